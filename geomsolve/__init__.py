@@ -1,0 +1,87 @@
+"""geomsolve computes, and proves, the optimal embedding geometry of contrastive losses under class imbalance.
+
+    import geomsolve as gs
+
+    solution = gs.solve(gs.SupCon(gs.load_counts("imagenet_lt"), temperature=0.1))
+    solution.value, solution.certificate.gap, solution.gram
+
+Everything public is listed in `__all__` and loaded when it is first used: importing the package imports neither cvxpy
+nor JAX nor matplotlib.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "errors": ("GeomsolveError", "ProblemError", "BackendError", "NotCertified"),
+    "counts": (
+        "Counts",
+        "as_counts",
+        "counts_from_labels",
+        "load_counts",
+        "long_tail_counts",
+        "profile_names",
+        "step_counts",
+    ),
+    "orbits": ("Orbits", "OrbitGram"),
+    "certificate": ("Certificate", "certify"),
+    "objectives.base": ("Objective", "RowSoftmax"),
+    "objectives.supcon": ("SupCon",),
+    "objectives.generalized": ("GCL",),
+    "solvers.base": ("Attempt", "Termination"),
+    "solvers.newton": ("Newton",),
+    "solvers.conic": ("Conic",),
+    "solvers.descent": ("Descent",),
+    "solution": ("AttemptRecord", "Quality", "Solution"),
+    "ladder": ("solve",),
+}
+_HOME = {name: module for module, names in _WHERE.items() for name in names}
+
+__all__ = [*sorted(_HOME), "__version__"]  # noqa: PLE0604 - the names are built from the table above
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+if TYPE_CHECKING:
+    from .certificate import Certificate as Certificate
+    from .certificate import certify as certify
+    from .counts import Counts as Counts
+    from .counts import as_counts as as_counts
+    from .counts import counts_from_labels as counts_from_labels
+    from .counts import load_counts as load_counts
+    from .counts import long_tail_counts as long_tail_counts
+    from .counts import profile_names as profile_names
+    from .counts import step_counts as step_counts
+    from .errors import BackendError as BackendError
+    from .errors import GeomsolveError as GeomsolveError
+    from .errors import NotCertified as NotCertified
+    from .errors import ProblemError as ProblemError
+    from .ladder import solve as solve
+    from .objectives.base import Objective as Objective
+    from .objectives.base import RowSoftmax as RowSoftmax
+    from .objectives.generalized import GCL as GCL
+    from .objectives.supcon import SupCon as SupCon
+    from .orbits import OrbitGram as OrbitGram
+    from .orbits import Orbits as Orbits
+    from .solution import AttemptRecord as AttemptRecord
+    from .solution import Quality as Quality
+    from .solution import Solution as Solution
+    from .solvers.base import Attempt as Attempt
+    from .solvers.base import Termination as Termination
+    from .solvers.conic import Conic as Conic
+    from .solvers.descent import Descent as Descent
+    from .solvers.newton import Newton as Newton

@@ -1,0 +1,239 @@
+"""Class counts: how many examples each class has, whichever way they are given."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import ProblemError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """Class counts, kept as a histogram: the optimum depends on nothing else.
+
+    Classes of equal count are exchangeable, so everything downstream works with the K distinct counts.
+
+    Attributes:
+        values: (K,) the distinct counts, largest first; positive (real numbers are welcome: the theory never
+            needs integers).
+        multiplicity: (K,) how many classes have each of those counts.
+        groups: (C,) for every class, in the caller's order, the position of its count in `values`.
+        name: where the counts come from, for reports.
+        are_proportions: whether `values` are shares of one data set that sum to 1 over the classes.
+    """
+
+    values: Array
+    multiplicity: Array
+    groups: NDArray[np.intp] = field(repr=False)
+    name: str = "counts"
+    are_proportions: bool = False
+
+    @property
+    def classes(self) -> int:
+        """The number of classes C."""
+        return len(self.groups)
+
+    @property
+    def total(self) -> float:
+        """The number of examples (1 for proportions)."""
+        return float(self.values @ self.multiplicity)
+
+    @property
+    def proportions(self) -> Array:
+        """(K,) the share of the data that one class of each distinct count has."""
+        return self.values / self.total
+
+    @property
+    def per_class(self) -> Array:
+        """(C,) the counts in the caller's class order."""
+        return self.values[self.groups]
+
+    @property
+    def imbalance_ratio(self) -> float:
+        """Largest count over smallest."""
+        return float(self.values[0] / self.values[-1])
+
+
+def as_counts(counts: Counts | ArrayLike, *, name: str = "counts") -> Counts:
+    """Counts from an array-like of one positive number per class, in the caller's class order.
+
+    Numbers that are all below 1 are read as proportions and must sum to 1 (to 1e-6).
+
+    Raises:
+        ProblemError: empty, a single class, not one-dimensional, non-numeric, NaN, infinite, zero, negative, or
+            proportions that do not sum to 1.
+    """
+    if isinstance(counts, Counts):
+        return counts
+    try:
+        array = np.asarray(counts, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ProblemError(f"{name}: must be numbers, one per class; got {counts!r:.80}") from None
+    if array.ndim != 1:
+        raise ProblemError(f"{name}: must be one-dimensional, one number per class; got shape {array.shape}")
+    if array.size == 0:
+        raise ProblemError(f"{name}: must have at least two classes; got none")
+    bad = np.flatnonzero(~(np.isfinite(array) & (array > 0)))
+    if bad.size:
+        raise ProblemError(
+            f"{name}: every class must have a finite number of examples above 0; class {bad[0]} has {array[bad[0]]:g}"
+            " (leave out classes without examples)"
+        )
+    if array.size == 1:
+        raise ProblemError(f"{name}: must have at least two classes; got one (count {array[0]:g})")
+    are_proportions = bool(np.all(array < 1))
+    if are_proportions:
+        if abs(array.sum() - 1) > 1e-6:
+            raise ProblemError(
+                f"{name}: numbers that are all below 1 are read as proportions and must sum to 1; they sum to "
+                f"{array.sum():.9g} (divide by the sum, or give counts)"
+            )
+        array = array / array.sum()
+    ascending, inverse, multiplicity = np.unique(array, return_inverse=True, return_counts=True)
+    return Counts(
+        values=ascending[::-1].copy(),
+        multiplicity=multiplicity[::-1].astype(np.float64),
+        groups=(len(ascending) - 1 - inverse.reshape(-1)).astype(np.intp),
+        name=name,
+        are_proportions=are_proportions,
+    )
+
+
+def counts_from_labels(labels: ArrayLike) -> Counts:
+    """Counts of an array of labels (integers, strings, ...), classes in the sorted order of their labels.
+
+    Raises:
+        ProblemError: labels that are not one-dimensional, contain NaN, or show fewer than two classes.
+    """
+    array = np.asarray(labels)
+    if array.ndim != 1 or array.size == 0:
+        raise ProblemError(f"labels: must be a non-empty one-dimensional array; got shape {array.shape}")
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise ProblemError("labels: must not contain NaN (drop the unlabelled examples)")
+    return as_counts(np.unique(array, return_counts=True)[1], name="labels")
+
+
+def long_tail_counts(classes: int, largest: float, imbalance_ratio: float) -> Counts:
+    """The long-tail rule of CIFAR-LT: class i of C has int(largest * (1/IR)**(i/(C-1))) examples (truncated).
+
+    Raises:
+        ProblemError: fewer than two classes, a ratio below 1, or a tail that is left without examples.
+    """
+    if classes < 2:
+        raise ProblemError(f"classes: must be at least 2; got {classes}")
+    if not imbalance_ratio >= 1 or not math.isfinite(imbalance_ratio):
+        raise ProblemError(f"imbalance_ratio: must be a finite number of at least 1; got {imbalance_ratio}")
+    # The data sets were cut with exactly this expression; any rearrangement can truncate to another integer.
+    tail = [int(largest * (1 / imbalance_ratio) ** (i / (classes - 1))) for i in range(classes)]
+    if tail[-1] < 1:
+        raise ProblemError(
+            f"imbalance_ratio: with {largest:g} examples in the largest class the rule leaves class {tail.index(0)} "
+            f"empty at ratio {imbalance_ratio:g}; a ratio of at most {largest:g} leaves every class an example"
+        )
+    return as_counts(tail, name=f"long tail, C={classes}, IR={imbalance_ratio:g}")
+
+
+def step_counts(majority: int, minority: int, per_class: float, imbalance_ratio: float) -> Counts:
+    """The step rule: `majority` classes of per_class * imbalance_ratio examples, `minority` classes of per_class.
+
+    Raises:
+        ProblemError: a negative number of classes, fewer than two in all, or a ratio that is not positive.
+    """
+    if majority < 0 or minority < 0 or majority + minority < 2:
+        raise ProblemError(f"majority, minority: must be at least 0 and 2 in all; got {majority} and {minority}")
+    if not imbalance_ratio > 0:
+        raise ProblemError(f"imbalance_ratio: must be above 0; got {imbalance_ratio}")
+    return as_counts([per_class * imbalance_ratio] * majority + [per_class] * minority, name="step")
+
+
+_RULES = {"cifar10_lt": (10, 5000), "cifar100_lt": (100, 500)}
+
+
+@cache
+def _profiles() -> dict[str, dict]:
+    return json.loads((files("geomsolve") / "data" / "profiles.json").read_text())
+
+
+def profile_names() -> tuple[str, ...]:
+    """The names `load_counts` knows; the two CIFAR rules take an imbalance ratio, as in "cifar10_lt:100"."""
+    return (*sorted(_profiles()), *(f"{rule}:IR" for rule in _RULES))
+
+
+def load_counts(source: str | Path) -> Counts:
+    """Counts by name: a built-in profile, a CIFAR-LT rule, a CSV file, or numbers separated by commas.
+
+    - "imagenet_lt", "places_lt", "inaturalist2018", "lvis_v1_instance_count", "isic2019", "creditcard_fraud":
+      profiles of public data sets. They are histograms: **their classes are sorted by count, largest first**, not in
+      the data set's own order. Where the order matters (exported targets), give your own counts.
+    - "cifar10_lt:100", "cifar100_lt:50": the CIFAR-LT rule with that imbalance ratio.
+    - a path ending in .csv: a file with a column `count`, one row per class, in class order.
+    - "1000,100,10": numbers, in class order.
+
+    Raises:
+        ProblemError: an unknown name, a missing file or column, or numbers that `as_counts` refuses.
+    """
+    text = str(source).strip()
+    if text in _profiles():
+        rows = np.array(_profiles()[text]["histogram"], dtype=np.float64)
+        multiplicity = rows[:, 1]
+        return Counts(rows[:, 0], multiplicity, np.repeat(np.arange(len(rows)), multiplicity.astype(int)), text)
+    rule, _, ratio = text.partition(":")
+    if rule in _RULES:
+        if not ratio:
+            raise ProblemError(f'counts: "{rule}" is a rule and needs an imbalance ratio; write "{rule}:100"')
+        try:
+            imbalance_ratio = float(ratio)
+        except ValueError:
+            raise ProblemError(f'counts: the ratio in "{text}" must be a number; write "{rule}:100"') from None
+        classes, largest = _RULES[rule]
+        tail = long_tail_counts(classes, largest, imbalance_ratio)
+        return Counts(tail.values, tail.multiplicity, tail.groups, text)
+    if text.lower().endswith(".csv") or Path(text).is_file():
+        return _read_csv(Path(text))
+    parts = [part.strip() for part in text.split(",")]
+    try:
+        return as_counts([float(part) for part in parts if part])
+    except ProblemError:
+        raise
+    except ValueError:
+        pass
+    if len(parts) > 1:
+        raise ProblemError(f'counts: every entry must be a number; got "{text:.80}"')
+    raise ProblemError(
+        f'counts: unknown profile "{text:.80}"; known are {", ".join(profile_names())}, or give a .csv file with a '
+        'column "count", or numbers such as 1000,100,10'
+    )
+
+
+def _read_csv(path: Path) -> Counts:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            reader = csv.DictReader(handle)
+            columns: Sequence[str] = reader.fieldnames or ()
+            if "count" not in columns:
+                raise ProblemError(f'counts: {path} needs a column "count"; its columns are {", ".join(columns) or "none"}')
+            entries = [row["count"] for row in reader]
+    except OSError as error:
+        raise ProblemError(f"counts: cannot read {path}: {error.strerror or error}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ProblemError(f"counts: {path} is not a CSV text file: {error}") from None
+    numbers = []
+    for line, entry in enumerate(entries, start=2):
+        try:
+            numbers.append(float(entry))
+        except (TypeError, ValueError):
+            raise ProblemError(f'counts: {path}, line {line}: "count" must be a number; got {entry!r}') from None
+    counts = as_counts(numbers)
+    return Counts(counts.values, counts.multiplicity, counts.groups, path.name, counts.are_proportions)

@@ -1,0 +1,28 @@
+"""Everything geomsolve raises on purpose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .solution import Solution
+
+
+class GeomsolveError(Exception):
+    """Base class of every error geomsolve raises on purpose."""
+
+
+class ProblemError(GeomsolveError, ValueError):
+    """The input breaks a rule; the message names the argument, the rule, what was got and what to write instead."""
+
+
+class BackendError(GeomsolveError, RuntimeError):
+    """An optional package is missing, or a solver cannot treat this objective at all."""
+
+
+class NotCertified(GeomsolveError, RuntimeError):
+    """No attempt reached a certificate. The best uncertified answer travels along as `.solution`."""
+
+    def __init__(self, message: str, solution: Solution):
+        super().__init__(message)
+        self.solution = solution

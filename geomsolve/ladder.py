@@ -1,0 +1,124 @@
+"""`solve`: one way from an objective to a certified solution."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+
+from .certificate import Certificate, certify
+from .errors import NotCertified, ProblemError
+from .objectives.base import Objective
+from .orbits import OrbitGram
+from .solution import AttemptRecord, Quality, Solution
+from .solvers.base import Attempt, Progress, Solver
+
+
+def solve(
+    objective: Objective,
+    solver: Solver | None = None,
+    *,
+    tol: float = 1e-9,
+    throw: bool = True,
+    start: OrbitGram | None = None,
+    progress: Progress | None = None,
+) -> Solution:
+    """The optimal Gram matrix of an objective, with the proof that it is optimal.
+
+    Runs the given solver, or the ladder: Newton on the dual factor (with its collapse handling); the conic program where
+    it fits; descent over embeddings, its answer polished by Newton. Every answer is repaired and certified; the first
+    that is CERTIFIED is returned, otherwise the one with the smallest gap, as UNCERTIFIED.
+
+    Args:
+        objective: what a builder such as `SupCon` returns.
+        solver: one solver (`Newton()`, `Conic(...)`, `Descent(...)`) instead of the ladder.
+        tol: the relative gap to certify, in (0, 1). What a solver reports is never asked.
+        throw: raise NotCertified (which carries the solution) where nothing could be certified; False returns it.
+        start: a guess of the Gram matrix, for instance the solution at a nearby temperature.
+        progress: called with a line of text as the work goes on.
+
+    Raises:
+        ProblemError: bad arguments.
+        NotCertified: no attempt reached a certificate.
+    """
+    if not isinstance(objective, Objective):
+        raise ProblemError(f"objective: must come from a builder such as geomsolve.SupCon; got {type(objective).__name__}")
+    if not (isinstance(tol, (int, float)) and math.isfinite(tol) and 0 < tol < 1):
+        raise ProblemError(f"tol: must be a number between 0 and 1; got {tol!r:.40} (1e-9 is the default)")
+    records: list[AttemptRecord] = []
+    best: tuple[Certificate, Attempt, OrbitGram] | None = None
+    for attempt, seconds in _attempts(objective, solver, start, progress):
+        clock = time.perf_counter()
+        certificate, gram = None, attempt.gram
+        if gram is not None:
+            certificate = certify(objective, gram)
+            gram = gram.repaired()[0]
+        seconds += time.perf_counter() - clock
+        records.append(
+            AttemptRecord(attempt.solver, seconds, attempt.steps, attempt.termination, certificate, attempt.message)
+        )
+        if certificate is None or gram is None:
+            continue
+        if best is None or _merit(certificate, tol) < _merit(best[0], tol):
+            best = certificate, attempt, gram
+        if certificate.holds(tol):
+            break
+    if best is None:
+        # Nothing answered at all; the regular simplex is feasible, and its certificate says how far off it is.
+        gram = OrbitGram.simplex(objective.orbits)
+        best = certify(objective, gram), Attempt("simplex", records[-1].termination, gram), gram
+    certificate, attempt, gram = best
+    quality = Quality.CERTIFIED if certificate.holds(tol) else Quality.UNCERTIFIED
+    solution = Solution(
+        objective=objective,
+        orbits=gram,
+        certificate=certificate,
+        quality=quality,
+        termination=attempt.termination,
+        solver=attempt.solver,
+        stats=tuple(records),
+        history=attempt.history,
+    )
+    if throw and quality is Quality.UNCERTIFIED:
+        tried = "; ".join(f"{r.solver}: {r.message or r.termination.value}" for r in records)
+        raise NotCertified(
+            f"not certified at tol={tol:g}: relative gap {certificate.relative_gap:.2g}, cosine residual "
+            f"{certificate.cosine_residual:.2g} ({tried}); pass throw=False for the uncertified answer",
+            solution,
+        )
+    return solution
+
+
+def _merit(certificate: Certificate, tol: float) -> tuple[bool, float]:
+    return (not certificate.holds(tol), certificate.gap)
+
+
+def _attempts(
+    objective: Objective, solver: Solver | None, start: OrbitGram | None, progress: Progress | None
+) -> Iterator[tuple[Attempt, float]]:
+    """The attempts, made as they are asked for, with their seconds."""
+
+    def timed(rung: Solver, guess: OrbitGram | None) -> tuple[Attempt, float]:
+        clock = time.perf_counter()
+        attempt = rung.run(objective, start=guess, progress=progress)
+        return attempt, time.perf_counter() - clock
+
+    if solver is not None:
+        yield timed(solver, start)
+        return
+    # The later rungs are imported only when they are reached: cvxpy takes seconds to import, JAX too.
+    from .solvers.newton import Newton
+
+    yield timed(Newton(), start)
+    from .solvers.conic import Conic
+
+    conic = timed(Conic(), None)
+    yield conic
+    if conic[0].gram is not None and objective.smooth:
+        yield timed(Newton(), conic[0].gram)
+    from .solvers.descent import Descent
+
+    descent = timed(Descent(), None)
+    yield descent
+    if descent[0].gram is not None and objective.smooth:
+        yield timed(Newton(), descent[0].gram)

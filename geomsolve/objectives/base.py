@@ -1,0 +1,233 @@
+"""What every objective offers: a convex function of the Gram matrix whose rows are separate functions of cosines.
+
+An objective here is
+
+    L(G) = sum_i m_i f_i( t_i1, t_i2, ... ),     t_ij = G_ij - G_ii   (= G_ij - 1 on the sphere),
+
+one convex function f_i per anchor, kept by orbits. Three things about it are enough for every solver and for the
+certificate: its value, its one-sided derivative g_ab (an anchor of orbit a, one partner in orbit b) and a model of its
+curvature. Everything is written with t <= 0, so nothing overflows at temperature 0.01.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ProblemError
+from ..orbits import OrbitGram, Orbits
+
+Array = NDArray[np.float64]
+
+
+class RowModel(NamedTuple):
+    """First and second order of the rows at one Gram matrix, each (K, K), an anchor of a against one partner in b.
+
+    The Hessian of a row in its own cosines is modelled as diag(curvature) - p p^T / sum(p) with p = `coupling`, the sum
+    over partners; exact for row softmax and for pair losses, exact on equal shifts of a whole row otherwise.
+    """
+
+    repulsion: Array
+    curvature: Array
+    coupling: Array
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Objective(ABC):
+    """A convex, row-separable function of the Gram matrix of classes, kept by orbits.
+
+    Attributes:
+        orbits: which classes are exchangeable.
+        masses: (K,) the weight m_a of one anchor of each orbit.
+        temperature: tau; cosine differences of this size change the loss by order one factors.
+        name: for reports.
+    """
+
+    orbits: Orbits
+    masses: Array
+    temperature: float = 1.0
+    name: str = "objective"
+
+    @property
+    @abstractmethod
+    def floor(self) -> float:
+        """A lower bound of the loss that no geometry goes below; `excess` is counted from it."""
+
+    @abstractmethod
+    def excess(self, gram: OrbitGram) -> float:
+        """The loss minus `floor`, with relative accuracy even where it is tiny."""
+
+    @abstractmethod
+    def rows(self, gram: OrbitGram) -> RowModel:
+        """The rows' derivative and curvature at a Gram matrix."""
+
+    @property
+    def attraction(self) -> Array | float:
+        """(K, K) the symmetrised constant part of the derivative that pulls atoms together (subtracted from it)."""
+        return 0.0
+
+    @property
+    def smooth(self) -> bool:
+        """Whether the loss is twice differentiable in the cosines."""
+        return True
+
+    def value(self, gram: OrbitGram) -> float:
+        """The loss, in nats."""
+        return self.floor + self.excess(gram)
+
+    def row_gradient(self, gram: OrbitGram) -> Array:
+        """(K, K) dL/dt_ij for an anchor i in orbit a and one partner j in orbit b, not symmetrised."""
+        return self.rows(gram).repulsion
+
+    @abstractmethod
+    def ungrouped(self) -> Self:
+        """The same objective with every atom an orbit of its own."""
+
+    def _per_atom(self) -> dict:
+        labels = self.orbits.listed()
+        return {"orbits": self.orbits.singletons(), "masses": self.masses[labels]}
+
+    def _spread(self, matrix: Array) -> Array:
+        """An orbit-level (K, K) partner weight, written out over atoms."""
+        labels = self.orbits.listed()
+        full = np.broadcast_to(matrix, (len(self.orbits.sizes),) * 2)[labels[:, None], labels]
+        return full * (1.0 - np.eye(len(labels)))
+
+
+def check_temperature(temperature: float) -> float:
+    """The temperature as a float, or a ProblemError unless it is finite and above 0."""
+    if isinstance(temperature, bool) or not isinstance(temperature, (int, float, np.number)):
+        raise ProblemError(f"temperature: must be a number above 0; got {temperature!r:.40}")
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise ProblemError(f"temperature: must be finite and above 0; got {float(temperature):g} (0.1 is usual)")
+    return float(temperature)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RowSoftmax(Objective):
+    """Row softmax, the form almost every contrastive loss takes over class means.
+
+        L(G) = sum_i m_i [ - sum_j P_ij t_ij / tau  +  log( a_i + sum_{j != i} W_ij e^{t_ij / tau} ) ],  t_ij = G_ij - 1
+
+    Attributes:
+        weights: (K, K) or broadcastable: W >= 0 for one partner.
+        offsets: (K,) a >= 0, what an anchor's own class contributes to its denominator.
+        positives: (K, K) P >= 0 for one partner, or None where positives coincide with their anchor.
+    """
+
+    weights: Array
+    offsets: Array
+    positives: Array | None = None
+
+    @cached_property
+    def _negatives(self) -> Array:
+        return self.orbits.partners * self.weights
+
+    @cached_property
+    def _row_floors(self) -> Array:
+        # With an offset: every other class infinitely far away. Without: every other class at the antipode, t = -2,
+        # which can be attained, and one nat below it, so that no gap is ever measured against an excess of 0.
+        with np.errstate(divide="ignore"):
+            antipodal = np.log(self._negatives.sum(axis=1)) - 2.0 / self.temperature - 1.0
+            return np.where(self.offsets > 0, np.log(self.offsets), antipodal)
+
+    @property
+    def floor(self) -> float:
+        """sum m log a, the loss when every other class is infinitely far away (at the antipode where a = 0)."""
+        return float(self.orbits.sizes * self.masses @ self._row_floors)
+
+    def _exponentials(self, gram: OrbitGram) -> tuple[Array, Array]:
+        exponentials = np.exp((gram.cosines - 1.0) / self.temperature)
+        return exponentials, np.einsum("ab,ab->a", self._negatives, exponentials)
+
+    def excess(self, gram: OrbitGram) -> float:
+        """The loss above `floor`; through log1p, so e^{-1/tau} is resolved at low temperature."""
+        _, sums = self._exponentials(gram)
+        with np.errstate(divide="ignore"):
+            rows = np.where(
+                self.offsets > 0,
+                np.log1p(sums / np.where(self.offsets > 0, self.offsets, 1.0)),
+                np.log(sums) - self._row_floors,
+            )
+        if self.positives is not None:
+            rows -= np.sum(self.orbits.partners * self.positives * (gram.cosines - 1.0), axis=1) / self.temperature
+        return float(self.orbits.sizes * self.masses @ rows)
+
+    def rows(self, gram: OrbitGram) -> RowModel:
+        """q_ij = W_ij e^{t_ij/tau} / Z_i: repulsion m q/tau, curvature m q/tau^2, coupling m Q q/tau^2 with Q = sum q."""
+        exponentials, sums = self._exponentials(gram)
+        denominators = self.offsets + sums
+        scale = self.masses / denominators / self.temperature
+        repulsion = (scale[:, None] * self.weights) * exponentials
+        return RowModel(
+            repulsion,
+            repulsion / self.temperature,
+            repulsion * ((sums / denominators)[:, None] / self.temperature),
+        )
+
+    def row_gradient(self, gram: OrbitGram) -> Array:
+        """m_i (q_ij - P_ij) / tau."""
+        repulsion = self.rows(gram).repulsion
+        if self.positives is None:
+            return repulsion
+        return repulsion - self.masses[:, None] * self.positives / self.temperature
+
+    @cached_property
+    def attraction(self) -> Array | float:  # type: ignore[override]
+        """(m_i P_ij + m_j P_ji) / (2 tau)."""
+        if self.positives is None:
+            return 0.0
+        pull = self.masses[:, None] * self.positives
+        return (pull + pull.T) / (2.0 * self.temperature)
+
+    def ungrouped(self) -> RowSoftmax:
+        """The same loss, each atom an orbit."""
+        labels = self.orbits.listed()
+        return replace(
+            self,
+            **self._per_atom(),
+            weights=self._spread(self.weights),
+            offsets=self.offsets[labels],
+            positives=None if self.positives is None else self._spread(self.positives),
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Draws:
+    """Negatives drawn independently: for an anchor of orbit a,
+
+    Attributes:
+        partner: (K, K) or broadcastable: the probability to draw one given partner in orbit b.
+        own: (K,) the probability to draw the anchor's own class, which sits at t = 0.
+    """
+
+    partner: Array
+    own: Array
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SampledObjective(Objective):
+    """Base of the losses of independently drawn negatives.
+
+    Attributes:
+        draws: the law of one negative.
+    """
+
+    draws: Draws = field(repr=False)
+
+    @cached_property
+    def _probabilities(self) -> Array:
+        """(K, K) the probability that a draw falls into orbit b, own class apart."""
+        return self.orbits.partners * self.draws.partner
+
+    def ungrouped(self) -> Self:
+        """The same loss, each atom an orbit."""
+        labels = self.orbits.listed()
+        draws = Draws(partner=self._spread(self.draws.partner), own=self.draws.own[labels])
+        return replace(self, **self._per_atom(), draws=draws)

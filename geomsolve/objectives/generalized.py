@@ -1,0 +1,115 @@
+"""The generalised contrastive loss (GCL) over class proportions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..counts import Counts, as_counts
+from ..errors import ProblemError
+from .base import Draws, Objective, RowSoftmax, check_temperature
+from .expectation import ExpectedSoftmax
+from .pairwise import Hinge, Logistic, PairLoss
+from .supcon import class_orbits
+
+_SAMPLINGS = ("supervised", "unsupervised")
+_NORMALIZATIONS = ("mean", "sum")
+_LOSSES = ("infonce", "logistic", "hinge")
+
+
+def GCL(
+    counts: Counts | ArrayLike,
+    *,
+    temperature: float = 1.0,
+    sampling: str = "supervised",
+    negatives: float | None = None,
+    normalization: str = "mean",
+    loss: str = "infonce",
+    margin: float | None = None,
+) -> Objective:
+    """The generalised contrastive loss over class means.
+
+        L(G) = sum_c pi_c E_{c_1..c_k} [ psi_k( G_{c c_1} - 1, ..., G_{c c_k} - 1 ) ]
+
+    with psi_k convex and nondecreasing in every argument, and the negatives' classes drawn independently:
+    "supervised" from pi_j / (1 - pi_c), j != c; "unsupervised" from pi, so a negative may share the anchor's class
+    (and then sits at t = 0).
+
+    Args:
+        counts: counts or proportions; only the proportions pi matter.
+        temperature: tau, in psi(t / tau); not used by the hinge.
+        sampling: "supervised" or "unsupervised".
+        negatives: k, a whole number, or math.inf (the default for InfoNCE: the loss of large batches). Logistic and
+            hinge are losses of one negative, k = 1.
+        normalization: beta in InfoNCE, psi_k = log(1 + beta sum_i e^{t_i/tau}): "mean" 1/k, "sum" 1.
+        loss: "infonce", "logistic" (log(1 + e^{t/tau})), or "hinge" (max(t + margin, 0), the triplet loss).
+        margin: of the hinge, in units of cosine; above 0.
+
+    Raises:
+        ProblemError: an unknown word, a k that does not fit the loss, a missing or superfluous margin.
+
+    Source: the loss family is that of Jiang, Nguyen, Aeron, Ishwar (arXiv 2311.05139) and GCL (arXiv 2605.11291).
+    """
+    counts = as_counts(counts)
+    temperature = check_temperature(temperature)
+    _check_word("sampling", sampling, _SAMPLINGS)
+    _check_word("normalization", normalization, _NORMALIZATIONS)
+    _check_word("loss", loss, _LOSSES)
+    if negatives is None:
+        negatives = math.inf if loss == "infonce" else 1
+    count = check_negatives(negatives)
+    if loss != "infonce" and count != 1:
+        raise ProblemError(f'negatives: the {loss} loss takes one negative; got {negatives:g} (write 1, or loss="infonce")')
+    if loss == "hinge":
+        if margin is None or not (math.isfinite(margin) and margin > 0):
+            raise ProblemError(f"margin: the hinge needs a finite margin above 0, in units of cosine; got {margin}")
+    elif margin is not None:
+        raise ProblemError(f'margin: only the hinge has one; got {margin} with loss="{loss}"')
+    common = {"orbits": class_orbits(counts), "masses": counts.proportions, "temperature": temperature}
+    name = f"GCL({loss}, {sampling}, k={negatives:g}, {normalization})"
+    draws = sampling_law(counts, sampling)
+    if loss == "hinge":
+        common["temperature"] = 1.0
+        return PairLoss(**common, name=f"GCL(hinge, {sampling}, margin={margin:g})", draws=draws, shape=Hinge(margin))
+    if count == 1:
+        return PairLoss(**common, name=name, draws=draws, shape=Logistic(temperature))
+    if count == math.inf:
+        if normalization == "sum":
+            raise ProblemError('normalization: "sum" has no limit for infinitely many negatives; write "mean" or a finite k')
+        return RowSoftmax(**common, name=name, weights=draws.partner, offsets=1.0 + draws.own)
+    return ExpectedSoftmax(
+        **common,
+        name=name,
+        draws=draws,
+        count=int(count),
+        alpha=1.0,
+        beta=1.0 / count if normalization == "mean" else 1.0,
+    )
+
+
+def sampling_law(counts: Counts, sampling: str) -> Draws:
+    """How one negative is drawn, per anchor class."""
+    pi = counts.proportions
+    if sampling == "unsupervised":
+        return Draws(partner=np.broadcast_to(pi, (len(pi), len(pi))), own=pi.copy())
+    # 1 - pi_c from the other classes' counts, which loses no digits when one class has nearly everything.
+    others = np.maximum(counts.multiplicity - np.eye(len(pi)), 0.0) @ counts.values / counts.total
+    return Draws(partner=pi / others[:, None], own=np.zeros(len(pi)))
+
+
+def check_negatives(negatives: float) -> float:
+    """k as a whole number of at least 1 or infinity, or a ProblemError."""
+    try:
+        count = float(negatives)
+    except (TypeError, ValueError):
+        count = math.nan
+    if not (count >= 1 and (math.isinf(count) or count == int(count))):
+        raise ProblemError(f"negatives: must be a whole number of at least 1, or inf; got {negatives}")
+    return count
+
+
+def _check_word(argument: str, word: str, allowed: tuple[str, ...]) -> None:
+    if word not in allowed:
+        raise ProblemError(f"{argument}: must be one of {', '.join(allowed)}; got {word!r:.40}")

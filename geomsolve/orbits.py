@@ -1,0 +1,217 @@
+"""The orbit Gram matrix: the one representation of an embedding geometry in this package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import helmert
+
+from .errors import ProblemError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Orbits:
+    """Which atoms are exchangeable: K orbits of sizes n_a, and the orbit of every atom.
+
+    Attributes:
+        sizes: (K,) atoms per orbit. Real numbers above 0; integers wherever atoms are listed in `labels`.
+        labels: (m,) the orbit of every atom in the caller's order, or None where atoms are not listed one by one.
+    """
+
+    sizes: Array
+    labels: NDArray[np.intp] | None = field(default=None, repr=False)
+
+    @property
+    def atoms(self) -> float:
+        """m, the number of atoms: the trace of every Gram matrix."""
+        return float(self.sizes.sum())
+
+    @cached_property
+    def partners(self) -> Array:
+        """(K, K) how many partners one atom of orbit a has in orbit b: n_b - [a = b]."""
+        return np.maximum(self.sizes[None, :] - np.eye(len(self.sizes)), 0.0)
+
+    @cached_property
+    def plural(self) -> NDArray[np.bool_]:
+        """(K,) whether an orbit has pairs of atoms inside (size above 1)."""
+        return self.sizes > 1
+
+    def singletons(self) -> Orbits:
+        """The same atoms, each an orbit of its own."""
+        count = round(self.atoms)
+        return Orbits(np.ones(count), np.arange(count))
+
+    def listed(self) -> NDArray[np.intp]:
+        """`labels`, or an error where the atoms are not listed one by one."""
+        if self.labels is None:
+            raise ProblemError("orbits: the atoms are not listed one by one, so nothing can be expanded to them")
+        return self.labels
+
+
+@dataclass(frozen=True, eq=False)
+class OrbitGram:
+    """A Gram matrix with unit diagonal that is constant on orbits, in its K x K form.
+
+    G_ij is `cosines[a, b]` for different atoms i in orbit a and j in orbit b. With sizes n_a its spectrum is that of
+    the K x K matrix
+
+        B_ab = sqrt(n_a n_b) cosines[a, b]  (a != b),    B_aa = 1 + (n_a - 1) cosines[a, a]
+
+    together with 1 - cosines[a, a], n_a - 1 times each. Nothing here ever holds an m x m array except `expand`.
+
+    Attributes:
+        orbits: the orbits.
+        cosines: (K, K) symmetric; the diagonal is the cosine inside an orbit (1 for an orbit of one atom).
+    """
+
+    orbits: Orbits
+    cosines: Array = field(repr=False)
+
+    def __post_init__(self) -> None:
+        count = len(self.orbits.sizes)
+        if self.cosines.shape != (count, count):
+            raise ProblemError(f"cosines: must have shape ({count}, {count}), one row per orbit; got {self.cosines.shape}")
+
+    @classmethod
+    def simplex(cls, orbits: Orbits) -> OrbitGram:
+        """The regular simplex: every cosine -1/(m-1)."""
+        return cls(orbits, np.where(np.eye(len(orbits.sizes)) * ~orbits.plural == 1, 1.0, -1.0 / (orbits.atoms - 1.0)))
+
+    @classmethod
+    def from_matrix(cls, matrix: ArrayLike, orbits: Orbits) -> OrbitGram:
+        """An (m, m) Gram matrix as it stands, no two atoms exchangeable.
+
+        Raises:
+            ProblemError: a wrong shape, entries that are not finite, asymmetry or a diagonal off 1 beyond 1e-6.
+        """
+        array = np.array(matrix, dtype=np.float64)
+        count = round(orbits.atoms)
+        if array.shape != (count, count):
+            raise ProblemError(f"gram: must have shape ({count}, {count}), one row per class; got {array.shape}")
+        if not np.isfinite(array).all():
+            raise ProblemError("gram: every entry must be finite")
+        if not np.allclose(array, array.T, rtol=0, atol=1e-6):
+            raise ProblemError(f"gram: must be symmetric; entries differ by {np.abs(array - array.T).max():.3g}")
+        if not np.allclose(np.diag(array), 1, rtol=0, atol=1e-6):
+            raise ProblemError(
+                f"gram: must have a unit diagonal; it is off by {np.abs(np.diag(array) - 1).max():.3g} "
+                "(normalise the rows of the embedding first)"
+            )
+        array = (array + array.T) / 2
+        np.fill_diagonal(array, 1.0)
+        return cls(orbits.singletons(), array)
+
+    @property
+    def sizes(self) -> Array:
+        """(K,) the orbit sizes."""
+        return self.orbits.sizes
+
+    @property
+    def within(self) -> Array:
+        """(K,) the cosine between two atoms of one orbit; NaN for an orbit of a single atom."""
+        return np.where(self.orbits.plural, np.diag(self.cosines), np.nan)
+
+    @property
+    def between(self) -> Array:
+        """(K, K) the cosine between atoms of two different orbits; NaN on the diagonal."""
+        between = self.cosines.copy()
+        np.fill_diagonal(between, np.nan)
+        return between
+
+    @cached_property
+    def quotient(self) -> Array:
+        """(K, K) the matrix B above."""
+        root = np.sqrt(self.sizes)
+        quotient = root[:, None] * root * self.cosines
+        np.fill_diagonal(quotient, 1.0 + (self.sizes - 1.0) * np.where(self.orbits.plural, np.diag(self.cosines), 0.0))
+        return quotient
+
+    @cached_property
+    def eigenvalues(self) -> Array:
+        """(K,) the eigenvalues of B, ascending."""
+        return np.linalg.eigvalsh(self.quotient)
+
+    @property
+    def smallest_eigenvalue(self) -> float:
+        """The smallest eigenvalue of the whole Gram matrix."""
+        spread = 1.0 - np.diag(self.cosines)[self.orbits.plural]
+        return float(min(self.eigenvalues[0], spread.min(initial=np.inf)))
+
+    def rank(self, tol: float = 1e-8) -> int:
+        """The number of eigenvalues above `tol`."""
+        spread = 1.0 - np.diag(self.cosines)
+        inside = np.where(self.orbits.plural & (spread > tol), self.sizes - 1.0, 0.0)
+        return round(float(np.count_nonzero(self.eigenvalues > tol) + inside.sum()))
+
+    def repaired(self) -> tuple[OrbitGram, float]:
+        """The nearest point of the segment to the identity that is positive semidefinite, and how far along it is.
+
+        G' = (1 - t) G + t I with t = max(0, -lambda_min)/(1 - lambda_min) keeps the diagonal and the orbits.
+        """
+        smallest = self.smallest_eigenvalue
+        if not smallest < 0:
+            return self, 0.0
+        step = -smallest / (1.0 - smallest)
+        cosines = (1.0 - step) * self.cosines
+        cosines[np.diag_indices_from(cosines)] = np.where(self.orbits.plural, np.diag(cosines), 1.0)
+        return OrbitGram(self.orbits, cosines), step
+
+    def expand(self) -> Array:
+        """(m, m) the Gram matrix over the atoms in the caller's order. Costs 8 m^2 bytes."""
+        labels = self.orbits.listed()
+        gram = self.cosines[labels[:, None], labels]
+        np.fill_diagonal(gram, 1.0)
+        return gram
+
+    def ungrouped(self) -> OrbitGram:
+        """The same Gram matrix with every atom an orbit of its own."""
+        return OrbitGram(self.orbits.singletons(), self.expand())
+
+    def mean_factor(self, tol: float = 1e-12) -> Array:
+        """(K, r) the orbit means, as rows: B = diag(sqrt n) M M^T diag(sqrt n) with r eigenvalues above `tol`."""
+        values, vectors = np.linalg.eigh(self.quotient)
+        keep = values > tol * max(values[-1], 1.0)
+        return vectors[:, keep] * np.sqrt(values[keep]) / np.sqrt(self.sizes)[:, None]
+
+    def embed(self) -> Array:
+        """(m, rank) unit rows whose Gram matrix this is.
+
+        Each orbit is a regular simplex in a block of coordinates of its own, moved to its mean. Costs 8 m rank bytes.
+        """
+        labels = self.orbits.listed()
+        means = self.mean_factor()
+        spread = np.sqrt(np.clip(1.0 - np.diag(self.cosines), 0.0, None))
+        open_orbits = [a for a in np.flatnonzero(self.orbits.plural) if spread[a] > 1e-7]
+        width = means.shape[1] + sum(int(self.sizes[a]) - 1 for a in open_orbits)
+        points = np.zeros((len(labels), width))
+        points[:, : means.shape[1]] = means[labels]
+        column = means.shape[1]
+        for a in open_orbits:
+            size = int(self.sizes[a])
+            # The rows of the transposed Helmert matrix have Gram matrix I - 11^T/size: a centred regular simplex.
+            points[labels == a, column : column + size - 1] = spread[a] * helmert(size).T
+            column += size - 1
+        return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+    def merged(self, tol: float = 1e-8) -> list[list[int]]:
+        """The groups of orbits that sit in one point (all their cosines within `tol` of 1), largest sizes' order kept.
+
+        An orbit of several atoms is a group by itself when its atoms coincide; an orbit of one atom never is.
+        """
+        close = self.cosines >= 1.0 - tol
+        closed = np.diag(close)
+        seen = np.zeros(len(self.sizes), bool)
+        groups = []
+        for a in np.flatnonzero(closed):
+            if seen[a]:
+                continue
+            members = np.flatnonzero(close[a] & closed & ~seen)
+            seen[members] = True
+            if len(members) > 1 or self.orbits.plural[a]:
+                groups.append(members.tolist())
+        return groups

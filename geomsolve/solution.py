@@ -1,0 +1,94 @@
+"""What `solve` returns."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .certificate import Certificate
+from .objectives.base import Objective
+from .orbits import OrbitGram
+from .solvers.base import Termination
+
+
+class Quality(enum.Enum):
+    """What you got: proved optimal, or only the best answer found."""
+
+    CERTIFIED = "certified"
+    UNCERTIFIED = "uncertified"
+
+
+@dataclass(frozen=True)
+class AttemptRecord:
+    """One rung of the ladder, certified or not.
+
+    Attributes:
+        solver: its name.
+        seconds: wall time of the attempt and of its certificate.
+        steps: iterations taken.
+        termination: why it stopped.
+        certificate: what was proved of its answer; None where there was no answer.
+        message: a line about what happened.
+    """
+
+    solver: str
+    seconds: float
+    steps: int
+    termination: Termination
+    certificate: Certificate | None
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """The optimal geometry, and what is proved of it.
+
+    Attributes:
+        objective: the problem.
+        orbits: the optimal Gram matrix in orbit form (`sizes`, `within`, `between`).
+        certificate: what is proved of it.
+        quality: CERTIFIED or UNCERTIFIED, by the certificate at the tolerance `solve` was given.
+        termination: why the solver whose answer this is stopped.
+        solver: its name.
+        stats: every attempt, in order.
+        history: the steps of the attempt whose answer this is.
+    """
+
+    objective: Objective
+    orbits: OrbitGram
+    certificate: Certificate
+    quality: Quality
+    termination: Termination
+    solver: str
+    stats: tuple[AttemptRecord, ...]
+    history: tuple[dict[str, float], ...] = field(default=(), repr=False)
+
+    @property
+    def value(self) -> float:
+        """The loss, in nats."""
+        return self.certificate.value
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all attempts together."""
+        return sum(record.seconds for record in self.stats)
+
+    @cached_property
+    def gram(self) -> NDArray[np.float64]:
+        """(C, C) the Gram matrix in the caller's class order. Costs 8 C^2 bytes; `orbits` is the compact form."""
+        return self.orbits.expand()
+
+    @cached_property
+    def rank(self) -> int:
+        """The number of eigenvalues of the Gram matrix above 1e-8: the embedding dimension it needs."""
+        return self.orbits.rank()
+
+    @cached_property
+    def collapsed(self) -> list[list[int]]:
+        """Groups of classes that share one point (cosines within 1e-8 of 1), as class indices."""
+        labels = self.orbits.orbits.listed()
+        return [np.flatnonzero(np.isin(labels, group)).tolist() for group in self.orbits.merged()]
