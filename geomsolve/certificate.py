@@ -58,8 +58,8 @@ def certify(objective: Objective, gram: OrbitGram | ArrayLike) -> Certificate:
         L(H) >= L(G) + <D, H - G> = L(G) + <S, H> >= L(G) + m min(0, lambda_min(S)),
 
     so gap = m max(0, -lambda_min(S)), counted after the repair of G (no solver's dual is needed). lambda_min comes from
-    the K x K form of S and carries an allowance for rounding, so the gap is never exactly 0. (Ours; the argument is
-    standard convex duality.)
+    the K x K form of S and carries an allowance for rounding, so a gap is never claimed below it. Where the loss has a
+    kink, D is the subgradient closest to complementarity S G = 0. (Ours; the argument is standard convex duality.)
 
     Args:
         objective: the problem.
@@ -113,18 +113,19 @@ class _Slack:
     diagonal: Array  # (K,) S_ii
     radial: Array  # (K,) y_i with the derivative in G_ii counted: the multiplier of |z_i| <= 1
     radial_scale: Array  # (K,) the size of the terms y_i is the sum of
+    support: float  # how far the supporting function lies below the loss at G
 
     @classmethod
     def of(cls, objective: Objective, gram: OrbitGram) -> _Slack:
         partners = gram.orbits.partners
-        row = objective.row_gradient(gram)
+        row, support = objective.support(gram)
         entries = (row + row.T) / 2.0
         pull = partners * entries
         diagonal = -np.einsum("ab,ab->a", pull, gram.cosines)
         # The loss sees G_ij - G_ii, so its derivative in G_ii is minus the row sum.
         own = -np.einsum("ab,ab->a", partners, row)
         scale = np.abs(own) + np.einsum("ab,ab->a", np.abs(pull), np.abs(gram.cosines))
-        return cls(gram, entries, diagonal, own - diagonal, scale)
+        return cls(gram, entries, diagonal, own - diagonal, scale, support)
 
     @property
     def quotient(self) -> Array:
@@ -146,7 +147,7 @@ class _Slack:
         smallest = min(values[0], self.spread.min())
         # Rounding: a few ulps of the norm for the eigenvalue, and of the terms each entry is the sum of.
         allowance = 8.0 * np.finfo(float).eps * max(abs(values[0]), abs(values[-1]))
-        return float(self.gram.orbits.atoms * max(0.0, allowance - smallest))
+        return self.support + float(self.gram.orbits.atoms * max(0.0, allowance - smallest))
 
     def cosine_residual(self, temperature: float) -> float:
         """The smaller of two readings, each of which is zero only at stationarity.
@@ -154,13 +155,13 @@ class _Slack:
         Where S has rank one, S_ij = u_i u_j with u_i = sqrt(S_ii), so tau |log(u_i u_j / S_ij)| is the error of the
         cosine of i and j. Otherwise complementarity S G = 0, entry (i, k) in units of sqrt(S_ii S_kk) / tau.
         """
-        if not (self.entries.any() or self.diagonal.any()):
-            return 0.0
+        counted = self.gram.orbits.partners > 0
+        if not self.entries[counted].any():
+            return 0.0  # no forces at all: every geometry is stationary
         if np.any(self.diagonal <= 0):
             return np.inf
         factor = np.sqrt(self.diagonal)
         product = factor[:, None] * factor
-        counted = self.gram.orbits.partners > 0
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.abs(np.log(product[counted] / self.entries[counted]))
         rank_one = np.inf if np.isnan(logs).any() else float(logs.max())

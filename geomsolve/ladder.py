@@ -114,11 +114,11 @@ def _attempts(
 
     conic = timed(Conic(), None)
     yield conic
-    if conic[0].gram is not None and objective.smooth:
+    if conic[0].gram is not None:
         yield timed(Newton(), conic[0].gram)
     from .solvers.descent import Descent
 
     descent = timed(Descent(), None)
     yield descent
-    if descent[0].gram is not None and objective.smooth:
+    if descent[0].gram is not None:
         yield timed(Newton(), descent[0].gram)

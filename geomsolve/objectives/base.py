@@ -85,6 +85,13 @@ class Objective(ABC):
         """(K, K) dL/dt_ij for an anchor i in orbit a and one partner j in orbit b, not symmetrised."""
         return self.rows(gram).repulsion
 
+    def support(self, gram: OrbitGram) -> tuple[Array, float]:
+        """A supporting function of the loss at a Gram matrix: (row gradient R, slack) with, for every H,
+
+        L(H) >= L(G) - slack + sum of R_ij over the changes of t_ij. Slack is 0 wherever the loss is differentiable.
+        """
+        return self.row_gradient(gram), 0.0
+
     @abstractmethod
     def ungrouped(self) -> Self:
         """The same objective with every atom an orbit of its own."""

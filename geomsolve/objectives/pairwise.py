@@ -8,6 +8,8 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
+from scipy.optimize import lsq_linear, minimize
 
 from ..orbits import OrbitGram
 from .base import RowModel, SampledObjective
@@ -117,7 +119,73 @@ class PairLoss(SampledObjective):
         values = self._probabilities * self.shape.value(gram.cosines - 1.0)
         return float(self.orbits.sizes * self.masses @ values.sum(axis=1))
 
+    def support(self, gram: OrbitGram) -> tuple[Array, float]:
+        """The row gradient; at the kink of the hinge, the slopes in [0, 1] for which S G = 0 comes closest."""
+        if not isinstance(self.shape, Hinge):
+            return self.row_gradient(gram), 0.0
+        above = gram.cosines - 1.0 + self.shape.margin
+        slopes = hinge_slopes(self, gram, above)
+        # psi(t) - slope (t + margin) >= 0: what the line through the kink misses at a t beside it.
+        missed = self._probabilities * (np.maximum(above, 0.0) - slopes * above)
+        return self._weights * slopes, float(self.orbits.sizes * self.masses @ missed.sum(axis=1))
+
     def rows(self, gram: OrbitGram) -> RowModel:
         """m w psi', m w psi''; the rows of a pair loss do not couple."""
         t = gram.cosines - 1.0
         return RowModel(self._weights * self.shape.slope(t), self._weights * self.shape.curvature(t), np.zeros_like(t))
+
+
+def hinge_slopes(objective: PairLoss, gram: OrbitGram, above: Array, width: float = 1e-7) -> Array:
+    """(K, K) a slope of the hinge for every pair: 0 below the kink, 1 above, and at it what balances the forces.
+
+    The slack matrix S of the certificate is linear in the free slopes, and any of them prove a bound; wanted are those
+    that make S positive semidefinite. The bounded least-squares solution of S G = 0 is the only candidate where the dual
+    is unique; from there the negative part of S, a convex function of the slopes, is driven out.
+    """
+    counted = gram.orbits.partners > 0
+    slopes = (above > 0).astype(float)
+    free = np.argwhere(np.triu(counted & (np.abs(above) <= width)))
+    if not len(free):
+        return slopes
+    weights = objective._weights
+    full = (weights + weights.T) / 2.0
+    fixed = _slack(gram, np.where(counted & (np.abs(above) > width), slopes * full, 0.0))
+    units = []
+    for a, b in free:
+        unit = np.zeros_like(full)
+        unit[a, b] = unit[b, a] = full[a, b]
+        units.append(_slack(gram, unit))
+    size = np.linalg.norm([np.linalg.norm(unit) for unit in units])
+    forces = np.column_stack([(unit @ _blocks(gram)).ravel() for unit in units]) / size
+    found = lsq_linear(forces, -(fixed @ _blocks(gram)).ravel() / size, bounds=(0.0, 1.0), tol=1e-15, method="bvls").x
+    stacked = np.stack(units)
+
+    def negative_part(x: Array) -> tuple[float, Array]:
+        slack = (fixed + np.tensordot(x, stacked, 1)) / size
+        values, vectors = np.linalg.eigh(slack)
+        clipped = (vectors * np.minimum(values, 0.0)) @ vectors.T
+        force = slack @ _blocks(gram)
+        gradient = np.tensordot(stacked, clipped + force @ _blocks(gram), 2) / size
+        return 0.5 * float(np.sum(clipped**2) + np.sum(force**2)), gradient
+
+    if negative_part(found)[0] > 1e-24:
+        options = {"ftol": 0.0, "gtol": 1e-18, "maxiter": 2000, "maxfun": 4000}
+        refined = minimize(negative_part, found, jac=True, method="L-BFGS-B", bounds=[(0, 1)] * len(free), options=options)
+        found = refined.x
+    slopes[free[:, 0], free[:, 1]] = slopes[free[:, 1], free[:, 0]] = found
+    return slopes
+
+
+def _slack(gram: OrbitGram, entries: Array) -> Array:
+    """S by blocks: its quotient over the orbits, then its eigenvalue on differences inside each orbit."""
+    sizes, plural = gram.sizes, gram.orbits.plural
+    diagonal = -np.einsum("ab,ab->a", gram.orbits.partners * entries, gram.cosines)
+    quotient = np.sqrt(sizes[:, None] * sizes) * entries
+    np.fill_diagonal(quotient, diagonal + np.where(plural, (sizes - 1.0) * np.diag(entries), 0.0))
+    inside = np.where(plural, diagonal - np.diag(entries), 0.0)
+    return block_diag(quotient, np.diag(inside))
+
+
+def _blocks(gram: OrbitGram) -> Array:
+    """G by the same blocks."""
+    return block_diag(gram.quotient, np.diag(np.where(gram.orbits.plural, 1.0 - np.diag(gram.cosines), 0.0)))

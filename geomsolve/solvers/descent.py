@@ -42,7 +42,7 @@ class Descent:
         dim: coordinates per class; None: m - 1, which is always enough (2 for two classes). Below the rank of the
             optimum the answer is the best embedding found, which no certificate proves.
         tol: converged when the net force on every class is at most this share of the forces that act on it.
-        max_steps: Adam, L-BFGS and Newton steps together; a quarter of them go to Adam.
+        max_steps: Adam, L-BFGS and Newton steps together; a tenth of them go to Adam.
         restarts: random starts, run side by side; the best one is refined.
         seed: of the random starts.
         device: "cpu" or "gpu"; None: JAX's default. Without a GPU, "gpu" runs on the CPU and the message says so.
@@ -177,8 +177,8 @@ def _(objective: ExpectedSoftmax):
     each, step = objective.ungrouped(), 0.25
     low = -math.log(each.alpha + each.beta * each.count) - 40.0
     nodes = np.exp(np.arange(low, math.log(50.0 / each.alpha) + step, step))
-    block = max(1, min(len(nodes), 2**20 // len(each.masses) ** 2))
-    blocks = np.zeros((-(-len(nodes) // block), block))  # a node at s = 0 adds nothing
+    block = max(1, min(256, 2**20 // len(each.masses) ** 2))
+    blocks = np.zeros((-(-len(nodes) // block), block))  # padded: a node at s = 0 adds nothing
     blocks.flat[: len(nodes)] = nodes
     scalars = (float(each.count), each.alpha, each.beta, each.temperature)
     return _partial(_expected_softmax, each.masses * step, each.draws.partner, each.draws.own, blocks, *scalars)
@@ -289,7 +289,7 @@ class _Run:
         return value
 
     def _adam(self, points: Array) -> Array:
-        total = max(1, self.max_steps // 4)
+        total = max(1, self.max_steps // 10)
         state = self.tools.adam_start(points)
         while self.steps < total:
             count = min(100, total - self.steps)
@@ -406,7 +406,7 @@ def _tools() -> SimpleNamespace:
 
         def unfinished(carry):
             _, _, _, square, bend, index = carry
-            return (square > 1e-4 * start) & (bend > 0) & (index < 1000)
+            return (square > 1e-4 * start) & (bend > 0) & (index < 300)
 
         def step(carry):
             p, r, d, square, _, index = carry

@@ -11,6 +11,7 @@ from scipy.sparse.linalg import LinearOperator, gmres
 from ..objectives.base import Objective
 from ..orbits import OrbitGram
 from .base import Attempt, Progress, Termination
+from .kinks import polish_kinks
 from .spheres import minimise_on_spheres
 
 Array = NDArray[np.float64]
@@ -56,11 +57,12 @@ class Newton:
         if objective.excess(gram) <= 0:
             # The floor itself is attained (a hinge that is already satisfied): nothing is left to gain.
             return Attempt(self.name, Termination.CONVERGED, gram, message="the loss attains its floor here")
-        if not objective.smooth:
-            return Attempt(
-                self.name, Termination.NOT_APPLICABLE, message="the loss is not smooth; Newton needs two derivatives"
-            )
         history: list[dict[str, float]] = []
+        if not objective.smooth:
+            if start is None:
+                return Attempt(self.name, Termination.NOT_APPLICABLE, message="not smooth: Newton needs a start near by")
+            gram, termination, message = polish_kinks(objective, gram, history, report)
+            return Attempt(self.name, termination, gram, len(history), message, tuple(history))
         closed = np.zeros(len(gram.sizes), bool)
         termination = Termination.STALLED
         while len(history) < self.max_steps:

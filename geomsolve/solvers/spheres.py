@@ -48,7 +48,7 @@ def minimise_on_spheres(
         step, predicted, hit = state.truncated_cg(radius)
         if predicted <= 1e-13 * abs(state.excess) or radius < 1e-12:
             break  # the loss cannot tell better from worse any more
-        trial = _State.at(objective, _retract(state.point, step))
+        trial = _State.at(objective, retract(state.point, step))
         ratio = (state.excess - trial.excess) / predicted
         if ratio > 0.05:
             state = trial
@@ -58,19 +58,19 @@ def minimise_on_spheres(
             radius = min(2.0 * radius, 1e3)
 
     # The force still can: Newton steps within the dimensions that did not vanish, where the Hessian is definite.
-    state = _State.at(objective, _truncate(orbits, state.point))
+    state = _State.at(objective, truncate(orbits, state.point))
     while len(history) < last:
         size = state.force()
         note(size)
         if size < 1e-14:
             break
-        trial = _State.at(objective, _retract(state.point, state.truncated_cg(np.inf)[0]))
+        trial = _State.at(objective, retract(state.point, state.truncated_cg(np.inf)[0]))
         if trial.force() > 0.9 * size:
             break
         state = trial
     if len(history) >= last:
-        return _gram(orbits, state.point), Termination.STEP_LIMIT
-    return _gram(orbits, state.point), Termination.CONVERGED if state.force() < 1e-8 else Termination.STALLED
+        return gram_of(orbits, state.point), Termination.STEP_LIMIT
+    return gram_of(orbits, state.point), Termination.CONVERGED if state.force() < 1e-8 else Termination.STALLED
 
 
 def _start(gram: OrbitGram) -> Array:
@@ -80,24 +80,24 @@ def _start(gram: OrbitGram) -> Array:
     mixed = OrbitGram(gram.orbits, 0.8 * guess.cosines + 0.2 * simplex.cosines)
     means = mixed.mean_factor(tol=0.0)
     spread = np.sqrt(np.clip(1.0 - np.sum(means**2, axis=1), 0.0, None)) * gram.orbits.plural
-    return _retract(np.column_stack([means, spread]), 0.0)
+    return retract(np.column_stack([means, spread]), 0.0)
 
 
-def _truncate(orbits: Orbits, point: Array, tol: float = 1e-7) -> Array:
+def truncate(orbits: Orbits, point: Array, tol: float = 1e-7) -> Array:
     """The point without the directions that carry less than `tol` of the Gram matrix's spectrum, spreads alike."""
     weights = np.sqrt(orbits.sizes)[:, None]
     _, values, axes = np.linalg.svd(weights * point[:, :-1], full_matrices=False)
     means = point[:, :-1] @ axes[values**2 > tol].T
     spread = np.where(point[:, -1] ** 2 > tol, point[:, -1], 0.0)
-    return _retract(np.column_stack([means, spread]), 0.0)
+    return retract(np.column_stack([means, spread]), 0.0)
 
 
-def _retract(point: Array, step: Array | float) -> Array:
+def retract(point: Array, step: Array | float) -> Array:
     moved = point + step
     return moved / np.linalg.norm(moved, axis=1, keepdims=True)
 
 
-def _gram(orbits: Orbits, point: Array) -> OrbitGram:
+def gram_of(orbits: Orbits, point: Array) -> OrbitGram:
     means, spread = point[:, :-1], point[:, -1]
     cosines = means @ means.T
     # 1 - (1 - mu^2) n/(n-1): exact at collapse, where the spread is 0.
@@ -123,11 +123,11 @@ class _State:
     @classmethod
     def at(cls, objective: Objective, point: Array) -> _State:
         orbits = objective.orbits
-        gram = _gram(orbits, point)
+        gram = gram_of(orbits, point)
         model = objective.rows(gram)
         forces = (model.repulsion + model.repulsion.T) / 2.0 - objective.attraction
         pairs = orbits.sizes[:, None] * orbits.partners
-        euclidean = _pull(orbits, pairs * forces, np.diag(forces), point)
+        euclidean = pull(orbits, pairs * forces, np.diag(forces), point)
         multipliers = np.sum(euclidean * point, axis=1)
         gradient = euclidean - multipliers[:, None] * point
         weight = np.abs(multipliers)
@@ -153,7 +153,7 @@ class _State:
         answer = np.einsum("ab,ab->a", partners * self.model.coupling, change) / np.where(total > 0, total, 1.0)
         row = self.model.curvature * change - self.model.coupling * answer[:, None]
         bent = (row + row.T) / 2.0
-        euclidean = _pull(self.orbits, self.pairs * self.forces, np.diag(self.forces), direction) + _pull(
+        euclidean = pull(self.orbits, self.pairs * self.forces, np.diag(self.forces), direction) + pull(
             self.orbits, self.pairs * bent, np.diag(bent), self.point
         )
         return self.tangent(euclidean - self.multipliers[:, None] * direction)
@@ -194,6 +194,6 @@ class _State:
         return step, -float(np.sum(self.gradient * step) + 0.5 * np.sum(step * image)), False
 
 
-def _pull(orbits: Orbits, weights: Array, inside: Array, vectors: Array) -> Array:
+def pull(orbits: Orbits, weights: Array, inside: Array, vectors: Array) -> Array:
     """2 (weights @ means, -n D_aa spread): what forces between atoms do to orbit vectors."""
     return 2.0 * np.column_stack([weights @ vectors[:, :-1], -orbits.sizes * orbits.plural * inside * vectors[:, -1]])

@@ -1,0 +1,115 @@
+"""Objectives and solvers by name and options, as the command line and sweep files give them."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from .counts import Counts
+from .errors import ProblemError
+from .objectives.base import Objective
+from .solvers.base import Solver
+
+# The loss by its name on the command line, and where its builder lives. What options a loss takes, and which it
+# requires, is read off the builder's keyword arguments.
+_OBJECTIVES = {
+    "supcon": ("objectives.supcon", "SupCon"),
+    "gcl": ("objectives.generalized", "GCL"),
+}
+# Options that a builder accepts and one of its losses has no use for.
+_IDLE = {"hinge": ("temperature", "normalization"), "logistic": ("normalization",)}
+
+_CONIC = ("clarabel", "scs", "mosek", "moreau")
+_SOLVERS = ("newton", *_CONIC, "descent")
+
+
+def objective_names() -> tuple[str, ...]:
+    """The names `build_objective` knows."""
+    return tuple(_OBJECTIVES)
+
+
+def build_objective(name: str, counts: Counts, options: Mapping[str, Any]) -> Objective:
+    """The objective of that name.
+
+    Args:
+        name: "supcon" or "gcl".
+        counts: class counts.
+        options: keyword arguments of the builder, such as temperature; None means "not given". Numbers may be texts.
+
+    Raises:
+        ProblemError: an unknown name, an option the loss does not take, a missing one, or what the builder refuses.
+    """
+    if name not in _OBJECTIVES:
+        raise ProblemError(f"objective: must be one of {', '.join(_OBJECTIVES)}; got {name!r:.40}")
+    module, builder_name = _OBJECTIVES[name]
+    builder = getattr(importlib.import_module(f".{module}", __package__), builder_name)
+    known = {
+        parameter.name: parameter.default is inspect.Parameter.empty
+        for parameter in inspect.signature(builder).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    given = {option: value for option, value in options.items() if value is not None}
+    for option, value in given.items():
+        if option not in known:
+            raise ProblemError(
+                f"{_flag(option)}: {name} has no such option; got {value} (leave it out; {name} takes {', '.join(known)})"
+            )
+        if option in _IDLE.get(str(given.get("loss")), ()):
+            raise ProblemError(f"{_flag(option)}: the {given['loss']} loss does not use it; got {value} (leave it out)")
+    for option, required in known.items():
+        if required and option not in given:
+            example = " (0.1 is usual)" if option == "temperature" else ""
+            raise ProblemError(f"{_flag(option)}: {name} needs it; got none{example}")
+    if "negatives" in given:
+        given["negatives"] = _count_or_infinity(given["negatives"])
+    return builder(counts, **given)
+
+
+def _flag(option: str) -> str:
+    return option.replace("_", "-")
+
+
+def _count_or_infinity(negatives: Any) -> float:
+    try:
+        return float(negatives)
+    except (TypeError, ValueError):
+        raise ProblemError(f"negatives: must be a whole number of at least 1, or inf; got {negatives!r:.40}") from None
+
+
+def build_solver(name: str | None, *, max_steps: int | None = None, seed: int | None = None) -> Solver | None:
+    """The solver of that name with its options, or None (the ladder) for None.
+
+    Raises:
+        ProblemError: an unknown name, or an option without a solver that takes it.
+    """
+    if max_steps is not None and max_steps < 1:
+        raise ProblemError(f"max-steps: must be at least 1; got {max_steps}")
+    if seed is not None and seed < 0:
+        raise ProblemError(f"seed: must be at least 0; got {seed}")
+    if name is None:
+        if max_steps is not None:
+            raise ProblemError(f"max-steps: needs a solver, one of {', '.join(_SOLVERS)}; got {max_steps} without --solver")
+        return None
+    if name not in _SOLVERS:
+        raise ProblemError(f"solver: must be one of {', '.join(_SOLVERS)}; got {name!r:.40}")
+    options: dict[str, int] = {} if max_steps is None else {"max_steps": max_steps}
+    if name == "newton":
+        from .solvers.newton import Newton
+
+        return Newton(**options)
+    if name in _CONIC:
+        from .solvers.conic import Conic
+
+        return Conic(name, **options)
+    from .solvers.descent import Descent
+
+    return Descent(**options, seed=seed or 0)
+
+
+def check_dim(dim: int | None) -> None:
+    """Nothing, or a ProblemError unless `dim` is None or at least 1."""
+    if dim is not None and (not math.isfinite(dim) or dim < 1):
+        raise ProblemError(f"dim: must be a whole number of at least 1; got {dim}")
