@@ -37,7 +37,9 @@ _WHERE = {
     "solvers.conic": ("Conic",),
     "solvers.descent": ("Descent",),
     "solution": ("AttemptRecord", "Quality", "Solution"),
+    "embedding": ("Embedding", "embed", "reduce_rank"),
     "ladder": ("solve",),
+    "crosschecks": ("CrossCheck", "Route", "crosscheck"),
 }
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
 
@@ -66,6 +68,12 @@ if TYPE_CHECKING:
     from .counts import long_tail_counts as long_tail_counts
     from .counts import profile_names as profile_names
     from .counts import step_counts as step_counts
+    from .crosschecks import CrossCheck as CrossCheck
+    from .crosschecks import Route as Route
+    from .crosschecks import crosscheck as crosscheck
+    from .embedding import Embedding as Embedding
+    from .embedding import embed as embed
+    from .embedding import reduce_rank as reduce_rank
     from .errors import BackendError as BackendError
     from .errors import GeomsolveError as GeomsolveError
     from .errors import NotCertified as NotCertified

@@ -72,7 +72,7 @@ def certify(objective: Objective, gram: OrbitGram | ArrayLike) -> Certificate:
     """
     if not isinstance(gram, OrbitGram):
         gram, objective = OrbitGram.from_matrix(gram, objective.orbits), objective.ungrouped()
-    elif len(gram.sizes) != len(objective.orbits.sizes):
+    elif not objective.orbits.same_as(gram.orbits):
         gram, objective = OrbitGram.from_matrix(gram.expand(), objective.orbits), objective.ungrouped()
     gram, repair = gram.repaired()
     excess = objective.excess(gram)

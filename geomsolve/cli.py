@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -63,7 +64,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
             return BAD_INPUT
         context = getattr(error, "ctx", None)
         where = context.command_path if context is not None else "geomsolve"
-        return _fail(f"{_sentence(error.format_message())} (see {where} --help)")  # type: ignore[attr-defined]
+        message = _sentence(error.format_message(), sys.argv[1:] if arguments is None else arguments)
+        return _fail(f"{message} (see {where} --help)")  # type: ignore[attr-defined]
     except GeomsolveError as error:
         return _fail(str(error))
     except BrokenPipeError:
@@ -81,12 +83,16 @@ def _fail(message: str) -> int:
     return BAD_INPUT
 
 
-def _sentence(message: str) -> str:
-    """A usage message of typer's in the form of ours: "temperature: 'x' is not a valid float"."""
+def _sentence(message: str, arguments: Sequence[str]) -> str:
+    """A usage message of typer's in the form of ours: what argument, what rule, what was got."""
     message = message.strip().rstrip(".")
     if message.startswith("Invalid value for '--"):
-        option, _, rest = message.removeprefix("Invalid value for '--").partition("': ")
-        return f"{option}: {rest}"
+        option, _, rule = message.removeprefix("Invalid value for '").partition("': ")
+        # Some versions of typer name the rule and not what was got.
+        got = [second for first, second in itertools.pairwise(arguments) if first == option]
+        got += [one.partition("=")[2] for one in arguments if one.startswith(f"{option}=")]
+        ending = f"; got {got[-1]!r:.40}" if got and repr(got[-1]) not in rule else ""
+        return f"{option[2:]}: {rule[:1].lower()}{rule[1:]}{ending}"
     if message.startswith("Missing option '--"):
         option = message.removeprefix("Missing option '--").partition("'")[0]
         return f"{option}: must be given; got none"

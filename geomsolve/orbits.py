@@ -41,6 +41,14 @@ class Orbits:
         """(K,) whether an orbit has pairs of atoms inside (size above 1)."""
         return self.sizes > 1
 
+    def same_as(self, other: Orbits) -> bool:
+        """Whether two orbit structures are the same, atom by atom."""
+        if self is other:
+            return True
+        if (self.labels is None) != (other.labels is None) or not np.array_equal(self.sizes, other.sizes):
+            return False
+        return self.labels is None or np.array_equal(self.labels, other.labels)
+
     def singletons(self) -> Orbits:
         """The same atoms, each an orbit of its own."""
         count = round(self.atoms)

@@ -221,6 +221,7 @@ def crosscheck_report(check: CrossCheck, objective_name: str, counts: Counts) ->
 
 _ROUTE_FIELDS = (
     "name",
+    "verdict",
     "value",
     "gap",
     "relative_gap",
@@ -235,12 +236,13 @@ _ROUTE_FIELDS = (
 
 def crosscheck_text(check: CrossCheck, objective_name: str, counts: Counts) -> str:
     """The cross-check as a table."""
-    head = ("route", "loss", "rel. gap", "cos. residual", "certified", "value diff.", "cosine diff.", "seconds")
+    head = ("route", "verdict", "loss", "rel. gap", "cos. residual", "certified", "value diff.", "cosine diff.", "seconds")
     rows = [head]
     for route in check.routes:
         rows.append(
             (
                 route.name,
+                route.verdict,
                 _number(route.value, ".12g"),
                 _number(route.relative_gap, ".1e"),
                 _number(route.cosine_residual, ".1e"),
@@ -251,7 +253,7 @@ def crosscheck_text(check: CrossCheck, objective_name: str, counts: Counts) -> s
             )
         )
     lines = [objective_name, _counts_line(counts), "", *_table(rows)]
-    notes = [f"  {r.name}: {' '.join(r.message.split())}" for r in check.routes if r.message and not r.certified]
+    notes = [f"  {r.name}: {' '.join(r.message.split())}" for r in check.routes if r.message and r.verdict not in ("reference", "agrees")]
     verdict = "The routes agree." if check.agree else "The routes do NOT agree."
     return "\n".join([*lines, *notes, "", f"{verdict} Differences are taken from {check.reference}."])
 

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .certificate import Certificate
+from .embedding import Embedding, embed
 from .objectives.base import Objective
 from .orbits import OrbitGram
-from .solvers.base import Termination
+from .solvers.base import Progress, Termination
 
 
 class Quality(enum.Enum):
@@ -86,6 +87,18 @@ class Solution:
     def rank(self) -> int:
         """The number of eigenvalues of the Gram matrix above 1e-8: the embedding dimension it needs."""
         return self.orbits.rank()
+
+    def embed(
+        self,
+        dim: int | None = None,
+        *,
+        restarts: int = 8,
+        seed: int = 0,
+        max_steps: int = 2000,
+        progress: Progress | None = None,
+    ) -> Embedding:
+        """The class means as points on the sphere of `dim` coordinates: see `geomsolve.embed`."""
+        return embed(self, dim, restarts=restarts, seed=seed, max_steps=max_steps, progress=progress)
 
     @cached_property
     def collapsed(self) -> list[list[int]]:

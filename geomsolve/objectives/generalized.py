@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from ..counts import Counts, as_counts
 from ..errors import ProblemError
 from .base import Draws, Objective, RowSoftmax, check_temperature
+from .custom import EnumeratedLoss, Psi, check_psi
 from .expectation import ExpectedSoftmax
 from .pairwise import Hinge, Logistic, PairLoss
 from .supcon import class_orbits
@@ -26,7 +27,7 @@ def GCL(
     sampling: str = "supervised",
     negatives: float | None = None,
     normalization: str = "mean",
-    loss: str = "infonce",
+    loss: str | Psi = "infonce",
     margin: float | None = None,
 ) -> Objective:
     """The generalised contrastive loss over class means.
@@ -44,11 +45,15 @@ def GCL(
         negatives: k, a whole number, or math.inf (the default for InfoNCE: the loss of large batches). Logistic and
             hinge are losses of one negative, k = 1.
         normalization: beta in InfoNCE, psi_k = log(1 + beta sum_i e^{t_i/tau}): "mean" 1/k, "sum" 1.
-        loss: "infonce", "logistic" (log(1 + e^{t/tau})), or "hinge" (max(t + margin, 0), the triplet loss).
+        loss: "infonce", "logistic" (log(1 + e^{t/tau})), "hinge" (max(t + margin, 0), the triplet loss), or a function
+            psi of your own, (k,) -> scalar, written with jax.numpy, convex and nondecreasing: it is called with
+            (t_1, ..., t_k)/tau and its expectation taken by enumeration, so k must be small (default 1). A psi with
+            kinks may stay uncertified.
         margin: of the hinge, in units of cosine; above 0.
 
     Raises:
-        ProblemError: an unknown word, a k that does not fit the loss, a missing or superfluous margin.
+        ProblemError: an unknown word, a k that does not fit the loss, a missing or superfluous margin, a psi that is
+            found not to be convex or nondecreasing (with an example), or too many combinations to enumerate.
 
     Source: the loss family is that of Jiang, Nguyen, Aeron, Ishwar (arXiv 2311.05139) and GCL (arXiv 2605.11291).
     """
@@ -56,10 +61,13 @@ def GCL(
     temperature = check_temperature(temperature)
     _check_word("sampling", sampling, _SAMPLINGS)
     _check_word("normalization", normalization, _NORMALIZATIONS)
-    _check_word("loss", loss, _LOSSES)
+    if not callable(loss):
+        _check_word("loss", loss, _LOSSES)
     if negatives is None:
         negatives = math.inf if loss == "infonce" else 1
     count = check_negatives(negatives)
+    if callable(loss):
+        return _custom(counts, loss, count, temperature, sampling, margin)
     if loss != "infonce" and count != 1:
         raise ProblemError(f'negatives: the {loss} loss takes one negative; got {negatives:g} (write 1, or loss="infonce")')
     if loss == "hinge":
@@ -87,6 +95,27 @@ def GCL(
         alpha=1.0,
         beta=1.0 / count if normalization == "mean" else 1.0,
     )
+
+
+def _custom(
+    counts: Counts, psi: Psi, count: float, temperature: float, sampling: str, margin: float | None
+) -> EnumeratedLoss:
+    if margin is not None:
+        raise ProblemError(f"margin: only the hinge has one; got {margin} with a psi of your own (build it into psi)")
+    if count == math.inf:
+        raise ProblemError("negatives: a psi of your own needs a finite, small number of negatives; got inf")
+    objective = EnumeratedLoss(
+        orbits=class_orbits(counts),
+        masses=counts.proportions,
+        temperature=temperature,
+        name=f"GCL({getattr(psi, '__name__', 'psi')}, {sampling}, k={count:g})",
+        draws=sampling_law(counts, sampling),
+        psi=psi,
+        count=int(count),
+    )
+    objective.check_size()
+    check_psi(psi, int(count), temperature)
+    return objective
 
 
 def sampling_law(counts: Counts, sampling: str) -> Draws:

@@ -22,7 +22,7 @@ class Shape(Protocol):
 
     @property
     def floor(self) -> float:
-        """The infimum of psi."""
+        """A lower bound of psi that its values are counted from."""
         ...
 
     @property
@@ -71,12 +71,16 @@ class Hinge:
     """psi(t) = max(t + margin, 0), the triplet loss. Not smooth: its optima often sit on the kink t = -margin."""
 
     margin: float
-    floor: float = 0.0
     smooth: bool = False
 
+    @property
+    def floor(self) -> float:
+        """-margin: one margin below the infimum 0, which can be attained, so that no gap is measured against 0."""
+        return -self.margin
+
     def value(self, t: Array) -> Array:
-        """max(t + margin, 0)."""
-        return np.maximum(t + self.margin, 0.0)
+        """max(t + margin, 0) + margin."""
+        return np.maximum(t + self.margin, 0.0) + self.margin
 
     def slope(self, t: Array) -> Array:
         """1 above the kink, 0 at it and below."""
@@ -106,7 +110,7 @@ class PairLoss(SampledObjective):
 
     @property
     def floor(self) -> float:
-        """sum m [ own psi(0) + (1 - own) inf psi ]."""
+        """sum m [ own psi(0) + (1 - own) x the floor of psi ]."""
         at_zero = float(self.shape.value(np.zeros(1))[0])
         return float(self.orbits.sizes * self.masses @ (self.draws.own * at_zero)) + self.shape.floor
 
@@ -115,7 +119,7 @@ class PairLoss(SampledObjective):
         return self.masses[:, None] * self.draws.partner
 
     def excess(self, gram: OrbitGram) -> float:
-        """sum m w (psi - inf psi)."""
+        """sum m w (psi - its floor)."""
         values = self._probabilities * self.shape.value(gram.cosines - 1.0)
         return float(self.orbits.sizes * self.masses @ values.sum(axis=1))
 

@@ -375,7 +375,7 @@ def _scaled(parts: Terms, orbits: Orbits, cosines: cp.Variable) -> cp.Expression
     total = (mass * sigma / scale)[row] @ growth + _linear_and_hinge(parts, flat) / scale
     tiny = opened & (sigma < _TINY)
     if tiny.any():
-        total = total + (mass * sigma / scale / 2.0)[tiny] @ cp.square(unit[np.flatnonzero(tiny)])
+        total = total + (mass * sigma**2 / scale / 2.0)[tiny] @ cp.square(unit[np.flatnonzero(tiny)])
     if not tiny.all():
         shift = cp.multiply(sigma, unit)
         total = total + (mass / scale)[~tiny] @ (shift[np.flatnonzero(~tiny)] - 1)

@@ -23,6 +23,7 @@ from scipy.optimize import minimize
 
 from ..errors import BackendError, ProblemError
 from ..objectives.base import Objective, RowSoftmax
+from ..objectives.custom import EnumeratedLoss
 from ..objectives.expectation import ExpectedSoftmax
 from ..objectives.pairwise import Hinge, Logistic, PairLoss
 from ..orbits import OrbitGram, Orbits
@@ -133,10 +134,12 @@ def loss(objective: Objective):
 @loss.register
 def _(objective: RowSoftmax):
     each = objective.ungrouped()
-    return _partial(_row_softmax, each.masses, each.weights, each.offsets, each.positives, each.temperature)
+    bounded = each.offsets > 0
+    shift = objective.floor - float(each.masses[bounded] @ np.log(each.offsets[bounded]))  # of rows without an offset
+    return _partial(_row_softmax, each.masses, each.weights, each.offsets, each.positives, each.temperature, shift)
 
 
-def _row_softmax(masses, weights, offsets, positives, temperature, gram):
+def _row_softmax(masses, weights, offsets, positives, temperature, shift, gram):
     import jax.numpy as jnp
 
     t = (gram - 1.0) / temperature
@@ -145,7 +148,7 @@ def _row_softmax(masses, weights, offsets, positives, temperature, gram):
     rows = jnp.where(bounded, jnp.log1p(sums / jnp.where(bounded, offsets, 1.0)), jnp.log(jnp.where(bounded, 1.0, sums)))
     if positives is not None:
         rows -= jnp.sum(positives * t, axis=1)
-    return masses @ rows
+    return masses @ rows - shift
 
 
 @loss.register
@@ -168,7 +171,32 @@ def _logistic(weights, temperature, gram):
 def _hinge(weights, margin, gram):
     import jax.numpy as jnp
 
-    return jnp.sum(weights * jnp.maximum(gram - 1.0 + margin, 0.0))
+    return jnp.sum(weights * (jnp.maximum(gram - 1.0 + margin, 0.0) + margin))
+
+
+@loss.register
+def _(objective: EnumeratedLoss):
+    import jax
+
+    each = objective.ungrouped()
+    atoms, count = len(each.masses), each.count
+    laws = np.column_stack([each.draws.partner * (1.0 - np.eye(atoms)), each.draws.own])
+    psi = jax.vmap(jax.vmap(each.psi))
+
+    def excess(masses, laws, temperature, floor, gram):
+        import jax.numpy as jnp
+
+        t = jnp.column_stack([(gram - 1.0) / temperature, jnp.zeros(atoms)])
+        chances, arguments = jnp.ones((atoms, 1)), jnp.zeros((atoms, 1, 0))
+        for _ in range(count):  # every draw multiplies the combinations by atoms + 1
+            chances = (chances[:, :, None] * laws[:, None, :]).reshape(atoms, -1)
+            terms = chances.shape[1]
+            grown = jnp.broadcast_to(arguments[:, :, None, :], (atoms, terms // (atoms + 1), atoms + 1, arguments.shape[2]))
+            last = jnp.broadcast_to(t[:, None, :, None], (atoms, terms // (atoms + 1), atoms + 1, 1))
+            arguments = jnp.concatenate([grown, last], axis=3).reshape(atoms, terms, -1)
+        return masses @ jnp.sum(chances * psi(arguments), axis=1) - floor
+
+    return _partial(excess, each.masses, laws, each.temperature, objective.floor)
 
 
 @loss.register
@@ -241,7 +269,8 @@ def descend(
         starts[0] = 1e-3 * starts[0] / math.sqrt(width) + _fit(start_points, width)
     starts /= np.linalg.norm(starts, axis=2, keepdims=True)
     with _computing(device) as (tools, notice):
-        return _Run(tools, objective, max_steps, tol, progress).of(starts, notice)
+        rate = 0.1 if start_points is None else 0.01
+        return _Run(tools, objective, max_steps, tol, progress).of(starts, rate, notice)
 
 
 class _Run:
@@ -254,18 +283,17 @@ class _Run:
         self.steps = 0
         self.history: list[dict[str, float]] = []
 
-    def of(self, starts: Array, notice: str) -> Descended:
+    def of(self, starts: Array, rate: float, notice: str) -> Descended:
         scale = float(np.min(self._excesses(starts)))
         # Every loss here is lowest, if infeasibly so, with all cosines at -1: positive there, its logarithm is safe.
         atoms = starts.shape[1]
         safe = float(self.excess(2.0 * np.eye(atoms) - 1.0)) > 0 and scale > 0
         self.target = _partial(_logarithm if safe else _ratio, self.excess, abs(scale) or 1.0)
-        points = self._adam(starts)
+        points = self._adam(starts, rate)
         excesses = self._excesses(points)
         best = points[int(np.argmin(np.where(np.isnan(excesses), np.inf, excesses)))]
         best = self._lbfgs(best)
-        if self.objective.smooth:
-            best = self._newton(best)
+        best = self._newton(best)
         residual = float(self.tools.balance(self.target, best)[0])
         value = self._note(best, "done", residual=residual)
         return Descended(
@@ -288,12 +316,12 @@ class _Run:
         self.progress(f"descent: {stage}, step {self.steps}, loss {value:.12g}")
         return value
 
-    def _adam(self, points: Array) -> Array:
+    def _adam(self, points: Array, rate: float) -> Array:
         total = max(1, self.max_steps // 10)
         state = self.tools.adam_start(points)
         while self.steps < total:
             count = min(100, total - self.steps)
-            points, state = self.tools.adam(self.target, points, state, self.steps, count, total)
+            points, state = self.tools.adam(self.target, points, state, self.steps, count, total, rate)
             self.steps += count
             self._note(points[0], "Adam")
         return np.array(points)
@@ -378,13 +406,13 @@ def _tools() -> SimpleNamespace:
         z = unit(x)
         return function(z @ z.T)
 
-    def adam(target, points, state, first, count, total):
+    def adam(target, points, state, first, count, total, peak):
         slopes = jax.vmap(jax.grad(of_rows, argnums=1), in_axes=(None, 0))
 
         def step(index, carry):
             x, state = carry
             update, state = optimiser.update(slopes(target, x), state)
-            rate = 0.05 * (1.0 + jnp.cos(jnp.pi * (first + index) / total))
+            rate = peak * 0.5 * (1.0 + jnp.cos(jnp.pi * (first + index) / total))
             return unit(x - rate * update), state
 
         return jax.lax.fori_loop(0, count, step, (points, state))

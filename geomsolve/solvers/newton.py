@@ -54,9 +54,9 @@ class Newton:
         """An attempt at the objective; `start` is a guess of the Gram matrix (the regular simplex if left out)."""
         report = progress or (lambda _: None)
         gram = start if start is not None else OrbitGram.simplex(objective.orbits)
-        if objective.excess(gram) <= 0:
-            # The floor itself is attained (a hinge that is already satisfied): nothing is left to gain.
-            return Attempt(self.name, Termination.CONVERGED, gram, message="the loss attains its floor here")
+        if not np.any(objective.row_gradient(gram)[objective.orbits.partners > 0]):
+            # No forces at all (a hinge that is satisfied everywhere): a convex function is minimal there.
+            return Attempt(self.name, Termination.CONVERGED, gram, message="no forces act at the start")
         history: list[dict[str, float]] = []
         if not objective.smooth:
             if start is None:
@@ -170,7 +170,7 @@ def _newton_step(
     answer = model.coupling / (2.0 * safe)
     mean = partners * model.coupling
     total = mean.sum(axis=1)
-    mean /= np.where(total > 0, total, 1.0)[:, None]
+    mean /= np.where(total != 0, total, 1.0)[:, None]
     leverage = partners * (u / u[:, None])
 
     move = kappa * error

@@ -150,7 +150,7 @@ class _State:
         inside = np.diag(change) - 2.0 * spread * direction[:, -1] / fewer
         np.fill_diagonal(change, np.where(self.orbits.plural, inside, 0.0))
         total = np.einsum("ab,ab->a", partners, self.model.coupling)
-        answer = np.einsum("ab,ab->a", partners * self.model.coupling, change) / np.where(total > 0, total, 1.0)
+        answer = np.einsum("ab,ab->a", partners * self.model.coupling, change) / np.where(total != 0, total, 1.0)
         row = self.model.curvature * change - self.model.coupling * answer[:, None]
         bent = (row + row.T) / 2.0
         euclidean = pull(self.orbits, self.pairs * self.forces, np.diag(self.forces), direction) + pull(

@@ -1,0 +1,190 @@
+"""From a Gram matrix to points on the sphere: exact at full dimension, descended and bounded below it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ProblemError
+from .objectives.pairwise import Hinge, PairLoss
+from .orbits import OrbitGram
+from .solvers.base import Progress
+
+if TYPE_CHECKING:
+    from .objectives.base import Objective
+    from .solution import Solution
+
+Array = NDArray[np.float64]
+
+# Rank reduction solves for rank (rank + 1)/2 unknowns: above this many classes it takes minutes.
+_MOST_CLASSES = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """Class means on the unit sphere.
+
+    Attributes:
+        points: (C, dim) unit rows, in the caller's class order.
+        value: the loss of these points, in nats.
+        lower_bound: proved below the loss of any embedding, of any dimension.
+        exact: whether the points realise the solution's own loss; otherwise they are the best of several descents in a
+            dimension below the rank, where the problem is not convex, and `gap` is what is proved of them.
+    """
+
+    points: Array
+    value: float
+    lower_bound: float
+    exact: bool
+
+    @property
+    def dim(self) -> int:
+        """The number of coordinates."""
+        return self.points.shape[1]
+
+    @property
+    def gap(self) -> float:
+        """value - lower_bound: no embedding of any dimension is better by more than this."""
+        return max(0.0, self.value - self.lower_bound)
+
+
+def embed(
+    solution: Solution,
+    dim: int | None = None,
+    *,
+    restarts: int = 8,
+    seed: int = 0,
+    max_steps: int = 2000,
+    progress: Progress | None = None,
+) -> Embedding:
+    """The solution as points: exact where `dim` is at least its rank, the best descent found below it.
+
+    Args:
+        solution: from `solve`.
+        dim: coordinates; None for as many as the Gram matrix has rank. More are filled with zeros.
+        restarts: random starts below the rank.
+        seed: of the starts.
+        max_steps: descent steps per start.
+        progress: called with a line of text as the work goes on.
+
+    Raises:
+        ProblemError: dim below 1, or restarts below 1.
+
+    Cost: 8 C dim bytes; below the rank, that of `Descent`.
+    """
+    if dim is not None and (isinstance(dim, bool) or int(dim) != dim or dim < 1):
+        raise ProblemError(f"dim: must be a whole number of at least 1; got {dim}")
+    if restarts < 1:
+        raise ProblemError(f"restarts: must be at least 1; got {restarts}")
+    certificate = solution.certificate
+    width = solution.rank if dim is None else int(dim)
+    gram = solution.orbits
+    if width < gram.rank():
+        gram = reduce_rank(solution.objective, gram)
+    if width >= gram.rank():
+        points = gram.embed()
+        if points.shape[1] > width:
+            # Directions of weight below 1e-8 are rounding; the largest ones are kept.
+            left, values, _ = np.linalg.svd(points, full_matrices=False)
+            points = left[:, :width] * values[:width]
+            points /= np.linalg.norm(points, axis=1, keepdims=True)
+        points = np.pad(points, ((0, 0), (0, width - points.shape[1])))
+        return Embedding(points, certificate.value, certificate.lower_bound, exact=True)
+
+    if width == 1:
+        points = _signs(solution.objective, restarts, seed)
+    else:
+        from .solvers.descent import descend
+
+        points = descend(
+            solution.objective, dim=width, restarts=restarts, max_steps=max_steps, seed=seed, progress=progress
+        ).points
+    return Embedding(points, _value(solution.objective, points), certificate.lower_bound, exact=False)
+
+
+def _value(objective: Objective, points: Array) -> float:
+    return objective.ungrouped().value(OrbitGram.from_matrix(points @ points.T, objective.orbits))
+
+
+def _signs(objective: Objective, restarts: int, seed: int) -> Array:
+    """(C, 1) the best of several local searches over signs: in one dimension there is nothing to descend."""
+    count = round(objective.orbits.atoms)
+    rng = np.random.default_rng(seed)
+    best, best_value = np.ones((count, 1)), np.inf
+    for _ in range(restarts):
+        points = rng.choice([-1.0, 1.0], size=(count, 1))
+        value, previous = _value(objective, points), np.inf
+        while value < previous:
+            previous = value
+            for c in range(count):
+                points[c] *= -1.0
+                flipped = _value(objective, points)
+                if flipped < value:
+                    value = flipped
+                else:
+                    points[c] *= -1.0
+        if value < best_value:
+            best, best_value = points, value
+    return best
+
+
+def reduce_rank(objective: Objective, gram: OrbitGram) -> OrbitGram:
+    """A Gram matrix of the same loss and of smallest reachable rank r.
+
+    Where every pair has curvature the optimum is unique and the Gram matrix comes back as it is. A hinge is linear
+    between its kinks; there G = V V^T may move along V Delta V^T as long as diagonal, pairs on the kink and loss stay
+    put. Each move ends where an eigenvalue vanishes or a further pair meets the kink, so at the end
+    r (r + 1)/2 <= C + |pairs on the kink| + 1 (Barvinok 1995, Pataki 1998).
+
+    Cost: an SVD of size r^2/2 a move; Gram matrices of more than 60 classes come back as they are.
+    """
+    if not (isinstance(objective, PairLoss) and isinstance(objective.shape, Hinge)):
+        return gram
+    if objective.orbits.atoms > _MOST_CLASSES:
+        return gram
+    pairs = objective.ungrouped()
+    weights = pairs.masses[:, None] * pairs.draws.partner
+    weights = weights + weights.T
+    above = gram.expand() - 1.0 + objective.shape.margin
+    values, vectors = np.linalg.eigh(gram.expand())
+    factor = vectors[:, values > 1e-8] * np.sqrt(values[values > 1e-8])
+    count, rank = factor.shape
+    upper = np.triu_indices(count, 1)
+    on_kink = np.abs(above[upper]) <= 1e-8
+    active = (above[upper] > 1e-8).astype(float)
+    while rank > 1:
+        i, j = np.triu_indices(rank)
+        scale = np.where(i == j, 1.0, 2.0)
+
+        def row(a: Array, b: Array, i: Array = i, j: Array = j, scale: Array = scale) -> Array:
+            # v_a^T Delta v_b, linear in the upper triangle of Delta.
+            return (a[..., i] * b[..., j] + a[..., j] * b[..., i]) / 2.0 * scale
+
+        moves = row(factor[upper[0]], factor[upper[1]])
+        constraints = np.vstack(
+            [row(factor, factor), moves[on_kink], (active * weights[upper]) @ moves * np.ones((1, 1))]
+        )
+        _, singular, right = np.linalg.svd(constraints, full_matrices=True)
+        if len(right) <= np.count_nonzero(singular > 1e-10 * singular[0]):
+            break
+        direction = np.zeros((rank, rank))
+        direction[i, j] = direction[j, i] = right[-1]
+        eigenvalues = np.linalg.eigvalsh(direction)
+        if -eigenvalues[0] < eigenvalues[-1]:
+            direction, eigenvalues = -direction, -eigenvalues[::-1]
+        change = moves @ (direction[i, j])
+        level = np.einsum("ik,ik->i", factor[upper[0]], factor[upper[1]]) - 1.0 + objective.shape.margin
+        with np.errstate(divide="ignore", invalid="ignore"):
+            reach = np.where(~on_kink & (change * level < 0) & (np.abs(change) > 1e-14), -level / change, np.inf)
+        step = min(-1.0 / eigenvalues[0], reach.min(initial=np.inf))
+        on_kink |= reach <= step * (1 + 1e-9)
+        active[on_kink] = 0.0
+        spectrum, axes = np.linalg.eigh(np.eye(rank) + step * direction)
+        keep = spectrum > 1e-9
+        factor = factor @ (axes[:, keep] * np.sqrt(spectrum[keep]))
+        factor /= np.linalg.norm(factor, axis=1, keepdims=True)
+        rank = factor.shape[1]
+    return OrbitGram.from_matrix(factor @ factor.T, objective.orbits)
