@@ -5,8 +5,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
+import runpy
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .counts import Counts
 from .errors import ProblemError
@@ -55,14 +60,17 @@ def build_objective(name: str, counts: Counts, options: Mapping[str, Any]) -> Ob
     for option, value in given.items():
         if option not in known:
             raise ProblemError(
-                f"{_flag(option)}: {name} has no such option; got {value} (leave it out; {name} takes {', '.join(known)})"
+                f"{_flag(option)}: {name} has no such option; got {value} (leave it out; it takes {', '.join(known)})"
             )
+    for option, value in given.items():
         if option in _IDLE.get(str(given.get("loss")), ()):
             raise ProblemError(f"{_flag(option)}: the {given['loss']} loss does not use it; got {value} (leave it out)")
     for option, required in known.items():
         if required and option not in given:
             example = " (0.1 is usual)" if option == "temperature" else ""
             raise ProblemError(f"{_flag(option)}: {name} needs it; got none{example}")
+    if ".py:" in str(given.get("loss")):
+        given["loss"] = _load_function(str(given["loss"]))
     if "negatives" in given:
         given["negatives"] = _count_or_infinity(given["negatives"])
     return builder(counts, **given)
@@ -79,6 +87,37 @@ def _count_or_infinity(negatives: Any) -> float:
         raise ProblemError(f"negatives: must be a whole number of at least 1, or inf; got {negatives!r:.40}") from None
 
 
+def _load_function(reference: str) -> Any:
+    """The function that "FILE.py:NAME" names."""
+    path, _, name = reference.rpartition(":")
+    if not Path(path).is_file():
+        raise ProblemError(f"loss: {path} does not exist (write FILE.py:NAME, NAME a function psi in that file)")
+    try:
+        function = runpy.run_path(path).get(name)
+    except Exception as error:
+        raise ProblemError(f"loss: running {path} gave {type(error).__name__}: {error}") from None
+    if not callable(function):
+        raise ProblemError(f"loss: {path} defines no function {name!r:.40}")
+    return function
+
+
+def read_array(argument: str, path: Path) -> NDArray[np.float64]:
+    """The array in a .npy file, never unpickled.
+
+    Raises:
+        ProblemError: a file that is missing, is no .npy file, or holds something else than numbers.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise ProblemError(f"{argument}: cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, EOFError):
+        array = None
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise ProblemError(f"{argument}: {path} must be a .npy file of one array of numbers, as numpy.save writes it")
+    return array.astype(np.float64)
+
+
 def build_solver(name: str | None, *, max_steps: int | None = None, seed: int | None = None) -> Solver | None:
     """The solver of that name with its options, or None (the ladder) for None.
 
@@ -91,11 +130,13 @@ def build_solver(name: str | None, *, max_steps: int | None = None, seed: int | 
         raise ProblemError(f"seed: must be at least 0; got {seed}")
     if name is None:
         if max_steps is not None:
-            raise ProblemError(f"max-steps: needs a solver, one of {', '.join(_SOLVERS)}; got {max_steps} without --solver")
+            raise ProblemError(
+                f"max-steps: needs a solver, one of {', '.join(_SOLVERS)}; got {max_steps} without --solver"
+            )
         return None
     if name not in _SOLVERS:
         raise ProblemError(f"solver: must be one of {', '.join(_SOLVERS)}; got {name!r:.40}")
-    options: dict[str, int] = {} if max_steps is None else {"max_steps": max_steps}
+    options: dict[str, Any] = {} if max_steps is None else {"max_steps": max_steps}
     if name == "newton":
         from .solvers.newton import Newton
 

@@ -10,8 +10,7 @@ import functools
 import inspect
 import itertools
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,13 +19,13 @@ import typer
 
 from . import __version__
 from .errors import GeomsolveError, ProblemError
+from .terminal import Outputs, reporting
 
 # The heavy modules (NumPy, SciPy, and what solvers need) are imported inside the verbs: --help and a mistyped option
 # answer at once.
 if TYPE_CHECKING:
     from .counts import Counts
     from .objectives.base import Objective
-    from .solvers.base import Progress
 
 OK, BAD_INPUT, NOT_CERTIFIED, INTERRUPTED = 0, 2, 3, 130
 
@@ -57,15 +56,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; None: the process's own.
     """
     try:
-        return app(args=arguments, prog_name="geomsolve", standalone_mode=False) or OK
+        code = app(args=arguments, prog_name="geomsolve", standalone_mode=False) or OK
     except _USAGE_ERROR as error:
-        if type(error).__name__ == "NoArgsIsHelpError":
-            print(error.format_message())  # type: ignore[attr-defined]
-            return BAD_INPUT
-        context = getattr(error, "ctx", None)
-        where = context.command_path if context is not None else "geomsolve"
-        message = _sentence(error.format_message(), sys.argv[1:] if arguments is None else arguments)
-        return _fail(f"{message} (see {where} --help)")  # type: ignore[attr-defined]
+        return _fail_usage(error, sys.argv[1:] if arguments is None else arguments)
     except GeomsolveError as error:
         return _fail(str(error))
     except BrokenPipeError:
@@ -74,8 +67,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # Output that went wrong after the checks of `Outputs`: a full disk, a folder that vanished.
         return _fail(f"{error.filename or 'output'}: cannot be written: {error.strerror or error}")
     except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:  # newer versions of typer turn the interrupt into this code themselves
         print("geomsolve: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    return code
+
+
+def _fail_usage(error: Any, arguments: Sequence[str]) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":  # some versions of click: the message is the help itself
+        print(error.format_message())
+        return BAD_INPUT
+    where = error.ctx.command_path if error.ctx is not None else "geomsolve"
+    return _fail(f"{_sentence(error.format_message(), arguments)} (see {where} --help)")
 
 
 def _fail(message: str) -> int:
@@ -114,7 +117,7 @@ def _problem_options(
     *,
     counts: Annotated[
         str,
-        typer.Option(help='A profile ("geomsolve profiles" lists them), a CSV file with a column "count", or 1000,100,10.'),
+        typer.Option(help='A profile ("geomsolve profiles" lists them), a CSV with a column "count", or 1000,100,10.'),
     ],
     objective: Annotated[str, typer.Option(help="supcon or gcl.")] = "supcon",
     temperature: Annotated[
@@ -124,7 +127,12 @@ def _problem_options(
     sampling: Annotated[str | None, typer.Option(help="gcl: supervised (default) or unsupervised negatives.")] = None,
     negatives: Annotated[str | None, typer.Option(help="gcl: negatives per anchor, a number or inf.")] = None,
     normalization: Annotated[str | None, typer.Option(help="gcl: mean (default) or sum over negatives.")] = None,
-    loss: Annotated[str | None, typer.Option(help="gcl: infonce (default), logistic or hinge.")] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            help="gcl: infonce (default), logistic, hinge, or FILE.py:NAME, a convex psi of your own in jax.numpy."
+        ),
+    ] = None,
     margin: Annotated[float | None, typer.Option(help="gcl, hinge: the margin, in units of cosine.")] = None,
 ) -> Problem:
     from .builders import build_objective
@@ -156,94 +164,12 @@ def with_problem(verb: Callable[..., int]) -> Callable[..., int]:
     parameters = [*shared.values(), *own]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    del command.__wrapped__  # type: ignore[attr-defined]
+    del command.__wrapped__
     return command
 
 
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout, and only JSON.")]
 TolOption = Annotated[float, typer.Option(help="The relative gap to certify.")]
-
-
-# ---------------------------------------------------------------- output
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Where results go. Making one checks that all of it can be written, before any long computation.
-
-    Raises:
-        ProblemError: a picture of unknown kind, or a path that cannot be written.
-    """
-
-    json: str | None = None
-    plot: Path | None = None
-    out: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.plot is not None:
-            from .plots import check_suffix
-
-            check_suffix(self.plot)
-            _check_file("plot", self.plot)
-        if self.json not in (None, "-"):
-            _check_file("json", Path(str(self.json)))
-        if self.out is not None:
-            try:
-                self.out.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise ProblemError(f"out: must be a folder that can be made; got {self.out} ({error.strerror})") from None
-            _check_file("out", self.out / "solution.json")
-
-    @property
-    def quiet(self) -> bool:
-        """Whether stdout is for JSON alone."""
-        return self.json == "-"
-
-    def emit(self, report: dict[str, Any], text: Callable[[], str]) -> None:
-        """The report as JSON where that was asked for, and for people unless stdout is for JSON alone."""
-        from .reports import dumps
-
-        if self.json == "-":
-            print(dumps(report))
-            return
-        if self.json is not None:
-            Path(self.json).write_text(dumps(report) + "\n", encoding="utf-8")
-        print(text())
-
-
-def _check_file(argument: str, path: Path) -> None:
-    """Nothing, or a ProblemError where the file cannot be written (found out by opening it)."""
-    fresh = not path.exists()
-    try:
-        with path.open("ab"):
-            pass
-        if fresh:
-            path.unlink()
-    except OSError as error:
-        raise ProblemError(f"{argument}: must be a path that can be written; got {path} ({error.strerror})") from None
-
-
-@contextmanager
-def reporting() -> Iterator[Progress]:
-    """A callable for lines of progress: a spinner on stderr in a terminal, else a line after each ten seconds."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.markup import escape
-
-        with Console(stderr=True).status("working") as status:
-            yield lambda line: status.update(escape(line))
-        return
-    import time
-
-    due = time.monotonic() + 10.0
-
-    def report(line: str) -> None:
-        nonlocal due
-        if time.monotonic() >= due:
-            print(f"geomsolve: {line}", file=sys.stderr)
-            due = time.monotonic() + 10.0
-
-    yield report
 
 
 # ---------------------------------------------------------------- verbs
@@ -270,14 +196,19 @@ def solve(
     problem: Problem,
     *,
     solver: Annotated[
-        str | None, typer.Option(help="newton, clarabel, scs, descent or mosek; without it, the ladder of all that fit.")
+        str | None,
+        typer.Option(help="newton, clarabel, scs, descent or mosek; without it, the ladder of all that fit."),
     ] = None,
     tol: TolOption = 1e-9,
     dim: Annotated[int | None, typer.Option(help="Embed into so many dimensions, with a proven gap.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of random starts: --solver descent, and --dim below the rank.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of random starts: --solver descent, and --dim below the rank.")
+    ] = None,
     max_steps: Annotated[int | None, typer.Option(help="Of the solver.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the solution: .png, .pdf or .svg.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write solution.json, gram.npy and points.npy to this folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write solution.json, gram.npy and points.npy to this folder.")
+    ] = None,
     json: JsonOption = None,
 ) -> int:
     """The optimal geometry of class means, with the proof that it is optimal."""
@@ -316,7 +247,9 @@ def solve(
     def text() -> str:
         lines = [solution_text(solution, problem.counts, embedding if dim is not None else None)]
         if out is not None and problem.counts.classes > _MOST_CLASSES:
-            lines.append(f"  more than {_MOST_CLASSES} classes: the Gram matrix is written by orbits, points only with --dim")
+            lines.append(
+                f"  more than {_MOST_CLASSES} classes: the Gram matrix is written by orbits, points only with --dim"
+            )
         return "\n".join([*lines, *(f"  wrote {file}" for file in files)])
 
     outputs.emit(report, text)
@@ -368,6 +301,27 @@ def crosscheck(
         lambda: crosscheck_text(check, name, problem.counts),
     )
     return OK if check.agree else NOT_CERTIFIED
+
+
+@app.command()
+@with_problem
+def certify(
+    problem: Problem,
+    *,
+    gram: Annotated[Path, typer.Option(help="A .npy file: the C x C Gram matrix of class means, in class order.")],
+    tol: TolOption = 1e-9,
+    json: JsonOption = None,
+) -> int:
+    """Judge a Gram matrix, whichever solver or training run it comes from."""
+    from .builders import read_array
+    from .certificate import certify as certify_gram
+    from .reports import certificate_report, certificate_text
+
+    outputs = Outputs(json)
+    certificate = certify_gram(problem.objective, read_array("gram", gram))
+    report = certificate_report(certificate, problem.objective, problem.counts, tol)
+    outputs.emit(report, lambda: certificate_text(certificate, problem.objective, problem.counts, tol))
+    return OK if certificate.holds(tol) else NOT_CERTIFIED
 
 
 @app.command()

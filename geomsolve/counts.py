@@ -122,7 +122,10 @@ def counts_from_labels(labels: ArrayLike) -> Counts:
         raise ProblemError(f"labels: must be a non-empty one-dimensional array; got shape {array.shape}")
     if array.dtype.kind == "f" and np.isnan(array).any():
         raise ProblemError("labels: must not contain NaN (drop the unlabelled examples)")
-    return as_counts(np.unique(array, return_counts=True)[1], name="labels")
+    try:
+        return as_counts(np.unique(array, return_counts=True)[1], name="labels")
+    except TypeError:
+        raise ProblemError("labels: must all be of one kind, such as all integers or all strings") from None
 
 
 def long_tail_counts(classes: int, largest: float, imbalance_ratio: float) -> Counts:
@@ -135,6 +138,8 @@ def long_tail_counts(classes: int, largest: float, imbalance_ratio: float) -> Co
         raise ProblemError(f"classes: must be at least 2; got {classes}")
     if not imbalance_ratio >= 1 or not math.isfinite(imbalance_ratio):
         raise ProblemError(f"imbalance_ratio: must be a finite number of at least 1; got {imbalance_ratio}")
+    if not (math.isfinite(largest) and largest >= 1):
+        raise ProblemError(f"largest: must be a finite count of at least 1; got {largest}")
     # The data sets were cut with exactly this expression; any rearrangement can truncate to another integer.
     tail = [int(largest * (1 / imbalance_ratio) ** (i / (classes - 1))) for i in range(classes)]
     if tail[-1] < 1:
@@ -200,21 +205,26 @@ def load_counts(source: str | Path) -> Counts:
         classes, largest = _RULES[rule]
         tail = long_tail_counts(classes, largest, imbalance_ratio)
         return Counts(tail.values, tail.multiplicity, tail.groups, text)
-    if text.lower().endswith(".csv") or Path(text).is_file():
+    if text.lower().endswith(".csv"):
         return _read_csv(Path(text))
-    parts = [part.strip() for part in text.split(",")]
-    try:
-        return as_counts([float(part) for part in parts if part])
-    except ProblemError:
-        raise
-    except ValueError:
-        pass
+    parts = [part.strip() for part in text.split(",")] if text else []
+    if all(_is_number(part) for part in parts):
+        return as_counts([float(part) for part in parts])
     if len(parts) > 1:
-        raise ProblemError(f'counts: every entry must be a number; got "{text:.80}"')
+        wrong = next(part for part in parts if not _is_number(part))
+        raise ProblemError(f'counts: every entry must be a number; got "{wrong:.40}" in "{text:.80}"')
     raise ProblemError(
         f'counts: unknown profile "{text:.80}"; known are {", ".join(profile_names())}, or give a .csv file with a '
         'column "count", or numbers such as 1000,100,10'
     )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_csv(path: Path) -> Counts:

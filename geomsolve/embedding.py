@@ -97,8 +97,13 @@ def embed(
     if width == 1:
         points = _signs(solution.objective, restarts, seed)
     else:
-        from .solvers.descent import descend
+        from .solvers.descent import MOST_ATOMS, descend
 
+        if gram.orbits.atoms > MOST_ATOMS:
+            raise ProblemError(
+                f"dim: below the rank ({gram.rank()}) points are found by descent over every pair of classes, for at most "
+                f"{MOST_ATOMS} classes; got {gram.orbits.atoms:g} (write a dim of at least the rank)"
+            )
         points = descend(
             solution.objective, dim=width, restarts=restarts, max_steps=max_steps, seed=seed, progress=progress
         ).points
@@ -152,21 +157,19 @@ def reduce_rank(objective: Objective, gram: OrbitGram) -> OrbitGram:
     values, vectors = np.linalg.eigh(gram.expand())
     factor = vectors[:, values > 1e-8] * np.sqrt(values[values > 1e-8])
     count, rank = factor.shape
-    upper = np.triu_indices(count, 1)
+    every, upper = np.triu_indices(count), np.triu_indices(count, 1)
+    off = every[0] != every[1]
     on_kink = np.abs(above[upper]) <= 1e-8
     active = (above[upper] > 1e-8).astype(float)
     while rank > 1:
         i, j = np.triu_indices(rank)
         scale = np.where(i == j, 1.0, 2.0)
 
-        def row(a: Array, b: Array, i: Array = i, j: Array = j, scale: Array = scale) -> Array:
-            # v_a^T Delta v_b, linear in the upper triangle of Delta.
-            return (a[..., i] * b[..., j] + a[..., j] * b[..., i]) / 2.0 * scale
-
-        moves = row(factor[upper[0]], factor[upper[1]])
-        constraints = np.vstack(
-            [row(factor, factor), moves[on_kink], (active * weights[upper]) @ moves * np.ones((1, 1))]
-        )
+        # v_a^T Delta v_b for a <= b, linear in the upper triangle of Delta.
+        first, second = factor[every[0]], factor[every[1]]
+        changes = (first[:, i] * second[:, j] + first[:, j] * second[:, i]) / 2.0 * scale
+        moves = changes[off]
+        constraints = np.vstack([changes[~off], moves[on_kink], ((active * weights[upper]) @ moves)[None]])
         _, singular, right = np.linalg.svd(constraints, full_matrices=True)
         if len(right) <= np.count_nonzero(singular > 1e-10 * singular[0]):
             break

@@ -50,10 +50,11 @@ def plot_solution(solution: Solution, path: str | Path | None = None, *, counts:
     if path is not None:
         check_suffix(path)
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(16, 5.8), dpi=150, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06, wspace=0.04)
-    left, middle, right = figure.subfigures(1, 3, width_ratios=(1.12, 1.15, 1.0))
+    figure = Figure(figsize=(16, 5.8), dpi=150, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06, wspace=0.04))
+    panels: Any = figure.subfigures(1, 3, width_ratios=(1.12, 1.15, 1.0))
+    left, middle, right = panels
     sizes = solution.orbits.sizes
     numbers = solution.objective.masses if counts is None else counts.values
     what = "weight of a class" if counts is None or counts.are_proportions else "class count"
@@ -62,9 +63,10 @@ def plot_solution(solution: Solution, path: str | Path | None = None, *, counts:
     gram = _reordered(solution.orbits, order)
     numbers = numbers[order]
     _heat_map(left.subplots(), gram)
-    _profile(*middle.subplots(2, 1, sharex=True, height_ratios=(3.4, 1)), gram, numbers, what)
+    above, below = middle.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
+    _profile(above, below, gram, numbers, what)
     if solution.rank <= 3:
-        _sphere(right, gram, numbers, solution.rank)
+        _sphere(right, gram, numbers, what, solution.rank)
     elif solution.orbits.orbits.atoms > _MANY:
         _histogram(right.subplots(), gram)
     else:
@@ -78,7 +80,9 @@ def plot_solution(solution: Solution, path: str | Path | None = None, *, counts:
 def check_suffix(path: str | Path) -> None:
     """Nothing, or a ProblemError unless the path names a kind of picture that can be saved."""
     if Path(path).suffix.lower() not in _SUFFIXES:
-        raise ProblemError(f"plot: must end in {', '.join(_SUFFIXES)}; got {str(path)!r:.80} (write a name such as out.png)")
+        raise ProblemError(
+            f"plot: must end in {', '.join(_SUFFIXES)}; got {str(path)!r:.80} (write a name such as out.png)"
+        )
 
 
 def _title(solution: Solution, counts: Counts | None, sizes: Array) -> str:
@@ -119,7 +123,9 @@ def _heat_map(axes: Axes, gram: OrbitGram) -> None:
     if atoms <= _FEW:
         for (row, column), cosine in np.ndenumerate(data):
             colour = "white" if abs(cosine) > 0.6 else "black"
-            axes.text(column + 1, row + 1, f"{round(cosine, 2) + 0.0:.2f}", ha="center", va="center", color=colour, fontsize=8)
+            axes.text(
+                column + 1, row + 1, f"{round(cosine, 2) + 0.0:.2f}", ha="center", va="center", color=colour, fontsize=8
+            )
     # Colours are fixed at -1 to 1, so the range is said in words: near the simplex all of it is one pale colour.
     cosines = gram.cosines[gram.orbits.partners > 0]
     span = f"off the diagonal {cosines.min():.3g} to {cosines.max():.3g}"
@@ -158,7 +164,7 @@ def _profile(axes: Axes, below: Axes, gram: OrbitGram, numbers: Array, what: str
     head = np.where(partners[0] > 0, gram.cosines[0], np.nan)
     tail = np.where(partners[-1] > 0, gram.cosines[-1], np.nan)
     many = atoms > _MANY
-    style = {"linewidth": 2.0, "markersize": 0.0 if many else 6.0}
+    style: dict[str, Any] = {"linewidth": 2.0, "markersize": 0.0 if many else 6.0}
     if count > 1:
         axes.plot(ranks, head[orbit], "-o", color=_HEAD, label="with the largest class", **style)
         axes.plot(ranks, tail[orbit], "-s", color=_TAIL, label="with the smallest class", **style)
@@ -168,7 +174,9 @@ def _profile(axes: Axes, below: Axes, gram: OrbitGram, numbers: Array, what: str
     axes.grid(alpha=0.25)
     axes.legend(fontsize=9, framealpha=0.85)
     wide = numbers[0] > 3 * numbers[-1]
-    below.fill_between(ranks, numbers[orbit], numbers[-1] * 0.5 if wide else 0.0, color=_ACCENT, alpha=0.35, linewidth=0)
+    below.fill_between(
+        ranks, numbers[orbit], numbers[-1] * 0.5 if wide else 0.0, color=_ACCENT, alpha=0.35, linewidth=0
+    )
     below.plot(ranks, numbers[orbit], color=_ACCENT, linewidth=2.0, marker=None if many else "o", markersize=5)
     below.set(xlabel="class rank (largest count first)" + (", log scale" if many else ""), ylabel=what)
     if wide:
@@ -190,7 +198,7 @@ def _histogram(axes: Axes, gram: OrbitGram) -> None:
     low, high = used.min(), used.max()
     if high - low < 1e-6:
         low, high = low - 0.01, high + 0.01
-    bins = np.linspace(low, high, 61)
+    bins = np.linspace(low, high, 61).tolist()
     parts = (
         ("both in the tail third", (third[:, None] == 2) & (third == 2), _TAIL),
         ("both in the head third", (third[:, None] == 0) & (third == 0), _HEAD),
@@ -199,7 +207,9 @@ def _histogram(axes: Axes, gram: OrbitGram) -> None:
     axes.hist(gram.cosines.ravel(), bins, weights=pairs.ravel(), color="#D9D9D9", label="all pairs of classes")
     for label, mask, colour in parts:
         if pairs[mask].sum() > 0:
-            axes.hist(gram.cosines[mask], bins, weights=pairs[mask], histtype="step", color=colour, linewidth=2, label=label)
+            axes.hist(
+                gram.cosines[mask], bins, weights=pairs[mask], histtype="step", color=colour, linewidth=2, label=label
+            )
     axes.axvline(-1.0 / (gram.orbits.atoms - 1.0), color=_GREY, linestyle="--", linewidth=1.5, label="regular simplex")
     axes.set(title="Distribution of cosines", xlabel="cosine", ylabel="pairs of classes", yscale="log")
     bottom, top = axes.get_ylim()
@@ -215,7 +225,9 @@ def _spectrum(axes: Axes, gram: OrbitGram) -> None:
     values = np.sort(np.concatenate([gram.eigenvalues, np.repeat(inside, again)]))[::-1]
     atoms = gram.orbits.atoms
     axes.bar(np.arange(1, len(values) + 1), values, color=_TAIL)
-    axes.axhline(atoms / (atoms - 1.0), color=_GREY, linestyle="--", linewidth=1.5, label="regular simplex (all but the last)")
+    axes.axhline(
+        atoms / (atoms - 1.0), color=_GREY, linestyle="--", linewidth=1.5, label="regular simplex (all but the last)"
+    )
     axes.set(title="Eigenvalues of the Gram matrix", xlabel="eigenvalue, largest first", ylabel="value")
     axes.set_ylim(0, 1.2 * values[0])
     _whole_ticks(axes.xaxis)
@@ -254,7 +266,7 @@ def representatives(gram: OrbitGram) -> tuple[Array, NDArray[np.intp], Array]:
     return points / np.linalg.norm(points, axis=1, keepdims=True), orbit[kept], np.array(totals)
 
 
-def _sphere(figure: Any, gram: OrbitGram, numbers: Array, rank: int) -> None:
+def _sphere(figure: Any, gram: OrbitGram, numbers: Array, what: str, rank: int) -> None:
     points, orbit, totals = representatives(gram)
     # The largest class at the top, the second one beside it.
     turn, _ = np.linalg.qr(np.concatenate([points, np.eye(3)]).T)
@@ -267,9 +279,14 @@ def _sphere(figure: Any, gram: OrbitGram, numbers: Array, rank: int) -> None:
         for a, total in zip(orbit, totals, strict=True)
     ]
     if rank <= 2:
-        _circle(figure.subplots(), points, totals, areas, labels, rank)
+        axes = figure.subplots()
+        _circle(axes, points, totals, areas, labels, rank)
     else:
-        _ball(figure.add_subplot(projection="3d"), points, totals, areas, labels)
+        axes = figure.add_subplot(projection="3d")
+        _ball(axes, points, totals, areas, labels)
+    place = ("a line", "a circle", "the sphere")[max(rank, 1) - 1]
+    ringed = "; ringed: several classes" if (totals > 1).any() else ""
+    axes.set_title(f"Class means on {place}\n(labels: {what}{ringed})")
 
 
 def _colours(totals: Array) -> list[str]:
@@ -285,22 +302,18 @@ def _circle(axes: Axes, points: Array, totals: Array, areas: Array, labels: list
         axes.plot((0, x[place]), (0, y[place]), color=_GREY, linewidth=1.0)
     axes.scatter(x, y, areas, color=_colours(totals), zorder=3.0, edgecolor="white")
     together = totals > 1
-    axes.scatter(x[together], y[together], areas[together] + 260, facecolor="none", edgecolor="black", linewidth=1.6, zorder=3)
+    axes.scatter(
+        x[together], y[together], areas[together] + 260, facecolor="none", edgecolor="black", linewidth=1.6, zorder=3
+    )
     if len(points) <= _FEW:
         for place, label in enumerate(labels):
             if rank == 1:
                 axes.text(x[place], 0.22, label, ha="center", va="center", fontsize=11)
                 continue
             side = "center" if abs(x[place]) < 0.3 else ("left" if x[place] > 0 else "right")
-            axes.text(1.16 * x[place], 1.16 * y[place], label, ha=side, va="center", fontsize=11)
-    kind = "circle" if rank == 2 else "line"
-    axes.set(title=_sphere_title(kind, totals), aspect="equal", xlim=(-1.75, 1.75), ylim=(-1.35, 1.35))
+            axes.text(1.18 * x[place], 1.22 * y[place], label, ha=side, va="center", fontsize=11)
+    axes.set(aspect="equal", xlim=(-1.75, 1.75), ylim=(-1.35, 1.35))
     axes.set_axis_off()
-
-
-def _sphere_title(kind: str, totals: Array) -> str:
-    ring = "\nringed: several classes in one point" if (totals > 1).any() else ""
-    return f"Class means on a {kind}{ring}"
 
 
 def _ball(axes: Any, points: Array, totals: Array, areas: Array, labels: list[str]) -> None:
@@ -313,12 +326,18 @@ def _ball(axes: Any, points: Array, totals: Array, areas: Array, labels: list[st
     together = totals > 1
     if together.any():
         axes.scatter(
-            x[together], y[together], z[together], s=areas[together] + 260, facecolor="none", edgecolor="black", depthshade=False
+            x[together],
+            y[together],
+            z[together],
+            s=areas[together] + 260,
+            facecolor="none",
+            edgecolor="black",
+            depthshade=False,
         )
     if len(points) <= _FEW:
         for place, label in enumerate(labels):
             axes.text(*(1.2 * np.array((x[place], y[place], z[place]))), label, ha="center", va="center", fontsize=11)
-    axes.set(title=_sphere_title("sphere", totals), xlim=(-0.8, 0.8), ylim=(-0.8, 0.8), zlim=(-0.8, 0.8))
+    axes.set(xlim=(-0.8, 0.8), ylim=(-0.8, 0.8), zlim=(-0.8, 0.8))
     axes.set_box_aspect((1, 1, 1), zoom=1.05)
     axes.view_init(*_clearest_view(np.stack([x, y, z], axis=1)))
     axes.set_axis_off()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Iterable
@@ -14,8 +15,10 @@ from .counts import Counts
 from .solution import Quality, Solution
 
 if TYPE_CHECKING:
+    from .certificate import Certificate
     from .crosschecks import CrossCheck
     from .embedding import Embedding
+    from .objectives.base import Objective
 
 
 def dumps(report: Any) -> str:
@@ -82,6 +85,45 @@ def solution_report(solution: Solution, counts: Counts, embedding: Embedding | N
     return report
 
 
+def certificate_report(certificate: Certificate, objective: Objective, counts: Counts, tol: float) -> dict[str, Any]:
+    """The certificate as a dictionary, ready for `dumps`."""
+    quality = Quality.CERTIFIED if certificate.holds(tol) else Quality.UNCERTIFIED
+    return {
+        **dataclasses.asdict(certificate),
+        "quality": quality.value,
+        "objective": objective.name,
+        "temperature": objective.temperature,
+        "counts": counts.name,
+        "classes": counts.classes,
+        "version": __version__,
+    }
+
+
+def certificate_text(certificate: Certificate, objective: Objective, counts: Counts, tol: float) -> str:
+    """The certificate in a few aligned lines."""
+    holds = certificate.holds(tol)
+    lines = [
+        f"{objective.name}, temperature {objective.temperature:g}",
+        _counts_line(counts),
+        "",
+        "CERTIFIED: proved optimal" if holds else "NOT CERTIFIED: this Gram matrix is not proved optimal",
+        *_proof_rows(certificate),
+    ]
+    if certificate.repair > 0:
+        lines.append(_row("repair", f"moved {certificate.repair:.1e} of the way to the identity to be feasible"))
+    return "\n".join(lines)
+
+
+def _proof_rows(certificate: Certificate) -> list[str]:
+    return [
+        _row("loss", f"{certificate.value:.12g} nats"),
+        _row("lower bound", f"{certificate.lower_bound:.12g} nats for every geometry on the sphere"),
+        _row("gap", f"{certificate.gap:.1e} ({certificate.relative_gap:.1e} of the loss above its floor)"),
+        _row("cosine residual", f"{certificate.cosine_residual:.1e}"),
+        _row("over the unit ball", _BALL[certificate.ball_optimal]),
+    ]
+
+
 def _whole(number: float) -> float | int:
     return int(number) if float(number).is_integer() else float(number)
 
@@ -110,11 +152,7 @@ def solution_text(solution: Solution, counts: Counts, embedding: Embedding | Non
         _counts_line(counts),
         "",
         proved,
-        _row("loss", f"{certificate.value:.12g} nats"),
-        _row("lower bound", f"{certificate.lower_bound:.12g} nats for every geometry on the sphere"),
-        _row("gap", f"{certificate.gap:.1e} ({certificate.relative_gap:.1e} of the loss above its floor)"),
-        _row("cosine residual", f"{certificate.cosine_residual:.1e}"),
-        _row("over the unit ball", _BALL[certificate.ball_optimal]),
+        *_proof_rows(certificate),
         "",
         "Cosines of class means",
     ]
@@ -135,7 +173,9 @@ def solution_text(solution: Solution, counts: Counts, embedding: Embedding | Non
     if embedding is not None:
         exact = "exact" if embedding.exact else f"proved gap {embedding.gap:.2e}"
         lines.append(_row("embedding", f"{embedding.dim} dimensions, loss {embedding.value:.12g} nats ({exact})"))
-    lines += ["", f"solved by {solution.solver} in {solution.seconds:.2f} s"]
+    answered = any(record.certificate is not None for record in solution.stats)
+    how = f"solved by {solution.solver}" if answered else "no solver answered, this is the regular simplex;"
+    lines += ["", f"{how} in {solution.seconds:.2f} s"]
     if not certified or len(solution.stats) > 1:
         lines += [_attempt_words(record) for record in solution.stats]
     return "\n".join(lines)
@@ -164,7 +204,8 @@ def _counts_line(counts: Counts) -> str:
     line = f"{counts.name}: {counts.classes} classes"
     if largest == smallest:
         return f"{line}, all of {what[:-1]} {largest:g}"
-    return f"{line}, {what} {largest:g} to {smallest:g} (ratio {counts.imbalance_ratio:.4g}, {len(counts.values)} distinct)"
+    distinct = f"ratio {counts.imbalance_ratio:.4g}, {len(counts.values)} distinct"
+    return f"{line}, {what} {largest:g} to {smallest:g} ({distinct})"
 
 
 def _rank_words(solution: Solution, counts: Counts) -> str:
@@ -199,9 +240,10 @@ def _ranges(indices: Iterable[int], most: int = 6) -> str:
 
 
 def _attempt_words(record: Any) -> str:
-    proved = "no answer" if record.certificate is None else (
-        f"relative gap {record.certificate.relative_gap:.1e}, cosine residual {record.certificate.cosine_residual:.1e}"
-    )
+    proved = "no answer"
+    if record.certificate is not None:
+        gap, residual = record.certificate.relative_gap, record.certificate.cosine_residual
+        proved = f"relative gap {gap:.1e}, cosine residual {residual:.1e}"
     why = " ".join((record.message or record.termination.value).split())
     return f"  {record.solver:<12}{record.seconds:7.2f} s  {proved}; {why:.160}"
 
@@ -236,24 +278,36 @@ _ROUTE_FIELDS = (
 
 def crosscheck_text(check: CrossCheck, objective_name: str, counts: Counts) -> str:
     """The cross-check as a table."""
-    head = ("route", "verdict", "loss", "rel. gap", "cos. residual", "certified", "value diff.", "cosine diff.", "seconds")
-    rows = [head]
-    for route in check.routes:
-        rows.append(
-            (
-                route.name,
-                route.verdict,
-                _number(route.value, ".12g"),
-                _number(route.relative_gap, ".1e"),
-                _number(route.cosine_residual, ".1e"),
-                "yes" if route.certified else "no",
-                _number(route.value_difference, ".1e"),
-                _number(route.cosine_difference, ".1e"),
-                _number(route.seconds, ".2f"),
-            )
+    head = (
+        "route",
+        "verdict",
+        "loss",
+        "rel. gap",
+        "cos. residual",
+        "certified",
+        "loss diff.",
+        "cosine diff.",
+        "seconds",
+    )
+    rows = [
+        (
+            route.name,
+            route.verdict,
+            _number(route.value, ".12g"),
+            _number(route.relative_gap, ".1e"),
+            _number(route.cosine_residual, ".1e"),
+            "yes" if route.certified else "no",
+            _number(route.value_difference, ".1e"),
+            _number(route.cosine_difference, ".1e"),
+            _number(route.seconds, ".2f"),
         )
-    lines = [objective_name, _counts_line(counts), "", *_table(rows)]
-    notes = [f"  {r.name}: {' '.join(r.message.split())}" for r in check.routes if r.message and r.verdict not in ("reference", "agrees")]
+        for route in check.routes
+    ]
+    lines = [objective_name, _counts_line(counts), "", *_table([head, *rows])]
+    silent = ("reference", "agrees")
+    notes = [
+        f"  {r.name}: {' '.join(r.message.split())}" for r in check.routes if r.message and r.verdict not in silent
+    ]
     verdict = "The routes agree." if check.agree else "The routes do NOT agree."
     return "\n".join([*lines, *notes, "", f"{verdict} Differences are taken from {check.reference}."])
 
@@ -287,19 +341,21 @@ def profiles_report() -> dict[str, Any]:
 
 def profiles_text(report: dict[str, Any]) -> str:
     """The built-in profiles as a table."""
-    rows = [("profile", "classes", "distinct", "largest", "smallest", "ratio", "examples")]
+    rows: list[tuple[str, ...]] = [("profile", "classes", "distinct", "largest", "smallest", "ratio", "examples")]
     for profile in report["profiles"]:
         cells = [f"{profile[key]}" for key in ("name", "classes", "distinct", "largest", "smallest")]
         rows.append((*cells, f"{profile['imbalance_ratio']:.4g}", f"{profile['total']}"))
     rules = ", ".join(report["rules"])
     note = f"and by rule: {rules} (IR: largest count over smallest, as in {report['rules'][0].replace('IR', '100')})"
-    return "\n".join([*_table(rows), "", note, "Profiles are histograms: their classes are sorted by count, largest first."])
+    order = "Profiles are histograms: their classes are sorted by count, largest first."
+    return "\n".join([*_table(rows), "", note, order])
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
     """Rows of cells as aligned lines, the first column to the left."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.rjust(width) if place else cell.ljust(width) for place, (cell, width) in enumerate(zip(row, widths, strict=True)))
-        for row in rows
-    ]
+
+    def cells(row: tuple[str, ...]) -> list[str]:
+        return [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+
+    return ["  ".join(cells(row)) for row in rows]

@@ -1,0 +1,503 @@
+"""Every loss against plain loops over classes, enumeration, exact decimals and sums over the binomial law."""
+
+import itertools
+import math
+from decimal import Decimal, localcontext
+
+import numpy as np
+import pytest
+from helpers import (
+    dense_simplex,
+    generalised,
+    infonce,
+    law,
+    random_counts,
+    random_direction,
+    random_gram,
+    row_softmax,
+    supcon,
+)
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import geomsolve as gs
+from geomsolve.objectives.supcon import class_orbits
+
+SEEDS = st.integers(0, 2**32 - 1)
+TEMPERATURES = [0.07, 0.5, 1.0, 5.0]
+
+
+def random_row_softmax(rng, counts, temperature, *, positives=False):
+    """(RS) with weights that differ from orbit to orbit and pull in both directions differently."""
+    counts = gs.as_counts(counts)
+    shape = (len(counts.values),) * 2
+    return gs.RowSoftmax(
+        orbits=class_orbits(counts),
+        masses=rng.uniform(0.01, 1, shape[0]),
+        weights=rng.uniform(0.1, 3, shape),
+        offsets=rng.uniform(0.1, 3, shape[0]),
+        positives=rng.uniform(0, 0.3, shape) if positives else None,
+        temperature=temperature,
+    )
+
+
+# What every objective must satisfy, whatever its formula.
+FAMILY = {
+    "supcon": lambda rng, n, tau: gs.SupCon(n, temperature=tau),
+    "supcon, one view": lambda rng, n, tau: gs.SupCon(n, temperature=tau, views=1),
+    "gcl inf sup": lambda rng, n, tau: gs.GCL(n, temperature=tau),
+    "gcl inf unsup": lambda rng, n, tau: gs.GCL(n, temperature=tau, sampling="unsupervised"),
+    "gcl 1 unsup": lambda rng, n, tau: gs.GCL(n, temperature=tau, sampling="unsupervised", negatives=1),
+    "gcl 4 sup mean": lambda rng, n, tau: gs.GCL(n, temperature=tau, negatives=4),
+    "gcl 5 unsup sum": lambda rng, n, tau: gs.GCL(
+        n, temperature=tau, sampling="unsupervised", negatives=5, normalization="sum"
+    ),
+    "gcl 65536 sup sum": lambda rng, n, tau: gs.GCL(n, temperature=tau, negatives=65536, normalization="sum"),
+    "logistic": lambda rng, n, tau: gs.GCL(n, temperature=tau, loss="logistic"),
+    "rows": lambda rng, n, tau: random_row_softmax(rng, n, tau),
+    "rows with positives": lambda rng, n, tau: random_row_softmax(rng, n, tau, positives=True),
+}
+SMOOTH = pytest.mark.parametrize("build", FAMILY.values(), ids=FAMILY.keys())
+
+
+def draw(build, seed, temperature=None):
+    rng = np.random.default_rng(seed)
+    classes = int(rng.integers(3, 9))
+    counts = random_counts(rng, classes, spread=2, distinct=int(rng.integers(1, classes + 1)))
+    return rng, build(rng, counts, temperature or float(rng.choice(TEMPERATURES)))
+
+
+# Values, class by class -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("views", [1, 2, 3])
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+def test_supcon_value(views, temperature):
+    rng = np.random.default_rng(views)
+    for counts in ([4, 3], [7, 7, 7, 7], [1000, 10, 100, 10, 2], random_counts(rng, 9)):
+        objective = gs.SupCon(counts, temperature=temperature, views=views)
+        gram = random_gram(rng, objective.orbits)
+        expected = supcon(counts, gram.expand(), temperature, views)
+        assert math.isclose(objective.value(gram), expected, rel_tol=1e-14)
+        collapsed = sum(n / sum(counts) * math.log(views * n - 1) for n in counts)
+        assert math.isclose(objective.floor, collapsed, rel_tol=1e-14)
+
+
+def test_supcon_value_from_every_example():
+    """The loss as SupContrast computes it, over all views of all examples, each class in one point."""
+    counts, views, temperature = [3, 2, 4], 2, 0.3
+    rng = np.random.default_rng(5)
+    objective = gs.SupCon(counts, temperature=temperature, views=views)
+    gram = random_gram(rng, objective.orbits)
+    classes = np.repeat(np.arange(3), np.multiply(counts, views))
+    samples = gram.embed()[classes]
+    losses = []
+    for i, z in enumerate(samples):
+        others = [a for a in range(len(samples)) if a != i]
+        denominator = math.fsum(math.exp(z @ samples[a] / temperature) for a in others)
+        own = [p for p in others if classes[p] == classes[i]]
+        losses.append(-np.mean([math.log(math.exp(z @ samples[p] / temperature) / denominator) for p in own]))
+    assert math.isclose(objective.value(gram), np.mean(losses), rel_tol=1e-13)
+
+
+@pytest.mark.parametrize("positives", [False, True])
+@given(seed=SEEDS)
+@settings(max_examples=30)
+def test_row_softmax_value(positives, seed):
+    rng = np.random.default_rng(seed)
+    classes = int(rng.integers(2, 8))
+    counts = gs.as_counts(random_counts(rng, classes, distinct=int(rng.integers(1, classes + 1))))
+    temperature = float(rng.choice(TEMPERATURES))
+    objective = random_row_softmax(rng, counts, temperature, positives=positives)
+    gram = random_gram(rng, objective.orbits)
+    labels = counts.groups
+    pull = objective.positives if positives else np.zeros((len(counts.values),) * 2)
+    expected = row_softmax(
+        objective.masses[labels],
+        objective.weights[np.ix_(labels, labels)],
+        objective.offsets[labels],
+        pull[np.ix_(labels, labels)],
+        gram.expand(),
+        temperature,
+    )
+    scale = abs(objective.floor) + objective.excess(gram)  # the two may cancel in the value
+    assert abs(objective.value(gram) - expected) <= 1e-14 * scale
+
+
+def test_row_softmax_without_offsets():
+    rng = np.random.default_rng(3)
+    counts = gs.as_counts([3, 2, 2])
+    offsets = np.array([0.0, 0.5])
+    objective = gs.RowSoftmax(
+        orbits=class_orbits(counts), masses=np.array([0.5, 0.25]), weights=np.ones((2, 2)), offsets=offsets, temperature=0.2
+    )
+    for _ in range(20):
+        gram = random_gram(rng, objective.orbits)
+        expected = row_softmax([0.5, 0.25, 0.25], np.ones((3, 3)), [0, 0.5, 0.5], np.zeros((3, 3)), gram.expand(), 0.2)
+        assert math.isclose(objective.value(gram), expected, rel_tol=1e-13)
+        assert objective.excess(gram) > 0
+
+
+@pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+def test_gcl_large_batch_value(sampling, temperature):
+    rng = np.random.default_rng(8)
+    counts = [50, 3, 20, 3, 3]
+    objective = gs.GCL(counts, temperature=temperature, sampling=sampling)
+    gram = random_gram(rng, objective.orbits)
+    dense = gram.expand()
+    expected = sum(
+        counts[c] / 79 * math.log1p(sum(p * math.exp((dense[c, j] - 1) / temperature) for j, p in enumerate(law(counts, c, sampling))))
+        for c in range(5)
+    )
+    assert math.isclose(objective.value(gram), expected, rel_tol=1e-14)
+
+
+@pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
+def test_pair_losses(sampling):
+    rng = np.random.default_rng(1)
+    counts = [50, 3, 20, 3]
+    one = {"sampling": sampling, "temperature": 0.4}
+    for _ in range(10):
+        gram = random_gram(rng, class_orbits(gs.as_counts(counts)))
+        dense = gram.expand()
+        logistic = generalised(counts, dense, lambda ts: math.log1p(math.exp(ts[0] / 0.4)), 1, sampling)
+        for objective in (gs.GCL(counts, **one, loss="logistic"), gs.GCL(counts, **one, negatives=1)):
+            assert math.isclose(objective.value(gram), logistic, rel_tol=1e-14)
+        hinge = gs.GCL(counts, sampling=sampling, loss="hinge", margin=0.7)
+        expected = generalised(counts, dense, lambda ts: max(ts[0] + 0.7, 0.0), 1, sampling)
+        assert math.isclose(hinge.value(gram), expected, rel_tol=1e-14, abs_tol=1e-15)
+
+
+# Finite k -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
+@pytest.mark.parametrize("normalization", ["mean", "sum"])
+@pytest.mark.parametrize("k", [1, 2, 3, 5, 8])
+def test_finite_k_is_the_enumerated_expectation(k, normalization, sampling):
+    rng = np.random.default_rng(k)
+    for counts in ([9, 1], [5, 2, 2], [60, 8, 8, 1]):
+        for temperature in (0.1, 1.0):
+            objective = gs.GCL(
+                counts, temperature=temperature, sampling=sampling, negatives=k, normalization=normalization
+            )
+            gram = random_gram(rng, objective.orbits)
+            beta = 1.0 / k if normalization == "mean" else 1.0
+            expected = generalised(counts, gram.expand(), infonce(temperature, beta), k, sampling)
+            assert abs(objective.value(gram) - expected) <= 1e-12
+            floor = far_away(counts, beta, k, sampling)
+            assert abs(objective.floor - floor) <= 1e-12
+            assert math.isclose(objective.excess(gram), expected - floor, rel_tol=1e-9, abs_tol=1e-14)
+
+
+def far_away(counts, beta, k, sampling):
+    """The expectation with every other class infinitely far away: only draws of the own class count."""
+    far = [[0.0 if i == j else -1e9 for j in range(len(counts))] for i in range(len(counts))]
+    return generalised(counts, far, infonce(1.0, beta), k, sampling)
+
+
+def binomial_law(k, p):
+    """P(M = 0..k), by ratios from the mode: relative errors of some ulps where it matters, at any k."""
+    mode = int((k + 1) * p)
+    steps = np.arange(k, dtype=float)
+    ratios = (k - steps) / (steps + 1) * p / (1 - p)
+    up, down = np.cumprod(ratios[mode:]), np.cumprod(1 / ratios[:mode][::-1])[::-1]
+    weights = np.concatenate([down, [1.0], up])
+    return weights / math.fsum(weights)
+
+
+@pytest.mark.parametrize("normalization", ["mean", "sum"])
+@pytest.mark.parametrize("k", [2, 300, 65536])
+@pytest.mark.parametrize("temperature", [0.1, 1.0])
+def test_two_classes_by_the_binomial_sum(k, normalization, temperature):
+    """Own draws are binomial: the expectation is a plain sum over k + 1 terms."""
+    counts, cosine = [7, 3], -0.625
+    objective = gs.GCL(
+        counts, temperature=temperature, sampling="unsupervised", negatives=k, normalization=normalization
+    )
+    gram = gs.OrbitGram(objective.orbits, np.array([[1.0, cosine], [cosine, 1.0]]))
+    beta = 1.0 / k if normalization == "mean" else 1.0
+    far = math.exp((cosine - 1) / temperature)
+    own = np.arange(k + 1)
+    expected = floor = 0.0
+    for share in (0.7, 0.3):
+        chance = binomial_law(k, share)
+        expected += share * math.fsum(chance * np.log1p(beta * (own + (k - own) * far)))
+        floor += share * math.fsum(chance * np.log1p(beta * own))
+    assert math.isclose(objective.value(gram), expected, rel_tol=1e-12)
+    assert math.isclose(objective.floor, floor, rel_tol=1e-12)
+
+
+@pytest.mark.parametrize("normalization", ["mean", "sum"])
+def test_one_foreign_orbit_by_the_binomial_sum(normalization):
+    """An anchor of one class against two kinds of partners, supervised, k = 65,536, eight classes."""
+    k, temperature = 65536, 0.5
+    counts = [4, 1, 1, 1, 2, 2, 2, 2]
+    objective = gs.GCL(counts, temperature=temperature, negatives=k, normalization=normalization)
+    rng = np.random.default_rng(0)
+    # The head sees two kinds; the others would see three, so they are switched off.
+    objective = type(objective)(
+        orbits=objective.orbits, masses=np.array([1.0, 0.0, 0.0]), temperature=temperature,
+        draws=objective.draws, count=k, alpha=objective.alpha, beta=objective.beta,
+    )  # fmt: skip
+    gram = random_gram(rng, objective.orbits)
+    beta = 1.0 / k if normalization == "mean" else 1.0
+    two, one = np.exp((gram.cosines[0, 1:] - 1) / temperature)  # counts 2, then counts 1
+    drawn = np.arange(k + 1)
+    expected = math.fsum(binomial_law(k, 8 / 11) * np.log1p(beta * (drawn * two + (k - drawn) * one)))
+    assert math.isclose(objective.value(gram), expected, rel_tol=1e-12)
+
+
+@pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
+def test_many_negatives_approach_the_large_batch_loss(sampling):
+    """L_inf - L_k = Var(X) / (2 k (1 + E X)^2) + O(1/k^2), an anchor at a time."""
+    rng = np.random.default_rng(2)
+    counts, temperature = [30, 5, 5, 2, 1], 0.5
+    limit = gs.GCL(counts, temperature=temperature, sampling=sampling)
+    gram = random_gram(rng, limit.orbits)
+    dense = gram.expand()
+    leading = 0.0
+    for c, own in enumerate(counts):
+        p = np.array(law(counts, c, sampling))
+        x = np.exp((dense[c] - 1) / temperature)
+        mean = p @ x
+        leading += own / sum(counts) * (p @ x**2 - mean**2) / (2 * (1 + mean) ** 2)
+    for k in (1024, 65536):
+        finite = gs.GCL(counts, temperature=temperature, sampling=sampling, negatives=k)
+        difference = limit.value(gram) - finite.value(gram)
+        assert abs(difference - leading / k) <= 2 * leading / k**2 + 1e-15
+        shift = np.abs(finite.row_gradient(gram) - limit.row_gradient(gram)).max()
+        assert shift <= 10 / k * np.abs(limit.row_gradient(gram)).max()
+
+
+# Low temperature ------------------------------------------------------------------------------------------------------
+
+
+def test_excess_at_low_temperature_is_relatively_exact():
+    """At tau = 0.01 the excess is of order 1e-65; its digits against 120-digit decimals."""
+    counts, temperature = [1000, 100, 10], 0.01
+    objective = gs.SupCon(counts, temperature=temperature)
+    cosines = np.array([[1, -0.5, -0.375], [-0.5, 1, -0.625], [-0.375, -0.625, 1]])
+    gram = gs.OrbitGram(objective.orbits, cosines)
+    with localcontext() as context:
+        context.prec = 120
+        expected = Decimal(0)
+        for c, own in enumerate(counts):
+            drift = sum(
+                2 * n * ((Decimal(cosines[c, j]) - 1) / Decimal(temperature)).exp() for j, n in enumerate(counts) if j != c
+            )
+            expected += Decimal(own) / 1110 * (1 + drift / (2 * own - 1)).ln()
+    assert 1e-65 < expected < 1e-55
+    # (G - 1)/tau near -150 is rounded to an ulp, 3e-14: no float64 formula has more digits.
+    assert math.isclose(objective.excess(gram), float(expected), rel_tol=1e-13)
+
+
+@pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
+@pytest.mark.parametrize("k", [1, 2, 6])
+def test_sampled_excess_at_low_temperature(k, sampling):
+    counts, temperature, cosine = [3, 1], 0.01, -0.75
+    objective = gs.GCL(counts, temperature=temperature, sampling=sampling, negatives=k, normalization="sum")
+    gram = gs.OrbitGram(objective.orbits, np.array([[1, cosine], [cosine, 1]]))
+    with localcontext() as context:
+        context.prec = 150
+        drift = ((Decimal(cosine) - 1) / Decimal(temperature)).exp()
+        expected = Decimal(0)
+        for share in (Decimal("0.75"), Decimal("0.25")):
+            same = share if sampling == "unsupervised" else Decimal(0)
+            for own in range(k + 1):
+                chance = math.comb(k, own) * same**own * (1 - same) ** (k - own) if own or same else (1 - same) ** k
+                expected += share * chance * ((1 + own + (k - own) * drift).ln() - Decimal(1 + own).ln())
+    assert expected < 1e-70
+    assert math.isclose(objective.excess(gram), float(expected), rel_tol=1e-13)
+
+
+@SMOOTH
+@pytest.mark.parametrize("temperature", [0.01, 10.0])
+def test_extreme_temperatures_stay_finite(build, temperature):
+    for seed in range(5):
+        rng, objective = draw(build, seed, temperature)
+        for gram in (random_gram(rng, objective.orbits), gs.OrbitGram.simplex(objective.orbits)):
+            assert 0 < objective.excess(gram) < 1e6
+            model = objective.rows(gram)
+            for part in (model.repulsion, model.curvature, model.coupling):
+                assert np.isfinite(part).all()
+                assert (part >= 0).all()
+
+
+# Derivatives ----------------------------------------------------------------------------------------------------------
+
+
+def slope(objective, gram, direction):
+    """The derivative along a symmetric change of the cosines, from the row gradient."""
+    pairs = objective.orbits.sizes[:, None] * objective.orbits.partners
+    return float(np.sum(pairs * objective.row_gradient(gram) * direction))
+
+
+@SMOOTH
+def test_gradient_by_taylor_slope(build):
+    for seed in range(6):
+        rng, objective = draw(build, seed)
+        gram = random_gram(rng, objective.orbits)
+        direction = random_direction(rng, objective.orbits)
+        steps = objective.temperature * np.logspace(-1.5, -3, 7)
+        first = slope(objective, gram, direction)
+        errors = [
+            abs(objective.excess(gs.OrbitGram(gram.orbits, gram.cosines + h * direction)) - objective.excess(gram) - h * first)
+            for h in steps
+        ]
+        order = np.polyfit(np.log(steps), np.log(errors), 1)[0]
+        assert abs(order - 2) <= 0.1, f"seed {seed}"
+
+
+@SMOOTH
+def test_gradient_entry_by_entry(build):
+    rng, objective = draw(build, 11, temperature=0.5)
+    gram = random_gram(rng, objective.orbits)
+    h = 1e-4
+    for a, b in itertools.combinations_with_replacement(range(len(objective.orbits.sizes)), 2):
+        direction = np.zeros_like(gram.cosines)
+        direction[a, b] = direction[b, a] = float(a != b or objective.orbits.plural[a])
+        up, down = (objective.excess(gs.OrbitGram(gram.orbits, gram.cosines + s * h * direction)) for s in (1, -1))
+        assert math.isclose((up - down) / (2 * h), slope(objective, gram, direction), rel_tol=1e-6, abs_tol=1e-11)
+
+
+@SMOOTH
+def test_curvature_along_equal_shifts(build):
+    """Shifting all cosines by one number changes the derivatives by curvature - coupling, as the row model says."""
+    for seed in range(6):
+        rng, objective = draw(build, seed, temperature=0.5)
+        gram = random_gram(rng, objective.orbits)
+        counted = objective.orbits.partners > 0
+        h = 1e-4
+        up, down = (objective.row_gradient(gs.OrbitGram(gram.orbits, gram.cosines + s * h * counted)) for s in (1, -1))
+        model = objective.rows(gram)
+        expected = (model.curvature - model.coupling)[counted]
+        found = ((up - down) / (2 * h))[counted]
+        assert np.allclose(found, expected, rtol=0, atol=1e-6 * np.abs(model.curvature[counted]).max())
+
+
+@pytest.mark.parametrize("positives", [False, True])
+def test_row_softmax_hessian_is_exact(positives):
+    """One cosine at a time: diag(curvature) - p p^T / sum p, both off the diagonal and on it."""
+    rng = np.random.default_rng(4)
+    objective = random_row_softmax(rng, [1, 2, 3, 4], 0.5, positives=positives)
+    gram = random_gram(rng, objective.orbits)
+    model = objective.rows(gram)
+    h = 1e-4
+    for j in range(1, 4):
+        changed = []
+        for s in (1, -1):
+            cosines = gram.cosines.copy()
+            cosines[0, j] += s * h
+            changed.append(objective.row_gradient(gs.OrbitGram(gram.orbits, cosines))[0, 1:])
+        found = (changed[0] - changed[1]) / (2 * h)
+        coupling = model.coupling[0, 1:]
+        expected = np.where(np.arange(1, 4) == j, model.curvature[0, 1:], 0) - coupling * coupling[j - 1] / coupling.sum()
+        assert np.allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+
+
+# Structure ------------------------------------------------------------------------------------------------------------
+
+
+@SMOOTH
+def test_ungrouped_is_the_same_loss(build):
+    for seed in range(8):
+        rng, objective = draw(build, seed)
+        gram = random_gram(rng, objective.orbits)
+        single = objective.ungrouped()
+        assert len(single.orbits.sizes) == objective.orbits.atoms
+        assert math.isclose(single.floor, objective.floor, rel_tol=1e-13, abs_tol=1e-15)
+        assert math.isclose(single.excess(gram.ungrouped()), objective.excess(gram), rel_tol=1e-13)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [*FAMILY.values(), lambda rng, n, tau: gs.GCL(n, loss="hinge", margin=float(rng.uniform(0.1, 1.9)))],
+    ids=[*FAMILY.keys(), "hinge"],
+)
+@given(seed=SEEDS)
+@settings(max_examples=25)
+def test_convex_along_feasible_segments(build, seed):
+    rng, objective = draw(build, seed)
+    one, two = random_gram(rng, objective.orbits), random_gram(rng, objective.orbits)
+    share = float(rng.uniform(0.05, 0.95))
+    between = gs.OrbitGram(one.orbits, share * one.cosines + (1 - share) * two.cosines)
+    chord = share * objective.excess(one) + (1 - share) * objective.excess(two)
+    assert objective.excess(between) <= chord * (1 + 1e-13)
+    # The tangent at one end lies below the other end.
+    tangent = objective.excess(one) + slope(objective, one, two.cosines - one.cosines)
+    assert tangent <= objective.excess(two) + 1e-12 * (1 + abs(tangent))
+
+
+@given(seed=SEEDS)
+@settings(max_examples=50)
+def test_permuting_classes_permutes_nothing_else(seed):
+    rng = np.random.default_rng(seed)
+    counts = random_counts(rng, 6, distinct=3)
+    order = rng.permutation(6)
+    here, there = gs.SupCon(counts, temperature=0.3), gs.SupCon(counts[order], temperature=0.3)
+    gram = random_gram(rng, here.orbits)
+    assume(len(here.orbits.sizes) == 3)
+    moved = gs.OrbitGram.from_matrix(gram.expand()[np.ix_(order, order)], there.orbits)
+    assert math.isclose(there.ungrouped().value(moved), here.value(gram), rel_tol=1e-14)
+
+
+def test_only_proportions_matter_to_gcl():
+    rng = np.random.default_rng(0)
+    for options in ({}, {"negatives": 7}, {"sampling": "unsupervised"}, {"loss": "logistic"}, {"loss": "hinge", "margin": 1}):
+        objectives = [gs.GCL(n, temperature=0.5, **options) for n in ([50, 30, 20], [5, 3, 2], [0.5, 0.3, 0.2])]
+        gram = random_gram(rng, objectives[0].orbits)
+        values = [o.value(gram) for o in objectives]
+        assert max(values) - min(values) <= 1e-14
+
+
+def test_value_at_the_simplex():
+    """Balanced classes, closed form: log(1 + e^{-C/((C-1) tau)}) for GCL, any number of negatives."""
+    for classes, temperature in itertools.product((2, 3, 10, 100), (0.1, 1.0)):
+        drift = math.exp(-classes / (classes - 1) / temperature)
+        for k in (1, 5, 65536, math.inf):
+            objective = gs.GCL([3] * classes, temperature=temperature, negatives=k)
+            gram = gs.OrbitGram.from_matrix(dense_simplex(classes), objective.orbits)
+            assert math.isclose(objective.ungrouped().excess(gram), math.log1p(drift), rel_tol=1e-12)
+            if k < math.inf:
+                total = gs.GCL([3] * classes, temperature=temperature, negatives=k, normalization="sum")
+                assert math.isclose(total.excess(gs.OrbitGram.simplex(total.orbits)), math.log1p(k * drift), rel_tol=1e-12)
+
+
+# Bad input ------------------------------------------------------------------------------------------------------------
+
+BAD = {
+    "temperature zero": (lambda: gs.SupCon([3, 4], temperature=0), "temperature: .*above 0; got 0"),
+    "temperature negative": (lambda: gs.GCL([3, 4], temperature=-0.1), "temperature: .*got -0.1"),
+    "temperature nan": (lambda: gs.SupCon([3, 4], temperature=math.nan), "temperature: .*got nan"),
+    "temperature inf": (lambda: gs.GCL([3, 4], temperature=math.inf), "temperature: .*got inf"),
+    "temperature word": (lambda: gs.SupCon([3, 4], temperature="0.1"), "temperature: must be a number above 0; got '0.1'"),
+    "temperature bool": (lambda: gs.SupCon([3, 4], temperature=True), "temperature: .*got True"),
+    "views zero": (lambda: gs.SupCon([3, 4], temperature=1, views=0), "views: .*got 0"),
+    "views fraction": (lambda: gs.SupCon([3, 4], temperature=1, views=1.5), "views: .*got 1.5"),
+    "views word": (lambda: gs.SupCon([3, 4], temperature=1, views="two"), "views: "),
+    "views nan": (lambda: gs.SupCon([3, 4], temperature=1, views=math.nan), "views: .*got nan"),
+    "no positive pair": (lambda: gs.SupCon([3, 1, 4], temperature=1, views=1), "class 1 has 1 .*views \\* count >= 2"),
+    "supcon proportions": (lambda: gs.SupCon([0.5, 0.5], temperature=1), "not only on proportions; give counts"),
+    "supcon counts": (lambda: gs.SupCon([3, -4], temperature=1), "class 1 has -4"),
+    "sampling": (lambda: gs.GCL([3, 4], sampling="random"), "sampling: must be one of supervised, unsupervised; got 'random'"),
+    "normalization": (lambda: gs.GCL([3, 4], normalization="max"), "normalization: .*got 'max'"),
+    "loss": (lambda: gs.GCL([3, 4], loss="mse"), "loss: .*got 'mse'"),
+    "negatives zero": (lambda: gs.GCL([3, 4], negatives=0), "negatives: .*got 0"),
+    "negatives fraction": (lambda: gs.GCL([3, 4], negatives=2.5), "negatives: .*got 2.5"),
+    "negatives nan": (lambda: gs.GCL([3, 4], negatives=math.nan), "negatives: .*got nan"),
+    "negatives word": (lambda: gs.GCL([3, 4], negatives="many"), "negatives: .*got many"),
+    "sum without limit": (lambda: gs.GCL([3, 4], normalization="sum"), '"sum" has no limit'),
+    "logistic of two": (lambda: gs.GCL([3, 4], loss="logistic", negatives=2), "logistic loss takes one negative; got 2"),
+    "hinge without margin": (lambda: gs.GCL([3, 4], loss="hinge"), "margin: .*got None"),
+    "hinge margin zero": (lambda: gs.GCL([3, 4], loss="hinge", margin=0), "margin: .*above 0.*got 0"),
+    "hinge margin word": (lambda: gs.GCL([3, 4], loss="hinge", margin="wide"), "margin: "),
+    "superfluous margin": (lambda: gs.GCL([3, 4], margin=1), "margin: only the hinge has one"),
+}
+
+
+@pytest.mark.parametrize(("call", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_input(call, message):
+    with pytest.raises(gs.ProblemError, match=message):
+        call()
