@@ -24,7 +24,7 @@ def _compiled(function: Callable[[Any], Any]) -> tuple[Any, Any, Any]:
 
 
 def evaluate(function: Callable[[Any], Any], points: Array, order: int = 0) -> Array:
-    """The values (order 0), gradients (1) or Hessians (2) of `function`: (k,) -> scalar at the rows of `points` (n, k)."""
+    """The values (order 0), gradients (1) or Hessians (2) of a function of k numbers at the rows of `points` (n, k)."""
     import jax
 
     with jax.enable_x64(True):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .errors import ProblemError
 from .orbits import OrbitGram
+from .spectra import near_rank_one
 
 if TYPE_CHECKING:
     from .objectives.base import Objective
@@ -31,8 +34,8 @@ class Certificate:
             of the tail weigh so little that a small gap alone does not fix their cosines.
         repair: how far the Gram matrix had to be moved towards the identity to be positive semidefinite.
         ball_gap: the same bound if embeddings may lie anywhere in the unit ball.
-        ball_optimal: True where `ball_gap` proves the Gram matrix optimal over the ball too, False where shrinking
-            some class provably lowers the loss, None where neither is proved.
+        ball_optimal: True where `ball_gap` is at most 1e-9 of the excess, which proves the Gram matrix optimal over the
+            ball too; False where shrinking some class lowers the loss; None where neither is proved.
     """
 
     value: float
@@ -57,9 +60,10 @@ def certify(objective: Objective, gram: OrbitGram | ArrayLike) -> Certificate:
 
         L(H) >= L(G) + <D, H - G> = L(G) + <S, H> >= L(G) + m min(0, lambda_min(S)),
 
-    so gap = m max(0, -lambda_min(S)), counted after the repair of G (no solver's dual is needed). lambda_min comes from
-    the K x K form of S and carries an allowance for rounding, so a gap is never claimed below it. Where the loss has a
-    kink, D is the subgradient closest to complementarity S G = 0. (Ours; the argument is standard convex duality.)
+    so gap = m max(0, -lambda_min(S)), counted after the repair of G (no solver's dual is needed). lambda_min, or a
+    lower bound as good, comes from the K x K form of S and carries an allowance for rounding, so a gap is never claimed
+    below it. Where the loss has a kink, D is the subgradient closest to complementarity S G = 0. (Ours; the argument is
+    standard convex duality.)
 
     Args:
         objective: the problem.
@@ -68,29 +72,34 @@ def certify(objective: Objective, gram: OrbitGram | ArrayLike) -> Certificate:
     Raises:
         ProblemError: a Gram matrix of the wrong shape, not finite, asymmetric, or without unit diagonal.
 
-    Cost: two symmetric eigenvalue problems of size K (C for a plain matrix).
+    Cost: one Cholesky factor of size K (C for a plain matrix) where nothing collapses and G is nearly optimal; two
+    symmetric eigenvalue problems elsewhere.
     """
+    objective.check()
     if not isinstance(gram, OrbitGram):
         gram, objective = OrbitGram.from_matrix(gram, objective.orbits), objective.ungrouped()
     elif not objective.orbits.same_as(gram.orbits):
         gram, objective = OrbitGram.from_matrix(gram.expand(), objective.orbits), objective.ungrouped()
+    asymmetry = float(np.abs(gram.cosines - gram.cosines.T).max())
+    if not asymmetry <= 1e-9:  # NaN too
+        raise ProblemError(f"gram: cosines must be finite and symmetric; they differ by {asymmetry:.3g}")
     gram, repair = gram.repaired()
     excess = objective.excess(gram)
     slack = _Slack.of(objective, gram)
     gap = slack.gap
     ball_gap = gap + float(gram.sizes @ np.maximum(slack.radial, 0.0))
-    relative = _ratio(gap, excess)
-    if _ratio(ball_gap, excess) <= max(1e-9, relative):
-        ball_optimal: bool | None = True
-    else:
+    ball_optimal: bool | None = None
+    if np.any(slack.radial > 1e-6 * slack.radial_scale):
         # Shrinking class i changes the loss at the rate -2 y_i: a clearly positive y_i is a descent direction.
-        ball_optimal = False if np.any(slack.radial > 1e-6 * slack.radial_scale) else None
+        ball_optimal = False
+    elif _ratio(ball_gap, excess) <= 1e-9:
+        ball_optimal = True
     return Certificate(
         value=objective.floor + excess,
         gap=gap,
         lower_bound=objective.floor + (excess - gap),
         excess=excess,
-        relative_gap=relative,
+        relative_gap=_ratio(gap, excess),
         cosine_residual=slack.cosine_residual(objective.temperature),
         repair=repair,
         ball_gap=ball_gap,
@@ -99,9 +108,8 @@ def certify(objective: Objective, gram: OrbitGram | ArrayLike) -> Certificate:
 
 
 def _ratio(gap: float, excess: float) -> float:
-    if gap <= 0:
-        return 0.0
-    return gap / excess if excess > 0 else np.inf
+    # No geometry attains the floor: an excess this small has underflowed, and the forces with it.
+    return gap / excess if excess > 1e-290 else np.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,26 +119,38 @@ class _Slack:
     gram: OrbitGram
     entries: Array  # (K, K) D_ij between two different atoms
     diagonal: Array  # (K,) S_ii
-    radial: Array  # (K,) y_i with the derivative in G_ii counted: the multiplier of |z_i| <= 1
-    radial_scale: Array  # (K,) the size of the terms y_i is the sum of
+    own: Array  # (K,) the derivative of the loss in G_ii
+    attraction: Array | float  # (K, K) the constant part of D, which is subtracted
     support: float  # how far the supporting function lies below the loss at G
 
     @classmethod
     def of(cls, objective: Objective, gram: OrbitGram) -> _Slack:
         partners = gram.orbits.partners
         row, support = objective.support(gram)
-        entries = (row + row.T) / 2.0
-        pull = partners * entries
-        diagonal = -np.einsum("ab,ab->a", pull, gram.cosines)
+        entries = row + row.T
+        entries /= 2.0
+        diagonal = -np.einsum("ab,ab,ab->a", partners, entries, gram.cosines)
         # The loss sees G_ij - G_ii, so its derivative in G_ii is minus the row sum.
         own = -np.einsum("ab,ab->a", partners, row)
-        scale = np.abs(own) + np.einsum("ab,ab->a", np.abs(pull), np.abs(gram.cosines))
-        return cls(gram, entries, diagonal, own - diagonal, scale, support)
+        return cls(gram, entries, diagonal, own, objective.attraction, support)
 
     @property
+    def radial(self) -> Array:
+        """(K,) y_i with the derivative in G_ii counted: the multiplier of |z_i| <= 1."""
+        return self.own - self.diagonal
+
+    @property
+    def radial_scale(self) -> Array:
+        """(K,) the size of the terms y_i is the sum of."""
+        terms = np.abs(self.entries) + 2.0 * self.attraction
+        return np.sum(self.gram.orbits.partners * terms * (1.0 + np.abs(self.gram.cosines)), axis=1)
+
+    @cached_property
     def quotient(self) -> Array:
+        """(K, K) S between orbits, in the form of `OrbitGram.quotient`."""
         root = np.sqrt(self.gram.sizes)
-        quotient = root[:, None] * root * self.entries
+        quotient = self.entries * root
+        quotient *= root[:, None]
         inside = np.where(self.gram.orbits.plural, (self.gram.sizes - 1.0) * np.diag(self.entries), 0.0)
         np.fill_diagonal(quotient, self.diagonal + inside)
         return quotient
@@ -142,34 +162,46 @@ class _Slack:
 
     @property
     def gap(self) -> float:
-        quotient = self.quotient
-        values = np.linalg.eigvalsh(quotient)
-        smallest = min(values[0], self.spread.min())
         # Rounding: a few ulps of the norm for the eigenvalue, and of the terms each entry is the sum of.
-        allowance = 8.0 * np.finfo(float).eps * max(abs(values[0]), abs(values[-1]))
-        return self.support + float(self.gram.orbits.atoms * max(0.0, allowance - smallest))
+        rounding = 8.0 * np.finfo(float).eps
+        smallest, norm = near_rank_one(self.quotient), float(np.trace(self.quotient))
+        if not smallest >= -8.0 * rounding * norm:
+            values = np.linalg.eigvalsh(self.quotient)
+            smallest, norm = values[0], max(abs(values[0]), abs(values[-1]))
+        smallest = min(smallest, self.spread.min())
+        return self.support + float(self.gram.orbits.atoms * max(0.0, rounding * norm - smallest))
 
     def cosine_residual(self, temperature: float) -> float:
-        """The smaller of two readings, each of which is zero only at stationarity.
+        """The smallest of three readings, each of which is zero only at stationarity.
 
         Where S has rank one, S_ij = u_i u_j with u_i = sqrt(S_ii), so tau |log(u_i u_j / S_ij)| is the error of the
-        cosine of i and j. Otherwise complementarity S G = 0, entry (i, k) in units of sqrt(S_ii S_kk) / tau.
+        cosine of i and j. Where S = 0, repulsion and attraction are equal, and tau |log| of their ratio is. Otherwise
+        complementarity S G = 0, entry (i, k) in units of sqrt(S_ii S_kk) / tau, and S >= 0 in the same units, in which
+        rare classes count like frequent ones.
         """
-        counted = self.gram.orbits.partners > 0
-        if not self.entries[counted].any():
+        plural, sizes = self.gram.orbits.plural, self.gram.sizes
+        if not np.any(self.gram.orbits.partners * self.entries):
             return 0.0  # no forces at all: every geometry is stationary
-        if np.any(self.diagonal <= 0):
-            return np.inf
-        factor = np.sqrt(self.diagonal)
-        product = factor[:, None] * factor
-        with np.errstate(divide="ignore", invalid="ignore"):
-            logs = np.abs(np.log(product[counted] / self.entries[counted]))
-        rank_one = np.inf if np.isnan(logs).any() else float(logs.max())
-        if rank_one < 1e-6:
-            return temperature * rank_one
-        sizes = self.gram.sizes
-        error = self.quotient @ self.gram.quotient / np.sqrt(sizes[:, None] * sizes)
-        plural = self.gram.orbits.plural
-        inside = np.where(plural, self.diagonal - np.diag(self.entries), 0.0) * (1.0 - np.diag(self.gram.cosines))
-        wide = max(np.abs(error / product).max(), np.abs(inside / self.diagonal).max())
-        return temperature * float(min(rank_one, wide))
+        readings = [np.inf]
+        if not isinstance(self.attraction, float):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                excess = self.entries / self.attraction
+            np.fill_diagonal(excess, np.where(plural, np.diag(excess), 0.0))
+            if excess.min() > -1.0:
+                readings.append(float(np.abs(np.log1p(excess)).max()))
+        if np.all(self.diagonal > 0):
+            factor = np.sqrt(self.diagonal)
+            ratio = factor[:, None] * factor
+            np.divide(self.entries, ratio, out=ratio)
+            np.fill_diagonal(ratio, np.where(plural, np.diag(ratio), 1.0))
+            least, most = float(ratio.min()), float(ratio.max())
+            if least > 0:
+                readings.append(max(-np.log(least), np.log(most)))
+            if min(readings) >= 1e-6:
+                scaled = self.quotient / factor[:, None] / factor
+                error = scaled @ (self.gram.quotient * factor[:, None] / factor) / np.sqrt(sizes[:, None] * sizes)
+                spread = np.where(plural, self.spread / self.diagonal, 0.0)
+                inside = spread * (1.0 - np.diag(self.gram.cosines))
+                indefinite = max(0.0, -np.linalg.eigvalsh(scaled)[0], -spread.min())
+                readings.append(max(np.abs(error).max(), np.abs(inside).max(), indefinite))
+        return temperature * float(min(readings))

@@ -129,9 +129,7 @@ def _problem_options(
     normalization: Annotated[str | None, typer.Option(help="gcl: mean (default) or sum over negatives.")] = None,
     loss: Annotated[
         str | None,
-        typer.Option(
-            help="gcl: infonce (default), logistic, hinge, or FILE.py:NAME, a convex psi of your own in jax.numpy."
-        ),
+        typer.Option(help="gcl: infonce (default), logistic, hinge, or FILE.py:NAME, your own psi."),
     ] = None,
     margin: Annotated[float | None, typer.Option(help="gcl, hinge: the margin, in units of cosine.")] = None,
 ) -> Problem:

@@ -233,7 +233,9 @@ def _read_csv(path: Path) -> Counts:
             reader = csv.DictReader(handle)
             columns: Sequence[str] = reader.fieldnames or ()
             if "count" not in columns:
-                raise ProblemError(f'counts: {path} needs a column "count"; its columns are {", ".join(columns) or "none"}')
+                raise ProblemError(
+                    f'counts: {path} needs a column "count"; its columns are {", ".join(columns) or "none"}'
+                )
             entries = [row["count"] for row in reader]
     except OSError as error:
         raise ProblemError(f"counts: cannot read {path}: {error.strerror or error}") from None

@@ -47,7 +47,7 @@ class Embedding:
 
     @property
     def gap(self) -> float:
-        """value - lower_bound: no embedding of any dimension is better by more than this."""
+        """Value - lower_bound: no embedding of any dimension is better by more than this."""
         return max(0.0, self.value - self.lower_bound)
 
 
@@ -101,8 +101,8 @@ def embed(
 
         if gram.orbits.atoms > MOST_ATOMS:
             raise ProblemError(
-                f"dim: below the rank ({gram.rank()}) points are found by descent over every pair of classes, for at most "
-                f"{MOST_ATOMS} classes; got {gram.orbits.atoms:g} (write a dim of at least the rank)"
+                f"dim: below the rank ({gram.rank()}) points are found by descent over every pair of classes, for "
+                f"at most {MOST_ATOMS} classes; got {gram.orbits.atoms:g} (write a dim of at least the rank)"
             )
         points = descend(
             solution.objective, dim=width, restarts=restarts, max_steps=max_steps, seed=seed, progress=progress

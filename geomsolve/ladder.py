@@ -25,9 +25,9 @@ def solve(
 ) -> Solution:
     """The optimal Gram matrix of an objective, with the proof that it is optimal.
 
-    Runs the given solver, or the ladder: Newton on the dual factor (with its collapse handling); the conic program where
-    it fits; descent over embeddings, its answer polished by Newton. Every answer is repaired and certified; the first
-    that is CERTIFIED is returned, otherwise the one with the smallest gap, as UNCERTIFIED.
+    Runs the given solver, or the ladder: Newton on the dual factor (with its collapse handling); the conic program
+    where it fits; descent over embeddings; the answers of the last two polished by Newton. Every answer is repaired and
+    certified; the first that is CERTIFIED is returned, otherwise the one with the smallest gap, as UNCERTIFIED.
 
     Args:
         objective: what a builder such as `SupCon` returns.
@@ -42,7 +42,9 @@ def solve(
         NotCertified: no attempt reached a certificate.
     """
     if not isinstance(objective, Objective):
-        raise ProblemError(f"objective: must come from a builder such as geomsolve.SupCon; got {type(objective).__name__}")
+        raise ProblemError(
+            f"objective: must come from a builder such as geomsolve.SupCon; got {type(objective).__name__}"
+        )
     if not (isinstance(tol, (int, float)) and math.isfinite(tol) and 0 < tol < 1):
         raise ProblemError(f"tol: must be a number between 0 and 1; got {tol!r:.40} (1e-9 is the default)")
     records: list[AttemptRecord] = []

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import helmert
 
 from .errors import ProblemError
+from .spectra import smallest_alone
 
 Array = NDArray[np.float64]
 
@@ -19,7 +20,8 @@ class Orbits:
     """Which atoms are exchangeable: K orbits of sizes n_a, and the orbit of every atom.
 
     Attributes:
-        sizes: (K,) atoms per orbit. Real numbers above 0; integers wherever atoms are listed in `labels`.
+        sizes: (K,) atoms per orbit; integers wherever atoms are listed in `labels`, elsewhere any numbers above 0
+            (weights of a quadrature over orbits, say).
         labels: (m,) the orbit of every atom in the caller's order, or None where atoms are not listed one by one.
     """
 
@@ -34,12 +36,12 @@ class Orbits:
     @cached_property
     def partners(self) -> Array:
         """(K, K) how many partners one atom of orbit a has in orbit b: n_b - [a = b]."""
-        return np.maximum(self.sizes[None, :] - np.eye(len(self.sizes)), 0.0)
+        return self.sizes[None, :] - np.eye(len(self.sizes))
 
     @cached_property
     def plural(self) -> NDArray[np.bool_]:
-        """(K,) whether an orbit has pairs of atoms inside (size above 1)."""
-        return self.sizes > 1
+        """(K,) whether an orbit has pairs of atoms inside."""
+        return self.sizes != 1
 
     def same_as(self, other: Orbits) -> bool:
         """Whether two orbit structures are the same, atom by atom."""
@@ -47,7 +49,7 @@ class Orbits:
             return True
         if (self.labels is None) != (other.labels is None) or not np.array_equal(self.sizes, other.sizes):
             return False
-        return self.labels is None or np.array_equal(self.labels, other.labels)
+        return self.labels is None or other.labels is None or np.array_equal(self.labels, other.labels)
 
     def singletons(self) -> Orbits:
         """The same atoms, each an orbit of its own."""
@@ -75,20 +77,29 @@ class OrbitGram:
     Attributes:
         orbits: the orbits.
         cosines: (K, K) symmetric; the diagonal is the cosine inside an orbit (1 for an orbit of one atom).
+        balance: (K,) a guess of weights u of the atoms with G u = 0, or None. Never trusted; a good one saves the
+            eigenvalues.
     """
 
     orbits: Orbits
     cosines: Array = field(repr=False)
+    balance: Array | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         count = len(self.orbits.sizes)
+        # What is derived from the cosines is kept, so they must not change any more.
+        self.cosines.flags.writeable = False
         if self.cosines.shape != (count, count):
-            raise ProblemError(f"cosines: must have shape ({count}, {count}), one row per orbit; got {self.cosines.shape}")
+            raise ProblemError(
+                f"cosines: must have shape ({count}, {count}), one row per orbit; got {self.cosines.shape}"
+            )
 
     @classmethod
     def simplex(cls, orbits: Orbits) -> OrbitGram:
         """The regular simplex: every cosine -1/(m-1)."""
-        return cls(orbits, np.where(np.eye(len(orbits.sizes)) * ~orbits.plural == 1, 1.0, -1.0 / (orbits.atoms - 1.0)))
+        cosines = np.full((len(orbits.sizes),) * 2, -1.0 / (orbits.atoms - 1.0))
+        cosines[np.diag_indices_from(cosines)] = np.where(orbits.plural, cosines.diagonal(), 1.0)
+        return cls(orbits, cosines)
 
     @classmethod
     def from_matrix(cls, matrix: ArrayLike, orbits: Orbits) -> OrbitGram:
@@ -97,7 +108,10 @@ class OrbitGram:
         Raises:
             ProblemError: a wrong shape, entries that are not finite, asymmetry or a diagonal off 1 beyond 1e-6.
         """
-        array = np.array(matrix, dtype=np.float64)
+        try:
+            array = np.array(matrix, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ProblemError("gram: must be a square array of numbers") from None
         count = round(orbits.atoms)
         if array.shape != (count, count):
             raise ProblemError(f"gram: must have shape ({count}, {count}), one row per class; got {array.shape}")
@@ -113,6 +127,17 @@ class OrbitGram:
         array = (array + array.T) / 2
         np.fill_diagonal(array, 1.0)
         return cls(orbits.singletons(), array)
+
+    @classmethod
+    def averaged(cls, matrix: Array, orbits: Orbits) -> OrbitGram:
+        """The mean of an (m, m) Gram matrix over the permutations inside orbits: no worse for a convex loss."""
+        member = np.zeros((len(matrix), len(orbits.sizes)))
+        member[np.arange(len(matrix)), orbits.listed()] = 1.0
+        totals = member.T @ matrix @ member
+        np.fill_diagonal(totals, np.diag(totals) - member.T @ np.diag(matrix))
+        pairs = orbits.sizes[:, None] * orbits.partners
+        cosines = np.where(pairs > 0, totals / np.where(pairs > 0, pairs, 1.0), 1.0)
+        return cls(orbits, (cosines + cosines.T) / 2.0)
 
     @property
     def sizes(self) -> Array:
@@ -132,23 +157,38 @@ class OrbitGram:
         return between
 
     @cached_property
+    def _drifts(self) -> dict[float, Array]:
+        return {}
+
+    def drifts(self, temperature: float) -> Array:
+        """(K, K) e^{(cosines - 1)/temperature}, kept: a loss, its derivative and its certificate all start from it."""
+        if temperature not in self._drifts:
+            exponents: Array = self.cosines - 1.0
+            exponents /= temperature
+            np.exp(exponents, out=exponents)
+            self._drifts[temperature] = exponents
+        return self._drifts[temperature]
+
+    @cached_property
     def quotient(self) -> Array:
         """(K, K) the matrix B above."""
         root = np.sqrt(self.sizes)
-        quotient = root[:, None] * root * self.cosines
+        quotient: Array = self.cosines * root
+        quotient *= root[:, None]
         np.fill_diagonal(quotient, 1.0 + (self.sizes - 1.0) * np.where(self.orbits.plural, np.diag(self.cosines), 0.0))
         return quotient
 
     @cached_property
     def eigenvalues(self) -> Array:
         """(K,) the eigenvalues of B, ascending."""
-        return np.linalg.eigvalsh(self.quotient)
+        return np.asarray(np.linalg.eigvalsh(self.quotient), dtype=np.float64)
 
-    @property
+    @cached_property
     def smallest_eigenvalue(self) -> float:
         """The smallest eigenvalue of the whole Gram matrix."""
         spread = 1.0 - np.diag(self.cosines)[self.orbits.plural]
-        return float(min(self.eigenvalues[0], spread.min(initial=np.inf)))
+        inside = None if self.balance is None else smallest_alone(self.quotient, np.sqrt(self.sizes) * self.balance)
+        return float(min(self.eigenvalues[0] if inside is None else inside, spread.min(initial=np.inf)))
 
     def rank(self, tol: float = 1e-8) -> int:
         """The number of eigenvalues above `tol`."""
@@ -161,6 +201,10 @@ class OrbitGram:
 
         G' = (1 - t) G + t I with t = max(0, -lambda_min)/(1 - lambda_min) keeps the diagonal and the orbits.
         """
+        return self._repaired
+
+    @cached_property
+    def _repaired(self) -> tuple[OrbitGram, float]:
         smallest = self.smallest_eigenvalue
         if not smallest < 0:
             return self, 0.0

@@ -81,7 +81,7 @@ def check_suffix(path: str | Path) -> None:
     """Nothing, or a ProblemError unless the path names a kind of picture that can be saved."""
     if Path(path).suffix.lower() not in _SUFFIXES:
         raise ProblemError(
-            f"plot: must end in {', '.join(_SUFFIXES)}; got {str(path)!r:.80} (write a name such as out.png)"
+            f"plot: must end in {', '.join(_SUFFIXES)}; got {str(path)[-60:]!r} (write a name such as out.png)"
         )
 
 

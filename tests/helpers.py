@@ -10,7 +10,9 @@ import numpy as np
 from geomsolve import OrbitGram, Orbits
 
 
-def random_counts(rng: np.random.Generator, classes: int, *, spread: float = 3.0, distinct: int | None = None) -> np.ndarray:
+def random_counts(
+    rng: np.random.Generator, classes: int, *, spread: float = 3.0, distinct: int | None = None
+) -> np.ndarray:
     """Class counts from 2 to 2 * 10^spread in random order; with `distinct`, that many different ones at most."""
     counts = np.ceil(2.0 * 10.0 ** rng.uniform(0, spread, distinct or classes))
     return counts if distinct is None else rng.permutation(np.resize(counts, classes))

@@ -111,7 +111,9 @@ def test_infeasible_grams_are_repaired_and_bounded(build, seed):
         repaired = wrong.repaired()[0]
         assert certificate.value == pytest.approx(objective.value(repaired), rel=1e-15)
         for other in (best, random_gram(rng, best.orbits)):
-            assert certificate.lower_bound <= objective.value(other) + 1e-14 * (abs(certificate.value) + certificate.gap)
+            assert certificate.lower_bound <= objective.value(other) + 1e-14 * (
+                abs(certificate.value) + certificate.gap
+            )
 
 
 @WITH_HINGE
@@ -335,7 +337,7 @@ def test_a_few_steps_are_not_enough():
 
 def test_not_certified_carries_the_answer():
     objective = gs.SupCon([10000, 100, 10, 3], temperature=0.5)
-    with pytest.raises(gs.NotCertified, match="not certified at tol=1e-09.*throw=False") as caught:
+    with pytest.raises(gs.NotCertified, match=r"not certified at tol=1e-09.*throw=False") as caught:
         gs.solve(objective, gs.Newton(max_steps=2))
     solution = caught.value.solution
     assert solution.quality is gs.Quality.UNCERTIFIED
@@ -351,7 +353,7 @@ def test_bad_tolerance(tol):
 
 
 def test_objective_must_be_one():
-    with pytest.raises(gs.ProblemError, match="objective: .*got list"):
+    with pytest.raises(gs.ProblemError, match=r"objective: .*got list"):
         gs.solve([1000, 100, 10])
 
 
@@ -363,7 +365,9 @@ def ball_loss(counts, temperature, points, views=2):
     gram = points @ points.T
     total = 0.0
     for c, own in enumerate(counts):
-        drift = sum(views * n * math.exp((gram[c, j] - gram[c, c]) / temperature) for j, n in enumerate(counts) if j != c)
+        drift = sum(
+            views * n * math.exp((gram[c, j] - gram[c, c]) / temperature) for j, n in enumerate(counts) if j != c
+        )
         total += own / sum(counts) * math.log(views * own - 1 + drift)
     return total
 
@@ -412,6 +416,44 @@ def test_ball_answers(counts, temperature):
     assert certificate.ball_optimal is not None
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_ball_answer_false_comes_with_a_descent(seed):
+    """Positives between classes: shrinking a class may pay. The ball loss is written out, t_ij = G_ij - G_ii."""
+    rng = np.random.default_rng(seed)
+    count, temperature = 5, 0.2
+    positives = 0.1 * rng.uniform(0.1, 1, (count, count))
+    objective = gs.RowSoftmax(
+        orbits=gs.Orbits(np.ones(count), np.arange(count)),
+        masses=np.full(count, 1 / count),
+        weights=np.ones((count, count)),
+        offsets=np.ones(count),
+        positives=positives,
+        temperature=temperature,
+    )
+
+    def loss(points):
+        gram = points @ points.T
+        total = 0.0
+        for i in range(count):
+            t = np.delete(gram[i] - gram[i, i], i) / temperature
+            total += (math.log1p(np.exp(t).sum()) - np.delete(positives[i], i) @ t) / count
+        return total
+
+    start = random_gram(rng, objective.orbits)
+    gram = gs.OrbitGram(objective.orbits, 0.5 * start.cosines + 0.5 * np.eye(count))
+    certificate = gs.certify(objective, gram)
+    points = np.linalg.cholesky(gram.expand())
+    assert math.isclose(loss(points), certificate.value, rel_tol=1e-13)
+    best = np.inf
+    for c, eps in itertools.product(range(count), (1e-2, 1e-4, 1e-5)):
+        shrunk = points.copy()
+        shrunk[c] *= 1 - eps
+        best = min(best, loss(shrunk))
+    # At a point that is far from optimal, shrinking pays or not; "False" says exactly that it does.
+    assert (certificate.ball_optimal is False) == (best < certificate.value)
+    assert certificate.value - certificate.ball_gap <= best
+
+
 def test_balanced_simplex_is_optimal_over_the_ball():
     for classes, tau in itertools.product((2, 3, 10), (0.1, 1.0)):
         assert gs.solve(gs.SupCon([5] * classes, temperature=tau), gs.Newton()).certificate.ball_optimal is True
@@ -428,6 +470,8 @@ def test_ball_lower_bound_is_below_every_point_of_the_ball(seed):
     certificate = gs.certify(objective, random_gram(rng, class_orbits(gs.as_counts(counts))))
     for _ in range(10):
         points = rng.normal(size=(len(counts), len(counts)))
-        points *= rng.uniform(0, 1, (len(counts), 1)) ** rng.choice([0.1, 1]) / np.linalg.norm(points, axis=1, keepdims=True)
+        points *= rng.uniform(0, 1, (len(counts), 1)) ** rng.choice([0.1, 1]) / np.linalg.norm(
+            points, axis=1, keepdims=True
+        )
         bound = certificate.value - certificate.ball_gap
         assert bound <= ball_loss(counts, temperature, points) + 1e-14 * (abs(certificate.value) + certificate.ball_gap)

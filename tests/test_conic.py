@@ -77,7 +77,7 @@ def test_expression_is_the_loss(name: str) -> None:
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_what_is_minimised_is_the_loss_in_other_units(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conic, "_TINY", 0.0)
+    monkeypatch.setattr(conic_form, "_TINY", 0.0)
     # At fixed cosines the auxiliary variables must minimise to (loss - constant) / scale: compare differences.
     objective = OBJECTIVES[name]
     parts = terms(objective)
@@ -96,7 +96,7 @@ def test_what_is_minimised_is_the_loss_in_other_units(name: str, monkeypatch: py
 
 
 def test_tiny_rows_are_right_where_the_model_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conic, "_TINY", 1.0)
+    monkeypatch.setattr(conic_form, "_TINY", 1.0)
     objective = GCL([3, 2, 1], temperature=0.3)
     gram, other = (random_gram(objective.orbits, seed) for seed in (2, 0))
     cosines = cp.Variable(gram.cosines.shape, symmetric=True)

@@ -129,7 +129,11 @@ def test_row_softmax_without_offsets():
     counts = gs.as_counts([3, 2, 2])
     offsets = np.array([0.0, 0.5])
     objective = gs.RowSoftmax(
-        orbits=class_orbits(counts), masses=np.array([0.5, 0.25]), weights=np.ones((2, 2)), offsets=offsets, temperature=0.2
+        orbits=class_orbits(counts),
+        masses=np.array([0.5, 0.25]),
+        weights=np.ones((2, 2)),
+        offsets=offsets,
+        temperature=0.2,
     )
     for _ in range(20):
         gram = random_gram(rng, objective.orbits)
@@ -147,7 +151,9 @@ def test_gcl_large_batch_value(sampling, temperature):
     gram = random_gram(rng, objective.orbits)
     dense = gram.expand()
     expected = sum(
-        counts[c] / 79 * math.log1p(sum(p * math.exp((dense[c, j] - 1) / temperature) for j, p in enumerate(law(counts, c, sampling))))
+        counts[c]
+        / 79
+        * math.log1p(sum(p * math.exp((dense[c, j] - 1) / temperature) for j, p in enumerate(law(counts, c, sampling))))
         for c in range(5)
     )
     assert math.isclose(objective.value(gram), expected, rel_tol=1e-14)
@@ -285,7 +291,9 @@ def test_excess_at_low_temperature_is_relatively_exact():
         expected = Decimal(0)
         for c, own in enumerate(counts):
             drift = sum(
-                2 * n * ((Decimal(cosines[c, j]) - 1) / Decimal(temperature)).exp() for j, n in enumerate(counts) if j != c
+                2 * n * ((Decimal(cosines[c, j]) - 1) / Decimal(temperature)).exp()
+                for j, n in enumerate(counts)
+                if j != c
             )
             expected += Decimal(own) / 1110 * (1 + drift / (2 * own - 1)).ln()
     assert 1e-65 < expected < 1e-55
@@ -343,7 +351,11 @@ def test_gradient_by_taylor_slope(build):
         steps = objective.temperature * np.logspace(-1.5, -3, 7)
         first = slope(objective, gram, direction)
         errors = [
-            abs(objective.excess(gs.OrbitGram(gram.orbits, gram.cosines + h * direction)) - objective.excess(gram) - h * first)
+            abs(
+                objective.excess(gs.OrbitGram(gram.orbits, gram.cosines + h * direction))
+                - objective.excess(gram)
+                - h * first
+            )
             for h in steps
         ]
         order = np.polyfit(np.log(steps), np.log(errors), 1)[0]
@@ -393,7 +405,9 @@ def test_row_softmax_hessian_is_exact(positives):
             changed.append(objective.row_gradient(gs.OrbitGram(gram.orbits, cosines))[0, 1:])
         found = (changed[0] - changed[1]) / (2 * h)
         coupling = model.coupling[0, 1:]
-        expected = np.where(np.arange(1, 4) == j, model.curvature[0, 1:], 0) - coupling * coupling[j - 1] / coupling.sum()
+        expected = (
+            np.where(np.arange(1, 4) == j, model.curvature[0, 1:], 0) - coupling * coupling[j - 1] / coupling.sum()
+        )
         assert np.allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
 
 
@@ -445,7 +459,13 @@ def test_permuting_classes_permutes_nothing_else(seed):
 
 def test_only_proportions_matter_to_gcl():
     rng = np.random.default_rng(0)
-    for options in ({}, {"negatives": 7}, {"sampling": "unsupervised"}, {"loss": "logistic"}, {"loss": "hinge", "margin": 1}):
+    for options in (
+        {},
+        {"negatives": 7},
+        {"sampling": "unsupervised"},
+        {"loss": "logistic"},
+        {"loss": "hinge", "margin": 1},
+    ):
         objectives = [gs.GCL(n, temperature=0.5, **options) for n in ([50, 30, 20], [5, 3, 2], [0.5, 0.3, 0.2])]
         gram = random_gram(rng, objectives[0].orbits)
         values = [o.value(gram) for o in objectives]
@@ -462,7 +482,9 @@ def test_value_at_the_simplex():
             assert math.isclose(objective.ungrouped().excess(gram), math.log1p(drift), rel_tol=1e-12)
             if k < math.inf:
                 total = gs.GCL([3] * classes, temperature=temperature, negatives=k, normalization="sum")
-                assert math.isclose(total.excess(gs.OrbitGram.simplex(total.orbits)), math.log1p(k * drift), rel_tol=1e-12)
+                assert math.isclose(
+                    total.excess(gs.OrbitGram.simplex(total.orbits)), math.log1p(k * drift), rel_tol=1e-12
+                )
 
 
 # Bad input ------------------------------------------------------------------------------------------------------------
@@ -472,7 +494,10 @@ BAD = {
     "temperature negative": (lambda: gs.GCL([3, 4], temperature=-0.1), "temperature: .*got -0.1"),
     "temperature nan": (lambda: gs.SupCon([3, 4], temperature=math.nan), "temperature: .*got nan"),
     "temperature inf": (lambda: gs.GCL([3, 4], temperature=math.inf), "temperature: .*got inf"),
-    "temperature word": (lambda: gs.SupCon([3, 4], temperature="0.1"), "temperature: must be a number above 0; got '0.1'"),
+    "temperature word": (
+        lambda: gs.SupCon([3, 4], temperature="0.1"),
+        "temperature: must be a number above 0; got '0.1'",
+    ),
     "temperature bool": (lambda: gs.SupCon([3, 4], temperature=True), "temperature: .*got True"),
     "views zero": (lambda: gs.SupCon([3, 4], temperature=1, views=0), "views: .*got 0"),
     "views fraction": (lambda: gs.SupCon([3, 4], temperature=1, views=1.5), "views: .*got 1.5"),
@@ -481,7 +506,10 @@ BAD = {
     "no positive pair": (lambda: gs.SupCon([3, 1, 4], temperature=1, views=1), "class 1 has 1 .*views \\* count >= 2"),
     "supcon proportions": (lambda: gs.SupCon([0.5, 0.5], temperature=1), "not only on proportions; give counts"),
     "supcon counts": (lambda: gs.SupCon([3, -4], temperature=1), "class 1 has -4"),
-    "sampling": (lambda: gs.GCL([3, 4], sampling="random"), "sampling: must be one of supervised, unsupervised; got 'random'"),
+    "sampling": (
+        lambda: gs.GCL([3, 4], sampling="random"),
+        "sampling: must be one of supervised, unsupervised; got 'random'",
+    ),
     "normalization": (lambda: gs.GCL([3, 4], normalization="max"), "normalization: .*got 'max'"),
     "loss": (lambda: gs.GCL([3, 4], loss="mse"), "loss: .*got 'mse'"),
     "negatives zero": (lambda: gs.GCL([3, 4], negatives=0), "negatives: .*got 0"),
@@ -489,7 +517,10 @@ BAD = {
     "negatives nan": (lambda: gs.GCL([3, 4], negatives=math.nan), "negatives: .*got nan"),
     "negatives word": (lambda: gs.GCL([3, 4], negatives="many"), "negatives: .*got many"),
     "sum without limit": (lambda: gs.GCL([3, 4], normalization="sum"), '"sum" has no limit'),
-    "logistic of two": (lambda: gs.GCL([3, 4], loss="logistic", negatives=2), "logistic loss takes one negative; got 2"),
+    "logistic of two": (
+        lambda: gs.GCL([3, 4], loss="logistic", negatives=2),
+        "logistic loss takes one negative; got 2",
+    ),
     "hinge without margin": (lambda: gs.GCL([3, 4], loss="hinge"), "margin: .*got None"),
     "hinge margin zero": (lambda: gs.GCL([3, 4], loss="hinge", margin=0), "margin: .*above 0.*got 0"),
     "hinge margin word": (lambda: gs.GCL([3, 4], loss="hinge", margin="wide"), "margin: "),

@@ -77,7 +77,12 @@ def test_embedding_reproduces_the_matrix(seed):
 
 @pytest.mark.parametrize(
     ("counts", "temperature"),
-    [([1000, 100, 10], 0.1), ([50, 1, 1, 1, 1], 1.0), ([1000.0 * 60.0 ** (-c / 4) for c in range(5)], 5.0), ([7] * 6, 0.5)],
+    [
+        ([1000, 100, 10], 0.1),
+        ([50, 1, 1, 1, 1], 1.0),
+        ([1000.0 * 60.0 ** (-c / 4) for c in range(5)], 5.0),
+        ([7] * 6, 0.5),
+    ],
     ids=["full rank", "collapsed orbit", "rank one", "balanced"],
 )
 def test_embedding_of_an_optimum_has_rank_columns(counts, temperature):

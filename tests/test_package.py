@@ -16,7 +16,7 @@ MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__
 
 # Who may import whom: a module imports from its own layer or from layers above it in this list.
 LAYERS = (
-    {"errors", "counts", "orbits", "autodiff"},
+    {"errors", "counts", "orbits", "spectra", "autodiff"},
     {"objectives", "certificate"},
     {"solvers"},
     {
@@ -145,7 +145,9 @@ def test_heavy_packages_stay_in_their_modules(path):
 
 
 def python(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent
+    ).stdout
 
 
 def test_import_loads_nothing_heavy():
@@ -178,7 +180,9 @@ def test_public_names_resolve_and_are_documented(name):
     assert value.__module__.startswith("geomsolve.")
     if inspect.isclass(value):
         for member, function in vars(value).items():
-            if not member.startswith("_") and (inspect.isfunction(function) or isinstance(function, (property, classmethod))):
+            if not member.startswith("_") and (
+                inspect.isfunction(function) or isinstance(function, (property, classmethod))
+            ):
                 assert inspect.getdoc(getattr(value, member)), f"{name}.{member}"
 
 

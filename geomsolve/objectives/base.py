@@ -27,15 +27,37 @@ Array = NDArray[np.float64]
 
 
 class RowModel(NamedTuple):
-    """First and second order of the rows at one Gram matrix, each (K, K), an anchor of a against one partner in b.
+    """First and second order of the rows at one Gram matrix: an anchor of a against one partner in b.
 
     The Hessian of a row in its own cosines is modelled as diag(curvature) - p p^T / sum(p) with p = `coupling`, the sum
-    over partners; exact for row softmax and for pair losses, exact on equal shifts of a whole row otherwise.
+    over partners; exact for row softmax and for pair losses, exact on equal shifts of a whole row otherwise. Both are
+    kept as factors of the repulsion, because for most losses these are no matrices.
+
+    Attributes:
+        repulsion: (K, K) the one-sided derivative.
+        softness: repulsion / curvature, by how much a cosine must grow to make its repulsion e-fold: tau, or (K, K).
+        answer: coupling / repulsion: (K, 1) for row softmax, 0 for pair losses, (K, K) otherwise.
     """
 
     repulsion: Array
-    curvature: Array
-    coupling: Array
+    softness: Array | float
+    answer: Array | float
+
+    @property
+    def curvature(self) -> Array:
+        """(K, K) the second derivative in one cosine, as if the rest of the row answered nothing."""
+        return self.repulsion / self.softness
+
+    @property
+    def coupling(self) -> Array:
+        """(K, K) p above."""
+        return self.repulsion * self.answer
+
+
+def ratio(above: Array, below: Array) -> Array:
+    """The ratio above / below, infinite where either is not positive: the softness of a repulsion that has vanished."""
+    positive = (above > 0) & (below > 0)
+    return np.where(positive, above, np.inf) / np.where(positive, below, 1.0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -65,7 +87,7 @@ class Objective(ABC):
 
     @abstractmethod
     def rows(self, gram: OrbitGram) -> RowModel:
-        """The rows' derivative and curvature at a Gram matrix."""
+        """The rows' derivative and curvature at a Gram matrix, in arrays that the caller may overwrite."""
 
     @property
     def attraction(self) -> Array | float:
@@ -85,16 +107,29 @@ class Objective(ABC):
         """(K, K) dL/dt_ij for an anchor i in orbit a and one partner j in orbit b, not symmetrised."""
         return self.rows(gram).repulsion
 
-    def support(self, gram: OrbitGram) -> tuple[Array, float]:
-        """A supporting function of the loss at a Gram matrix: (row gradient R, slack) with, for every H,
+    def check(self) -> None:
+        """Raise ProblemError where the objective is not convex, or not finite, by its own numbers."""
+        _check_weights("masses", self.masses)
+        check_temperature(self.temperature)
 
-        L(H) >= L(G) - slack + sum of R_ij over the changes of t_ij. Slack is 0 wherever the loss is differentiable.
+    def support(self, gram: OrbitGram) -> tuple[Array, float]:
+        """The row gradient R of a function that supports the loss at a Gram matrix, and its slack.
+
+        For every H, L(H) >= L(G) - slack + the sum over all i, j of R_ij times the change of t_ij. The slack is 0 where
+        the loss is differentiable.
         """
         return self.row_gradient(gram), 0.0
 
     @abstractmethod
     def ungrouped(self) -> Self:
         """The same objective with every atom an orbit of its own."""
+
+    def coarsened(self, orbits: Orbits, restriction: Array) -> Self | None:
+        """The loss on other orbits, each a mean of the present ones with the weights in a row of `restriction`.
+
+        None where the loss has no such form.
+        """
+        return None
 
     def _per_atom(self) -> dict:
         labels = self.orbits.listed()
@@ -116,6 +151,13 @@ def check_temperature(temperature: float) -> float:
     return float(temperature)
 
 
+def _check_weights(name: str, weights: Array) -> None:
+    if not (np.isfinite(weights).all() and np.min(weights) >= 0):
+        raise ProblemError(
+            f"{name}: must be finite and not negative, or the loss is not convex; got {np.min(weights):g}"
+        )
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RowSoftmax(Objective):
     """Row softmax, the form almost every contrastive loss takes over class means.
@@ -132,6 +174,18 @@ class RowSoftmax(Objective):
     offsets: Array
     positives: Array | None = None
 
+    def check(self) -> None:
+        """Raise ProblemError unless weights, offsets and positives are finite and none is negative."""
+        super().check()
+        _check_weights("weights", self.weights)
+        _check_weights("offsets", self.offsets)
+        if self.positives is not None:
+            _check_weights("positives", self.positives)
+        if np.any((self.offsets <= 0) & (self._negatives.sum(axis=1) <= 0)):
+            raise ProblemError(
+                "weights, offsets: every row needs an offset or a weight above 0; the log of 0 is no loss"
+            )
+
     @cached_property
     def _negatives(self) -> Array:
         return self.orbits.partners * self.weights
@@ -146,16 +200,16 @@ class RowSoftmax(Objective):
 
     @property
     def floor(self) -> float:
-        """sum m log a, the loss when every other class is infinitely far away (at the antipode where a = 0)."""
+        """Sum m log a, the loss when every other class is infinitely far away (at the antipode where a = 0)."""
         return float(self.orbits.sizes * self.masses @ self._row_floors)
 
-    def _exponentials(self, gram: OrbitGram) -> tuple[Array, Array]:
-        exponentials = np.exp((gram.cosines - 1.0) / self.temperature)
-        return exponentials, np.einsum("ab,ab->a", self._negatives, exponentials)
+    def _sums(self, gram: OrbitGram) -> Array:
+        """(K,) sum_j W_ij e^{t_ij/tau}."""
+        return np.einsum("ab,ab->a", self._negatives, gram.drifts(self.temperature))
 
     def excess(self, gram: OrbitGram) -> float:
         """The loss above `floor`; through log1p, so e^{-1/tau} is resolved at low temperature."""
-        _, sums = self._exponentials(gram)
+        sums = self._sums(gram)
         with np.errstate(divide="ignore"):
             rows = np.where(
                 self.offsets > 0,
@@ -167,16 +221,12 @@ class RowSoftmax(Objective):
         return float(self.orbits.sizes * self.masses @ rows)
 
     def rows(self, gram: OrbitGram) -> RowModel:
-        """q_ij = W_ij e^{t_ij/tau} / Z_i: repulsion m q/tau, curvature m q/tau^2, coupling m Q q/tau^2 with Q = sum q."""
-        exponentials, sums = self._exponentials(gram)
+        """With q_ij = W_ij e^{t_ij/tau} / Z_i and Q = sum q: repulsion m q/tau, softness tau, answer Q/tau."""
+        sums = self._sums(gram)
         denominators = self.offsets + sums
-        scale = self.masses / denominators / self.temperature
-        repulsion = (scale[:, None] * self.weights) * exponentials
-        return RowModel(
-            repulsion,
-            repulsion / self.temperature,
-            repulsion * ((sums / denominators)[:, None] / self.temperature),
-        )
+        repulsion = gram.drifts(self.temperature) * self.weights
+        repulsion *= (self.masses / denominators / self.temperature)[:, None]
+        return RowModel(repulsion, self.temperature, (sums / denominators)[:, None] / self.temperature)
 
     def row_gradient(self, gram: OrbitGram) -> Array:
         """m_i (q_ij - P_ij) / tau."""
@@ -186,7 +236,7 @@ class RowSoftmax(Objective):
         return repulsion - self.masses[:, None] * self.positives / self.temperature
 
     @cached_property
-    def attraction(self) -> Array | float:  # type: ignore[override]
+    def attraction(self) -> Array | float:
         """(m_i P_ij + m_j P_ji) / (2 tau)."""
         if self.positives is None:
             return 0.0
@@ -204,10 +254,30 @@ class RowSoftmax(Objective):
             positives=None if self.positives is None else self._spread(self.positives),
         )
 
+    def coarsened(self, orbits: Orbits, restriction: Array) -> RowSoftmax:
+        """The same loss on mean weights."""
+        return replace(
+            self,
+            orbits=orbits,
+            masses=restriction @ self.masses,
+            weights=_carried(restriction, self.weights),
+            offsets=restriction @ self.offsets,
+            positives=None if self.positives is None else _carried(restriction, self.positives),
+        )
+
+
+def _carried(restriction: Array, matrix: Array) -> Array:
+    """A (K, K) or broadcastable matrix, averaged over rows and columns."""
+    count, total = restriction.shape
+    if np.ndim(matrix) < 2 or matrix.strides[0] == 0:  # all rows the same
+        row = np.broadcast_to(matrix, (total, total))[0]
+        return np.broadcast_to(restriction @ row, (count, count))
+    return restriction @ np.broadcast_to(matrix, (total, total)) @ restriction.T
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Draws:
-    """Negatives drawn independently: for an anchor of orbit a,
+    """The law of one independently drawn negative, for an anchor of orbit a.
 
     Attributes:
         partner: (K, K) or broadcastable: the probability to draw one given partner in orbit b.
@@ -238,3 +308,8 @@ class SampledObjective(Objective):
         labels = self.orbits.listed()
         draws = Draws(partner=self._spread(self.draws.partner), own=self.draws.own[labels])
         return replace(self, **self._per_atom(), draws=draws)
+
+    def coarsened(self, orbits: Orbits, restriction: Array) -> Self:
+        """The same loss on mean probabilities."""
+        draws = Draws(partner=_carried(restriction, self.draws.partner), own=restriction @ self.draws.own)
+        return replace(self, orbits=orbits, masses=restriction @ self.masses, draws=draws)

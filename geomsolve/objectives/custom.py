@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..autodiff import evaluate
 from ..errors import ProblemError
 from ..orbits import OrbitGram
-from .base import RowModel, SampledObjective
+from .base import RowModel, SampledObjective, ratio
 
 Array = NDArray[np.float64]
 Psi = Callable[[Any], Any]
@@ -44,8 +44,8 @@ class EnumeratedLoss(SampledObjective):
         terms = orbits * (orbits + 1) ** self.count
         if terms > _MOST_TERMS:
             raise ProblemError(
-                f"negatives: enumerating {self.count} negatives over {orbits} distinct counts takes {terms:,} evaluations "
-                f"of psi, above the limit of {_MOST_TERMS:,}; use fewer negatives or distinct counts "
+                f"negatives: enumerating {self.count} negatives over {orbits} distinct counts takes {terms:,} "
+                f"evaluations of psi, above the limit of {_MOST_TERMS:,}; use fewer negatives or distinct counts "
                 "(the built-in InfoNCE takes any number of both)"
             )
 
@@ -73,13 +73,13 @@ class EnumeratedLoss(SampledObjective):
 
     @cached_property
     def _ends(self) -> Array:
-        """psi with all negatives at the anchor, and all at the antipode."""
+        """Psi with all negatives at the anchor, and all at the antipode."""
         corners = np.array([np.zeros(self.count), np.full(self.count, -2.0 / self.temperature)])
         return evaluate(self.psi, corners)
 
     @property
     def floor(self) -> float:
-        """psi with every negative at the antipode, less the whole range of psi: the excess is never 0."""
+        """Psi with every negative at the antipode, less the whole range of psi: the excess is never 0."""
         return float(2.0 * self._ends[1] - self._ends[0])
 
     def excess(self, gram: OrbitGram) -> float:
@@ -103,7 +103,7 @@ class EnumeratedLoss(SampledObjective):
         return self.masses[:, None] * self.draws.partner * total[:, :orbits]
 
     def row_gradient(self, gram: OrbitGram) -> Array:
-        """m times the expectation of psi's partial derivatives, per partner."""
+        """M times the expectation of psi's partial derivatives, per partner."""
         slopes = evaluate(self.psi, self._arguments(gram), 1) / self.temperature
         return self._collect(slopes.reshape(*self._chances.shape, self.count))
 
@@ -114,7 +114,8 @@ class EnumeratedLoss(SampledObjective):
         own = np.einsum("atii->ati", hessians)
         moving = (self._choices < len(self.orbits.sizes)).astype(float)
         cross = np.einsum("atij,tj->ati", hessians, moving) - own * moving
-        return RowModel(self.row_gradient(gram), self._collect(own), -self._collect(cross))
+        slope, coupling = self.row_gradient(gram), -self._collect(cross)
+        return RowModel(slope, ratio(slope, self._collect(own)), coupling / np.where(slope > 0, slope, 1.0))
 
 
 def check_psi(psi: Psi, count: int, temperature: float) -> None:
@@ -133,26 +134,28 @@ def check_psi(psi: Psi, count: int, temperature: float) -> None:
         slopes = evaluate(psi, left, 1)
     except Exception as error:
         raise ProblemError(
-            f"loss: psi must map an array of shape ({count},) to a scalar and be written with jax.numpy; calling it gave "
-            f"{type(error).__name__}: {str(error).splitlines()[0]:.120}"
+            f"loss: psi must map an array of shape ({count},) to a scalar and be written with jax.numpy; calling it "
+            f"gave {type(error).__name__}: {str(error).splitlines()[0]:.120}"
         ) from None
     for what, array in (("a finite value", values[0]), ("a finite slope", slopes.sum(axis=1))):
         bad = np.flatnonzero(~np.isfinite(array))
         if bad.size:
-            raise ProblemError(f"loss: psi must have {what} on [{low:g}, 0]^{count}; at t = {_show(left[bad[0]])} it has none")
+            raise ProblemError(
+                f"loss: psi must have {what} on [{low:g}, 0]^{count}; at t = {_show(left[bad[0]])} it has none"
+            )
     scale = 1e-9 * (1e-3 + np.ptp(values[0]) + np.abs(values[0]).max() * 1e-3)
     excess = values[2] - (values[0] + values[1]) / 2.0
     worst = int(np.argmax(excess))
     if excess[worst] > scale:
         raise ProblemError(
-            f"loss: psi must be convex; between t = {_show(left[worst])} and {_show(right[worst])} its value at the middle "
-            f"is {excess[worst]:.3g} above the mean of the ends"
+            f"loss: psi must be convex; between t = {_show(left[worst])} and {_show(right[worst])} its value at the "
+            f"middle is {excess[worst]:.3g} above the mean of the ends"
         )
     row, column = np.unravel_index(int(np.argmin(slopes)), slopes.shape)
     if slopes[row, column] < -scale:
         raise ProblemError(
-            f"loss: psi must be nondecreasing in every argument; at t = {_show(left[row])} its slope in argument {column} is "
-            f"{slopes[row, column]:.3g}"
+            f"loss: psi must be nondecreasing in every argument; at t = {_show(left[row])} its slope in argument "
+            f"{column} is {slopes[row, column]:.3g}"
         )
 
 

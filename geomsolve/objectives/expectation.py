@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..orbits import OrbitGram
-from .base import RowModel, SampledObjective
+from .base import RowModel, SampledObjective, ratio
 
 Array = NDArray[np.float64]
 
-# The integrand below is analytic in |Im v| < pi/2, so the trapezoid rule with this step errs by exp(-pi^2/step) < 1e-17.
+# The integrand below is analytic in |Im v| < pi/2, so the trapezoid rule with this step errs by e^(-pi^2/step), 1e-17.
 _STEP = 0.25
 
 
@@ -60,30 +60,31 @@ class ExpectedSoftmax(SampledObjective):
         """E log(alpha + beta x number of own-class draws): the loss when every other class is infinitely far away."""
         return float(self.orbits.sizes * self.masses @ (math.log(self.alpha) + self._own_excess))
 
-    def _phi(self, s: float, drifts: Array) -> tuple[Array, Array]:
-        """log phi_0 and log(phi / phi_0) at one node, per row."""
+    def _phi(self, s: float, drops: Array) -> tuple[Array, Array]:
+        """Log phi_0 and log(phi / phi_0) at one node, per row, from e^{-s beta x} - 1 of every pair."""
         own = self.draws.own * math.expm1(-self.beta * s)
-        foreign = np.einsum("ab,ab->a", self._probabilities, np.expm1(-self.beta * s * drifts))
-        return np.log1p(own), np.log1p(np.maximum(foreign / (1.0 + own), -1.0 + 1e-300))
+        foreign = np.einsum("ab,ab->a", self._probabilities, drops)
+        return np.log1p(own), np.log1p(np.maximum(foreign / (1.0 + own), -1.0 + 2.0**-53))
 
     def excess(self, gram: OrbitGram) -> float:
         """The loss above `floor`, by the integral."""
-        drifts = np.exp((gram.cosines - 1.0) / self.temperature)
+        drifts = gram.drifts(self.temperature)
         total = np.zeros(len(drifts))
         for s in self._nodes(0.0):
-            log_floor, log_ratio = self._phi(s, drifts)
+            log_floor, log_ratio = self._phi(s, np.expm1(-self.beta * s * drifts))
             total += math.exp(-self.alpha * s) * np.exp(self.count * log_floor) * -np.expm1(self.count * log_ratio)
         return float(self.orbits.sizes * self.masses @ total) * _STEP
 
     def rows(self, gram: OrbitGram) -> RowModel:
         """The derivatives of the integral, in one pass over its nodes."""
-        drifts = np.exp((gram.cosines - 1.0) / self.temperature)
+        drifts = gram.drifts(self.temperature)
         k, scale = self.count, self.beta * drifts
         first, second, coupling = (np.zeros_like(drifts) for _ in range(3))
         for s in self._nodes(0.0):
-            log_floor, log_ratio = self._phi(s, drifts)
+            decay = np.expm1(-s * scale)
+            log_floor, log_ratio = self._phi(s, decay)
             log_phi = log_floor + log_ratio
-            decay = np.exp(-s * scale)
+            decay += 1.0
             weight = s * np.exp(-self.alpha * s + (k - 1) * log_phi)
             first += weight[:, None] * decay
             second += (s * weight)[:, None] * decay
@@ -93,6 +94,6 @@ class ExpectedSoftmax(SampledObjective):
         amplitude = self.masses[:, None] * k * _STEP * self.draws.partner * scale / self.temperature
         return RowModel(
             amplitude * first,
-            amplitude * (first - scale * second) / self.temperature,
-            amplitude * (k - 1) * coupling / self.temperature,
+            self.temperature * ratio(first, first - scale * second),
+            (k - 1) * coupling / np.where(first > 0, first, 1.0) / self.temperature,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -69,23 +70,27 @@ def GCL(
     if callable(loss):
         return _custom(counts, loss, count, temperature, sampling, margin)
     if loss != "infonce" and count != 1:
-        raise ProblemError(f'negatives: the {loss} loss takes one negative; got {negatives:g} (write 1, or loss="infonce")')
+        raise ProblemError(
+            f'negatives: the {loss} loss takes one negative; got {negatives:g} (write 1, or loss="infonce")'
+        )
     if loss == "hinge":
-        if margin is None or not (math.isfinite(margin) and margin > 0):
+        if not isinstance(margin, (int, float, np.number)) or not (math.isfinite(margin) and margin > 0):
             raise ProblemError(f"margin: the hinge needs a finite margin above 0, in units of cosine; got {margin}")
     elif margin is not None:
         raise ProblemError(f'margin: only the hinge has one; got {margin} with loss="{loss}"')
-    common = {"orbits": class_orbits(counts), "masses": counts.proportions, "temperature": temperature}
+    common: dict[str, Any] = {"orbits": class_orbits(counts), "masses": counts.proportions, "temperature": temperature}
     name = f"GCL({loss}, {sampling}, k={negatives:g}, {normalization})"
     draws = sampling_law(counts, sampling)
-    if loss == "hinge":
+    if margin is not None:
         common["temperature"] = 1.0
         return PairLoss(**common, name=f"GCL(hinge, {sampling}, margin={margin:g})", draws=draws, shape=Hinge(margin))
     if count == 1:
         return PairLoss(**common, name=name, draws=draws, shape=Logistic(temperature))
     if count == math.inf:
         if normalization == "sum":
-            raise ProblemError('normalization: "sum" has no limit for infinitely many negatives; write "mean" or a finite k')
+            raise ProblemError(
+                'normalization: "sum" has no limit for infinitely many negatives; write "mean" or a finite k'
+            )
         return RowSoftmax(**common, name=name, weights=draws.partner, offsets=1.0 + draws.own)
     return ExpectedSoftmax(
         **common,
@@ -129,7 +134,7 @@ def sampling_law(counts: Counts, sampling: str) -> Draws:
 
 
 def check_negatives(negatives: float) -> float:
-    """k as a whole number of at least 1 or infinity, or a ProblemError."""
+    """K as a whole number of at least 1 or infinity, or a ProblemError."""
     try:
         count = float(negatives)
     except (TypeError, ValueError):

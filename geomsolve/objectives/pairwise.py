@@ -12,7 +12,7 @@ from scipy.linalg import block_diag
 from scipy.optimize import lsq_linear, minimize
 
 from ..orbits import OrbitGram
-from .base import RowModel, SampledObjective
+from .base import RowModel, SampledObjective, ratio
 
 Array = NDArray[np.float64]
 
@@ -110,7 +110,7 @@ class PairLoss(SampledObjective):
 
     @property
     def floor(self) -> float:
-        """sum m [ own psi(0) + (1 - own) x the floor of psi ]."""
+        """Sum m [ own psi(0) + (1 - own) x the floor of psi ]."""
         at_zero = float(self.shape.value(np.zeros(1))[0])
         return float(self.orbits.sizes * self.masses @ (self.draws.own * at_zero)) + self.shape.floor
 
@@ -119,7 +119,7 @@ class PairLoss(SampledObjective):
         return self.masses[:, None] * self.draws.partner
 
     def excess(self, gram: OrbitGram) -> float:
-        """sum m w (psi - its floor)."""
+        """Sum m w (psi - its floor)."""
         values = self._probabilities * self.shape.value(gram.cosines - 1.0)
         return float(self.orbits.sizes * self.masses @ values.sum(axis=1))
 
@@ -134,17 +134,18 @@ class PairLoss(SampledObjective):
         return self._weights * slopes, float(self.orbits.sizes * self.masses @ missed.sum(axis=1))
 
     def rows(self, gram: OrbitGram) -> RowModel:
-        """m w psi', m w psi''; the rows of a pair loss do not couple."""
+        """M w psi', m w psi''; the rows of a pair loss do not couple."""
         t = gram.cosines - 1.0
-        return RowModel(self._weights * self.shape.slope(t), self._weights * self.shape.curvature(t), np.zeros_like(t))
+        slope = self.shape.slope(t)
+        return RowModel(self._weights * slope, ratio(slope, self.shape.curvature(t)), 0.0)
 
 
 def hinge_slopes(objective: PairLoss, gram: OrbitGram, above: Array, width: float = 1e-7) -> Array:
     """(K, K) a slope of the hinge for every pair: 0 below the kink, 1 above, and at it what balances the forces.
 
     The slack matrix S of the certificate is linear in the free slopes, and any of them prove a bound; wanted are those
-    that make S positive semidefinite. The bounded least-squares solution of S G = 0 is the only candidate where the dual
-    is unique; from there the negative part of S, a convex function of the slopes, is driven out.
+    that make S positive semidefinite. The bounded least-squares solution of S G = 0 is the only candidate where the
+    dual is unique; from there the negative part of S, a convex function of the slopes, is driven out.
     """
     counted = gram.orbits.partners > 0
     slopes = (above > 0).astype(float)
@@ -174,7 +175,9 @@ def hinge_slopes(objective: PairLoss, gram: OrbitGram, above: Array, width: floa
 
     if negative_part(found)[0] > 1e-24:
         options = {"ftol": 0.0, "gtol": 1e-18, "maxiter": 2000, "maxfun": 4000}
-        refined = minimize(negative_part, found, jac=True, method="L-BFGS-B", bounds=[(0, 1)] * len(free), options=options)
+        refined = minimize(
+            negative_part, found, jac=True, method="L-BFGS-B", bounds=[(0, 1)] * len(free), options=options
+        )
         found = refined.x
     slopes[free[:, 0], free[:, 1]] = slopes[free[:, 1], free[:, 0]] = found
     return slopes

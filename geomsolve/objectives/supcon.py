@@ -39,8 +39,8 @@ def SupCon(counts: Counts | ArrayLike, *, temperature: float, views: int = 2) ->
     """
     counts = as_counts(counts)
     temperature = check_temperature(temperature)
-    if isinstance(views, bool) or int(views) != views or views < 1:
-        raise ProblemError(f"views: must be a whole number of at least 1; got {views}")
+    if not isinstance(views, (int, np.integer)) or isinstance(views, bool) or views < 1:
+        raise ProblemError(f"views: must be a whole number of at least 1; got {views!r:.40}")
     if counts.are_proportions:
         raise ProblemError("counts: SupCon depends on the number of examples, not only on proportions; give counts")
     examples = views * counts.values

@@ -12,22 +12,22 @@ left alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, singledispatch
+from functools import cache
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ..errors import BackendError, ProblemError
-from ..objectives.base import Objective, RowSoftmax
-from ..objectives.custom import EnumeratedLoss
-from ..objectives.expectation import ExpectedSoftmax
-from ..objectives.pairwise import Hinge, Logistic, PairLoss
-from ..orbits import OrbitGram, Orbits
+from ..objectives.base import Objective
+from ..orbits import OrbitGram
 from .base import Attempt, Progress, Termination
+from .jax_losses import loss, partial
 
 Array = NDArray[np.float64]
 
@@ -58,7 +58,7 @@ class Descent:
 
     @property
     def name(self) -> str:
-        """"descent"."""
+        """The name "descent"."""
         return "descent"
 
     def run(self, objective: Objective, *, start: OrbitGram | None = None, progress: Progress | None = None) -> Attempt:
@@ -87,12 +87,14 @@ class Descent:
         except BackendError as error:
             return Attempt(self.name, Termination.NOT_APPLICABLE, message=str(error))
         if not math.isfinite(found.value):
-            return Attempt(self.name, Termination.FAILED, None, found.steps, f"the loss is {found.value}", found.history)
+            return Attempt(
+                self.name, Termination.FAILED, None, found.steps, f"the loss is {found.value}", found.history
+            )
         if found.converged:
             termination = Termination.CONVERGED
         else:
             termination = Termination.STEP_LIMIT if found.steps >= self.max_steps else Termination.STALLED
-        gram = _average(found.points, objective.orbits)
+        gram = OrbitGram.averaged(found.points @ found.points.T, objective.orbits)
         return Attempt(self.name, termination, gram, found.steps, found.message, found.history)
 
 
@@ -121,115 +123,6 @@ class Descended:
     history: tuple[dict[str, float], ...] = field(default=(), repr=False)
 
 
-@singledispatch
-def loss(objective: Objective):
-    """The objective once more, in JAX: a callable of the (m, m) Gram matrix that gives the loss above `objective.floor`.
-
-    A `jax.tree_util.Partial`, whose numbers are arguments to compiled code: problems of equal size share one
-    compilation. Call it inside `jax.enable_x64(True)`. Register further objectives with `loss.register`.
-    """
-    raise BackendError(f"descent: no JAX form of {type(objective).__name__} is registered; register one with loss.register")
-
-
-@loss.register
-def _(objective: RowSoftmax):
-    each = objective.ungrouped()
-    bounded = each.offsets > 0
-    shift = objective.floor - float(each.masses[bounded] @ np.log(each.offsets[bounded]))  # of rows without an offset
-    return _partial(_row_softmax, each.masses, each.weights, each.offsets, each.positives, each.temperature, shift)
-
-
-def _row_softmax(masses, weights, offsets, positives, temperature, shift, gram):
-    import jax.numpy as jnp
-
-    t = (gram - 1.0) / temperature
-    sums = jnp.sum(weights * jnp.exp(t), axis=1)
-    bounded = offsets > 0
-    rows = jnp.where(bounded, jnp.log1p(sums / jnp.where(bounded, offsets, 1.0)), jnp.log(jnp.where(bounded, 1.0, sums)))
-    if positives is not None:
-        rows -= jnp.sum(positives * t, axis=1)
-    return masses @ rows - shift
-
-
-@loss.register
-def _(objective: PairLoss):
-    each = objective.ungrouped()
-    weights = each.masses[:, None] * each.draws.partner
-    if isinstance(each.shape, Logistic):
-        return _partial(_logistic, weights, each.shape.temperature)
-    if isinstance(each.shape, Hinge):
-        return _partial(_hinge, weights, each.shape.margin)
-    raise BackendError(f"descent: no JAX form of the pair loss {type(each.shape).__name__}")
-
-
-def _logistic(weights, temperature, gram):
-    import jax.numpy as jnp
-
-    return jnp.sum(weights * jnp.log1p(jnp.exp((gram - 1.0) / temperature)))
-
-
-def _hinge(weights, margin, gram):
-    import jax.numpy as jnp
-
-    return jnp.sum(weights * (jnp.maximum(gram - 1.0 + margin, 0.0) + margin))
-
-
-@loss.register
-def _(objective: EnumeratedLoss):
-    import jax
-
-    each = objective.ungrouped()
-    atoms, count = len(each.masses), each.count
-    laws = np.column_stack([each.draws.partner * (1.0 - np.eye(atoms)), each.draws.own])
-    psi = jax.vmap(jax.vmap(each.psi))
-
-    def excess(masses, laws, temperature, floor, gram):
-        import jax.numpy as jnp
-
-        t = jnp.column_stack([(gram - 1.0) / temperature, jnp.zeros(atoms)])
-        chances, arguments = jnp.ones((atoms, 1)), jnp.zeros((atoms, 1, 0))
-        for _ in range(count):  # every draw multiplies the combinations by atoms + 1
-            chances = (chances[:, :, None] * laws[:, None, :]).reshape(atoms, -1)
-            terms = chances.shape[1]
-            grown = jnp.broadcast_to(arguments[:, :, None, :], (atoms, terms // (atoms + 1), atoms + 1, arguments.shape[2]))
-            last = jnp.broadcast_to(t[:, None, :, None], (atoms, terms // (atoms + 1), atoms + 1, 1))
-            arguments = jnp.concatenate([grown, last], axis=3).reshape(atoms, terms, -1)
-        return masses @ jnp.sum(chances * psi(arguments), axis=1) - floor
-
-    return _partial(excess, each.masses, laws, each.temperature, objective.floor)
-
-
-@loss.register
-def _(objective: ExpectedSoftmax):
-    # int e^{-alpha s} (phi_0^k - phi^k) dv with s = e^v, by the trapezoid rule, as a sum over blocks of nodes.
-    each, step = objective.ungrouped(), 0.25
-    low = -math.log(each.alpha + each.beta * each.count) - 40.0
-    nodes = np.exp(np.arange(low, math.log(50.0 / each.alpha) + step, step))
-    block = max(1, min(256, 2**20 // len(each.masses) ** 2))
-    blocks = np.zeros((-(-len(nodes) // block), block))  # padded: a node at s = 0 adds nothing
-    blocks.flat[: len(nodes)] = nodes
-    scalars = (float(each.count), each.alpha, each.beta, each.temperature)
-    return _partial(_expected_softmax, each.masses * step, each.draws.partner, each.draws.own, blocks, *scalars)
-
-
-def _expected_softmax(masses, partner, own, blocks, count, alpha, beta, temperature, gram):
-    import jax
-    import jax.numpy as jnp
-
-    drifts = beta * jnp.exp((gram - 1.0) / temperature)
-
-    # Checkpointed: the backward pass computes a block again rather than keep all of them.
-    @jax.checkpoint
-    def add(total, s):
-        still = 1.0 + own * jnp.expm1(-beta * s)[:, None]
-        moved = jnp.einsum("ij,sij->si", partner, jnp.expm1(-s[:, None, None] * drifts)) / still
-        # Where phi is below one rounding of 1, phi^k has no part in the sum; the bound keeps its slope finite.
-        fall = -jnp.expm1(count * jnp.log1p(jnp.maximum(moved, -1.0 + 2.0**-53)))
-        return total + jnp.exp(-alpha * s) @ (still**count * fall), None
-
-    return masses @ jax.lax.scan(add, jnp.zeros_like(masses), blocks)[0]
-
-
 def descend(
     objective: Objective,
     *,
@@ -251,7 +144,12 @@ def descend(
 
     Args:
         objective: the problem; its classes must be listed one by one.
-        dim, restarts, max_steps, seed, device, tol: as in `Descent`.
+        dim: as in `Descent`, like the five that follow.
+        restarts: random starts.
+        max_steps: of all three stages together.
+        seed: of the starts.
+        device: "cpu", "gpu" or None.
+        tol: of the balance of forces.
         start_points: (m, any) unit rows; the first restart begins there, a little shaken (to leave saddle points).
         progress: called with a line of text now and then.
 
@@ -276,7 +174,9 @@ def descend(
 class _Run:
     """One descent, inside the 64-bit context: the compiled functions, the loss, and how many steps are used."""
 
-    def __init__(self, tools: SimpleNamespace, objective: Objective, max_steps: int, tol: float, progress: Progress | None):
+    def __init__(
+        self, tools: SimpleNamespace, objective: Objective, max_steps: int, tol: float, progress: Progress | None
+    ):
         self.tools, self.objective, self.max_steps, self.tol = tools, objective, max_steps, tol
         self.excess = loss(objective)
         self.progress = progress or (lambda line: None)
@@ -288,7 +188,7 @@ class _Run:
         # Every loss here is lowest, if infeasibly so, with all cosines at -1: positive there, its logarithm is safe.
         atoms = starts.shape[1]
         safe = float(self.excess(2.0 * np.eye(atoms) - 1.0)) > 0 and scale > 0
-        self.target = _partial(_logarithm if safe else _ratio, self.excess, abs(scale) or 1.0)
+        self.target = partial(_logarithm if safe else _ratio, self.excess, abs(scale) or 1.0)
         points = self._adam(starts, rate)
         excesses = self._excesses(points)
         best = points[int(np.argmin(np.where(np.isnan(excesses), np.inf, excesses)))]
@@ -345,10 +245,11 @@ class _Run:
             "ftol": 1e-15,
             "gtol": self.tol,
         }
-        answer = minimize(function, (points * lengths).ravel(), jac=True, method="L-BFGS-B", options=options, callback=step)
+        first = (points * lengths).ravel()
+        answer = minimize(function, first, jac=True, method="L-BFGS-B", options=options, callback=step)
         found = answer.x.reshape(shape)
         found /= np.linalg.norm(found, axis=1, keepdims=True)
-        better = answer.fun <= function((points * lengths).ravel())[0]
+        better = answer.fun <= function(first)[0]
         self._note(found if better else points, "L-BFGS")
         return found if better else points
 
@@ -374,19 +275,13 @@ class _Run:
         return np.sqrt(np.maximum(pull / (pull.max() or 1.0), 1e-12))[:, None]
 
 
-def _partial(function, *numbers):
-    from jax.tree_util import Partial
-
-    return Partial(function, *numbers)
-
-
-def _logarithm(excess, scale, gram):
+def _logarithm(excess: Any, scale: Any, gram: Any) -> Any:
     import jax.numpy as jnp
 
     return jnp.log(excess(gram) / scale)
 
 
-def _ratio(excess, scale, gram):
+def _ratio(excess: Any, scale: Any, gram: Any) -> Any:
     return excess(gram) / scale
 
 
@@ -399,17 +294,17 @@ def _tools() -> SimpleNamespace:
 
     optimiser = optax.scale_by_adam(b2=0.99, eps=1e-12)
 
-    def unit(x):
+    def unit(x: Any) -> Any:
         return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
 
-    def of_rows(function, x):
+    def of_rows(function: Any, x: Any) -> Any:
         z = unit(x)
         return function(z @ z.T)
 
-    def adam(target, points, state, first, count, total, peak):
+    def adam(target: Any, points: Any, state: Any, first: Any, count: Any, total: Any, peak: Any) -> Any:
         slopes = jax.vmap(jax.grad(of_rows, argnums=1), in_axes=(None, 0))
 
-        def step(index, carry):
+        def step(index: Any, carry: Any) -> Any:
             x, state = carry
             update, state = optimiser.update(slopes(target, x), state)
             rate = peak * 0.5 * (1.0 + jnp.cos(jnp.pi * (first + index) / total))
@@ -417,7 +312,7 @@ def _tools() -> SimpleNamespace:
 
         return jax.lax.fori_loop(0, count, step, (points, state))
 
-    def balance(target, z):
+    def balance(target: Any, z: Any) -> Any:
         """The largest net force on a row as a share of the forces on it, and the sum of those forces per row."""
         pair = jax.grad(target)(z @ z.T)
         pair = (pair + pair.T) * (1.0 - jnp.eye(len(z)))
@@ -426,17 +321,17 @@ def _tools() -> SimpleNamespace:
         pull = jnp.sum(jnp.abs(pair), axis=1)
         return jnp.max(jnp.linalg.norm(force, axis=1) / jnp.where(pull > 0, pull, 1.0)), pull
 
-    def newton(target, x):
+    def newton(target: Any, x: Any) -> Any:
         """One Newton step by conjugate gradients, cut short at negative curvature."""
         slope = jax.grad(of_rows, argnums=1)
         gradient, curve = jax.linearize(lambda y: slope(target, y), x)
         start = jnp.sum(gradient**2)
 
-        def unfinished(carry):
+        def unfinished(carry: Any) -> Any:
             _, _, _, square, bend, index = carry
             return (square > 1e-4 * start) & (bend > 0) & (index < 300)
 
-        def step(carry):
+        def step(carry: Any) -> Any:
             p, r, d, square, _, index = carry
             product = curve(d)
             bend = jnp.sum(d * product)
@@ -459,7 +354,7 @@ def _tools() -> SimpleNamespace:
 
 
 @contextmanager
-def _computing(device: str | None):
+def _computing(device: str | None) -> Iterator[tuple[SimpleNamespace, str]]:
     """The compiled functions and a notice, with JAX in 64 bits and on the device asked for; nothing global changes."""
     if device not in (None, "cpu", "gpu"):
         raise ProblemError(f'device: must be "cpu", "gpu" or None (JAX\'s default); got {device!r:.40}')
@@ -485,14 +380,3 @@ def _fit(points: Array, width: int) -> Array:
         left, scale, _ = np.linalg.svd(points, full_matrices=False)
         points = left[:, :width] * scale[:width]
     return np.pad(points, ((0, 0), (0, width - points.shape[1])))
-
-
-def _average(points: Array, orbits: Orbits) -> OrbitGram:
-    """The Gram matrix of points, averaged over the pairs of atoms of every two orbits."""
-    member = np.zeros((len(points), len(orbits.sizes)))
-    member[np.arange(len(points)), orbits.listed()] = 1.0
-    gram = points @ points.T
-    np.fill_diagonal(gram, 0.0)
-    pairs = orbits.sizes[:, None] * orbits.partners
-    cosines = np.where(pairs > 0, member.T @ gram @ member / np.where(pairs > 0, pairs, 1.0), 1.0)
-    return OrbitGram(orbits, (cosines + cosines.T) / 2.0)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, gmres
 
 from ..objectives.base import Objective
-from ..orbits import OrbitGram
+from ..orbits import OrbitGram, Orbits
 from .base import Attempt, Progress, Termination
+from .coarse import coarsen
+from .dual_step import DENSE, dual_step
 from .kinks import polish_kinks
 from .spheres import minimise_on_spheres
 
@@ -18,6 +20,8 @@ Array = NDArray[np.float64]
 
 # Steps in the logs are capped here: a factor e^2 in a weight, two temperatures in a cosine.
 _CAP = 2.0
+# Steps after which a solve of the 2K equations is given up; the hardest that converge need half as many.
+_PATIENCE = 40
 
 
 @dataclass(frozen=True)
@@ -33,48 +37,64 @@ class Newton:
     even then G is not positive semidefinite, a direction vanishes with no two classes equal; Newton on a product of
     spheres (`minimise_on_spheres`) takes over from there.
 
+    Problems of many orbits start from their own solution on a few quadrature nodes, see `coarsen`.
+
     Attributes:
-        tol: stop when a step changes no logarithm by more than this.
+        tol: stop when, by quadratic convergence, one more step would change no logarithm by more than this.
         max_steps: Newton steps in all.
 
-    Cost: 4-10 steps of O(K^2) each (matrix-free GMRES); O(K^3) per step on the spheres.
+    Cost: 1-10 steps of O(K^2) each (GMRES); O(K^3) per step on the spheres.
     Fails: never silently: the answer of a failed run does not pass the certificate.
     Source: ours; derivation on the theory page.
     """
 
     tol: float = 1e-13
-    max_steps: int = 100
+    max_steps: int = 200
 
     @property
     def name(self) -> str:
-        """ "newton"."""
+        """The name "newton"."""
         return "newton"
 
     def run(self, objective: Objective, *, start: OrbitGram | None = None, progress: Progress | None = None) -> Attempt:
         """An attempt at the objective; `start` is a guess of the Gram matrix (the regular simplex if left out)."""
         report = progress or (lambda _: None)
-        gram = start if start is not None else OrbitGram.simplex(objective.orbits)
-        if not np.any(objective.row_gradient(gram)[objective.orbits.partners > 0]):
-            # No forces at all (a hinge that is satisfied everywhere): a convex function is minimal there.
-            return Attempt(self.name, Termination.CONVERGED, gram, message="no forces act at the start")
+        orbits = objective.orbits
         history: list[dict[str, float]] = []
+        point = None
+        if objective.smooth and start is None and len(orbits.sizes) > DENSE:
+            point = _coarse_point(objective, self.tol)
+        coarse = point is not None
+        if point is None:
+            gram = start if start is not None else OrbitGram.simplex(orbits)
+            point = _point_at(objective, gram)
+        if point is None:
+            # A hinge that is satisfied everywhere, say: a convex function is minimal where no forces act.
+            return Attempt(self.name, Termination.CONVERGED, gram, message="no forces act at the start")
+        gram = point.gram
         if not objective.smooth:
             if start is None:
-                return Attempt(self.name, Termination.NOT_APPLICABLE, message="not smooth: Newton needs a start near by")
+                return Attempt(
+                    self.name, Termination.NOT_APPLICABLE, message="not smooth: Newton needs a start near by"
+                )
             gram, termination, message = polish_kinks(objective, gram, history, report)
             return Attempt(self.name, termination, gram, len(history), message, tuple(history))
         closed = np.zeros(len(gram.sizes), bool)
         termination = Termination.STALLED
-        while len(history) < self.max_steps:
-            trial, termination = _dual_newton(objective, gram, closed, self.tol, self.max_steps, history, report)
+        while point is not None and len(history) < self.max_steps:
+            trial, termination = _dual_newton(objective, point, closed, self.tol, self.max_steps, history, report)
+            if trial is None and not coarse:
+                break
             if trial is None:
-                break
-            over = trial.orbits.plural & ~closed & (np.diag(trial.cosines) >= 1.0)
-            if not over.any():
-                gram = trial
-                break
-            closed = closed | over
-            gram = _start_closed(objective.orbits, closed)
+                gram = OrbitGram.simplex(orbits)  # the coarse problem misled
+            else:
+                over = orbits.plural & ~closed & (np.diag(trial.gram.cosines) >= 1.0)
+                if not over.any():
+                    gram = OrbitGram(orbits, trial.gram.cosines, np.exp(trial.log_u - trial.log_u.max()))
+                    break
+                closed = closed | over
+                gram = _start_closed(orbits, closed)
+            point, coarse = _point_at(objective, gram), False
         if termination is Termination.CONVERGED and gram.smallest_eigenvalue > -1e-9:
             return Attempt(self.name, termination, gram, len(history), "dual factor of rank one", tuple(history))
         if len(history) >= self.max_steps:
@@ -84,7 +104,14 @@ class Newton:
         return Attempt(self.name, termination, gram, len(history), "on the spheres (rank loss)", tuple(history))
 
 
-def _start_closed(orbits, closed: NDArray[np.bool_]) -> OrbitGram:
+class _Point(NamedTuple):
+    """Where Newton's method stands."""
+
+    gram: OrbitGram
+    log_u: Array
+
+
+def _start_closed(orbits: Orbits, closed: NDArray[np.bool_]) -> OrbitGram:
     """The regular simplex of what is left when the closed orbits are points."""
     points = np.where(closed, 1.0, orbits.sizes).sum()
     cosines = OrbitGram.simplex(orbits).cosines * (orbits.atoms - 1.0) / max(points - 1.0, 1.0)
@@ -92,139 +119,69 @@ def _start_closed(orbits, closed: NDArray[np.bool_]) -> OrbitGram:
     return OrbitGram(orbits, cosines)
 
 
+def _point_at(objective: Objective, gram: OrbitGram) -> _Point | None:
+    """A guess of G, with u from the diagonal of its slack matrix; None where no forces act."""
+    repulsion = objective.rows(gram).repulsion
+    forces = objective.orbits.partners * ((repulsion + repulsion.T) / 2.0 - objective.attraction)
+    balance = -np.einsum("ab,ab->a", forces, gram.cosines)
+    if not np.any(forces):
+        return None
+    least = 1e-12 * np.abs(balance).max() * objective.masses / objective.masses.max()
+    return _Point(gram, 0.5 * np.log(np.maximum(balance, np.maximum(least, 1e-300))))
+
+
+def _coarse_point(objective: Objective, tol: float) -> _Point | None:
+    """The solution on quadrature nodes, interpolated: right to many digits where the loss is smooth in the masses."""
+    coarse = coarsen(objective)
+    if coarse is None:
+        return None
+    point = _point_at(coarse.objective, OrbitGram.simplex(coarse.objective.orbits))
+    if point is None:
+        return None
+    none = np.zeros(len(point.log_u), bool)
+    # The nodes are not worth more digits than a single step can add.
+    solved, termination = _dual_newton(coarse.objective, point, none, max(tol, 1e-8), 20, [], lambda _: None)
+    if solved is None or termination is not Termination.CONVERGED:
+        return None
+    cosines = coarse.extension @ solved.gram.cosines @ coarse.extension.T
+    np.fill_diagonal(cosines, np.where(objective.orbits.plural, np.diag(cosines), 1.0))
+    return _Point(OrbitGram(objective.orbits, cosines), coarse.extension @ solved.log_u)
+
+
 def _dual_newton(
     objective: Objective,
-    gram: OrbitGram,
+    point: _Point,
     closed: NDArray[np.bool_],
     tol: float,
     max_steps: int,
     history: list[dict[str, float]],
     report: Progress,
-) -> tuple[OrbitGram | None, Termination]:
+) -> tuple[_Point | None, Termination]:
     """The solution of the 2K equations with the given orbits closed; its cosines may be virtual (beyond 1)."""
-    orbits, partners, tau = objective.orbits, objective.orbits.partners, objective.temperature
-    cosines = gram.cosines.copy()
     # Cosines inside a point are not free: neither a single class's own nor a closed orbit's.
-    fixed = np.diag(closed | ~orbits.plural)
-    model = objective.rows(gram)
-    forces = (model.repulsion + model.repulsion.T) / 2.0 - objective.attraction
-    balance = -np.einsum("ab,ab->a", partners * forces, cosines)
-    scale = np.abs(balance).max()
-    if not scale > 0:
-        return None, Termination.STALLED
-    log_u = 0.5 * np.log(np.maximum(balance, 1e-12 * scale * objective.masses / objective.masses.max()))
-    previous, best = np.inf, np.inf
+    held = closed | ~objective.orbits.plural
+    gram, log_u = point
+    previous, first = np.inf, len(history)
     while len(history) < max_steps:
-        step = _newton_step(objective, cosines, fixed, log_u, model)
+        if len(history) - first >= _PATIENCE:
+            return None, Termination.STALLED  # astray: this is how a collapse shows that closes no orbit
+        step = dual_step(objective, gram, held, log_u, tol)
         if step is None:
             return None, Termination.STALLED
-        delta_log, delta_cos = step
-        size = max(np.abs(delta_log).max(), np.abs(delta_cos).max() / tau)
+        delta_log, delta = step
+        size = float(max(np.abs(delta_log).max(), delta.max(), -delta.min()))
         if not np.isfinite(size):
             return None, Termination.STALLED
         damping = _CAP / max(size, _CAP)
-        log_u += damping * delta_log
-        cosines = cosines + damping * delta_cos
-        if np.max(cosines) > 1.0 + 300.0 * tau or np.min(cosines) < -1.0 - 300.0 * tau:
-            return None, Termination.STALLED
-        history.append({"step": len(history), "change": float(size)})
+        log_u = log_u + damping * delta_log
+        delta *= damping * objective.temperature
+        gram = OrbitGram(objective.orbits, gram.cosines + delta)
+        history.append({"step": len(history), "change": size})
         report(f"Newton step {len(history)}: change {size:.1e}")
-        # Rounding ends the quadratic phase: small steps that no longer shrink are as good as it gets.
-        if size <= tol or (size < 1e-9 and size > 0.5 * previous):
-            return OrbitGram(orbits, cosines), Termination.CONVERGED
-        previous, best = size, min(best, size)
-        model = objective.rows(OrbitGram(orbits, cosines))
-    return OrbitGram(orbits, cosines), Termination.STEP_LIMIT
-
-
-def _newton_step(
-    objective: Objective, cosines: Array, fixed: Array, log_u: Array, model
-) -> tuple[Array, Array] | None:
-    """The Newton step in (log u, cosines), the cosines eliminated.
-
-    With D the symmetrised derivative, d its diagonal curvature and zeta_a the scalar by which row a's coupling answers,
-
-        delta c_ab = kappa_ab [ e_ab + theta_ab (dl_a + dl_b) + r_ab zeta_a + r_ba zeta_b ],
-        e = log((u_a u_b + attraction)/D),   kappa = D/d,   theta = u_a u_b/(u_a u_b + attraction),   r_ab = p_ab/(2D),
-
-    and the 2K equations say that zeta_a is the coupling's mean of delta c in row a, and that G u = 0 after the step.
-    """
-    partners = objective.orbits.partners
-    size = len(log_u)
-    slope = (model.repulsion + model.repulsion.T) / 2.0
-    curvature = (model.curvature + model.curvature.T) / 2.0
-    if not (np.all(slope[partners > 0] > 0) and np.all(curvature[partners > 0] > 0)):
-        return None
-    free = (partners > 0) & ~fixed.astype(bool)
-    u = np.exp(log_u - log_u.max())
-    safe = np.where(free, slope, 1.0)
-    attraction = objective.attraction
-    if isinstance(attraction, float):
-        error = np.where(free, log_u[:, None] + log_u - np.log(safe), 0.0)
-        theta: Array | float = 1.0
-    else:
-        product = np.exp(log_u[:, None] + log_u)
-        error = np.where(free, np.log((product + attraction) / safe), 0.0)
-        theta = product / (product + attraction)
-    kappa = np.where(free, safe / np.where(free, curvature, 1.0), 0.0)
-    answer = model.coupling / (2.0 * safe)
-    mean = partners * model.coupling
-    total = mean.sum(axis=1)
-    mean /= np.where(total != 0, total, 1.0)[:, None]
-    leverage = partners * (u / u[:, None])
-
-    move = kappa * error
-    stiff = kappa * theta
-    mean_stiff, leverage_stiff = mean * stiff, leverage * stiff
-    mean_own, leverage_own = mean * kappa * answer, leverage * kappa * answer
-    mean_other, leverage_other = mean * kappa * answer.T, leverage * kappa * answer.T
-    direct = leverage * cosines
-    # Row equations (zeta) above, balance equations (log u) below; columns dl then zeta.
-    ll = mean_stiff.sum(axis=1)
-    lz = mean_own.sum(axis=1) - 1.0
-    bl = leverage_stiff.sum(axis=1) + 1.0
-    bz = leverage_own.sum(axis=1)
-    lower_left = leverage_stiff + direct
-    right = -np.concatenate([np.sum(mean * move, axis=1), 1.0 + direct.sum(axis=1) + np.sum(leverage * move, axis=1)])
-
-    def product_with(vector: Array) -> Array:
-        dl, zeta = vector[:size], vector[size:]
-        top = ll * dl + mean_stiff @ dl + lz * zeta + mean_other @ zeta
-        bottom = bl * dl + lower_left @ dl + bz * zeta + leverage_other @ zeta
-        return np.concatenate([top, bottom])
-
-    if size <= 64:
-        jacobian = np.block(
-            [
-                [np.diag(ll) + mean_stiff, np.diag(lz) + mean_other],
-                [np.diag(bl) + lower_left, np.diag(bz) + leverage_other],
-            ]
-        )
-        try:
-            solution = np.linalg.solve(jacobian, right)
-        except np.linalg.LinAlgError:
-            return None
-    else:
-        # The Jacobian is diagonal plus smooth: its 2 x 2 diagonal blocks precondition it almost perfectly.
-        d11, d12 = ll + np.diag(mean_stiff), lz + np.diag(mean_other)
-        d21, d22 = bl + np.diag(lower_left), bz + np.diag(leverage_other)
-        determinant = d11 * d22 - d12 * d21
-
-        def precondition(vector: Array) -> Array:
-            top, bottom = vector[:size], vector[size:]
-            return np.concatenate([d22 * top - d12 * bottom, d11 * bottom - d21 * top]) / np.tile(determinant, 2)
-
-        shape = (2 * size, 2 * size)
-        solution, info = gmres(
-            LinearOperator(shape, product_with),
-            right,
-            rtol=1e-10,
-            restart=60,
-            maxiter=10,
-            M=LinearOperator(shape, precondition),
-        )
-        if info != 0 and not np.isfinite(solution).all():
-            return None
-    dl, zeta = solution[:size], solution[size:]
-    delta = move + stiff * (dl[:, None] + dl) + kappa * (answer * zeta[:, None] + answer.T * zeta)
-    return dl, delta
+        # The next step would be about c size^2. Rounding ends the quadratic phase: small steps that no longer shrink
+        # are as good as it gets.
+        expected = max(1.0, size / previous**2) * size**2
+        if min(size, expected) <= tol or (size < 1e-9 and size > 0.5 * previous):
+            return _Point(gram, log_u), Termination.CONVERGED
+        previous = size
+    return _Point(gram, log_u), Termination.STEP_LIMIT

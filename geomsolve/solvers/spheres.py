@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..objectives.base import Objective, RowModel
+from ..objectives.base import Objective
 from ..orbits import OrbitGram, Orbits
 from .base import Progress, Termination
 
@@ -27,9 +27,9 @@ def minimise_on_spheres(
 
         c_ab = mu_a . mu_b  (a != b),      c_aa = |mu_a|^2 - w_a^2 / (n_a - 1),
 
-    which is every orbit-constant Gram matrix. Directions that vanish at the optimum, and orbits that merge (w_a = 0), are
-    interior points here with a definite Hessian, so convergence stays quadratic where the dual factor needs more than
-    one column. Steps are truncated conjugate gradients, preconditioned by the multipliers n_a S_aa, which balances
+    which is every orbit-constant Gram matrix. Directions that vanish at the optimum, and orbits that merge (w_a = 0),
+    are interior points here with a definite Hessian, so convergence stays quadratic where the dual factor needs more
+    than one column. Steps are truncated conjugate gradients, preconditioned by the multipliers n_a S_aa, which balances
     classes of very different weight.
 
     Cost: O(K^3) a product with the Hessian, some tens of products a step.
@@ -74,10 +74,12 @@ def minimise_on_spheres(
 
 
 def _start(gram: OrbitGram) -> Array:
-    """(K, K+1) unit rows for a feasible mix of the guess and the simplex: full rank, so no direction is missing."""
+    """(K, K+1) unit rows for a mix of the guess, the simplex and the identity: full rank, so no direction is missing."""
     simplex = OrbitGram.simplex(gram.orbits)
     guess = OrbitGram(gram.orbits, np.clip(gram.cosines, -1.0, 1.0)).repaired()[0]
-    mixed = OrbitGram(gram.orbits, 0.8 * guess.cosines + 0.2 * simplex.cosines)
+    cosines = 0.8 * guess.cosines + 0.1 * simplex.cosines
+    np.fill_diagonal(cosines, np.where(gram.orbits.plural, np.diag(cosines), 1.0))
+    mixed = OrbitGram(gram.orbits, cosines)
     means = mixed.mean_factor(tol=0.0)
     spread = np.sqrt(np.clip(1.0 - np.sum(means**2, axis=1), 0.0, None)) * gram.orbits.plural
     return retract(np.column_stack([means, spread]), 0.0)
@@ -93,11 +95,13 @@ def truncate(orbits: Orbits, point: Array, tol: float = 1e-7) -> Array:
 
 
 def retract(point: Array, step: Array | float) -> Array:
+    """The point moved by a step, back on the spheres."""
     moved = point + step
     return moved / np.linalg.norm(moved, axis=1, keepdims=True)
 
 
 def gram_of(orbits: Orbits, point: Array) -> OrbitGram:
+    """The Gram matrix of orbit vectors."""
     means, spread = point[:, :-1], point[:, -1]
     cosines = means @ means.T
     # 1 - (1 - mu^2) n/(n-1): exact at collapse, where the spread is 0.
@@ -115,7 +119,8 @@ class _State:
     excess: float
     pairs: Array  # (K, K) n_a N_ab, the ordered pairs of atoms
     forces: Array  # (K, K) D, the symmetrised derivative
-    model: RowModel
+    curvature: Array  # (K, K) of the rows, and their coupling: see RowModel
+    coupling: Array
     multipliers: Array  # (K,) E_a . v_a, E the Euclidean gradient
     gradient: Array  # Riemannian
     scale: Array  # (K, 1) preconditioner
@@ -131,9 +136,20 @@ class _State:
         multipliers = np.sum(euclidean * point, axis=1)
         gradient = euclidean - multipliers[:, None] * point
         weight = np.abs(multipliers)
-        scale = np.maximum(weight, 1e-3 * orbits.sizes * objective.masses * weight.sum() + 1e-300)[:, None]
+        # A floor by curvature: where attraction holds the optimum away from the boundary all multipliers vanish.
+        floor = 1e-6 * np.sum(pairs * model.curvature, axis=1) + 1e-3 * orbits.sizes * objective.masses * weight.sum()
+        scale = np.maximum(weight, floor + 1e-300)[:, None]
         return cls(
-            orbits, point, objective.excess(gram), pairs, forces, model, multipliers, gradient, scale
+            orbits,
+            point,
+            objective.excess(gram),
+            pairs,
+            forces,
+            model.curvature,
+            model.coupling,
+            multipliers,
+            gradient,
+            scale,
         )
 
     def force(self) -> float:
@@ -149,9 +165,9 @@ class _State:
         fewer = np.where(self.orbits.plural, self.orbits.sizes - 1.0, 1.0)
         inside = np.diag(change) - 2.0 * spread * direction[:, -1] / fewer
         np.fill_diagonal(change, np.where(self.orbits.plural, inside, 0.0))
-        total = np.einsum("ab,ab->a", partners, self.model.coupling)
-        answer = np.einsum("ab,ab->a", partners * self.model.coupling, change) / np.where(total != 0, total, 1.0)
-        row = self.model.curvature * change - self.model.coupling * answer[:, None]
+        total = np.einsum("ab,ab->a", partners, self.coupling)
+        answer = np.einsum("ab,ab->a", partners * self.coupling, change) / np.where(total != 0, total, 1.0)
+        row = self.curvature * change - self.coupling * answer[:, None]
         bent = (row + row.T) / 2.0
         euclidean = pull(self.orbits, self.pairs * self.forces, np.diag(self.forces), direction) + pull(
             self.orbits, self.pairs * bent, np.diag(bent), self.point
@@ -163,7 +179,11 @@ class _State:
         return vectors - np.sum(vectors * self.point, axis=1, keepdims=True) * self.point
 
     def truncated_cg(self, radius: float) -> tuple[Array, float, bool]:
-        """Steihaug's step, the decrease its quadratic model predicts, and whether the boundary was hit."""
+        """Steihaug's step, the decrease its quadratic model predicts, and whether the boundary was hit.
+
+        An infinite radius asks for the Newton step of a convex model: of all iterates the one that comes nearest, because
+        rotations are null directions, and rounding can send the iteration off along them.
+        """
         step = np.zeros_like(self.point)
         residual = self.gradient
         z = residual / self.scale
@@ -171,12 +191,15 @@ class _State:
         start = rho
         direction = -z
         image = np.zeros_like(step)
+        best, nearest = rho, step
         for _ in range(min(400, step.size)):
-            if rho <= 1e-30 or rho <= start * min(1e-2, np.sqrt(start)) ** 2:
+            if not rho > start * min(1e-2, np.sqrt(start)) ** 2:
                 break
             bent = self.hessian(direction)
             curvature = np.sum(direction * bent)
-            inner, cross, length = (np.sum(self.scale * a * b) for a, b in ((step, step), (step, direction), (direction, direction)))
+            inner, cross, length = (
+                np.sum(self.scale * a * b) for a, b in ((step, step), (step, direction), (direction, direction))
+            )
             alpha = rho / curvature if curvature > 0 else np.inf
             if curvature <= 0 and np.isinf(radius):
                 break
@@ -190,7 +213,11 @@ class _State:
             residual = residual + alpha * bent
             z = residual / self.scale
             rho, old = np.sum(residual * z), rho
+            if rho < best:
+                best, nearest = rho, step
             direction = -z + rho / old * direction
+        if np.isinf(radius):
+            return nearest, 0.0, False
         return step, -float(np.sum(self.gradient * step) + 0.5 * np.sum(step * image)), False
 
 
