@@ -24,9 +24,6 @@ _OBJECTIVES = {
     "supcon": ("objectives.supcon", "SupCon"),
     "gcl": ("objectives.generalized", "GCL"),
 }
-# Options that a builder accepts and one of its losses has no use for.
-_IDLE = {"hinge": ("temperature", "normalization"), "logistic": ("normalization",)}
-
 _CONIC = ("clarabel", "scs", "mosek", "moreau")
 _SOLVERS = ("newton", *_CONIC, "descent")
 
@@ -62,9 +59,6 @@ def build_objective(name: str, counts: Counts, options: Mapping[str, Any]) -> Ob
             raise ProblemError(
                 f"{_flag(option)}: {name} has no such option; got {value} (leave it out; it takes {', '.join(known)})"
             )
-    for option, value in given.items():
-        if option in _IDLE.get(str(given.get("loss")), ()):
-            raise ProblemError(f"{_flag(option)}: the {given['loss']} loss does not use it; got {value} (leave it out)")
     for option, required in known.items():
         if required and option not in given:
             example = " (0.1 is usual)" if option == "temperature" else ""

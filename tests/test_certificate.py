@@ -1,5 +1,6 @@
 """Honesty: what is certified is optimal, and every bound is a bound, for Gram matrices from anywhere."""
 
+import dataclasses
 import itertools
 import math
 
@@ -475,3 +476,35 @@ def test_ball_lower_bound_is_below_every_point_of_the_ball(seed):
         )
         bound = certificate.value - certificate.ball_gap
         assert bound <= ball_loss(counts, temperature, points) + 1e-14 * (abs(certificate.value) + certificate.ball_gap)
+
+
+def test_a_gram_matrix_cannot_change_under_its_certificate():
+    objective = gs.SupCon([1000, 100, 10], temperature=0.5)
+    solution = gs.solve(objective)
+    with pytest.raises(ValueError, match="read-only"):
+        solution.orbits.cosines[0, 1] = 0.5
+    mine = np.eye(3)
+    gram = gs.OrbitGram(objective.orbits, mine)
+    with pytest.raises(ValueError, match="read-only"):
+        mine[0, 1] = 0.5
+    assert not gs.certify(objective, gram).holds()
+    solution.gram[0, 1] = solution.gram[1, 0] = 0.5
+    assert not gs.certify(objective, solution.gram).holds()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weights": -np.ones((3, 3))}, "weights: must be finite and not negative"),
+        ({"weights": np.full((3, 3), np.nan)}, "weights: must be finite and not negative"),
+        ({"offsets": np.array([1.0, -1.0, 1.0])}, "offsets: must be finite and not negative"),
+        ({"masses": np.array([1.0, -1.0, 1.0])}, "masses: must be finite and not negative"),
+        ({"positives": -np.ones((3, 3))}, "positives: must be finite and not negative"),
+        ({"temperature": 0.0}, "temperature: must be finite and above 0"),
+        ({"weights": np.zeros((3, 3)), "offsets": np.zeros(3)}, "every row needs an offset or a weight above 0"),
+    ],
+)
+def test_an_objective_that_is_no_convex_loss_is_refused(change, message):
+    objective = dataclasses.replace(gs.SupCon([1000, 100, 10], temperature=0.5), **change)
+    with pytest.raises(gs.ProblemError, match=message):
+        gs.certify(objective, np.eye(3))

@@ -75,10 +75,6 @@ BAD = {
         ["--objective", "gcl", "--loss", "hinge", "-temperature"],
         r"margin: the hinge needs a finite margin above 0",
     ),
-    "temperature for the hinge": (
-        ["--objective", "gcl", "--loss", "hinge", "--margin", "1"],
-        r"temperature: the hinge loss does not use it; got 0.1",
-    ),
     "views with gcl": (["--objective", "gcl", "--views", "2"], r"views: gcl has no such option; got 2"),
     "margin without the hinge": (["--objective", "gcl", "--margin", "1"], r"margin: only the hinge has one"),
     "unknown sampling": (["--objective", "gcl", "--sampling", "x"], r"sampling: must be one of supervised"),
@@ -86,6 +82,13 @@ BAD = {
     "unknown normalization": (["--objective", "gcl", "--normalization", "x"], r"normalization: must be one of mean"),
     "half a negative": (["--objective", "gcl", "--negatives", "1.5"], r"negatives: must be a whole number.*got 1.5"),
     "negatives in words": (["--objective", "gcl", "--negatives", "few"], r"negatives: must be a whole number.*'few'"),
+    "non-convex psi": (
+        ["--objective", "gcl", "--loss", "{tmp}/psi.py:wavy"],
+        r"loss: psi must be convex; between t = \(-.*\) and \(-.*\) its value at the middle",
+    ),
+    "decreasing psi": (["--objective", "gcl", "--loss", "{tmp}/psi.py:falling"], r"loss: psi must be nondecreasing"),
+    "psi that is not there": (["--objective", "gcl", "--loss", "{tmp}/psi.py:none"], r"loss: .* defines no function"),
+    "psi file that is not there": (["--objective", "gcl", "--loss", "{tmp}/no.py:psi"], r"loss: .* does not exist"),
     "infinite sum": (["--objective", "gcl", "--normalization", "sum"], r'normalization: "sum" has no limit'),
     "two negatives for logistic": (
         ["--objective", "gcl", "--loss", "logistic", "--negatives", "2"],
@@ -110,6 +113,8 @@ def faulty(fault, tmp_path):
     (tmp_path / "words.csv").write_text("name,count\na,10\nb,many\n")
     (tmp_path / "column.csv").write_text("name,n\na,10\nb,5\n")
     (tmp_path / "empty.csv").write_text("")
+    psi = "import jax.numpy as jnp\ndef wavy(t): return jnp.sum(jnp.sin(3 * t))\ndef falling(t): return -jnp.sum(t)\n"
+    (tmp_path / "psi.py").write_text(psi)
     changes = [word.replace("{tmp}", str(tmp_path)) for word in BAD[fault][0]]
     arguments = list(BASE)
     for change in changes:
@@ -371,3 +376,61 @@ def test_crosscheck_of_a_small_problem_agrees(capsys):
     names = {route["name"] for route in report["routes"]}
     assert names >= {"newton", "clarabel", "scs", "descent"}
     assert {route["verdict"] for route in report["routes"]} == {"reference", "agrees"}
+
+
+def test_a_psi_of_ones_own_from_a_file(capsys, tmp_path):
+    (tmp_path / "mine.py").write_text("import jax.numpy as jnp\ndef psi(t):\n    return jnp.log1p(jnp.exp(t[0]))\n")
+    own = solve_json(
+        capsys, "--counts", "9,5,2", "--objective", "gcl", "--temperature", "0.5", "--loss", f"{tmp_path}/mine.py:psi"
+    )
+    built_in = solve_json(
+        capsys, "--counts", "9,5,2", "--objective", "gcl", "--temperature", "0.5", "--loss", "logistic"
+    )
+    assert own["value"] == pytest.approx(built_in["value"], abs=1e-12)
+
+
+def test_certify_judges_a_gram_matrix_from_a_file(capsys, tmp_path):
+    counts = [1000, 10, 100]
+    gram = gs.solve(gs.SupCon(counts, temperature=0.1)).gram
+    np.save(tmp_path / "gram.npy", gram)
+    certify = ("certify", "--counts", "1000,10,100", "--gram", tmp_path / "gram.npy", "--json", "-")
+    code, out, _ = run(capsys, *certify, "--temperature", "0.1")
+    assert code == 0
+    report = strict(out)
+    assert report["quality"] == "certified"
+    assert report["gap"] <= 1e-12
+    code, out, _ = run(capsys, *certify, "--temperature", "0.2")
+    assert code == 3
+    assert strict(out)["quality"] == "uncertified"
+    code, out, _ = run(capsys, *certify[:-2], "--temperature", "0.1")
+    assert code == 0
+    assert "CERTIFIED: proved optimal" in out
+
+
+@pytest.mark.parametrize(
+    ("gram", "message"),
+    [
+        (np.eye(2), r"gram: must have shape \(3, 3\), one row per class; got \(2, 2\)"),
+        (np.ones(3), r"gram: must have shape \(3, 3\)"),
+        (np.eye(3) * 2, r"gram: must have a unit diagonal; it is off by 1"),
+        (np.eye(3) + np.triu(np.ones((3, 3)), 1), r"gram: must be symmetric; entries differ by 1"),
+        (np.full((3, 3), np.nan), r"gram: every entry must be finite"),
+        (np.array([["a"] * 3] * 3), r"gram: .* must be a .npy file of one array of numbers"),
+        (np.eye(3, dtype=complex), r"gram: .* must be a .npy file of one array of numbers"),
+        (None, r"gram: cannot read .*: No such file"),
+    ],
+)
+def test_a_bad_gram_is_one_line_and_exit_2(capsys, tmp_path, gram, message):
+    if gram is not None:
+        np.save(tmp_path / "gram.npy", gram)
+    arguments = ("certify", "--counts", "1000,100,10", "--temperature", "0.1", "--gram", tmp_path / "gram.npy")
+    code, out, err = run(capsys, *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert re.search(message, err), err
+
+
+def test_object_arrays_are_never_unpickled(capsys, tmp_path):
+    np.save(tmp_path / "gram.npy", np.array([object()] * 9, dtype=object).reshape(3, 3), allow_pickle=True)
+    code, _, err = run(capsys, "certify", "--counts", "9,5,2", "--temperature", "1", "--gram", tmp_path / "gram.npy")
+    assert code == 2
+    assert "must be a .npy file of one array of numbers" in err

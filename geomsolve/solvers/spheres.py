@@ -74,7 +74,7 @@ def minimise_on_spheres(
 
 
 def _start(gram: OrbitGram) -> Array:
-    """(K, K+1) unit rows for a mix of the guess, the simplex and the identity: full rank, so no direction is missing."""
+    """(K, K+1) unit rows for a mix of guess, simplex and identity: of full rank, so no direction is missing."""
     simplex = OrbitGram.simplex(gram.orbits)
     guess = OrbitGram(gram.orbits, np.clip(gram.cosines, -1.0, 1.0)).repaired()[0]
     cosines = 0.8 * guess.cosines + 0.1 * simplex.cosines
@@ -181,8 +181,8 @@ class _State:
     def truncated_cg(self, radius: float) -> tuple[Array, float, bool]:
         """Steihaug's step, the decrease its quadratic model predicts, and whether the boundary was hit.
 
-        An infinite radius asks for the Newton step of a convex model: of all iterates the one that comes nearest, because
-        rotations are null directions, and rounding can send the iteration off along them.
+        An infinite radius asks for the Newton step of a convex model: of all iterates the one that comes nearest,
+        because rotations are null directions, and rounding can send the iteration off along them.
         """
         step = np.zeros_like(self.point)
         residual = self.gradient
