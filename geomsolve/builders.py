@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib
 import inspect
 import math
 import runpy
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -87,12 +90,19 @@ def _load_function(reference: str) -> Any:
     if not Path(path).is_file():
         raise ProblemError(f"loss: {path} does not exist (write FILE.py:NAME, NAME a function psi in that file)")
     try:
-        function = runpy.run_path(path).get(name)
-    except Exception as error:
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+            function = runpy.run_path(path).get(name)
+    except (Exception, SystemExit) as error:
         raise ProblemError(f"loss: running {path} gave {type(error).__name__}: {error}") from None
     if not callable(function):
         raise ProblemError(f"loss: {path} defines no function {name!r:.40}")
-    return function
+
+    @functools.wraps(function)
+    def quiet(t: Any) -> Any:
+        with contextlib.redirect_stdout(sys.stderr):
+            return function(t)
+
+    return quiet
 
 
 def read_array(argument: str, path: Path) -> NDArray[np.float64]:

@@ -49,8 +49,20 @@ class Certificate:
     ball_optimal: bool | None
 
     def holds(self, tol: float = 1e-9, *, cosine_tol: float = 1e-6) -> bool:
-        """Whether the Gram matrix is proved optimal: relative gap and cosine residual both within tolerance."""
+        """Whether the Gram matrix is proved optimal: relative gap and cosine residual both within tolerance.
+
+        Raises:
+            ProblemError: a tol that is not between 0 and 1.
+        """
+        check_tol(tol)
         return bool(self.relative_gap <= tol and self.cosine_residual <= cosine_tol)
+
+
+def check_tol(tol: float) -> float:
+    """The tolerance, or a ProblemError unless it is between 0 and 1."""
+    if not isinstance(tol, (int, float, np.number)) or not 0 < tol < 1:
+        raise ProblemError(f"tol: must be a number between 0 and 1; got {tol!r:.40} (1e-9 is the default)")
+    return float(tol)
 
 
 def certify(objective: Objective, gram: OrbitGram | ArrayLike) -> Certificate:
@@ -75,6 +87,10 @@ def certify(objective: Objective, gram: OrbitGram | ArrayLike) -> Certificate:
     Cost: one Cholesky factor of size K (C for a plain matrix) where nothing collapses and G is nearly optimal; two
     symmetric eigenvalue problems elsewhere.
     """
+    if not hasattr(objective, "check"):
+        raise ProblemError(
+            f"objective: must come from a builder such as geomsolve.SupCon; got {type(objective).__name__}"
+        )
     objective.check()
     if not isinstance(gram, OrbitGram):
         gram, objective = OrbitGram.from_matrix(gram, objective.orbits), objective.ungrouped()
@@ -83,6 +99,8 @@ def certify(objective: Objective, gram: OrbitGram | ArrayLike) -> Certificate:
     asymmetry = float(np.abs(gram.cosines - gram.cosines.T).max())
     if not asymmetry <= 1e-9:  # NaN too
         raise ProblemError(f"gram: cosines must be finite and symmetric; they differ by {asymmetry:.3g}")
+    if asymmetry > 0:
+        gram = OrbitGram(gram.orbits, (gram.cosines + gram.cosines.T) / 2.0, gram.balance)
     gram, repair = gram.repaired()
     excess = objective.excess(gram)
     slack = _Slack.of(objective, gram)
@@ -100,7 +118,7 @@ def certify(objective: Objective, gram: OrbitGram | ArrayLike) -> Certificate:
         lower_bound=objective.floor + (excess - gap),
         excess=excess,
         relative_gap=_ratio(gap, excess),
-        cosine_residual=slack.cosine_residual(objective.temperature),
+        cosine_residual=slack.cosine_residual,
         repair=repair,
         ball_gap=ball_gap,
         ball_optimal=ball_optimal,
@@ -122,6 +140,8 @@ class _Slack:
     own: Array  # (K,) the derivative of the loss in G_ii
     attraction: Array | float  # (K, K) the constant part of D, which is subtracted
     support: float  # how far the supporting function lies below the loss at G
+    temperature: float
+    smooth: bool
 
     @classmethod
     def of(cls, objective: Objective, gram: OrbitGram) -> _Slack:
@@ -132,7 +152,7 @@ class _Slack:
         diagonal = -np.einsum("ab,ab,ab->a", partners, entries, gram.cosines)
         # The loss sees G_ij - G_ii, so its derivative in G_ii is minus the row sum.
         own = -np.einsum("ab,ab->a", partners, row)
-        return cls(gram, entries, diagonal, own, objective.attraction, support)
+        return cls(gram, entries, diagonal, own, objective.attraction, support, objective.temperature, objective.smooth)
 
     @property
     def radial(self) -> Array:
@@ -162,46 +182,62 @@ class _Slack:
 
     @property
     def gap(self) -> float:
-        # Rounding: a few ulps of the norm for the eigenvalue, and of the terms each entry is the sum of.
-        rounding = 8.0 * np.finfo(float).eps
+        # Rounding: a few ulps of the norm for the eigenvalue, and of the exponent of each entry.
+        rounding = (8.0 + 2.0 / self.temperature) * np.finfo(float).eps
         smallest, norm = near_rank_one(self.quotient), float(np.trace(self.quotient))
-        if not smallest >= -8.0 * rounding * norm:
+        if not smallest >= -64.0 * np.finfo(float).eps * norm:
             values = np.linalg.eigvalsh(self.quotient)
             smallest, norm = values[0], max(abs(values[0]), abs(values[-1]))
         smallest = min(smallest, self.spread.min())
         return self.support + float(self.gram.orbits.atoms * max(0.0, rounding * norm - smallest))
 
-    def cosine_residual(self, temperature: float) -> float:
+    @property
+    def cosine_residual(self) -> float:
         """The smallest of three readings, each of which is zero only at stationarity.
 
-        Where S has rank one, S_ij = u_i u_j with u_i = sqrt(S_ii), so tau |log(u_i u_j / S_ij)| is the error of the
-        cosine of i and j. Where S = 0, repulsion and attraction are equal, and tau |log| of their ratio is. Otherwise
-        complementarity S G = 0, entry (i, k) in units of sqrt(S_ii S_kk) / tau, and S >= 0 in the same units, in which
-        rare classes count like frequent ones.
+        Where S has rank one, see `_rank_one_reading`. Where S = 0, repulsion and attraction are equal, and tau |log| of
+        their ratio is the error of a cosine. Otherwise complementarity S G = 0, entry (i, k) in units of
+        sqrt(S_ii S_kk) / tau, and S >= 0 in the same units, in which rare classes count like frequent ones.
         """
         plural, sizes = self.gram.orbits.plural, self.gram.sizes
-        if not np.any(self.gram.orbits.partners * self.entries):
-            return 0.0  # no forces at all: every geometry is stationary
-        readings = [np.inf]
+        if isinstance(self.attraction, float) and not np.any(self.gram.orbits.partners * self.entries):
+            # A satisfied hinge has no forces, and every geometry is stationary; a smooth loss's have underflowed.
+            return np.inf if self.smooth else 0.0
+        readings = [self._rank_one_reading]
         if not isinstance(self.attraction, float):
             with np.errstate(divide="ignore", invalid="ignore"):
                 excess = self.entries / self.attraction
             np.fill_diagonal(excess, np.where(plural, np.diag(excess), 0.0))
             if excess.min() > -1.0:
                 readings.append(float(np.abs(np.log1p(excess)).max()))
-        if np.all(self.diagonal > 0):
+        if np.all(self.diagonal > 0) and min(readings) >= 1e-6:
             factor = np.sqrt(self.diagonal)
-            ratio = factor[:, None] * factor
-            np.divide(self.entries, ratio, out=ratio)
-            np.fill_diagonal(ratio, np.where(plural, np.diag(ratio), 1.0))
-            least, most = float(ratio.min()), float(ratio.max())
-            if least > 0:
-                readings.append(max(-np.log(least), np.log(most)))
-            if min(readings) >= 1e-6:
-                scaled = self.quotient / factor[:, None] / factor
-                error = scaled @ (self.gram.quotient * factor[:, None] / factor) / np.sqrt(sizes[:, None] * sizes)
-                spread = np.where(plural, self.spread / self.diagonal, 0.0)
-                inside = spread * (1.0 - np.diag(self.gram.cosines))
-                indefinite = max(0.0, -np.linalg.eigvalsh(scaled)[0], -spread.min())
-                readings.append(max(np.abs(error).max(), np.abs(inside).max(), indefinite))
-        return temperature * float(min(readings))
+            scaled = self.quotient / factor[:, None] / factor
+            error = scaled @ (self.gram.quotient * factor[:, None] / factor) / np.sqrt(sizes[:, None] * sizes)
+            spread = np.where(plural, self.spread / self.diagonal, 0.0)
+            inside = spread * (1.0 - np.diag(self.gram.cosines))
+            indefinite = max(0.0, -np.linalg.eigvalsh(scaled)[0], -spread.min())
+            readings.append(max(np.abs(error).max(), np.abs(inside).max(), indefinite))
+        return self.temperature * float(min(readings))
+
+    @property
+    def _rank_one_reading(self) -> float:
+        """How far the cosines are from an optimum at which S = u u^T, in units of tau.
+
+        Off the diagonal log S_ij = log u_i + log u_j, whose least-squares solution is explicit; what it leaves is the
+        error of the cosine of i and j. And G u = 0: |(G u)_i| / sum(u) is what every cosine of i would have to move by.
+        (The diagonal would give u_i = sqrt(S_ii) too, but a small S_ii is a difference of large numbers.)
+        """
+        orbits = self.gram.orbits
+        if orbits.atoms < 3 or not self.entries[orbits.partners > 0].min() > 0:
+            return np.inf
+        logs = np.log(np.where(orbits.partners > 0, self.entries, 1.0))
+        rows = np.einsum("ab,ab->a", orbits.partners, logs)
+        log_u = (rows - float(orbits.sizes @ rows) / (2.0 * orbits.atoms - 2.0)) / (orbits.atoms - 2.0)
+        logs -= log_u
+        logs -= log_u[:, None]
+        np.fill_diagonal(logs, np.where(orbits.plural, np.diag(logs), 0.0))
+        u = np.exp(log_u - log_u.max())
+        balance = u + np.einsum("ab,ab,b->a", orbits.partners, self.gram.cosines, u)
+        moved = float(np.abs(balance).max()) / float(orbits.sizes @ u)
+        return max(float(logs.max()), -float(logs.min()), moved / self.temperature)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import frozen
 from .errors import ProblemError
 
 Array = NDArray[np.float64]
@@ -39,6 +39,11 @@ class Counts:
     groups: NDArray[np.intp] = field(repr=False)
     name: str = "counts"
     are_proportions: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", frozen("values", self.values))
+        object.__setattr__(self, "multiplicity", frozen("multiplicity", self.multiplicity))
+        object.__setattr__(self, "groups", frozen("groups", self.groups, np.intp))
 
     @property
     def classes(self) -> int:
@@ -80,17 +85,21 @@ def as_counts(counts: Counts | ArrayLike, *, name: str = "counts") -> Counts:
     try:
         array = np.asarray(counts, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ProblemError(f"{name}: must be numbers, one per class; got {counts!r:.80}") from None
+        hint = " (a name or a file goes through load_counts)" if isinstance(counts, (str, Path)) else ""
+        raise ProblemError(f"{name}: must be numbers, one per class; got {counts!r:.80}{hint}") from None
     if array.ndim != 1:
         raise ProblemError(f"{name}: must be one-dimensional, one number per class; got shape {array.shape}")
     if array.size == 0:
         raise ProblemError(f"{name}: must have at least two classes; got none")
     bad = np.flatnonzero(~(np.isfinite(array) & (array > 0)))
+    extreme = np.flatnonzero((array > 1e100) | (array < 1e-100))
     if bad.size:
         raise ProblemError(
-            f"{name}: every class must have a finite number of examples above 0; class {bad[0]} has {array[bad[0]]:g}"
-            " (leave out classes without examples)"
+            f"{name}: every class must have a finite number of examples above 0; class {bad[0]} has {array[bad[0]]:g} "
+            "(leave out classes without examples; if these are labels, one per example, use counts_from_labels)"
         )
+    if extreme.size:
+        raise ProblemError(f"{name}: must lie between 1e-100 and 1e100; class {extreme[0]} has {array[extreme[0]]:g}")
     if array.size == 1:
         raise ProblemError(f"{name}: must have at least two classes; got one (count {array[0]:g})")
     are_proportions = bool(np.all(array < 1))
@@ -189,6 +198,11 @@ def load_counts(source: str | Path) -> Counts:
     Raises:
         ProblemError: an unknown name, a missing file or column, or numbers that `as_counts` refuses.
     """
+    if not isinstance(source, (str, Path)):
+        raise ProblemError(
+            f"counts: load_counts takes a name or a path; got {type(source).__name__} (numbers, one per class, go "
+            "straight into the loss; labels, one per example, into counts_from_labels)"
+        )
     text = str(source).strip()
     if text in _profiles():
         rows = np.array(_profiles()[text]["histogram"], dtype=np.float64)
@@ -230,22 +244,27 @@ def _is_number(text: str) -> bool:
 def _read_csv(path: Path) -> Counts:
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle)
-            columns: Sequence[str] = reader.fieldnames or ()
-            if "count" not in columns:
+            reader = csv.reader(handle)
+            columns = [column.strip() for column in next(reader, [])]
+            if columns.count("count") != 1:
                 raise ProblemError(
-                    f'counts: {path} needs a column "count"; its columns are {", ".join(columns) or "none"}'
+                    f'counts: {path} needs one column "count"; its columns are {", ".join(columns) or "none"}'
                 )
-            entries = [row["count"] for row in reader]
+            rows = [(reader.line_num, row) for row in reader if any(entry.strip() for entry in row)]
     except OSError as error:
         raise ProblemError(f"counts: cannot read {path}: {error.strerror or error}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ProblemError(f"counts: {path} is not a CSV text file: {error}") from None
     numbers = []
-    for line, entry in enumerate(entries, start=2):
-        try:
-            numbers.append(float(entry))
-        except (TypeError, ValueError):
-            raise ProblemError(f'counts: {path}, line {line}: "count" must be a number; got {entry!r}') from None
+    for line, row in rows:
+        if len(row) != len(columns):
+            raise ProblemError(
+                f"counts: {path}, line {line}: must have {len(columns)} columns; got {len(row)} "
+                "(a number such as 1,000 must be written 1000)"
+            )
+        entry = row[columns.index("count")]
+        if not _is_number(entry):
+            raise ProblemError(f'counts: {path}, line {line}: "count" must be a number; got {entry!r}')
+        numbers.append(float(entry))
     counts = as_counts(numbers)
     return Counts(counts.values, counts.multiplicity, counts.groups, path.name, counts.are_proportions)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .certificate import Certificate, certify
+from .certificate import Certificate, certify, check_tol
 from .objectives.base import Objective
 from .orbits import OrbitGram
 from .solvers.base import Progress, Solver, Termination
@@ -61,11 +61,14 @@ class CrossCheck:
         reference: the name of the route with the smallest gap, which the others are compared with.
         agree: the reference is certified, at least one other route is conclusive, and every conclusive one agrees:
             values to 1e-7 of the loss (at least 1), cosines to 1e-5 where the loss fixes them.
+        compared: whether any other route was conclusive. Where none fits the size, there is nothing to agree with, and
+            the reference's certificate stands by itself.
     """
 
     routes: tuple[Route, ...]
     reference: str
     agree: bool
+    compared: bool
 
 
 def crosscheck(
@@ -90,6 +93,8 @@ def crosscheck(
         tol: the relative gap called certified.
         progress: called with a line of text as the work goes on.
     """
+    check_tol(tol)
+    objective.check()
     rows: list[tuple[str, float, str, OrbitGram | None, Certificate | None, Termination]] = []
     conic_start: OrbitGram | None = None
     for solver in _solvers(objective, seeds, device):
@@ -108,7 +113,9 @@ def crosscheck(
     routes = tuple(_compare(row, best, objective.smooth, tol) for row in rows)
     reference = next(route for route in routes if route.verdict == "reference")
     others = [route.verdict for route in routes if route.verdict in ("agrees", "disagrees")]
-    return CrossCheck(routes, reference.name, bool(reference.certified and others and "disagrees" not in others))
+    return CrossCheck(
+        routes, reference.name, bool(reference.certified and others and "disagrees" not in others), bool(others)
+    )
 
 
 def _solvers(objective: Objective, seeds: int, device: str | None) -> Iterator[Solver]:

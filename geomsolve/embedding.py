@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 
 # Rank reduction solves for rank (rank + 1)/2 unknowns: above this many classes it takes minutes.
 _MOST_CLASSES = 60
+# Of an embedding: 1.6 GB.
+_MOST_NUMBERS = 200_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +78,12 @@ def embed(
     Cost: 8 C dim bytes; below the rank, that of `Descent`.
     """
     if dim is not None and (isinstance(dim, bool) or int(dim) != dim or dim < 1):
-        raise ProblemError(f"dim: must be a whole number of at least 1; got {dim}")
+        raise ProblemError(f"dim: must be a whole number of at least 1; got {dim!r}")
+    if dim is not None and dim * solution.orbits.orbits.atoms > _MOST_NUMBERS:
+        raise ProblemError(
+            f"dim: the points must fit into {_MOST_NUMBERS:,} numbers; got {dim} for "
+            f"{solution.orbits.orbits.atoms:g} classes"
+        )
     if restarts < 1:
         raise ProblemError(f"restarts: must be at least 1; got {restarts}")
     certificate = solution.certificate

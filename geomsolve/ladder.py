@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 
-from .certificate import Certificate, certify
+import numpy as np
+
+from .certificate import Certificate, certify, check_tol
 from .errors import NotCertified, ProblemError
 from .objectives.base import Objective
 from .orbits import OrbitGram
 from .solution import AttemptRecord, Quality, Solution
-from .solvers.base import Attempt, Progress, Solver
+from .solvers.base import Attempt, Progress, Solver, Termination
 
 
 def solve(
@@ -45,8 +46,16 @@ def solve(
         raise ProblemError(
             f"objective: must come from a builder such as geomsolve.SupCon; got {type(objective).__name__}"
         )
-    if not (isinstance(tol, (int, float)) and math.isfinite(tol) and 0 < tol < 1):
-        raise ProblemError(f"tol: must be a number between 0 and 1; got {tol!r:.40} (1e-9 is the default)")
+    if solver is not None and (isinstance(solver, type) or not hasattr(solver, "run")):
+        raise ProblemError(
+            f"solver: must be a solver object such as Newton(), Conic() or Descent(); got {solver!r:.60}"
+        )
+    tol = check_tol(tol)
+    objective.check()
+    if start is not None and not (isinstance(start, OrbitGram) and objective.orbits.same_as(start.orbits)):
+        raise ProblemError(
+            "start: must be an OrbitGram on the objective's own orbits, such as another solution's orbits"
+        )
     records: list[AttemptRecord] = []
     best: tuple[Certificate, Attempt, OrbitGram] | None = None
     for attempt, seconds in _attempts(objective, solver, start, progress):
@@ -102,7 +111,10 @@ def _attempts(
 
     def timed(rung: Solver, guess: OrbitGram | None) -> tuple[Attempt, float]:
         clock = time.perf_counter()
-        attempt = rung.run(objective, start=guess, progress=progress)
+        try:
+            attempt = rung.run(objective, start=guess, progress=progress)
+        except (np.linalg.LinAlgError, ArithmeticError) as error:
+            attempt = Attempt(rung.name, Termination.FAILED, message=f"{type(error).__name__}: {error}")
         return attempt, time.perf_counter() - clock
 
     if solver is not None:

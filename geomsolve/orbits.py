@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import helmert
 
+from .arrays import frozen
 from .errors import ProblemError
 from .spectra import smallest_alone
 
@@ -27,6 +28,25 @@ class Orbits:
 
     sizes: Array
     labels: NDArray[np.intp] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sizes", frozen("sizes", self.sizes))
+        if self.labels is not None:
+            object.__setattr__(self, "labels", frozen("labels", self.labels, np.intp))
+
+    def check(self) -> None:
+        """Raise ProblemError unless sizes are positive, two atoms or more in all, and those that `labels` lists."""
+        if self.sizes.ndim != 1 or not (np.isfinite(self.sizes).all() and np.all(self.sizes > 0)):
+            raise ProblemError("sizes: must be one-dimensional, finite and above 0")
+        if not self.atoms > 1:
+            raise ProblemError(f"sizes: must be two atoms or more in all; got {self.atoms:g}")
+        if self.labels is None:
+            return
+        count = len(self.sizes)
+        if self.labels.ndim != 1 or np.any((self.labels < 0) | (self.labels >= count)):
+            raise ProblemError(f"labels: must be orbit numbers from 0 to {count - 1}")
+        if not np.array_equal(np.bincount(self.labels, minlength=count), self.sizes):
+            raise ProblemError("labels: must list as many atoms of every orbit as `sizes` says")
 
     @property
     def atoms(self) -> float:
@@ -76,7 +96,8 @@ class OrbitGram:
 
     Attributes:
         orbits: the orbits.
-        cosines: (K, K) symmetric; the diagonal is the cosine inside an orbit (1 for an orbit of one atom).
+        cosines: (K, K) symmetric; the diagonal is the cosine inside an orbit (1 for an orbit of one atom). Read-only
+            from then on, the array given too.
         balance: (K,) a guess of weights u of the atoms with G u = 0, or None. Never trusted; a good one saves the
             eigenvalues.
     """
@@ -87,7 +108,10 @@ class OrbitGram:
 
     def __post_init__(self) -> None:
         count = len(self.orbits.sizes)
-        # What is derived from the cosines is kept, so they must not change any more.
+        # What is derived from the cosines is kept, so they must not change any more. An array of their own is frozen
+        # where it is, because Newton's method makes many; anything else is copied.
+        if self.cosines.base is not None or self.cosines.dtype != np.float64:
+            object.__setattr__(self, "cosines", frozen("cosines", self.cosines))
         self.cosines.flags.writeable = False
         if self.cosines.shape != (count, count):
             raise ProblemError(

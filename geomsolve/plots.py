@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from .counts import Counts
+    from .embedding import Embedding
 
 Array = NDArray[np.float64]
 
@@ -29,7 +30,13 @@ _FEW = 12  # so many classes or points are labelled one by one
 _MANY = 60  # above so many classes lines lose their markers and ranks go on a log axis
 
 
-def plot_solution(solution: Solution, path: str | Path | None = None, *, counts: Counts | None = None) -> Figure:
+def plot_solution(
+    solution: Solution,
+    path: str | Path | None = None,
+    *,
+    counts: Counts | None = None,
+    embedding: Embedding | None = None,
+) -> Figure:
     """A figure of three panels: the Gram matrix, cosines against class rank, and the embedding.
 
     - The Gram matrix as a heat map, colours from -1 to 1, classes sorted by count, largest first. Above 400 classes it
@@ -44,6 +51,8 @@ def plot_solution(solution: Solution, path: str | Path | None = None, *, counts:
         path: where to save it as well: .png, .pdf or .svg.
         counts: the class counts of the objective, for their name and numbers; without them, shares of the loss weights.
 
+        embedding: an embedding of the solution below its rank, to be drawn in place of the optimum.
+
     Raises:
         ProblemError: a path of another kind.
     """
@@ -55,23 +64,27 @@ def plot_solution(solution: Solution, path: str | Path | None = None, *, counts:
     figure = Figure(figsize=(16, 5.8), dpi=150, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06, wspace=0.04))
     panels: Any = figure.subfigures(1, 3, width_ratios=(1.12, 1.15, 1.0))
     left, middle, right = panels
-    sizes = solution.orbits.sizes
+    source, rank = solution.orbits, solution.rank
     numbers = solution.objective.masses if counts is None else counts.values
+    if embedding is not None and not embedding.exact:
+        numbers = numbers[source.orbits.listed()]
+        source = OrbitGram.from_matrix(embedding.points @ embedding.points.T, source.orbits)
+        rank = embedding.dim
     what = "weight of a class" if counts is None or counts.are_proportions else "class count"
     # Orbits in the order of their counts, largest first (as a rule they come so).
     order = np.argsort(-numbers, kind="stable")
-    gram = _reordered(solution.orbits, order)
+    gram = _reordered(source, order)
     numbers = numbers[order]
     _heat_map(left.subplots(), gram)
     above, below = middle.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
     _profile(above, below, gram, numbers, what)
-    if solution.rank <= 3:
-        _sphere(right, gram, numbers, what, solution.rank)
-    elif solution.orbits.orbits.atoms > _MANY:
+    if rank <= 3:
+        _sphere(right, gram, numbers, what, rank)
+    elif gram.orbits.atoms > _MANY:
         _histogram(right.subplots(), gram)
     else:
         _spectrum(right.subplots(), gram)
-    figure.suptitle(_title(solution, counts, sizes), fontsize=14)
+    figure.suptitle(_title(solution, counts, embedding), fontsize=14)
     if path is not None:
         figure.savefig(path, format=Path(path).suffix[1:].lower())
     return figure
@@ -85,10 +98,18 @@ def check_suffix(path: str | Path) -> None:
         )
 
 
-def _title(solution: Solution, counts: Counts | None, sizes: Array) -> str:
+def _title(solution: Solution, counts: Counts | None, embedding: Embedding | None) -> str:
     objective, certificate = solution.objective, solution.certificate
-    source = f"{sizes.sum():g} classes" if counts is None else f"{counts.name} ({counts.classes} classes)"
+    source = (
+        f"{solution.orbits.orbits.atoms:g} classes" if counts is None else f"{counts.name} ({counts.classes} classes)"
+    )
     proved = "certified" if solution.quality is Quality.CERTIFIED else "NOT certified"
+    if embedding is not None and not embedding.exact:
+        return (
+            f"{objective.name}, temperature {objective.temperature:g}, {source}\n"
+            f"best found in {embedding.dim} dimensions: loss {embedding.value:.10g} nats, "
+            f"at most {embedding.gap:.2g} above any geometry's"
+        )
     return (
         f"{objective.name}, temperature {objective.temperature:g}, {source}\n"
         f"loss {certificate.value:.10g} nats, {proved}, gap {certificate.gap:.1e}"
@@ -116,24 +137,29 @@ def raster(gram: OrbitGram, pixels: int = _PIXELS) -> Array:
 
 
 def _heat_map(axes: Axes, gram: OrbitGram) -> None:
+    from matplotlib.colors import Normalize, SymLogNorm
+
     atoms = round(gram.orbits.atoms)
     edges = (0.5, atoms + 0.5, atoms + 0.5, 0.5)
     data = raster(gram)
-    image = axes.imshow(data, cmap=_DIVERGING, vmin=-1, vmax=1, extent=edges, interpolation="nearest")
+    cosines = gram.cosines[gram.orbits.partners > 0]
+    # Near the simplex a linear scale would show one pale colour: there colours are linear to 0.02, logarithmic beyond.
+    pale = np.abs(cosines).max() < 0.3 and atoms > _FEW
+    norm = SymLogNorm(0.02, vmin=-1, vmax=1) if pale else Normalize(-1, 1)
+    image = axes.imshow(data, cmap=_DIVERGING, norm=norm, extent=edges, interpolation="nearest")
     if atoms <= _FEW:
         for (row, column), cosine in np.ndenumerate(data):
             colour = "white" if abs(cosine) > 0.6 else "black"
             axes.text(
                 column + 1, row + 1, f"{round(cosine, 2) + 0.0:.2f}", ha="center", va="center", color=colour, fontsize=8
             )
-    # Colours are fixed at -1 to 1, so the range is said in words: near the simplex all of it is one pale colour.
-    cosines = gram.cosines[gram.orbits.partners > 0]
     span = f"off the diagonal {cosines.min():.3g} to {cosines.max():.3g}"
     axes.set(title=f"Gram matrix ({span})", xlabel="class rank (largest count first)", ylabel="class rank")
     _whole_ticks(axes.xaxis)
     _whole_ticks(axes.yaxis)
+    ticks = (-1, -0.3, -0.1, -0.03, 0, 0.03, 0.1, 0.3, 1) if pale else (-1, -0.5, 0, 0.5, 1)
     bar = axes.inset_axes((1.04, 0.0, 0.05, 1.0))
-    axes.figure.colorbar(image, cax=bar, label="cosine", ticks=(-1, -0.5, 0, 0.5, 1))
+    axes.figure.colorbar(image, cax=bar, label="cosine", ticks=ticks).ax.set_yticklabels([f"{x:g}" for x in ticks])
 
 
 def _whole_ticks(axis: Any) -> None:
@@ -202,7 +228,7 @@ def _histogram(axes: Axes, gram: OrbitGram) -> None:
     parts = (
         ("both in the tail third", (third[:, None] == 2) & (third == 2), _TAIL),
         ("both in the head third", (third[:, None] == 0) & (third == 0), _HEAD),
-        ("one in each", (third[:, None] == 0) & (third == 2) | (third[:, None] == 2) & (third == 0), "#E69F00"),
+        ("one head, one tail", (third[:, None] == 0) & (third == 2) | (third[:, None] == 2) & (third == 0), "#E69F00"),
     )
     axes.hist(gram.cosines.ravel(), bins, weights=pairs.ravel(), color="#D9D9D9", label="all pairs of classes")
     for label, mask, colour in parts:

@@ -68,6 +68,14 @@ class Solution:
     stats: tuple[AttemptRecord, ...]
     history: tuple[dict[str, float], ...] = field(default=(), repr=False)
 
+    def __str__(self) -> str:
+        certificate = self.certificate
+        return (
+            f"{self.quality.value} solution of {self.objective.name} at temperature {self.objective.temperature:g}: "
+            f"loss {certificate.value:.12g} nats, gap {certificate.gap:.1e}, cosine residual "
+            f"{certificate.cosine_residual:.1e}, {self.orbits.orbits.atoms:g} classes, rank {self.rank}"
+        )
+
     @property
     def value(self) -> float:
         """The loss, in nats."""

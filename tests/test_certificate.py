@@ -508,3 +508,63 @@ def test_an_objective_that_is_no_convex_loss_is_refused(change, message):
     objective = dataclasses.replace(gs.SupCon([1000, 100, 10], temperature=0.5), **change)
     with pytest.raises(gs.ProblemError, match=message):
         gs.certify(objective, np.eye(3))
+
+
+def test_an_objective_cannot_change_after_it_was_made():
+    weights, offsets = np.array([[0, 3.0, 2], [1, 0, 5], [2, 1, 0]]), np.ones(3)
+    objective = gs.RowSoftmax(
+        orbits=gs.Orbits(np.ones(3), np.arange(3)),
+        masses=[0.5, 0.3, 0.2],
+        weights=weights,
+        offsets=offsets,
+        temperature=0.5,
+    )
+    before = gs.solve(objective).value
+    weights[0, 1], offsets[:] = 50.0, 5.0
+    assert gs.solve(objective).value == before
+    with pytest.raises(ValueError, match="read-only"):
+        objective.offsets[:] = 9.0
+    counts = gs.as_counts([10, 5, 2])
+    with pytest.raises(ValueError, match="read-only"):
+        counts.multiplicity[0] = 7
+
+
+@pytest.mark.parametrize(
+    ("sizes", "labels", "message"),
+    [
+        ([2.0, 1.0], [0, 1, 1], "must list as many atoms of every orbit"),
+        ([1.0, 1.0], [0, 3], "must be orbit numbers from 0 to 1"),
+        ([0.0, 2.0], [1, 1], "finite and above 0"),
+        ([1.0], [0], "two atoms or more"),
+    ],
+)
+def test_orbits_that_contradict_themselves_are_refused(sizes, labels, message):
+    count = len(sizes)
+    objective = gs.RowSoftmax(
+        orbits=gs.Orbits(np.array(sizes), np.array(labels)),
+        masses=np.ones(count),
+        weights=np.ones((count, count)),
+        offsets=np.ones(count),
+    )
+    with pytest.raises(gs.ProblemError, match=message):
+        gs.solve(objective)
+
+
+def test_draws_that_are_no_probabilities_are_refused():
+    objective = gs.GCL([10, 5, 2], negatives=3)
+    draws = dataclasses.replace(objective.draws, own=objective.draws.own + 1.0)
+    with pytest.raises(gs.ProblemError, match="probabilities of one draw must sum to 1; they are off by 1"):
+        gs.certify(dataclasses.replace(objective, draws=draws), np.eye(3))
+    logistic = dataclasses.replace(gs.GCL([10, 5, 2], negatives=1), temperature=0.01)
+    with pytest.raises(gs.ProblemError, match=r"psi has 1, the objective 0\.01"):
+        gs.certify(logistic, np.eye(3))
+
+
+def test_a_bound_is_not_fooled_by_a_slight_asymmetry():
+    objective = gs.SupCon([1000, 100, 10], temperature=0.1)
+    optimum = gs.solve(objective)
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        skew = np.triu(rng.uniform(-5e-10, 5e-10, (3, 3)), 1)
+        gram = gs.OrbitGram(objective.orbits, optimum.orbits.cosines + skew - skew.T)
+        assert gs.certify(objective, gram).lower_bound <= optimum.value

@@ -46,8 +46,11 @@ BAD = {
     "single class": (["--counts", "1000"], r"counts: must have at least two classes; got one"),
     "non-numeric count": (["--counts", "1000,many,10"], r"counts: every entry must be a number; got .*many"),
     "non-numeric CSV": (["--counts", "{tmp}/words.csv"], r'counts: .*line 3: "count" must be a number; got .?many'),
-    "missing column": (["--counts", "{tmp}/column.csv"], r'counts: .*needs a column "count"; its columns are name, n'),
-    "empty CSV": (["--counts", "{tmp}/empty.csv"], r'counts: .*needs a column "count"'),
+    "missing column": (
+        ["--counts", "{tmp}/column.csv"],
+        r'counts: .*needs one column "count"; its columns are name, n',
+    ),
+    "empty CSV": (["--counts", "{tmp}/empty.csv"], r'counts: .*needs one column "count"'),
     "missing file": (["--counts", "{tmp}/none.csv"], r"counts: cannot read .*none.csv: No such file"),
     "unknown profile": (["--counts", "imagenet"], r"counts: unknown profile .*imagenet_lt"),
     "rule without ratio": (["--counts", "cifar10_lt"], r"counts: .*cifar10_lt:100"),
@@ -310,7 +313,7 @@ def test_crosscheck_reports_every_route(capsys, monkeypatch):
         more = {**numbers, "seconds": 0.1, "message": "too\nlarge"}
         good = SimpleNamespace(**{**more, "value": 1.5}, name="newton", verdict="reference", certified=True)
         bad = SimpleNamespace(**more, name="scs", verdict="not applicable", certified=False)
-        return SimpleNamespace(routes=(good, bad), reference="newton", agree=False)
+        return SimpleNamespace(routes=(good, bad), reference="newton", agree=False, compared=True)
 
     monkeypatch.setattr(crosschecks, "crosscheck", fake)
     arguments = ["crosscheck", "--counts", "9,5,2", "--temperature", "1", "--seeds", "2"]
@@ -434,3 +437,46 @@ def test_object_arrays_are_never_unpickled(capsys, tmp_path):
     code, _, err = run(capsys, "certify", "--counts", "9,5,2", "--temperature", "1", "--gram", tmp_path / "gram.npy")
     assert code == 2
     assert "must be a .npy file of one array of numbers" in err
+
+
+def test_a_single_route_has_nothing_to_compare_with_and_that_is_no_failure(capsys):
+    code, out, _ = run(capsys, "crosscheck", "--counts", "inaturalist2018", "--temperature", "0.1")
+    assert code == 0
+    assert "Nothing to compare with" in out
+    assert "do NOT agree" not in out
+
+
+def test_user_code_cannot_exit_or_print_on_stdout(capsys, tmp_path):
+    (tmp_path / "exit.py").write_text("import sys\nsys.exit(0)\n")
+    gcl = ("solve", "--counts", "9,5,2", "--objective", "gcl", "--temperature", "0.5", "--json", "-")
+    code, out, err = run(capsys, *gcl, "--loss", f"{tmp_path}/exit.py:psi")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    (tmp_path / "loud.py").write_text(
+        "import jax.numpy as jnp\nprint('hello')\ndef psi(t):\n    print('called')\n    return jnp.exp(t[0])\n"
+    )
+    code, out, _ = run(capsys, *gcl, "--loss", f"{tmp_path}/loud.py:psi")
+    assert code == 0
+    assert strict(out)["quality"] == "certified"
+
+
+def test_below_the_rank_the_picture_is_that_of_the_points(capsys, tmp_path):
+    arguments = ("--counts", "50,20,9,4,2", "--temperature", "0.2", "--dim", "2", "--plot", tmp_path / "a.png")
+    code, out, _ = run(capsys, "solve", *arguments, "--out", tmp_path / "out")
+    assert code == 0
+    assert "that of the points is points @ points.T" in out
+    assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_json_says_which_orbit_every_class_is_in(capsys):
+    report = solve_json(capsys, "--counts", "5,1000,100,5", "--temperature", "0.1")
+    assert [report["orbits"][a]["count"] for a in report["class_orbit"]] == [5, 1000, 100, 5]
+
+
+@pytest.mark.parametrize("tol", ["0", "nan", "1", "inf", "-1"])
+@pytest.mark.parametrize("verb", ["solve", "crosscheck", "certify"])
+def test_a_tolerance_out_of_range_is_bad_input(capsys, tmp_path, verb, tol):
+    np.save(tmp_path / "gram.npy", np.eye(3))
+    more = ("--gram", tmp_path / "gram.npy") if verb == "certify" else ()
+    code, _, err = run(capsys, verb, "--counts", "9,5,2", "--temperature", "1", "--tol", tol, *more)
+    assert code == 2
+    assert "tol: must be a number between 0 and 1" in err

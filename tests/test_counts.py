@@ -184,12 +184,12 @@ def test_bad_sources(source, message):
 
 
 BAD_FILES = {
-    "no column": (b"class,number\na,3\nb,4\n", 'needs a column "count"; its columns are class, number'),
-    "no text": (b"", 'needs a column "count"; its columns are none'),
+    "no column": (b"class,number\na,3\nb,4\n", 'needs one column "count"; its columns are class, number'),
+    "no text": (b"", 'needs one column "count"; its columns are none'),
     "no rows": (b"count\n", "got none"),
     "word": (b"class,count\na,3\nb,many\n", """line 3: "count" must be a number; got 'many'"""),
     "empty cell": (b"class,count\na,3\nb,\n", "line 3: .*must be a number; got ''"),
-    "short row": (b"class,count\na,3\nb\n", "line 3: .*must be a number; got None"),
+    "short row": (b"class,count\na,3\nb\n", "line 3: must have 2 columns; got 1"),
     "negative": (b"count\n3\n-4\n", "class 1 has -4"),
     "nan": (b"count\nnan\n4\n", "class 0 has nan"),
     "not text": (b"count\n\xff\xfe\x00\n", "not a CSV text file"),

@@ -71,6 +71,9 @@ def dent(t):  # convex but for a dent a hundredth wide
         (lambda t: -jnp.sum(t), 2, "psi must be nondecreasing in every argument; at t = "),
         (lambda t: t[0] - 1e-3 * t[1], 2, "its slope in argument 1 is -0.001"),
         (lambda t: jnp.log(jnp.sum(t)), 1, "psi must have a finite value"),
+        (lambda t: -jnp.sqrt(-t[0]), 1, "psi must have a finite slope"),
+        (lambda t: jax.lax.stop_gradient(jnp.exp(t[0])), 1, "JAX's gradient of psi must be its slope"),
+        (lambda t: jnp.floor(t[0] * 1e9) / 1e9, 1, "JAX's gradient of psi must be its slope"),
         (lambda t: t, 2, "must map an array of shape"),
         (lambda t: np.exp(t).sum(), 1, "be written with jax.numpy"),
         (lambda t, u: 0.0, 1, "must map an array of shape"),
@@ -91,3 +94,8 @@ def test_infinitely_many_and_margin_are_refused():
         gs.GCL(COUNTS, loss=mean_infonce, negatives=np.inf)
     with pytest.raises(gs.ProblemError, match="margin: only the hinge has one"):
         gs.GCL(COUNTS, loss=mean_infonce, margin=0.5)
+
+
+def test_underflow_is_not_optimality():
+    objective = gs.GCL([1000, 100, 10], temperature=0.001, loss=lambda t: jnp.logaddexp(0.0, t[0]))
+    assert not gs.certify(objective, np.eye(3)).holds()

@@ -16,7 +16,7 @@ MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__
 
 # Who may import whom: a module imports from its own layer or from layers above it in this list.
 LAYERS = (
-    {"errors", "counts", "orbits", "spectra", "autodiff"},
+    {"errors", "arrays", "counts", "orbits", "spectra", "autodiff"},
     {"objectives", "certificate"},
     {"solvers"},
     {

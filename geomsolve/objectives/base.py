@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import frozen
 from ..errors import ProblemError
 from ..orbits import OrbitGram, Orbits
 
@@ -76,6 +77,12 @@ class Objective(ABC):
     temperature: float = 1.0
     name: str = "objective"
 
+    def __post_init__(self) -> None:
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if isinstance(value, (np.ndarray, list, tuple)):
+                object.__setattr__(self, part.name, frozen(part.name, value))
+
     @property
     @abstractmethod
     def floor(self) -> float:
@@ -109,7 +116,8 @@ class Objective(ABC):
 
     def check(self) -> None:
         """Raise ProblemError where the objective is not convex, or not finite, by its own numbers."""
-        _check_weights("masses", self.masses)
+        self.orbits.check()
+        _check_weights("masses", self.masses, (len(self.orbits.sizes),))
         check_temperature(self.temperature)
 
     def support(self, gram: OrbitGram) -> tuple[Array, float]:
@@ -148,14 +156,18 @@ def check_temperature(temperature: float) -> float:
         raise ProblemError(f"temperature: must be a number above 0; got {temperature!r:.40}")
     if not (math.isfinite(temperature) and temperature > 0):
         raise ProblemError(f"temperature: must be finite and above 0; got {float(temperature):g} (0.1 is usual)")
+    if not 1e-6 <= temperature <= 1e6:
+        raise ProblemError(f"temperature: must lie between 1e-6 and 1e6; got {float(temperature):g} (0.1 is usual)")
     return float(temperature)
 
 
-def _check_weights(name: str, weights: Array) -> None:
-    if not (np.isfinite(weights).all() and np.min(weights) >= 0):
-        raise ProblemError(
-            f"{name}: must be finite and not negative, or the loss is not convex; got {np.min(weights):g}"
-        )
+def _check_weights(name: str, weights: Array, shape: tuple[int, ...]) -> None:
+    if np.shape(weights) != shape:
+        raise ProblemError(f"{name}: must have shape {shape}; got {np.shape(weights)}")
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if bad.any():
+        got = weights[bad].flat[0]
+        raise ProblemError(f"{name}: must be finite and not negative, or the loss is not convex; got {got:g}")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -177,10 +189,11 @@ class RowSoftmax(Objective):
     def check(self) -> None:
         """Raise ProblemError unless weights, offsets and positives are finite and none is negative."""
         super().check()
-        _check_weights("weights", self.weights)
-        _check_weights("offsets", self.offsets)
+        count = len(self.orbits.sizes)
+        _check_weights("weights", self.weights, (count, count))
+        _check_weights("offsets", self.offsets, (count,))
         if self.positives is not None:
-            _check_weights("positives", self.positives)
+            _check_weights("positives", self.positives, (count, count))
         if np.any((self.offsets <= 0) & (self._negatives.sum(axis=1) <= 0)):
             raise ProblemError(
                 "weights, offsets: every row needs an offset or a weight above 0; the log of 0 is no loss"
@@ -287,6 +300,10 @@ class Draws:
     partner: Array
     own: Array
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "partner", frozen("partner", self.partner))
+        object.__setattr__(self, "own", frozen("own", self.own))
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SampledObjective(Objective):
@@ -297,6 +314,16 @@ class SampledObjective(Objective):
     """
 
     draws: Draws = field(repr=False)
+
+    def check(self) -> None:
+        """Raise ProblemError unless the draws are probabilities that sum to 1."""
+        super().check()
+        count = len(self.orbits.sizes)
+        _check_weights("draws.partner", self.draws.partner, (count, count))
+        _check_weights("draws.own", self.draws.own, (count,))
+        worst = float(np.abs(self._probabilities.sum(axis=1) + self.draws.own - 1.0).max())
+        if worst > 1e-9:
+            raise ProblemError(f"draws: the probabilities of one draw must sum to 1; they are off by {worst:.3g}")
 
     @cached_property
     def _probabilities(self) -> Array:

@@ -129,10 +129,12 @@ def check_psi(psi: Psi, count: int, temperature: float) -> None:
     # Short segments too: a dent narrower than the typical segment hides from long ones.
     near = np.clip(left + rng.normal(size=left.shape) * np.abs(low) * 10.0 ** rng.uniform(-3, -1, (1000, 1)), low, 0.0)
     left, right = np.concatenate([left, left]), np.concatenate([right, near])
+    left[0], right[0], left[1], right[1] = 0.0, low, low, 0.0
     try:
         values = [evaluate(psi, points) for points in (left, right, (left + right) / 2.0)]
         slopes = evaluate(psi, left, 1)
-    except Exception as error:
+        evaluate(psi, left[:1], 2)
+    except (Exception, SystemExit) as error:
         raise ProblemError(
             f"loss: psi must map an array of shape ({count},) to a scalar and be written with jax.numpy; calling it "
             f"gave {type(error).__name__}: {str(error).splitlines()[0]:.120}"
@@ -150,6 +152,14 @@ def check_psi(psi: Psi, count: int, temperature: float) -> None:
         raise ProblemError(
             f"loss: psi must be convex; between t = {_show(left[worst])} and {_show(right[worst])} its value at the "
             f"middle is {excess[worst]:.3g} above the mean of the ends"
+        )
+    # The certificate leans on the slopes: they must support the values, which JAX's need not (stop_gradient, floor).
+    missed = values[0] + np.sum(slopes * (right - left), axis=1) - values[1]
+    worst = int(np.argmax(missed))
+    if missed[worst] > scale:
+        raise ProblemError(
+            f"loss: JAX's gradient of psi must be its slope; the tangent at t = {_show(left[worst])} lies "
+            f"{missed[worst]:.3g} above psi at {_show(right[worst])} (is something in psi hidden from differentiation?)"
         )
     row, column = np.unravel_index(int(np.argmin(slopes)), slopes.shape)
     if slopes[row, column] < -scale:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ProblemError
 from ..orbits import OrbitGram
 from .base import RowModel, SampledObjective, ratio
 
@@ -40,6 +41,13 @@ class ExpectedSoftmax(SampledObjective):
     count: int
     alpha: float
     beta: float
+
+    def check(self) -> None:
+        """Raise ProblemError unless alpha, beta and k are above 0."""
+        super().check()
+        for name, number in (("alpha", self.alpha), ("beta", self.beta), ("count", self.count)):
+            if not (math.isfinite(number) and number > 0):
+                raise ProblemError(f"{name}: must be finite and above 0; got {number}")
 
     def _nodes(self, smallest_drift: float) -> Array:
         # Below the lower end the integrand falls like e^v, above the upper end like e^{-alpha e^v}.

@@ -70,16 +70,14 @@ def GCL(
     if callable(loss):
         return _custom(counts, loss, count, temperature, sampling, margin)
     if loss != "infonce" and count != 1:
-        raise ProblemError(
-            f'negatives: the {loss} loss takes one negative; got {negatives:g} (write 1, or loss="infonce")'
-        )
+        raise ProblemError(f'negatives: the {loss} loss takes one negative; got {count:g} (write 1, or loss="infonce")')
     if loss == "hinge":
         if not isinstance(margin, (int, float, np.number)) or not (math.isfinite(margin) and margin > 0):
             raise ProblemError(f"margin: the hinge needs a finite margin above 0, in units of cosine; got {margin}")
     elif margin is not None:
         raise ProblemError(f'margin: only the hinge has one; got {margin} with loss="{loss}"')
     common: dict[str, Any] = {"orbits": class_orbits(counts), "masses": counts.proportions, "temperature": temperature}
-    name = f"GCL({loss}, {sampling}, k={negatives:g}, {normalization})"
+    name = f"GCL({loss}, {sampling}, k={count:g}, {normalization})"
     draws = sampling_law(counts, sampling)
     if margin is not None:
         common["temperature"] = 1.0
@@ -139,6 +137,8 @@ def check_negatives(negatives: float) -> float:
         count = float(negatives)
     except (TypeError, ValueError):
         count = math.nan
+    if 1e12 < count < math.inf:
+        raise ProblemError(f"negatives: above 1e12 the loss is that of infinitely many; got {count:g} (write inf)")
     if not (count >= 1 and (math.isinf(count) or count == int(count))):
         raise ProblemError(f"negatives: must be a whole number of at least 1, or inf; got {negatives}")
     return count

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 from scipy.optimize import lsq_linear, minimize
 
+from ..errors import ProblemError
 from ..orbits import OrbitGram
 from .base import RowModel, SampledObjective, ratio
 
@@ -102,6 +103,12 @@ class PairLoss(SampledObjective):
     """
 
     shape: Shape
+
+    def check(self) -> None:
+        """Raise ProblemError unless psi and the objective are of one temperature."""
+        super().check()
+        if isinstance(self.shape, Logistic) and self.shape.temperature != self.temperature:
+            raise ProblemError(f"temperature: psi has {self.shape.temperature:g}, the objective {self.temperature:g}")
 
     @property
     def smooth(self) -> bool:

@@ -27,7 +27,8 @@ def SupCon(counts: Counts | ArrayLike, *, temperature: float, views: int = 2) ->
     in nats per anchor, self-pairs excluded, averaged over positives outside the log (L_out).
 
     Args:
-        counts: examples per class; anything `as_counts` takes, but counts, not proportions.
+        counts: examples per class; anything `as_counts` takes, but numbers of examples, neither proportions nor
+            percentages: the loss depends on the sizes themselves.
         temperature: tau > 0, with the loss written e^{z_i.z_j/tau}. (Codes that multiply by tau/tau_base scale the
             value, not the geometry.)
         views: augmented views per example; 2 is how SupContrast trains.
@@ -39,7 +40,7 @@ def SupCon(counts: Counts | ArrayLike, *, temperature: float, views: int = 2) ->
     """
     counts = as_counts(counts)
     temperature = check_temperature(temperature)
-    if not isinstance(views, (int, np.integer)) or isinstance(views, bool) or views < 1:
+    if not isinstance(views, (int, np.integer)) or isinstance(views, bool) or not 1 <= views <= 1_000_000:
         raise ProblemError(f"views: must be a whole number of at least 1; got {views!r:.40}")
     if counts.are_proportions:
         raise ProblemError("counts: SupCon depends on the number of examples, not only on proportions; give counts")

@@ -90,7 +90,8 @@ class Newton:
             else:
                 over = orbits.plural & ~closed & (np.diag(trial.gram.cosines) >= 1.0)
                 if not over.any():
-                    gram = OrbitGram(orbits, trial.gram.cosines, np.exp(trial.log_u - trial.log_u.max()))
+                    cosines = trial.gram.cosines
+                    gram = OrbitGram(orbits, (cosines + cosines.T) / 2.0, np.exp(trial.log_u - trial.log_u.max()))
                     break
                 closed = closed | over
                 gram = _start_closed(orbits, closed)
