@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import ProblemError
-from .orbits import OrbitGram
+from .orbits import OrbitGram, Orbits
 from .spectra import near_rank_one
 
 if TYPE_CHECKING:
@@ -96,10 +96,10 @@ def certify(objective: Objective, gram: OrbitGram | ArrayLike) -> Certificate:
         gram, objective = OrbitGram.from_matrix(gram, objective.orbits), objective.ungrouped()
     elif not objective.orbits.same_as(gram.orbits):
         gram, objective = OrbitGram.from_matrix(gram.expand(), objective.orbits), objective.ungrouped()
-    asymmetry = float(np.abs(gram.cosines - gram.cosines.T).max())
-    if not asymmetry <= 1e-9:  # NaN too
-        raise ProblemError(f"gram: cosines must be finite and symmetric; they differ by {asymmetry:.3g}")
-    if asymmetry > 0:
+    if not np.array_equal(gram.cosines, gram.cosines.T):  # NaN too
+        asymmetry = float(np.abs(gram.cosines - gram.cosines.T).max())
+        if not asymmetry <= 1e-9:
+            raise ProblemError(f"gram: cosines must be finite and symmetric; they differ by {asymmetry:.3g}")
         gram = OrbitGram(gram.orbits, (gram.cosines + gram.cosines.T) / 2.0, gram.balance)
     gram, repair = gram.repaired()
     excess = objective.excess(gram)
@@ -125,6 +125,11 @@ def certify(objective: Objective, gram: OrbitGram | ArrayLike) -> Certificate:
     )
 
 
+def _over_partners(orbits: Orbits, matrix: Array) -> Array:
+    """(K,) the sum of a row over the partners of one atom: over whole orbits, less the atom itself."""
+    return np.asarray(matrix @ orbits.sizes - np.diag(matrix), dtype=np.float64)
+
+
 def _ratio(gap: float, excess: float) -> float:
     # No geometry attains the floor: an excess this small has underflowed, and the forces with it.
     return gap / excess if excess > 1e-290 else np.inf
@@ -145,13 +150,14 @@ class _Slack:
 
     @classmethod
     def of(cls, objective: Objective, gram: OrbitGram) -> _Slack:
-        partners = gram.orbits.partners
         row, support = objective.support(gram)
+        # A single class has no partner in its own orbit; what stands there would drown the rest.
+        np.fill_diagonal(row, np.where(gram.orbits.plural, np.diag(row), 0.0))
         entries = row + row.T
         entries /= 2.0
-        diagonal = -np.einsum("ab,ab,ab->a", partners, entries, gram.cosines)
+        diagonal = -_over_partners(gram.orbits, entries * gram.cosines)
         # The loss sees G_ij - G_ii, so its derivative in G_ii is minus the row sum.
-        own = -np.einsum("ab,ab->a", partners, row)
+        own = -_over_partners(gram.orbits, row)
         return cls(gram, entries, diagonal, own, objective.attraction, support, objective.temperature, objective.smooth)
 
     @property
@@ -229,15 +235,17 @@ class _Slack:
         (The diagonal would give u_i = sqrt(S_ii) too, but a small S_ii is a difference of large numbers.)
         """
         orbits = self.gram.orbits
-        if orbits.atoms < 3 or not self.entries[orbits.partners > 0].min() > 0:
+        logs = self.entries.copy()
+        np.fill_diagonal(logs, np.where(orbits.plural, np.diag(logs), 1.0))
+        if orbits.atoms < 3 or not logs.min() > 0:
             return np.inf
-        logs = np.log(np.where(orbits.partners > 0, self.entries, 1.0))
-        rows = np.einsum("ab,ab->a", orbits.partners, logs)
+        np.log(logs, out=logs)
+        rows = _over_partners(orbits, logs)
         log_u = (rows - float(orbits.sizes @ rows) / (2.0 * orbits.atoms - 2.0)) / (orbits.atoms - 2.0)
         logs -= log_u
         logs -= log_u[:, None]
         np.fill_diagonal(logs, np.where(orbits.plural, np.diag(logs), 0.0))
         u = np.exp(log_u - log_u.max())
-        balance = u + np.einsum("ab,ab,b->a", orbits.partners, self.gram.cosines, u)
+        balance = u + self.gram.cosines @ (orbits.sizes * u) - np.diag(self.gram.cosines) * u
         moved = float(np.abs(balance).max()) / float(orbits.sizes @ u)
         return max(float(logs.max()), -float(logs.min()), moved / self.temperature)
