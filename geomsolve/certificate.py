@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Certificate:
-    """What is proved of a Gram matrix.
+    """What is proved of a Gram matrix: L(H) >= value - gap for every H >= 0 with unit diagonal. See `certify`.
 
     Attributes:
         value: the loss of the repaired Gram matrix.

@@ -52,6 +52,10 @@ def GCL(
             kinks may stay uncertified.
         margin: of the hinge, in units of cosine; above 0.
 
+    Returns:
+        An Objective over the K distinct counts, for `solve` and `certify`. For k = inf it is row softmax,
+        log(1 + E e^{t/tau}).
+
     Raises:
         ProblemError: an unknown word, a k that does not fit the loss, a missing or superfluous margin, a psi that is
             found not to be convex or nondecreasing (with an example), or too many combinations to enumerate.

@@ -29,9 +29,13 @@ def SupCon(counts: Counts | ArrayLike, *, temperature: float, views: int = 2) ->
     Args:
         counts: examples per class; anything `as_counts` takes, but numbers of examples, neither proportions nor
             percentages: the loss depends on the sizes themselves.
-        temperature: tau > 0, with the loss written e^{z_i.z_j/tau}. (Codes that multiply by tau/tau_base scale the
-            value, not the geometry.)
+        temperature: tau > 0, with the loss written e^{z_i.z_j/tau}; 0.1 is usual. Codes that multiply by tau/tau_base
+            scale the value, not the geometry. Below about 0.002 the loss above its floor underflows, and nothing can be
+            certified.
         views: augmented views per example; 2 is how SupContrast trains.
+
+    Returns:
+        A RowSoftmax over the K distinct counts, for `solve` and `certify`.
 
     Raises:
         ProblemError: a bad temperature or count, proportions, or a class left without a positive pair.
