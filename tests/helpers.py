@@ -47,7 +47,7 @@ def dense_simplex(classes: int) -> np.ndarray:
 
 
 def supcon(counts, gram, temperature: float, views: int = 2) -> float:
-    """THEORY section 6, class by class."""
+    """SupCon, class by class."""
     total = 0.0
     for c, own in enumerate(counts):
         denominator = views * own - 1
@@ -59,7 +59,7 @@ def supcon(counts, gram, temperature: float, views: int = 2) -> float:
 
 
 def row_softmax(masses, weights, offsets, positives, gram, temperature: float) -> float:
-    """The form (RS) of THEORY section 1 over atoms."""
+    """Row softmax over atoms (theory page, section 1)."""
     total = 0.0
     for i in range(len(gram)):
         others = [j for j in range(len(gram)) if j != i]
@@ -76,7 +76,7 @@ def law(counts, c: int, sampling: str) -> list[float]:
 
 
 def generalised(counts, gram, psi, k: int, sampling: str) -> float:
-    """THEORY section 5 by enumeration: E psi(t_1..t_k) over all multisets of k drawn classes."""
+    """The expectation (theory page, section 5) by enumeration: E psi(t_1..t_k) over all multisets of k drawn classes."""
     total = []
     for c, own in enumerate(counts):
         probabilities = law(counts, c, sampling)

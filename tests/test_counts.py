@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import geomsolve as gs
 
-# /work/shared/data/README.md: classes, examples, largest, smallest, distinct counts.
+# As published: classes, examples, largest, smallest, distinct counts.
 PROFILES = {
     "imagenet_lt": (1000, 115_846, 1280, 5, 310),
     "places_lt": (365, 62_500, 4980, 5, 201),

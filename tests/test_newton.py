@@ -1,4 +1,4 @@
-"""Newton's answers against the tables and closed forms of THEORY sections 4-6, and on every shipped profile."""
+"""Newton's answers against the tables and closed forms known to high precision, and on every shipped profile."""
 
 import itertools
 import math
@@ -25,7 +25,7 @@ def long_tail(classes, ratio, largest=1.0):
 
 # Published numbers ----------------------------------------------------------------------------------------------------
 
-SUPCON_TABLE = {  # THEORY section 6, one view: cosines 12, 13, 23
+SUPCON_TABLE = {  # one view: cosines 12, 13, 23
     ((1000, 100, 10), 1.0): (-0.99857027, -0.87669531, 0.84972764),
     ((1000, 100, 10), 0.5): (-0.96139763, -0.56030012, 0.31075666),
     ((1000, 100, 10), 0.1): (-0.56637918, -0.56727980, -0.35740847),
@@ -56,7 +56,7 @@ def test_cifar10_long_tail():
 
 
 def ratio_closed_form(classes, temperature, sampling):
-    """r* for one majority class and k = 1 InfoNCE (THEORY section 5)."""
+    """r* for one majority class and k = 1 InfoNCE."""
     rho = (1 + math.exp(2 / temperature)) / 2
     if sampling == "unsupervised":
         return (classes - 1) * rho
@@ -64,7 +64,7 @@ def ratio_closed_form(classes, temperature, sampling):
     return (-b + math.sqrt(b**2 + 8 * (classes - 1) ** 2 * rho)) / 2
 
 
-THRESHOLDS = [  # THEORY section 5: sampling, k, normalization, C, temperature, r*
+THRESHOLDS = [  # sampling, k, normalization, C, temperature, r*
     ("supervised", 1, "mean", 3, 1.0, 4.483830),
     ("supervised", 1, "mean", 3, 0.5, 13.488082),
     ("supervised", 1, "mean", 3, 0.1, 44051.4317),
@@ -109,7 +109,7 @@ def test_minority_collapse_threshold(sampling, k, normalization, classes, temper
 
 @pytest.mark.parametrize(("classes", "temperature"), [(3, 1.0), (5, 0.5), (10, 2.0)])
 def test_supcon_collapse_threshold(classes, temperature):
-    """THEORY section 6: R q [1 + (K-1+Rq)/(R+(K-1)q)] >= 2(K-1), n large, q = e^{-2/tau}."""
+    """Closed form: R q [1 + (K-1+Rq)/(R+(K-1)q)] >= 2(K-1), n large, q = e^{-2/tau}."""
     q, minority = math.exp(-2 / temperature), classes - 1
 
     def over(ratio):
@@ -205,7 +205,7 @@ def test_long_tail_flattens_then_becomes_a_line():
 
 
 def geometric(classes, temperature, ratio, offset):
-    """The grid of THEORY section 4: weights pi, offset a pi."""
+    """A grid of geometric long tails: weights pi, offset a pi."""
     counts = gs.as_counts(long_tail(classes, ratio, 1e7))
     pi = counts.proportions
     return gs.RowSoftmax(
