@@ -76,7 +76,7 @@ def law(counts, c: int, sampling: str) -> list[float]:
 
 
 def generalised(counts, gram, psi, k: int, sampling: str) -> float:
-    """The expectation (theory page, section 5) by enumeration: E psi(t_1..t_k) over all multisets of k drawn classes."""
+    """The expectation by enumeration: E psi(t_1..t_k) over all multisets of k drawn classes."""
     total = []
     for c, own in enumerate(counts):
         probabilities = law(counts, c, sampling)
