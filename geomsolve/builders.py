@@ -6,7 +6,6 @@ import contextlib
 import functools
 import importlib
 import inspect
-import math
 import runpy
 import sys
 from collections.abc import Mapping
@@ -29,11 +28,6 @@ _OBJECTIVES = {
 }
 _CONIC = ("clarabel", "scs", "mosek", "moreau")
 _SOLVERS = ("newton", *_CONIC, "descent")
-
-
-def objective_names() -> tuple[str, ...]:
-    """The names `build_objective` knows."""
-    return tuple(_OBJECTIVES)
 
 
 def build_objective(name: str, counts: Counts, options: Mapping[str, Any]) -> Objective:
@@ -152,9 +146,3 @@ def build_solver(name: str | None, *, max_steps: int | None = None, seed: int | 
     from .solvers.descent import Descent
 
     return Descent(**options, seed=seed or 0)
-
-
-def check_dim(dim: int | None) -> None:
-    """Nothing, or a ProblemError unless `dim` is None or at least 1."""
-    if dim is not None and (not math.isfinite(dim) or dim < 1):
-        raise ProblemError(f"dim: must be a whole number of at least 1; got {dim}")

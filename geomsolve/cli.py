@@ -210,12 +210,13 @@ def solve(
     json: JsonOption = None,
 ) -> int:
     """The optimal geometry of class means, with the proof that it is optimal."""
-    from .builders import build_solver, check_dim
+    from .builders import build_solver
+    from .embedding import check_dim
     from .ladder import solve as solve_objective
     from .reports import solution_report, solution_text
     from .solution import Quality
 
-    check_dim(dim)
+    check_dim(dim, problem.counts.classes)
     if seed is not None and dim is None and solver != "descent":
         raise ProblemError(f"seed: only --solver descent and --dim draw at random; got {seed} (leave it out)")
     chosen = build_solver(solver, max_steps=max_steps, seed=seed)

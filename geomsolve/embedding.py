@@ -53,6 +53,18 @@ class Embedding:
         return max(0.0, self.value - self.lower_bound)
 
 
+def check_dim(dim: int | None, classes: float) -> None:
+    """Nothing, or a ProblemError unless `dim` is None or a number of coordinates that so many classes can have."""
+    if dim is None:
+        return
+    if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < 1:
+        raise ProblemError(f"dim: must be a whole number of at least 1; got {dim!r}")
+    if dim * classes > _MOST_NUMBERS:
+        raise ProblemError(
+            f"dim: the points must fit into {_MOST_NUMBERS:,} numbers; got {dim} for {classes:g} classes"
+        )
+
+
 def embed(
     solution: Solution,
     dim: int | None = None,
@@ -77,13 +89,7 @@ def embed(
 
     Cost: 8 C dim bytes; below the rank, that of `Descent`.
     """
-    if dim is not None and (isinstance(dim, bool) or int(dim) != dim or dim < 1):
-        raise ProblemError(f"dim: must be a whole number of at least 1; got {dim!r}")
-    if dim is not None and dim * solution.orbits.orbits.atoms > _MOST_NUMBERS:
-        raise ProblemError(
-            f"dim: the points must fit into {_MOST_NUMBERS:,} numbers; got {dim} for "
-            f"{solution.orbits.orbits.atoms:g} classes"
-        )
+    check_dim(dim, solution.orbits.orbits.atoms)
     if restarts < 1:
         raise ProblemError(f"restarts: must be at least 1; got {restarts}")
     certificate = solution.certificate

@@ -115,7 +115,17 @@ class Objective(ABC):
         return self.rows(gram).repulsion
 
     def check(self) -> None:
-        """Raise ProblemError where the objective is not convex, or not finite, by its own numbers."""
+        """Raise ProblemError where the objective is not convex, or not finite, by its own numbers.
+
+        Looked at once: the numbers are frozen.
+        """
+        return self._checked
+
+    @cached_property
+    def _checked(self) -> None:
+        self._validate()
+
+    def _validate(self) -> None:
         self.orbits.check()
         _check_weights("masses", self.masses, (len(self.orbits.sizes),))
         check_temperature(self.temperature)
@@ -186,9 +196,8 @@ class RowSoftmax(Objective):
     offsets: Array
     positives: Array | None = None
 
-    def check(self) -> None:
-        """Raise ProblemError unless weights, offsets and positives are finite and none is negative."""
-        super().check()
+    def _validate(self) -> None:
+        super()._validate()
         count = len(self.orbits.sizes)
         _check_weights("weights", self.weights, (count, count))
         _check_weights("offsets", self.offsets, (count,))
@@ -315,9 +324,8 @@ class SampledObjective(Objective):
 
     draws: Draws = field(repr=False)
 
-    def check(self) -> None:
-        """Raise ProblemError unless the draws are probabilities that sum to 1."""
-        super().check()
+    def _validate(self) -> None:
+        super()._validate()
         count = len(self.orbits.sizes)
         _check_weights("draws.partner", self.draws.partner, (count, count))
         _check_weights("draws.own", self.draws.own, (count,))

@@ -42,9 +42,8 @@ class ExpectedSoftmax(SampledObjective):
     alpha: float
     beta: float
 
-    def check(self) -> None:
-        """Raise ProblemError unless alpha, beta and k are above 0."""
-        super().check()
+    def _validate(self) -> None:
+        super()._validate()
         for name, number in (("alpha", self.alpha), ("beta", self.beta), ("count", self.count)):
             if not (math.isfinite(number) and number > 0):
                 raise ProblemError(f"{name}: must be finite and above 0; got {number}")

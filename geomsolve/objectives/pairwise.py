@@ -104,9 +104,8 @@ class PairLoss(SampledObjective):
 
     shape: Shape
 
-    def check(self) -> None:
-        """Raise ProblemError unless psi and the objective are of one temperature."""
-        super().check()
+    def _validate(self) -> None:
+        super()._validate()
         if isinstance(self.shape, Logistic) and self.shape.temperature != self.temperature:
             raise ProblemError(f"temperature: psi has {self.shape.temperature:g}, the objective {self.temperature:g}")
 
@@ -162,22 +161,23 @@ def hinge_slopes(objective: PairLoss, gram: OrbitGram, above: Array, width: floa
     weights = objective._weights
     full = (weights + weights.T) / 2.0
     fixed = _slack(gram, np.where(counted & (np.abs(above) > width), slopes * full, 0.0))
+    blocks = _blocks(gram)
     units = []
     for a, b in free:
         unit = np.zeros_like(full)
         unit[a, b] = unit[b, a] = full[a, b]
         units.append(_slack(gram, unit))
     size = np.linalg.norm([np.linalg.norm(unit) for unit in units])
-    forces = np.column_stack([(unit @ _blocks(gram)).ravel() for unit in units]) / size
-    found = lsq_linear(forces, -(fixed @ _blocks(gram)).ravel() / size, bounds=(0.0, 1.0), tol=1e-15, method="bvls").x
+    forces = np.column_stack([(unit @ blocks).ravel() for unit in units]) / size
+    found = lsq_linear(forces, -(fixed @ blocks).ravel() / size, bounds=(0.0, 1.0), tol=1e-15, method="bvls").x
     stacked = np.stack(units)
 
     def negative_part(x: Array) -> tuple[float, Array]:
         slack = (fixed + np.tensordot(x, stacked, 1)) / size
         values, vectors = np.linalg.eigh(slack)
         clipped = (vectors * np.minimum(values, 0.0)) @ vectors.T
-        force = slack @ _blocks(gram)
-        gradient = np.tensordot(stacked, clipped + force @ _blocks(gram), 2) / size
+        force = slack @ blocks
+        gradient = np.tensordot(stacked, clipped + force @ blocks, 2) / size
         return 0.5 * float(np.sum(clipped**2) + np.sum(force**2)), gradient
 
     if negative_part(found)[0] > 1e-24:

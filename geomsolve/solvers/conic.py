@@ -23,10 +23,9 @@ Array = NDArray[np.float64]
 
 _PACKAGES = {"CLARABEL": "clarabel", "SCS": "scs", "MOSEK": "mosek", "MOREAU": "moreau"}
 _STEPS = {"CLARABEL": 200, "SCS": 20_000, "MOSEK": 400, "MOREAU": 200}
-# A dense K x K semidefinite block beside K^2 exponential cones: time grows like K^6, and K = 200 passes 12 GiB.
+# A dense K x K semidefinite block beside K^2 exponential cones: time grows like K^6, memory like K^4.
 _MOST_ORBITS = 100
-# Clarabel gives up early now and then, with a gap of 1e-4 where its neighbours reach 1e-12. Weaker regularisation and
-# patience with short steps ended that: over 96 long tails (C 4-20, tau 0.01-1) the worst relative gap is 8e-8.
+# By default Clarabel gives up early now and then; weaker regularisation and patience with short steps end that.
 _PATIENCE = {"static_regularization_constant": 1e-10, "min_switch_step_length": 1e-2, "min_terminate_step_length": 1e-6}
 
 
@@ -38,8 +37,7 @@ class Conic:
         backend: "CLARABEL", "SCS", "MOSEK" or "MOREAU", in any case.
         tol: feasibility and gap tolerance asked of the backend. The Gram matrix is only accurate to about its square
             root, so the default is beyond what a backend grants: it mostly ends STALLED, at its best point, which is
-            the point wanted (gaps of 1e-10 where "optimal" at 1e-10 leaves 1e-6). SCS, of first order, gets at least
-            1e-9.
+            the point wanted. SCS, of first order, gets at least 1e-9.
         max_steps: iterations of one solve (low temperature takes two); None for 200 (SCS: 20,000, MOSEK: 400).
         full: every class by itself, an m x m block. Much slower, the same answer: for cross-checks.
 
@@ -75,7 +73,7 @@ class Conic:
         Raises:
             BackendError: cvxpy or the backend is not installed.
 
-        Cost: about K^6 at worst (K = 40: 3 s, 60: 20 s, 80: 45 s), twice that at low temperature. NOT_APPLICABLE above
+        Cost: about K^6 at worst (see the benchmark report), twice that at low temperature. NOT_APPLICABLE above
         100 orbits, for more than 20,000 exponential terms of sampled negatives, and for objectives without conic form.
         """
         _require("cvxpy")

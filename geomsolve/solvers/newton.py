@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 # Steps in the logs are capped here: a factor e^2 in a weight, two temperatures in a cosine.
 _CAP = 2.0
-# Steps after which a solve of the 2K equations is given up; the hardest that converge need half as many.
+# Steps after which a solve of the 2K equations is given up: where it converges it does so sooner.
 _PATIENCE = 40
 
 
