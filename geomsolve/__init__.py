@@ -39,7 +39,7 @@ _WHERE = {
     "solution": ("AttemptRecord", "Quality", "Solution"),
     "embedding": ("Embedding", "embed", "reduce_rank"),
     "ladder": ("solve",),
-    "plots": ("plot_solution",),
+    "plots.solutions": ("plot_solution",),
     "crosschecks": ("CrossCheck", "Route", "crosscheck"),
 }
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     from .objectives.supcon import SupCon as SupCon
     from .orbits import OrbitGram as OrbitGram
     from .orbits import Orbits as Orbits
-    from .plots import plot_solution as plot_solution
+    from .plots.solutions import plot_solution as plot_solution
     from .solution import AttemptRecord as AttemptRecord
     from .solution import Quality as Quality
     from .solution import Solution as Solution

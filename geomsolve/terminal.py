@@ -30,7 +30,7 @@ class Outputs:
 
     def __post_init__(self) -> None:
         if self.plot is not None:
-            from .plots import check_suffix
+            from .plots.style import check_suffix
 
             check_suffix(self.plot)
             check_file("plot", self.plot)
@@ -52,7 +52,7 @@ class Outputs:
 
     def emit(self, report: dict[str, Any], text: Callable[[], str]) -> None:
         """The report as JSON where that was asked for, and for people unless stdout is for JSON alone."""
-        from .reports import dumps
+        from .reports.basics import dumps
 
         if self.json == "-":
             print(dumps(report))

@@ -263,7 +263,7 @@ def test_an_answer_that_is_not_certified_is_printed_written_and_exit_3(capsys, t
 
 
 def test_numbers_that_are_not_finite_become_null():
-    from geomsolve.reports import dumps
+    from geomsolve.reports.basics import dumps
 
     assert json.loads(dumps({"a": np.inf, "b": [np.float64("nan"), np.int64(2), True], "c": np.eye(1)})) == {
         "a": None,
@@ -304,7 +304,7 @@ def test_crosscheck_reports_every_route(capsys, monkeypatch):
     from types import SimpleNamespace
 
     from geomsolve import crosschecks
-    from geomsolve.reports import _ROUTE_FIELDS
+    from geomsolve.reports.checks import _ROUTE_FIELDS
 
     numbers = dict.fromkeys(set(_ROUTE_FIELDS) - {"name", "verdict", "certified", "seconds", "message"})
 

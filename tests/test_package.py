@@ -23,16 +23,18 @@ LAYERS = (
         "solution", "ladder", "embedding", "crosschecks", "thresholds", "realizability", "sweeps", "metrics", "levels",
         "builders",
     },
-    {"plots", "reports", "terminal", "cli", "__main__"},
+    {"plots", "reports", "terminal"},
+    {"gallery"},
+    {"cli", "__main__"},
 )  # fmt: skip
 HEAVY = {
     "cvxpy": lambda module: module in {"solvers.conic", "solvers.conic_form"},
     "jax": lambda module: module.startswith("solvers.") or module in {"autodiff", "crosschecks"},
     "jaxlib": lambda module: False,
     "optax": lambda module: module.startswith("solvers."),
-    "matplotlib": lambda module: module == "plots",
-    "mpl_toolkits": lambda module: module == "plots",
-    "typer": lambda module: module == "cli",
+    "matplotlib": lambda module: module.split(".")[0] in {"plots", "gallery"},
+    "mpl_toolkits": lambda module: module.split(".")[0] in {"plots", "gallery"},
+    "typer": lambda module: module.split(".")[0] == "cli",
     "clarabel": lambda module: module == "solvers.conic",
     "scs": lambda module: module == "solvers.conic",
 }

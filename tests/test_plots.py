@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import geomsolve as gs
-from geomsolve import plots
+from geomsolve.plots import solutions as plots
+from geomsolve.plots.spheres import representatives
 
 
 def solved(counts, temperature=0.1):
@@ -116,7 +117,7 @@ def test_the_third_panel_suits_the_rank(objective, rank, panel, points):
     assert solution.rank == rank
     axes_titled(plots.plot_solution(solution), panel)
     if points is not None:
-        found, orbits, totals = plots.representatives(solution.orbits)
+        found, orbits, totals = representatives(solution.orbits)
         assert totals.tolist() == points
         expected = solution.orbits.cosines[orbits[:, None], orbits].copy()
         np.fill_diagonal(expected, 1.0)
@@ -136,11 +137,11 @@ def test_drawing_leaves_pyplot_and_the_settings_alone():
 import sys, json
 import geomsolve as gs
 solution = gs.solve(gs.SupCon([1000, 100, 10], temperature=0.1))
-import geomsolve.plots
+import geomsolve.plots.solutions
 before = "matplotlib" in sys.modules
 import matplotlib
 settings = matplotlib.rcParams.copy()  # a dict of them would make matplotlib choose a backend
-geomsolve.plots.plot_solution(solution)
+geomsolve.plots.solutions.plot_solution(solution)
 print(json.dumps([before, "matplotlib.pyplot" in sys.modules, matplotlib.rcParams.copy() == settings]))
 """
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,0 +1,166 @@
+"""Verbs of one problem: solve it, check it by other routes, judge a Gram matrix; and the built-in profiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import ProblemError
+from ..terminal import Outputs, reporting
+from .app import NOT_CERTIFIED, OK, app
+from .options import JsonOption, Problem, TolOption, with_problem
+
+# Gram matrices and points of more classes than this are not written out in full unless asked for.
+_MOST_CLASSES = 4000
+
+
+@app.command()
+@with_problem
+def solve(
+    problem: Problem,
+    *,
+    solver: Annotated[
+        str | None,
+        typer.Option(help="newton, clarabel, scs, descent or mosek; without it, the ladder of all that fit."),
+    ] = None,
+    tol: TolOption = 1e-9,
+    dim: Annotated[int | None, typer.Option(help="Embed into so many dimensions, with a proven gap.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of random starts: --solver descent, and --dim below the rank.")
+    ] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Of the solver.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the solution: .png, .pdf or .svg.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write solution.json, gram.npy and points.npy to this folder.")
+    ] = None,
+    json: JsonOption = None,
+) -> int:
+    """The optimal geometry of class means, with the proof that it is optimal."""
+    from ..builders import build_solver
+    from ..embedding import check_dim
+    from ..ladder import solve as solve_objective
+    from ..reports.solutions import solution_report, solution_text
+    from ..solution import Quality
+
+    check_dim(dim, problem.counts.classes)
+    if seed is not None and dim is None and solver != "descent":
+        raise ProblemError(f"seed: only --solver descent and --dim draw at random; got {seed} (leave it out)")
+    chosen = build_solver(solver, max_steps=max_steps, seed=seed)
+    outputs = Outputs(json, plot, out)
+    with reporting() as progress:
+        solution = solve_objective(problem.objective, chosen, tol=tol, throw=False, progress=progress)
+        embedding = None
+        if dim is not None or (out is not None and problem.counts.classes <= _MOST_CLASSES):
+            embedding = solution.embed(dim, seed=seed or 0, progress=progress)
+        report = solution_report(solution, problem.counts, embedding if dim is not None else None)
+        files = []
+        if plot is not None:
+            from ..plots.solutions import plot_solution
+
+            plot_solution(solution, plot, counts=problem.counts, embedding=embedding)
+            files.append(str(plot))
+        if out is not None:
+            files += _write_arrays(out, solution, embedding)
+            files.append(str(out / "solution.json"))
+        if files:
+            report["files"] = files
+        if out is not None:
+            from ..reports.basics import dumps
+
+            (out / "solution.json").write_text(dumps(report) + "\n", encoding="utf-8")
+
+    def text() -> str:
+        lines = [solution_text(solution, problem.counts, embedding if dim is not None else None)]
+        if out is not None and problem.counts.classes > _MOST_CLASSES:
+            lines.append(
+                f"  more than {_MOST_CLASSES} classes: the Gram matrix is written by orbits, points only with --dim"
+            )
+        if out is not None and embedding is not None and not embedding.exact:
+            lines.append("  gram.npy is the optimum of any dimension; that of the points is points @ points.T")
+        return "\n".join([*lines, *(f"  wrote {file}" for file in files)])
+
+    outputs.emit(report, text)
+    return OK if solution.quality is Quality.CERTIFIED else NOT_CERTIFIED
+
+
+def _write_arrays(folder: Path, solution: Any, embedding: Any) -> list[str]:
+    """The Gram matrix (by orbits where C x C is too much) and the points; returns the names of the files."""
+    import numpy as np
+
+    orbits = solution.orbits.orbits
+    names = []
+    if orbits.atoms <= _MOST_CLASSES:
+        np.save(folder / "gram.npy", solution.gram)
+        names.append("gram.npy")
+    else:
+        np.savez(folder / "orbits.npz", sizes=orbits.sizes, labels=orbits.listed(), cosines=solution.orbits.cosines)
+        names.append("orbits.npz")
+    if embedding is not None:
+        np.save(folder / "points.npy", embedding.points)
+        names.append("points.npy")
+    return [str(folder / name) for name in names]
+
+
+@app.command()
+@with_problem
+def crosscheck(
+    problem: Problem,
+    *,
+    seeds: Annotated[int, typer.Option(help="Random starts of the descent route.")] = 1,
+    device: Annotated[str | None, typer.Option(help="cpu or gpu, for the descent route.")] = None,
+    tol: TolOption = 1e-9,
+    json: JsonOption = None,
+) -> int:
+    """Solve by every independent route that fits the size, and compare."""
+    if seeds < 1:
+        raise ProblemError(f"seeds: must be at least 1; got {seeds}")
+    if device not in (None, "cpu", "gpu"):
+        raise ProblemError(f"device: must be cpu or gpu; got {device!r:.40}")
+    from ..crosschecks import crosscheck as check_routes
+    from ..reports.checks import crosscheck_report, crosscheck_text
+
+    outputs = Outputs(json)
+    with reporting() as progress:
+        check = check_routes(problem.objective, seeds=seeds, device=device, tol=tol, progress=progress)
+    name = f"{problem.objective.name}, temperature {problem.objective.temperature:g}"
+    outputs.emit(
+        crosscheck_report(check, problem.objective.name, problem.counts),
+        lambda: crosscheck_text(check, name, problem.counts),
+    )
+    certified = any(route.certified for route in check.routes)
+    return OK if check.agree or (certified and not check.compared) else NOT_CERTIFIED
+
+
+@app.command()
+@with_problem
+def certify(
+    problem: Problem,
+    *,
+    gram: Annotated[Path, typer.Option(help="A .npy file: the C x C Gram matrix of class means, in class order.")],
+    tol: TolOption = 1e-9,
+    json: JsonOption = None,
+) -> int:
+    """Judge a Gram matrix, whichever solver or training run it comes from."""
+    from ..builders import read_array
+    from ..certificate import certify as certify_gram
+    from ..certificate import check_tol
+    from ..reports.solutions import certificate_report, certificate_text
+
+    check_tol(tol)
+    outputs = Outputs(json)
+    certificate = certify_gram(problem.objective, read_array("gram", gram))
+    report = certificate_report(certificate, problem.objective, problem.counts, tol)
+    outputs.emit(report, lambda: certificate_text(certificate, problem.objective, problem.counts, tol))
+    return OK if certificate.holds(tol) else NOT_CERTIFIED
+
+
+@app.command()
+def profiles(json: JsonOption = None) -> int:
+    """The built-in class counts."""
+    from ..reports.profiles import profiles_report, profiles_text
+
+    report = profiles_report()
+    Outputs(json).emit(report, lambda: profiles_text(report))
+    return OK
