@@ -272,7 +272,69 @@ def plot_scaling(data: dict, folder: Path) -> str | None:
     return "scaling.png"
 
 
-SECTIONS = {"newton_vs_solve": newton_vs_solve, "solvers": solvers, "cold": cold, "scaling": scaling}
+def sweeps(data: dict, folder: Path) -> list[str]:
+    del folder
+    settings = data["settings"]
+    aims = ", ".join(f"{aim} at C = {size}" for size, aim in settings["aims"].items())
+    lines = [
+        "## Sweeps",
+        "",
+        f"Points per second and core of `geomsolve.sweep`, journal included, medians of {settings['rounds']} sweeps "
+        f"after one that warms up; one BLAS thread a process. Aim: at least {aims}. `here` is one process, `spawned` "
+        "one a core.",
+        "",
+        f"`cvxpy` is a loop over {settings['rival_points']} points of the same grid with Clarabel at tolerance "
+        f"{settings['rival_tol']:g}, at most {settings['limit_seconds']:g} s a point: one model with parameters, "
+        "compiled once (the first point, which compiles, is not in its rate), or a model a point where that is too "
+        "large. At low temperature the loss above its floor is smaller than what such a tolerance resolves.",
+        "",
+    ]
+    rows = []
+    for row in data["rows"]:
+        start = [row["classes"], row["grid"], row["how"], row["points"]]
+        if row["how"] == "cvxpy":
+            gap, once = row["relative_gap"], "compiled once" if row["compiled_once"] else "a model a point"
+            proved = f"{row['within_1e-6']} within 1e-6, median gap {short(gap and gap['median'])}; {once}"
+            rows.append([*start, f"{row['rate']:.3g}", proved])
+        else:
+            rate = row["rate_per_core"]
+            cell = f"**{rate['median']:.0f}** ({rate['min']:.0f} to {rate['max']:.0f})"
+            rows.append([*start, cell, f"{row['certified']} certified"])
+    return lines + table(["C", "grid", "how", "points", "points/s/core", "answers"], rows) + origin(data)
+
+
+def thresholds(data: dict, folder: Path) -> list[str]:
+    del folder
+    settings = data["settings"]
+    lines = [
+        "## Thresholds",
+        "",
+        f"`geomsolve.threshold`, medians of {settings['rounds']}, warm; `with both sides` also solves and certifies a "
+        f"thousandth below and above. Aim: at most {seconds(settings['aim_seconds'])}. `cvxpy` halves the bracket "
+        f"[1, 1000] of the ratio {settings['halvings']} times by full solves with Clarabel (one model, compiled once) "
+        "and calls the minority collapsed where its cosine is within 1e-4 of 1.",
+        "",
+    ]
+    rows = []
+    for row in data["rows"]:
+        ratio = "never" if row["ratio"] is None else f"{row['ratio']:.13g}"
+        if row["how"] == "cvxpy":
+            rows.append([f"{row['problem']}, cvxpy", f"{row['ratio']:.6g}", seconds(row["seconds"]), "", ""])
+            continue
+        times = [seconds(row[name]["median"]) for name in ("seconds", "seconds_certified")]
+        proved = {True: "certified", False: "not certified", None: "–"}[row["confirmed"]]
+        rows.append([row["problem"], ratio, f"**{times[0]}**", times[1], proved])
+    return lines + table(["problem", "critical ratio", "time", "with both sides", "both sides"], rows) + origin(data)
+
+
+SECTIONS = {
+    "newton_vs_solve": newton_vs_solve,
+    "solvers": solvers,
+    "cold": cold,
+    "scaling": scaling,
+    "sweeps": sweeps,
+    "thresholds": thresholds,
+}
 
 
 def render(folder: Path, target: Path) -> None:

@@ -32,6 +32,9 @@ _WHERE = {
     "objectives.base": ("Objective", "RowSoftmax"),
     "objectives.supcon": ("SupCon",),
     "objectives.generalized": ("GCL",),
+    "objectives.parts": ("PartedSoftmax", "Parts"),
+    "objectives.balanced": ("BCL", "KCL"),
+    "objectives.two_class": ("SupConInstances", "SupMin"),
     "solvers.base": ("Attempt", "Termination"),
     "solvers.newton": ("Newton",),
     "solvers.conic": ("Conic",),
@@ -39,8 +42,15 @@ _WHERE = {
     "solution": ("AttemptRecord", "Quality", "Solution"),
     "embedding": ("Embedding", "embed", "reduce_rank"),
     "ladder": ("solve",),
+    "designs": ("Design", "design"),
     "plots.solutions": ("plot_solution",),
+    "sweeps.running": ("SweepProgress", "SweepResult", "sweep"),
+    "sweeps.tables": ("SweepTable", "export_sweep", "load_sweep"),
+    "thresholds.critical": ("Threshold", "threshold"),
+    "thresholds.phases": ("PhaseDiagram", "phase_diagram"),
     "crosschecks": ("CrossCheck", "Route", "crosscheck"),
+    "levels": ("LossLevels", "loss_levels"),
+    "gallery.catalogue": ("DrawnFigure", "draw_figures"),
 }
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
 
@@ -72,6 +82,8 @@ if TYPE_CHECKING:
     from .crosschecks import CrossCheck as CrossCheck
     from .crosschecks import Route as Route
     from .crosschecks import crosscheck as crosscheck
+    from .designs import Design as Design
+    from .designs import design as design
     from .embedding import Embedding as Embedding
     from .embedding import embed as embed
     from .embedding import reduce_rank as reduce_rank
@@ -79,11 +91,21 @@ if TYPE_CHECKING:
     from .errors import GeomsolveError as GeomsolveError
     from .errors import NotCertified as NotCertified
     from .errors import ProblemError as ProblemError
+    from .gallery.catalogue import DrawnFigure as DrawnFigure
+    from .gallery.catalogue import draw_figures as draw_figures
     from .ladder import solve as solve
+    from .levels import LossLevels as LossLevels
+    from .levels import loss_levels as loss_levels
+    from .objectives.balanced import BCL as BCL
+    from .objectives.balanced import KCL as KCL
     from .objectives.base import Objective as Objective
     from .objectives.base import RowSoftmax as RowSoftmax
     from .objectives.generalized import GCL as GCL
+    from .objectives.parts import PartedSoftmax as PartedSoftmax
+    from .objectives.parts import Parts as Parts
     from .objectives.supcon import SupCon as SupCon
+    from .objectives.two_class import SupConInstances as SupConInstances
+    from .objectives.two_class import SupMin as SupMin
     from .orbits import OrbitGram as OrbitGram
     from .orbits import Orbits as Orbits
     from .plots.solutions import plot_solution as plot_solution
@@ -95,3 +117,13 @@ if TYPE_CHECKING:
     from .solvers.conic import Conic as Conic
     from .solvers.descent import Descent as Descent
     from .solvers.newton import Newton as Newton
+    from .sweeps.running import SweepProgress as SweepProgress
+    from .sweeps.running import SweepResult as SweepResult
+    from .sweeps.running import sweep as sweep
+    from .sweeps.tables import SweepTable as SweepTable
+    from .sweeps.tables import export_sweep as export_sweep
+    from .sweeps.tables import load_sweep as load_sweep
+    from .thresholds.critical import Threshold as Threshold
+    from .thresholds.critical import threshold as threshold
+    from .thresholds.phases import PhaseDiagram as PhaseDiagram
+    from .thresholds.phases import phase_diagram as phase_diagram

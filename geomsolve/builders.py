@@ -8,7 +8,7 @@ import importlib
 import inspect
 import runpy
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,13 @@ from .solvers.base import Solver
 _OBJECTIVES = {
     "supcon": ("objectives.supcon", "SupCon"),
     "gcl": ("objectives.generalized", "GCL"),
+    "bcl": ("objectives.balanced", "BCL"),
+    "kcl": ("objectives.balanced", "KCL"),
+    "supmin": ("objectives.two_class", "SupMin"),
+    "supcon-instances": ("objectives.two_class", "SupConInstances"),
 }
+# What `objective_options` gives for an option without a default.
+REQUIRED = inspect.Parameter.empty
 _CONIC = ("clarabel", "scs", "mosek", "moreau")
 _SOLVERS = ("newton", *_CONIC, "descent")
 
@@ -41,15 +47,8 @@ def build_objective(name: str, counts: Counts, options: Mapping[str, Any]) -> Ob
     Raises:
         ProblemError: an unknown name, an option the loss does not take, a missing one, or what the builder refuses.
     """
-    if name not in _OBJECTIVES:
-        raise ProblemError(f"objective: must be one of {', '.join(_OBJECTIVES)}; got {name!r:.40}")
-    module, builder_name = _OBJECTIVES[name]
-    builder = getattr(importlib.import_module(f".{module}", __package__), builder_name)
-    known = {
-        parameter.name: parameter.default is inspect.Parameter.empty
-        for parameter in inspect.signature(builder).parameters.values()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
+    builder = _builder(name)
+    known = {option: default is REQUIRED for option, default in objective_options(name).items()}
     given = {option: value for option, value in options.items() if value is not None}
     for option, value in given.items():
         if option not in known:
@@ -67,6 +66,28 @@ def build_objective(name: str, counts: Counts, options: Mapping[str, Any]) -> Ob
     return builder(counts, **given)
 
 
+def objective_options(name: str) -> Mapping[str, Any]:
+    """The options of the loss of that name with their defaults, REQUIRED for one that has none.
+
+    Raises:
+        ProblemError: an unknown name.
+    """
+    return _options(_builder(name))
+
+
+@functools.cache
+def _options(builder: Callable[..., Objective]) -> Mapping[str, Any]:
+    parameters = inspect.signature(builder).parameters.values()
+    return {one.name: one.default for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def _builder(name: str) -> Callable[..., Objective]:
+    if name not in _OBJECTIVES:
+        raise ProblemError(f"objective: must be one of {', '.join(_OBJECTIVES)}; got {name!r:.40}")
+    module, builder = _OBJECTIVES[name]
+    return getattr(importlib.import_module(f".{module}", __package__), builder)
+
+
 def _flag(option: str) -> str:
     return option.replace("_", "-")
 
@@ -78,6 +99,7 @@ def _count_or_infinity(negatives: Any) -> float:
         raise ProblemError(f"negatives: must be a whole number of at least 1, or inf; got {negatives!r:.40}") from None
 
 
+@functools.cache  # a threshold builds its loss some sixty times
 def _load_function(reference: str) -> Any:
     """The function that "FILE.py:NAME" names."""
     path, _, name = reference.rpartition(":")

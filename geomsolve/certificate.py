@@ -199,13 +199,12 @@ class _Slack:
 
     @property
     def cosine_residual(self) -> float:
-        """The smallest of three readings, each of which is zero only at stationarity.
+        """The smallest of several readings, each of which is zero only at stationarity.
 
-        Where S has rank one, see `_rank_one_reading`. Where S = 0, repulsion and attraction are equal, and tau |log| of
-        their ratio is the error of a cosine. Otherwise complementarity S G = 0, entry (i, k) in units of
-        sqrt(S_ii S_kk) / tau, and S >= 0 in the same units, in which rare classes count like frequent ones.
+        Where S has rank one, see `_rank_one_reading` and `_merged_reading`. Where S = 0, repulsion and attraction are
+        equal, and tau |log| of their ratio is the error of a cosine. Otherwise see `_complementarity_reading`.
         """
-        plural, sizes = self.gram.orbits.plural, self.gram.sizes
+        plural = self.gram.orbits.plural
         if isinstance(self.attraction, float) and not np.any(self.gram.orbits.partners * self.entries):
             # A satisfied hinge has no forces, and every geometry is stationary; a smooth loss's have underflowed.
             return np.inf if self.smooth else 0.0
@@ -216,15 +215,52 @@ class _Slack:
             np.fill_diagonal(excess, np.where(plural, np.diag(excess), 0.0))
             if excess.min() > -1.0:
                 readings.append(float(np.abs(np.log1p(excess)).max()))
-        if np.all(self.diagonal > 0) and min(readings) >= 1e-6:
-            factor = np.sqrt(self.diagonal)
-            scaled = self.quotient / factor[:, None] / factor
-            error = scaled @ (self.gram.quotient * factor[:, None] / factor) / np.sqrt(sizes[:, None] * sizes)
-            spread = np.where(plural, self.spread / self.diagonal, 0.0)
-            inside = spread * (1.0 - np.diag(self.gram.cosines))
-            indefinite = max(0.0, -np.linalg.eigvalsh(scaled)[0], -spread.min())
-            readings.append(max(np.abs(error).max(), np.abs(inside).max(), indefinite))
+        if np.all(self.diagonal > 0) and self.temperature * min(readings) >= 1e-9:
+            readings.append(self._merged_reading)
+            readings.append(self._complementarity_reading)
         return self.temperature * float(min(readings))
+
+    @property
+    def _complementarity_reading(self) -> float:
+        """How far S G = 0, S >= 0 fail, every row in its own units, in which rare classes count like frequent ones.
+
+        A small product is not enough: with an eigenvalue s of S and a variance g of G in its direction, cosines are
+        wrong by tau s if the direction should be open and by about g if it should be closed: by the lesser at least.
+        """
+        plural, sizes = self.gram.orbits.plural, self.gram.sizes
+        factor = np.sqrt(self.diagonal)
+        scaled = self.quotient / factor[:, None] / factor
+        error = scaled @ (self.gram.quotient * factor[:, None] / factor) / np.sqrt(sizes[:, None] * sizes)
+        values, vectors = np.linalg.eigh(scaled)
+        moved = factor[:, None] * vectors
+        variance = np.einsum("ak,ak->k", moved, self.gram.quotient @ moved) / np.einsum("ak,ak->k", moved, moved)
+        spread = np.where(plural, self.spread / self.diagonal, 0.0)
+        inside = 1.0 - np.diag(self.gram.cosines)
+        between = np.minimum(np.abs(values), np.abs(variance) / self.temperature)
+        within = np.minimum(np.abs(spread), np.abs(inside) / self.temperature)
+        indefinite = max(0.0, -values[0], -spread.min())
+        return float(max(np.abs(error).max(), between.max(), within.max(), indefinite))
+
+    @property
+    def _merged_reading(self) -> float:
+        """The rank-one reading where whole orbits have closed to points: the pairs inside those are left out.
+
+        Their multiplier is free, as long as S is positive semidefinite there.
+        """
+        orbits = self.gram.orbits
+        closed = orbits.plural & (np.diag(self.gram.cosines) >= 1.0 - 1e-12)
+        points = orbits.atoms - float(np.sum(orbits.sizes[closed] - 1.0))
+        if not closed.any() or points < 3 or not np.where(orbits.partners > 0, self.entries, 1.0).min() > 0:
+            return np.inf
+        counted = orbits.partners.copy()
+        np.fill_diagonal(counted, np.where(closed, 0.0, np.diag(counted)))
+        logs = np.log(np.where(counted > 0, self.entries, 1.0))
+        weighted = orbits.sizes[:, None] * counted
+        normal = weighted + np.diag(weighted.sum(axis=1))
+        log_u = np.linalg.solve(normal, np.sum(weighted * logs, axis=1))
+        left = np.where(counted > 0, logs - log_u[:, None] - log_u, 0.0)
+        indefinite = max(0.0, -float((self.spread[closed] / self.diagonal[closed]).min()))
+        return max(float(np.abs(left).max()), self._imbalance(log_u), indefinite)
 
     @property
     def _rank_one_reading(self) -> float:
@@ -245,7 +281,10 @@ class _Slack:
         logs -= log_u
         logs -= log_u[:, None]
         np.fill_diagonal(logs, np.where(orbits.plural, np.diag(logs), 0.0))
+        return max(float(logs.max()), -float(logs.min()), self._imbalance(log_u))
+
+    def _imbalance(self, log_u: Array) -> float:
+        """|(G u)_i| / sum(u), in units of tau."""
         u = np.exp(log_u - log_u.max())
-        balance = u + self.gram.cosines @ (orbits.sizes * u) - np.diag(self.gram.cosines) * u
-        moved = float(np.abs(balance).max()) / float(orbits.sizes @ u)
-        return max(float(logs.max()), -float(logs.min()), moved / self.temperature)
+        balance = u + self.gram.cosines @ (self.gram.sizes * u) - np.diag(self.gram.cosines) * u
+        return float(np.abs(balance).max()) / float(self.gram.sizes @ u) / self.temperature

@@ -68,7 +68,7 @@ BAD = {
     "no value": (["--temperature"], r"--temperature.* requires an argument"),
     "dim 0": (["--dim", "0"], r"dim: must be a whole number of at least 1; got 0"),
     "dim in words": (["--dim", "2.5"], r"dim: .*'2.5'"),
-    "unknown objective": (["--objective", "triplet"], r"objective: must be one of supcon, gcl; got 'triplet'"),
+    "unknown objective": (["--objective", "triplet"], r"objective: must be one of supcon, gcl, .*; got 'triplet'"),
     "unknown solver": (["--solver", "gurobi"], r"solver: must be one of newton, .*; got 'gurobi'"),
     "unknown option": (["--temprature", "1"], r"[Nn]o such option: --temprature"),
     "stray argument": (["imagenet_lt"], r"unexpected extra argument"),

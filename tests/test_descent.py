@@ -71,6 +71,7 @@ KINDS = {
     "infonce, k=16, sum": lambda tau: GCL(COUNTS, temperature=tau, negatives=16, normalization="sum"),
     "infonce, k=256, unsupervised": lambda tau: GCL(COUNTS, temperature=tau, negatives=256, sampling="unsupervised"),
     "mini-batch": mini_batch,
+    "mini-batch, one view": lambda tau: SupCon(COUNTS, temperature=tau, views=1, batch=32),
     "logistic": lambda tau: GCL(COUNTS, temperature=tau, loss="logistic"),
     "logistic, unsupervised": lambda tau: GCL(COUNTS, temperature=tau, negatives=1, sampling="unsupervised"),
     "hinge": lambda tau: GCL(COUNTS, loss="hinge", margin=1.2),

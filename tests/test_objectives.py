@@ -45,6 +45,9 @@ def random_row_softmax(rng, counts, temperature, *, positives=False):
 FAMILY = {
     "supcon": lambda rng, n, tau: gs.SupCon(n, temperature=tau),
     "supcon, one view": lambda rng, n, tau: gs.SupCon(n, temperature=tau, views=1),
+    "supcon, batches of 16": lambda rng, n, tau: gs.SupCon(n, temperature=tau, batch=16),
+    "supcon, one view, batches of 3": lambda rng, n, tau: gs.SupCon(n, temperature=tau, views=1, batch=3),
+    "supcon, one view, batches of 300": lambda rng, n, tau: gs.SupCon(n, temperature=tau, views=1, batch=300),
     "gcl inf sup": lambda rng, n, tau: gs.GCL(n, temperature=tau),
     "gcl inf unsup": lambda rng, n, tau: gs.GCL(n, temperature=tau, sampling="unsupervised"),
     "gcl 1 unsup": lambda rng, n, tau: gs.GCL(n, temperature=tau, sampling="unsupervised", negatives=1),

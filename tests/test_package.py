@@ -21,14 +21,14 @@ LAYERS = (
     {"solvers"},
     {
         "solution", "ladder", "embedding", "crosschecks", "thresholds", "realizability", "sweeps", "metrics", "levels",
-        "builders",
+        "builders", "designs",
     },
     {"plots", "reports", "terminal"},
     {"gallery"},
     {"cli", "__main__"},
 )  # fmt: skip
 HEAVY = {
-    "cvxpy": lambda module: module in {"solvers.conic", "solvers.conic_form"},
+    "cvxpy": lambda module: module in {"solvers.conic", "solvers.conic_form", "gallery.layer_peeled"},
     "jax": lambda module: module.startswith("solvers.") or module in {"autodiff", "crosschecks"},
     "jaxlib": lambda module: False,
     "optax": lambda module: module.startswith("solvers."),
@@ -37,6 +37,9 @@ HEAVY = {
     "typer": lambda module: module.split(".")[0] == "cli",
     "clarabel": lambda module: module == "solvers.conic",
     "scs": lambda module: module == "solvers.conic",
+    "dask": lambda module: False,
+    "distributed": lambda module: module == "sweeps.executors",
+    "pyarrow": lambda module: module == "sweeps.tables",
 }
 
 

@@ -4,6 +4,12 @@ A verb is a function that returns its exit code; raising a GeomsolveError anywhe
 verbs registers its own, in the order `geomsolve --help` lists them.
 """
 
+# ruff: noqa: I001 - the order of the imports is that of the verbs in the help
 from . import solving as solving
+from . import thresholds as thresholds
+from . import levels as levels
+from . import designing as designing
+from . import sweeping as sweeping
+from . import figures as figures
 from .app import main as main
 from .app import run as run

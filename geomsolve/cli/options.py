@@ -31,6 +31,12 @@ class Loss:
 
         return build_objective(self.name, counts, self.options)
 
+    def builder(self, counts: Counts, **varied: Any) -> Objective:
+        """The objective over these counts with some settings replaced."""
+        from ..builders import build_objective
+
+        return build_objective(self.name, counts, {**self.options, **varied})
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -47,6 +53,7 @@ def _loss(
         float | None, typer.Option(help="Temperature; supcon needs it, gcl takes 1 without it.")
     ] = None,
     views: Annotated[int | None, typer.Option(help="supcon: views per example (2).")] = None,
+    batch: Annotated[int | None, typer.Option(help="supcon: batch size; left out: full batch.")] = None,
     sampling: Annotated[str | None, typer.Option(help="gcl: supervised (default) or unsupervised negatives.")] = None,
     negatives: Annotated[str | None, typer.Option(help="gcl: negatives per anchor, a number or inf.")] = None,
     normalization: Annotated[str | None, typer.Option(help="gcl: mean (default) or sum over negatives.")] = None,
@@ -55,9 +62,15 @@ def _loss(
         typer.Option(help="gcl: infonce (default), logistic, hinge, or FILE.py:NAME, your own psi."),
     ] = None,
     margin: Annotated[float | None, typer.Option(help="gcl, hinge: the margin, in units of cosine.")] = None,
+    anchors: Annotated[
+        str | None, typer.Option(help="bcl: instance (default) or class, whose weight counts the same.")
+    ] = None,
+    positives: Annotated[int | None, typer.Option(help="kcl: positives of an anchor beside its views (6).")] = None,
 ) -> Loss:
-    settings = {"temperature": temperature, "views": views, "sampling": sampling, "negatives": negatives}
-    return Loss(objective, {**settings, "normalization": normalization, "loss": loss, "margin": margin})
+    settings = {"temperature": temperature, "views": views, "batch": batch, "sampling": sampling}
+    settings |= {"negatives": negatives, "normalization": normalization, "loss": loss, "margin": margin}
+    settings |= {"anchors": anchors, "positives": positives}
+    return Loss(objective, settings)
 
 
 def _problem(

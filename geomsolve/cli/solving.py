@@ -49,6 +49,8 @@ def solve(
         raise ProblemError(f"seed: only --solver descent and --dim draw at random; got {seed} (leave it out)")
     chosen = build_solver(solver, max_steps=max_steps, seed=seed)
     outputs = Outputs(json, plot, out)
+    if plot is not None:
+        _check_drawable(problem)
     with reporting() as progress:
         solution = solve_objective(problem.objective, chosen, tol=tol, throw=False, progress=progress)
         embedding = None
@@ -83,6 +85,14 @@ def solve(
 
     outputs.emit(report, text)
     return OK if solution.quality is Quality.CERTIFIED else NOT_CERTIFIED
+
+
+def _check_drawable(problem: Problem) -> None:
+    from ..objectives.parts import PartedSoftmax
+
+    if isinstance(problem.objective, PartedSoftmax):
+        kinds = " and ".join(dict.fromkeys(problem.objective.parts.names))
+        raise ProblemError(f"plot: draws one mean per class; got {problem.objective.name}, over {kinds} (leave it out)")
 
 
 def _write_arrays(folder: Path, solution: Any, embedding: Any) -> list[str]:

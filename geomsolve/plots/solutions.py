@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from .style import ACCENT, DIVERGING, FEW, GREY, HEAD, MANY, MEAN, TAIL, check_s
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
     from ..counts import Counts
     from ..embedding import Embedding
@@ -124,29 +125,43 @@ def raster(gram: OrbitGram, pixels: int = _PIXELS) -> Array:
 
 
 def _heat_map(axes: Axes, gram: OrbitGram) -> None:
+    atoms = round(gram.orbits.atoms)
+    cosines = gram.cosines[gram.orbits.partners > 0]
+    # Near the simplex a linear scale would show one pale colour.
+    pale = bool(np.abs(cosines).max() < 0.3 and atoms > FEW)
+    image = heat_map(axes, raster(gram), atoms, pale=pale)
+    span = f"off the diagonal {cosines.min():.3g} to {cosines.max():.3g}"
+    axes.set(title=f"Gram matrix ({span})", xlabel="class rank (largest count first)", ylabel="class rank")
+    colour_bar(axes.inset_axes((1.04, 0.0, 0.05, 1.0)), image, pale=pale)
+
+
+def heat_map(axes: Axes, data: Array, atoms: int, *, pale: bool, fontsize: float = 8.0) -> AxesImage:
+    """Draw what `raster` gives of so many atoms, with the numbers in it where they are few.
+
+    Colours run from -1 to 1; with `pale` they are linear to 0.02 and logarithmic beyond.
+    """
     from matplotlib.colors import Normalize, SymLogNorm
 
-    atoms = round(gram.orbits.atoms)
-    edges = (0.5, atoms + 0.5, atoms + 0.5, 0.5)
-    data = raster(gram)
-    cosines = gram.cosines[gram.orbits.partners > 0]
-    # Near the simplex a linear scale would show one pale colour: there colours are linear to 0.02, logarithmic beyond.
-    pale = np.abs(cosines).max() < 0.3 and atoms > FEW
     norm = SymLogNorm(0.02, vmin=-1, vmax=1) if pale else Normalize(-1, 1)
+    edges = (0.5, atoms + 0.5, atoms + 0.5, 0.5)
     image = axes.imshow(data, cmap=DIVERGING, norm=norm, extent=edges, interpolation="nearest")
     if atoms <= FEW:
         for (row, column), cosine in np.ndenumerate(data):
-            colour = "white" if abs(cosine) > 0.6 else "black"
-            axes.text(
-                column + 1, row + 1, f"{round(cosine, 2) + 0.0:.2f}", ha="center", va="center", color=colour, fontsize=8
-            )
-    span = f"off the diagonal {cosines.min():.3g} to {cosines.max():.3g}"
-    axes.set(title=f"Gram matrix ({span})", xlabel="class rank (largest count first)", ylabel="class rank")
+            colour = "white" if abs(norm(cosine) - 0.5) > 0.3 else "black"
+            text = f"{round(cosine, 2) + 0.0:.2f}"
+            axes.text(column + 1, row + 1, text, ha="center", va="center", color=colour, fontsize=fontsize)
     whole_ticks(axes.xaxis)
     whole_ticks(axes.yaxis)
+    return image
+
+
+def colour_bar(
+    axes: Axes, image: AxesImage, *, pale: bool, orientation: Literal["vertical", "horizontal"] = "vertical"
+) -> None:
+    """The colour bar of `heat_map`, in axes of its own."""
     ticks = (-1, -0.3, -0.1, -0.03, 0, 0.03, 0.1, 0.3, 1) if pale else (-1, -0.5, 0, 0.5, 1)
-    bar = axes.inset_axes((1.04, 0.0, 0.05, 1.0))
-    axes.figure.colorbar(image, cax=bar, label="cosine", ticks=ticks).ax.set_yticklabels([f"{x:g}" for x in ticks])
+    bar = axes.figure.colorbar(image, cax=axes, label="cosine", ticks=ticks, orientation=orientation)
+    bar.set_ticklabels([f"{x:g}" for x in ticks])
 
 
 def _ranked(sizes: Array) -> tuple[NDArray[np.intp], Array]:

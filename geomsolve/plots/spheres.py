@@ -46,13 +46,36 @@ def representatives(gram: OrbitGram) -> tuple[Array, NDArray[np.intp], Array]:
     return points / np.linalg.norm(points, axis=1, keepdims=True), orbit[kept], np.array(totals)
 
 
-def draw_sphere(figure: Any, gram: OrbitGram, numbers: Array, what: str, rank: int) -> None:
-    """Draw the points of a geometry of rank at most 3 into a (sub)figure, labelled by `numbers`."""
-    points, orbit, totals = representatives(gram)
-    # The largest class at the top, the second one beside it.
+def upright(points: Array) -> Array:
+    """(n, 3) unit rows turned so that the first points along the first axis and the second lies in the first two."""
     turn, _ = np.linalg.qr(np.concatenate([points, np.eye(3)]).T)
     points = points @ turn
-    points *= np.where(points[np.argmax(np.abs(points) > 1e-9, axis=0), range(3)] < 0, -1.0, 1.0)
+    return points * np.where(points[np.argmax(np.abs(points) > 1e-9, axis=0), range(3)] < 0, -1.0, 1.0)
+
+
+def draw_sphere(
+    figure: Any,
+    gram: OrbitGram,
+    numbers: Array,
+    what: str,
+    rank: int,
+    *,
+    title: str | None = None,
+    view: tuple[float, float] | None = None,
+) -> None:
+    """Draw the points of a geometry of rank at most 3 into a (sub)figure, labelled by `numbers`.
+
+    Args:
+        figure: a figure or subfigure, which gets one axes.
+        gram: the geometry.
+        numbers: (K,) one number per orbit.
+        what: what these numbers are, for the title.
+        rank: 1 draws a line, 2 a circle, 3 a sphere; a geometry of lower rank may be drawn on a sphere.
+        title: in place of the usual one.
+        view: elevation and azimuth in degrees, for a sphere; without it, the one that shows the points best.
+    """
+    points, orbit, totals = representatives(gram)
+    points = upright(points)  # the largest class at the top, the second one beside it
     logs = np.log(numbers[orbit] / numbers.min())
     areas = 70.0 + 330.0 * logs / max(logs.max(), 1e-12) if logs.max() > 0 else np.full(len(logs), 180.0)
     labels = [
@@ -64,7 +87,10 @@ def draw_sphere(figure: Any, gram: OrbitGram, numbers: Array, what: str, rank: i
         _circle(axes, points, totals, areas, labels, rank)
     else:
         axes = figure.add_subplot(projection="3d")
-        _ball(axes, points, totals, areas, labels)
+        _ball(axes, points, totals, areas, labels, view)
+    if title is not None:
+        axes.set_title(title)
+        return
     place = ("a line", "a circle", "the sphere")[max(rank, 1) - 1]
     ringed = "; ringed: several classes" if (totals > 1).any() else ""
     axes.set_title(f"Class means on {place}\n(labels: {what}{ringed})")
@@ -97,7 +123,9 @@ def _circle(axes: Axes, points: Array, totals: Array, areas: Array, labels: list
     axes.set_axis_off()
 
 
-def _ball(axes: Any, points: Array, totals: Array, areas: Array, labels: list[str]) -> None:
+def _ball(
+    axes: Any, points: Array, totals: Array, areas: Array, labels: list[str], view: tuple[float, float] | None
+) -> None:
     u, v = np.meshgrid(np.linspace(0, 2 * np.pi, 25), np.linspace(0, np.pi, 13))
     axes.plot_wireframe(np.cos(u) * np.sin(v), np.sin(u) * np.sin(v), np.cos(v), color=GREY, linewidth=0.5, alpha=0.35)
     x, y, z = points[:, 1], points[:, 2], points[:, 0]
@@ -120,7 +148,7 @@ def _ball(axes: Any, points: Array, totals: Array, areas: Array, labels: list[st
             axes.text(*(1.2 * np.array((x[place], y[place], z[place]))), label, ha="center", va="center", fontsize=11)
     axes.set(xlim=(-0.8, 0.8), ylim=(-0.8, 0.8), zlim=(-0.8, 0.8))
     axes.set_box_aspect((1, 1, 1), zoom=1.05)
-    axes.view_init(*_clearest_view(np.stack([x, y, z], axis=1)))
+    axes.view_init(*(view or _clearest_view(np.stack([x, y, z], axis=1))))
     axes.set_axis_off()
 
 

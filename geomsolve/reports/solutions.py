@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..counts import Counts
+from ..objectives.parts import PartedSoftmax
 from ..solution import Quality, Solution
 from .basics import counts_line, ranges, row, whole
+from .parts import part_lines, part_rows, shared_classes
 
 if TYPE_CHECKING:
     from ..certificate import Certificate
@@ -24,11 +26,16 @@ def solution_report(solution: Solution, counts: Counts, embedding: Embedding | N
         counts: the class counts; orbits are its distinct counts, largest first.
         embedding: an embedding of the solution whose dimension, value and proven gap are wanted in it.
     """
-    certificate, gram = solution.certificate, solution.orbits
-    orbits = [
-        {"size": whole(size), "count": whole(count), "proportion": float(share), "within": float(within)}
-        for size, count, share, within in zip(gram.sizes, counts.values, counts.proportions, gram.within, strict=True)
-    ]
+    certificate, gram, objective = solution.certificate, solution.orbits, solution.objective
+    if isinstance(objective, PartedSoftmax):
+        orbits, collapsed = part_rows(solution, objective.parts, counts), shared_classes(solution, objective.parts)
+    else:
+        rows = zip(gram.sizes, counts.values, counts.proportions, gram.within, strict=True)
+        orbits = [
+            {"size": whole(size), "count": whole(count), "proportion": float(share), "within": float(within)}
+            for size, count, share, within in rows
+        ]
+        collapsed = solution.collapsed
     report: dict[str, Any] = {
         "value": certificate.value,
         "lower_bound": certificate.lower_bound,
@@ -45,13 +52,14 @@ def solution_report(solution: Solution, counts: Counts, embedding: Embedding | N
         "counts": counts.name,
         "classes": counts.classes,
         "rank": solution.rank,
-        "collapsed": solution.collapsed,
+        "collapsed": collapsed,
         "attempts": [_attempt(record) for record in solution.stats],
         "version": __version__,
         "orbits": orbits,
-        "class_orbit": gram.orbits.listed(),
         "between": gram.between,
     }
+    if not isinstance(objective, PartedSoftmax):
+        report["class_orbit"] = gram.orbits.listed()
     if embedding is not None:
         report["embedding"] = {
             "dim": embedding.dim,
@@ -92,7 +100,7 @@ def _attempt(record: Any) -> dict[str, Any]:
 
 def solution_text(solution: Solution, counts: Counts, embedding: Embedding | None = None) -> str:
     """The solution in a few aligned lines."""
-    certificate, gram = solution.certificate, solution.orbits
+    certificate = solution.certificate
     certified = solution.quality is Quality.CERTIFIED
     proved = "CERTIFIED: proved optimal" if certified else "NOT CERTIFIED: the best answer found, optimality not proved"
     lines = [
@@ -102,22 +110,11 @@ def solution_text(solution: Solution, counts: Counts, embedding: Embedding | Non
         proved,
         *_proof_rows(certificate),
         "",
-        "Cosines of class means",
     ]
-    pairs = gram.orbits.partners > 0
-    cosines = gram.cosines[pairs]
-    last = len(gram.sizes) - 1
-    if last > 0:
-        lines.append(row("head to tail", f"{gram.cosines[0, last]:+.9f}{_between(counts, 0, last)}"))
-        other = last if gram.orbits.plural[last] else last - 1
-        if other > 0 or gram.orbits.plural[last]:
-            lines.append(row("tail to tail", f"{gram.cosines[other, last]:+.9f}{_between(counts, other, last)}"))
-    lines += [
-        row("least, largest", f"{cosines.min():+.9f}, {cosines.max():+.9f}"),
-        row("regular simplex", f"{-1.0 / (gram.orbits.atoms - 1.0):+.9f} (every pair, were the counts equal)"),
-        row("rank", _rank_words(solution, counts)),
-        row("collapsed", _collapsed_words(solution, counts)),
-    ]
+    if isinstance(solution.objective, PartedSoftmax):
+        lines += part_lines(solution, solution.objective.parts)
+    else:
+        lines += _class_lines(solution, counts)
     if embedding is not None:
         exact = "exact" if embedding.exact else f"proved gap {embedding.gap:.2e}"
         lines.append(row("embedding", f"{embedding.dim} dimensions, loss {embedding.value:.12g} nats ({exact})"))
@@ -127,6 +124,25 @@ def solution_text(solution: Solution, counts: Counts, embedding: Embedding | Non
     if not certified or len(solution.stats) > 1:
         lines += [_attempt_words(record) for record in solution.stats]
     return "\n".join(lines)
+
+
+def _class_lines(solution: Solution, counts: Counts) -> list[str]:
+    gram, lines = solution.orbits, ["Cosines of class means"]
+    pairs = gram.orbits.partners > 0
+    cosines = gram.cosines[pairs]
+    last = len(gram.sizes) - 1
+    if last > 0:
+        lines.append(row("head to tail", f"{gram.cosines[0, last]:+.9f}{_between(counts, 0, last)}"))
+        other = last if gram.orbits.plural[last] else last - 1
+        if other > 0 or gram.orbits.plural[last]:
+            lines.append(row("tail to tail", f"{gram.cosines[other, last]:+.9f}{_between(counts, other, last)}"))
+    return [
+        *lines,
+        row("least, largest", f"{cosines.min():+.9f}, {cosines.max():+.9f}"),
+        row("regular simplex", f"{-1.0 / (gram.orbits.atoms - 1.0):+.9f} (every pair, were the counts equal)"),
+        row("rank", _rank_words(solution, counts)),
+        row("collapsed", _collapsed_words(solution, counts)),
+    ]
 
 
 def certificate_text(certificate: Certificate, objective: Objective, counts: Counts, tol: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 
 from ..errors import BackendError
 from ..objectives.base import Objective, RowSoftmax
-from ..objectives.expectation import ExpectedSoftmax
+from ..objectives.expectation import ExpectedLog, ExpectedSoftmax
+from ..objectives.one_view import OneView
 from ..objectives.pairwise import Hinge, Logistic, PairLoss
 from ..orbits import Orbits
 
@@ -136,6 +138,26 @@ def _(objective: PairLoss) -> Terms:
 
 @terms.register
 def _(objective: ExpectedSoftmax) -> Terms:
+    return _listed(objective, lambda a, own: (objective.alpha + objective.beta * own, 1.0))
+
+
+@terms.register
+def _(objective: OneView) -> Terms:
+    def kept(a: int, own: int) -> tuple[float, float]:
+        # Each of the draws at the atom is of class p with a chance of its own; an anchor without a positive drops out.
+        law = objective.shares[a] / objective.draws.own[a]
+        return float(own), float(objective.weights[a] @ (1.0 - (1.0 - law) ** own))
+
+    return _listed(objective, kept)
+
+
+def _listed(objective: ExpectedLog, kept: Callable[[int, int], tuple[float, float]]) -> Terms:
+    """The expectation as a sum over the outcomes of k draws.
+
+    Args:
+        objective: the loss.
+        kept: what the own draws of an anchor of orbit a contribute to its sum, and the chance that it counts.
+    """
     anchors, count = objective.orbits.sizes * objective.masses, objective.count
     # One row for every multiset of k draws; category -1 is the anchor's own class, at t = 0.
     laws = np.column_stack([objective.draws.own, objective.orbits.partners * objective.draws.partner])
@@ -155,12 +177,15 @@ def _(objective: ExpectedSoftmax) -> Terms:
         for draw in itertools.combinations_with_replacement(law, count):
             times = {b: draw.count(b) for b in dict.fromkeys(draw)}
             ways = math.factorial(count) // math.prod(math.factorial(n) for n in times.values())
-            own.append(objective.alpha + objective.beta * times.pop(-1, 0))
+            offset, chance = kept(int(a), times.pop(-1, 0))
+            if chance == 0:
+                continue
+            own.append(offset)
             for b, n in times.items():
                 row.append(len(mass))
                 pair.append(int(a) * len(anchors) + b)
                 weight.append(objective.beta * n)
-            mass.append(float(anchors[a]) * ways * math.prod(law[b] for b in draw))
+            mass.append(float(anchors[a]) * chance * ways * math.prod(law[b] for b in draw))
     return Terms(
         temperature=objective.temperature,
         mass=np.array(mass),

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from ..errors import BackendError
 from ..objectives.base import Objective, RowSoftmax
 from ..objectives.custom import EnumeratedLoss
-from ..objectives.expectation import ExpectedSoftmax
+from ..objectives.expectation import STEP, ExpectedSoftmax
+from ..objectives.one_view import OneView
 from ..objectives.pairwise import Hinge, Logistic, PairLoss
 
 Array = NDArray[np.float64]
@@ -111,14 +112,20 @@ def _enumerated(psi: Callable[[Any], Any], count: int) -> Callable[..., Any]:
 @loss.register
 def _(objective: ExpectedSoftmax) -> Loss:
     # int e^{-alpha s} (phi_0^k - phi^k) dv with s = e^v, by the trapezoid rule, as a sum over blocks of nodes.
-    each, step = objective.ungrouped(), 0.25
+    each = objective.ungrouped()
     low = -math.log(each.alpha + each.beta * each.count) - 40.0
-    nodes = np.exp(np.arange(low, math.log(50.0 / each.alpha) + step, step))
-    block = max(1, min(256, 2**20 // len(each.masses) ** 2))
-    blocks = np.zeros((-(-len(nodes) // block), block))  # padded: a node at s = 0 adds nothing
-    blocks.flat[: len(nodes)] = nodes
+    blocks = _node_blocks(low, math.log(50.0 / each.alpha), len(each.masses))
     scalars = (float(each.count), each.alpha, each.beta, each.temperature)
-    return partial(_expected_softmax, each.masses * step, each.draws.partner, each.draws.own, blocks, *scalars)
+    return partial(_expected_softmax, each.masses * STEP, each.draws.partner, each.draws.own, blocks, *scalars)
+
+
+def _node_blocks(low: float, high: float, atoms: int) -> Array:
+    """(blocks, n) the nodes s = e^v for v in steps, padded with zeros: a node at s = 0 adds nothing."""
+    nodes = np.exp(np.arange(low, high + STEP, STEP))
+    block = max(1, min(256, 2**20 // atoms**2))
+    blocks = np.zeros((-(-len(nodes) // block), block))
+    blocks.flat[: len(nodes)] = nodes
+    return blocks
 
 
 def _expected_softmax(
@@ -137,6 +144,40 @@ def _expected_softmax(
         # Where phi is below one rounding of 1, phi^k has no part in the sum; the bound keeps its slope finite.
         fall = -jnp.expm1(count * jnp.log1p(jnp.maximum(moved, -1.0 + 2.0**-53)))
         return total + jnp.exp(-alpha * s) @ (still**count * fall), None
+
+    return masses @ jax.lax.scan(add, jnp.zeros_like(masses), blocks)[0]
+
+
+@loss.register
+def _(objective: OneView) -> Loss:
+    each = objective.ungrouped()
+    blocks = _node_blocks(-math.log(each.count) - 40.0, math.log(50.0), len(each.masses))
+    numbers = (each.draws.partner, each.draws.own, each.shares, each.weights, blocks)
+    return partial(_one_view, each.masses * STEP, *numbers, float(each.count), each.temperature)
+
+
+def _one_view(
+    masses: Any, partner: Any, own: Any, shares: Any, weights: Any, blocks: Any, count: Any, temperature: Any, gram: Any
+) -> Any:
+    # int [ h(q) - h(f) ] dv with h(f) = (f + o e^{-s})^k - (f + (o - p) e^{-s})^k, cancellation taken out by hand.
+    import jax
+    import jax.numpy as jnp
+
+    drifts = jnp.exp((gram - 1.0) / temperature)
+    far = jnp.sum(partner * (1.0 - jnp.eye(len(masses))), axis=1)
+
+    @jax.checkpoint
+    def add(total: Any, s: Any) -> Any:
+        decay = jnp.exp(-s)[:, None]
+        mine, rest = shares * decay[:, :, None], jnp.maximum(own[:, None] - shares, 0.0) * decay[:, :, None]
+        still = jnp.where(own < 0.5, 1.0 + own * jnp.expm1(-s)[:, None], far + own * decay)
+        gone = -jnp.einsum("ij,sij->si", partner, jnp.expm1(-s[:, None, None] * drifts))
+        near = jnp.maximum(far - gone, 1e-30 * far)
+        absent = -count * jnp.log1p(mine / (far[:, None] + rest))
+        fallen = -count * jnp.log1p(gone / (near + own * decay))[:, :, None]
+        both = jnp.log1p(mine * (gone / still)[:, :, None] / (near[:, :, None] + rest))
+        parts = jnp.expm1(absent) * jnp.expm1(fallen) + jnp.exp(absent + fallen) * jnp.expm1(-count * both)
+        return total + jnp.einsum("si,ip,sip->i", still**count, weights, parts), None
 
     return masses @ jax.lax.scan(add, jnp.zeros_like(masses), blocks)[0]
 

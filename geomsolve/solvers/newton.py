@@ -90,8 +90,7 @@ class Newton:
             else:
                 over = orbits.plural & ~closed & (np.diag(trial.gram.cosines) >= 1.0)
                 if not over.any():
-                    cosines = trial.gram.cosines
-                    gram = OrbitGram(orbits, (cosines + cosines.T) / 2.0, np.exp(trial.log_u - trial.log_u.max()))
+                    gram = _answer(trial)
                     break
                 closed = closed | over
                 gram = _start_closed(orbits, closed)
@@ -105,11 +104,38 @@ class Newton:
         return Attempt(self.name, termination, gram, len(history), "on the spheres (rank loss)", tuple(history))
 
 
+def stationary_point(objective: Objective, start: OrbitGram | None = None, tol: float = 1e-13) -> OrbitGram | None:
+    """The solution of the 2K equations with no orbit closed, its dual factor in `balance`; None where none is found.
+
+    Where classes collapse it is virtual: cosines beyond 1, or a matrix that is not positive semidefinite. It moves
+    smoothly with the problem, so the zero of its smallest eigenvalues says where collapse begins.
+    """
+    point = None
+    if start is not None:
+        point = _point_at(objective, OrbitGram(objective.orbits, start.cosines))
+    elif len(objective.orbits.sizes) > DENSE:
+        point = _coarse_point(objective, tol)
+    if point is None:
+        point = _point_at(objective, OrbitGram.simplex(objective.orbits))
+    if point is None:
+        return None
+    none = np.zeros(len(point.log_u), bool)
+    solved, termination = _dual_newton(objective, point, none, tol, _PATIENCE, [], lambda _: None)
+    if solved is None or termination is not Termination.CONVERGED:
+        return None
+    return _answer(solved)
+
+
 class _Point(NamedTuple):
     """Where Newton's method stands."""
 
     gram: OrbitGram
     log_u: Array
+
+
+def _answer(point: _Point) -> OrbitGram:
+    cosines = point.gram.cosines
+    return OrbitGram(point.gram.orbits, (cosines + cosines.T) / 2.0, np.exp(point.log_u - point.log_u.max()))
 
 
 def _start_closed(orbits: Orbits, closed: NDArray[np.bool_]) -> OrbitGram:

@@ -1,0 +1,1 @@
+"""The figures of the theory, each drawn from certified data: `geomsolve figures`."""

@@ -1,0 +1,272 @@
+"""The journal of sweeps: one sqlite file that outlives any kill, and that one process at a time writes to."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..errors import ProblemError
+
+_APPLICATION = 0x67656F6D  # "geom", in the file's header
+_SCHEMA = 1
+# What is known of a solved problem, in the order of exports; the cosines apart.
+RESULTS = {
+    "value": "REAL",
+    "gap": "REAL",
+    "quality": "TEXT",
+    "lower_bound": "REAL",
+    "relative_gap": "REAL",
+    "cosine_residual": "REAL",
+    "solver": "TEXT",
+    "seconds": "REAL",
+    "classes": "INTEGER",
+    "rank": "INTEGER",
+    "collapsed": "INTEGER",
+    "largest_group": "INTEGER",
+    "cosine_min": "REAL",
+    "cosine_max": "REAL",
+    "head_tail": "REAL",
+    "tail_tail": "REAL",
+    "embedding_value": "REAL",
+    "embedding_gap": "REAL",
+    "error": "TEXT",
+}
+_TABLES = (
+    "CREATE TABLE counts (digest TEXT PRIMARY KEY, counts TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE problems (key TEXT PRIMARY KEY, statement TEXT NOT NULL, counts TEXT NOT NULL, run INTEGER NOT NULL, "
+    + ", ".join(f"{name} {kind}" for name, kind in RESULTS.items())
+    + ", cosines BLOB)",
+    "CREATE TABLE sweeps (id INTEGER PRIMARY KEY, digest TEXT UNIQUE NOT NULL, axes TEXT NOT NULL, "
+    "fixed TEXT NOT NULL, tol REAL NOT NULL, created TEXT NOT NULL)",
+    "CREATE TABLE points (sweep INTEGER NOT NULL, position INTEGER NOT NULL, key TEXT NOT NULL, "
+    "settings TEXT NOT NULL, PRIMARY KEY (sweep, position)) WITHOUT ROWID",
+    "CREATE TABLE runs (id INTEGER PRIMARY KEY, sweep INTEGER NOT NULL, started TEXT NOT NULL, "
+    "version TEXT NOT NULL, machine TEXT NOT NULL)",
+)
+# The points of one sweep with their answers, where there are any.
+_ANSWERED = "FROM points JOIN problems USING (key) WHERE sweep = ?"
+
+
+class Journal:
+    """An open journal. Made by `writing` and `reading`; every method that writes commits before it returns."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path):
+        self.path = path
+        self._connection = connection
+        self.sweep = self.run = 0
+
+    def begin(
+        self,
+        digest: str,
+        axes: Mapping[str, Sequence[Any]],
+        fixed: Mapping[str, Any],
+        tol: float,
+        points: Iterable[tuple[str, Mapping[str, Any]]],
+        counts: Mapping[str, str],
+        version: str,
+    ) -> None:
+        """Enter a sweep, unless it is there already, and a run of it.
+
+        Args:
+            digest: hash of the sweep.
+            axes: the grid.
+            fixed: the settings that are the same at every point.
+            tol: the tolerance of certificates.
+            points: key and settings of every point, in order.
+            counts: the text of all counts, by digest.
+            version: of geomsolve.
+        """
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with self._transaction() as cursor:
+            found = cursor.execute("SELECT id FROM sweeps WHERE digest = ?", (digest,)).fetchone()
+            if found is None:
+                values = (digest, json.dumps(dict(axes)), json.dumps(dict(fixed), default=str), tol, now)
+                cursor.execute("INSERT INTO sweeps (digest, axes, fixed, tol, created) VALUES (?, ?, ?, ?, ?)", values)
+                found = (cursor.lastrowid,)
+                rows = ((found[0], i, key, json.dumps(settings)) for i, (key, settings) in enumerate(points))
+                cursor.executemany("INSERT INTO points VALUES (?, ?, ?, ?)", rows)
+                cursor.executemany("INSERT OR IGNORE INTO counts VALUES (?, ?)", counts.items())
+            cursor.execute(
+                "INSERT INTO runs (sweep, started, version, machine) VALUES (?, ?, ?, ?)",
+                (
+                    found[0],
+                    now,
+                    version,
+                    f"{platform.node()}, {platform.platform()}, Python {platform.python_version()}",
+                ),
+            )
+            self.sweep, self.run = found[0], int(cursor.lastrowid or 0)
+
+    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Commit answers: key, statement, counts (a digest), cosines, and RESULTS. An answer is never overwritten."""
+        names = ("key", "statement", "counts", "cosines", *RESULTS)
+        holes = ", ".join("?" * (len(names) + 1))
+        values = [(self.run, *(row.get(name) for name in names)) for row in rows]
+        with self._transaction() as cursor:
+            cursor.executemany(f"INSERT INTO problems (run, {', '.join(names)}) VALUES ({holes})", values)
+
+    def answered(self) -> set[str]:
+        """The keys of this sweep that have an answer."""
+        return {key for (key,) in self._query(f"SELECT DISTINCT key {_ANSWERED}", self.sweep)}
+
+    def geometry(self, key: str) -> tuple[str, bytes] | None:
+        """The counts (as text) and cosines of a certified answer, where they are kept."""
+        found = self._query(
+            "SELECT counts.counts, cosines FROM problems JOIN counts ON counts.digest = problems.counts "
+            "WHERE key = ? AND quality = 'certified' AND cosines IS NOT NULL",
+            key,
+        )
+        return found[0] if found else None
+
+    def tally(self) -> dict[str, int]:
+        """How many points of this sweep are of which quality."""
+        return dict(self._query(f"SELECT quality, COUNT(*) {_ANSWERED} GROUP BY quality", self.sweep))
+
+    def reasons(self, most: int) -> list[tuple[str, int]]:
+        """The commonest reasons for which points are not certified, and how often each."""
+        return self._query(
+            f"SELECT error, COUNT(*) {_ANSWERED} AND quality != 'certified' GROUP BY error ORDER BY 2 DESC LIMIT ?",
+            self.sweep,
+            most,
+        )
+
+    def solved(self) -> int:
+        """How many problems this run has solved."""
+        return self._query("SELECT COUNT(*) FROM problems WHERE run = ?", self.run)[0][0]
+
+    def last_sweep(self) -> int | None:
+        """The sweep that ran last."""
+        found = self._query("SELECT sweep FROM runs ORDER BY id DESC LIMIT 1")
+        return found[0][0] if found else None
+
+    def sweeps(self) -> list[tuple[int, dict[str, list[Any]], dict[str, Any], float, int]]:
+        """Every sweep: id, axes, fixed settings, tolerance, number of points."""
+        rows = self._query(
+            "SELECT id, axes, fixed, tol, (SELECT COUNT(*) FROM points WHERE sweep = id) FROM sweeps ORDER BY id"
+        )
+        return [(sweep, json.loads(axes), json.loads(fixed), tol, count) for sweep, axes, fixed, tol, count in rows]
+
+    def answers(self, sweep: int) -> Iterator[tuple[dict[str, Any], dict[str, Any], str, bytes | None]]:
+        """The grid's settings, RESULTS, counts (as text) and cosines of every answered point, in order."""
+        names = ", ".join(RESULTS)
+        rows = self._connection.execute(
+            "SELECT settings, (SELECT counts FROM counts WHERE digest = problems.counts), cosines, "
+            f"{names} {_ANSWERED} ORDER BY position",
+            (sweep,),
+        )
+        for settings, counts, cosines, *values in rows:
+            yield json.loads(settings), dict(zip(RESULTS, values, strict=True)), counts, cosines
+
+    def _query(self, text: str, *values: Any) -> list[Any]:
+        return self._connection.execute(text, values).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Cursor]:
+        cursor = self._connection.cursor()
+        cursor.execute("BEGIN IMMEDIATE")
+        try:
+            yield cursor
+        except BaseException:
+            cursor.execute("ROLLBACK")
+            raise
+        cursor.execute("COMMIT")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Journal]:
+    """The journal in that file, made if it is not there, for the one process that may write to it.
+
+    Raises:
+        ProblemError: a file that cannot be read or written, is none of ours or of a newer schema; another sweep on it.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        what = "a file, and this is a folder" if path.is_dir() else "in a folder that exists"
+        raise ProblemError(f"store: must be {what}; got {path}")
+    with _locked(path), _complaining(path), closing(_connect(path, "rwc")) as connection:
+        if _is_new(connection, path):
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("BEGIN IMMEDIATE")  # all of it or nothing, whenever the process is killed
+            for table in _TABLES:
+                connection.execute(table)
+            connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+            connection.execute(f"PRAGMA user_version = {_SCHEMA}")
+            connection.execute("COMMIT")
+        # Commits survive the death of the process; that of the machine may cost the last ones, never the file.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        yield Journal(connection, path)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Journal]:
+    """The journal in that file, which a sweep may be writing to meanwhile.
+
+    Raises:
+        ProblemError: a file that is missing, cannot be read, is none of ours or of a newer schema.
+    """
+    if not path.is_file():
+        raise ProblemError(f"store: {path} does not exist (geomsolve sweep SPEC.toml --store {path} makes it)")
+    with _complaining(path), closing(_connect(path, "ro")) as connection:
+        if _is_new(connection, path):
+            raise ProblemError(f"store: {path} is empty: no sweep has been entered")
+        yield Journal(connection, path)
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=10.0)
+
+
+def _is_new(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether nothing is in the file yet; a ProblemError unless what there is, is ours."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (schema,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    if (application, schema, tables) == (0, 0, 0):
+        return True
+    if application != _APPLICATION:
+        raise ProblemError(f"store: {path} is a database of something else, and stays as it is; name another file")
+    if schema != _SCHEMA:
+        raise ProblemError(
+            f"store: {path} is of schema {schema}, and this geomsolve knows {_SCHEMA}; use the geomsolve that made it "
+            "or a newer one"
+        )
+    return False
+
+
+@contextmanager
+def _complaining(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise ProblemError(f"store: {path} cannot be used as a database of sweeps: {error}") from error
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """A lock that dies with the process. Not on the database itself, whose own locks that would disturb."""
+    lock = path.with_name(path.name + ".lock")
+    try:
+        handle = lock.open("ab")
+    except OSError as error:
+        raise ProblemError(f"store: {path} cannot be written: {error.strerror or error}") from None
+    with handle:
+        try:
+            if os.name == "nt":
+                import msvcrt
+
+                msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
+            else:
+                import fcntl
+
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ProblemError(
+                f"store: another sweep is writing to {path}; wait for it, or give this one a store of its own"
+            ) from None
+        yield

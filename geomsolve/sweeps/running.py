@@ -1,0 +1,298 @@
+"""`sweep`: solves every point of a grid, on any executor, into a journal that survives a kill at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..certificate import check_tol
+from ..errors import BackendError, ProblemError
+from .chains import solve_chain, start_after
+from .executors import Here, cores, dask_cluster, spawned
+from .gridpoints import NO_COUNTS, counts_digest, counts_text, key_of
+from .journals import Journal, writing
+from .specs import Spec, read_spec, snake, spec_digest
+
+# Neighbouring points that are solved one from the other. Fixed, so that what a point starts from, and with it the last
+# digits of its answer, depends neither on the number of workers nor on kills.
+_CHAIN = 16
+# A worker comes back after so many seconds even in the middle of a chain: that much work is lost by a kill.
+_SECONDS = 0.2
+# Chains handed out at a time: enough for some hundred workers, few enough to be cheap to cancel.
+_WINDOW = 256
+
+# Points still to be solved, one after the other, and counts and cosines of the answer before the first.
+_Segment = tuple[list[dict[str, Any]], tuple[str, bytes] | None]
+
+
+@dataclass(frozen=True)
+class SweepProgress:
+    """How far a sweep is. As a text, one line for people.
+
+    Attributes:
+        done: problems with an answer.
+        total: problems in all.
+        failed: answers of this run that are failed or not certified.
+        rate: problems per second, since this run's first task was handed out.
+    """
+
+    done: int
+    total: int
+    failed: int
+    rate: float
+
+    @property
+    def seconds_left(self) -> float:
+        """At this rate; infinite before there is one."""
+        return (self.total - self.done) / self.rate if self.rate > 0 else float("inf")
+
+    def __str__(self) -> str:
+        left = f", {self.seconds_left:.0f} s left" if self.rate > 0 else ""
+        failed = f", {self.failed} not certified" if self.failed else ""
+        return f"{self.done} of {self.total} problems, {self.rate:.0f}/s{left}{failed}"
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep came to; the answers themselves are in its store, see `load_sweep`.
+
+    Attributes:
+        store: the journal.
+        points: points of the grid; each is certified, uncertified or failed.
+        certified: proved optimal.
+        uncertified: answered without proof.
+        failed: without an answer; `reasons` and the journal say why.
+        solved: problems that this run solved. The other points had their answers, or share one.
+        seconds: wall time of this run.
+        reasons: the commonest reasons for which points are not certified, and how many points each has.
+    """
+
+    store: Path
+    points: int
+    certified: int
+    uncertified: int
+    failed: int
+    solved: int
+    seconds: float
+    reasons: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether every point is certified."""
+        return self.certified == self.points
+
+
+def sweep(
+    spec: str | Path | Mapping[str, Any],
+    store: str | Path,
+    *,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    dask: str | None = None,
+    progress: Callable[[SweepProgress], None] | None = None,
+    tol: float = 1e-9,
+) -> SweepResult:
+    """Solves every point of a grid, and keeps the answers in a journal.
+
+    Answers are committed as they come, under a hash of the problem. Whatever ends the process, the next sweep on the
+    store goes on from there, and solves no problem that has an answer. A point that fails is recorded with its reason.
+
+    Args:
+        spec: a TOML file, or a dictionary of its tables [objective], [counts] and [grid]; see the page on sweeps.
+        store: the journal, a sqlite file; made if it is not there. One sweep at a time may write to it.
+        executor: any `concurrent.futures.Executor`: threads, loky, dask's, MPI's. It is not shut down. None: spawned
+            processes (so a script needs `if __name__ == "__main__":`).
+        workers: how many processes to spawn; None: one a core; 1: everything in this process.
+        dask: instead, the address of a dask scheduler.
+        progress: called with a SweepProgress as answers come in.
+        tol: the relative gap to certify.
+
+    Raises:
+        ProblemError: a bad spec (everything that is wrong with it at once) or store, another sweep on the store, a
+            dask scheduler that does not answer.
+        BackendError: workers that died. What was answered by then is kept.
+
+    Cost: per problem that of `solve`, and about 0.2 ms for the journal and the transport.
+    """
+    clock = time.perf_counter()
+    tol = check_tol(tol)
+    if sum(choice is not None for choice in (executor, workers, dask)) > 1:
+        raise ProblemError("workers: give one of executor, workers and dask")
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise ProblemError(f"workers: must be a whole number of at least 1; got {workers!r:.40}")
+    read = read_spec(spec)
+    path = Path(store)
+    with writing(path) as journal:
+        chains = _enter(read, tol, journal)
+        segments = deque(_segments(chains, journal))
+        if segments:
+            total = sum(len(chain) for chain in chains)
+            left = sum(len(points) for points, _ in segments)
+            with _executor(executor, workers, dask, len(segments)) as pool:
+                _Dispatch(pool, journal, tol, progress, total - left, total).run(segments)
+        tally = journal.tally()
+        return SweepResult(
+            store=path,
+            points=read.size,
+            certified=tally.get("certified", 0),
+            uncertified=tally.get("uncertified", 0),
+            failed=tally.get("failed", 0),
+            solved=journal.solved(),
+            seconds=time.perf_counter() - clock,
+            reasons=tuple(journal.reasons(5)),
+        )
+
+
+def _enter(spec: Spec, tol: float, journal: Journal) -> list[list[dict[str, Any]]]:
+    """The sweep entered into the journal; its problems, each once, in chains of neighbours."""
+    keys: dict[tuple[int, ...], str] = {}
+    tasks: dict[str, dict[str, Any]] = {}
+    texts: dict[str, str] = {}
+    for index in snake(spec.shape):
+        task = _task(spec, index, tol)
+        key = keys[index] = task["key"]
+        if key not in tasks:
+            # One text for all points of the same counts: pickled once a chain.
+            task["counts"] = texts.setdefault(task["digest"], task["counts"])
+            tasks[key] = task
+    points = ((keys[index], spec.at(index)) for index in itertools.product(*map(range, spec.shape)))
+    journal.begin(spec_digest(spec, tol), spec.axes, spec.fixed, tol, points, texts, __version__)
+    listed = list(tasks.values())
+    return [listed[i : i + _CHAIN] for i in range(0, len(listed), _CHAIN)]
+
+
+def _task(spec: Spec, index: tuple[int, ...], tol: float) -> dict[str, Any]:
+    """A point of a task, see `solve_chain`."""
+    try:
+        problem = spec.problem(index)
+    except ProblemError as error:
+        # Settings that each make sense, but not together: recorded like any other failure.
+        statement, counts = f"{spec.fixed} at {spec.at(index)}: no counts", NO_COUNTS
+        return {
+            "key": key_of(statement),
+            "statement": statement,
+            "counts": counts,
+            "digest": key_of(counts),
+            "error": str(error),
+        }
+    statement = problem.statement(tol)
+    return {
+        "key": key_of(statement),
+        "statement": statement,
+        "counts": counts_text(problem.counts),
+        "digest": counts_digest(problem.counts),
+        "name": problem.name,
+        "options": problem.options,
+        "dim": problem.dim,
+    }
+
+
+def _segments(chains: list[list[dict[str, Any]]], journal: Journal) -> Iterator[_Segment]:
+    """What is still without an answer: runs of neighbours inside a chain, each with the answer before it."""
+    answered = journal.answered()
+    for chain in chains:
+        start = None
+        for known, group in itertools.groupby(chain, key=lambda point: point["key"] in answered):
+            points = list(group)
+            if known:
+                start = journal.geometry(points[-1]["key"])
+            else:
+                yield points, start
+
+
+def _executor(
+    executor: Executor | None, workers: int | None, dask: str | None, segments: int
+) -> AbstractContextManager[Executor]:
+    if executor is not None:
+        return nullcontext(executor)
+    if dask is not None:
+        return dask_cluster(dask)
+    workers = min(workers or cores(), segments)
+    return nullcontext(Here()) if workers == 1 else spawned(workers)
+
+
+class _Dispatch:
+    """Hands out segments and commits what comes back."""
+
+    def __init__(
+        self,
+        pool: Executor,
+        journal: Journal,
+        tol: float,
+        progress: Callable[[SweepProgress], None] | None,
+        done: int,
+        total: int,
+    ):
+        self.pool, self.journal, self.tol, self.progress = pool, journal, tol, progress
+        self.done, self.total, self.failed = done, total, 0
+        self.before, self.clock = done, time.perf_counter()
+        self.waiting: dict[Future[Any], list[dict[str, Any]]] = {}
+
+    def run(self, segments: deque[_Segment]) -> None:
+        """Until every segment is answered."""
+        window = 1 if isinstance(self.pool, Here) else _WINDOW
+        try:
+            while segments or self.waiting:
+                while segments and len(self.waiting) < window:
+                    self._submit(*segments.popleft())
+                finished, _ = wait(self.waiting, timeout=1.0, return_when=FIRST_COMPLETED)
+                segments.extendleft(self._collect(finished))
+                self._report()
+        finally:
+            for future in self.waiting:
+                future.cancel()
+            # What has come in by now is not thrown away.
+            with contextlib.suppress(BackendError):
+                self._collect({future for future in self.waiting if future.done() and not future.cancelled()})
+
+    def _submit(self, points: list[dict[str, Any]], start: tuple[str, bytes] | None) -> None:
+        task = {"points": points, "tol": self.tol, "seconds": _SECONDS, "start": start}
+        try:
+            self.waiting[self.pool.submit(solve_chain, task)] = points
+        except Exception as error:
+            raise self._lost(error) from error
+
+    def _collect(self, finished: set[Future[Any]]) -> list[_Segment]:
+        """Commits the answers of finished tasks; returns what these left undone."""
+        rows: list[dict[str, Any]] = []
+        undone: list[_Segment] = []
+        lost: BaseException | None = None
+        for future in finished:
+            points = self.waiting.pop(future)
+            # Of the executor: errors of a problem are its answer. Not raised here, for all futures may share one error.
+            error = CancelledError("cancelled") if future.cancelled() else future.exception()
+            if error is not None:
+                lost = error
+                continue
+            answers = future.result()
+            rows += answers
+            if len(answers) < len(points):
+                undone.append((points[len(answers) :], start_after(points[len(answers) - 1], answers[-1])))
+        if rows:
+            self.journal.add(rows)
+        self.done += len(rows)
+        self.failed += sum(row["quality"] != "certified" for row in rows)
+        if lost is not None:
+            raise self._lost(lost) from lost
+        return undone
+
+    def _report(self) -> None:
+        if self.progress is not None:
+            rate = (self.done - self.before) / (time.perf_counter() - self.clock)
+            self.progress(SweepProgress(self.done, self.total, self.failed, rate))
+
+    def _lost(self, error: BaseException) -> BackendError:
+        hint = "" if self.done > self.before else ' (a script that spawns processes needs `if __name__ == "__main__":`)'
+        return BackendError(
+            f"executor: the workers are lost ({type(error).__name__}: {error}); {self.done} of {self.total} answers "
+            f"are in {self.journal.path}, the same sweep again goes on from there{hint}"
+        )

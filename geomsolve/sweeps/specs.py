@@ -1,0 +1,268 @@
+"""What a sweep is to solve: a TOML file, or a dictionary like one, checked before anything is solved."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..builders import objective_options
+from ..counts import Counts, as_counts
+from ..embedding import check_dim
+from ..errors import ProblemError
+from .gridpoints import COUNTS_KEYS, Problem, build_counts, check_option, counts_errors
+
+_SECTIONS = ("objective", "counts", "grid")
+_RANGE = ("from", "to", "num", "scale")
+# A grid of more points is a slip of the pen.
+_MOST_POINTS = 10_000_000
+_STAND_IN = as_counts([30.0, 20.0, 10.0])
+
+
+@dataclass(frozen=True, eq=False)
+class Spec:
+    """A sweep, as read: which settings are fixed, and which the grid goes over.
+
+    Attributes:
+        axes: the grid's names and their values, in the order of the file; the last one runs fastest.
+        fixed: every other setting.
+        folder: that relative paths in it start from.
+    """
+
+    axes: Mapping[str, tuple[Any, ...]]
+    fixed: Mapping[str, Any]
+    folder: Path
+    _counts: dict[str, Counts] = field(default_factory=dict, repr=False)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of the axes."""
+        return tuple(len(values) for values in self.axes.values())
+
+    @property
+    def size(self) -> int:
+        """The number of points."""
+        return math.prod(self.shape)
+
+    def at(self, index: tuple[int, ...]) -> dict[str, Any]:
+        """The grid's settings at one point."""
+        return {name: values[i] for (name, values), i in zip(self.axes.items(), index, strict=True)}
+
+    def problem(self, index: tuple[int, ...]) -> Problem:
+        """The problem at one point.
+
+        Raises:
+            ProblemError: class counts that cannot be. What the loss refuses shows when it is built.
+        """
+        name, counts, options, dim = self._parts(index)
+        key = repr((name, counts))
+        if key not in self._counts:
+            self._counts[key] = build_counts(counts, name, self.folder)
+        return Problem(name, options, self._counts[key], dim)
+
+    def _parts(self, index: tuple[int, ...]) -> tuple[str, dict[str, Any], dict[str, Any], Any]:
+        settings = {**self.fixed, **self.at(index)}
+        counts = {key: settings.pop(key) for key in COUNTS_KEYS if key in settings}
+        name, dim = settings.pop("name"), settings.pop("dim", None)
+        if isinstance(settings.get("loss"), str) and ".py:" in settings["loss"]:
+            settings["loss"] = str(self.folder / settings["loss"])
+        return name, counts, settings, dim
+
+    def errors_at(self, index: tuple[int, ...]) -> list[str]:
+        """Everything that is wrong with one point."""
+        name, settings, options, dim = self._parts(index)
+        errors, counts = counts_errors(settings), _STAND_IN
+        try:
+            counts = counts if errors else self.problem(index).counts
+        except ProblemError as error:
+            errors.append(str(error))
+        try:
+            check_dim(dim, counts.classes)
+        except ProblemError as error:
+            errors.append(str(error))
+        return errors + check_option(name, options, counts)
+
+
+def read_spec(spec: str | Path | Mapping[str, Any]) -> Spec:
+    """The sweep that a TOML file or a dictionary of its three tables describes.
+
+    A value that no point of the grid can use is an error of the spec. Points that fail only in combination, such as
+    infinitely many negatives under normalization "sum", are left to the sweep, which records them.
+
+    Raises:
+        ProblemError: everything that is wrong, joined by "; ".
+    """
+    document, folder = _document(spec)
+    errors = [f"{name}: unknown table; a spec has {', '.join(_SECTIONS)}" for name in document if name not in _SECTIONS]
+    tables = {}
+    for name in _SECTIONS:
+        tables[name] = document.get(name, {})
+        if not isinstance(tables[name], Mapping):
+            errors.append(f"{name}: must be a table, [{name}]; got {tables[name]!r:.40}")
+            tables[name] = {}
+    axes: dict[str, tuple[Any, ...]] = {}
+    for name, values in tables["grid"].items():
+        try:
+            axes[name] = _axis(name, values)
+        except ProblemError as error:
+            errors.append(str(error))
+    if document.get("grid", {}) == {}:
+        errors.append("grid: must have at least one axis, such as ratio = [1, 10, 100]; got none")
+    fixed = {**tables["objective"], **tables["counts"]}
+    errors += [f"{name}: given in [grid] and outside of it; leave one out" for name in axes if name in fixed]
+    errors += _key_errors(tables, axes)
+    size = math.prod(len(values) for values in axes.values())
+    if size > _MOST_POINTS:
+        errors.append(f"grid: must have at most {_MOST_POINTS:,} points; got {size:,}")
+    read = Spec(axes, fixed, folder)
+    if not errors:
+        errors = _point_errors(read)
+    if errors:
+        raise ProblemError("; ".join(dict.fromkeys(errors)))
+    return read
+
+
+def _document(spec: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Any], Path]:
+    if isinstance(spec, Mapping):
+        return spec, Path.cwd()
+    if not isinstance(spec, (str, Path)):
+        raise ProblemError(f"spec: must be a TOML file or a dictionary of its tables; got {type(spec).__name__}")
+    path = Path(spec)
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig")), path.resolve().parent
+    except OSError as error:
+        raise ProblemError(f"spec: cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ProblemError(f"spec: {path} is not a text file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ProblemError(f"spec: {path} is not TOML: {error}") from None
+
+
+def _axis(name: str, values: Any) -> tuple[Any, ...]:
+    """The values of one axis: those listed, or those of a range."""
+    if isinstance(values, Mapping):
+        return _range(name, values)
+    if not isinstance(values, (list, tuple)):
+        raise ProblemError(
+            f"{name}: in [grid] it must be a list or a range; got {values!r:.40} (write [{values!r:.40}])"
+        )
+    if not values:
+        raise ProblemError(f"{name}: in [grid] it must have at least one value; got an empty list")
+    for value in values:
+        if not isinstance(value, (int, float, str)) or isinstance(value, bool) or value != value:
+            raise ProblemError(f"{name}: in [grid] every value must be a number or a text; got {value!r:.40}")
+    if len(set(values)) < len(values):
+        twice = next(value for value in values if list(values).count(value) > 1)
+        raise ProblemError(f"{name}: in [grid] every value must be there once; got {twice!r:.40} twice")
+    return tuple(values)
+
+
+def _range(name: str, table: Mapping[str, Any]) -> tuple[float, ...]:
+    example = 'write { from = 0.1, to = 1.0, num = 10, scale = "log" }'
+    if set(table) - set(_RANGE) or not {"from", "to", "num"} <= set(table):
+        raise ProblemError(
+            f"{name}: a range has from, to, num and scale; got {', '.join(table) or 'nothing'} ({example})"
+        )
+    first, last, num, scale = table["from"], table["to"], table["num"], table.get("scale", "linear")
+    for bound in (first, last):
+        if isinstance(bound, bool) or not isinstance(bound, (int, float)) or not math.isfinite(bound):
+            raise ProblemError(f"{name}: from and to must be finite numbers; got {bound!r:.40} ({example})")
+    if isinstance(num, bool) or not isinstance(num, int) or not 2 <= num <= _MOST_POINTS:
+        raise ProblemError(f"{name}: num must be a whole number of at least 2; got {num!r:.40} ({example})")
+    if scale not in ("linear", "log"):
+        raise ProblemError(f"{name}: scale must be linear or log; got {scale!r:.40} ({example})")
+    if first == last or (scale == "log" and not (first > 0 and last > 0)):
+        rule = "differ" if first == last else "be above 0 on a log scale"
+        raise ProblemError(f"{name}: from and to must {rule}; got {first!r} and {last!r} ({example})")
+    import numpy as np
+
+    spaced = (np.geomspace if scale == "log" else np.linspace)(first, last, num).tolist()
+    # Options that count something take whole numbers only.
+    return tuple(int(value) if value.is_integer() else value for value in spaced)
+
+
+def _key_errors(tables: Mapping[str, Mapping[str, Any]], axes: Mapping[str, tuple[Any, ...]]) -> list[str]:
+    """Keys that nothing takes, and the name of the loss."""
+    if "name" not in tables["objective"] and "name" not in tables["grid"]:
+        return ['name: the [objective] must have one, such as name = "supcon"; got none']
+    names = axes.get("name", ()) if "name" in tables["grid"] else (tables["objective"]["name"],)
+    errors, options = [], {"name": None, "dim": None}
+    for name in names:
+        try:
+            options |= objective_options(str(name))
+        except ProblemError as error:
+            errors.append(str(error).replace("objective:", "name:", 1))
+    if errors or not names:
+        return errors  # which options there are, nobody can say
+    known = {"objective": (*options,), "counts": COUNTS_KEYS, "grid": (*options, *COUNTS_KEYS)}
+    known["grid"] = tuple(key for key in known["grid"] if key != "values")
+    for section, keys in known.items():
+        for key in tables[section]:
+            if key not in keys:
+                errors.append(f"{key}: [{section}] has no such key; it takes {', '.join(keys)}")  # noqa: PERF401
+    return errors
+
+
+def _point_errors(spec: Spec) -> list[str]:
+    """What is wrong with values that no point can use."""
+    known: dict[tuple[int, ...], list[str]] = {}
+
+    def errors_at(index: tuple[int, ...]) -> list[str]:
+        if index not in known:
+            known[index] = spec.errors_at(index)
+        return known[index]
+
+    shape, dead = spec.shape, []
+    for axis, (name, values) in enumerate(spec.axes.items()):
+        for i, value in enumerate(values):
+            # The diagonal first: where nothing is wrong, as many points as the longest axis has values will do.
+            diagonal = tuple(i % length for length in shape)
+            plane = itertools.product(*(range(length) if a != axis else (i,) for a, length in enumerate(shape)))
+            found = [errors_at(index) for index in _until_alive(itertools.chain([diagonal], plane), errors_at)]
+            if found and found[-1]:
+                dead.append((name, value, min(found, key=len)))
+    alive = len(dead) < sum(shape)
+    messages = []
+    for name, value, errors in dead:
+        # A message that does not name the value's axis says which value it is about.
+        messages += [
+            f"{error} (at {name} = {value!r:.40})" if alive and not error.startswith(name) else error
+            for error in errors
+        ]
+    return messages
+
+
+def _until_alive(indices: Iterator[tuple[int, ...]], errors_at: Any) -> Iterator[tuple[int, ...]]:
+    for index in indices:
+        yield index
+        if not errors_at(index):
+            return
+
+
+def snake(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Every point of the grid, each one step along one axis from the one before; the longest axis runs fastest."""
+    order = sorted(range(len(shape)), key=lambda axis: shape[axis])
+    back = [order.index(axis) for axis in range(len(shape))]
+    for point in _reflected([shape[axis] for axis in order]):
+        yield tuple(point[position] for position in back)
+
+
+def _reflected(lengths: list[int]) -> Iterator[tuple[int, ...]]:
+    if not lengths:
+        yield ()
+        return
+    for turn, head in enumerate(_reflected(lengths[:-1])):
+        last = range(lengths[-1])
+        for i in last if turn % 2 == 0 else reversed(last):
+            yield (*head, i)
+
+
+def spec_digest(spec: Spec, tol: float) -> str:
+    """The hash of a whole sweep: the same settings from another file are the same sweep."""
+    text = repr([list(spec.axes.items()), sorted(spec.fixed.items()), str(spec.folder), tol])
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,168 @@
+"""What a journal holds, as columns: in memory, or as a file of another format."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BackendError, ProblemError
+from .chains import unpack_cosines
+from .journals import RESULTS, Journal, reading
+
+FORMATS = ("csv", "npz", "parquet")
+
+
+@dataclass(frozen=True, eq=False)
+class SweepTable:
+    """The answered points of a sweep, one row each.
+
+    Attributes:
+        columns: the grid's names, then value, lower_bound, gap, quality and so on; every one an array. Numbers that
+            there are none of are NaN, in columns of whole numbers too.
+        cosines: per row the (K, K) cosines between classes of the K distinct counts, largest first, as in
+            `Solution.orbits`; 0 x 0 where they are not kept (failed points, more than 200 distinct counts).
+        counts: per row the K distinct counts.
+        sizes: per row how many classes have each of them.
+        missing: points of the grid that have no answer yet.
+    """
+
+    columns: Mapping[str, NDArray[Any]]
+    cosines: tuple[NDArray[np.float64], ...]
+    counts: tuple[NDArray[np.float64], ...]
+    sizes: tuple[NDArray[np.float64], ...]
+    missing: int
+
+    def __len__(self) -> int:
+        return len(self.cosines)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.columns[name]
+
+
+def load_sweep(store: str | Path, *, every: bool = False) -> SweepTable:
+    """The answers that a store has, as arrays; a sweep may be writing to it meanwhile.
+
+    Args:
+        store: the journal.
+        every: all sweeps of the store, with a column `sweep` first, instead of the one that ran last.
+
+    Raises:
+        ProblemError: a store that is missing, empty, or none of ours.
+    """
+    with reading(Path(store)) as journal:
+        names, rows, missing = _rows(journal, every)
+    listed = {name: [row[0].get(name) for row in rows] for name in names}
+    texts: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+    for _, counts, _ in rows:
+        if counts not in texts:
+            values, sizes, _ = json.loads(counts)
+            texts[counts] = np.array(values, dtype=np.float64), np.array(sizes, dtype=np.float64)
+    return SweepTable(
+        columns={name: _array(values) for name, values in listed.items()},
+        cosines=tuple(np.empty((0, 0)) if packed is None else unpack_cosines(packed) for _, _, packed in rows),
+        counts=tuple(texts[counts][0] for _, counts, _ in rows),
+        sizes=tuple(texts[counts][1] for _, counts, _ in rows),
+        missing=missing,
+    )
+
+
+def _rows(journal: Journal, every: bool) -> tuple[list[str], list[tuple[dict[str, Any], str, bytes | None]], int]:
+    """Names of columns, rows (settings and results, counts, cosines), and how many points have none."""
+    last = journal.last_sweep()
+    chosen = [entry for entry in journal.sweeps() if every or entry[0] == last]
+    grid = dict.fromkeys(name for _, axes, *_ in chosen for name in axes)
+    names = [*(["sweep"] if every else []), *grid, *(name for name in RESULTS if name not in grid)]
+    rows: list[tuple[dict[str, Any], str, bytes | None]] = []
+    for sweep, *_ in chosen:
+        for settings, results, counts, cosines in journal.answers(sweep):
+            rows.append(({"sweep": sweep, **results, **settings}, counts, cosines))
+    return names, rows, sum(entry[4] for entry in chosen) - len(rows)
+
+
+def _array(values: list[Any]) -> NDArray[Any]:
+    if any(isinstance(value, str) for value in values):
+        return np.array(["" if value is None else str(value) for value in values])
+    if values and all(isinstance(value, int) for value in values):
+        return np.array(values, dtype=np.int64)
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def export_sweep(store: str | Path, target: str | Path, to: str, *, every: bool = False) -> SweepTable:
+    """Writes `load_sweep(store)` to a file, and returns it. The file appears whole or not at all.
+
+    Args:
+        store: the journal.
+        target: the file to write.
+        to: "csv"; "npz" (NumPy: the columns, and the cosines as `cosines`, `counts` and `sizes`, one row after the
+            other, those of row i from `cosines_start[i]` to `cosines_start[i + 1]` and so on); or "parquet".
+        every: as in `load_sweep`.
+
+    Raises:
+        ProblemError: an unknown format, or a store that `load_sweep` refuses.
+        BackendError: parquet without pyarrow.
+    """
+    if to not in FORMATS:
+        raise ProblemError(f"to: must be one of {', '.join(FORMATS)}; got {to!r:.40}")
+    if to == "parquet":
+        _pyarrow()
+    target = Path(target)
+    if target.resolve() == Path(store).resolve():
+        raise ProblemError(f"out: must not be the store itself; got {target}")
+    table = load_sweep(store, every=every)
+    draft = target.with_name(f".{target.name}.part")
+    try:
+        {"csv": _write_csv, "npz": _write_npz, "parquet": _write_parquet}[to](table, draft)
+        os.replace(draft, target)
+    except OSError as error:
+        raise ProblemError(f"out: must be a path that can be written; got {target} ({error.strerror})") from None
+    finally:
+        draft.unlink(missing_ok=True)
+    return table
+
+
+def _cells(table: SweepTable) -> dict[str, list[Any]]:
+    """The columns as Python values, None for NaN."""
+    cells = {}
+    for name, column in table.columns.items():
+        kind = int if RESULTS.get(name) == "INTEGER" else lambda value: value
+        cells[name] = [None if value != value else kind(value) for value in column.tolist()]
+    return cells
+
+
+def _write_csv(table: SweepTable, path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(table.columns)
+        writer.writerows(zip(*_cells(table).values(), strict=True))
+
+
+def _write_npz(table: SweepTable, path: Path) -> None:
+    arrays: dict[str, NDArray[Any]] = dict(table.columns)
+    ragged = {"cosines": table.cosines, "counts": table.counts, "sizes": table.sizes}
+    for name, rows in ragged.items():
+        arrays[name] = np.concatenate([np.empty(0), *(row.ravel() for row in rows)])
+        arrays[f"{name}_start"] = np.cumsum([0, *(row.size for row in rows)])
+    with path.open("wb") as handle:
+        np.savez_compressed(handle, **arrays)  # type: ignore[arg-type, unused-ignore]
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise BackendError("to: parquet needs pyarrow; pip install 'geomsolve[parquet]', or write csv or npz") from None
+    return pyarrow
+
+
+def _write_parquet(table: SweepTable, path: Path) -> None:
+    pyarrow = _pyarrow()
+    pyarrow.parquet.write_table(pyarrow.table(_cells(table)), path)

@@ -1,0 +1,165 @@
+"""Two-level counts, n_A majority and n_B minority classes, as a family of problems in one parameter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..counts import Counts
+from ..errors import ProblemError
+from ..objectives.base import Objective
+from ..solution import Solution
+from ..solvers.base import Progress
+from .collapse import minority_collapse
+from .crossings import Crossing, refine, sign_changes, whole_crossings
+
+Builder = Callable[..., Objective]
+
+# Ratios are examined up to here; counts may not be larger.
+MOST_RATIO = 1e100
+TEMPERATURES = (5e-3, 1e3)
+MOST_NEGATIVES = 65_536
+
+
+def two_level_counts(majority: int, minority: int, ratio: float, per_class: float | None = None) -> Counts:
+    """Counts of exactly two orbits, majority first, at ratio 1 too; proportions where `per_class` is None."""
+    values = np.array([ratio, 1.0]) * (1.0 / (majority * ratio + minority) if per_class is None else per_class)
+    groups = np.repeat([0, 1], [majority, minority])
+    name = f"{majority} of ratio {ratio:.10g} and {minority} of 1"
+    return Counts(values, np.array([majority, minority], dtype=float), groups, name, per_class is None)
+
+
+@dataclass(frozen=True)
+class TwoLevels:
+    """The family: `ratio`, `temperature` or `negatives` vary. The order parameter is minus the collapse margin.
+
+    Raises:
+        ProblemError: numbers of classes, examples or a ratio that make no problem, or a loss that refuses them.
+    """
+
+    builder: Builder
+    vary: str
+    majority: int | None
+    minority: int | None
+    per_class: float | None
+    ratio: float | None
+    options: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.vary in ("power", "tail"):
+            raise ProblemError(f'vary: "{self.vary}" needs counts; with majority and minority write "ratio"')
+        for name, least in (("majority", 1), ("minority", 2)):
+            number = getattr(self, name)
+            whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+            if not whole or not least <= number <= 1_000_000:
+                raise ProblemError(f"{name}: must be a whole number of at least {least}; got {number}")
+        if self.per_class is not None and not (math.isfinite(self.per_class) and 1e-3 <= self.per_class <= 1e12):
+            raise ProblemError(f"per_class: must be the number of examples of a minority class; got {self.per_class}")
+        if self.vary == "ratio" and self.ratio is not None:
+            raise ProblemError(f"ratio: is what is varied; got {self.ratio} (leave it out, or vary something else)")
+        if self.vary != "ratio" and (self.ratio is None or not 1 <= self.ratio <= MOST_RATIO):
+            raise ProblemError(f"ratio: must be at least 1, majority count over minority count; got {self.ratio}")
+        try:
+            self.objective({"ratio": 1.0, "temperature": 1.0, "negatives": 1}[self.vary])
+        except ProblemError as error:
+            if self.per_class is None and "depends on the number of examples" in str(error):
+                raise ProblemError(
+                    "per_class: this loss depends on numbers of examples; give that of a minority class, such as 10"
+                ) from None
+            raise
+
+    def objective(self, value: float) -> Objective:
+        """The problem at one value of the parameter."""
+        options, ratio = dict(self.options), self.ratio
+        if self.vary == "ratio":
+            ratio = value
+        else:
+            options[self.vary] = value
+        assert self.majority is not None
+        assert self.minority is not None
+        assert ratio is not None
+        return self.builder(two_level_counts(self.majority, self.minority, ratio, self.per_class), **options)
+
+    def order(self, value: float) -> float:
+        """Positive where the minority classes are apart: minus the log of holding over driving force."""
+        return -minority_collapse(self.objective(value)).margin
+
+    def is_open(self, solution: Solution) -> bool:
+        """Whether the minority classes of a solution are apart."""
+        return bool(solution.orbits.within[1] < 1.0 - 1e-8)
+
+    def crossings(self, progress: Progress) -> tuple[list[Crossing], str]:
+        """Every critical value, ascending, and what happens there in words."""
+        progress(f"looking for critical values of the {self.vary}")
+        crossings = getattr(self, f"_in_{self.vary}")()
+        if not crossings:
+            return [], getattr(self, f"_never_in_{self.vary}")()
+        first = crossings[0]
+        where = f"{self.vary} {first.value:.12g}" if self.vary != "negatives" else f"k = {first.bracket[1]:g}"
+        side = first.collapses
+        if self.vary == "negatives":
+            where, side = (
+                (f"k = {first.bracket[1]:g}", "from") if side == "above" else (f"k = {first.value:g}", "up to")
+            )
+        more = f"; {len(crossings) - 1} more critical values follow" if len(crossings) > 1 else ""
+        return crossings, f"the {self.minority} minority classes share one point {side} {where}{more}"
+
+    def classes(self, crossing: Crossing, progress: Progress) -> tuple[tuple[int, ...], tuple[float, float] | None]:
+        """The classes that go first, the minority; they share a point from the crossing on."""
+        assert self.majority is not None
+        assert self.minority is not None
+        return tuple(range(self.majority, self.majority + self.minority)), None
+
+    def _in_ratio(self) -> list[Crossing]:
+        if self.order(1.0) <= 0:
+            # Only a loss that is linear in the cosines holds classes together without any imbalance.
+            return [Crossing(1.0, (1.0, 1.0), abs(self.order(1.0)), "above")]
+
+        def order(log_ratio: float) -> float:
+            return self.order(math.exp(log_ratio))
+
+        spans = sign_changes(order, 0.0, math.log(MOST_RATIO), slope=3.0, step=0.25)
+        return [refine(self.order, math.exp(low), math.exp(high)) for low, high in spans]
+
+    def _in_temperature(self) -> list[Crossing]:
+        # Every force is a product of powers of e^{1/tau} and bounded factors: 1/tau is the variable of even slope.
+        def order(inverse: float) -> float:
+            return self.order(1.0 / inverse)
+
+        low, high = (1.0 / temperature for temperature in reversed(TEMPERATURES))
+        spans = list(sign_changes(order, low, high, slope=4.0, step=0.02))
+        return [refine(self.order, 1.0 / right, 1.0 / left) for left, right in reversed(spans)]
+
+    def _in_negatives(self) -> list[Crossing]:
+        return whole_crossings(self.order, MOST_NEGATIVES)
+
+    def _never_in_ratio(self) -> str:
+        far = minority_collapse(self.objective(MOST_RATIO)).margin
+        if far == -math.inf:
+            return (
+                "never: with the minority in one point the loss exerts no force between it and the majority (psi' is 0 "
+                "at their distance), and nothing holds it together against its own repulsion"
+            )
+        nearer = minority_collapse(self.objective(MOST_RATIO * 1e-20)).margin
+        coldest = math.exp(min(2.0 / float(self.options.get("temperature", 1.0)), 700.0))
+        if abs(far - nearer) < 1e-6 and coldest < MOST_RATIO * 1e-25:
+            return (
+                "never: as the ratio grows, what holds the collapsed minority together (D_AB^2) tends to "
+                f"{math.exp(far):.6g} times what drives it apart (D_AA D_BB), and below 1 it falls apart"
+            )
+        return f"no collapse up to ratio {MOST_RATIO:g}; larger ones were not examined"
+
+    def _never_in_temperature(self) -> str:
+        state = "apart" if self.order(1.0) > 0 else "in one point"
+        return (
+            f"no critical temperature: at ratio {self.ratio:g} the minority classes are {state} at every temperature "
+            f"from {TEMPERATURES[0]:g} to {TEMPERATURES[1]:g}"
+        )
+
+    def _never_in_negatives(self) -> str:
+        state = "apart" if self.order(1.0) > 0 else "in one point"
+        return f"no critical k: at ratio {self.ratio:g} the minority classes are {state} for every k examined"

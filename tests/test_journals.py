@@ -1,0 +1,161 @@
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+import geomsolve as gs
+from geomsolve.sweeps.journals import RESULTS, reading, writing
+
+ROW = {"key": "a", "statement": "{}", "counts": "c", "quality": "certified", "value": 1.5, "cosines": b"12345678"}
+
+
+def begin(journal, points=(("a", {"ratio": 1}), ("b", {"ratio": 2}))):
+    counts = {"c": "[[2.0], [3.0], false]"}
+    journal.begin("digest", {"ratio": (1, 2)}, {"name": "supcon"}, 1e-9, points, counts, "0.0")
+
+
+def test_what_is_added_is_there_when_the_file_is_opened_again(tmp_path):
+    with writing(tmp_path / "a.db") as journal:
+        begin(journal)
+        assert journal.answered() == set()
+        journal.add([ROW])
+    with writing(tmp_path / "a.db") as journal:
+        begin(journal)
+        assert journal.answered() == {"a"}
+        assert journal.geometry("a") == ("[[2.0], [3.0], false]", b"12345678")
+        assert journal.geometry("b") is None
+        assert journal.tally() == {"certified": 1}
+        assert journal.solved() == 0, "that was another run"
+    with reading(tmp_path / "a.db") as journal:
+        ((settings, results, counts, cosines),) = journal.answers(journal.last_sweep())
+        assert (settings, counts, cosines) == ({"ratio": 1}, "[[2.0], [3.0], false]", b"12345678")
+        assert results["value"] == 1.5
+        assert list(results) == list(RESULTS)
+        assert [entry[4] for entry in journal.sweeps()] == [2], "the same sweep is entered once"
+
+
+def test_an_answer_is_never_overwritten(tmp_path):
+    with writing(tmp_path / "a.db") as journal:
+        begin(journal)
+        journal.add([ROW])
+    with writing(tmp_path / "a.db") as journal:
+        begin(journal)
+        with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
+            journal.add([ROW | {"key": "b"}, ROW | {"value": 2.5}])
+    with writing(tmp_path / "a.db") as journal:
+        begin(journal)
+        assert journal.answered() == {"a"}, "all of a commit or nothing"
+
+
+def make(path, *statements):
+    connection = sqlite3.connect(path)
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+UNUSABLE = {
+    "text": (lambda path: path.write_text("ratio,value\n" * 200), "cannot be used as a database .*not a database"),
+    "foreign": (lambda path: make(path, "CREATE TABLE t (a)"), "a database of something else, and stays as it is"),
+    "foreign id": (lambda path: make(path, "PRAGMA application_id = 7", "CREATE TABLE t (a)"), "of something else"),
+    "newer": (
+        lambda path: make(path, "PRAGMA application_id = 1734700909", "PRAGMA user_version = 99", "CREATE TABLE t (a)"),
+        "is of schema 99, and this geomsolve knows 1",
+    ),
+    "folder": (lambda path: path.mkdir(), "store: (must be a file, and this is a folder|.* does not exist)"),
+}
+
+
+@pytest.mark.parametrize("opening", [writing, reading])
+@pytest.mark.parametrize("fault", UNUSABLE)
+def test_a_file_that_is_none_of_ours_stays_as_it_is(tmp_path, fault, opening):
+    path = tmp_path / "a.db"
+    spoil, message = UNUSABLE[fault]
+    spoil(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(gs.ProblemError, match=message), opening(path):
+        pass
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+def test_the_schema_in_the_test_above_is_ours(tmp_path):
+    with writing(tmp_path / "a.db"):
+        pass
+    header = (tmp_path / "a.db").read_bytes()[:100]
+    assert header[68:72] == b"geom"
+
+
+def test_a_truncated_file_is_a_clear_error(tmp_path):
+    path = tmp_path / "a.db"
+    with writing(path) as journal:
+        begin(journal)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(gs.ProblemError, match="cannot be used as a database"), writing(path) as journal:
+        begin(journal)
+
+
+def test_a_new_file_may_be_empty_and_its_folder_must_be_there(tmp_path):
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(gs.ProblemError, match="is empty: no sweep has been entered"), reading(tmp_path / "empty.db"):
+        pass
+    with writing(tmp_path / "empty.db") as journal:
+        begin(journal)
+    with pytest.raises(gs.ProblemError, match="store: must be in a folder that exists"), writing(tmp_path / "no" / "a"):
+        pass
+    with pytest.raises(gs.ProblemError, match=r"store: .*none.db does not exist"), reading(tmp_path / "none.db"):
+        pass
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(tmp_path):
+    with writing(tmp_path / "a.db") as journal:
+        begin(journal)
+    (tmp_path / "a.db").chmod(0)
+    for opening in (writing, reading):
+        with pytest.raises(gs.ProblemError, match=r"store: .*a\.db"), opening(tmp_path / "a.db"):
+            pass
+
+
+def test_one_writes_and_others_may_read(tmp_path):
+    path = tmp_path / "a.db"
+    with writing(path) as journal:
+        begin(journal)
+        with pytest.raises(gs.ProblemError, match="store: another sweep is writing to"), writing(path):
+            pass
+        with reading(path) as reader:
+            journal.add([ROW])
+            assert len(list(reader.answers(1))) == 1
+    with writing(path):
+        pass
+
+
+def test_the_lock_dies_with_its_process(tmp_path):
+    path = tmp_path / "a.db"
+    code = (
+        "import pathlib, sys\nfrom geomsolve.sweeps.journals import writing\n"
+        "with writing(pathlib.Path(sys.argv[1])):\n    print('open', flush=True)\n    sys.stdin.read()\n"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with holder:
+        assert holder.stdout.readline() == "open\n"
+        with pytest.raises(gs.ProblemError, match="another sweep is writing"), writing(path):
+            pass
+        holder.kill()
+        holder.wait()
+        with writing(path) as journal:
+            begin(journal)
+
+
+def test_a_line_of_error_names_the_store(tmp_path):
+    (tmp_path / "a.db").write_text("x" * 5000)
+    with pytest.raises(gs.ProblemError) as caught, writing(tmp_path / "a.db"):
+        pass
+    assert re.match(r"store: .*a\.db cannot be used", str(caught.value))
+    assert "\n" not in str(caught.value)
