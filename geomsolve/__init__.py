@@ -32,9 +32,11 @@ _WHERE = {
     "objectives.base": ("Objective", "RowSoftmax"),
     "objectives.supcon": ("SupCon",),
     "objectives.generalized": ("GCL",),
-    "objectives.parts": ("PartedSoftmax", "Parts"),
+    "objectives.parts": ("PartedSoftmax", "PartedSum", "Parts"),
     "objectives.balanced": ("BCL", "KCL"),
+    "objectives.equilibrium": ("ECL", "LogitCompensated"),
     "objectives.two_class": ("SupConInstances", "SupMin"),
+    "objectives.supcl": ("InstanceSoftmax", "SupCL"),
     "solvers.base": ("Attempt", "Termination"),
     "solvers.newton": ("Newton",),
     "solvers.conic": ("Conic",),
@@ -43,6 +45,17 @@ _WHERE = {
     "embedding": ("Embedding", "embed", "reduce_rank"),
     "ladder": ("solve",),
     "designs": ("Design", "design"),
+    "twoclasses": ("PrototypeGeometry", "supervised_prototypes"),
+    "variances": ("ClassVariances", "class_variances", "supcl_critical_alpha", "supcl_variance"),
+    "guidelines": (
+        "VarianceGuideline",
+        "VarianceMap",
+        "class_critical_alphas",
+        "keep_variance",
+        "smallest_critical_alpha",
+        "variance_map",
+    ),
+    "plots.variances": ("plot_variance_map",),
     "plots.solutions": ("plot_solution",),
     "sweeps.running": ("SweepProgress", "SweepResult", "sweep"),
     "sweeps.tables": ("SweepTable", "export_sweep", "load_sweep"),
@@ -93,6 +106,12 @@ if TYPE_CHECKING:
     from .errors import ProblemError as ProblemError
     from .gallery.catalogue import DrawnFigure as DrawnFigure
     from .gallery.catalogue import draw_figures as draw_figures
+    from .guidelines import VarianceGuideline as VarianceGuideline
+    from .guidelines import VarianceMap as VarianceMap
+    from .guidelines import class_critical_alphas as class_critical_alphas
+    from .guidelines import keep_variance as keep_variance
+    from .guidelines import smallest_critical_alpha as smallest_critical_alpha
+    from .guidelines import variance_map as variance_map
     from .ladder import solve as solve
     from .levels import LossLevels as LossLevels
     from .levels import loss_levels as loss_levels
@@ -100,15 +119,21 @@ if TYPE_CHECKING:
     from .objectives.balanced import KCL as KCL
     from .objectives.base import Objective as Objective
     from .objectives.base import RowSoftmax as RowSoftmax
+    from .objectives.equilibrium import ECL as ECL
+    from .objectives.equilibrium import LogitCompensated as LogitCompensated
     from .objectives.generalized import GCL as GCL
     from .objectives.parts import PartedSoftmax as PartedSoftmax
+    from .objectives.parts import PartedSum as PartedSum
     from .objectives.parts import Parts as Parts
+    from .objectives.supcl import InstanceSoftmax as InstanceSoftmax
+    from .objectives.supcl import SupCL as SupCL
     from .objectives.supcon import SupCon as SupCon
     from .objectives.two_class import SupConInstances as SupConInstances
     from .objectives.two_class import SupMin as SupMin
     from .orbits import OrbitGram as OrbitGram
     from .orbits import Orbits as Orbits
     from .plots.solutions import plot_solution as plot_solution
+    from .plots.variances import plot_variance_map as plot_variance_map
     from .solution import AttemptRecord as AttemptRecord
     from .solution import Quality as Quality
     from .solution import Solution as Solution
@@ -127,3 +152,9 @@ if TYPE_CHECKING:
     from .thresholds.critical import threshold as threshold
     from .thresholds.phases import PhaseDiagram as PhaseDiagram
     from .thresholds.phases import phase_diagram as phase_diagram
+    from .twoclasses import PrototypeGeometry as PrototypeGeometry
+    from .twoclasses import supervised_prototypes as supervised_prototypes
+    from .variances import ClassVariances as ClassVariances
+    from .variances import class_variances as class_variances
+    from .variances import supcl_critical_alpha as supcl_critical_alpha
+    from .variances import supcl_variance as supcl_variance

@@ -27,7 +27,10 @@ _OBJECTIVES = {
     "gcl": ("objectives.generalized", "GCL"),
     "bcl": ("objectives.balanced", "BCL"),
     "kcl": ("objectives.balanced", "KCL"),
+    "ecl": ("objectives.equilibrium", "ECL"),
+    "lc": ("objectives.equilibrium", "LogitCompensated"),
     "supmin": ("objectives.two_class", "SupMin"),
+    "supcl": ("objectives.supcl", "SupCL"),
     "supcon-instances": ("objectives.two_class", "SupConInstances"),
 }
 # What `objective_options` gives for an option without a default.

@@ -13,7 +13,7 @@ import pytest
 import geomsolve as gs
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
-NAMES = ("newton_vs_solve", "solvers", "cold", "scaling", "sweeps", "thresholds")
+NAMES = ("newton_vs_solve", "solvers", "cold", "scaling", "sweeps", "thresholds", "minibatch")
 
 pytestmark = pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="installed without the repository")
 
@@ -62,7 +62,7 @@ def test_the_report_has_every_section_and_picture(results):
     report = (results / "REPORT.md").read_text()
     for heading in ("Against one dense linear solve", "Against general solvers", "Cold", "Growth", "Sweeps"):
         assert f"## {heading}" in report
-    for picture in ("solvers.png", "scaling.png"):
+    for picture in ("solvers.png", "scaling.png", "minibatch.png"):
         assert f"]({picture})" in report
         assert (results / picture).stat().st_size > 1000
     for row in json.loads((results / "solvers.json").read_text())["rows"]:

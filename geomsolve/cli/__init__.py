@@ -9,6 +9,7 @@ from . import solving as solving
 from . import thresholds as thresholds
 from . import levels as levels
 from . import designing as designing
+from . import guidelines as guidelines
 from . import sweeping as sweeping
 from . import figures as figures
 from .app import main as main

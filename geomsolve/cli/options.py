@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import ProblemError
+
 if TYPE_CHECKING:
     from ..counts import Counts
     from ..objectives.base import Objective
 
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout, and only JSON.")]
 TolOption = Annotated[float, typer.Option(help="The relative gap to certify.")]
+ClassesOption = Annotated[int | None, typer.Option(help="supcl, in place of --counts: so many classes, ...")]
+InstancesOption = Annotated[int | None, typer.Option(help="... of so many instances each.")]
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,13 @@ class Problem:
 
 def _loss(
     *,
-    objective: Annotated[str, typer.Option(help="supcon or gcl.")] = "supcon",
+    objective: Annotated[
+        str, typer.Option(help="supcon, gcl, bcl, kcl, supmin, supcon-instances or supcl.")
+    ] = "supcon",
     temperature: Annotated[
         float | None, typer.Option(help="Temperature; supcon needs it, gcl takes 1 without it.")
     ] = None,
-    views: Annotated[int | None, typer.Option(help="supcon: views per example (2).")] = None,
+    views: Annotated[int | None, typer.Option(help="supcon, supcl: views per example (2).")] = None,
     batch: Annotated[int | None, typer.Option(help="supcon: batch size; left out: full batch.")] = None,
     sampling: Annotated[str | None, typer.Option(help="gcl: supervised (default) or unsupervised negatives.")] = None,
     negatives: Annotated[str | None, typer.Option(help="gcl: negatives per anchor, a number or inf.")] = None,
@@ -63,28 +69,74 @@ def _loss(
     ] = None,
     margin: Annotated[float | None, typer.Option(help="gcl, hinge: the margin, in units of cosine.")] = None,
     anchors: Annotated[
-        str | None, typer.Option(help="bcl: instance (default) or class, whose weight counts the same.")
+        str | None, typer.Option(help="bcl, ecl: every instance (default) or every class weighs the same.")
     ] = None,
     positives: Annotated[int | None, typer.Option(help="kcl: positives of an anchor beside its views (6).")] = None,
+    classifier: Annotated[
+        bool | None,
+        typer.Option("--classifier/--no-classifier", help="ecl: with its classifier (it has).", show_default=False),
+    ] = None,
+    contrast: Annotated[float | None, typer.Option(help="ecl: weight of the contrastive part (1).")] = None,
+    align: Annotated[float | None, typer.Option(help="ecl: weight that ties classifiers to prototypes (1).")] = None,
+    scale: Annotated[float | None, typer.Option(help="ecl, lc: scale of the cosine classifier (30).")] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="supcl: weight of the self-supervised part, 0 to 1; it needs it.")
+    ] = None,
+    self_pairs: Annotated[
+        bool | None,
+        typer.Option(
+            "--self-pairs/--no-self-pairs",
+            help="supcl: whether an embedding is its own positive and in its own denominator (it is).",
+            show_default=False,
+        ),
+    ] = None,
 ) -> Loss:
     settings = {"temperature": temperature, "views": views, "batch": batch, "sampling": sampling}
     settings |= {"negatives": negatives, "normalization": normalization, "loss": loss, "margin": margin}
-    settings |= {"anchors": anchors, "positives": positives}
+    settings |= {"anchors": anchors, "positives": positives, "alpha": alpha, "self_pairs": self_pairs}
+    settings |= {"classifier": classifier, "contrast": contrast, "align": align, "scale": scale}
     return Loss(objective, settings)
 
 
 def _problem(
     *,
     counts: Annotated[
-        str,
+        str | None,
         typer.Option(help='A profile ("geomsolve profiles" lists them), a CSV with a column "count", or 1000,100,10.'),
-    ],
+    ] = None,
+    classes: ClassesOption = None,
+    instances: InstancesOption = None,
     **loss: Any,
 ) -> Problem:
-    from ..counts import load_counts
-
-    loaded = load_counts(counts)
+    for name, number in (("classes", classes), ("instances", instances)):
+        if number is not None and loss["objective"] != "supcl":
+            raise ProblemError(
+                f"{name}: only supcl takes it; got {number} with {loss['objective']:.40} (write --counts)"
+            )
+    loaded = read_counts(counts, classes, instances)
     return Problem(loaded, _loss(**loss).over(loaded))
+
+
+def read_counts(counts: str | None, classes: int | None, instances: int | None) -> Counts:
+    """The counts by name, or so many classes of equal size."""
+    from ..counts import as_counts, load_counts
+    from ..objectives.supcon import check_whole
+
+    if counts is not None:
+        if classes is not None or instances is not None:
+            raise ProblemError(
+                f"counts: stand in place of classes and instances; got {counts!r:.40} beside them (leave one out)"
+            )
+        return load_counts(counts)
+    if classes is None and instances is None:
+        raise ProblemError("counts: must be given; got none")
+    for name, number in (("classes", classes), ("instances", instances)):
+        if number is None:
+            raise ProblemError(
+                f"{name}: must be given with {'instances' if name == 'classes' else 'classes'}; got none"
+            )
+        check_whole(name, number, least=2)
+    return as_counts([float(instances or 0)] * int(classes or 0), name=f"{classes} classes of {instances}")
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,10 @@ from ..errors import ProblemError
 from ..terminal import Outputs, reporting
 from .app import NOT_CERTIFIED, OK, app
 from .options import JsonOption, Problem, TolOption, with_problem
+
+if TYPE_CHECKING:
+    from ..embedding import Embedding
+    from ..solution import Solution
 
 # Gram matrices and points of more classes than this are not written out in full unless asked for.
 _MOST_CLASSES = 4000
@@ -41,10 +45,9 @@ def solve(
     from ..builders import build_solver
     from ..embedding import check_dim
     from ..ladder import solve as solve_objective
-    from ..reports.solutions import solution_report, solution_text
     from ..solution import Quality
 
-    check_dim(dim, problem.counts.classes)
+    check_dim(dim, problem.objective.orbits.atoms)
     if seed is not None and dim is None and solver != "descent":
         raise ProblemError(f"seed: only --solver descent and --dim draw at random; got {seed} (leave it out)")
     chosen = build_solver(solver, max_steps=max_steps, seed=seed)
@@ -54,9 +57,9 @@ def solve(
     with reporting() as progress:
         solution = solve_objective(problem.objective, chosen, tol=tol, throw=False, progress=progress)
         embedding = None
-        if dim is not None or (out is not None and problem.counts.classes <= _MOST_CLASSES):
+        if dim is not None or (out is not None and problem.objective.orbits.atoms <= _MOST_CLASSES):
             embedding = solution.embed(dim, seed=seed or 0, progress=progress)
-        report = solution_report(solution, problem.counts, embedding if dim is not None else None)
+        report = _report(solution, problem, embedding if dim is not None else None)
         files = []
         if plot is not None:
             from ..plots.solutions import plot_solution
@@ -74,10 +77,10 @@ def solve(
             (out / "solution.json").write_text(dumps(report) + "\n", encoding="utf-8")
 
     def text() -> str:
-        lines = [solution_text(solution, problem.counts, embedding if dim is not None else None)]
-        if out is not None and problem.counts.classes > _MOST_CLASSES:
+        lines = [_text(solution, problem, embedding if dim is not None else None, tol)]
+        if out is not None and problem.objective.orbits.atoms > _MOST_CLASSES:
             lines.append(
-                f"  more than {_MOST_CLASSES} classes: the Gram matrix is written by orbits, points only with --dim"
+                f"  more than {_MOST_CLASSES} points: the Gram matrix is written by orbits, points only with --dim"
             )
         if out is not None and embedding is not None and not embedding.exact:
             lines.append("  gram.npy is the optimum of any dimension; that of the points is points @ points.T")
@@ -87,11 +90,38 @@ def solve(
     return OK if solution.quality is Quality.CERTIFIED else NOT_CERTIFIED
 
 
-def _check_drawable(problem: Problem) -> None:
-    from ..objectives.parts import PartedSoftmax
+def _report(solution: Solution, problem: Problem, embedding: Embedding | None) -> dict[str, Any]:
+    from ..objectives.supcl import InstanceSoftmax
+    from ..reports.solutions import solution_report
+    from ..reports.supcl import supcl_report
 
-    if isinstance(problem.objective, PartedSoftmax):
-        kinds = " and ".join(dict.fromkeys(problem.objective.parts.names))
+    if isinstance(problem.objective, InstanceSoftmax):
+        return supcl_report(solution, problem.objective, problem.counts, embedding)
+    return solution_report(solution, problem.counts, embedding)
+
+
+def _text(solution: Solution, problem: Problem, embedding: Embedding | None, tol: float) -> str:
+    from ..objectives.supcl import InstanceSoftmax
+    from ..reports.solutions import solution_text
+    from ..reports.supcl import supcl_text
+
+    if isinstance(problem.objective, InstanceSoftmax):
+        return supcl_text(solution, problem.objective, problem.counts, tol, embedding)
+    return solution_text(solution, problem.counts, embedding)
+
+
+def _check_drawable(problem: Problem) -> None:
+    from ..objectives.parts import parts_of
+    from ..objectives.supcl import InstanceSoftmax
+
+    if isinstance(problem.objective, InstanceSoftmax):
+        raise ProblemError(
+            f"plot: draws one mean per class; got {problem.objective.name}, over instances (leave it out; guideline "
+            "--plot draws the variance within classes)"
+        )
+    parts = parts_of(problem.objective)
+    if parts is not None:
+        kinds = " and ".join(dict.fromkeys(parts.names))
         raise ProblemError(f"plot: draws one mean per class; got {problem.objective.name}, over {kinds} (leave it out)")
 
 

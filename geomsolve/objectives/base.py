@@ -276,7 +276,7 @@ class RowSoftmax(Objective):
             positives=None if self.positives is None else self._spread(self.positives),
         )
 
-    def coarsened(self, orbits: Orbits, restriction: Array) -> RowSoftmax:
+    def coarsened(self, orbits: Orbits, restriction: Array) -> RowSoftmax | None:
         """The same loss on mean weights."""
         return replace(
             self,

@@ -52,7 +52,7 @@ def part_lines(solution: Solution, parts: Parts) -> list[str]:
         for chosen, words in ((pairs & same, "same class"), (pairs & ~same, "two classes")):
             if chosen.any():
                 found = gram.cosines[chosen]
-                span = f"{found.min():+.9f}" + (f" to {found.max():+.9f}" if np.ptp(found) > 0 else "")
+                span = f"{found.min():+.9f}" + (f" to {found.max():+.9f}" if np.ptp(found) > 1e-9 else "")
                 what = first if first == second else f"{first}, {second}"
                 lines.append(row(words, f"{span}  ({what})"))
     if 2 < len(names) <= _MOST_ROWS:

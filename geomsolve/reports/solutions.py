@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..counts import Counts
-from ..objectives.parts import PartedSoftmax
+from ..objectives.parts import parts_of
 from ..solution import Quality, Solution
 from .basics import counts_line, ranges, row, whole
 from .parts import part_lines, part_rows, shared_classes
@@ -27,8 +27,9 @@ def solution_report(solution: Solution, counts: Counts, embedding: Embedding | N
         embedding: an embedding of the solution whose dimension, value and proven gap are wanted in it.
     """
     certificate, gram, objective = solution.certificate, solution.orbits, solution.objective
-    if isinstance(objective, PartedSoftmax):
-        orbits, collapsed = part_rows(solution, objective.parts, counts), shared_classes(solution, objective.parts)
+    parts = parts_of(objective)
+    if parts is not None:
+        orbits, collapsed = part_rows(solution, parts, counts), shared_classes(solution, parts)
     else:
         rows = zip(gram.sizes, counts.values, counts.proportions, gram.within, strict=True)
         orbits = [
@@ -58,7 +59,7 @@ def solution_report(solution: Solution, counts: Counts, embedding: Embedding | N
         "orbits": orbits,
         "between": gram.between,
     }
-    if not isinstance(objective, PartedSoftmax):
+    if parts is None:
         report["class_orbit"] = gram.orbits.listed()
     if embedding is not None:
         report["embedding"] = {
@@ -111,10 +112,8 @@ def solution_text(solution: Solution, counts: Counts, embedding: Embedding | Non
         *_proof_rows(certificate),
         "",
     ]
-    if isinstance(solution.objective, PartedSoftmax):
-        lines += part_lines(solution, solution.objective.parts)
-    else:
-        lines += _class_lines(solution, counts)
+    parts = parts_of(solution.objective)
+    lines += _class_lines(solution, counts) if parts is None else part_lines(solution, parts)
     if embedding is not None:
         exact = "exact" if embedding.exact else f"proved gap {embedding.gap:.2e}"
         lines.append(row("embedding", f"{embedding.dim} dimensions, loss {embedding.value:.12g} nats ({exact})"))

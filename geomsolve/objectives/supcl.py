@@ -1,0 +1,191 @@
+"""SupCL, the convex mix of a supervised and a self-supervised loss that keeps the instances of a class apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..counts import Counts, as_counts
+from ..errors import ProblemError
+from ..orbits import OrbitGram, Orbits
+from .base import RowSoftmax, check_temperature
+from .supcon import check_whole, class_orbits
+
+Array = NDArray[np.float64]
+
+# One orbit a class, and K x K arrays: 8 of them for 4000 classes are a gigabyte. Instances are only listed.
+_MOST_CLASSES = 4000
+_MOST_INSTANCES = 10_000_000
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class InstanceSoftmax(RowSoftmax):
+    """Row softmax whose atoms are instances, every class an orbit, classes of most instances first.
+
+    Attributes:
+        alpha: the weight of the self-supervised part.
+        views: views of an instance, all in its one point.
+        self_pairs: whether an embedding counts as its own positive and in its own denominator.
+    """
+
+    alpha: float
+    views: int
+    self_pairs: bool
+
+    def coarsened(self, orbits: Orbits, restriction: Array) -> None:
+        """None: a class is no function of its mass alone here, because its own instances are special to it."""
+        return
+
+    def views_coincide(self, gram: OrbitGram) -> bool:
+        """Whether an optimal Gram matrix of instances stays optimal when the views of an instance may move apart.
+
+        On differences between the views of instance i the slack matrix over all views has the eigenvalue
+        S_ii / p - p d_i, where S is that over instances, p the number of views and d_i the derivative of the loss in
+        the cosine of two views of i. Views stay together iff none of these is negative.
+        """
+        others = self.views if self.self_pairs else self.views - 1
+        if others < 1 or self.views == 1:
+            return True
+        sums = self.offsets + np.einsum("ab,ab->a", self._negatives, gram.drifts(self.temperature))
+        row = self.row_gradient(gram)
+        diagonal = -np.einsum("ab,ab->a", self.orbits.partners * (row + row.T) / 2.0, gram.cosines)
+        unit = self.masses / self.temperature
+        apart = self.views * unit * (1.0 / sums - self.alpha / others)
+        return bool(np.all(diagonal - apart >= -1e-12 * unit))
+
+
+def SupCL(
+    counts: Counts | ArrayLike,
+    *,
+    alpha: float,
+    temperature: float,
+    views: int = 2,
+    self_pairs: bool = True,
+) -> InstanceSoftmax:
+    """The mix (1 - alpha) L_sup + alpha L_self over all instances, which may be told to keep classes from collapsing.
+
+    With n_c instances of class c, N in all, p views of each, and z_x the embedding of view x,
+
+        L_sup  = mean over x of the mean over y of  -log( e^{z_x.z_y/tau} / D_x ),  y: same class, another instance
+        L_self = the same,                                                           y: views of the same instance
+        D_x    = sum over y of e^{z_x.z_y/tau},                                      y: all views of all instances
+
+    in nats per view. With `self_pairs`, x itself is one of the y of L_self and of D_x; without, of neither. The views
+    of an instance are put into one point, which leaves a row softmax over the N instances,
+
+        L(G) = 1/N sum_i [ -(1 - alpha)/(n_c - 1) sum_{j in c} t_ij/tau + log( a + p sum_{j != i} e^{t_ij/tau} ) ],
+
+    t_ij = G_ij - 1, c the class of i, a = p with self-pairs and p - 1 without. Each class is an orbit: one cosine
+    inside it, one to every other class.
+
+    For m classes of n instances the optimum is known: see `supcl_variance` and `supcl_critical_alpha`.
+
+    Without self-pairs and with alpha below about (p - 1)/(pn - 1), an instance's own views repel one another more than
+    they attract, and letting them move apart lowers the loss further; `InstanceSoftmax.views_coincide` tells. What is
+    solved (and certified) is the problem with views in one point.
+
+    Args:
+        counts: instances per class, whole numbers of at least 2; anything `as_counts` takes.
+        alpha: the weight of the self-supervised part, in [0, 1]: 0 is supervised, 1 self-supervised.
+        temperature: tau > 0; 0.1 is usual.
+        views: p, augmented views per instance; at least 2 without self-pairs.
+        self_pairs: count an embedding as its own positive and in its own denominator. Published code does both: with
+            them for small images, without them for ImageNet.
+
+    Returns:
+        An objective over the instances, class by class in the order of `counts`; one orbit for every class, classes of
+        most instances first.
+
+    Raises:
+        ProblemError: an alpha outside [0, 1], a bad temperature or number of views, proportions, a class with fewer
+            than 2 instances or a fraction of one, more than 4000 classes or 10,000,000 instances.
+
+    Source: SSEM (arXiv 2503.08203) for the loss; the reduction, classes of unequal size and the certificate are ours,
+    derived on the theory page.
+    """
+    counts = check_instances(counts)
+    alpha, temperature = check_alpha(alpha), check_temperature(temperature)
+    offset = own_views(views, self_pairs)
+    classes = by_class(counts)
+    if classes.classes > _MOST_CLASSES:
+        raise ProblemError(
+            f"counts: SupCL takes at most {_MOST_CLASSES} classes; got {classes.classes} (for classes of equal size "
+            "supcl_variance has the answer in closed form)"
+        )
+    sizes = classes.values
+    return InstanceSoftmax(
+        orbits=Orbits(sizes, np.repeat(classes.groups, counts.per_class.astype(np.intp))),
+        masses=np.full(len(sizes), 1.0 / counts.total),
+        weights=np.broadcast_to(float(views), (len(sizes), len(sizes))),
+        offsets=np.full(len(sizes), offset),
+        positives=np.diag((1.0 - alpha) / (sizes - 1.0)),
+        temperature=temperature,
+        name=f"SupCL(alpha={alpha:g}, views={views}, {'with' if self_pairs else 'without'} self-pairs)",
+        alpha=alpha,
+        views=views,
+        self_pairs=self_pairs,
+    )
+
+
+def collapsed_supcl(counts: Counts, *, temperature: float, views: int = 2, self_pairs: bool = True) -> RowSoftmax:
+    """SupCL with every class held in one point: its atoms are the classes, and alpha has no part in it."""
+    sizes = counts.values
+    return RowSoftmax(
+        orbits=class_orbits(counts),
+        masses=counts.proportions,
+        weights=np.broadcast_to(views * sizes, (len(sizes), len(sizes))),
+        offsets=views * (sizes - 1.0) + own_views(views, self_pairs),
+        temperature=check_temperature(temperature),
+        name="SupCL, every class in one point",
+    )
+
+
+def by_class(counts: Counts) -> Counts:
+    """The same counts with one row for every class, classes of equal count not put together, largest first."""
+    order = np.argsort(counts.groups, kind="stable")
+    groups = np.empty(counts.classes, np.intp)
+    groups[order] = np.arange(counts.classes)
+    return Counts(counts.per_class[order], np.ones(counts.classes), groups, counts.name, counts.are_proportions)
+
+
+def check_alpha(alpha: float) -> float:
+    """The weight as a float, or a ProblemError unless it lies in [0, 1]."""
+    if isinstance(alpha, bool) or not isinstance(alpha, (int, float, np.number)) or not 0 <= alpha <= 1:
+        raise ProblemError(f"alpha: must be a number from 0 (supervised) to 1 (self-supervised); got {alpha!r:.40}")
+    return float(alpha)
+
+
+def check_instances(counts: Counts | ArrayLike) -> Counts:
+    """Instances per class, or a ProblemError unless every class has a whole number of at least 2."""
+    counts = as_counts(counts)
+    if counts.are_proportions:
+        raise ProblemError("counts: SupCL depends on the number of instances, not only on proportions; give counts")
+    per_class = counts.per_class
+    few, broken = np.flatnonzero(per_class < 2), np.flatnonzero(per_class != np.rint(per_class))
+    if few.size:
+        raise ProblemError(
+            f"counts: SupCL needs at least 2 instances in every class, a positive for each; class {few[0]} has "
+            f"{per_class[few[0]]:g} (leave such classes out)"
+        )
+    if broken.size:
+        raise ProblemError(
+            f"counts: SupCL needs whole numbers of instances; class {broken[0]} has {per_class[broken[0]]:g}"
+        )
+    if counts.total > _MOST_INSTANCES:
+        raise ProblemError(f"counts: SupCL takes at most {_MOST_INSTANCES} instances in all; got {counts.total:g}")
+    return counts
+
+
+def own_views(views: int, self_pairs: bool) -> float:
+    """What an instance's own views are in its denominator: p with self-pairs, p - 1 without."""
+    if not isinstance(self_pairs, (bool, np.bool_)):
+        raise ProblemError(f"self_pairs: must be True or False; got {self_pairs!r:.40}")
+    check_whole("views", views, least=1)
+    if views < 2 and not self_pairs:
+        raise ProblemError(
+            "views: must be at least 2 without self-pairs, or no instance has a positive in the self-supervised part; "
+            f"got {views} (write views=2, or self_pairs=True)"
+        )
+    return float(views if self_pairs else views - 1)

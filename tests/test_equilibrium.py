@@ -1,0 +1,209 @@
+"""ECL and the logit-compensated classifier against plain loops over instances."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from atoms import check_routes, check_slopes, gram_of, unit_rows
+from helpers import dense_simplex
+
+import geomsolve as gs
+from geomsolve.cli import run
+
+
+def contrast_loss(points, labels, prototypes, temperature, anchors):
+    """L_BC of the docstring of ECL, instance by instance."""
+    classes, losses = len(prototypes), []
+    for i, y in enumerate(labels):
+        denominator = 0.0
+        for j in range(classes):
+            members = [points[k] for k in range(len(labels)) if labels[k] == j and k != i]
+            denominator += 0.5 * np.mean([math.exp(points[i] @ z / temperature) for z in members])
+            denominator += 0.5 * math.exp(points[i] @ prototypes[j] / temperature)
+        own = [points[p] @ points[i] / temperature for p in range(len(labels)) if labels[p] == y and p != i]
+        pull = 0.5 * np.mean(own) + 0.5 * points[i] @ prototypes[y] / temperature
+        losses.append(math.log(denominator) - pull)
+    if anchors == "instance":
+        return np.mean(losses)
+    return np.mean([np.mean([loss for loss, y in zip(losses, labels, strict=True) if y == c]) for c in range(classes)])
+
+
+def classifier_loss(points, labels, classifiers, scale):
+    """L_LC, instance by instance."""
+    priors = np.bincount(labels) / len(labels)
+    losses = []
+    for z, y in zip(points, labels, strict=True):
+        logits = [scale * z @ w + math.log(p) for w, p in zip(classifiers, priors, strict=True)]
+        losses.append(math.log(math.fsum(map(math.exp, logits))) - logits[y])
+    return np.mean(losses)
+
+
+COUNTS = np.array([4, 2, 3])
+LABELS = np.repeat(np.arange(3), COUNTS)
+ANCHORS = pytest.mark.parametrize("anchors", ["instance", "class"])
+
+
+@ANCHORS
+def test_value_instance_by_instance(anchors):
+    rng = np.random.default_rng(0)
+    options = {"temperature": 0.4, "anchors": anchors}
+    for _ in range(5):
+        means, prototypes, classifiers = (unit_rows(rng, 3, 5) for _ in range(3))
+        balanced = contrast_loss(means[LABELS], LABELS, prototypes, 0.4, anchors)
+        alone = gs.ECL(COUNTS, classifier=False, **options)
+        assert math.isclose(alone.value(gram_of(alone, np.vstack([means, prototypes]))), balanced, rel_tol=1e-12)
+        compensated = classifier_loss(means[LABELS], LABELS, classifiers, 3.0)
+        crossed = gs.LogitCompensated(COUNTS, scale=3.0)
+        found = crossed.value(gram_of(crossed, np.vstack([means, classifiers])))
+        assert math.isclose(found, compensated, rel_tol=1e-12)
+        frobenius = np.linalg.norm(classifiers / np.linalg.norm(classifiers) - prototypes / np.linalg.norm(prototypes))
+        joint = gs.ECL(COUNTS, contrast=0.35, align=2.0, scale=3.0, **options)
+        expected = compensated + 0.35 * balanced + 2.0 * frobenius**2
+        found = joint.value(gram_of(joint, np.vstack([means, prototypes, classifiers])))
+        assert math.isclose(found, expected, rel_tol=1e-12)
+
+
+def contrast_objective(temperature, anchors):
+    """L_BC as row softmax over single instances, then prototypes."""
+    kinds, each = np.append(LABELS, [0, 1, 2]), np.append(COUNTS[LABELS], [1, 1, 1]).astype(float)
+    distinct, same = 1 - np.eye(12), kinds[:, None] == kinds
+    instance = np.append(np.ones(9, bool), np.zeros(3, bool))
+    size = np.where(instance, np.where(same, each - 1, each), 1)
+    weights = 0.5 * distinct / np.maximum(size, 1)
+    share = 1 / 9 if anchors == "instance" else 1 / 3 / each
+    return gs.RowSoftmax(
+        orbits=gs.Orbits(np.ones(12), np.arange(12)),
+        masses=np.where(instance, share, 0),
+        weights=weights,
+        offsets=np.zeros(12),
+        positives=same * weights,
+        temperature=temperature,
+    )
+
+
+@ANCHORS
+@pytest.mark.parametrize("temperature", [0.2, 0.5])
+def test_instances_share_a_point(anchors, temperature):
+    rng = np.random.default_rng(1)
+    single = contrast_objective(temperature, anchors)
+    points, prototypes = unit_rows(rng, 9, 4), unit_rows(rng, 3, 4)
+    expected = contrast_loss(points, LABELS, prototypes, temperature, anchors)
+    assert math.isclose(single.value(gram_of(single, np.vstack([points, prototypes]))), expected, rel_tol=1e-12)
+    found = gs.solve(gs.ECL(COUNTS, temperature=temperature, anchors=anchors, classifier=False))
+    labels = np.append(LABELS, [3, 4, 5])
+    certificate = gs.certify(single, found.gram[np.ix_(labels, labels)])
+    assert math.isclose(certificate.value, found.value, rel_tol=1e-12)
+    assert certificate.gap <= 1e-12
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        gs.ECL([20, 5, 1], temperature=0.5, scale=4.0),
+        gs.ECL([20, 5, 1], temperature=0.3, classifier=False),
+        gs.LogitCompensated([20, 5, 1], scale=4.0),
+    ],
+    ids=["joint", "contrast", "classifier"],
+)
+def test_slopes(objective):
+    check_slopes(objective)
+    check_slopes(objective.ungrouped())
+    assert objective.ungrouped().parts == objective.parts
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [gs.ECL([20, 5, 1], temperature=0.5, classifier=False), gs.LogitCompensated([20, 5, 1], scale=2.0)],
+    ids=["contrast", "classifier"],
+)
+def test_routes_agree(objective):
+    check_routes(objective)
+
+
+@pytest.mark.parametrize("scale", [2.0, 10.0])
+def test_joint_optimum_is_that_of_descent_over_points(scale):
+    """Points for all nine atoms, moved downhill by their own gradients: no orbits, no duality."""
+    from scipy.optimize import minimize
+
+    counts = [20, 5, 1]
+    objective = gs.ECL(counts, temperature=0.5, scale=scale)
+    found = gs.solve(objective, gs.Newton())
+    rng = np.random.default_rng(0)
+
+    def value_and_slope(flat):
+        raw = flat.reshape(9, 8)
+        length = np.linalg.norm(raw, axis=1, keepdims=True)
+        points = raw / length
+        gram = gs.OrbitGram(objective.orbits, points @ points.T)
+        pull = objective.row_gradient(gram) * (1 - np.eye(9))
+        slope = (pull + pull.T) @ points
+        slope = (slope - np.sum(slope * points, axis=1, keepdims=True) * points) / length
+        return objective.excess(gram), slope.ravel()
+
+    done = minimize(
+        value_and_slope,
+        rng.normal(size=72),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 5000, "ftol": 0, "gtol": 1e-11},
+    )
+    points = done.x.reshape(9, 8)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    assert math.isclose(objective.floor + done.fun, found.value, rel_tol=1e-9)
+    assert np.abs(points @ points.T - found.gram).max() <= 1e-4
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5])
+def test_balanced_classes_are_a_simplex_in_all_parts(temperature):
+    for objective, kinds in (
+        (gs.ECL([6] * 4, temperature=temperature), 3),
+        (gs.ECL([6] * 4, temperature=temperature, classifier=False), 2),
+        (gs.ECL([60, 6, 5, 1], temperature=temperature, classifier=False, anchors="class"), 2),
+    ):
+        found = gs.solve(objective, gs.Newton())
+        assert np.abs(found.gram - np.tile(dense_simplex(4), (kinds, kinds))).max() <= 1e-7
+
+
+def test_imbalance_moves_prototypes_off_their_class():
+    found = gs.solve(gs.ECL([20, 5, 1], temperature=0.5, classifier=False))
+    assert np.abs(found.gram[[0, 0, 1], [1, 2, 2]] + 0.5).max() > 0.3
+    assert np.diag(found.gram[:3, 3:]).min() < 0.98
+    doubled = gs.solve(gs.ECL([40, 10, 2], temperature=0.5, classifier=False))
+    assert np.abs(doubled.gram - found.gram).max() <= 1e-9, "sizes do not matter, only proportions"
+
+
+def test_classifier_alone_is_no_simplex_under_imbalance():
+    even = gs.solve(gs.LogitCompensated([7, 7, 7], scale=5.0))
+    assert np.abs(even.gram - np.tile(dense_simplex(3), (2, 2))).max() <= 1e-7
+    uneven = gs.solve(gs.LogitCompensated([20, 5, 1], scale=5.0))
+    assert uneven.value < even.value
+    assert np.abs(uneven.gram[:3, :3] - dense_simplex(3)).max() > 0.3
+
+
+BAD = {
+    "anchors": (lambda: gs.ECL([3, 2], temperature=1, anchors="x"), "anchors: must be one of instance, class; got 'x'"),
+    "contrast": (lambda: gs.ECL([3, 2], temperature=1, contrast=0), "contrast: must lie between 1e-6 and 1e6; got 0"),
+    "align": (lambda: gs.ECL([3, 2], temperature=1, align=-1), "align: must be a finite number of at least 0; got -1"),
+    "scale": (lambda: gs.LogitCompensated([3, 2], scale=math.inf), "scale: must be a finite number above 0; got inf"),
+    "scale in words": (lambda: gs.ECL([3, 2], temperature=1, scale="30"), "scale: must be a finite number above 0"),
+    "classes": (lambda: gs.ECL([2] * 334, temperature=1), "counts: ECL is solved over every pair of its 1002 kinds"),
+    "temperature": (lambda: gs.ECL([3, 2], temperature=0), "temperature: must be finite and above 0; got 0"),
+}
+
+
+@pytest.mark.parametrize(("call", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_input(call, message):
+    with pytest.raises(gs.ProblemError, match=message):
+        call()
+
+
+def test_command(capsys):
+    words = ["solve", "--counts", "20,5,1", "--objective", "ecl", "--temperature", "0.5"]
+    assert run([*words, "--json", "-"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [orbit["part"] for orbit in report["orbits"]] == ["mean"] * 3 + ["prototype"] * 3 + ["classifier"] * 3
+    assert run([*words, "--no-classifier", "--anchors", "class"]) == 0
+    assert "0.0949229" in capsys.readouterr().out
+    assert run(["solve", "--counts", "20,5,1", "--objective", "lc", "--scale", "5"]) == 0
+    assert "mean, classifier" in capsys.readouterr().out
