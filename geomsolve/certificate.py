@@ -201,7 +201,7 @@ class _Slack:
     def cosine_residual(self) -> float:
         """The smallest of several readings, each of which is zero only at stationarity.
 
-        Where S has rank one, see `_rank_one_reading` and `_merged_reading`. Where S = 0, repulsion and attraction are
+        Where S has rank one, see `_rank_one_reading` and `_factored_reading`. Where S = 0, repulsion and attraction are
         equal, and tau |log| of their ratio is the error of a cosine. Otherwise see `_complementarity_reading`.
         """
         plural = self.gram.orbits.plural
@@ -215,8 +215,9 @@ class _Slack:
             np.fill_diagonal(excess, np.where(plural, np.diag(excess), 0.0))
             if excess.min() > -1.0:
                 readings.append(float(np.abs(np.log1p(excess)).max()))
+        if self.temperature * min(readings) >= 1e-9:
+            readings.append(self._factored_reading)
         if np.all(self.diagonal > 0) and self.temperature * min(readings) >= 1e-9:
-            readings.append(self._merged_reading)
             readings.append(self._complementarity_reading)
         return self.temperature * float(min(readings))
 
@@ -228,7 +229,11 @@ class _Slack:
         wrong by tau s if the direction should be open and by about g if it should be closed: by the lesser at least.
         """
         plural, sizes = self.gram.orbits.plural, self.gram.sizes
-        factor = np.sqrt(self.diagonal)
+        # The force on the mean of an orbit: attraction inside a point is no part of it, and can be far larger.
+        outward = np.diag(self.quotient) / sizes
+        if not outward.min() > 0:
+            return np.inf
+        factor = np.sqrt(outward)
         scaled = self.quotient / factor[:, None] / factor
         error = scaled @ (self.gram.quotient * factor[:, None] / factor) / np.sqrt(sizes[:, None] * sizes)
         values, vectors = np.linalg.eigh(scaled)
@@ -242,25 +247,41 @@ class _Slack:
         return float(max(np.abs(error).max(), between.max(), within.max(), indefinite))
 
     @property
-    def _merged_reading(self) -> float:
-        """The rank-one reading where whole orbits have closed to points: the pairs inside those are left out.
+    def _factored_reading(self) -> float:
+        """The rank-one reading where whole orbits have closed to points, or attraction all but cancels repulsion.
 
-        Their multiplier is free, as long as S is positive semidefinite there.
+        Pairs inside a closed orbit are left out: their multiplier is free, as long as S is positive semidefinite there.
+        The others should have repulsion = attraction + u_i u_j, and the logarithm of this ratio is the error of their
+        cosine even where S_ij is a difference that rounding has eaten. The factor u comes from the pairs in which
+        S_ij is the larger part, or, where those do not determine it (two classes), from the kernel of G.
         """
-        orbits = self.gram.orbits
+        orbits, sizes = self.gram.orbits, self.gram.sizes
         closed = orbits.plural & (np.diag(self.gram.cosines) >= 1.0 - 1e-12)
         points = orbits.atoms - float(np.sum(orbits.sizes[closed] - 1.0))
-        if not closed.any() or points < 3 or not np.where(orbits.partners > 0, self.entries, 1.0).min() > 0:
-            return np.inf
         counted = orbits.partners.copy()
         np.fill_diagonal(counted, np.where(closed, 0.0, np.diag(counted)))
-        logs = np.log(np.where(counted > 0, self.entries, 1.0))
-        weighted = orbits.sizes[:, None] * counted
+        attraction = np.broadcast_to(self.attraction, counted.shape)
+        repulsion = np.where(counted > 0, self.entries + attraction, 1.0)
+        known = np.where((counted > 0) & (self.entries > attraction), counted, 0.0)
+        if points < 2 or not repulsion.min() > 0 or not known.any() or np.any(self.diagonal[closed] <= 0):
+            return np.inf
+        weighted = sizes[:, None] * known
+        logs = np.log(np.where(known > 0, self.entries, 1.0))
         normal = weighted + np.diag(weighted.sum(axis=1))
-        log_u = np.linalg.solve(normal, np.sum(weighted * logs, axis=1))
-        left = np.where(counted > 0, logs - log_u[:, None] - log_u, 0.0)
-        indefinite = max(0.0, -float((self.spread[closed] / self.diagonal[closed]).min()))
-        return max(float(np.abs(left).max()), self._imbalance(log_u), indefinite)
+        factors = [np.linalg.lstsq(normal, np.sum(weighted * logs, axis=1))[0]]
+        kernel = np.abs(np.linalg.eigh(self.gram.quotient)[1][:, 0]) / np.sqrt(sizes)
+        if kernel.min() > 0:
+            log_u = np.log(kernel)
+            factors.append(log_u + np.average(logs - log_u[:, None] - log_u, weights=weighted) / 2.0)
+        indefinite = -float((self.spread[closed] / self.diagonal[closed]).min(initial=0.0))
+        with np.errstate(divide="ignore"):
+            log_attraction = np.log(attraction)
+        readings = []
+        for log_u in factors:
+            wanted = np.logaddexp(log_attraction, log_u[:, None] + log_u)
+            left = np.where(counted > 0, np.log(repulsion) - wanted, 0.0)
+            readings.append(max(float(np.abs(left).max()), self._imbalance(log_u), indefinite))
+        return min(readings)
 
     @property
     def _rank_one_reading(self) -> float:

@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 # Steps in the logs are capped here: a factor e^2 in a weight, two temperatures in a cosine.
 _CAP = 2.0
 # Steps after which a solve of the 2K equations is given up: where it converges it does so sooner.
-_PATIENCE = 40
+_PATIENCE = 120
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ class Newton:
                 closed = closed | over
                 gram = _start_closed(orbits, closed)
             point, coarse = _point_at(objective, gram), False
-        if termination is Termination.CONVERGED and gram.smallest_eigenvalue > -1e-9:
+        right = termination is Termination.CONVERGED and gram.smallest_eigenvalue > -1e-9
+        if right and not _wrongly_closed(objective, gram, closed):
             return Attempt(self.name, termination, gram, len(history), "dual factor of rank one", tuple(history))
         if len(history) >= self.max_steps:
             return Attempt(self.name, Termination.STEP_LIMIT, gram, len(history), "", tuple(history))
@@ -136,6 +137,18 @@ class _Point(NamedTuple):
 def _answer(point: _Point) -> OrbitGram:
     cosines = point.gram.cosines
     return OrbitGram(point.gram.orbits, (cosines + cosines.T) / 2.0, np.exp(point.log_u - point.log_u.max()))
+
+
+def _wrongly_closed(objective: Objective, gram: OrbitGram, closed: NDArray[np.bool_]) -> bool:
+    """Whether the loss falls as some closed orbit opens: closing several at once can close one too many."""
+    if not closed.any():
+        return False
+    repulsion = objective.rows(gram).repulsion
+    forces = (repulsion + repulsion.T) / 2.0 - objective.attraction
+    own = np.diag(forces)
+    spread = -np.einsum("ab,ab->a", objective.orbits.partners * forces, gram.cosines) - own
+    scale = np.einsum("ab,ab->a", objective.orbits.partners, np.abs(forces))
+    return bool(np.any(spread[closed] < -1e-9 * scale[closed]))
 
 
 def _start_closed(orbits: Orbits, closed: NDArray[np.bool_]) -> OrbitGram:

@@ -64,8 +64,13 @@ def minimise_on_spheres(
         note(size)
         if size < 1e-14:
             break
-        trial = _State.at(objective, retract(state.point, state.truncated_cg(np.inf)[0]))
-        if trial.force() > 0.9 * size:
+        step = state.truncated_cg(np.inf)[0]
+        # The loss no longer tells a good step from a bad one here, so it is the force that must fall enough.
+        for share in (1.0, 0.5, 0.25, 0.1, 0.03, 0.01):
+            trial = _State.at(objective, retract(state.point, share * step))
+            if trial.force() <= (1.0 - 0.1 * share) * size:
+                break
+        else:
             break
         state = trial
     if len(history) >= last:
