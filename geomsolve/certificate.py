@@ -244,7 +244,27 @@ class _Slack:
         between = np.minimum(np.abs(values), np.abs(variance) / self.temperature)
         within = np.minimum(np.abs(spread), np.abs(inside) / self.temperature)
         indefinite = max(0.0, -values[0], -spread.min())
-        return float(max(np.abs(error).max(), between.max(), within.max(), indefinite))
+        return float(max(np.abs(error).max(), between.max(), within.max(), indefinite, self._push / self.temperature))
+
+    @property
+    def _push(self) -> float:
+        """How far the force that is left on an orbit would move it: force over stiffness in its direction.
+
+        With z the points, the force on i is f_i = sum_j S_ij z_j. A rare class that only heavy ones push weighs nothing
+        in any entry of S G; here it is held against what resists moving its orbit as a whole, S_ii for a single class
+        plus sum_j (repulsion_ij / tau) cos^2(f_i, z_j).
+        """
+        sizes = self.gram.sizes
+        values, vectors = np.linalg.eigh(self.gram.quotient)
+        # Rounding makes an eigenvalue 0 of G 1e-16, and that a coordinate of 1e-8: such directions are no directions.
+        points = vectors * np.sqrt(np.where(values > 1e-13 * values[-1], values, 0.0))
+        forces = (self.quotient @ points) / np.sqrt(sizes)[:, None]
+        size = np.linalg.norm(forces, axis=1)
+        along = (forces @ points.T) / np.sqrt(sizes) / np.maximum(size, 1e-300)[:, None]
+        curvature = sizes * np.maximum(self.entries + self.attraction, 0.0) * along**2
+        np.fill_diagonal(curvature, 0.0)
+        stiffness = np.diag(self.quotient) + curvature.sum(axis=1) / self.temperature
+        return float((size / stiffness).max())
 
     @property
     def _factored_reading(self) -> float:
