@@ -568,3 +568,41 @@ def test_a_bound_is_not_fooled_by_a_slight_asymmetry():
         skew = np.triu(rng.uniform(-5e-10, 5e-10, (3, 3)), 1)
         gram = gs.OrbitGram(objective.orbits, optimum.orbits.cosines + skew - skew.T)
         assert gs.certify(objective, gram).lower_bound <= optimum.value
+
+
+@pytest.mark.parametrize(
+    ("counts", "build"),
+    [
+        ([1e8, 1e8, 8e6, 1], lambda c: gs.GCL(c, sampling="unsupervised", negatives=1)),
+        ([1e10, 0.9e10, 1e8, 1], lambda c: gs.GCL(c, negatives=1)),
+        ([1e8, 9e7, 1e6, 1], lambda c: gs.SupCon(c, views=1, batch=16, temperature=5.0)),
+    ],
+)
+def test_a_rare_class_turned_within_the_range_of_the_optimum_is_seen(counts, build):
+    """No entry of S G shows it, for only heavy classes push it back: the error was 500 times the residual once."""
+    objective = build(counts)
+    gram = gs.solve(objective).gram
+    values, vectors = np.linalg.eigh(gram)
+    points = (vectors * np.sqrt(values.clip(0)))[:, values > 1e-9]
+    rare = points[-1].copy()
+    aside = points[0] - (points[0] @ rare) * rare
+    aside /= np.linalg.norm(aside)
+    for angle in (1e-2, 3e-4, 3e-5):
+        points[-1] = np.cos(angle) * rare + np.sin(angle) * aside
+        found = gs.certify(objective, points @ points.T)
+        error = np.abs(points @ points.T - gram).max()
+        assert not found.holds()
+        assert error / 3 < found.cosine_residual < 3 * error
+
+
+def test_near_collapse_an_open_geometry_is_not_certified():
+    """Just above a threshold: s of S and 1 - rho of G are both small, their product 5e-7; the truth is rho = 1."""
+    counts = np.repeat([4322.812114728666 * 1.001 * 264.0, 264.0], [2, 6])
+    objective = gs.SupCon(counts, temperature=3.1371293815802055)
+    solution = gs.solve(objective)
+    cosines = solution.orbits.cosines.copy()
+    assert cosines[1, 1] == pytest.approx(1.0, abs=1e-12)
+    cosines[1, 1] = 0.9997
+    opened = gs.certify(objective, gs.OrbitGram(solution.orbits.orbits, cosines))
+    assert not opened.holds()
+    assert opened.cosine_residual > 1e-4

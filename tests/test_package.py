@@ -17,7 +17,7 @@ MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__
 # Who may import whom: a module imports from its own layer or from layers above it in this list.
 LAYERS = (
     {"errors", "arrays", "counts", "orbits", "spectra", "autodiff"},
-    {"objectives", "certificate"},
+    {"objectives", "certificate", "slack"},
     {"solvers"},
     {
         "solution", "ladder", "embedding", "crosschecks", "thresholds", "realizability", "sweeps", "metrics", "levels",

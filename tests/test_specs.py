@@ -59,7 +59,14 @@ BAD = {
     "temperature 0": (changed("grid", "temperature", [0.0, 1]), r"^temperature: must be finite and above 0; got 0"),
     "temperature in words": (changed("grid", "temperature", ["warm"]), r"^temperature: must be a number above 0"),
     "dim 0": (changed("grid", "dim", [0, 2]), r"^dim: must be a whole number of at least 1; got 0"),
-    "half a class": (changed("counts", "majority", 1.5), r"^majority: must be a whole number of at least 0; got 1.5"),
+    "half a class": (
+        changed("counts", "majority", 1.5),
+        r"^majority: must be a whole number from 0 to 1,000,000; got 1.5",
+    ),
+    "too many classes": (
+        changed("counts", "minority", 10**11),
+        r"^minority: must be a whole number from 0 to 1,000,000",
+    ),
     "no ratio": (without("grid", "ratio"), r"^ratio: the step rule needs it"),
     "no minority": (without("counts", "minority"), r"^minority: the step rule needs it"),
     "unknown rule": (changed("counts", "rule", "exp"), r"^rule: must be one of step, long_tail; got 'exp'"),
@@ -100,9 +107,9 @@ BAD = {
         changed(
             "grid",
             "temperature",
-            {"from": 0.1, "to": 2, "num": 10_000_000},
+            {"from": 0.1, "to": 2, "num": 100_000},
         ),
-        r"^grid: must have at most 10,000,000 points; got 60,000,000",
+        r"^grid: must have at most 200,000 points; got 600,000 ",
     ),
     "no spec": (None, r"^spec: must be a TOML file or a dictionary"),
 }

@@ -107,6 +107,31 @@ def test_hinge_of_a_wide_margin_is_linear(margin, sampling):
     assert found.value == pytest.approx(closed_form(6, 1.0, sampling), rel=1e-12)
 
 
+@pytest.mark.parametrize(("majority", "minority", "margin"), [(2, 6, 3.0), (3, 9, 2.0), (2, 149, 3.0), (5, 3, 3.0)])
+def test_a_tie_is_no_noise(majority, minority, margin):
+    """Linear, unsupervised, several majorities: from n_B/n_A on the two forces are equal at every ratio."""
+    found = gs.threshold(
+        gs.GCL, majority=majority, minority=minority, loss="hinge", margin=margin, sampling="unsupervised"
+    )
+    assert found.value == pytest.approx(max(1.0, minority / majority), rel=1e-9)
+    assert len(found.crossings) == 1
+    assert found.confirmed
+    assert "so do other optima" in found.reason
+
+
+def test_far_above_one_temperatures_the_sides_are_told_apart():
+    found = gs.threshold(gs.GCL, majority=2, minority=5, temperature=20.0, sampling="unsupervised")
+    assert found.value == pytest.approx(2832416.99, abs=0.01)
+    assert found.confirmed
+
+
+def test_underflow_is_not_never():
+    found = gs.threshold(gs.GCL, majority=1, minority=3, temperature=0.0026)
+    assert found.value is None
+    assert "never" not in found.reason
+    assert "underflow" in found.reason
+
+
 def test_a_psi_of_ones_own():
     import jax.numpy as jnp
 

@@ -106,6 +106,11 @@ class Objective(ABC):
         """Whether the loss is twice differentiable in the cosines."""
         return True
 
+    @property
+    def exact_rows(self) -> bool:
+        """Whether the Hessian model of `rows` is exact, so that Newton's method converges quadratically with it."""
+        return True
+
     def value(self, gram: OrbitGram) -> float:
         """The loss, in nats."""
         return self.floor + self.excess(gram)

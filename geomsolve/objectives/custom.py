@@ -82,6 +82,11 @@ class EnumeratedLoss(SampledObjective):
         """Psi with every negative at the antipode, less the whole range of psi: the excess is never 0."""
         return float(2.0 * self._ends[1] - self._ends[0])
 
+    @property
+    def exact_rows(self) -> bool:
+        """False unless there is one negative: draws that share a row couple in more ways than the model has."""
+        return self.count == 1
+
     def excess(self, gram: OrbitGram) -> float:
         """E psi - floor."""
         values = evaluate(self.psi, self._arguments(gram)).reshape(self._chances.shape)

@@ -67,6 +67,11 @@ class ExpectedLog(SampledObjective):
             drops = s[:, :, None] * -scale
             yield s, np.expm1(drops, out=drops)
 
+    @property
+    def exact_rows(self) -> bool:
+        """False unless there is one negative: draws that share a row couple in more ways than the model has."""
+        return self.count == 1
+
     def excess(self, gram: OrbitGram) -> float:
         """The loss above `floor`, by the integral."""
         total = np.zeros(len(self.masses))

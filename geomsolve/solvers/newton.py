@@ -221,7 +221,9 @@ def _dual_newton(
         # The next step would be about c size^2. Rounding ends the quadratic phase: small steps that no longer shrink
         # are as good as it gets.
         expected = max(1.0, size / previous**2) * size**2
-        if min(size, expected) <= tol or (size < 1e-9 and size > 0.5 * previous):
+        if not objective.exact_rows and np.isfinite(previous):
+            expected = max(expected, size**2 / previous)  # linear convergence
+        if min(size, expected) <= tol or (size < 1e-9 and size > 0.9 * previous):
             return _Point(gram, log_u), Termination.CONVERGED
         previous = size
     return _Point(gram, log_u), Termination.STEP_LIMIT

@@ -174,7 +174,8 @@ def build_counts(settings: Mapping[str, Any], name: str, folder: Path) -> Counts
     if rule == "long_tail":
         classes = _given(settings, "classes", rule)
         return long_tail_counts(classes, settings.get("largest", _IMAGES / classes), ratio)
-    per_class = settings.get("per_class", 1.0 if name in _OF_PROPORTIONS else None)
+    proportions = name in _OF_PROPORTIONS or settings.get("batch") is not None
+    per_class = settings.get("per_class", 1.0 if proportions else None)
     if per_class is None:
         raise ProblemError(f"per_class: {name} needs the examples of a class of the tail; got none (write 10, say)")
     return step_counts(*_heads_and_tails(settings), per_class, ratio)
@@ -196,8 +197,8 @@ def _number_errors(settings: Mapping[str, Any]) -> list[str]:
     for key, value in settings.items():
         least = {"majority": 0, "minority": 0, "classes": 2, "ratio": 1}.get(key)
         if key in ("majority", "minority", "classes"):
-            if isinstance(value, bool) or not isinstance(value, int) or value < int(least or 0):
-                errors.append(f"{key}: must be a whole number of at least {least}; got {value!r:.40}")
+            if isinstance(value, bool) or not isinstance(value, int) or not int(least or 0) <= value <= 1_000_000:
+                errors.append(f"{key}: must be a whole number from {least} to 1,000,000; got {value!r:.40}")
         elif key in ("ratio", "per_class", "largest"):
             number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
             if not number or not (value >= least if least else value > 0):

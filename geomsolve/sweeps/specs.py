@@ -20,7 +20,7 @@ from .gridpoints import COUNTS_KEYS, Problem, build_counts, check_option, counts
 _SECTIONS = ("objective", "counts", "grid")
 _RANGE = ("from", "to", "num", "scale")
 # A grid of more points is a slip of the pen.
-_MOST_POINTS = 10_000_000
+_MOST_POINTS = 200_000
 _STAND_IN = as_counts([30.0, 20.0, 10.0])
 
 
@@ -118,7 +118,7 @@ def read_spec(spec: str | Path | Mapping[str, Any]) -> Spec:
     errors += _key_errors(tables, axes)
     size = math.prod(len(values) for values in axes.values())
     if size > _MOST_POINTS:
-        errors.append(f"grid: must have at most {_MOST_POINTS:,} points; got {size:,}")
+        errors.append(f"grid: must have at most {_MOST_POINTS:,} points; got {size:,} (split it)")
     read = Spec(axes, fixed, folder)
     if not errors:
         errors = _point_errors(read)

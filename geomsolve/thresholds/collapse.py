@@ -17,6 +17,11 @@ from ..orbits import OrbitGram
 Array = NDArray[np.float64]
 
 
+# Where a loss is linear in the cosines the two forces can be equal at every ratio: rounding is not to decide then. The
+# collapsed geometry is optimal, though not alone.
+_TIE = 1e-11
+
+
 class Collapse(NamedTuple):
     """The best geometry with all minority classes in one point, and what its multiplier says.
 
@@ -48,7 +53,7 @@ def minority_collapse(objective: Objective) -> Collapse:
     -n_A b D_AB - n_B D_BB on differences of minority classes and is positive semidefinite elsewhere, so the geometry is
     optimal, and minority collapse happens, exactly if
 
-        D_AB >= n_B D_BB    (b = -1),        D_AB^2 >= D_AA D_BB    (b > -1).
+        n_A D_AB >= n_B D_BB    (b = -1),        D_AB^2 >= D_AA D_BB    (b > -1).
 
     At a kink of the loss D is the subgradient for which the equation for b holds.
 
@@ -97,7 +102,10 @@ def minority_collapse(objective: Objective) -> Collapse:
     before, after = (n_a * cross * side[0] + n_b * side[1] for side in sides)
     share = -before / (after - before) if after > before else 1.0
     _, ab, bb = (1.0 - share) * sides[0] + share * sides[1]
-    return Collapse(_log_ratio(-n_a * cross * ab, n_b * bb), cross, _majority(n_a, cross))
+    margin = _log_ratio(-n_a * cross * ab, n_b * bb)
+    if abs(margin) < _TIE:
+        margin = _TIE / 10.0
+    return Collapse(margin, cross, _majority(n_a, cross))
 
 
 def _pull(n_a: float, n_b: float, forces: Callable[[float], Array], depth: float) -> float:

@@ -78,7 +78,7 @@ def threshold(
     For `majority` classes of ratio * per_class examples and `minority` classes of per_class examples it comes from the
     multiplier of the collapsed geometry (`minority_collapse`), not from solving on a grid:
 
-        minority collapse  <=>  D_AB >= n_B D_BB  (one majority class)   or   D_AB^2 >= D_AA D_BB  (several),
+        minority collapse  <=>  D_AB >= n_B D_BB  (one majority class)   or   D_AB^2 >= D_AA D_BB  (several, at b > -1),
 
     D the derivative of the loss in one cosine (majority A, minority B) at the best geometry with the minority in one
     point. All sign changes are searched for. For arbitrary counts it is where the optimal Gram matrix loses rank: the
@@ -165,7 +165,7 @@ class _Side:
     ) -> None:
         self.solution: Solution | None = None
         self.as_predicted = True
-        # A thousandth away; farther only where the transition is so sharp that nothing can be told there.
+        # A thousandth away; farther only where the two phases are too much alike to be told apart there.
         for offset in (1e-3, 3e-3, 1e-2, 3e-2):
             value = crossing.value * (1.0 + offset if above else 1.0 - offset)
             if vary == "negatives":
@@ -176,6 +176,6 @@ class _Side:
             self.solution = solve(family.objective(value), tol=tol, throw=False)
             apart = (crossing.collapses == "above") != above
             certified = self.solution.quality is Quality.CERTIFIED
-            self.as_predicted = certified and family.is_open(self.solution) == apart
-            if certified:
+            self.as_predicted = certified and family.shows(self.solution, apart)
+            if self.as_predicted or vary == "negatives":
                 return

@@ -106,9 +106,9 @@ class GrowingCounts:
             self._near = gram
         return smallest
 
-    def is_open(self, solution: Solution) -> bool:
-        """Whether the Gram matrix of a solution has full rank C - 1."""
-        return solution.rank == self.counts.classes - 1
+    def shows(self, solution: Solution, apart: bool) -> bool:
+        """Whether the Gram matrix of a solution has full rank C - 1, or less, as it should."""
+        return (solution.rank == self.counts.classes - 1) == apart
 
     def crossings(self, progress: Progress) -> tuple[list[Crossing], str]:
         """The first critical value from the given counts, and what happens there in words."""
@@ -125,7 +125,13 @@ class GrowingCounts:
             return [], f"no critical k: the optimum is {state} for every k examined"
         value = found[0].value
         grown = f" (imbalance ratio {self.ratio(value):.6g})" if self.vary in ("power", "tail") else ""
-        return found, f"the optimum loses rank {found[0].collapses} {self.vary} {value:.12g}{grown}"
+        where = f"{self.vary} {value:.12g}"
+        if self.vary == "negatives":
+            low, high = found[0].bracket
+            where = (
+                f"k = {low:g} (from {high:g} on)" if found[0].collapses == "above" else f"k = {high:g} (up to {low:g})"
+            )
+        return found, f"the optimum loses rank {found[0].collapses} {where}{grown}"
 
     def _march(self, progress: Progress) -> tuple[tuple[float, float] | None, str]:
         """Two values with the order parameter above 0 at one and below at the other; or None, and why."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..certificate import certify
 from ..counts import Counts
 from ..errors import ProblemError
 from ..objectives.base import Objective
@@ -88,9 +89,17 @@ class TwoLevels:
         """Positive where the minority classes are apart: minus the log of holding over driving force."""
         return -minority_collapse(self.objective(value)).margin
 
-    def is_open(self, solution: Solution) -> bool:
-        """Whether the minority classes of a solution are apart."""
-        return bool(solution.orbits.within[1] < 1.0 - 1e-8)
+    def shows(self, solution: Solution, apart: bool) -> bool:
+        """Whether a certified solution has the minority apart, or together, as it should.
+
+        Where the optimum is not unique it is enough that the collapsed geometry is certified too.
+        """
+        if solution.orbits.within[1] >= 1.0 - 1e-8:
+            return not apart
+        if apart:
+            return True
+        collapsed = minority_collapse(solution.objective).gram(solution.objective)
+        return certify(solution.objective, collapsed).holds()
 
     def crossings(self, progress: Progress) -> tuple[list[Crossing], str]:
         """Every critical value, ascending, and what happens there in words."""
@@ -106,6 +115,8 @@ class TwoLevels:
                 (f"k = {first.bracket[1]:g}", "from") if side == "above" else (f"k = {first.value:g}", "up to")
             )
         more = f"; {len(crossings) - 1} more critical values follow" if len(crossings) > 1 else ""
+        if first.collapses == "above" and -1e-11 < self.order(1.5 * first.value) < 0 and self.vary == "ratio":
+            more += " (the loss is linear there: so do other optima, in which they are apart)"
         return crossings, f"the {self.minority} minority classes share one point {side} {where}{more}"
 
     def classes(self, crossing: Crossing, progress: Progress) -> tuple[tuple[int, ...], tuple[float, float] | None]:
@@ -139,13 +150,16 @@ class TwoLevels:
 
     def _never_in_ratio(self) -> str:
         far = minority_collapse(self.objective(MOST_RATIO)).margin
+        temperature = float(self.options.get("temperature", 1.0))
+        if far == -math.inf and self.objective(1.0).smooth and temperature < 3e-3:
+            return f"no collapse found: at temperature {temperature:g} the forces at opposite points underflow"
         if far == -math.inf:
             return (
                 "never: with the minority in one point the loss exerts no force between it and the majority (psi' is 0 "
                 "at their distance), and nothing holds it together against its own repulsion"
             )
         nearer = minority_collapse(self.objective(MOST_RATIO * 1e-20)).margin
-        coldest = math.exp(min(2.0 / float(self.options.get("temperature", 1.0)), 700.0))
+        coldest = math.exp(min(2.0 / temperature, 700.0))
         if abs(far - nearer) < 1e-6 and coldest < MOST_RATIO * 1e-25:
             return (
                 "never: as the ratio grows, what holds the collapsed minority together (D_AB^2) tends to "
