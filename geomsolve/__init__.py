@@ -59,6 +59,8 @@ _WHERE = {
     "plots.solutions": ("plot_solution",),
     "sweeps.running": ("SweepProgress", "SweepResult", "sweep"),
     "sweeps.tables": ("SweepTable", "export_sweep", "load_sweep"),
+    "comparisons": ("Compared", "Comparison", "compare", "loss_names"),
+    "plots.comparisons": ("plot_comparison",),
     "thresholds.critical": ("Threshold", "threshold"),
     "thresholds.phases": ("PhaseDiagram", "phase_diagram"),
     "crosschecks": ("CrossCheck", "Route", "crosscheck"),
@@ -85,6 +87,10 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from .certificate import Certificate as Certificate
     from .certificate import certify as certify
+    from .comparisons import Compared as Compared
+    from .comparisons import Comparison as Comparison
+    from .comparisons import compare as compare
+    from .comparisons import loss_names as loss_names
     from .counts import Counts as Counts
     from .counts import as_counts as as_counts
     from .counts import counts_from_labels as counts_from_labels
@@ -132,6 +138,7 @@ if TYPE_CHECKING:
     from .objectives.two_class import SupMin as SupMin
     from .orbits import OrbitGram as OrbitGram
     from .orbits import Orbits as Orbits
+    from .plots.comparisons import plot_comparison as plot_comparison
     from .plots.solutions import plot_solution as plot_solution
     from .plots.variances import plot_variance_map as plot_variance_map
     from .solution import AttemptRecord as AttemptRecord

@@ -21,7 +21,7 @@ LAYERS = (
     {"solvers"},
     {
         "solution", "ladder", "embedding", "crosschecks", "thresholds", "realizability", "sweeps", "metrics", "levels",
-        "builders", "variances", "guidelines", "designs", "twoclasses",
+        "builders", "comparisons", "variances", "guidelines", "designs", "twoclasses",
     },
     {"plots", "reports", "terminal"},
     {"gallery"},

@@ -8,6 +8,7 @@ verbs registers its own, in the order `geomsolve --help` lists them.
 from . import solving as solving
 from . import thresholds as thresholds
 from . import levels as levels
+from . import comparing as comparing
 from . import designing as designing
 from . import guidelines as guidelines
 from . import sweeping as sweeping

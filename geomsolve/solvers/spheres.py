@@ -201,7 +201,10 @@ class _State:
             if not rho > start * min(1e-2, np.sqrt(start)) ** 2:
                 break
             bent = self.hessian(direction)
-            curvature = np.sum(direction * bent)
+            with np.errstate(over="ignore", invalid="ignore"):
+                curvature = np.sum(direction * bent)
+            if not np.isfinite(curvature):
+                break  # the preconditioner has underflowed where no forces are left
             inner, cross, length = (
                 np.sum(self.scale * a * b) for a, b in ((step, step), (step, direction), (direction, direction))
             )

@@ -1,0 +1,329 @@
+"""`compare`: the certified optimal geometry of the same counts under every loss, side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .builders import build_objective
+from .certificate import check_tol
+from .counts import Counts, as_counts
+from .designs import MOST_CLASSES, design
+from .errors import ProblemError
+from .ladder import solve
+from .objectives.base import Objective, check_temperature
+from .objectives.parts import parts_of
+from .objectives.supcl import InstanceSoftmax, by_class
+from .orbits import OrbitGram, Orbits
+from .solution import Solution
+from .solvers.base import Attempt, Progress, Termination
+from .variances import class_variances
+
+Array = NDArray[np.float64]
+
+# Name, as `losses` takes it: the loss by the name of its builder, its settings, and what it is in words. A dense
+# problem of more atoms than `_PATIENCE` takes minutes, so it is solved only where it is asked for by name.
+_CATALOGUE: dict[str, tuple[str, dict[str, Any], str]] = {
+    "supcon": ("supcon", {}, "SupCon, full batch"),
+    "supcon-batch": ("supcon", {"batch": 256}, "SupCon, batches of 256"),
+    "gcl-supervised": ("gcl", {"sampling": "supervised"}, "InfoNCE, negatives of other classes"),
+    "gcl-unsupervised": ("gcl", {"sampling": "unsupervised"}, "InfoNCE, any negatives"),
+    "supcl": ("supcl", {"alpha": 0.5}, "SupCL, half self-supervised"),
+    "kcl": ("kcl", {}, "KCL, 6 positives"),
+    "supmin": ("supmin", {}, "Supervised Minority"),
+    "bcl": ("bcl", {}, "BCL, mean over instances"),
+    "bcl-class": ("bcl", {"anchors": "class"}, "BCL, mean over classes first"),
+    "ecl": ("ecl", {}, "ECL (our reading)"),
+    "lc": ("lc", {"scale": 16.0}, "logit-compensated cross-entropy"),
+    "design": ("design", {}, "weights designed for the simplex"),
+}
+_PATIENCE = 90
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """One loss of a comparison. Everything geometric is None where it was not solved.
+
+    Attributes:
+        loss: its name in the comparison.
+        description: in words.
+        solution: the certified optimum (or its best approximation); None where there is none.
+        reason: why there is none.
+        means: the cosines of class means.
+        shares: (K,) the count of one class of every orbit of `means`.
+        within: the mean variance of a class's examples about their mean; 0 where classes are points.
+        alignment: the mean cosine of a class mean with its own classifier, or prototype; None where there are neither.
+    """
+
+    loss: str
+    description: str
+    solution: Solution | None
+    reason: str = ""
+    means: OrbitGram | None = field(default=None, repr=False)
+    shares: Array | None = field(default=None, repr=False)
+    within: float | None = None
+    alignment: float | None = None
+
+    @cached_property
+    def _pairs(self) -> tuple[Array, Array]:
+        """(K, K) how many ordered pairs of classes, and their cosines."""
+        assert self.means is not None
+        return self.means.sizes[:, None] * self.means.orbits.partners, self.means.cosines
+
+    def _mean(self, rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> float | None:
+        pairs, cosines = self._pairs
+        weights = pairs * rows[:, None] * columns
+        return float(np.sum(weights * cosines) / weights.sum()) if weights.sum() > 0 else None
+
+    @property
+    def tail(self) -> NDArray[np.bool_]:
+        """(K,) which orbits have fewer examples than the average class."""
+        assert self.means is not None
+        assert self.shares is not None
+        return self.shares < float(self.means.sizes @ self.shares) / self.means.orbits.atoms
+
+    @cached_property
+    def largest_cosine(self) -> float | None:
+        """The cosine of the two nearest classes."""
+        if self.means is None:
+            return None
+        pairs, cosines = self._pairs
+        return float(cosines[pairs > 0].max())
+
+    @property
+    def separation(self) -> float | None:
+        """The angle between the two nearest classes, in degrees."""
+        return (
+            None if self.largest_cosine is None else math.degrees(math.acos(max(-1.0, min(1.0, self.largest_cosine))))
+        )
+
+    @property
+    def tail_tail(self) -> float | None:
+        """The mean cosine of two classes with fewer examples than average."""
+        return None if self.means is None else self._mean(self.tail, self.tail)
+
+    @property
+    def head_tail(self) -> float | None:
+        """The mean cosine of a class with fewer examples than average and one with more."""
+        return None if self.means is None else self._mean(self.tail, ~self.tail)
+
+    @property
+    def simplex_distance(self) -> float | None:
+        """The root mean square over pairs of classes of their cosine less that of the regular simplex."""
+        if self.means is None:
+            return None
+        pairs, cosines = self._pairs
+        away = cosines + 1.0 / (self.means.orbits.atoms - 1.0)
+        return float(np.sqrt(np.sum(pairs * away**2) / pairs.sum()))
+
+    @property
+    def rank(self) -> int | None:
+        """The rank of the cosines of class means."""
+        return None if self.means is None else self.means.rank()
+
+    @property
+    def collapsed(self) -> bool | None:
+        """Whether two classes share a point."""
+        return None if self.largest_cosine is None else self.largest_cosine >= 1.0 - 1e-8
+
+    @property
+    def certified(self) -> bool:
+        """Whether the optimum is proved."""
+        return self.solution is not None and self.solution.quality.value == "certified"
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What `compare` returns: one `Compared` a loss, in the order asked for, and what follows from them in words."""
+
+    counts: Counts
+    temperature: float
+    losses: tuple[Compared, ...]
+
+    def __getitem__(self, loss: str) -> Compared:
+        return next(row for row in self.losses if row.loss == loss)
+
+    @property
+    def recommendation(self) -> str:
+        """Plain words that follow from the numbers."""
+        return " ".join(_sentences(self))
+
+
+def compare(
+    counts: Counts | ArrayLike,
+    *,
+    temperature: float,
+    losses: Sequence[str] | None = None,
+    tol: float = 1e-9,
+    progress: Progress | None = None,
+) -> Comparison:
+    """The optimal geometry of class means under every loss of the package, on the same counts and temperature.
+
+    For each: the two nearest classes, cosines in the tail and between head and tail, the distance to the regular
+    simplex, rank, collapse, spread within classes, and alignment with the classifier, all from certified optima.
+
+    Args:
+        counts: examples per class, whole numbers of at least 2 (some losses count pairs of them).
+        temperature: tau; the logit-compensated cross-entropy has a scale of its own.
+        losses: names of `loss_names()`; None: all that fit. Losses over instances and prototypes are dense problems of
+            twice or three times as many points as classes: above 90 points, minutes, so only by name.
+        tol: the relative gap to certify.
+        progress: called with a line of text as the work goes on.
+
+    Raises:
+        ProblemError: bad counts or temperature, or an unknown name.
+
+    Cost: a solve each; see `losses`.
+    Source: ours; the losses are those of the papers in the bibliography.
+    """
+    counts = as_counts(counts)
+    temperature = check_temperature(temperature)
+    check_tol(tol)
+    if isinstance(losses, str):
+        losses = [losses]
+    for name in losses or ():
+        if name not in _CATALOGUE:
+            raise ProblemError(f"losses: must be among {', '.join(_CATALOGUE)}; got {name!r:.40}")
+    rows = []
+    chosen = list(dict.fromkeys(losses or _CATALOGUE))
+    for place, name in enumerate(chosen):
+        prefix = f"{name} ({place + 1} of {len(chosen)})"
+        if progress is not None:
+            progress(prefix)
+        try:
+            rows.append(_compared(name, counts, temperature, losses is not None, tol, progress))
+        except ProblemError as error:
+            rows.append(Compared(name, _CATALOGUE[name][2], None, str(error)))
+    if all(row.solution is None for row in rows):
+        raise ProblemError(rows[0].reason)
+    return Comparison(counts, temperature, tuple(rows))
+
+
+def loss_names() -> tuple[str, ...]:
+    """The names that `compare` takes."""
+    return tuple(_CATALOGUE)
+
+
+def _compared(
+    name: str, counts: Counts, temperature: float, asked: bool, tol: float, progress: Progress | None
+) -> Compared:
+    builder, options, words = _CATALOGUE[name]
+    if builder == "supmin" and counts.classes != 2 and not asked:
+        return Compared(name, words, None, "a loss of two classes")
+    if builder == "design":
+        if counts.classes > MOST_CLASSES:
+            return Compared(name, words, None, f"more than {MOST_CLASSES} classes")
+        objective: Objective = design(counts, temperature=temperature).objective
+    else:
+        settings = dict(options) if builder == "lc" else {**options, "temperature": temperature}
+        objective = build_objective(builder, counts, settings)
+    parts = parts_of(objective)
+    kinds = 1 if parts is None else len(set(parts.names))
+    if kinds > 1 and len(objective.orbits.sizes) > _PATIENCE and not asked:
+        if name == "bcl-class":  # known: no need to search for it
+            return _described(name, words, counts, _known_simplex(objective, counts.classes, tol))
+        return Compared(name, words, None, f"{len(objective.orbits.sizes)} points: minutes; ask for it by name")
+    return _described(name, words, counts, solve(objective, tol=tol, throw=False, progress=progress))
+
+
+def _described(name: str, words: str, counts: Counts, solution: Solution) -> Compared:
+    objective, gram = solution.objective, solution.orbits
+    parts = parts_of(objective)
+    if parts is None and not isinstance(objective, InstanceSoftmax):
+        shares = counts.per_class if len(gram.sizes) == counts.classes else counts.values
+        return Compared(name, words, solution, "", gram, shares, 0.0)
+    if parts is None:
+        order, kind = by_class(counts).groups, ""
+    else:
+        kind = "instances" if "instances" in parts.names else "mean"
+        order = _places(parts.names, parts.classes, kind, counts.classes)
+    own = OrbitGram(Orbits(gram.sizes[order]), gram.cosines[np.ix_(order, order)])
+    variances = class_variances(own)
+    length = np.sqrt(1.0 - variances.per_class)
+    cosines = own.cosines / length[:, None] / length
+    np.fill_diagonal(cosines, 1.0)
+    alignment = None
+    for partner in ("classifier", "prototype"):
+        if parts is not None and partner in parts.names:
+            other = _places(parts.names, parts.classes, partner, counts.classes)
+            alignment = float(np.mean(gram.cosines[order, other] / length))
+            break
+    means = OrbitGram(Orbits(np.ones(counts.classes), np.arange(counts.classes)), np.clip(cosines, -1.0, 1.0))
+    return Compared(name, words, solution, "", means, counts.per_class, variances.within, alignment)
+
+
+def _places(names: Sequence[str], classes: Sequence[int], kind: str, count: int) -> NDArray[np.intp]:
+    """(C,) the orbit of that kind of every class."""
+    places = np.zeros(count, np.intp)
+    for place, (name, index) in enumerate(zip(names, classes, strict=True)):
+        if name == kind:
+            places[index] = place
+    return places
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A solver that gives the answer it was made with."""
+
+    gram: OrbitGram
+    name: str = "theorem"
+
+    def run(self, objective: Objective, *, start: OrbitGram | None = None, progress: Progress | None = None) -> Attempt:
+        """The answer, whatever the start."""
+        return Attempt(self.name, Termination.CONVERGED, self.gram, message="the regular simplex, known to be optimal")
+
+
+def _known_simplex(objective: Objective, classes: int, tol: float) -> Solution:
+    """The regular simplex with every class and its prototype in one point, judged like any other answer."""
+    simplex = np.full((classes, classes), -1.0 / (classes - 1.0))
+    np.fill_diagonal(simplex, 1.0)
+    gram = OrbitGram(objective.orbits, np.tile(simplex, (2, 2)))
+    return solve(objective, _Given(gram), tol=tol, throw=False)
+
+
+def _sentences(found: Comparison) -> list[str]:
+    """What follows from the numbers."""
+    rows = [row for row in found.losses if row.certified]
+    if not rows:
+        return ["Nothing is certified here, so nothing is recommended."]
+    said = []
+    together = [row for row in rows if row.collapsed]
+    if together:
+        said.append(f"Classes share a point under {_listed(together)}: lower the temperature or use another loss.")
+    else:
+        said.append("No two classes share a point under any of these losses.")
+    balanced = found.counts.values[0] == found.counts.values[-1]
+    exact = [row for row in rows if (row.simplex_distance or 0.0) < 1e-6]
+    if exact and not balanced:
+        said.append(f"The regular simplex, the same angle between any two classes, is the optimum of {_listed(exact)}.")
+    if balanced:
+        said.append("With equal counts there is no imbalance to correct.")
+    others = [row for row in rows if row not in exact and not row.collapsed]
+    if others and not balanced:
+        worst = min(others, key=lambda row: row.separation or 0.0)
+        said.append(
+            f"Of the others {worst.loss} brings two classes nearest, to {worst.separation:.1f} degrees (the simplex "
+            f"has {_simplex_angle(found.counts):.1f})."
+        )
+        near = [row for row in others if (row.simplex_distance or 0.0) < 0.5 * (worst.simplex_distance or 0.0)]
+        if near:
+            said.append(f"Less than half as far from the simplex as {worst.loss}: {_listed(near)}.")
+    spread = [row for row in rows if (row.within or 0.0) > 1e-6]
+    if spread:
+        said.append(f"Examples of a class stay apart under {_listed(spread)}, which keeps what tells them apart.")
+    return said
+
+
+def _simplex_angle(counts: Counts) -> float:
+    return math.degrees(math.acos(-1.0 / (counts.classes - 1.0)))
+
+
+def _listed(rows: Sequence[Compared]) -> str:
+    names = [row.loss for row in rows]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
