@@ -45,6 +45,7 @@ _WHERE = {
     "embedding": ("Embedding", "embed", "reduce_rank"),
     "ladder": ("solve",),
     "designs": ("Design", "design"),
+    "targeted": ("TargetedGeometry", "targeted_supcon"),
     "twoclasses": ("PrototypeGeometry", "supervised_prototypes"),
     "variances": ("ClassVariances", "class_variances", "supcl_critical_alpha", "supcl_variance"),
     "guidelines": (
@@ -155,6 +156,8 @@ if TYPE_CHECKING:
     from .sweeps.tables import SweepTable as SweepTable
     from .sweeps.tables import export_sweep as export_sweep
     from .sweeps.tables import load_sweep as load_sweep
+    from .targeted import TargetedGeometry as TargetedGeometry
+    from .targeted import targeted_supcon as targeted_supcon
     from .thresholds.critical import Threshold as Threshold
     from .thresholds.critical import threshold as threshold
     from .thresholds.phases import PhaseDiagram as PhaseDiagram

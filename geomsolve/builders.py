@@ -10,7 +10,7 @@ import runpy
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from .counts import Counts
 from .errors import ProblemError
 from .objectives.base import Objective
 from .solvers.base import Solver
+
+if TYPE_CHECKING:
+    from .twoclasses import PrototypeGeometry
 
 # The loss by its name on the command line, and where its builder lives. What options a loss takes, and which it
 # requires, is read off the builder's keyword arguments.
@@ -33,6 +36,8 @@ _OBJECTIVES = {
     "supcl": ("objectives.supcl", "SupCL"),
     "supcon-instances": ("objectives.two_class", "SupConInstances"),
 }
+# Supervised Prototypes by its name on the command line: not convex, so not an objective, and only `solve` takes it.
+PROTOTYPES = "supproto"
 # What `objective_options` gives for an option without a default.
 REQUIRED = inspect.Parameter.empty
 _CONIC = ("clarabel", "scs", "mosek", "moreau")
@@ -51,7 +56,29 @@ def build_objective(name: str, counts: Counts, options: Mapping[str, Any]) -> Ob
         ProblemError: an unknown name, an option the loss does not take, a missing one, or what the builder refuses.
     """
     builder = _builder(name)
-    known = {option: default is REQUIRED for option, default in objective_options(name).items()}
+    given = _checked_options(name, builder, options)
+    if ".py:" in str(given.get("loss")):
+        given["loss"] = _load_function(str(given["loss"]))
+    if "negatives" in given:
+        given["negatives"] = _count_or_infinity(given["negatives"])
+    return builder(counts, **given)
+
+
+def build_prototypes(counts: Counts, options: Mapping[str, Any]) -> PrototypeGeometry:
+    """Supervised Prototypes over these counts, with options as for `build_objective`.
+
+    Raises:
+        ProblemError: an option it does not take, or what `supervised_prototypes` refuses.
+        NotCertified: see `supervised_prototypes`.
+    """
+    from .twoclasses import supervised_prototypes
+
+    return supervised_prototypes(counts, **_checked_options(PROTOTYPES, supervised_prototypes, options))
+
+
+def _checked_options(name: str, builder: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are given, or a ProblemError where the builder takes others."""
+    known = {option: default is REQUIRED for option, default in _options(builder).items()}
     given = {option: value for option, value in options.items() if value is not None}
     for option, value in given.items():
         if option not in known:
@@ -62,11 +89,7 @@ def build_objective(name: str, counts: Counts, options: Mapping[str, Any]) -> Ob
         if required and option not in given:
             example = " (0.1 is usual)" if option == "temperature" else ""
             raise ProblemError(f"{_flag(option)}: {name} needs it; got none{example}")
-    if ".py:" in str(given.get("loss")):
-        given["loss"] = _load_function(str(given["loss"]))
-    if "negatives" in given:
-        given["negatives"] = _count_or_infinity(given["negatives"])
-    return builder(counts, **given)
+    return given
 
 
 def objective_options(name: str) -> Mapping[str, Any]:
@@ -79,12 +102,16 @@ def objective_options(name: str) -> Mapping[str, Any]:
 
 
 @functools.cache
-def _options(builder: Callable[..., Objective]) -> Mapping[str, Any]:
+def _options(builder: Callable[..., Any]) -> Mapping[str, Any]:
     parameters = inspect.signature(builder).parameters.values()
     return {one.name: one.default for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
 def _builder(name: str) -> Callable[..., Objective]:
+    if name == PROTOTYPES:
+        raise ProblemError(
+            f"objective: must be convex here, one of {', '.join(_OBJECTIVES)}; got {name} (geomsolve solve takes it)"
+        )
     if name not in _OBJECTIVES:
         raise ProblemError(f"objective: must be one of {', '.join(_OBJECTIVES)}; got {name!r:.40}")
     module, builder = _OBJECTIVES[name]

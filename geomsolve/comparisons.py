@@ -30,17 +30,17 @@ Array = NDArray[np.float64]
 # Name, as `losses` takes it: the loss by the name of its builder, its settings, and what it is in words. A dense
 # problem of more atoms than `_PATIENCE` takes minutes, so it is solved only where it is asked for by name.
 _CATALOGUE: dict[str, tuple[str, dict[str, Any], str]] = {
-    "supcon": ("supcon", {}, "SupCon, full batch"),
-    "supcon-batch": ("supcon", {"batch": 256}, "SupCon, batches of 256"),
-    "gcl-supervised": ("gcl", {"sampling": "supervised"}, "InfoNCE, negatives of other classes"),
-    "gcl-unsupervised": ("gcl", {"sampling": "unsupervised"}, "InfoNCE, any negatives"),
-    "supcl": ("supcl", {"alpha": 0.5}, "SupCL, half self-supervised"),
-    "kcl": ("kcl", {}, "KCL, 6 positives"),
-    "supmin": ("supmin", {}, "Supervised Minority"),
+    "supcon": ("supcon", {}, "SupCon, full batch, 2 views"),
+    "supcon-batch": ("supcon", {"batch": 256}, "SupCon, batches of 256, 2 views"),
+    "gcl-supervised": ("gcl", {"sampling": "supervised"}, "InfoNCE, infinitely many negatives of other classes"),
+    "gcl-unsupervised": ("gcl", {"sampling": "unsupervised"}, "InfoNCE, infinitely many negatives of any class"),
+    "supcl": ("supcl", {"alpha": 0.5}, "SupCL, alpha 0.5, 2 views"),
+    "kcl": ("kcl", {}, "KCL, 6 positives, 2 views"),
+    "supmin": ("supmin", {}, "Supervised Minority, 2 views"),
     "bcl": ("bcl", {}, "BCL, mean over instances"),
     "bcl-class": ("bcl", {"anchors": "class"}, "BCL, mean over classes first"),
-    "ecl": ("ecl", {}, "ECL (our reading)"),
-    "lc": ("lc", {"scale": 16.0}, "logit-compensated cross-entropy"),
+    "ecl": ("ecl", {}, "ECL (our reading), classifier of scale 30"),
+    "lc": ("lc", {"scale": 16.0}, "logit-compensated cross-entropy, scale 16"),
     "design": ("design", {}, "weights designed for the simplex"),
 }
 _PATIENCE = 90

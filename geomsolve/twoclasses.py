@@ -26,7 +26,9 @@ class PrototypeGeometry:
     """A geometry that Supervised Prototypes can come as near to as one likes, and a proven bound. Not a certificate.
 
     Attributes:
-        counts: examples of the two classes.
+        counts: examples of the two classes, those of a batch.
+        temperature: tau.
+        views: of an example.
         gram: cosines of examples, each at cosine 0.5 with the prototype of its class.
         value: the limit of the loss as these cosines fall to 0.5 from above: the infimum is at most this.
         lower_bound: proved to lie below the loss of every geometry in which the views of an example share a point.
@@ -34,6 +36,8 @@ class PrototypeGeometry:
     """
 
     counts: Counts
+    temperature: float
+    views: int
     gram: OrbitGram = field(repr=False)
     value: float
     lower_bound: float
@@ -100,7 +104,7 @@ def supervised_prototypes(
     np.fill_diagonal(cosines, np.where(orbits.plural, np.diag(cosines), 1.0))
     gram = OrbitGram(orbits, cosines)
     lower = solution.value - _slack(gram, temperature, views, sides)
-    return PrototypeGeometry(counts, gram, solution.value, max(lower, directions.floor), solution)
+    return PrototypeGeometry(counts, temperature, views, gram, solution.value, max(lower, directions.floor), solution)
 
 
 def _slack(gram: OrbitGram, temperature: float, views: int, sides: Array) -> float:

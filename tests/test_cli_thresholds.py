@@ -91,7 +91,7 @@ def test_psi_from_a_file(run, tmp_path):
     ("arguments", "message"),
     [
         ((*GCL, "--minority", "1"), "minority: must be a whole number of at least 2; got 1"),
-        ((*GCL,), "minority: must be a whole number of at least 2; got None"),
+        ((*GCL,), "minority: must be a whole number of at least 2; got none"),
         ((*GCL, "--minority", "9", "--negatives", "0"), "negatives: must be a whole number of at least 1, or inf"),
         ((*GCL, "--minority", "9", "--vary", "temperature", "--ratio", "3"), "temperature: is what is varied; got 1.0"),
         ((*GCL, "--minority", "9", "--vary", "negatives"), "ratio: must be at least 1"),

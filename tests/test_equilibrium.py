@@ -122,6 +122,32 @@ def test_routes_agree(objective):
 
 
 @pytest.mark.parametrize("scale", [2.0, 10.0])
+def test_joint_loss_in_jax(scale):
+    """Value and slope of the second form, and the whole route through descent."""
+    import jax
+
+    from geomsolve.solvers.jax_losses import loss
+
+    objective = gs.ECL([20, 5, 1], temperature=0.5, scale=scale, contrast=0.35, align=2.0)
+    rng = np.random.default_rng(2)
+    off = ~np.eye(9, dtype=bool)
+    for _ in range(3):
+        gram = gram_of(objective, unit_rows(rng, 9, 6))
+        with jax.enable_x64(True):
+            form = loss(objective)
+            value, slope = jax.value_and_grad(lambda cosines, form=form: form(cosines))(gram.cosines)
+            value, slope = float(value), np.array(slope)
+        assert math.isclose(value, objective.excess(gram), rel_tol=1e-12)
+        assert math.isclose(objective.floor + value, objective.value(gram), rel_tol=1e-12)
+        np.testing.assert_allclose(slope[off], objective.row_gradient(gram)[off], rtol=1e-10, atol=1e-15)
+    check_routes(objective)
+    check = gs.crosscheck(objective)
+    verdicts = {route.name: route.verdict for route in check.routes}
+    assert check.agree
+    assert {verdicts["newton"], verdicts["descent"]} == {"reference", "agrees"}
+
+
+@pytest.mark.parametrize("scale", [2.0, 10.0])
 def test_joint_optimum_is_that_of_descent_over_points(scale):
     """Points for all nine atoms, moved downhill by their own gradients: no orbits, no duality."""
     from scipy.optimize import minimize

@@ -6,6 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -44,16 +45,21 @@ class Loss:
 
 @dataclass(frozen=True)
 class Problem:
-    """What the options of a problem amount to: class counts and an objective over them."""
+    """What the options of a problem amount to: class counts and a loss over them."""
 
     counts: Counts
-    objective: Objective
+    loss: Loss
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The objective, or a ProblemError where the loss is none."""
+        return self.loss.over(self.counts)
 
 
 def _loss(
     *,
     objective: Annotated[
-        str, typer.Option(help="supcon, gcl, bcl, kcl, supmin, supcon-instances or supcl.")
+        str, typer.Option(help="supcon, gcl, bcl, kcl, ecl, lc, supmin, supcon-instances, supcl; solve: supproto too.")
     ] = "supcon",
     temperature: Annotated[
         float | None, typer.Option(help="Temperature; supcon needs it, gcl takes 1 without it.")
@@ -114,7 +120,7 @@ def _problem(
                 f"{name}: only supcl takes it; got {number} with {loss['objective']:.40} (write --counts)"
             )
     loaded = read_counts(counts, classes, instances)
-    return Problem(loaded, _loss(**loss).over(loaded))
+    return Problem(loaded, _loss(**loss))
 
 
 def read_counts(counts: str | None, classes: int | None, instances: int | None) -> Counts:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @app.command()
 def sweep(
     spec: Annotated[
-        Path, typer.Argument(help="A TOML file with [objective], [counts] and [grid].", show_default=False)
+        Path, typer.Argument(help="A TOML file with the tables objective, counts and grid.", show_default=False)
     ],
     *,
     store: Annotated[Path, typer.Option(help="The journal; the same command again goes on where it was stopped.")],

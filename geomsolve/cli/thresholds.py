@@ -63,8 +63,7 @@ def threshold(
             tol=tol,
             progress=progress,
         )
-    what = f"{loss.name}, {majority} majority and {minority} minority classes" if loaded is None else loaded.name
-    outputs.emit(threshold_report(found, what), lambda: threshold_text(found, what))
+    outputs.emit(threshold_report(found), lambda: threshold_text(found))
     return OK if found.confirmed is not False else NOT_CERTIFIED
 
 

@@ -42,7 +42,7 @@ def SupCon(counts: Counts | ArrayLike, *, temperature: float, views: int = 2, ba
             percentages, because the loss depends on the sizes themselves. With a batch only the proportions matter, and
             may be given.
         temperature: tau > 0, with the loss written e^{z_i.z_j/tau}; 0.1 is usual. Codes that multiply by tau/tau_base
-            scale the value, not the geometry. Below about 0.002 the loss above its floor underflows, and nothing can be
+            scale the value, not the geometry. Near 0.0015 the loss above its floor underflows, and nothing can be
             certified.
         views: augmented views per example; 2 is how SupContrast trains.
         batch: examples per batch, B >= 2 (B >= 3 with one view); None: all of them in one batch.

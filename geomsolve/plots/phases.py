@@ -67,6 +67,11 @@ def _plane(axes: Axes, diagram: PhaseDiagram) -> None:
         # White under black: seen on dark and on light.
         axes.plot(curve[:, 0], curve[:, 1], color="white", linewidth=5.0)
         axes.plot(curve[:, 0], curve[:, 1], color="black", linewidth=2.2, **style)
+    together = diagram.minority_cosine >= 1.0 - 1e-8
+    if together.any():
+        y, x = np.nonzero(together)
+        style = {"color": "black", "markersize": 1.8, "alpha": 0.6, "label": "minority in one point"}
+        axes.plot(diagram.ratios[x], diagram.values[y], "o", **style)
     wrong = ~diagram.certified
     if wrong.any():
         y, x = np.nonzero(wrong)

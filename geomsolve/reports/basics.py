@@ -38,7 +38,7 @@ def whole(number: float) -> float | int:
 
 def row(name: str, text: str) -> str:
     """One aligned line."""
-    return f"  {name:<20}{text}"
+    return f"  {name:<19} {text}"
 
 
 def table(rows: list[tuple[str, ...]]) -> list[str]:

@@ -81,5 +81,7 @@ def comparison_text(found: Comparison) -> str:
         "  of a class's examples; aligned: class means with their own classifier or prototype.",
         "",
         *textwrap.wrap(found.recommendation, 110),
+        "",
+        *textwrap.wrap("; ".join(f"{row.loss}: {row.description}" for row in found.losses) + ".", 110),
     ]
     return "\n".join(lines)

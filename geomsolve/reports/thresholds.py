@@ -21,7 +21,7 @@ _UNITS = {
 }
 
 
-def threshold_report(found: Threshold, what: str) -> dict[str, Any]:
+def threshold_report(found: Threshold) -> dict[str, Any]:
     """The threshold as a dictionary, ready for `dumps`; `ratio` is null where another parameter was varied."""
     return {
         "ratio": found.value if found.parameter == "ratio" else None,
@@ -36,7 +36,7 @@ def threshold_report(found: Threshold, what: str) -> dict[str, Any]:
         "shared": found.shared,
         "below": _side(found.below),
         "above": _side(found.above),
-        "problem": what,
+        "problem": found.problem,
         "version": __version__,
     }
 
@@ -67,9 +67,9 @@ def _side(solution: Solution | None) -> dict[str, Any] | None:
     }
 
 
-def threshold_text(found: Threshold, what: str) -> str:
+def threshold_text(found: Threshold) -> str:
     """The threshold in a few aligned lines."""
-    lines = [what, "", found.reason[:1].upper() + found.reason[1:] + "."]
+    lines = [found.problem, "", found.reason[:1].upper() + found.reason[1:] + "."]
     if found.value is None:
         return "\n".join(lines)
     unit = f"  ({_UNITS[found.parameter]})" if _UNITS[found.parameter] else ""
@@ -83,7 +83,10 @@ def threshold_text(found: Threshold, what: str) -> str:
     if found.shared is not None and found.classes:
         low, high = found.shared
         lines.append(
-            row("share a point", f"{ranges(found.classes)}; from a {found.parameter} between {low:.6g} and {high:.6g}")
+            row(
+                "share a point",
+                f"{ranges(found.classes)}; first at a {found.parameter} between {low:.6g} and {high:.6g}",
+            )
         )
     elif found.classes:
         lines.append(row("share a point", ranges(found.classes)))

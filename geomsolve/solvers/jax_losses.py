@@ -16,6 +16,7 @@ from ..objectives.custom import EnumeratedLoss
 from ..objectives.expectation import STEP, ExpectedSoftmax
 from ..objectives.one_view import OneView
 from ..objectives.pairwise import Hinge, Logistic, PairLoss
+from ..objectives.parts import PartedSum
 
 Array = NDArray[np.float64]
 Loss = Callable[[Any], Any]
@@ -57,6 +58,16 @@ def _row_softmax(
     if positives is not None:
         rows -= jnp.sum(positives * t, axis=1)
     return masses @ rows - shift
+
+
+@loss.register
+def _(objective: PartedSum) -> Loss:
+    # Each form is the excess above the floor of its own term, and the floor of the sum is theirs added up.
+    return partial(_sum_of, tuple(loss(one) for one in objective.terms.losses))
+
+
+def _sum_of(terms: Any, gram: Any) -> Any:
+    return sum(term(gram) for term in terms)
 
 
 @loss.register

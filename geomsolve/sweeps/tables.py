@@ -43,6 +43,9 @@ class SweepTable:
     def __len__(self) -> int:
         return len(self.cosines)
 
+    def __repr__(self) -> str:
+        return f"SweepTable({len(self)} points, {self.missing} missing; columns {', '.join(self.columns)})"
+
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.columns[name]
 

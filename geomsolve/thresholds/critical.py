@@ -34,6 +34,7 @@ class Threshold:
         above: the same above.
         confirmed: whether both are certified and as `reason` says; None where there are none.
         classes: the classes that share a point beyond the critical value, by index.
+        problem: the loss and the classes in words.
         shared: for arbitrary counts, between which values of the parameter they begin to (the Gram matrix may lose rank
             earlier: that is `value`); None elsewhere.
     """
@@ -47,6 +48,7 @@ class Threshold:
     confirmed: bool | None = None
     classes: tuple[int, ...] = ()
     shared: tuple[float, float] | None = None
+    problem: str = ""
 
     @property
     def bracket(self) -> tuple[float, float] | None:
@@ -134,9 +136,9 @@ def threshold(
         family = GrowingCounts(builder, as_counts(counts), vary, minority, options)
     crossings, reason = family.crossings(report)
     if not crossings:
-        return Threshold(vary, None, reason)
+        return Threshold(vary, None, reason, problem=family.problem)
     first = crossings[0]
-    found = Threshold(vary, first.value, reason, tuple(crossings))
+    found = Threshold(vary, first.value, reason, tuple(crossings), problem=family.problem)
     if not certify:
         return found
     classes, shared = family.classes(first, report)

@@ -87,6 +87,18 @@ class GrowingCounts:
         name = f"{counts.name}, {self.vary} {value:.6g}"
         return Counts(values, counts.multiplicity, counts.groups, name, counts.are_proportions)
 
+    @property
+    def problem(self) -> str:
+        """The loss and the counts in words."""
+        objective = self.objective(1.0)
+        name = objective.name.replace("k=1,", "any k,") if self.vary == "negatives" else objective.name
+        heat = "" if self.vary == "temperature" else f", temperature {objective.temperature:g}"
+        tail = ""
+        if self.vary == "tail":
+            multiplicity, values = self.counts.multiplicity[self._tail], self.counts.values[self._tail]
+            tail = f", tail of {multiplicity.sum():g} classes of {values[0]:g} to {values[-1]:g}"
+        return f"{name}{heat}, {self.counts.name}{tail}"
+
     def ratio(self, value: float) -> float:
         """The imbalance ratio at one value of the parameter."""
         values = self._grown(value).values if self.vary in ("power", "tail") else self.counts.values

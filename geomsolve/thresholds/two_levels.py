@@ -57,7 +57,8 @@ class TwoLevels:
             number = getattr(self, name)
             whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
             if not whole or not least <= number <= 1_000_000:
-                raise ProblemError(f"{name}: must be a whole number of at least {least}; got {number}")
+                got = "none" if number is None else number
+                raise ProblemError(f"{name}: must be a whole number of at least {least}; got {got}")
         if self.per_class is not None and not (math.isfinite(self.per_class) and 1e-3 <= self.per_class <= 1e12):
             raise ProblemError(f"per_class: must be the number of examples of a minority class; got {self.per_class}")
         if self.vary == "ratio" and self.ratio is not None:
@@ -84,6 +85,16 @@ class TwoLevels:
         assert self.minority is not None
         assert ratio is not None
         return self.builder(two_level_counts(self.majority, self.minority, ratio, self.per_class), **options)
+
+    @property
+    def problem(self) -> str:
+        """The loss and the classes in words."""
+        objective = self.objective({"ratio": 1.0, "temperature": 1.0, "negatives": 1}[self.vary])
+        name = objective.name.replace("k=1,", "any k,") if self.vary == "negatives" else objective.name
+        heat = "" if self.vary == "temperature" else f", temperature {objective.temperature:g}"
+        ratio = "" if self.ratio is None else f", ratio {self.ratio:g}"
+        sizes = "" if self.per_class is None else f" of {self.per_class:g} examples"
+        return f"{name}{heat}, {self.majority} majority and {self.minority} minority classes{sizes}{ratio}"
 
     def order(self, value: float) -> float:
         """Positive where the minority classes are apart: minus the log of holding over driving force."""

@@ -1,0 +1,44 @@
+"""`solve --objective supproto`: Supervised Prototypes, which is not convex, between an upper and a lower bound."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import NotCertified, ProblemError
+from ..terminal import Outputs, reporting
+from .app import NOT_CERTIFIED, OK
+from .options import Problem
+
+
+def solve_prototypes(problem: Problem, *, tol: float, json: str | None, unused: Mapping[str, Any]) -> int:
+    """The best geometry known and the bound; OK where the two agree to `tol`.
+
+    Args:
+        problem: counts and settings.
+        tol: the relative gap called closed.
+        json: where JSON goes.
+        unused: options of `solve` that need a convex objective, refused unless None.
+    """
+    from ..builders import PROTOTYPES, build_prototypes
+    from ..certificate import check_tol
+    from ..reports.prototypes import bound_is_tight, prototype_report, prototype_text
+
+    for option, value in unused.items():
+        if value is not None:
+            raise ProblemError(f"{option}: {PROTOTYPES} has no such option; got {value} (leave it out)")
+    check_tol(tol)
+    outputs = Outputs(json)
+    clock = time.perf_counter()
+    with reporting() as progress:
+        progress("Supervised Prototypes: the upper bound, then the lower")
+        try:
+            found = build_prototypes(problem.counts, problem.loss.options)
+        except NotCertified as error:
+            print(f"geomsolve: {' '.join(str(error).split())}", file=sys.stderr)
+            return NOT_CERTIFIED
+    seconds = time.perf_counter() - clock
+    outputs.emit(prototype_report(found, tol, seconds), lambda: prototype_text(found, tol, seconds))
+    return OK if bound_is_tight(found, tol) else NOT_CERTIFIED
