@@ -21,6 +21,7 @@ from .objectives.base import Objective
 from .solvers.base import Solver
 
 if TYPE_CHECKING:
+    from .targeted import TargetedGeometry
     from .twoclasses import PrototypeGeometry
 
 # The loss by its name on the command line, and where its builder lives. What options a loss takes, and which it
@@ -38,6 +39,8 @@ _OBJECTIVES = {
 }
 # Supervised Prototypes by its name on the command line: not convex, so not an objective, and only `solve` takes it.
 PROTOTYPES = "supproto"
+# TSC: convex, but with part of its Gram matrix given, so no objective either.
+TARGETED = "tsc"
 # What `objective_options` gives for an option without a default.
 REQUIRED = inspect.Parameter.empty
 _CONIC = ("clarabel", "scs", "mosek", "moreau")
@@ -76,6 +79,17 @@ def build_prototypes(counts: Counts, options: Mapping[str, Any]) -> PrototypeGeo
     return supervised_prototypes(counts, **_checked_options(PROTOTYPES, supervised_prototypes, options))
 
 
+def build_targeted(counts: Counts, options: Mapping[str, Any]) -> TargetedGeometry:
+    """TSC over these counts, with options as for `build_objective`.
+
+    Raises:
+        ProblemError: an option it does not take, or what `targeted_supcon` refuses.
+    """
+    from .targeted import targeted_supcon
+
+    return targeted_supcon(counts, **_checked_options(TARGETED, targeted_supcon, options))
+
+
 def _checked_options(name: str, builder: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that are given, or a ProblemError where the builder takes others."""
     known = {option: default is REQUIRED for option, default in _options(builder).items()}
@@ -108,9 +122,10 @@ def _options(builder: Callable[..., Any]) -> Mapping[str, Any]:
 
 
 def _builder(name: str) -> Callable[..., Objective]:
-    if name == PROTOTYPES:
+    if name in (PROTOTYPES, TARGETED):
         raise ProblemError(
-            f"objective: must be convex here, one of {', '.join(_OBJECTIVES)}; got {name} (geomsolve solve takes it)"
+            f"objective: must be free and convex here, one of {', '.join(_OBJECTIVES)}; got {name} "
+            "(geomsolve solve takes it)"
         )
     if name not in _OBJECTIVES:
         raise ProblemError(f"objective: must be one of {', '.join(_OBJECTIVES)}; got {name!r:.40}")

@@ -102,11 +102,11 @@ BAD = {
     "batch": ([*SOLVE, "--counts", "9,4", "--batch", 1], r"batch: must be a whole number of at least 2; got 1"),
     "crosscheck": (
         ["crosscheck", *SOLVE[1:], "--counts", "9,4"],
-        r"objective: must be convex here, one of supcon, .*; got supproto \(geomsolve solve takes it\)",
+        r"objective: must be free and convex here, one of supcon, .*; got supproto \(geomsolve solve takes it\)",
     ),
     "threshold": (
         ["threshold", *SOLVE[1:], "--majority", 1, "--minority", 2],
-        r"objective: must be convex here, one of supcon, .*; got supproto",
+        r"objective: must be free and convex here, one of supcon, .*; got supproto",
     ),
 }
 

@@ -59,7 +59,8 @@ class Problem:
 def _loss(
     *,
     objective: Annotated[
-        str, typer.Option(help="supcon, gcl, bcl, kcl, ecl, lc, supmin, supcon-instances, supcl; solve: supproto too.")
+        str,
+        typer.Option(help="supcon, gcl, supcl, bcl, kcl, ecl, lc, supmin, supcon-instances; solve: tsc, supproto."),
     ] = "supcon",
     temperature: Annotated[
         float | None, typer.Option(help="Temperature; supcon needs it, gcl takes 1 without it.")
@@ -83,6 +84,7 @@ def _loss(
         typer.Option("--classifier/--no-classifier", help="ecl: with its classifier (it has).", show_default=False),
     ] = None,
     contrast: Annotated[float | None, typer.Option(help="ecl: weight of the contrastive part (1).")] = None,
+    pull: Annotated[float | None, typer.Option(help="tsc: weight of the target (1).")] = None,
     align: Annotated[float | None, typer.Option(help="ecl: weight that ties classifiers to prototypes (1).")] = None,
     scale: Annotated[float | None, typer.Option(help="ecl, lc: scale of the cosine classifier (30).")] = None,
     alpha: Annotated[
@@ -100,7 +102,7 @@ def _loss(
     settings = {"temperature": temperature, "views": views, "batch": batch, "sampling": sampling}
     settings |= {"negatives": negatives, "normalization": normalization, "loss": loss, "margin": margin}
     settings |= {"anchors": anchors, "positives": positives, "alpha": alpha, "self_pairs": self_pairs}
-    settings |= {"classifier": classifier, "contrast": contrast, "align": align, "scale": scale}
+    settings |= {"classifier": classifier, "contrast": contrast, "align": align, "scale": scale, "pull": pull}
     return Loss(objective, settings)
 
 

@@ -42,16 +42,17 @@ def solve(
     json: JsonOption = None,
 ) -> int:
     """The optimal geometry of class means, with the proof that it is optimal."""
-    from ..builders import PROTOTYPES, build_solver
+    from ..builders import PROTOTYPES, TARGETED, build_solver
     from ..embedding import check_dim
     from ..ladder import solve as solve_objective
     from ..solution import Quality
 
-    if problem.loss.name == PROTOTYPES:
-        from .prototypes import solve_prototypes
+    if problem.loss.name in (PROTOTYPES, TARGETED):
+        from .bounded import solve_prototypes, solve_targeted
 
         unused = {"solver": solver, "dim": dim, "seed": seed, "max-steps": max_steps, "plot": plot, "out": out}
-        return solve_prototypes(problem, tol=tol, json=json, unused=unused)
+        branch = solve_prototypes if problem.loss.name == PROTOTYPES else solve_targeted
+        return branch(problem, tol=tol, json=json, unused=unused)
     check_dim(dim, problem.objective.orbits.atoms)
     if seed is not None and dim is None and solver != "descent":
         raise ProblemError(f"seed: only --solver descent and --dim draw at random; got {seed} (leave it out)")

@@ -1,4 +1,4 @@
-"""`solve --objective supproto`: Supervised Prototypes, which is not convex, between an upper and a lower bound."""
+"""`solve --objective supproto` and `tsc`, which are no objectives: a value, and a lower bound of its own kind."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ def solve_prototypes(problem: Problem, *, tol: float, json: str | None, unused: 
     from ..certificate import check_tol
     from ..reports.prototypes import bound_is_tight, prototype_report, prototype_text
 
-    for option, value in unused.items():
-        if value is not None:
-            raise ProblemError(f"{option}: {PROTOTYPES} has no such option; got {value} (leave it out)")
+    _refuse(PROTOTYPES, unused)
     check_tol(tol)
     outputs = Outputs(json)
     clock = time.perf_counter()
@@ -42,3 +40,27 @@ def solve_prototypes(problem: Problem, *, tol: float, json: str | None, unused: 
     seconds = time.perf_counter() - clock
     outputs.emit(prototype_report(found, tol, seconds), lambda: prototype_text(found, tol, seconds))
     return OK if bound_is_tight(found, tol) else NOT_CERTIFIED
+
+
+def solve_targeted(problem: Problem, *, tol: float, json: str | None, unused: Mapping[str, Any]) -> int:
+    """TSC with its fixed targets; OK where value and bound agree to `tol`. Arguments as in `solve_prototypes`."""
+    from ..builders import TARGETED, build_targeted
+    from ..certificate import check_tol
+    from ..reports.targeted import targeted_report, targeted_text
+
+    _refuse(TARGETED, unused)
+    check_tol(tol)
+    outputs = Outputs(json)
+    clock = time.perf_counter()
+    with reporting() as progress:
+        progress("TSC with fixed targets")
+        found = build_targeted(problem.counts, problem.loss.options)
+    report = targeted_report(found, tol, time.perf_counter() - clock)
+    outputs.emit(report, lambda: targeted_text(found, report))
+    return OK if report["quality"] == "certified" else NOT_CERTIFIED
+
+
+def _refuse(name: str, unused: Mapping[str, Any]) -> None:
+    for option, value in unused.items():
+        if value is not None:
+            raise ProblemError(f"{option}: {name} has no such option; got {value} (leave it out)")
