@@ -9,16 +9,13 @@ import typer
 
 from ..terminal import Outputs, reporting
 from .app import NOT_CERTIFIED, OK, app
-from .options import JsonOption, TolOption
+from .options import CountsOption, JsonOption, TolOption
 
 
 @app.command()
 def compare(
     *,
-    counts: Annotated[
-        str,
-        typer.Option(help='A profile ("geomsolve profiles" lists them), a CSV with a column "count", or 1000,100,10.'),
-    ],
+    counts: CountsOption,
     temperature: Annotated[float, typer.Option(help="Temperature of the losses.")],
     losses: Annotated[
         str | None, typer.Option(help="Some only, separated by commas; left out: all that fit the number of classes.")

@@ -9,16 +9,13 @@ import typer
 
 from ..terminal import Outputs
 from .app import NOT_CERTIFIED, OK, app
-from .options import JsonOption, TolOption
+from .options import CountsOption, JsonOption, TolOption
 
 
 @app.command()
 def design(
     *,
-    counts: Annotated[
-        str,
-        typer.Option(help='A profile ("geomsolve profiles" lists them), a CSV with a column "count", or 1000,100,10.'),
-    ],
+    counts: CountsOption,
     temperature: Annotated[float, typer.Option(help="Temperature of the loss.")],
     target: Annotated[
         Path | None,

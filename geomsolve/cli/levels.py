@@ -8,16 +8,13 @@ import typer
 
 from ..terminal import Outputs, reporting
 from .app import NOT_CERTIFIED, OK, app
-from .options import JsonOption
+from .options import CountsOption, JsonOption
 
 
 @app.command()
 def levels(
     *,
-    counts: Annotated[
-        str,
-        typer.Option(help='A profile ("geomsolve profiles" lists them), a CSV with a column "count", or 1000,100,10.'),
-    ],
+    counts: CountsOption,
     temperature: Annotated[float, typer.Option(help="Temperature of the loss.")],
     views: Annotated[int, typer.Option(help="Views per example.")] = 2,
     batch: Annotated[int | None, typer.Option(help="Batch size; left out: full batch.")] = None,

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout, and only JSON.")]
 TolOption = Annotated[float, typer.Option(help="The relative gap to certify.")]
+CountsOption = Annotated[
+    str, typer.Option(help='A profile ("geomsolve profiles" lists them), a CSV with a column "count", or 1000,100,10.')
+]
 ClassesOption = Annotated[int | None, typer.Option(help="supcl, in place of --counts: so many classes, ...")]
 InstancesOption = Annotated[int | None, typer.Option(help="... of so many instances each.")]
 
