@@ -21,8 +21,11 @@ from .objectives.base import Objective, check_temperature
 from .objectives.parts import parts_of
 from .objectives.supcl import InstanceSoftmax, by_class
 from .orbits import OrbitGram, Orbits
-from .solution import Solution
+from .recommendations import sentences
+from .solution import Quality, Solution
 from .solvers.base import Attempt, Progress, Termination
+from .targeted import targeted_supcon
+from .twoclasses import supervised_prototypes
 from .variances import class_variances
 
 Array = NDArray[np.float64]
@@ -37,6 +40,8 @@ _CATALOGUE: dict[str, tuple[str, dict[str, Any], str]] = {
     "supcl": ("supcl", {"alpha": 0.5}, "SupCL, alpha 0.5, 2 views"),
     "kcl": ("kcl", {}, "KCL, 6 positives, 2 views"),
     "supmin": ("supmin", {}, "Supervised Minority, 2 views"),
+    "supproto": ("supproto", {}, "Supervised Prototypes, 2 views (not convex: value and bound)"),
+    "tsc": ("tsc", {}, "TSC, fixed simplex targets, 2 views"),
     "bcl": ("bcl", {}, "BCL, mean over instances"),
     "bcl-class": ("bcl", {"anchors": "class"}, "BCL, mean over classes first"),
     "ecl": ("ecl", {}, "ECL (our reading), classifier of scale 30"),
@@ -53,12 +58,16 @@ class Compared:
     Attributes:
         loss: its name in the comparison.
         description: in words.
-        solution: the certified optimum (or its best approximation); None where there is none.
-        reason: why there is none.
+        solution: the certified optimum (or its best approximation); None where there is none, and for TSC and
+            Supervised Prototypes, which are no objectives.
+        reason: why nothing was solved.
         means: the cosines of class means.
         shares: (K,) the count of one class of every orbit of `means`.
         within: the mean variance of a class's examples about their mean; 0 where classes are points.
-        alignment: the mean cosine of a class mean with its own classifier, or prototype; None where there are neither.
+        alignment: the mean cosine of a class mean with its own classifier, prototype or target; None without any.
+        value: the loss, in nats.
+        relative_gap: what is proved of it, over the loss above its floor.
+        certified: whether the optimum is proved.
     """
 
     loss: str
@@ -69,6 +78,9 @@ class Compared:
     shares: Array | None = field(default=None, repr=False)
     within: float | None = None
     alignment: float | None = None
+    value: float | None = None
+    relative_gap: float | None = None
+    certified: bool = False
 
     @cached_property
     def _pairs(self) -> tuple[Array, Array]:
@@ -133,9 +145,9 @@ class Compared:
         return None if self.largest_cosine is None else self.largest_cosine >= 1.0 - 1e-8
 
     @property
-    def certified(self) -> bool:
-        """Whether the optimum is proved."""
-        return self.solution is not None and self.solution.quality.value == "certified"
+    def quality(self) -> str:
+        """One of "certified", "uncertified", "not solved"."""
+        return "not solved" if self.means is None else ("certified" if self.certified else "uncertified")
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +164,7 @@ class Comparison:
     @property
     def recommendation(self) -> str:
         """Plain words that follow from the numbers."""
-        return " ".join(_sentences(self))
+        return " ".join(sentences(self.losses, self.counts))
 
 
 def compare(
@@ -200,7 +212,7 @@ def compare(
             rows.append(_compared(name, counts, temperature, losses is not None, tol, progress))
         except ProblemError as error:
             rows.append(Compared(name, _CATALOGUE[name][2], None, str(error)))
-    if all(row.solution is None for row in rows):
+    if all(row.means is None for row in rows):
         raise ProblemError(rows[0].reason)
     return Comparison(counts, temperature, tuple(rows))
 
@@ -214,8 +226,18 @@ def _compared(
     name: str, counts: Counts, temperature: float, asked: bool, tol: float, progress: Progress | None
 ) -> Compared:
     builder, options, words = _CATALOGUE[name]
-    if builder == "supmin" and counts.classes != 2 and not asked:
+    if builder in ("supmin", "supproto") and counts.classes != 2 and not asked:
         return Compared(name, words, None, "a loss of two classes")
+    if builder == "supproto":
+        bounded = supervised_prototypes(counts, temperature=temperature)
+        floor = bounded.value - bounded.solution.certificate.excess
+        return _bounded(name, words, counts, bounded.gram, (bounded.value, bounded.gap, floor), tol, 0.5)
+    if builder == "tsc":
+        found = targeted_supcon(counts, temperature=temperature)
+        own = found.gram.cosines[: counts.classes, : counts.classes]
+        means = OrbitGram(Orbits(found.gram.sizes[: counts.classes]), own)
+        proof = found.value, found.gap, found.objective.floor
+        return _bounded(name, words, counts, means, proof, tol, found.own_target)
     if builder == "design":
         if counts.classes > MOST_CLASSES:
             return Compared(name, words, None, f"more than {MOST_CLASSES} classes")
@@ -237,25 +259,55 @@ def _described(name: str, words: str, counts: Counts, solution: Solution) -> Com
     parts = parts_of(objective)
     if parts is None and not isinstance(objective, InstanceSoftmax):
         shares = counts.per_class if len(gram.sizes) == counts.classes else counts.values
-        return Compared(name, words, solution, "", gram, shares, 0.0)
+        return Compared(name, words, solution, "", gram, shares, 0.0, None, *_proof(solution))
     if parts is None:
         order, kind = by_class(counts).groups, ""
     else:
         kind = "instances" if "instances" in parts.names else "mean"
         order = _places(parts.names, parts.classes, kind, counts.classes)
     own = OrbitGram(Orbits(gram.sizes[order]), gram.cosines[np.ix_(order, order)])
-    variances = class_variances(own)
-    length = np.sqrt(1.0 - variances.per_class)
-    cosines = own.cosines / length[:, None] / length
-    np.fill_diagonal(cosines, 1.0)
+    means, length, within = _class_means(own)
     alignment = None
     for partner in ("classifier", "prototype"):
         if parts is not None and partner in parts.names:
             other = _places(parts.names, parts.classes, partner, counts.classes)
             alignment = float(np.mean(gram.cosines[order, other] / length))
             break
-    means = OrbitGram(Orbits(np.ones(counts.classes), np.arange(counts.classes)), np.clip(cosines, -1.0, 1.0))
-    return Compared(name, words, solution, "", means, counts.per_class, variances.within, alignment)
+    return Compared(name, words, solution, "", means, counts.per_class, within, alignment, *_proof(solution))
+
+
+def _proof(solution: Solution) -> tuple[float, float, bool]:
+    proved = solution.certificate
+    return proved.value, proved.relative_gap, solution.quality is Quality.CERTIFIED
+
+
+def _bounded(
+    name: str,
+    words: str,
+    counts: Counts,
+    instances: OrbitGram,
+    proof: tuple[float, float, float],
+    tol: float,
+    own: Array | float,
+) -> Compared:
+    """A geometry with a bound of its own: `proof` is value, gap and floor, `own` a cosine of examples and targets."""
+    value, gap, floor = proof
+    relative = (gap + 4.0 * np.finfo(float).eps * abs(value)) / max(value - floor, 1e-300)
+    means, length, within = _class_means(instances)
+    alignment = float(np.mean(own / length))
+    shares = counts.per_class
+    return Compared(name, words, None, "", means, shares, within, alignment, value, relative, bool(relative <= tol))
+
+
+def _class_means(instances: OrbitGram) -> tuple[OrbitGram, Array, float]:
+    """Cosines of class means, their lengths, and the variance within: from instances whose orbits are the classes."""
+    variances = class_variances(instances)
+    length = np.sqrt(1.0 - variances.per_class)
+    cosines = instances.cosines / length[:, None] / length
+    np.fill_diagonal(cosines, 1.0)
+    classes = len(length)
+    means = OrbitGram(Orbits(np.ones(classes), np.arange(classes)), np.clip(cosines, -1.0, 1.0))
+    return means, length, variances.within
 
 
 def _places(names: Sequence[str], classes: Sequence[int], kind: str, count: int) -> NDArray[np.intp]:
@@ -285,45 +337,3 @@ def _known_simplex(objective: Objective, classes: int, tol: float) -> Solution:
     np.fill_diagonal(simplex, 1.0)
     gram = OrbitGram(objective.orbits, np.tile(simplex, (2, 2)))
     return solve(objective, _Given(gram), tol=tol, throw=False)
-
-
-def _sentences(found: Comparison) -> list[str]:
-    """What follows from the numbers."""
-    rows = [row for row in found.losses if row.certified]
-    if not rows:
-        return ["Nothing is certified here, so nothing is recommended."]
-    said = []
-    together = [row for row in rows if row.collapsed]
-    if together:
-        said.append(f"Classes share a point under {_listed(together)}: lower the temperature or use another loss.")
-    else:
-        said.append("No two classes share a point under any of these losses.")
-    balanced = found.counts.values[0] == found.counts.values[-1]
-    exact = [row for row in rows if (row.simplex_distance or 0.0) < 1e-6]
-    if exact and not balanced:
-        said.append(f"The regular simplex, the same angle between any two classes, is the optimum of {_listed(exact)}.")
-    if balanced:
-        said.append("With equal counts there is no imbalance to correct.")
-    others = [row for row in rows if row not in exact and not row.collapsed]
-    if others and not balanced:
-        worst = min(others, key=lambda row: row.separation or 0.0)
-        said.append(
-            f"Of the others {worst.loss} brings two classes nearest, to {worst.separation:.1f} degrees (the simplex "
-            f"has {_simplex_angle(found.counts):.1f})."
-        )
-        near = [row for row in others if (row.simplex_distance or 0.0) < 0.5 * (worst.simplex_distance or 0.0)]
-        if near:
-            said.append(f"Less than half as far from the simplex as {worst.loss}: {_listed(near)}.")
-    spread = [row for row in rows if (row.within or 0.0) > 1e-6]
-    if spread:
-        said.append(f"Examples of a class stay apart under {_listed(spread)}, which keeps what tells them apart.")
-    return said
-
-
-def _simplex_angle(counts: Counts) -> float:
-    return math.degrees(math.acos(-1.0 / (counts.classes - 1.0)))
-
-
-def _listed(rows: Sequence[Compared]) -> str:
-    names = [row.loss for row in rows]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

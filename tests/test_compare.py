@@ -21,8 +21,8 @@ def found():
 def test_every_loss_is_certified_or_says_why_not(found):
     assert [row.loss for row in found.losses] == list(gs.loss_names())
     for row in found.losses:
-        if row.loss == "supmin":
-            assert row.solution is None
+        if row.loss in ("supmin", "supproto"):
+            assert row.quality == "not solved"
             assert "two classes" in row.reason
         else:
             assert row.certified, row.loss
@@ -74,6 +74,23 @@ def test_large_problems_only_by_name_but_theorems_at_once():
     assert known.simplex_distance < 1e-12
 
 
+def test_losses_with_bounds_of_their_own(found):
+    targeted = gs.targeted_supcon(COUNTS, temperature=0.5)
+    row = found["tsc"]
+    assert row.certified
+    assert row.value == targeted.value
+    labels = np.repeat(np.arange(4), COUNTS)
+    points = targeted.gram.embed()
+    means = np.array([points[: len(labels)][labels == c].mean(axis=0) for c in range(4)])
+    unit = means / np.linalg.norm(means, axis=1, keepdims=True)
+    np.testing.assert_allclose(row.means.expand(), unit @ unit.T, atol=1e-6)
+    assert row.alignment == pytest.approx(np.mean(np.sum(unit * points[len(labels) :], axis=1)), abs=1e-6)
+    two = gs.compare([100, 20], temperature=0.07, losses=["supproto"])["supproto"]
+    assert two.certified
+    assert two.value == gs.supervised_prototypes([100, 20]).value
+    assert not gs.compare([255, 1], temperature=0.07, losses=["supproto"])["supproto"].certified
+
+
 def test_collapse_is_named():
     found = gs.compare([3000, 3, 3, 3], temperature=2.0, losses=["supcon", "gcl-supervised", "design"])
     assert found["supcon"].collapsed
@@ -97,9 +114,9 @@ def test_report_text_and_picture(found, tmp_path):
         assert row.loss in text
     figure = plot_comparison(found, tmp_path / "compare.png")
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert names == [row.loss for row in found.losses if row.solution is not None]
+    assert names == [row.loss for row in found.losses if row.means is not None]
     widths = [bar.get_width() for bar in figure.axes[0].patches]
-    np.testing.assert_allclose(widths, [row.separation for row in found.losses if row.solution is not None])
+    np.testing.assert_allclose(widths, [row.separation for row in found.losses if row.means is not None])
 
 
 def test_on_the_command_line(tmp_path, capsys):

@@ -21,7 +21,7 @@ LAYERS = (
     {"solvers"},
     {
         "solution", "ladder", "embedding", "crosschecks", "thresholds", "realizability", "sweeps", "metrics", "levels",
-        "builders", "comparisons", "variances", "guidelines", "designs", "twoclasses", "targeted",
+        "builders", "comparisons", "recommendations", "variances", "guidelines", "designs", "twoclasses", "targeted",
     },
     {"plots", "reports", "terminal"},
     {"gallery"},

@@ -29,7 +29,7 @@ def plot_comparison(found: Comparison, path: str | Path | None = None) -> Figure
         check_suffix(path)
     from matplotlib.figure import Figure
 
-    rows = [row for row in found.losses if row.solution is not None]
+    rows = [row for row in found.losses if row.means is not None]
     names = [row.loss + ("" if row.certified else " (not certified)") for row in rows]
     places = np.arange(len(rows))
     simplex = -1.0 / (found.counts.classes - 1.0)

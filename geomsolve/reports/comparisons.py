@@ -40,13 +40,11 @@ def _row(row: Compared) -> dict[str, Any]:
     report: dict[str, Any] = {"loss": row.loss, "description": row.description}
     report |= {name: getattr(row, name) for name in _COLUMNS}
     solution = row.solution
-    proved = None if solution is None else solution.certificate
     return report | {
-        "value": None if proved is None else proved.value,
-        "relative_gap": None if proved is None else proved.relative_gap,
-        "cosine_residual": None if proved is None else proved.cosine_residual,
-        "quality": "not solved" if solution is None else solution.quality.value,
-        "seconds": None if solution is None else solution.seconds,
+        "value": row.value,
+        "relative_gap": row.relative_gap,
+        "cosine_residual": None if solution is None else solution.certificate.cosine_residual,
+        "quality": row.quality,
         "reason": row.reason,
     }
 
@@ -56,7 +54,7 @@ def comparison_text(found: Comparison) -> str:
     head = ("loss", "nearest two", "tail-tail", "head-tail", "from simplex", "rank", "within", "aligned", "")
     rows: list[tuple[str, ...]] = [head]
     for row in found.losses:
-        if row.solution is None:
+        if row.means is None:
             continue
         together = "collapsed" if row.collapsed else ""
         rows.append(
@@ -75,10 +73,10 @@ def comparison_text(found: Comparison) -> str:
     lines = [f"Optimal geometry of class means, temperature {found.temperature:g}", counts_line(found.counts), ""]
     lines += [line.rstrip() for line in table(rows)]
     lines.append("")
-    lines += [f"  {row.loss}: not solved, {row.reason}" for row in found.losses if row.solution is None]
+    lines += [f"  {row.loss}: not solved, {row.reason}" for row in found.losses if row.means is None]
     lines += [
         "  tail: classes with fewer examples than average; from simplex: root mean square over pairs; within: variance",
-        "  of a class's examples; aligned: class means with their own classifier or prototype.",
+        "  of a class's examples; aligned: class means with their own classifier, prototype or target.",
         "",
         *textwrap.wrap(found.recommendation, 110),
         "",
