@@ -22,7 +22,7 @@ def sentences(losses: Sequence[Compared], counts: Counts) -> list[str]:
     if together:
         said.append(f"Classes share a point under {_listed(together)}: lower the temperature or use another loss.")
     else:
-        said.append("No two classes share a point under any of these losses.")
+        said.append("No two classes share a point under any of the losses certified here.")
     balanced = counts.values[0] == counts.values[-1]
     exact = [row for row in rows if (row.simplex_distance or 0.0) < 1e-6]
     if exact and not balanced:

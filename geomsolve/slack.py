@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
 
 from .orbits import OrbitGram, Orbits
 from .spectra import near_rank_one
@@ -109,7 +110,39 @@ class Slack:
             readings.append(self._factored_reading)
         if np.all(self.diagonal > 0) and self.temperature * min(readings) >= 1e-9:
             readings.append(self._complementarity_reading)
-        return self.temperature * float(min(readings))
+        reading = self.temperature * float(min(readings))
+        return reading if isinstance(self.attraction, float) else max(reading, self._block_push)
+
+    @property
+    def _block_push(self) -> float:
+        """`_push` for orbits that all but share a point, moved together.
+
+        What ties them can be a billion times stronger than what moves the block, and hides it from any reading of its
+        members. The forces on them add up, and so does S, in which the ties cancel; where nothing but rounding is left
+        of that, nothing is known of the block.
+        """
+        sizes = self.gram.sizes
+        root = np.sqrt(sizes)
+        values, vectors = np.linalg.eigh(self.gram.quotient)
+        points = vectors * np.sqrt(np.where(values > 1e-13 * values[-1], values, 0.0))
+        forces = root[:, None] * (self.quotient @ points)
+        total = self.quotient * root[:, None] * root
+        terms = np.abs(total) + sizes[:, None] * sizes * np.broadcast_to(self.attraction, total.shape)
+        rounding = 64.0 * (1.0 + 1.0 / self.temperature) * np.finfo(float).eps
+        worst = 0.0
+        for near in (1e-8, 1e-5, 1e-3, 3e-2, 0.3):
+            count, block = connected_components(self.gram.cosines >= 1.0 - near, directed=False)
+            if count == len(sizes):
+                continue
+            members = np.eye(count)[block].T
+            push = np.linalg.norm(members @ forces, axis=1)
+            stiffness = np.einsum("ba,ac,bc->b", members, total, members)
+            noise = rounding * np.einsum("ba,ac,bc->b", members, terms, members)
+            some = members.sum(axis=1) > 1
+            if np.any(stiffness[some] <= noise[some]):
+                return np.inf
+            worst = max(worst, float((push[some] / stiffness[some]).max(initial=0.0)))
+        return worst
 
     @property
     def _complementarity_reading(self) -> float:

@@ -606,3 +606,20 @@ def test_near_collapse_an_open_geometry_is_not_certified():
     opened = gs.certify(objective, gs.OrbitGram(solution.orbits.orbits, cosines))
     assert not opened.holds()
     assert opened.cosine_residual > 1e-4
+
+
+@pytest.mark.parametrize("temperature", [0.02, 0.03, 0.05, 0.08])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_strong_ties_do_not_hide_an_open_geometry(classes, temperature):
+    """Class and prototype in one point, classes off the simplex: the ties are a billion times what pushes classes."""
+    counts = [10] * classes
+    losses = (
+        (2, gs.BCL(counts, temperature=temperature, anchors="class")),
+        (3, gs.ECL(counts, temperature=temperature)),
+        (2, gs.ECL(counts, temperature=temperature, anchors="class", classifier=False)),
+    )
+    simplex = np.where(np.eye(classes) > 0, 1.0, -1.0 / (classes - 1))
+    for kinds, objective in losses:
+        for opened in (1e-4, 1e-2, 0.1, 0.3):
+            wrong = np.tile((1.0 - opened) * simplex + opened, (kinds, kinds))
+            assert not gs.certify(objective, wrong).holds()
