@@ -35,9 +35,7 @@ class Loss:
 
     def over(self, counts: Counts) -> Objective:
         """The objective over these counts."""
-        from ..builders import build_objective
-
-        return build_objective(self.name, counts, self.options)
+        return self.builder(counts)
 
     def builder(self, counts: Counts, **varied: Any) -> Objective:
         """The objective over these counts with some settings replaced."""
