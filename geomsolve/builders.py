@@ -96,8 +96,12 @@ def _checked_options(name: str, builder: Callable[..., Any], options: Mapping[st
     given = {option: value for option, value in options.items() if value is not None}
     for option, value in given.items():
         if option not in known:
+            # The one option of a neighbour whose own name for it one would not guess.
+            instead = (
+                "write scale, the inverse temperature" if (name, option) == ("lc", "temperature") else "leave it out"
+            )
             raise ProblemError(
-                f"{_flag(option)}: {name} has no such option; got {value} (leave it out; it takes {', '.join(known)})"
+                f"{_flag(option)}: {name} has no such option; got {value} ({instead}; it takes {', '.join(known)})"
             )
     for option, required in known.items():
         if required and option not in given:

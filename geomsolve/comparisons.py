@@ -45,7 +45,7 @@ _CATALOGUE: dict[str, tuple[str, dict[str, Any], str]] = {
     "bcl": ("bcl", {}, "BCL, mean over instances"),
     "bcl-class": ("bcl", {"anchors": "class"}, "BCL, mean over classes first"),
     "ecl": ("ecl", {}, "ECL (our reading), classifier of scale 30"),
-    "lc": ("lc", {"scale": 16.0}, "logit-compensated cross-entropy, scale 16"),
+    "lc": ("lc", {}, "logit-compensated cross-entropy, scale 12"),
     "design": ("design", {}, "weights designed for the simplex"),
 }
 _PATIENCE = 90
@@ -82,31 +82,25 @@ class Compared:
     relative_gap: float | None = None
     certified: bool = False
 
-    @cached_property
-    def _pairs(self) -> tuple[Array, Array]:
-        """(K, K) how many ordered pairs of classes, and their cosines."""
-        assert self.means is not None
-        return self.means.sizes[:, None] * self.means.orbits.partners, self.means.cosines
-
-    def _mean(self, rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> float | None:
-        pairs, cosines = self._pairs
-        weights = pairs * rows[:, None] * columns
-        return float(np.sum(weights * cosines) / weights.sum()) if weights.sum() > 0 else None
+    def _mean(self, first_in_tail: bool, second_in_tail: bool) -> float | None:
+        """The mean cosine over pairs of different classes, the first and the second in the tail or not."""
+        if self.means is None or self.tail is None:
+            return None
+        first, second = self.tail == first_in_tail, self.tail == second_in_tail
+        weights = _pairs(self.means) * first[:, None] * second
+        return float(np.sum(weights * self.means.cosines) / weights.sum()) if weights.sum() > 0 else None
 
     @property
-    def tail(self) -> NDArray[np.bool_]:
+    def tail(self) -> NDArray[np.bool_] | None:
         """(K,) which orbits have fewer examples than the average class."""
-        assert self.means is not None
-        assert self.shares is not None
-        return self.shares < float(self.means.sizes @ self.shares) / self.means.orbits.atoms
+        if self.means is None or self.shares is None:
+            return None
+        return np.asarray(self.shares < float(self.means.sizes @ self.shares) / self.means.orbits.atoms)
 
     @cached_property
     def largest_cosine(self) -> float | None:
         """The cosine of the two nearest classes."""
-        if self.means is None:
-            return None
-        pairs, cosines = self._pairs
-        return float(cosines[pairs > 0].max())
+        return None if self.means is None else float(self.means.cosines[_pairs(self.means) > 0].max())
 
     @property
     def separation(self) -> float | None:
@@ -118,20 +112,20 @@ class Compared:
     @property
     def tail_tail(self) -> float | None:
         """The mean cosine of two classes with fewer examples than average."""
-        return None if self.means is None else self._mean(self.tail, self.tail)
+        return self._mean(True, True)
 
     @property
     def head_tail(self) -> float | None:
         """The mean cosine of a class with fewer examples than average and one with more."""
-        return None if self.means is None else self._mean(self.tail, ~self.tail)
+        return self._mean(True, False)
 
     @property
     def simplex_distance(self) -> float | None:
         """The root mean square over pairs of classes of their cosine less that of the regular simplex."""
         if self.means is None:
             return None
-        pairs, cosines = self._pairs
-        away = cosines + 1.0 / (self.means.orbits.atoms - 1.0)
+        pairs = _pairs(self.means)
+        away = self.means.cosines + 1.0 / (self.means.orbits.atoms - 1.0)
         return float(np.sqrt(np.sum(pairs * away**2) / pairs.sum()))
 
     @property
@@ -308,6 +302,11 @@ def _class_means(instances: OrbitGram) -> tuple[OrbitGram, Array, float]:
     classes = len(length)
     means = OrbitGram(Orbits(np.ones(classes), np.arange(classes)), np.clip(cosines, -1.0, 1.0))
     return means, length, variances.within
+
+
+def _pairs(means: OrbitGram) -> Array:
+    """(K, K) how many ordered pairs of different classes there are."""
+    return np.asarray(means.sizes[:, None] * means.orbits.partners)
 
 
 def _places(names: Sequence[str], classes: Sequence[int], kind: str, count: int) -> NDArray[np.intp]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,13 @@ MOST_CLASSES = 4000
 _SINGULAR = 1e-6
 # Logarithms of weights beyond this are no numbers any more (the certificate squares them).
 _LARGEST_LOG = 300.0
+# All forces are multiples x u_i u_j of one x, and the loss lies about x above its floor: below e^-668 the certificate
+# counts that as underflown. All designs up to here were certified, none beyond e^-680.
+_LEAST_FORCE_LOG = -640.0
+# Below e^-708 a number of float64 loses digits: the forces are weights times e^{(G_ij - 1)/tau}.
+_DEEPEST = 700.0
+# A smallest eigenvalue this near to 0 may well be that of a singular matrix with noise.
+_NOISE = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +99,8 @@ def design(
         counts: examples per class, or proportions.
         target: (C, C) the wanted cosines in class order; None: the regular simplex. Possible is every Gram matrix with
             a null vector whose entries are all above 0 (class means whose positive multiples sum to zero), and no
-            other, whatever the weights.
+            other, whatever the weights. Eigenvalues up to 1e-6, rounding to float32, are moved to 0; larger noise is
+            refused, with the line of numpy that takes it out.
         temperature: tau.
         anchors: "class": every class weighs the same; "instance": every example does; or C numbers above 0, the weights
             of classes.
@@ -101,7 +110,8 @@ def design(
 
     Raises:
         ProblemError: a target that is no Gram matrix, is not singular, or has no positive null vector; more than 4000
-            classes; a temperature so low that the weights are no numbers.
+            classes; a temperature so low that float64 ends: |log W| <= 300, log x >= -640 and (1 - G_ij)/tau <= 700.
+            For the simplex x is about e^{-C/((C - 1) tau)}, and tau >= 0.0033 will do for two classes, 0.0018 for ten.
 
     Cost: one symmetric eigenvalue problem of size C, and the certificate.
     Source: ours; see the theory page.
@@ -150,13 +160,45 @@ def _weights(gram: Array, balance: Array, masses: Array, temperature: float) -> 
     log_pull = log_u + np.log(off @ balance) - log_m
     log_x = -np.logaddexp(log_pull.max(), log_h[off].mean())
     logs = log_x + log_h - np.log1p(-np.exp(log_x + log_pull))[:, None]
-    worst = float(np.abs(logs[off]).max())
+    worst, force = float(np.abs(logs[off]).max()), float(log_x)
+    deepest = float((1.0 - gram[off]).max()) / temperature
+    # Both logarithms are a constant and a multiple of 1/temperature: the constant, some units, is the margin.
+    least = _rounded_up(1.03 * temperature * max(worst / _LARGEST_LOG, force / _LEAST_FORCE_LOG, deepest / _DEEPEST))
     if worst > _LARGEST_LOG:
         raise ProblemError(
             f"temperature: at {temperature:g} this target needs weights of e^{worst:.0f} beside 1; it must be higher, "
-            f"at least {temperature * worst / _LARGEST_LOG:.2g}"
+            f"at least {least:g}"
+        )
+    if force < _LEAST_FORCE_LOG:
+        raise ProblemError(
+            f"temperature: at {temperature:g} the forces at this target are e^{force:.0f} beside 1, and float64 ends "
+            f"at e^{_LEAST_FORCE_LOG:.0f}: neither a proof nor a training run would see them; it must be higher, at "
+            f"least {least:g}"
+        )
+    if deepest > _DEEPEST:
+        raise ProblemError(
+            f"temperature: at {temperature:g} the farthest two classes of this target repel by e^-{deepest:.0f} beside "
+            f"1, and float64 ends at e^-{_DEEPEST:.0f}; it must be higher, at least {least:g}"
         )
     return np.where(off, np.exp(np.where(off, logs, 0.0)), 0.0)
+
+
+def _rounded_up(value: float) -> float:
+    """The next number of two digits, so that who follows the advice is not refused again."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1) if value > 0 else 1.0
+    return math.ceil(value / unit) * unit
+
+
+def _cure(values: Array, size: float) -> str:
+    """What to do where eigenvalues of that size are 0 but for noise: drop all that are as small, and scale again."""
+    if size > _NOISE:
+        return ""
+    small = min(int(np.sum(values <= 10.0 * size)), len(values) - 1)
+    return (
+        f". If that is noise or rounding (up to {_SINGULAR:g} is allowed), take it out, with w, V = "
+        f"numpy.linalg.eigh(target): X = V[:, {small}:] * w[{small}:]**0.5; X /= numpy.linalg.norm(X, axis=1, "
+        "keepdims=True); target = X @ X.T, all in float64"
+    )
 
 
 def _balanced(gram: Array) -> tuple[Array, Array]:
@@ -165,20 +207,20 @@ def _balanced(gram: Array) -> tuple[Array, Array]:
     if values[0] < -_SINGULAR:
         raise ProblemError(
             f"target: must be positive semidefinite; its smallest eigenvalue is {values[0]:.3g}, so no vectors have "
-            "these cosines"
+            f"these cosines{_cure(values, -values[0])}"
         )
     if values[0] > _SINGULAR:
         raise ProblemError(
             f"target: must be singular; its smallest eigenvalue is {values[0]:.3g}, so no multiples of the class means "
             "sum to zero, and under every loss they can still move apart (centre the points: the mean of all of them, "
-            "weighted as you like, must be 0)"
+            f"weighted as you like, must be 0){_cure(values, values[0])}"
         )
     null = values <= _SINGULAR
     space = vectors[:, null]
     # The projection of (1, ..., 1) treats equal classes equally. It need not be positive where some null vector is.
     balance = space @ space.sum(axis=0)
     if not balance.min() > 1e-9 * balance.max():
-        balance = _positive_in(space)
+        balance = _positive_in(space, values)
     cleaned = (vectors[:, ~null] * values[~null]) @ vectors[:, ~null].T
     root = np.sqrt(np.diag(cleaned))
     scaled = cleaned / root[:, None] / root
@@ -188,7 +230,7 @@ def _balanced(gram: Array) -> tuple[Array, Array]:
     return scaled, balance / balance.mean()
 
 
-def _positive_in(space: Array) -> Array:
+def _positive_in(space: Array, values: Array) -> Array:
     """The vector of a linear space whose smallest entry is largest, entries summing to their number."""
     count, dim = space.shape
     # Unknowns: coefficients, and the smallest entry.
@@ -206,9 +248,17 @@ def _positive_in(space: Array) -> Array:
         listed = ", ".join(map(str, worst[:8])) + (", ..." if len(worst) > 8 else "")
         raise ProblemError(
             "target: must have a null vector with all entries above 0 (positive multiples of the class means that sum "
-            f"to zero), or some class feels no balance; the best there is fails at classes {listed}"
+            f"to zero), or some class feels no balance; the best there is fails at classes {listed}{_split(values)}"
         )
     return vector
+
+
+def _split(values: Array) -> str:
+    """Where noise has lifted some of the eigenvalues that should be 0 above what counts as 0, say so."""
+    null = int(np.sum(values <= _SINGULAR))
+    if null == len(values) or values[null] > 100.0 * _SINGULAR:
+        return ""
+    return f" (the next eigenvalue is {values[null]:.1e}; should it be 0 too?){_cure(values, values[null])}"
 
 
 def _masses(counts: Counts, anchors: str | ArrayLike) -> Array:

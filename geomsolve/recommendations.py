@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .comparisons import Compared
 
 
+_BALANCED = "With equal counts there is no imbalance to correct."
+
+
 def sentences(losses: Sequence[Compared], counts: Counts) -> list[str]:
     """What follows from the certified geometries, a sentence each."""
     rows = [row for row in losses if row.certified]
@@ -19,16 +22,18 @@ def sentences(losses: Sequence[Compared], counts: Counts) -> list[str]:
         return ["Nothing is certified here, so nothing is recommended."]
     said = []
     together = [row for row in rows if row.collapsed]
+    balanced = counts.values[0] == counts.values[-1]
+    if counts.classes == 2:
+        return [*_two_classes(rows), *([_BALANCED] if balanced else [])]
     if together:
         said.append(f"Classes share a point under {_listed(together)}: lower the temperature or use another loss.")
     else:
         said.append("No two classes share a point under any of the losses certified here.")
-    balanced = counts.values[0] == counts.values[-1]
     exact = [row for row in rows if (row.simplex_distance or 0.0) < 1e-6]
     if exact and not balanced:
         said.append(f"The regular simplex, the same angle between any two classes, is the optimum of {_listed(exact)}.")
     if balanced:
-        said.append("With equal counts there is no imbalance to correct.")
+        said.append(_BALANCED)
     others = [row for row in rows if row not in exact and not row.collapsed]
     if others and not balanced:
         worst = min(others, key=lambda row: row.separation or 0.0)
@@ -42,6 +47,34 @@ def sentences(losses: Sequence[Compared], counts: Counts) -> list[str]:
     spread = [row for row in rows if (row.within or 0.0) > 1e-6]
     if spread:
         said.append(f"Examples of a class stay apart under {_listed(spread)}, which keeps what tells them apart.")
+    return said
+
+
+def _two_classes(rows: Sequence[Compared]) -> list[str]:
+    """Opposite means are the optimum of any loss that pushes two classes apart, so they commend none of them."""
+    said = []
+    opposite = [row for row in rows if (row.simplex_distance or 0.0) < 1e-6]
+    if opposite:
+        where = "every loss certified here" if len(opposite) == len(rows) else _listed(opposite)
+        said.append(
+            f"With two classes the class means are opposite under {where}, whatever the counts: of imbalance their "
+            "angle says nothing, and the tail has no second class to collapse with. What differs is inside the classes."
+        )
+    others = [row for row in rows if row not in opposite]
+    if others:
+        said.append(f"The class means are not opposite under {_listed(others)}.")
+    points = [row for row in rows if (row.within or 0.0) <= 1e-6]
+    if points:
+        said.append(f"Every class is one point under {_listed(points)}.")
+    spread = sorted((row for row in rows if row not in points), key=lambda row: -(row.within or 0.0))
+    if spread:
+        listed = ", ".join(f"{row.loss} ({row.within:.3f})" for row in spread)
+        said.append(
+            f"Examples of a class stay apart (variance within) under {listed}, which keeps what tells them apart."
+        )
+    apart = [row for row in rows if row.alignment is not None and row.alignment < 1.0 - 1e-6]
+    if apart:
+        said.append(f"Class means do not point at their own classifier, prototype or target under {_listed(apart)}.")
     return said
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import geomsolve as gs
 from geomsolve import cli
 
 
@@ -99,6 +100,9 @@ def test_psi_from_a_file(run, tmp_path):
         ((*SUPCON,), "per_class: this loss depends on numbers of examples"),
         ((*SUPCON, "--counts", "10,5,5"), "majority: goes with majority and minority, not with counts"),
         (("threshold", "--counts", "10,5,5"), "temperature: supcon needs it; got none"),
+        (("threshold", "--objective", "supcl", "--majority", "3", "--minority", "3"), "geomsolve guideline"),
+        (("threshold", "--objective", "supcl", "--counts", "10,5,5"), "objective: critical values are those of losses"),
+        (("phase", "--objective", "bcl"), "supcon, gcl and functions of your own; got BCL(anchors=instance), in which"),
         (("phase", "--objective", "gcl", "--temperature", "1"), "temperature: is what is varied; got 1.0"),
         (("phase", "--objective", "gcl", "--ratios", "0.5", "3"), "ratios: must be two ascending numbers"),
         (("phase", "--objective", "gcl", "--over", "heat"), "over: must be one of"),
@@ -112,6 +116,31 @@ def test_bad_input(run, arguments, message):
     assert out == ""
     assert message in err
     assert err.count("\n") == 1
+
+
+ATTRACTING = {
+    "supcl": (gs.SupCL, {"alpha": 0.5, "temperature": 0.1}, "geomsolve.class_critical_alphas"),
+    "bcl": (gs.BCL, {"temperature": 0.1}, "geomsolve solve shows"),
+    "kcl": (gs.KCL, {"temperature": 0.1}, "geomsolve solve shows"),
+    "lc": (gs.LogitCompensated, {}, "geomsolve solve shows"),
+    "ecl": (gs.ECL, {"temperature": 0.1}, "geomsolve solve shows"),
+}
+
+
+@pytest.mark.parametrize(("builder", "options", "instead"), ATTRACTING.values(), ids=ATTRACTING.keys())
+@pytest.mark.parametrize(
+    "classes", [{"majority": 2, "minority": 3, "per_class": 5}, {"counts": [30, 9, 4]}], ids=["two levels", "counts"]
+)
+def test_losses_without_critical_values_say_so(builder, options, instead, classes):
+    with pytest.raises(gs.ProblemError) as caught:
+        gs.threshold(builder, **classes, **options)
+    assert str(caught.value).startswith("objective: critical values are those of losses that only push classes apart")
+    assert instead in str(caught.value)
+    if "temperature" in options:
+        del (options := dict(options))["temperature"]
+        varied = {**classes, "vary": "temperature"} | ({} if "counts" in classes else {"ratio": 3.0})
+        with pytest.raises(gs.ProblemError, match="objective: critical values are those of"):
+            gs.threshold(builder, **varied, **options)
 
 
 def test_phase(run, tmp_path):

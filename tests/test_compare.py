@@ -105,6 +105,28 @@ def test_two_classes_have_supervised_minority():
     assert "supmin" in found.recommendation
 
 
+def test_two_classes_are_not_told_apart_by_the_angle_of_their_means():
+    words = gs.compare([100, 10], temperature=0.1).recommendation
+    assert "With two classes the class means are opposite under every loss certified here" in words
+    assert "regular simplex" not in words
+    assert "No two classes share a point" not in words
+    assert "Every class is one point under supcon," in words
+    assert "stay apart (variance within) under supmin (0.908), supproto (0.750), supcl (0.432), kcl (0.324)" in words
+    assert "Class means do not point" not in words
+    even = gs.compare([50, 50], temperature=0.1, losses=["supcon", "supcl"]).recommendation
+    assert even.endswith("With equal counts there is no imbalance to correct.")
+
+
+def test_two_classes_certify_the_classifier_too():
+    assert gs.compare([100, 10], temperature=0.1, losses=["lc"])["lc"].certified
+
+
+def test_what_was_not_solved_measures_nothing(found):
+    row = found["supmin"]
+    assert (row.tail, row.tail_tail, row.head_tail, row.largest_cosine, row.separation) == (None,) * 5
+    assert (row.simplex_distance, row.rank, row.collapsed) == (None,) * 3
+
+
 def test_report_text_and_picture(found, tmp_path):
     report = comparison_report(found)
     assert {row["loss"]: row["quality"] for row in report["losses"]}["supmin"] == "not solved"

@@ -187,6 +187,69 @@ BAD = {
 }
 
 
+def refusal(counts, target, temperature):
+    """What `design` says where it refuses; empty where it does not."""
+    try:
+        gs.design(counts, target, temperature=temperature, anchors="instance")
+    except gs.ProblemError as error:
+        return str(error)
+    return ""
+
+
+def noisy(target, size, seed):
+    noise = np.random.default_rng(seed).normal(size=target.shape) * size
+    np.fill_diagonal(noise, 0)
+    return target + (noise + noise.T) / 2
+
+
+@pytest.mark.parametrize(("classes", "rank"), [(3, 2), (10, 9), (10, 4)])
+@pytest.mark.parametrize("size", [2e-7, 4e-7, 6e-7, 1e-6, 1e-5, 1e-4])
+def test_noise_is_named_and_the_cure_works(classes, rank, size):
+    """Every refusal of a noisy target quotes numpy that takes the noise out: run it, and the design is accepted."""
+    exact = dense_simplex(classes) if rank == classes - 1 else random_target(np.random.default_rng(7), classes, rank)
+    for seed in range(5):
+        target = noisy(exact, size, seed)
+        if refused := refusal([5] * classes, target, 0.5):
+            assert "noise" in refused
+            recipe = refused.partition("with w, V = ")[2].removesuffix(", all in float64")
+            scope = {"numpy": np, "target": target}
+            exec("w, V = " + recipe.replace("target): X", "target)\nX").replace("; ", "\n"), scope)
+            target = scope["target"]
+        found = gs.design([5] * classes, target, temperature=0.5)
+        assert found.certificate.holds()
+        assert np.abs(found.target - exact).max() <= 20 * size
+
+
+def test_a_target_that_is_wrong_by_more_than_noise_is_not_called_noisy():
+    for target in (np.eye(3), np.where(np.eye(3), 1, -0.6)):
+        with pytest.raises(gs.ProblemError) as caught:
+            gs.design([20, 5, 1], target, temperature=0.5)
+        assert "noise" not in str(caught.value)
+
+
+@pytest.mark.parametrize("counts", [[5, 1], [9, 3, 1], [2] * 20])
+@pytest.mark.parametrize("anchors", ["class", "instance"])
+def test_temperatures_are_refused_where_float64_ends_and_the_advice_holds(counts, anchors):
+    with pytest.raises(gs.ProblemError, match=r"temperature: at 0.001 .* must be higher, at least 0\.00") as caught:
+        gs.design(counts, temperature=0.001, anchors=anchors)
+    advised = float(str(caught.value).rpartition(" ")[2])
+    assert gs.design(counts, temperature=advised, anchors=anchors).certificate.holds()
+    assert advised < 0.005
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_temperature_is_refused_or_certified(seed):
+    rng = np.random.default_rng(seed)
+    classes = int(rng.integers(2, 12))
+    target = random_target(rng, classes, classes - 1) if seed % 2 else None
+    for temperature in (0.0017, 0.0022, 0.003, 0.0045, 0.007):
+        used = temperature
+        if refused := refusal([5] * classes, target, temperature):
+            assert "at least" in refused
+            used = float(refused.rpartition(" ")[2])
+        assert gs.design([5] * classes, target, temperature=used, anchors="instance").certificate.holds()
+
+
 @pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
 def test_bad_input(arguments, message):
     with pytest.raises(gs.ProblemError, match=message):
@@ -234,6 +297,8 @@ def test_command_refuses(tmp_path, capsys):
     words = ["design", "--counts", "20,5,1", "--temperature", "0.5", "--target", str(tmp_path / "g.npy")]
     assert run(words) == 2
     assert capsys.readouterr().err.startswith("geomsolve: target: must be singular")
+    assert run(["design", "--counts", "5,1", "--temperature", "0.001"]) == 2
+    assert "temperature: at 0.001 the forces at this target are e^-2001" in capsys.readouterr().err
 
 
 def test_command_without_a_proof(capsys):

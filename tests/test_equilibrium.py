@@ -207,6 +207,16 @@ def test_classifier_alone_is_no_simplex_under_imbalance():
     assert np.abs(uneven.gram[:3, :3] - dense_simplex(3)).max() > 0.3
 
 
+@pytest.mark.parametrize("counts", [[100, 10], [10_000, 1], [100, 10, 1], [5000] * 5 + [50] * 5])
+def test_classifier_alone_is_certified_at_its_default_scale(counts):
+    assert gs.solve(gs.LogitCompensated(counts), throw=False).quality is gs.Quality.CERTIFIED
+
+
+def test_classifier_alone_is_not_certified_where_float64_ends():
+    """What the docstring says of high scales; where this fails, the default can go up."""
+    assert gs.solve(gs.LogitCompensated([100, 10], scale=18.0), throw=False).quality is not gs.Quality.CERTIFIED
+
+
 BAD = {
     "anchors": (lambda: gs.ECL([3, 2], temperature=1, anchors="x"), "anchors: must be one of instance, class; got 'x'"),
     "contrast": (lambda: gs.ECL([3, 2], temperature=1, contrast=0), "contrast: must lie between 1e-6 and 1e6; got 0"),
@@ -233,3 +243,9 @@ def test_command(capsys):
     assert "0.0949229" in capsys.readouterr().out
     assert run(["solve", "--counts", "20,5,1", "--objective", "lc", "--scale", "5"]) == 0
     assert "mean, classifier" in capsys.readouterr().out
+    assert run(["solve", "--counts", "100,10", "--objective", "lc"]) == 0
+    assert "scale=12" in capsys.readouterr().out
+    assert run(["solve", "--counts", "100,10", "--objective", "lc", "--temperature", "0.1"]) == 2
+    assert (
+        "temperature: lc has no such option; got 0.1 (write scale, the inverse temperature" in capsys.readouterr().err
+    )

@@ -253,8 +253,8 @@ def test_two_routes_to_one_threshold(majority):
     for factor, sign in ((0.999999, 1), (1.000001, -1)):
         objective = gs.SupCon(two_level_counts(majority, 5, ratio * factor, 20.0), temperature=1.0)
         gram = stationary_point(objective)
-        assert np.sign(smallest_free(gram)) == sign
-        assert abs(smallest_free(gram)) < 1e-4
+        assert np.sign(smallest_free(gram, gram.balance)) == sign
+        assert abs(smallest_free(gram, gram.balance)) < 1e-4
     counts = [ratio * 20.0] * majority + [20.0] * 5
     power = gs.threshold(gs.SupCon, counts, temperature=1.0)
     assert power.value == pytest.approx(1.0, abs=1e-10)

@@ -87,7 +87,9 @@ def _loss(
     contrast: Annotated[float | None, typer.Option(help="ecl: weight of the contrastive part (1).")] = None,
     pull: Annotated[float | None, typer.Option(help="tsc: weight of the target (1).")] = None,
     align: Annotated[float | None, typer.Option(help="ecl: weight that ties classifiers to prototypes (1).")] = None,
-    scale: Annotated[float | None, typer.Option(help="ecl, lc: scale of the cosine classifier (30).")] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="ecl, lc: scale of the cosine classifier (ecl 30, lc 12).")
+    ] = None,
     alpha: Annotated[
         float | None, typer.Option(help="supcl: weight of the self-supervised part, 0 to 1; it needs it.")
     ] = None,

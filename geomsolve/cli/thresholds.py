@@ -50,7 +50,7 @@ def threshold(
 
     outputs = Outputs(json)
     loaded = None if counts is None else load_counts(counts)
-    _refuse_varied(vary or ("ratio" if counts is None else "power"), loss)
+    _check(vary or ("ratio" if counts is None else "power"), loss)
     with reporting() as progress:
         found = find(
             loss.builder,
@@ -94,7 +94,7 @@ def phase(
     outputs = Outputs(json, plot)
     if csv is not None:
         check_file("csv", csv)
-    _refuse_varied(over, loss)
+    _check(over, loss)
     classes: dict[str, Any] = {"majority": majority, "minority": minority}
     with reporting() as progress:
         diagram = phase_diagram(
@@ -117,7 +117,13 @@ def phase(
     return OK if diagram.certified.all() else NOT_CERTIFIED
 
 
-def _refuse_varied(varied: str, loss: Loss) -> None:
+def _check(varied: str, loss: Loss) -> None:
+    """Refuse an option for what is varied, and a loss without critical values before asking for more of its options."""
+    from ..builders import REQUIRED, objective_options
+    from ..thresholds.two_levels import check_loss
+
     given = loss.options.get(varied)
     if given is not None:
         raise ProblemError(f"{varied}: is what is varied; got {given} (leave it out, or vary something else)")
+    required = [option for option, default in objective_options(loss.name).items() if default is REQUIRED]
+    check_loss(loss.builder, "ratio", {option: 0.5 for option in required if loss.options.get(option) is None})

@@ -108,7 +108,9 @@ def threshold(
         A Threshold. Its `value` is None where nothing collapses; `reason` then says why.
 
     Raises:
-        ProblemError: bad arguments.
+        ProblemError: bad arguments, or a loss in which atoms attract each other (every other than SupCon and GCL of
+            this package): there classes close up one by one, not at a value of this kind. For SupCL
+            `class_critical_alphas` gives the alpha at which each class opens.
 
     Cost: some 30 derivatives of the loss on two orbits; for arbitrary counts, some 30 Newton solves.
     Source: ours, see the theory page; closed forms for one majority class and one negative.

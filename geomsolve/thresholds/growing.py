@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..counts import Counts
 from ..errors import ProblemError
@@ -17,7 +18,9 @@ from ..solution import Quality, Solution
 from ..solvers.base import Progress
 from ..solvers.newton import stationary_point
 from .crossings import Crossing, refine, whole_crossings
-from .two_levels import MOST_NEGATIVES, TEMPERATURES, Builder
+from .two_levels import MOST_NEGATIVES, TEMPERATURES, Builder, check_loss
+
+Array = NDArray[np.float64]
 
 # The imbalance ratio is not let grow beyond this.
 _MOST_RATIO = 1e40
@@ -43,16 +46,16 @@ class GrowingCounts:
     _near: OrbitGram | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        check_loss(self.builder, self.vary, self.options)
         if self.counts.classes < 3:
             raise ProblemError("counts: two classes are always opposite each other; a threshold needs three or more")
         if self.vary == "tail":
             self._tail = self._minority()
         if self.vary in ("power", "tail") and len(self.counts.values) == 1:
             raise ProblemError("counts: all are equal, there is no imbalance that could grow")
-        if not isinstance(self.objective(1.0).attraction, float):
-            raise ProblemError("objective: this loss pulls classes together; thresholds are for losses that do not")
+        self.objective(1.0)  # refuses what it will not take
 
-    def _minority(self) -> np.ndarray:
+    def _minority(self) -> NDArray[np.bool_]:
         """(K,) which distinct counts are the tail."""
         values = self.counts.values
         if self.minority is None:
@@ -110,10 +113,9 @@ class GrowingCounts:
         gram = stationary_point(objective, self._near)
         if gram is None and self._near is not None:
             gram = stationary_point(objective)
-        if gram is None:
+        if gram is None or gram.balance is None:
             return math.nan
-        assert gram.balance is not None
-        smallest = smallest_free(gram)
+        smallest = smallest_free(gram, gram.balance)
         if smallest > 0:
             self._near = gram
         return smallest
@@ -202,10 +204,9 @@ class GrowingCounts:
         return (), None
 
 
-def smallest_free(gram: OrbitGram) -> float:
-    """The smallest eigenvalue besides that of the dual factor u, G u = 0."""
-    assert gram.balance is not None
-    null = np.sqrt(gram.sizes) * gram.balance
+def smallest_free(gram: OrbitGram, balance: Array) -> float:
+    """The smallest eigenvalue besides that of the dual factor `balance`, u with G u = 0."""
+    null = np.sqrt(gram.sizes) * balance
     null /= np.linalg.norm(null)
     lifted = gram.quotient + np.trace(gram.quotient) * np.outer(null, null)
     inside = np.where(gram.orbits.plural, 1.0 - np.diag(gram.cosines), np.inf)

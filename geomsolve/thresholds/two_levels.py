@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..certificate import certify
-from ..counts import Counts
+from ..counts import Counts, as_counts
 from ..errors import ProblemError
 from ..objectives.base import Objective
+from ..objectives.supcl import InstanceSoftmax
 from ..solution import Solution
 from ..solvers.base import Progress
 from .collapse import minority_collapse
@@ -24,6 +25,8 @@ Builder = Callable[..., Objective]
 MOST_RATIO = 1e100
 TEMPERATURES = (5e-3, 1e3)
 MOST_NEGATIVES = 65_536
+# What varies in the loss itself, not in the counts.
+MOVING = ("temperature", "negatives")
 
 
 def two_level_counts(majority: int, minority: int, ratio: float, per_class: float | None = None) -> Counts:
@@ -32,6 +35,28 @@ def two_level_counts(majority: int, minority: int, ratio: float, per_class: floa
     groups = np.repeat([0, 1], [majority, minority])
     name = f"{majority} of ratio {ratio:.10g} and {minority} of 1"
     return Counts(values, np.array([majority, minority], dtype=float), groups, name, per_class is None)
+
+
+def check_loss(builder: Builder, vary: str, options: dict[str, Any]) -> None:
+    """A ProblemError unless collapse of the loss has a critical value of this kind, whatever the counts.
+
+    Every orbit must be classes, and no force attract: then the minority collapses at once. Examples or classifiers
+    that attract each other close up gradually, class by class.
+    """
+    given = {**options, vary: {"temperature": 1.0, "negatives": 1}[vary]} if vary in MOVING else options
+    try:
+        objective = builder(as_counts([400.0, 400.0, 200.0, 200.0]), **given)
+    except ProblemError:
+        return  # bad options, or a loss of two classes: it says so itself, with the counts it is for
+    if isinstance(objective.attraction, float):
+        return
+    instead = "geomsolve solve shows which classes share a point"
+    if isinstance(objective, InstanceSoftmax):
+        instead = "for the alpha at which classes open: geomsolve guideline, geomsolve.class_critical_alphas"
+    raise ProblemError(
+        "objective: critical values are those of losses that only push classes apart, supcon, gcl and functions of "
+        f"your own; got {objective.name}, in which atoms attract each other ({instead})"
+    )
 
 
 @dataclass(frozen=True)
@@ -53,18 +78,14 @@ class TwoLevels:
     def __post_init__(self) -> None:
         if self.vary in ("power", "tail"):
             raise ProblemError(f'vary: "{self.vary}" needs counts; with majority and minority write "ratio"')
-        for name, least in (("majority", 1), ("minority", 2)):
-            number = getattr(self, name)
-            whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
-            if not whole or not least <= number <= 1_000_000:
-                got = "none" if number is None else number
-                raise ProblemError(f"{name}: must be a whole number of at least {least}; got {got}")
+        self._numbers()
         if self.per_class is not None and not (math.isfinite(self.per_class) and 1e-3 <= self.per_class <= 1e12):
             raise ProblemError(f"per_class: must be the number of examples of a minority class; got {self.per_class}")
         if self.vary == "ratio" and self.ratio is not None:
             raise ProblemError(f"ratio: is what is varied; got {self.ratio} (leave it out, or vary something else)")
         if self.vary != "ratio" and (self.ratio is None or not 1 <= self.ratio <= MOST_RATIO):
             raise ProblemError(f"ratio: must be at least 1, majority count over minority count; got {self.ratio}")
+        check_loss(self.builder, self.vary, self.options)
         try:
             self.objective({"ratio": 1.0, "temperature": 1.0, "negatives": 1}[self.vary])
         except ProblemError as error:
@@ -74,17 +95,23 @@ class TwoLevels:
                 ) from None
             raise
 
+    def _numbers(self) -> tuple[int, int]:
+        """How many majority and minority classes."""
+        numbers = []
+        for name, number, least in (("majority", self.majority, 1), ("minority", self.minority, 2)):
+            whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+            if number is None or not whole or not least <= number <= 1_000_000:
+                got = "none" if number is None else number
+                raise ProblemError(f"{name}: must be a whole number of at least {least}; got {got}")
+            numbers.append(number)
+        return numbers[0], numbers[1]
+
     def objective(self, value: float) -> Objective:
         """The problem at one value of the parameter."""
-        options, ratio = dict(self.options), self.ratio
-        if self.vary == "ratio":
-            ratio = value
-        else:
+        options, ratio = dict(self.options), value if self.ratio is None else self.ratio
+        if self.vary != "ratio":
             options[self.vary] = value
-        assert self.majority is not None
-        assert self.minority is not None
-        assert ratio is not None
-        return self.builder(two_level_counts(self.majority, self.minority, ratio, self.per_class), **options)
+        return self.builder(two_level_counts(*self._numbers(), ratio, self.per_class), **options)
 
     @property
     def problem(self) -> str:
@@ -132,9 +159,8 @@ class TwoLevels:
 
     def classes(self, crossing: Crossing, progress: Progress) -> tuple[tuple[int, ...], tuple[float, float] | None]:
         """The classes that go first, the minority; they share a point from the crossing on."""
-        assert self.majority is not None
-        assert self.minority is not None
-        return tuple(range(self.majority, self.majority + self.minority)), None
+        majority, minority = self._numbers()
+        return tuple(range(majority, majority + minority)), None
 
     def _in_ratio(self) -> list[Crossing]:
         if self.order(1.0) <= 0:
