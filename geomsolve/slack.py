@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
+from scipy.cluster.hierarchy import linkage
+from scipy.spatial.distance import squareform
 
 from .orbits import OrbitGram, Orbits
 from .spectra import near_rank_one
@@ -22,6 +23,33 @@ Array = NDArray[np.float64]
 def _over_partners(orbits: Orbits, matrix: Array) -> Array:
     """(K,) the sum of a row over the partners of one atom: over whole orbits, less the atom itself."""
     return np.asarray(matrix @ orbits.sizes - np.diag(matrix), dtype=np.float64)
+
+
+def _linked(distances: Array, below: float) -> tuple[Array, list[int], list[tuple[int, int]]]:
+    """(m, K) the sets that single linkage makes below a distance: single orbits, then one set for each merger.
+
+    With them the numbers of the sets that are in no other, and the two parts of each merger.
+    """
+    count = len(distances)
+    tree = linkage(squareform(np.minimum(distances, below), checks=False), "single") if count > 1 else np.empty((0, 4))
+    parts = [(int(a), int(b)) for a, b in tree[tree[:, 2] < below, :2]]
+    sets = np.vstack([np.eye(count), np.zeros((len(parts), count))])
+    for merged, (a, b) in enumerate(parts, start=count):
+        sets[merged] = sets[a] + sets[b]
+    inner = {part for pair in parts for part in pair}
+    return sets, [number for number in range(len(sets)) if number not in inner], parts
+
+
+def _indefinite(form: Array, noise: Array) -> float:
+    """How far a form is from positive semidefinite beyond its noise, in units of its diagonal.
+
+    The form is S between blocks, each in units of its own stiffness: in units of single orbits a direction that ties
+    oppose would drown one in which whole blocks move.
+    """
+    scale = np.sqrt(np.maximum(np.diag(form), np.diag(noise)) + 1e-300)
+    form = form / scale / scale[:, None]
+    form[np.diag_indices_from(form)] += np.sum(noise / scale / scale[:, None], axis=1)
+    return max(0.0, -float(np.linalg.eigvalsh((form + form.T) / 2.0)[0]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,50 +127,93 @@ class Slack:
         if isinstance(self.attraction, float) and not np.any(self.gram.orbits.partners * self.entries):
             # A satisfied hinge has no forces, and every geometry is stationary; a smooth loss's have underflowed.
             return np.inf if self.smooth else 0.0
-        readings = [self._rank_one_reading]
+        readings, balanced = [self._rank_one_reading], np.inf
         if not isinstance(self.attraction, float):
             with np.errstate(divide="ignore", invalid="ignore"):
                 excess = self.entries / self.attraction
             np.fill_diagonal(excess, np.where(plural, np.diag(excess), 0.0))
             if excess.min() > -1.0:
                 readings.append(float(np.abs(np.log1p(excess)).max()))
+                balanced = self.temperature * readings[-1]
         if self.temperature * min(readings) >= 1e-9:
             readings.append(self._factored_reading)
         if np.all(self.diagonal > 0) and self.temperature * min(readings) >= 1e-9:
             readings.append(self._complementarity_reading)
         reading = self.temperature * float(min(readings))
-        return reading if isinstance(self.attraction, float) else max(reading, self._block_push)
+        if isinstance(self.attraction, float) or self.gram.orbits.atoms * balanced <= 1e-9:
+            # Repulsion equals attraction pair by pair, so nothing hides behind a tie; shifting all cosines of an atom
+            # alike changes its row by its share of the denominator only, 1/atoms or more.
+            return reading
+        return max(reading, self._block_push)
 
     @property
     def _block_push(self) -> float:
-        """`_push` for orbits that all but share a point, moved together.
+        """`_push` for orbits that are close or tied, moved together; and whether S >= 0 among such blocks.
 
-        What ties them can be a billion times stronger than what moves the block, and hides it from any reading of its
-        members. The forces on them add up, and so does S, in which the ties cancel; where nothing but rounding is left
-        of that, nothing is known of the block.
+        What ties orbits can be a billion times stronger than what moves them as one, and hides it from any reading of a
+        single row. The forces on a block add up, and so does S; the ties cancel, which `_resultants` does by hand. With
+        the sets that single linkage makes, of near orbits and of strong ties, no block is hidden by a larger one
+        around it. Where nothing but rounding is left of the stiffness 1'S1 of a block, nothing is known of it.
         """
-        sizes = self.gram.sizes
-        root = np.sqrt(sizes)
+        count = len(self.gram.sizes)
+        near, _, _ = _linked(1.0 - self.gram.cosines, 0.3)
+        tied, roots, parts = _linked(-self._ties, 0.0)
+        blocks = np.vstack([tied, near[count:]])
+        if len(blocks) == count:
+            return 0.0
+        rows, noise = self._resultants(blocks)
+        stiffness, unsure = np.sum(rows * blocks, axis=1), np.sum(noise * blocks, axis=1)
+        # An orbit may be held by one saturated tie alone, in which repulsion equals attraction up to rounding.
+        # Nothing cancels in its stiffness but that, so a few ulps decide.
+        unsure[:count] /= 16.0
+        if np.any(stiffness <= unsure):
+            return np.inf
+        # The roots, and of each merger the less stiff part: the indicators of these K sets are a basis.
+        basis = np.array([*roots, *(min(part, key=lambda block: stiffness[block]) for part in parts)], dtype=int)
+        indefinite = _indefinite(rows[basis] @ blocks[basis].T, noise[basis] @ blocks[basis].T)
         values, vectors = np.linalg.eigh(self.gram.quotient)
         points = vectors * np.sqrt(np.where(values > 1e-13 * values[-1], values, 0.0))
-        forces = root[:, None] * (self.quotient @ points)
-        total = self.quotient * root[:, None] * root
-        terms = np.abs(total) + sizes[:, None] * sizes * np.broadcast_to(self.attraction, total.shape)
-        rounding = 64.0 * (1.0 + 1.0 / self.temperature) * np.finfo(float).eps
-        worst = 0.0
-        for near in (1e-8, 1e-5, 1e-3, 3e-2, 0.3):
-            count, block = connected_components(self.gram.cosines >= 1.0 - near, directed=False)
-            if count == len(sizes):
-                continue
-            members = np.eye(count)[block].T
-            push = np.linalg.norm(members @ forces, axis=1)
-            stiffness = np.einsum("ba,ac,bc->b", members, total, members)
-            noise = rounding * np.einsum("ba,ac,bc->b", members, terms, members)
-            some = members.sum(axis=1) > 1
-            if np.any(stiffness[some] <= noise[some]):
-                return np.inf
-            worst = max(worst, float((push[some] / stiffness[some]).max(initial=0.0)))
-        return worst
+        points /= np.sqrt(self.gram.sizes)[:, None]
+        # One ulp of a tie that is 1% of the stiffness moves an orbit by 1% of how far the other end is to the side.
+        aside = self._rounded / 64.0 * np.sqrt(np.maximum(1.0 - self.gram.cosines**2, 0.0))
+        loose = np.sum((blocks @ aside) * (1.0 - blocks), axis=1)
+        push = (np.linalg.norm(rows @ points, axis=1) + loose) / stiffness
+        return max(float(push.max()), self.temperature * indefinite)
+
+    @property
+    def _ties(self) -> Array:
+        """(K, K) minus the sum of S_ij over the pairs of two orbits: positive where they hold each other."""
+        return -self.gram.sizes[:, None] * self.gram.orbits.partners * self.entries
+
+    @cached_property
+    def _rounded(self) -> Array:
+        """(K, K) what rounding can be in the sums of D over the pairs of two orbits: that of repulsion and attraction.
+
+        A repulsion is rounded like its exponent, (1 - c) / tau: hardly at all where a tie has closed.
+        """
+        sizes, apart = self.gram.sizes, np.maximum(1.0 - self.gram.cosines, 0.0)
+        terms = np.abs(self._ties) + sizes[:, None] * sizes * np.broadcast_to(self.attraction, apart.shape)
+        return 64.0 * np.finfo(float).eps * (1.0 + apart / self.temperature) * terms
+
+    def _resultants(self, blocks: Array) -> tuple[Array, Array]:
+        """(m, K) 1'S summed over blocks of whole orbits, one a row, and what rounding can be in it.
+
+        With F the sums of D over the pairs of two orbits and S_ii = -sum_j D_ij c_ij, what orbit i has from block B is
+
+            sum over j in B of F_ij                                           if i is outside,
+            sum over j in B of F_ij (1 - c_ij)  -  sum outside of F_ij c_ij   if i is in B,
+
+        so that ties inside a block cancel before they are rounded.
+        """
+        cosines = self.gram.cosines
+        pairs = -self._ties
+        apart = np.maximum(1.0 - cosines, 0.0)
+        inner = blocks @ (pairs * apart) - (1.0 - blocks) @ (pairs * cosines)
+        rows = np.where(blocks > 0, inner, blocks @ pairs)
+        # A cosine inside a block is known to its last digits only, and a tie makes a force of them.
+        rounded = self._rounded
+        loose = blocks @ (rounded * apart + rounded / 16.0) + (1.0 - blocks) @ (rounded * np.abs(cosines))
+        return rows, np.where(blocks > 0, loose, blocks @ rounded)
 
     @property
     def _complementarity_reading(self) -> float:
