@@ -77,7 +77,9 @@ def test_bcl_instances_share_a_point(anchors, temperature):
     labels = np.append(np.repeat(np.arange(3), counts), [3, 4, 5])
     found = gs.solve(gs.BCL(counts, temperature=temperature, anchors=anchors))
     certificate = gs.certify(bcl_instances(labels[:-3], temperature, anchors), found.gram[np.ix_(labels, labels)])
-    assert math.isclose(certificate.value, found.value, rel_tol=1e-12)
+    # Each was repaired by some ulps, which moves its loss by that much over the temperature.
+    repairs = certificate.repair + found.certificate.repair
+    assert abs(certificate.value - found.value) <= 1e-12 * found.value + repairs / temperature
     assert certificate.gap <= 1e-12
 
 

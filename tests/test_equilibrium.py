@@ -93,7 +93,9 @@ def test_instances_share_a_point(anchors, temperature):
     found = gs.solve(gs.ECL(COUNTS, temperature=temperature, anchors=anchors, classifier=False))
     labels = np.append(LABELS, [3, 4, 5])
     certificate = gs.certify(single, found.gram[np.ix_(labels, labels)])
-    assert math.isclose(certificate.value, found.value, rel_tol=1e-12)
+    # Each was repaired by some ulps, which moves its loss by that much over the temperature.
+    repairs = certificate.repair + found.certificate.repair
+    assert abs(certificate.value - found.value) <= 1e-12 * found.value + repairs / temperature
     assert certificate.gap <= 1e-12
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from .coarse import coarsen
 from .dual_step import DENSE, dual_step
 from .kinks import polish_kinks
 from .spheres import minimise_on_spheres
+from .staircase import climb, narrow_start
 
 Array = NDArray[np.float64]
 
@@ -22,6 +24,9 @@ Array = NDArray[np.float64]
 _CAP = 2.0
 # Steps after which a solve of the 2K equations is given up: where it converges it does so sooner.
 _PATIENCE = 120
+# And after so many steps in a row that were each larger than the one before: where it converges, 5 at most were seen.
+# So it goes where attraction wins somewhere, and u falls towards 0 for ever.
+_ASTRAY = 10
 
 
 @dataclass(frozen=True)
@@ -35,13 +40,16 @@ class Newton:
     The first line gives every cosine from u and one scalar per row (its denominator), leaving 2K equations in 2K
     unknowns. Orbits whose cosine would exceed 1 are closed (merged into one point) and the system solved again. Where
     even then G is not positive semidefinite, a direction vanishes with no two classes equal; Newton on a product of
-    spheres (`minimise_on_spheres`) takes over from there.
+    spheres takes over from there: of full dimension (`minimise_on_spheres`), or, for many orbits and a guess of low
+    rank, of as few dimensions as it takes (`climb`).
 
     Problems of many orbits start from their own solution on a few quadrature nodes, see `coarsen`.
 
     Attributes:
         tol: stop when, by quadratic convergence, one more step would change no logarithm by more than this.
         max_steps: Newton steps in all.
+        enough: asked of Gram matrices on the way, where many orbits lose rank: True ends the search there. A loss can
+            be proved to many digits long before the cosines have settled.
 
     Cost: 1-10 steps of O(K^2) each (GMRES); O(K^3) per step on the spheres.
     Fails: never silently: the answer of a failed run does not pass the certificate.
@@ -50,6 +58,7 @@ class Newton:
 
     tol: float = 1e-13
     max_steps: int = 200
+    enough: Callable[[OrbitGram], bool] | None = None
 
     @property
     def name(self) -> str:
@@ -101,7 +110,11 @@ class Newton:
         if len(history) >= self.max_steps:
             return Attempt(self.name, Termination.STEP_LIMIT, gram, len(history), "", tuple(history))
         report("the optimum loses rank: Newton on the spheres")
-        gram, termination = minimise_on_spheres(objective, gram, self.max_steps, history, report)
+        few = narrow_start(objective, [gram] if start is None else [start, gram])
+        if few is None:
+            gram, termination = minimise_on_spheres(objective, gram, self.max_steps, history, report)
+        else:
+            gram, termination = climb(objective, few, self.max_steps, history, report, self.enough)
         return Attempt(self.name, termination, gram, len(history), "on the spheres (rank loss)", tuple(history))
 
 
@@ -201,9 +214,9 @@ def _dual_newton(
     # Cosines inside a point are not free: neither a single class's own nor a closed orbit's.
     held = closed | ~objective.orbits.plural
     gram, log_u = point
-    previous, first = np.inf, len(history)
+    previous, first, rising = np.inf, len(history), 0
     while len(history) < max_steps:
-        if len(history) - first >= _PATIENCE:
+        if len(history) - first >= _PATIENCE or rising >= _ASTRAY:
             return None, Termination.STALLED  # astray: this is how a collapse shows that closes no orbit
         step = dual_step(objective, gram, held, log_u, tol)
         if step is None:
@@ -212,6 +225,7 @@ def _dual_newton(
         size = float(max(np.abs(delta_log).max(), delta.max(), -delta.min()))
         if not np.isfinite(size):
             return None, Termination.STALLED
+        rising = rising + 1 if size > max(previous, _CAP) else 0
         damping = _CAP / max(size, _CAP)
         log_u = log_u + damping * delta_log
         delta *= damping * objective.temperature

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..objectives.base import Objective
+from ..objectives.base import Objective, RowModel
 from ..orbits import OrbitGram, Orbits
 from .base import Progress, Termination
 
@@ -33,49 +34,85 @@ def minimise_on_spheres(
     classes of very different weight.
 
     Cost: O(K^3) a product with the Hessian, some tens of products a step.
-    Source: ours, after Absil, Baker & Gallivan 2007 (the trust-region method) and Burer & Monteiro 2003.
+    Source: ours, after Absil, Baker & Gallivan 2007 (the trust-region method), Nocedal & Yuan 1998 (refused steps are
+    shortened) and Burer & Monteiro 2003.
     """
-    orbits = objective.orbits
-    state = _State.at(objective, _start(gram))
-    radius, last = 1.0, len(history) + max_steps
+    last = len(history) + max_steps
+    state = descend(objective, State.at(objective, _start(gram)), last, history, report)
+    return finish(polish(objective, state, last, history, report), last, history)
 
-    def note(size: float) -> None:
-        history.append({"step": len(history), "change": size, "excess": state.excess})
-        report(f"step {len(history)} on the spheres: residual force {size:.1e}")
 
+def descend(
+    objective: Objective,
+    state: State,
+    last: int,
+    history: list[dict[str, float]],
+    report: Progress,
+    resolution: float = 1e-13,
+) -> State:
+    """The trust-region phase: until the loss can tell no better from worse, to `resolution` of itself."""
+    radius = 1.0
     while len(history) < last:
-        note(state.force())
+        note(state, history, report)
         step, predicted, hit = state.truncated_cg(radius)
-        if predicted <= 1e-13 * abs(state.excess) or radius < 1e-12:
-            break  # the loss cannot tell better from worse any more
-        trial = _State.at(objective, retract(state.point, step))
-        ratio = (state.excess - trial.excess) / predicted
-        if ratio > 0.05:
-            state = trial
-        if ratio < 0.25:
-            radius *= 0.25
+        if predicted <= resolution * abs(state.excess) or radius < 1e-12:
+            break
+        # On few columns a refused step is shortened, not computed anew: that costs no product with the Hessian.
+        slope, share = float(np.sum(state.gradient * step)), 1.0
+        bend = -2.0 * (predicted + slope)
+        while True:
+            trial = State.at(objective, retract(state.point, share * step), state.curved)
+            ratio = (state.excess - trial.excess) / -(share * slope + 0.5 * share**2 * bend)
+            if ratio > 0.05 or share < 1e-6 or not state.curved:
+                break
+            share *= 0.3
+        if ratio < 0.25 or share < 1.0:
+            reach = share * state.length(step) if state.curved else radius
+            radius = (0.25 if ratio < 0.25 else 1.0) * min(radius, reach)
         elif ratio > 0.75 and hit:
             radius = min(2.0 * radius, 1e3)
+        if ratio > 0.05:
+            state = trial
+    return state
 
-    # The force still can: Newton steps within the dimensions that did not vanish, where the Hessian is definite.
-    state = _State.at(objective, truncate(orbits, state.point))
+
+def polish(objective: Objective, state: State, last: int, history: list[dict[str, float]], report: Progress) -> State:
+    """The last digits: where the loss says no more, the force still can.
+
+    Newton steps within the dimensions that did not vanish, where the Hessian is definite, until rounding sets in.
+    """
+    goal = max(1e-14, 1e-15 * len(state.point))
+    state = State.at(objective, truncate(objective.orbits, state.point), state.curved)
     while len(history) < last:
         size = state.force()
-        note(size)
-        if size < 1e-14:
+        note(state, history, report)
+        if size < goal:
             break
         step = state.truncated_cg(np.inf)[0]
         # The loss no longer tells a good step from a bad one here, so it is the force that must fall enough.
         for share in (1.0, 0.5, 0.25, 0.1, 0.03, 0.01):
-            trial = _State.at(objective, retract(state.point, share * step))
+            trial = State.at(objective, retract(state.point, share * step), state.curved)
             if trial.force() <= (1.0 - 0.1 * share) * size:
                 break
         else:
             break
         state = trial
+    return state
+
+
+def finish(state: State, last: int, history: list[dict[str, float]]) -> tuple[OrbitGram, Termination]:
+    """The Gram matrix of a state, and what to say of it."""
+    gram = gram_of(state.orbits, state.point)
     if len(history) >= last:
-        return gram_of(orbits, state.point), Termination.STEP_LIMIT
-    return gram_of(orbits, state.point), Termination.CONVERGED if state.force() < 1e-8 else Termination.STALLED
+        return gram, Termination.STEP_LIMIT
+    return gram, Termination.CONVERGED if state.force() < 1e-8 else Termination.STALLED
+
+
+def note(state: State, history: list[dict[str, float]], report: Progress) -> None:
+    """One line of the history."""
+    size = state.force()
+    history.append({"step": len(history), "change": size, "excess": state.excess})
+    report(f"step {len(history)} on the spheres: residual force {size:.1e}")
 
 
 def _start(gram: OrbitGram) -> Array:
@@ -110,74 +147,149 @@ def gram_of(orbits: Orbits, point: Array) -> OrbitGram:
     means, spread = point[:, :-1], point[:, -1]
     cosines = means @ means.T
     # 1 - (1 - mu^2) n/(n-1): exact at collapse, where the spread is 0.
-    inside = 1.0 - spread**2 * orbits.sizes / np.where(orbits.plural, orbits.sizes - 1.0, 1.0)
+    inside = 1.0 - spread**2 * orbits.sizes / _fewer(orbits)
     np.fill_diagonal(cosines, np.where(orbits.plural, inside, 1.0))
     return OrbitGram(orbits, cosines)
 
 
+def _fewer(orbits: Orbits) -> Array:
+    """(K,) n_a - 1; 1 for orbits of one atom, which have no spread to divide."""
+    return np.where(orbits.plural, orbits.sizes - 1.0, 1.0)
+
+
 @dataclass(frozen=True, eq=False)
-class _State:
-    """The loss, its gradient and its Hessian at one point of the product of spheres."""
+class State:
+    """The loss, its gradient and its Hessian at one point of the product of spheres.
+
+    K x K arrays are made once and overwritten, and a product with the Hessian makes one: at low rank they, and not the
+    arithmetic, are what it costs.
+    """
 
     orbits: Orbits
     point: Array
     excess: float
-    pairs: Array  # (K, K) n_a N_ab, the ordered pairs of atoms
-    forces: Array  # (K, K) D, the symmetrised derivative
-    curvature: Array  # (K, K) of the rows, and their coupling: see RowModel
-    coupling: Array
+    model: RowModel
+    forces: Array  # (K, K) n_a N_ab D_ab over ordered pairs of atoms, D the symmetrised derivative
+    inside: Array  # (K,) D_aa
     multipliers: Array  # (K,) E_a . v_a, E the Euclidean gradient
     gradient: Array  # Riemannian
-    scale: Array  # (K, 1) preconditioner
+    scale: Array  # (K, 1) multipliers with a floor
+    curved: bool  # whether the preconditioner knows the curvature of the rows
 
     @classmethod
-    def at(cls, objective: Objective, point: Array) -> _State:
+    def at(cls, objective: Objective, point: Array, curved: bool = False) -> State:
+        """The state at orbit vectors."""
         orbits = objective.orbits
         gram = gram_of(orbits, point)
         model = objective.rows(gram)
-        forces = (model.repulsion + model.repulsion.T) / 2.0 - objective.attraction
-        pairs = orbits.sizes[:, None] * orbits.partners
-        euclidean = pull(orbits, pairs * forces, np.diag(forces), point)
+        forces = model.repulsion + model.repulsion.T
+        forces /= 2.0
+        forces -= objective.attraction
+        inside = np.diag(forces).copy()
+        _over_pairs(orbits, forces)
+        euclidean = pull(orbits, forces, inside, point)
         multipliers = np.sum(euclidean * point, axis=1)
         gradient = euclidean - multipliers[:, None] * point
         weight = np.abs(multipliers)
         # A floor by curvature: where attraction holds the optimum away from the boundary all multipliers vanish.
-        floor = 1e-6 * np.sum(pairs * model.curvature, axis=1) + 1e-3 * orbits.sizes * objective.masses * weight.sum()
-        scale = np.maximum(weight, floor + 1e-300)[:, None]
-        return cls(
-            orbits,
-            point,
-            objective.excess(gram),
-            pairs,
-            forces,
-            model.curvature,
-            model.coupling,
-            multipliers,
-            gradient,
-            scale,
-        )
+        bent = orbits.sizes * np.einsum("ab,ab->a", orbits.partners, model.curvature)
+        scale = np.maximum(weight, 1e-6 * bent + 1e-3 * orbits.sizes * objective.masses * weight.sum() + 1e-300)
+        excess = objective.excess(gram)
+        return cls(orbits, point, excess, model, forces, inside, multipliers, gradient, scale[:, None], curved)
 
     def force(self) -> float:
         """The largest force on an orbit, in units of its own multiplier."""
         return float(np.max(np.linalg.norm(self.gradient, axis=1) / self.scale[:, 0]))
 
+    def slack(self) -> tuple[Array, Array]:
+        """S = D - Diag(y), in the form of `OrbitGram.quotient`, and (K,) its eigenvalue on differences in an orbit."""
+        sizes = self.orbits.sizes
+        root = np.sqrt(sizes)
+        quotient = self.forces / root
+        quotient /= root[:, None]
+        radial = self.multipliers / (2.0 * sizes)
+        quotient[np.diag_indices_from(quotient)] -= radial
+        return quotient, -radial - self.inside
+
+    @cached_property
+    def _curvature(self) -> tuple[Array, Array]:
+        """(K, K) n_a N_ab times the symmetrised curvature of the rows, and (K,) the latter's diagonal."""
+        curvature = self.model.curvature
+        curvature = curvature + curvature.T
+        curvature /= 2.0
+        inside = np.diag(curvature).copy()
+        return _over_pairs(self.orbits, curvature), inside
+
+    @cached_property
+    def _coupling(self) -> tuple[Array, Array, Array, Array]:
+        """(K, K) n_a N_ab times the coupling of the rows, its row sums, its product with the means, (K,) p_aa."""
+        coupling = self.model.coupling
+        inside = np.diag(coupling).copy()
+        _over_pairs(self.orbits, coupling)
+        total = coupling.sum(axis=1)
+        return coupling, np.where(total != 0, total, 1.0), coupling @ self.point[:, :-1], inside
+
     def hessian(self, direction: Array) -> Array:
-        """The Riemannian Hessian times a tangent direction."""
+        """The Riemannian Hessian times a tangent direction.
+
+        With X = M d^T + d M^T the change of the cosines, the rows answer with curvature * X - p (p . X)/sum(p). Only
+        the first of the two needs X entry by entry; the second is products of p with narrow matrices.
+        """
+        orbits = self.orbits
         means, spread = self.point[:, :-1], self.point[:, -1]
-        partners = self.orbits.partners
-        cross = means @ direction[:, :-1].T
-        change = cross + cross.T
-        fewer = np.where(self.orbits.plural, self.orbits.sizes - 1.0, 1.0)
-        inside = np.diag(change) - 2.0 * spread * direction[:, -1] / fewer
-        np.fill_diagonal(change, np.where(self.orbits.plural, inside, 0.0))
-        total = np.einsum("ab,ab->a", partners, self.coupling)
-        answer = np.einsum("ab,ab->a", partners * self.coupling, change) / np.where(total != 0, total, 1.0)
-        row = self.curvature * change - self.coupling * answer[:, None]
-        bent = (row + row.T) / 2.0
-        euclidean = pull(self.orbits, self.pairs * self.forces, np.diag(self.forces), direction) + pull(
-            self.orbits, self.pairs * bent, np.diag(bent), self.point
-        )
+        moves, opening = direction[:, :-1], direction[:, -1]
+        (curvature, curved_inside), (coupling, total, coupled, coupled_inside) = self._curvature, self._coupling
+        change = np.hstack([means, moves]) @ np.hstack([moves, means]).T
+        shift = -2.0 * orbits.plural * spread * opening / _fewer(orbits)
+        diagonal = np.diag(change) + shift
+        np.fill_diagonal(change, diagonal)
+        answer = np.sum(means * (coupling @ moves) + moves * coupled, axis=1) + np.diag(coupling) * shift
+        answer /= total
+        change *= curvature
+        bent = change @ means
+        bent -= 0.5 * (answer[:, None] * coupled + coupling.T @ (answer[:, None] * means))
+        bent += self.forces @ moves
+        inside = (curved_inside * diagonal - coupled_inside * answer) * spread + self.inside * opening
+        euclidean = 2.0 * np.column_stack([bent, -orbits.sizes * orbits.plural * inside])
         return self.tangent(euclidean - self.multipliers[:, None] * direction)
+
+    @cached_property
+    def _stiffness(self) -> Array:
+        """(K, p + 1) the preconditioner, a diagonal: multipliers, and what the curvature of a row adds to them.
+
+        Moving v_a by d changes c_ab by mu_b . d, and only the part of mu_b across v_a counts:
+
+            n_a S_aa  +  sum_b n_a N_ab kappa_ab (mu_bk - c_ab v_ak)^2     in coordinate k.
+
+        In the principal axes of the points, where `descend` and `polish` start, coordinates differ most. At full
+        dimension multipliers alone do better: masses that differ by 1e4 need them undisturbed.
+        """
+        stiffness = np.repeat(self.scale, self.point.shape[1], axis=1)
+        if not self.curved:
+            return stiffness
+        curvature, _ = self._curvature
+        means = self.point[:, :-1]
+        turned = means @ means.T
+        turned *= curvature
+        across = curvature @ means**2 - 2.0 * means * (turned @ means)
+        across += means**2 * np.einsum("ab,ab->a", turned, means @ means.T)[:, None]
+        stiffness[:, :-1] += np.maximum(across, 0.0)
+        return stiffness
+
+    @cached_property
+    def _softened(self) -> tuple[Array, Array]:
+        """Each unit vector over the stiffness, and what makes it orthogonal to itself."""
+        soft = self.point / self._stiffness
+        return soft, np.sum(soft * self.point, axis=1, keepdims=True)
+
+    def _precondition(self, vectors: Array) -> Array:
+        """The inverse of the stiffness within the tangent space."""
+        soft, norm = self._softened
+        return vectors / self._stiffness - np.sum(soft * vectors, axis=1, keepdims=True) / norm * soft
+
+    def length(self, direction: Array) -> float:
+        """The length of a tangent direction, as the trust region measures it."""
+        return float(np.sqrt(np.sum(self._stiffness * direction**2)))
 
     def tangent(self, vectors: Array) -> Array:
         """The part of each row orthogonal to its unit vector."""
@@ -189,13 +301,10 @@ class _State:
         An infinite radius asks for the Newton step of a convex model: of all iterates the one that comes nearest,
         because rotations are null directions, and rounding can send the iteration off along them.
         """
-        step = np.zeros_like(self.point)
-        residual = self.gradient
-        z = residual / self.scale
-        rho = np.sum(residual * z)
-        start = rho
-        direction = -z
-        image = np.zeros_like(step)
+        step, residual = np.zeros_like(self.point), self.gradient
+        z = self._precondition(residual)
+        rho = start = np.sum(residual * z)
+        direction, image = -z, np.zeros_like(step)
         best, nearest = rho, step
         for _ in range(min(400, step.size)):
             if not rho > start * min(1e-2, np.sqrt(start)) ** 2:
@@ -206,7 +315,7 @@ class _State:
             if not np.isfinite(curvature):
                 break  # the preconditioner has underflowed where no forces are left
             inner, cross, length = (
-                np.sum(self.scale * a * b) for a, b in ((step, step), (step, direction), (direction, direction))
+                np.sum(self._stiffness * a * b) for a, b in ((step, step), (step, direction), (direction, direction))
             )
             alpha = rho / curvature if curvature > 0 else np.inf
             if curvature <= 0 and np.isinf(radius):
@@ -219,7 +328,7 @@ class _State:
             step = step + alpha * direction
             image = image + alpha * bent
             residual = residual + alpha * bent
-            z = residual / self.scale
+            z = self._precondition(residual)
             rho, old = np.sum(residual * z), rho
             if rho < best:
                 best, nearest = rho, step
@@ -227,6 +336,13 @@ class _State:
         if np.isinf(radius):
             return nearest, 0.0, False
         return step, -float(np.sum(self.gradient * step) + 0.5 * np.sum(step * image)), False
+
+
+def _over_pairs(orbits: Orbits, matrix: Array) -> Array:
+    """The matrix times n_a N_ab, the ordered pairs of atoms, in place."""
+    matrix *= orbits.partners
+    matrix *= orbits.sizes[:, None]
+    return matrix
 
 
 def pull(orbits: Orbits, weights: Array, inside: Array, vectors: Array) -> Array:
