@@ -46,6 +46,8 @@ _WHERE = {
     "ladder": ("solve",),
     "designs": ("Design", "design"),
     "targeted": ("TargetedGeometry", "targeted_supcon"),
+    "exports": ("targets",),
+    "targetfiles": ("Targets", "read_targets"),
     "twoclasses": ("PrototypeGeometry", "supervised_prototypes"),
     "variances": ("ClassVariances", "class_variances", "supcl_critical_alpha", "supcl_variance"),
     "guidelines": (
@@ -64,8 +66,25 @@ _WHERE = {
     "plots.comparisons": ("plot_comparison",),
     "thresholds.critical": ("Threshold", "threshold"),
     "thresholds.phases": ("PhaseDiagram", "phase_diagram"),
+    "weightings": ("Weighting", "weighting_from_matrix"),
+    "schemes": ("soft_supcon_weights", "supcon_weights", "x_clr_weights", "y_aware_weights"),
+    "objectives.weighted": ("WeightedInfoNCE",),
+    "realizability": ("Realization", "realize"),
+    "witnesses": ("Witness",),
+    "euclidean": ("EuclideanGeometry", "euclidean_realization"),
+    "remedies": ("Remedy", "suggest_remedies"),
+    "dimensions": ("InDimension", "realize_in"),
+    "labelfits": ("LabelFit", "label_fit"),
+    "rigour": ("Proof", "prove"),
+    "labels": ("load_labels",),
+    "plots.realizations": ("plot_realization",),
     "crosschecks": ("CrossCheck", "Route", "crosscheck"),
     "levels": ("LossLevels", "loss_levels"),
+    "diagnoses": ("Diagnosis", "OptimumDistance", "Verdict", "diagnose"),
+    "metrics.samples": ("Samples",),
+    "metrics.neighbourhoods": ("Neighbourhoods",),
+    "metrics.collapse": ("CollapseMetrics",),
+    "plots.diagnoses": ("plot_diagnosis",),
     "gallery.catalogue": ("DrawnFigure", "draw_figures"),
 }
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
@@ -104,6 +123,12 @@ if TYPE_CHECKING:
     from .crosschecks import crosscheck as crosscheck
     from .designs import Design as Design
     from .designs import design as design
+    from .diagnoses import Diagnosis as Diagnosis
+    from .diagnoses import OptimumDistance as OptimumDistance
+    from .diagnoses import Verdict as Verdict
+    from .diagnoses import diagnose as diagnose
+    from .dimensions import InDimension as InDimension
+    from .dimensions import realize_in as realize_in
     from .embedding import Embedding as Embedding
     from .embedding import embed as embed
     from .embedding import reduce_rank as reduce_rank
@@ -111,6 +136,9 @@ if TYPE_CHECKING:
     from .errors import GeomsolveError as GeomsolveError
     from .errors import NotCertified as NotCertified
     from .errors import ProblemError as ProblemError
+    from .euclidean import EuclideanGeometry as EuclideanGeometry
+    from .euclidean import euclidean_realization as euclidean_realization
+    from .exports import targets as targets
     from .gallery.catalogue import DrawnFigure as DrawnFigure
     from .gallery.catalogue import draw_figures as draw_figures
     from .guidelines import VarianceGuideline as VarianceGuideline
@@ -119,9 +147,15 @@ if TYPE_CHECKING:
     from .guidelines import keep_variance as keep_variance
     from .guidelines import smallest_critical_alpha as smallest_critical_alpha
     from .guidelines import variance_map as variance_map
+    from .labelfits import LabelFit as LabelFit
+    from .labelfits import label_fit as label_fit
+    from .labels import load_labels as load_labels
     from .ladder import solve as solve
     from .levels import LossLevels as LossLevels
     from .levels import loss_levels as loss_levels
+    from .metrics.collapse import CollapseMetrics as CollapseMetrics
+    from .metrics.neighbourhoods import Neighbourhoods as Neighbourhoods
+    from .metrics.samples import Samples as Samples
     from .objectives.balanced import BCL as BCL
     from .objectives.balanced import KCL as KCL
     from .objectives.base import Objective as Objective
@@ -137,11 +171,24 @@ if TYPE_CHECKING:
     from .objectives.supcon import SupCon as SupCon
     from .objectives.two_class import SupConInstances as SupConInstances
     from .objectives.two_class import SupMin as SupMin
+    from .objectives.weighted import WeightedInfoNCE as WeightedInfoNCE
     from .orbits import OrbitGram as OrbitGram
     from .orbits import Orbits as Orbits
     from .plots.comparisons import plot_comparison as plot_comparison
+    from .plots.diagnoses import plot_diagnosis as plot_diagnosis
+    from .plots.realizations import plot_realization as plot_realization
     from .plots.solutions import plot_solution as plot_solution
     from .plots.variances import plot_variance_map as plot_variance_map
+    from .realizability import Realization as Realization
+    from .realizability import realize as realize
+    from .remedies import Remedy as Remedy
+    from .remedies import suggest_remedies as suggest_remedies
+    from .rigour import Proof as Proof
+    from .rigour import prove as prove
+    from .schemes import soft_supcon_weights as soft_supcon_weights
+    from .schemes import supcon_weights as supcon_weights
+    from .schemes import x_clr_weights as x_clr_weights
+    from .schemes import y_aware_weights as y_aware_weights
     from .solution import AttemptRecord as AttemptRecord
     from .solution import Quality as Quality
     from .solution import Solution as Solution
@@ -158,6 +205,8 @@ if TYPE_CHECKING:
     from .sweeps.tables import load_sweep as load_sweep
     from .targeted import TargetedGeometry as TargetedGeometry
     from .targeted import targeted_supcon as targeted_supcon
+    from .targetfiles import Targets as Targets
+    from .targetfiles import read_targets as read_targets
     from .thresholds.critical import Threshold as Threshold
     from .thresholds.critical import threshold as threshold
     from .thresholds.phases import PhaseDiagram as PhaseDiagram
@@ -168,3 +217,6 @@ if TYPE_CHECKING:
     from .variances import class_variances as class_variances
     from .variances import supcl_critical_alpha as supcl_critical_alpha
     from .variances import supcl_variance as supcl_variance
+    from .weightings import Weighting as Weighting
+    from .weightings import weighting_from_matrix as weighting_from_matrix
+    from .witnesses import Witness as Witness

@@ -23,6 +23,7 @@ from .solvers.base import Solver
 if TYPE_CHECKING:
     from .targeted import TargetedGeometry
     from .twoclasses import PrototypeGeometry
+    from .weightings import Weighting
 
 # The loss by its name on the command line, and where its builder lives. What options a loss takes, and which it
 # requires, is read off the builder's keyword arguments.
@@ -41,6 +42,14 @@ _OBJECTIVES = {
 PROTOTYPES = "supproto"
 # TSC: convex, but with part of its Gram matrix given, so no objective either.
 TARGETED = "tsc"
+# Weightings of samples by the name of their scheme.
+_SCHEMES = {
+    "supcon": "supcon_weights",
+    "soft-supcon": "soft_supcon_weights",
+    "y-aware": "y_aware_weights",
+    "x-clr": "x_clr_weights",
+    "euclidean": "y_aware_weights",
+}
 # What `objective_options` gives for an option without a default.
 REQUIRED = inspect.Parameter.empty
 _CONIC = ("clarabel", "scs", "mosek", "moreau")
@@ -88,6 +97,20 @@ def build_targeted(counts: Counts, options: Mapping[str, Any]) -> TargetedGeomet
     from .targeted import targeted_supcon
 
     return targeted_supcon(counts, **_checked_options(TARGETED, targeted_supcon, options))
+
+
+def build_weighting(scheme: str, labels: Any, options: Mapping[str, Any]) -> Weighting:
+    """The weighting of that scheme over these labels, with options as for `build_objective`.
+
+    Raises:
+        ProblemError: an unknown scheme, an option it does not take, or what its function refuses.
+    """
+    from . import schemes
+
+    if scheme not in _SCHEMES:
+        raise ProblemError(f"scheme: must be one of {', '.join(_SCHEMES)}; got {scheme!r:.40}")
+    builder = getattr(schemes, _SCHEMES[scheme])
+    return builder(labels, **_checked_options(scheme, builder, options))
 
 
 def _checked_options(name: str, builder: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,8 +193,8 @@ def _load_function(reference: str) -> Any:
     return quiet
 
 
-def read_array(argument: str, path: Path) -> NDArray[np.float64]:
-    """The array in a .npy file, never unpickled.
+def read_array(argument: str, path: Path) -> NDArray[Any]:
+    """The array in a .npy file, never unpickled: real numbers, in the precision of the file.
 
     Raises:
         ProblemError: a file that is missing, is no .npy file, or holds something else than numbers.
@@ -184,7 +207,7 @@ def read_array(argument: str, path: Path) -> NDArray[np.float64]:
         array = None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise ProblemError(f"{argument}: {path} must be a .npy file of one array of numbers, as numpy.save writes it")
-    return array.astype(np.float64)
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
 def build_solver(name: str | None, *, max_steps: int | None = None, seed: int | None = None) -> Solver | None:

@@ -13,7 +13,9 @@ import geomsolve as gs
 from geomsolve import cli
 from geomsolve.gallery import catalogue, pages, phases, profiles, spheres, thresholds
 from geomsolve.gallery.cosines import cosines
+from geomsolve.gallery.label_circles import critical_bandwidth, label_circle
 from geomsolve.gallery.layer_peeled import Program, Setting, certify_cross, layer_peeled, peeled_rows
+from geomsolve.gallery.realizability import label_embeddings, soft_supcon, x_clr_boundary, y_aware_gap
 
 
 def run(capsys, *arguments):
@@ -48,6 +50,10 @@ SMALL = {
     "sphere": {},
     "long-tails": {"names": ("isic2019", "cifar100_lt:100")},
     "layer-peeled": {"ratios": (1.0, 2.0)},
+    "soft-supcon": {"ratios": (1.0, 20.0)},
+    "y-aware-gap": {"samples": 6, "radii": (0.5, 1.0, 2.0)},
+    "x-clr-boundary": {"cells": 3},
+    "label-circle": {"multiples": (1.0, 0.5)},
 }
 
 
@@ -313,3 +319,99 @@ def test_an_uncertified_solution_is_so_in_the_rows():
     solution = gs.solve(gs.SupCon([10, 5, 2], temperature=0.5))
     assert pages.proof(solution)["quality"] == "certified"
     assert pages.proof(replace(solution, quality=gs.Quality.UNCERTIFIED))["quality"] == "uncertified"
+
+
+def test_soft_supcon_has_one_cosine_at_every_ratio_from_the_critical_epsilon_on():
+    rows = soft_supcon(ratios=(1.0, 10.0, 300.0)).rows
+    critical = math.exp(-4 / (3 * 0.5))
+    assert {row["epsilon"] for row in rows} == {0.0, critical / 4, critical, 4 * critical}
+    for row in rows:
+        attained = row["epsilon"] >= critical
+        assert row["realizable"] == attained
+        assert row["within_cosine"] == pytest.approx(1, abs=1e-8)
+        if attained:
+            cosine = 1 + 0.5 * math.log(row["epsilon"])
+            assert row["between_cosine"] == pytest.approx(cosine, abs=1e-9)
+            assert row["small_cosine"] == pytest.approx(cosine, abs=1e-9)
+            assert row["excess"] < 1e-14
+        else:
+            assert row["excess_lower_bound"] > 1e-5
+            simplex = row["small_cosine"] == pytest.approx(-1 / 3, abs=1e-6)
+            assert simplex == (row["ratio"] == 1.0)
+        if row["epsilon"] == critical:
+            assert row["between_cosine"] == pytest.approx(-1 / 3, abs=1e-9)
+        # A family only with self-pairs out and above the critical epsilon; its upper end is collapse.
+        assert (row["between_lowest"] is not None) == (not row["self_pairs"] and row["epsilon"] > critical)
+        if row["between_lowest"] is not None:
+            assert row["within_highest"] == pytest.approx(1, abs=1e-6)
+            assert row["within_lowest"] - row["between_lowest"] == pytest.approx(-0.5 * math.log(row["epsilon"]))
+            assert row["between_lowest"] < row["between_highest"] - 0.1
+
+
+def test_the_ends_of_the_family_are_gram_matrices_and_no_more():
+    (row,) = (row for row in soft_supcon(ratios=(1.0, 3.0)).rows if row["ratio"] == 3.0 and row["between_lowest"])
+    labels = np.repeat(range(4), (6, 2, 2, 2))
+    for push, sign in ((1e-6, 1), (-1e-3, -1)):
+        within, between = row["within_lowest"] + push, row["between_lowest"] + push
+        gram = np.where(labels[:, None] == labels, within, between)
+        np.fill_diagonal(gram, 1.0)
+        assert np.sign(np.linalg.eigvalsh(gram)[0]) == sign
+
+
+def test_the_y_aware_bound_is_attained_on_spheres_up_to_the_allowed_radius():
+    rows = y_aware_gap(samples=8, radii=(0.3, 0.999, 2.0)).rows
+    for row in rows:
+        assert row["realizable"] == (row["radius"] <= row["largest_radius"] * (1 + 1e-9))
+        assert (row["excess"] < 1e-14) == row["realizable"]
+        assert row["realizable"] or row["excess_lower_bound"] > 0
+        if row["shape"] in ("circle", "sphere"):
+            assert row["largest_radius"] == pytest.approx(1, rel=1e-9)
+        elif row["self_pairs"]:
+            assert row["largest_radius"] == 0
+        else:
+            assert 0.3 < row["largest_radius"] < 1
+    # Further beyond the limit, further from the bound.
+    for shape in ("line", "disc", "circle", "sphere"):
+        for inside in (True, False):
+            chosen = [row for row in rows if (row["shape"], row["self_pairs"]) == (shape, inside)]
+            excesses = [row["excess"] for row in chosen if not row["realizable"]]
+            assert excesses == sorted(excesses)
+            assert excesses
+
+
+def test_the_x_clr_boundary_is_the_circumradius_of_the_labels():
+    expected = {"random": 1.0, "cone": 2.0, "one-hot": 4 / 3}
+    rows = x_clr_boundary(cells=4).rows
+    assert {row["labels"] for row in rows} == set(expected)
+    for row in rows:
+        assert row["largest_temperature"] == pytest.approx(expected[row["labels"]] * row["label_temperature"], rel=1e-9)
+        assert row["realizable"] == (row["line"] < 0) == (row["temperature"] < row["largest_temperature"])
+        assert (row["excess"] < 1e-14) == row["realizable"]
+        labels = label_embeddings()[row["labels"]][1]
+        ratio = row["temperature"] / row["label_temperature"]
+        lowest = np.linalg.eigvalsh(ratio * labels @ labels.T + 1 - ratio)[0]
+        assert (lowest > -1e-9) == row["realizable"]
+    for _, labels in label_embeddings().values():
+        np.testing.assert_allclose(np.linalg.norm(labels, axis=1), 1, atol=1e-12)
+
+
+def test_the_hours_stand_on_a_circle_of_the_radius_that_the_bandwidth_asks_for():
+    picture = label_circle(multiples=(1.5, 1.0, 0.5))
+    critical = critical_bandwidth(0.5)
+    for multiple in (1.5, 1.0, 0.5):
+        for dim in (2, 3):
+            rows = [row for row in picture.rows if row["dim"] == dim and row["sigma"] == multiple * critical]
+            assert [row["hour"] for row in rows] == list(range(24))
+            points = np.array([[row[axis] for axis in "xyz"] for row in rows])
+            np.testing.assert_allclose(np.linalg.norm(points, axis=1), 1, atol=1e-9)
+            assert {row["realizable"] for row in rows} == {multiple >= 1.0}
+            optimal = multiple == 1.0 or (multiple, dim) == (1.5, 3)
+            assert {row["points"] for row in rows} == {"optimal" if optimal else "best found"}
+            assert (rows[0]["points_excess"] < 1e-14) == optimal
+            assert rows[0]["points_excess"] >= rows[0]["excess_lower_bound"]
+            if optimal:
+                # A circle of radius 1/multiple, horizontal in 3-D, that runs clockwise from midnight at the top.
+                angle = np.pi * np.arange(24) / 12
+                circle = np.column_stack([np.sin(angle), np.cos(angle)]) / multiple
+                np.testing.assert_allclose(points[:, :2], circle, atol=1e-6)
+                np.testing.assert_allclose(points[:, 2], math.sqrt(1 - multiple**-2), atol=1e-5)

@@ -10,8 +10,11 @@ from . import thresholds as thresholds
 from . import levels as levels
 from . import comparing as comparing
 from . import designing as designing
+from . import realizing as realizing
+from . import targeting as targeting
 from . import guidelines as guidelines
 from . import sweeping as sweeping
+from . import diagnosing as diagnosing
 from . import figures as figures
 from .app import main as main
 from .app import run as run

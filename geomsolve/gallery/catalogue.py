@@ -9,10 +9,12 @@ from pathlib import Path
 from ..errors import ProblemError
 from ..solvers.base import Progress
 from .cosines import cosines
+from .label_circles import label_circle
 from .layer_peeled import layer_peeled
 from .pages import Picture, check_files, save, uncertified
 from .phases import collapse_window, critical_ratios, phase_diagrams
 from .profiles import long_tails
+from .realizability import soft_supcon, x_clr_boundary, y_aware_gap
 from .spheres import collapse_sphere
 from .thresholds import threshold_negatives, threshold_temperature
 
@@ -30,6 +32,10 @@ FIGURES: dict[str, tuple[str, Draw]] = {
     "sphere": ("four class means on the sphere before, at and after the threshold", collapse_sphere),
     "long-tails": ("optimal Gram matrices of the built-in profiles", long_tails),
     "layer-peeled": ("classifier cosines in the Layer-Peeled Model against the imbalance ratio", layer_peeled),
+    "soft-supcon": ("cosines under SupCon and Soft SupCon, and where imbalance does not move them", soft_supcon),
+    "y-aware-gap": ("y-Aware InfoNCE above its entropy bound against the radius of the labels", y_aware_gap),
+    "x-clr-boundary": ("X-CLR above its entropy bound over both temperatures, and where it attains it", x_clr_boundary),
+    "label-circle": ("the circle that y-Aware InfoNCE makes of the hours of the day", label_circle),
 }
 
 

@@ -1,0 +1,91 @@
+"""Labels of samples by name: a file, numbers, or the data sets that scikit-learn brings along."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import BackendError, ProblemError
+
+DATA_SETS = ("diabetes", "digits", "digits-classes")
+
+
+def load_labels(source: str | Path) -> NDArray[Any]:
+    """Labels, one per sample, whichever way they are given.
+
+    - a path ending in .npy: (N,) or (N, d), numbers or texts, as numpy.save writes them (never unpickled);
+    - a path ending in .csv: a file with a column "label", one row per sample;
+    - "0.5,1,2": numbers separated by commas;
+    - "diabetes": the targets of scikit-learn's diabetes data (442 measures of disease progression);
+      "digits": its 1797 images of digits as vectors of length 64, and "digits-classes" their classes.
+      These need scikit-learn.
+
+    Raises:
+        ProblemError: an unknown name, or a file that is missing or holds something else.
+        BackendError: a data set, and scikit-learn is not installed.
+    """
+    text = str(source).strip()
+    if text in DATA_SETS:
+        return _data_set(text)
+    if text.lower().endswith(".npy"):
+        return _read_npy(Path(text))
+    if text.lower().endswith(".csv"):
+        return _read_csv(Path(text))
+    try:
+        return np.array([float(part) for part in text.split(",")])
+    except ValueError:
+        raise ProblemError(
+            f'labels: must be a .npy file, a .csv file with a column "label", numbers separated by commas, or one of '
+            f"{', '.join(DATA_SETS)}; got {text!r:.60}"
+        ) from None
+
+
+def _data_set(name: str) -> NDArray[Any]:
+    try:
+        from sklearn import datasets
+    except ImportError:
+        raise BackendError(
+            f'labels: {name} comes with scikit-learn, which is not installed; run: pip install "geomsolve[labels]"'
+        ) from None
+    if name == "diabetes":
+        return np.asarray(datasets.load_diabetes().target)
+    digits = datasets.load_digits()
+    return np.asarray(digits.data if name == "digits" else digits.target)
+
+
+def _read_npy(path: Path) -> NDArray[Any]:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise ProblemError(f"labels: cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, EOFError):
+        array = None
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiubUS":
+        raise ProblemError(
+            f"labels: {path} must be a .npy file of one array of numbers or texts, as numpy.save writes it"
+        )
+    return array
+
+
+def _read_csv(path: Path) -> NDArray[Any]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            rows = list(csv.DictReader(handle))
+    except OSError as error:
+        raise ProblemError(f"labels: cannot read {path}: {error.strerror or error}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ProblemError(f"labels: {path} is not a CSV text file: {error}") from None
+    if not rows or "label" not in rows[0]:
+        columns = ", ".join(map(str, rows[0])) if rows else "none"
+        raise ProblemError(f'labels: {path} needs a column "label" and a row per sample; its columns are {columns}')
+    texts = [row["label"] or "" for row in rows]
+    if "" in texts:
+        raise ProblemError(f"labels: {path}: every row needs a label; row {texts.index('') + 1} has none")
+    try:
+        return np.array([float(text) for text in texts])
+    except ValueError:
+        return np.array(texts)

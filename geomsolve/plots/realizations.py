@@ -1,0 +1,152 @@
+"""Pictures of verdicts on weightings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .solutions import colour_bar, heat_map, raster
+from .style import ACCENT, FEW, GREY, HEAD, TAIL, check_suffix
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..realizability import Realization
+
+Array = NDArray[np.float64]
+
+_MOST_PAIRS = 20_000
+_MOST_POINTS = 3000
+
+
+def plot_realization(found: Realization, path: str | Path | None = None) -> Figure:
+    """A figure of four panels: the optimal cosines, weights against softmax, excess per sample, and the points.
+
+    - The Gram matrix of the samples as a heat map, in the order of their first appearance (one-dimensional labels:
+      from the smallest to the largest).
+    - log p_ij against log w_ij, a dot a pair: on the diagonal where the weight is attained.
+    - KL(w_i || p_i), against the label where it is one number, else sorted.
+    - The points in their first two principal axes, coloured from the first sample (or smallest label) to the last.
+
+    Args:
+        found: what `realize` returned.
+        path: where to save it as well: .png, .pdf or .svg.
+
+    Raises:
+        ProblemError: a path of another kind.
+    """
+    if path is not None:
+        check_suffix(path)
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    figure = Figure(figsize=(18, 4.9), dpi=140, layout=ConstrainedLayoutEngine(w_pad=0.1))
+    gram_axes, softmax_axes, excess_axes, point_axes = figure.subplots(1, 4)
+    labels = found.weighting.labels
+    keys = np.arange(len(found.weighting.orbits.sizes), dtype=np.float64)
+    one_number = labels is not None and labels.shape[1] == 1
+    if labels is not None and one_number:
+        keys = labels[:, 0]
+    _gram(gram_axes, found, np.argsort(keys, kind="stable"))
+    _softmax(softmax_axes, found)
+    _excess(excess_axes, found, keys if one_number else None)
+    _points(point_axes, found, keys)
+    weighting = found.weighting
+    bound = "attained" if found.excess < 1e-10 else f"missed by {found.excess:.5g} nats"
+    figure.suptitle(
+        f"{weighting.name}, {weighting.convention}, temperature {found.temperature:g}, {weighting.samples} samples\n"
+        f"{found.verdict.value}: entropy bound {bound}, {found.min_dim} dimensions",
+        fontsize=13,
+    )
+    if path is not None:
+        figure.savefig(path, format=Path(path).suffix[1:].lower())
+    return figure
+
+
+def _gram(axes: Axes, found: Realization, order: NDArray[np.intp]) -> None:
+    from ..orbits import OrbitGram, Orbits
+
+    gram = found.solution.orbits
+    sorted_gram = OrbitGram(Orbits(gram.sizes[order]), gram.cosines[np.ix_(order, order)])
+    image = heat_map(axes, raster(sorted_gram), found.weighting.samples, pale=False)
+    cosines = gram.cosines[gram.orbits.partners > 0]
+    axes.set(title=f"cosines ({cosines.min():.3g} to {cosines.max():.3g})", xlabel="sample", ylabel="sample")
+    colour_bar(axes.inset_axes((1.04, 0.0, 0.05, 1.0)), image, pale=False)
+
+
+def _softmax(axes: Axes, found: Realization) -> None:
+    weighting = found.weighting
+    logs, _ = found.objective.log_softmax(found.solution.orbits)
+    there = (weighting.orbits.partners > 0) & ~np.isneginf(weighting.logs)
+    wanted, got = weighting.logs[there], logs[there]
+    if len(wanted) > _MOST_PAIRS:
+        chosen = np.random.default_rng(0).choice(len(wanted), _MOST_PAIRS, replace=False)
+        wanted, got = wanted[chosen], got[chosen]
+    # Weights of e^-50 say nothing more than that: the softmax cannot go below e^(-2/tau) of its largest.
+    floor = got.min() - 0.15 * (got.max() - got.min() + 1.0)
+    low, high = float(min(max(wanted.min(), floor), got.min())), float(max(wanted.max(), got.max()))
+    margin = 0.05 * (high - low) + 1e-3
+    ends = (low - margin, high + margin)
+    axes.plot(ends, ends, color=GREY, linewidth=1.2, linestyle="--", label="attained", zorder=1)
+    size = 8 if len(wanted) > 200 else 26
+    axes.scatter(wanted, got, s=size, color=TAIL, alpha=0.4, linewidths=0, label="pairs of samples", rasterized=True)
+    axes.set(xlim=ends, ylim=ends, xlabel="log weight", ylabel="log softmax", title="what is asked, and what is got")
+    below = int(np.sum(wanted < ends[0]))
+    zero = int(np.sum(weighting.zeros))
+    notes = [f"{below} pairs further left"] * bool(below) + [f"{zero} pairs of weight 0"] * bool(zero)
+    if notes:
+        axes.text(0.97, 0.04, "\n".join(notes), transform=axes.transAxes, ha="right", va="bottom", fontsize=9)
+    axes.legend(loc="upper left", fontsize=9)
+    axes.grid(alpha=0.25)
+
+
+def _excess(axes: Axes, found: Realization, keys: Array | None) -> None:
+    excess = found.objective.divergences(found.solution.orbits)
+    marker = "o" if len(excess) <= 60 else None
+    if keys is None:
+        each = np.sort(found.excess_per_sample)[::-1]
+        axes.plot(np.arange(1, len(each) + 1), each, color=HEAD, marker=marker if len(each) <= 60 else None)
+        axes.set(xlabel="samples, worst first")
+    else:
+        order = np.argsort(keys, kind="stable")
+        axes.plot(keys[order], excess[order], color=HEAD, marker=marker, markersize=4)
+        axes.set(xlabel="label")
+    if found.excess < 1e-10:
+        axes.set_ylim(-0.02, 1.0)
+        axes.set_yticks([0.0])
+        axes.text(0.5, 0.5, f"at most {excess.max():.1e}", transform=axes.transAxes, ha="center")
+    else:
+        axes.set_ylim(bottom=0.0)
+        axes.axhline(found.excess, color=GREY, linestyle="--", linewidth=1.2, label=f"mean {found.excess:.4g}")
+        axes.legend(fontsize=9)
+    axes.set(ylabel="KL(w‖p), nats", title="excess per sample")
+    axes.grid(alpha=0.25)
+
+
+def _points(axes: Axes, found: Realization, keys: Array) -> None:
+    points = found.points
+    colours: Any = np.asarray(keys, dtype=float)[found.weighting.orbits.listed()]
+    if len(points) > _MOST_POINTS:
+        chosen = np.random.default_rng(0).choice(len(points), _MOST_POINTS, replace=False)
+        points, colours = points[chosen], colours[chosen]
+    planar = found.min_dim <= 2
+    centred = points if planar else points - points.mean(axis=0)
+    left, values, _ = np.linalg.svd(centred, full_matrices=False)
+    flat = np.pad(left * values, ((0, 0), (0, 2)))[:, :2]
+    if planar:
+        angle = np.linspace(0.0, 2.0 * np.pi, 200)
+        axes.plot(np.cos(angle), np.sin(angle), color=GREY, linewidth=0.8)
+    axes.scatter(flat[:, 0], flat[:, 1], c=colours, cmap="viridis", s=30 if len(points) <= 200 else 8, zorder=3)
+    if len(points) <= FEW:
+        for i, place in enumerate(flat):
+            axes.annotate(str(i), place, xytext=(4, 3), textcoords="offset points", fontsize=9, color=ACCENT)
+    share = float(np.sum(values[:2] ** 2) / max(np.sum(values**2), 1e-300))
+    title = "points" if planar else f"points, centred: {100 * share:.0f} % of their spread"
+    axes.set(title=title, xlabel="first principal axis", ylabel="second", aspect="equal")
+    axes.set_adjustable("datalim")
+    axes.margins(0.1)
+    axes.grid(alpha=0.25)
