@@ -10,6 +10,7 @@ from pathlib import Path
 from record import HERE, RESULTS, say
 from report_basics import origin, seconds, short, table
 from report_collapse import minibatch, sweeps, thresholds
+from report_realizability import realizability
 
 TARGETS = ("0.0001", "1e-06", "1e-09")
 
@@ -245,6 +246,7 @@ SECTIONS = {
     "sweeps": sweeps,
     "thresholds": thresholds,
     "minibatch": minibatch,
+    "realizability": realizability,
 }
 
 

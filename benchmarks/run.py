@@ -13,7 +13,7 @@ from pathlib import Path
 from record import HERE, QUICK_RESULTS, RESULTS, parser, say
 
 # The solvers take longest, so they come last.
-SCRIPTS = ("newton_vs_solve", "cold", "scaling", "sweeps", "thresholds", "minibatch", "solvers")
+SCRIPTS = ("newton_vs_solve", "cold", "scaling", "sweeps", "thresholds", "minibatch", "realizability", "solvers")
 
 
 def main() -> int:

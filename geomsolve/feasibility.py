@@ -202,12 +202,18 @@ class LogGram:
         """1 over the largest temperature at which the bound is attained; 0 or less for any, infinite for none."""
         if not self.weighting.self_pairs:
             return min(self.cost(beta) for beta in self._best)
-        ceiling = 1e8 * self._scale
         if self.lowest(0.0) >= -self.rounding:
             return 0.0
-        if self.lowest(ceiling) < -self.rounding:
+        # L + beta 1 1^T has the eigenvalue x = -rounding for one beta only, and it is the smallest one there if nothing
+        # that beta leaves alone lies below, and at most one eigenvalue of L.
+        values, _, sums = self._spectrum
+        some = sums != 0.0
+        below = int(np.count_nonzero(values[some] < -self.rounding))
+        if min(self._alone[0], self._spread) < -self.rounding or below > 1:
             return np.inf
-        return _bisect(lambda beta: self.lowest(beta) < -self.rounding, 0.0, ceiling)[1]
+        level = float(np.sum(sums[some] ** 2 / (values[some] + self.rounding)))
+        # Where the sum is positive no beta lifts it; where it all but vanishes, only one beyond the digits of L does.
+        return -1.0 / level if level < -1.0 / (1e8 * self._scale) else np.inf
 
     @property
     def largest_temperature(self) -> float:

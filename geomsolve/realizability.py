@@ -190,7 +190,7 @@ def realize(
         start = _projected(logs.gram(temperature, logs.nearest_shift(temperature)))
     solution = solve(
         objective,
-        Newton(enough=lambda gram: _gap(objective, gram) <= tol * objective.excess(gram)),
+        Newton(enough=lambda gram: _gap(objective, gram) <= 0.1 * tol * objective.excess(gram)),
         throw=False,
         start=start,
         progress=progress,

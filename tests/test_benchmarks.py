@@ -13,7 +13,7 @@ import pytest
 import geomsolve as gs
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
-NAMES = ("newton_vs_solve", "solvers", "cold", "scaling", "sweeps", "thresholds", "minibatch")
+NAMES = ("newton_vs_solve", "solvers", "cold", "scaling", "sweeps", "thresholds", "minibatch", "realizability")
 
 pytestmark = pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="installed without the repository")
 
@@ -60,7 +60,7 @@ def test_a_result_says_where_it_comes_from(results, name):
 
 def test_the_report_has_every_section_and_picture(results):
     report = (results / "REPORT.md").read_text()
-    for heading in ("Against one dense linear solve", "Against general solvers", "Cold", "Growth", "Sweeps"):
+    for heading in ("Against one dense linear solve", "Against general solvers", "Cold", "Growth", "Sweeps", "Realizability"):
         assert f"## {heading}" in report
     for picture in ("solvers.png", "scaling.png", "minibatch.png"):
         assert f"]({picture})" in report
