@@ -94,7 +94,10 @@ def _where(objective: WeightedSoftmax, gram: OrbitGram, wanted: Array) -> OrbitG
         system *= zeta
         if not objective.weighting.self_pairs:
             system += np.abs(np.diag(system)).mean() / count  # scaling all zeta changes nothing: keep their mean
-        step = np.linalg.solve(system, masses / zeta - sums)
+        try:
+            step = np.linalg.solve(system, masses / zeta - sums)
+        except np.linalg.LinAlgError:  # two samples alike without self-pairs: any zeta will do
+            break
         largest = float(np.abs(step).max())
         if not np.isfinite(largest):
             break

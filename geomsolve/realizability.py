@@ -56,7 +56,7 @@ class Realization:
             differ 1), and `solution` holds one of smallest rank. Otherwise: what may be
             added to the cosines of `solution`. None where the Gram matrix is unique.
         min_dim: coordinates that the embedding needs: the smallest number of any that attains the bound, or the rank
-            of the best one.
+            of the best one found (no proved number while its certificate's cosine residual is large).
         witness: proves INCONSISTENT; None otherwise.
         gap: proved: no embedding has a loss below `value` - `gap`. That of the certificate, or of `dual_bound` if less.
         certified: whether this gap is within the tolerance that was asked for.

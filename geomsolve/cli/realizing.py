@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,6 +64,9 @@ def realize(
     json: JsonOption = None,
 ) -> int:
     """Whether an embedding has the similarities that weighted InfoNCE asks for, with a proof either way."""
+    from ..certificate import check_tol
+
+    check_tol(tol)
     outputs = Outputs(json, plot, out)
     options = {"sigma": sigma, "kernel": kernel, "period": period, "epsilon": epsilon}
     options |= {"label_temperature": label_temperature}
@@ -85,7 +89,6 @@ def _cosine(
     weighting: Weighting, temperature: float, tol: float, dim: int | None, prove: bool, outputs: Outputs
 ) -> int:
     from ..balls import flint
-    from ..certificate import check_tol
     from ..dimensions import realize_in
     from ..embedding import check_dim
     from ..labelfits import label_fit
@@ -94,7 +97,6 @@ def _cosine(
     from ..reports.realizations import realization_files, realization_report, realization_text
     from ..rigour import prove as prove_verdict
 
-    check_tol(tol)
     check_dim(dim, weighting.orbits.atoms)
     if prove:
         flint()  # before any work
@@ -145,7 +147,8 @@ def _weighting(
         for name, value in {"scheme": scheme, **options}.items():
             if value is not None:
                 raise ProblemError(f"{name.replace('_', '-')}: goes with --labels; got {value} with --weights")
-        return weighting_from_matrix(read_array("weights", weights), self_pairs=self_pairs, name=weights.name)
+        # Messages name the argument, reports the file.
+        return replace(weighting_from_matrix(read_array("weights", weights), self_pairs=self_pairs), name=weights.name)
     if scheme is None:
         raise ProblemError(
             "scheme: must be given with --labels; got none (supcon, soft-supcon, y-aware, x-clr or euclidean)"

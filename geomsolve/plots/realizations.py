@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .solutions import colour_bar, heat_map, raster
-from .style import ACCENT, FEW, GREY, HEAD, TAIL, check_suffix
+from .style import ACCENT, FEW, GREY, HEAD, TAIL, check_suffix, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +59,7 @@ def plot_realization(found: Realization, path: str | Path | None = None) -> Figu
     bound = "attained" if found.excess < 1e-10 else f"missed by {found.excess:.5g} nats"
     figure.suptitle(
         f"{weighting.name}, {weighting.convention}, temperature {found.temperature:g}, {weighting.samples} samples\n"
-        f"{found.verdict.value}: entropy bound {bound}, {found.min_dim} dimensions",
+        f"{found.verdict.value}: entropy bound {bound}, {found.min_dim} dimension{'s' * (found.min_dim > 1)}",
         fontsize=13,
     )
     if path is not None:
@@ -83,6 +83,8 @@ def _softmax(axes: Axes, found: Realization) -> None:
     logs, _ = found.objective.log_softmax(found.solution.orbits)
     there = (weighting.orbits.partners > 0) & ~np.isneginf(weighting.logs)
     wanted, got = weighting.logs[there], logs[there]
+    pairs = weighting.orbits.sizes[:, None] * weighting.orbits.partners  # (i, j) and (j, i), a dot for those alike
+    every, times = wanted, pairs[there]
     if len(wanted) > _MOST_PAIRS:
         chosen = np.random.default_rng(0).choice(len(wanted), _MOST_PAIRS, replace=False)
         wanted, got = wanted[chosen], got[chosen]
@@ -95,8 +97,8 @@ def _softmax(axes: Axes, found: Realization) -> None:
     size = 8 if len(wanted) > 200 else 26
     axes.scatter(wanted, got, s=size, color=TAIL, alpha=0.4, linewidths=0, label="pairs of samples", rasterized=True)
     axes.set(xlim=ends, ylim=ends, xlabel="log weight", ylabel="log softmax", title="what is asked, and what is got")
-    below = int(np.sum(wanted < ends[0]))
-    zero = int(np.sum(weighting.zeros))
+    below = round(float(np.sum(times[every < ends[0]])))
+    zero = round(float(np.sum(pairs[weighting.zeros])))
     notes = [f"{below} pairs further left"] * bool(below) + [f"{zero} pairs of weight 0"] * bool(zero)
     if notes:
         axes.text(0.97, 0.04, "\n".join(notes), transform=axes.transAxes, ha="right", va="bottom", fontsize=9)
@@ -111,6 +113,7 @@ def _excess(axes: Axes, found: Realization, keys: Array | None) -> None:
         each = np.sort(found.excess_per_sample)[::-1]
         axes.plot(np.arange(1, len(each) + 1), each, color=HEAD, marker=marker if len(each) <= 60 else None)
         axes.set(xlabel="samples, worst first")
+        whole_ticks(axes.xaxis)
     else:
         order = np.argsort(keys, kind="stable")
         axes.plot(keys[order], excess[order], color=HEAD, marker=marker, markersize=4)
@@ -142,8 +145,11 @@ def _points(axes: Axes, found: Realization, keys: Array) -> None:
         axes.plot(np.cos(angle), np.sin(angle), color=GREY, linewidth=0.8)
     axes.scatter(flat[:, 0], flat[:, 1], c=colours, cmap="viridis", s=30 if len(points) <= 200 else 8, zorder=3)
     if len(points) <= FEW:
-        for i, place in enumerate(flat):
-            axes.annotate(str(i), place, xytext=(4, 3), textcoords="offset points", fontsize=9, color=ACCENT)
+        names: dict[tuple[float, float], list[str]] = {}
+        for i, (x, y) in enumerate(np.round(flat, 4).tolist()):
+            names.setdefault((x, y), []).append(str(i))
+        for place, here in names.items():
+            axes.annotate(", ".join(here), place, xytext=(4, 3), textcoords="offset points", fontsize=9, color=ACCENT)
     share = float(np.sum(values[:2] ** 2) / max(np.sum(values**2), 1e-300))
     title = "points" if planar else f"points, centred: {100 * share:.0f} % of their spread"
     axes.set(title=title, xlabel="first principal axis", ylabel="second", aspect="equal")
