@@ -46,7 +46,7 @@ def dual_bound(objective: WeightedSoftmax, gram: OrbitGram) -> float:
     lowest = min(float(values[0]), float(spread.min())) - rounding * largest
     pairs = sizes[:, None] * partners * forces * virtual.cosines
     value = objective.value(virtual)
-    noise = rounding * (abs(value) + float(np.abs(pairs).sum()) + float(np.abs(sizes @ diagonal)))
+    noise = rounding * (1.0 + abs(value) + float(np.abs(pairs).sum()) + float(np.abs(sizes @ diagonal)))
     return float(value - pairs.sum() - sizes @ diagonal + gram.orbits.atoms * min(0.0, lowest) - noise)
 
 

@@ -84,7 +84,8 @@ class LogGram:
     def rounding(self) -> float:
         """How far rounding may have moved an eigenvalue of L."""
         sizes = self.orbits.sizes
-        moved = float(np.sqrt(sizes @ self._error**2 @ sizes))
+        largest = max(float(self._error.max()), 1e-300)
+        moved = largest * float(np.sqrt(sizes @ (self._error / largest) ** 2 @ sizes))
         return moved + 8.0 * _EPS * float(np.abs(self._spectrum[0]).max())
 
     @cached_property
@@ -303,8 +304,9 @@ class LogGram:
         required = wanted[labels[:, None], labels]
         np.fill_diagonal(required, 1.0)
         cycle = [int(np.flatnonzero(labels == a)[0]) for a in self.worst]
-        value = sum(required[i, j] - required[j, i] for i, j in _around(cycle))
-        size = sum(abs(required[i, j]) + abs(required[j, i]) + 2.0 for i, j in _around(cycle))
+        asked = temperature * (self.weighting.logs - rows[:, None])[labels[:, None], labels]
+        value = float(sum(asked[i, j] - asked[j, i] for i, j in _around(cycle)))
+        size = sum(abs(asked[i, j]) + abs(asked[j, i]) for i, j in _around(cycle))
         matrix = np.zeros_like(required)
         for i, j in _around(cycle):
             matrix[i, j], matrix[j, i] = (1.0, -1.0) if value < 0 else (-1.0, 1.0)

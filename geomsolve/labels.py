@@ -74,15 +74,26 @@ def _read_npy(path: Path) -> NDArray[Any]:
 def _read_csv(path: Path) -> NDArray[Any]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
-            rows = list(csv.DictReader(handle))
+            rows = list(csv.reader(handle))
     except OSError as error:
         raise ProblemError(f"labels: cannot read {path}: {error.strerror or error}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ProblemError(f"labels: {path} is not a CSV text file: {error}") from None
-    if not rows or "label" not in rows[0]:
-        columns = ", ".join(map(str, rows[0])) if rows else "none"
-        raise ProblemError(f'labels: {path} needs a column "label" and a row per sample; its columns are {columns}')
-    texts = [row["label"] or "" for row in rows]
+    while rows and not any(entry.strip() for entry in rows[-1]):
+        rows.pop()
+    columns = [column.strip() for column in rows[0]] if rows else []
+    if columns.count("label") != 1 or len(rows) < 2:
+        names = ", ".join(columns) or "none"
+        raise ProblemError(f'labels: {path} needs one column "label" and a row per sample; its columns are {names}')
+    texts = []
+    for number, row in enumerate(rows[1:], start=1):
+        if len(row) != len(columns):
+            hint = "" if row else " (a blank line would shift the numbers of the samples after it)"
+            raise ProblemError(
+                f"labels: {path}: row {number} must have as many columns as the first line, {len(columns)}; got "
+                f"{len(row)}{hint}"
+            )
+        texts.append(row[columns.index("label")].strip())
     if "" in texts:
         raise ProblemError(f"labels: {path}: every row needs a label; row {texts.index('') + 1} has none")
     try:

@@ -18,6 +18,7 @@ from .ladder import solve
 from .objectives.base import check_temperature
 from .objectives.weighted import WeightedInfoNCE, WeightedSoftmax
 from .orbits import OrbitGram
+from .reasons import degenerate_reason, inconsistent_reason
 from .solution import Quality, Solution
 from .solvers.base import Progress, Termination
 from .solvers.newton import Newton
@@ -176,17 +177,17 @@ def realize(
     if not weighting.positive:
         report("some weights are 0; solving for the best geometry")
         verdict, reason, largest, witness, start = (
-            Verdict.DEGENERATE, _degenerate_reason(weighting, components), None, None, None
+            Verdict.DEGENERATE, degenerate_reason(weighting, components), None, None, None
         )  # fmt: skip
     else:
         report("eigenvalues of what the weights ask for")
         logs = LogGram.of(weighting)
-        largest = logs.largest_temperature if logs.symmetric else None
         witness = None if logs.feasible(temperature) else logs.witness(temperature)
+        largest = logs.largest_temperature if logs.symmetric or witness is None else None
         if witness is None:
             return _attained(objective, logs, tol, largest, components)
         report("the bound is not attained; solving for the best geometry")
-        verdict, reason = Verdict.INCONSISTENT, _inconsistent_reason(logs, witness, temperature)
+        verdict, reason = Verdict.INCONSISTENT, inconsistent_reason(logs, witness, temperature)
         start = _projected(logs.gram(temperature, logs.nearest_shift(temperature)))
     solution = solve(
         objective,
@@ -196,7 +197,8 @@ def realize(
         progress=progress,
     )
     solution, shifts = _least_rank(weighting, solution)
-    gap = solution.certificate.gap
+    # The entropy bound is a bound too.
+    gap = min(solution.certificate.gap, objective.divergence(solution.orbits))
     if solution.quality is Quality.UNCERTIFIED:
         gap = min(gap, _gap(objective, solution.orbits))
     certified = gap <= tol * solution.certificate.excess
@@ -222,7 +224,7 @@ def _attained(
     gram = min(ends, key=lambda each: each.rank(tol_rank))
     solution = _closed_form(objective, gram, tol)
     excess = objective.divergence(gram)
-    if excess > max(_MOST_EXCESS, noise**2 / temperature**2):
+    if not excess <= max(_MOST_EXCESS, min((noise / temperature) ** 2, 1e-6)):  # NaN is no answer either
         raise NotCertified("neither a geometry that attains the bound nor a proof that there is none", solution)
     rank = gram.rank(tol_rank)
     reason = f"a Gram matrix of rank {rank} has every softmax equal to its weights"
@@ -304,47 +306,3 @@ def _projected(gram: OrbitGram) -> OrbitGram:
     cosines = cosines / np.sqrt(own) / np.sqrt(own)[:, None]
     np.fill_diagonal(cosines, np.where(plural, np.diag(cosines), 1.0))
     return OrbitGram(gram.orbits, cosines)
-
-
-def _degenerate_reason(weighting: Weighting, components: int) -> str:
-    labels = weighting.orbits.listed()
-    if weighting.self_pairs and np.isneginf(weighting.own).any():
-        a = int(np.flatnonzero(np.isneginf(weighting.own))[0])
-        first = int(np.flatnonzero(labels == a)[0])
-        return (
-            f"the weight of sample {first} with itself is 0, but its similarity to itself is the largest there is "
-            "(leave self-pairs out)"
-        )
-    a, b = np.argwhere(weighting.zeros)[0]
-    first = int(np.flatnonzero(labels == a)[0])
-    second = int(np.flatnonzero(labels == b)[int(a == b)])
-    reason = f"the weight of samples {first} and {second} is 0, which no finite similarity gives"
-    if components > 1:
-        reason += (
-            f"; the weights fall into {components} groups with nothing between them, which only the denominators place"
-        )
-    return reason
-
-
-def _inconsistent_reason(logs: LogGram, witness: Witness, temperature: float) -> str:
-    if witness.kind == "asymmetric":
-        labels = logs.orbits.listed()
-        names = [int(np.flatnonzero(labels == a)[0]) for a in logs.worst]
-        if len(names) == 2:
-            i, j = names
-            return (
-                f"the weights are asymmetric: w_ij/w_ii and w_ji/w_jj differ by a factor {np.exp(logs.asymmetry):.6g} "
-                f"for samples {i} and {j}, and a cosine has one value"
-            )
-        return (
-            "the weights are asymmetric: around samples "
-            f"{', '.join(map(str, names))} the products of weights in the two directions differ by a factor "
-            f"{np.exp(logs.asymmetry):.6g}"
-        )
-    reason = "the matrix of wanted cosines has a negative eigenvalue"
-    if not logs.weighting.self_pairs:
-        reason += ", whatever the free constant"
-    largest = logs.largest_temperature
-    if largest > 0:
-        return f"{reason}; it has none at temperatures up to {largest:.6g} (here {temperature:g})"
-    return f"{reason}, at every temperature"

@@ -154,7 +154,8 @@ def weighting_from_matrix(weights: ArrayLike, *, self_pairs: bool | None = None,
         given = np.asarray(weights)
         if given.dtype.kind not in "fiub":
             raise TypeError
-        array = given.astype(np.float64)
+        with np.errstate(over="ignore"):
+            array = given.astype(np.float64)
     except (TypeError, ValueError):
         raise ProblemError(f"{name}: must be a square array of real numbers; got {type(weights).__name__}") from None
     if array.ndim != 2 or array.shape[0] != array.shape[1]:
@@ -165,23 +166,35 @@ def weighting_from_matrix(weights: ArrayLike, *, self_pairs: bool | None = None,
     if bad.size:
         i, j = bad[0]
         raise ProblemError(f"{name}: must be finite and not negative; entry [{i}, {j}] is {array[i, j]:g}")
+    kind = given.dtype if given.dtype.kind == "f" and given.dtype.itemsize <= 8 else np.dtype(np.float64)
+    smallest = float(np.finfo(kind).smallest_normal)
+    faint = np.argwhere((array > 0) & (array < smallest))
+    if faint.size:
+        i, j = faint[0]
+        raise ProblemError(
+            f"{name}: must be 0 or at least {smallest:.3g}, below which {kind} loses digits; entry [{i}, {j}] is "
+            f"{array[i, j]:.3g} (set such weights to 0, multiply the row, or compute it in a longer type)"
+        )
     if self_pairs is None:
         self_pairs = bool(np.diag(array).any())
     check_self_pairs(self_pairs)
     array = array.copy()
     if not self_pairs:
         np.fill_diagonal(array, 0.0)
-    orbits = _exchangeable(array)
+    # The scale of a row means nothing; taken out as a power of 2, no digit of a logarithm is spent on it.
+    mantissas, exponents = np.frexp(array)
+    scale = np.where(array > 0, exponents, np.iinfo(exponents.dtype).min).max(axis=1, initial=-5000)[:, None]
+    with np.errstate(under="ignore"):
+        orbits = _exchangeable(array, np.ldexp(mantissas, exponents - scale))
+    with np.errstate(divide="ignore"):
+        full = np.log(mantissas) + (exponents - scale) * np.log(2.0)
     labels = orbits.listed()
     first = np.array([np.flatnonzero(labels == a)[0] for a in range(len(orbits.sizes))])
-    with np.errstate(divide="ignore"):
-        every = np.log(array[np.ix_(first, first)])
+    every = full[np.ix_(first, first)]
     own = np.diag(every).copy()
     for a in np.flatnonzero(orbits.plural):
         i, j = np.flatnonzero(labels == a)[:2]
-        with np.errstate(divide="ignore"):
-            every[a, a] = np.log(array[i, j])
-    kind = given.dtype if given.dtype.kind == "f" else np.dtype(np.float64)
+        every[a, a] = full[i, j]
     return Weighting.normalised(orbits, every, own, bool(self_pairs), name, float(np.finfo(kind).eps))
 
 
@@ -191,8 +204,8 @@ def check_self_pairs(self_pairs: object) -> None:
         raise ProblemError(f"self_pairs: must be True or False; got {self_pairs!r:.40}")
 
 
-def _exchangeable(matrix: Array) -> Orbits:
-    """Orbits of samples that can be swapped without changing the matrix.
+def _exchangeable(matrix: Array, scaled: Array) -> Orbits:
+    """Orbits of samples that can be swapped without changing the matrix; `scaled` has its rows to a common size.
 
     Candidates share a random projection of row and column, in which the own entry is replaced by the row's largest
     other one: with repeated labels that is the weight of a twin. They are then compared entry by entry, so a chance
@@ -200,12 +213,12 @@ def _exchangeable(matrix: Array) -> Orbits:
     """
     count = len(matrix)
     direction = np.random.default_rng(0).random(count)
-    diagonal = np.diag(matrix).copy()
-    others = matrix.copy()
+    diagonal = np.diag(scaled).copy()
+    others = scaled.copy()
     np.fill_diagonal(others, -np.inf)
     twin = others.max(axis=1, initial=0.0)
     shift = (twin - diagonal) * direction
-    keys = np.column_stack([matrix @ direction + shift, direction @ matrix + shift, diagonal])
+    keys = np.column_stack([scaled @ direction + shift, direction @ scaled + shift, diagonal])
     labels = np.full(count, -1, dtype=np.intp)
     order = np.lexsort(keys.T)
     close = np.all(np.abs(np.diff(keys[order], axis=0)) <= 1e-12 * np.abs(keys).max(initial=1e-300), axis=1)

@@ -60,7 +60,15 @@ def test_a_result_says_where_it_comes_from(results, name):
 
 def test_the_report_has_every_section_and_picture(results):
     report = (results / "REPORT.md").read_text()
-    for heading in ("Against one dense linear solve", "Against general solvers", "Cold", "Growth", "Sweeps", "Realizability"):
+    headings = (
+        "Against one dense linear solve",
+        "Against general solvers",
+        "Cold",
+        "Growth",
+        "Sweeps",
+        "Realizability",
+    )
+    for heading in headings:
         assert f"## {heading}" in report
     for picture in ("solvers.png", "scaling.png", "minibatch.png"):
         assert f"]({picture})" in report

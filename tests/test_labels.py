@@ -38,9 +38,9 @@ def test_a_npy_file_comes_back_as_it_is(tmp_path, array):
         ("label\ncat\n2\n", ["cat", "2"]),
         ('label\n"a,b"\nc\n', ["a,b", "c"]),
         ("\ufefflabel\r\n1\r\n2\r\n", [1.0, 2.0]),  # as a spreadsheet saves it
-        ("label\n1\n\n2\n", [1.0, 2.0]),  # empty lines are no rows
+        ("label\n1\n2\n\n", [1.0, 2.0]),  # nothing follows
     ],
-    ids=["numbers", "columns", "texts", "quotes", "byte order mark", "empty line"],
+    ids=["numbers", "columns", "texts", "quotes", "byte order mark", "end"],
 )
 def test_the_column_label_of_a_csv_file(tmp_path, text, labels):
     path = tmp_path / "labels.csv"
@@ -134,12 +134,13 @@ def test_faulty_npy_files(tmp_path, content, message):
     ("content", "message"),
     [
         (None, r"cannot read .*x.csv: No such file"),
-        (b"", r'x.csv needs a column "label" and a row per sample; its columns are none'),
-        (b"label\n", r'needs a column "label" and a row per sample'),
-        (b"name,value\na,1\n", r'needs a column "label" .*; its columns are name, value'),
-        (b"Label\n1\n", r'needs a column "label" .*; its columns are Label'),
+        (b"", r'x.csv needs one column "label" and a row per sample; its columns are none'),
+        (b"label\n", r'needs one column "label" and a row per sample'),
+        (b"name,value\na,1\n", r'needs one column "label" .*; its columns are name, value'),
+        (b"Label\n1\n", r'needs one column "label" .*; its columns are Label'),
         (b"name,label\na,1\nb,\n", r"every row needs a label; row 2 has none"),
-        (b"name,label\na,1\nb\nc,1\n", r"every row needs a label; row 2 has none"),
+        (b"name,label\na,1\nb\nc,1\n", r"row 2 must have as many columns as the first line, 2; got 1"),
+        (b"label\n1\n\n2\n", r"row 2 must have .* 1; got 0 \(a blank line would shift"),
         (b"label\n\xff\xfe\n", r"x.csv is not a CSV text file: .*decode"),
     ],
 )

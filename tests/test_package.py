@@ -25,8 +25,8 @@ LAYERS = (
     {
         "solution", "ladder", "embedding", "crosschecks", "thresholds", "sweeps", "metrics", "diagnoses", "levels",
         "builders", "comparisons", "recommendations", "variances", "guidelines", "designs", "twoclasses", "targeted",
-        "feasibility", "witnesses", "dualbound", "realizability", "dimensions", "remedies", "labelfits", "rigour",
-        "euclidean", "euclidean_minimum", "exports", "targetfiles",
+        "feasibility", "witnesses", "dualbound", "reasons", "realizability", "dimensions", "remedies", "labelfits",
+        "rigour", "euclidean", "euclidean_minimum", "exports", "targetfiles",
     },
     {"plots", "reports", "terminal"},
     {"gallery"},

@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ProblemError
 from ..logweights import divergence_terms
 from ..orbits import OrbitGram, Orbits
 from ..weightings import Weighting
 from .base import RowSoftmax, check_temperature
 
 Array = NDArray[np.float64]
+
+# e^{-2/tau} is a number in float64 from 0.0027 on.
+_COLDEST = 0.003
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -68,11 +72,16 @@ def WeightedInfoNCE(weighting: Weighting, *, temperature: float) -> WeightedSoft
         An objective over the N samples, orbits being those of the weighting.
 
     Raises:
-        ProblemError: a bad temperature.
+        ProblemError: a bad temperature; without self-pairs, one below 0.003.
 
     Source: the paper on the distance geometry of weighted InfoNCE; SupCon, y-Aware, Soft SupCon and X-CLR are cases.
     """
     temperature = check_temperature(temperature)
+    if not weighting.self_pairs and temperature < _COLDEST:
+        raise ProblemError(
+            f"temperature: without self-pairs it must be at least {_COLDEST:g}, or denominators underflow; got "
+            f"{temperature:g}"
+        )
     orbits = weighting.orbits
     count = len(orbits.sizes)
     return WeightedSoftmax(

@@ -45,6 +45,7 @@ def realization_report(
         "shifts": found.shifts,
         "min_dim": found.min_dim,
         "largest_temperature": found.largest_temperature,
+        "realizable_at": None if found.largest_temperature is None else _up_to(found.largest_temperature),
         "components": found.components,
         "gap": found.gap,
         "cosine_residual": solution.certificate.cosine_residual,
