@@ -28,6 +28,8 @@ Array = NDArray[np.float64]
 
 # Nats: what is called attained, beyond what rounding of the weights explains.
 _MOST_EXCESS = 1e-12
+# Different samples up to which a step costs next to nothing, and the conic program is there to fall back on.
+_FEW = 60
 
 
 class Verdict(enum.Enum):
@@ -189,13 +191,14 @@ def realize(
         report("the bound is not attained; solving for the best geometry")
         verdict, reason = Verdict.INCONSISTENT, inconsistent_reason(logs, witness, temperature)
         start = _projected(logs.gram(temperature, logs.nearest_shift(temperature)))
-    solution = solve(
-        objective,
-        Newton(enough=lambda gram: _gap(objective, gram) <= 0.1 * tol * objective.excess(gram)),
-        throw=False,
-        start=start,
-        progress=progress,
+    few = len(weighting.orbits.sizes) <= _FEW
+    search = Newton(
+        max_steps=2000 if few else 200,
+        enough=lambda gram: _gap(objective, gram) <= 0.1 * tol * objective.excess(gram),
     )
+    solution = solve(objective, search, throw=False, start=start, progress=progress)
+    if few and solution.certificate.relative_gap > tol:
+        solution = solve(objective, throw=False, start=solution.orbits, progress=progress)
     solution, shifts = _least_rank(weighting, solution)
     # The entropy bound is a bound too.
     gap = min(solution.certificate.gap, objective.divergence(solution.orbits))
