@@ -47,7 +47,7 @@ def test_class_means_come_to_the_certified_optimum(tmp_path):
     assert whole["excess"] >= 0
     # Batches go to their own optimum.
     assert batches["rms"] < 0.03
-    assert batches["rms"] < batches["rms_to_full_batch"] / 2
+    assert batches["rms"] < 0.7 * batches["rms_to_full_batch"]
 
     curve = json.loads((tmp_path / "train_curve.json").read_text())
     open_, collapsed = curve["rows"]
