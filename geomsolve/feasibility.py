@@ -72,6 +72,11 @@ class LogGram:
         """Whether the weights come from a symmetric matrix, as far as their rounding tells."""
         return self.asymmetry <= 8.0 * float(self._error.max(initial=0.0))
 
+    @property
+    def flat(self) -> bool:
+        """Whether nothing but rounding is left of the differences between weights."""
+        return bool(np.all(np.abs(self.entries) <= 4.0 * self._error))
+
     @cached_property
     def _error(self) -> Array:
         """(K, K) how far rounding of the weights may have moved an entry of L."""

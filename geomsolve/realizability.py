@@ -108,6 +108,11 @@ class Realization:
         return self.entropy_bound + self.excess
 
     @property
+    def settled(self) -> bool:
+        """Whether the cosines, and not only the loss, are those of the optimum, to 1e-6."""
+        return self.solution.certificate.cosine_residual <= 1e-6
+
+    @property
     def excess_lower_bound(self) -> float:
         """Proved: no embedding comes nearer to the entropy bound, mean nats."""
         return max(0.0, self.excess - self.gap)
@@ -231,6 +236,8 @@ def _attained(
         raise NotCertified("neither a geometry that attains the bound nor a proof that there is none", solution)
     rank = gram.rank(tol_rank)
     reason = f"a Gram matrix of rank {rank} has every softmax equal to its weights"
+    if logs.flat:
+        reason += " (which are all alike, but for rounding)"
     family = None
     if len(ends) > 1:
         family = low, high

@@ -51,7 +51,8 @@ def inconsistent_reason(logs: LogGram, witness: Witness, temperature: float) -> 
         reason += ", whatever the free constant"
     largest = logs.largest_temperature
     if largest > 0:
-        return f"{reason}; it has none at temperatures up to {largest:.6g} (here {temperature:g})"
+        down = largest * (1.0 - 1e-6)  # six digits, none too many
+        return f"{reason}; it has none at temperatures up to {down:.6g} (here {temperature:g})"
     return f"{reason}, at every temperature"
 
 

@@ -35,7 +35,7 @@ def main(options: argparse.Namespace, settings: dict) -> None:
     counts = trained["settings"]["rules"][rule]
     panels[0, 0].set_title(f"SupCon on {sum(counts)} images of digits, {counts[0]} to {counts[-1]} a class")
     _curve(panels[0, 1], panels[1, 1], curve)
-    panels[0, 1].set_title("Through the threshold: one class of 150 images, three of 150/R, τ = 2")
+    panels[0, 1].set_title("One class of 150 images, three of 150/R, τ = 2")
     for axis in panels.flat:
         axis.spines[["top", "right"]].set_visible(False)
     path = folder / "train.png"
@@ -52,9 +52,10 @@ def _scatter(above: Any, below: Any, rows: list[dict]) -> None:
     above.annotate(
         "regular simplex, for balanced classes",
         (ends[1], simplex),
-        xytext=(0, 4),
+        xytext=(0, -4),
         textcoords="offset points",
         ha="right",
+        va="top",
         color=GREY,
     )
     # Full batch before batches, where `rows` may have them in the order in which they were repeated.

@@ -79,7 +79,7 @@ def main(options: argparse.Namespace, settings: dict) -> None:
     rules, runs, seeds = RULES, RUNS, (0, 1, 2)
     if options.quick:
         rules, seeds = {"long tail": [20, 14, 9, 6, 4]}, (0,)
-        runs = (("long tail", 0.5, None, 1, 400, 3e-3), ("long tail", 0.5, 32, 4, 600, 2e-3))
+        runs = (("long tail", 0.5, None, 1, 300, 3e-3), ("long tail", 0.5, 32, 4, 400, 2e-3))
     # What a run was is in its row: one can be repeated with more steps, and the others stay.
     settings = settings | {"rules": rules, "seeds": seeds, "views": 1}
     record = Record("train", options, key=KEY, settings=settings, any_commit=True)

@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 _MOST_PAIRS = 20_000
+_ANGLE = "label, as an angle (degrees)"
 _MOST_POINTS = 3000
 
 
 def plot_realization(found: Realization, path: str | Path | None = None) -> Figure:
     """A figure of four panels: the optimal cosines, weights against softmax, excess per sample, and the points.
 
-    - The Gram matrix of the samples as a heat map, in the order of their first appearance (one-dimensional labels:
-      from the smallest to the largest).
+    - The Gram matrix of the samples as a heat map, in the order of their first appearance (labels of one number, or
+      cyclic ones: from the smallest to the largest).
     - log p_ij against log w_ij, a dot a pair: on the diagonal where the weight is attained.
-    - KL(w_i || p_i), against the label where it is one number, else sorted.
+    - KL(w_i || p_i), against such a label, else sorted.
     - The points in their first two principal axes, coloured from the first sample (or smallest label) to the last.
 
     Args:
@@ -46,20 +47,17 @@ def plot_realization(found: Realization, path: str | Path | None = None) -> Figu
 
     figure = Figure(figsize=(18, 4.9), dpi=140, layout=ConstrainedLayoutEngine(w_pad=0.1))
     gram_axes, softmax_axes, excess_axes, point_axes = figure.subplots(1, 4)
-    labels = found.weighting.labels
-    keys = np.arange(len(found.weighting.orbits.sizes), dtype=np.float64)
-    one_number = labels is not None and labels.shape[1] == 1
-    if labels is not None and one_number:
-        keys = labels[:, 0]
-    _gram(gram_axes, found, np.argsort(keys, kind="stable"))
+    keys, what = _order(found)
+    _gram(gram_axes, found, np.argsort(keys, kind="stable"), what)
     _softmax(softmax_axes, found)
-    _excess(excess_axes, found, keys if one_number else None)
-    _points(point_axes, found, keys)
+    _excess(excess_axes, found, keys, what)
+    _points(point_axes, found, keys, cyclic=what == _ANGLE)
     weighting = found.weighting
+    settled = "" if found.settled else " found (cosines not settled)"
     bound = "attained" if found.excess < 1e-10 else f"missed by {found.excess:.5g} nats"
     figure.suptitle(
         f"{weighting.name}, {weighting.convention}, temperature {found.temperature:g}, {weighting.samples} samples\n"
-        f"{found.verdict.value}: entropy bound {bound}, {found.min_dim} dimension{'s' * (found.min_dim > 1)}",
+        f"{found.verdict.value}: entropy bound {bound}, {found.min_dim} dimension{'s' * (found.min_dim > 1)}{settled}",
         fontsize=13,
     )
     if path is not None:
@@ -67,14 +65,27 @@ def plot_realization(found: Realization, path: str | Path | None = None) -> Figu
     return figure
 
 
-def _gram(axes: Axes, found: Realization, order: NDArray[np.intp]) -> None:
+def _order(found: Realization) -> tuple[Array, str | None]:
+    """(K,) what different samples are sorted and coloured by, and its name: None for the order they came in."""
+    labels = found.weighting.labels
+    if labels is not None and labels.shape[1] == 1:
+        return labels[:, 0], "label"
+    if labels is not None and labels.shape[1] == 2 and len(labels) > 2:
+        radius = np.hypot(*labels.T)
+        if radius.min() > 0 and np.ptp(radius) <= 1e-9 * radius.max():  # a cyclic label
+            return np.mod(np.degrees(np.arctan2(labels[:, 1], labels[:, 0])) + 1e-9, 360.0), _ANGLE
+    return np.arange(len(found.weighting.orbits.sizes), dtype=np.float64), None
+
+
+def _gram(axes: Axes, found: Realization, order: NDArray[np.intp], what: str | None) -> None:
     from ..orbits import OrbitGram, Orbits
 
     gram = found.solution.orbits
     sorted_gram = OrbitGram(Orbits(gram.sizes[order]), gram.cosines[np.ix_(order, order)])
     image = heat_map(axes, raster(sorted_gram), found.weighting.samples, pale=False)
     cosines = gram.cosines[gram.orbits.partners > 0]
-    axes.set(title=f"cosines ({cosines.min():.3g} to {cosines.max():.3g})", xlabel="sample", ylabel="sample")
+    order_of = "samples in their order, from 1" if what is None else "samples by label, from 1"
+    axes.set(title=f"cosines ({cosines.min():.3g} to {cosines.max():.3g})", xlabel=order_of, ylabel=order_of)
     colour_bar(axes.inset_axes((1.04, 0.0, 0.05, 1.0)), image, pale=False)
 
 
@@ -106,10 +117,10 @@ def _softmax(axes: Axes, found: Realization) -> None:
     axes.grid(alpha=0.25)
 
 
-def _excess(axes: Axes, found: Realization, keys: Array | None) -> None:
+def _excess(axes: Axes, found: Realization, keys: Array, what: str | None) -> None:
     excess = found.objective.divergences(found.solution.orbits)
     marker = "o" if len(excess) <= 60 else None
-    if keys is None:
+    if what is None:
         each = np.sort(found.excess_per_sample)[::-1]
         axes.plot(np.arange(1, len(each) + 1), each, color=HEAD, marker=marker if len(each) <= 60 else None)
         axes.set(xlabel="samples, worst first")
@@ -117,7 +128,7 @@ def _excess(axes: Axes, found: Realization, keys: Array | None) -> None:
     else:
         order = np.argsort(keys, kind="stable")
         axes.plot(keys[order], excess[order], color=HEAD, marker=marker, markersize=4)
-        axes.set(xlabel="label")
+        axes.set(xlabel=what)
     if found.excess < 1e-10:
         axes.set_ylim(-0.02, 1.0)
         axes.set_yticks([0.0])
@@ -130,7 +141,7 @@ def _excess(axes: Axes, found: Realization, keys: Array | None) -> None:
     axes.grid(alpha=0.25)
 
 
-def _points(axes: Axes, found: Realization, keys: Array) -> None:
+def _points(axes: Axes, found: Realization, keys: Array, *, cyclic: bool) -> None:
     points = found.points
     colours: Any = np.asarray(keys, dtype=float)[found.weighting.orbits.listed()]
     if len(points) > _MOST_POINTS:
@@ -143,7 +154,8 @@ def _points(axes: Axes, found: Realization, keys: Array) -> None:
     if planar:
         angle = np.linspace(0.0, 2.0 * np.pi, 200)
         axes.plot(np.cos(angle), np.sin(angle), color=GREY, linewidth=0.8)
-    axes.scatter(flat[:, 0], flat[:, 1], c=colours, cmap="viridis", s=30 if len(points) <= 200 else 8, zorder=3)
+    size, colour_map = 30 if len(points) <= 200 else 8, "twilight_shifted" if cyclic else "viridis"
+    axes.scatter(flat[:, 0], flat[:, 1], c=colours, cmap=colour_map, s=size, zorder=3)
     if len(points) <= FEW:
         names: dict[tuple[float, float], list[str]] = {}
         for i, (x, y) in enumerate(np.round(flat, 4).tolist()):

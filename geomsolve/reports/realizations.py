@@ -105,7 +105,7 @@ def realization_text(
     quality, residual = "certified" if found.certified else "NOT certified", solution.certificate.cosine_residual
     settled = f"cosines settled to {residual:.1e}" if residual < 0.1 else "cosines not settled"
     lines.append(row("proof", f"{quality}: gap {found.gap:.1e} nats, {settled}"))
-    found_only = "" if residual < 1e-6 else " (rank of the geometry found, whose cosines have not settled)"
+    found_only = "" if found.settled else " (rank of the geometry found, whose cosines have not settled)"
     lines.append(row("dimension needed", f"{found.min_dim}{found_only}"))
     lines.append(row("unique", _uniqueness(found)))
     if found.largest_temperature is not None:
