@@ -24,7 +24,7 @@ def realizability(data: dict, folder: Path) -> list[str]:
     rows = []
     for row in data["rows"]:
         if "failed" in row:
-            rows.append([row["problem"], row["samples"], "failed", "", "", "", "", "", ""])
+            rows.append([row["problem"], row["samples"], row["failed"], "", "", "", "", "", ""])
             continue
         rows.append(
             [
