@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import read_npy
 from .counts import Counts
 from .errors import ProblemError
 from .objectives.base import Objective
@@ -199,14 +200,7 @@ def read_array(argument: str, path: Path) -> NDArray[Any]:
     Raises:
         ProblemError: a file that is missing, is no .npy file, or holds something else than numbers.
     """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise ProblemError(f"{argument}: cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, EOFError):
-        array = None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise ProblemError(f"{argument}: {path} must be a .npy file of one array of numbers, as numpy.save writes it")
+    array = read_npy(argument, path, "fiu", "a .npy file of one array of numbers, as numpy.save writes it")
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import read_npy
 from .errors import BackendError, ProblemError
 
 DATA_SETS = ("diabetes", "digits", "digits-classes")
@@ -32,7 +33,8 @@ def load_labels(source: str | Path) -> NDArray[Any]:
     if text in DATA_SETS:
         return _data_set(text)
     if text.lower().endswith(".npy"):
-        return _read_npy(Path(text))
+        wanted = "a .npy file of one array of numbers or texts, as numpy.save writes it"
+        return read_npy("labels", Path(text), "fiubUS", wanted)
     if text.lower().endswith(".csv"):
         return _read_csv(Path(text))
     try:
@@ -55,20 +57,6 @@ def _data_set(name: str) -> NDArray[Any]:
         return np.asarray(datasets.load_diabetes().target)
     digits = datasets.load_digits()
     return np.asarray(digits.data if name == "digits" else digits.target)
-
-
-def _read_npy(path: Path) -> NDArray[Any]:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise ProblemError(f"labels: cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, EOFError):
-        array = None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiubUS":
-        raise ProblemError(
-            f"labels: {path} must be a .npy file of one array of numbers or texts, as numpy.save writes it"
-        )
-    return array
 
 
 def _read_csv(path: Path) -> NDArray[Any]:

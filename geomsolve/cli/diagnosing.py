@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import ProblemError
+from ..arrays import read_npy
 from ..terminal import Outputs, reporting
 from .app import NOT_CERTIFIED, OK, app
 from .options import JsonOption, Loss, TolOption, with_loss
@@ -53,8 +53,8 @@ def diagnose(
     named = source is not None and source.name == "COMMANDLINE"
     settings = {name: value for name, value in chosen.options.items() if value is not None}
     outputs = Outputs(json, None, report)
-    arrays = [read_numpy("embeddings", embeddings), read_numpy("labels", labels)]
-    matrix = None if weights is None else read_numpy("weights", weights)
+    arrays = [_read("embeddings", embeddings), _read("labels", labels)]
+    matrix = None if weights is None else _read("weights", weights)
     trained = None if counts is None else load_counts(counts)
     with reporting() as progress:
         found = diagnose_embeddings(
@@ -82,27 +82,10 @@ def diagnose(
     return OK if found.optimum is None or found.optimum.certified else NOT_CERTIFIED
 
 
-def read_numpy(argument: str, path: Path) -> NDArray[Any]:
-    """The array in a .npy file, of its own type and never unpickled.
-
-    Raises:
-        ProblemError: a file that is missing, damaged, no .npy file, or of Python objects.
-    """
-    import zipfile
-
-    import numpy as np
-
-    try:
-        with path.open("rb") as file:  # a damaged archive would be left open otherwise
-            array = np.load(file, allow_pickle=False)
-    except OSError as error:
-        raise ProblemError(f"{argument}: cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, EOFError, MemoryError, zipfile.BadZipFile):
-        # MemoryError: a damaged header may ask for any size.
-        array = None
-    if not isinstance(array, np.ndarray):
-        raise ProblemError(
-            f"{argument}: {path} must be a whole .npy file of one array of numbers (labels: or texts), as numpy.save "
-            "writes it; Python objects are never unpickled (array.astype(str) makes texts of them)"
-        )
-    return array
+def _read(argument: str, path: Path) -> NDArray[Any]:
+    """The array in a .npy file, of any type but Python objects."""
+    wanted = (
+        "a whole .npy file of one array of numbers (labels: or texts), as numpy.save writes it; Python objects are "
+        "never unpickled (array.astype(str) makes texts of them)"
+    )
+    return read_npy(argument, path, "biufcmMUSV", wanted)
