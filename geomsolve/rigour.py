@@ -91,8 +91,8 @@ def prove(realization: Realization) -> Proof:
         NotCertified: the verdict is within rounding of the other one.
 
     Cost: for N different samples, on one core, a witness takes O(N^2) (500: 0.5 s, 2000: 8 s), definiteness O(N^3)
-    (200: 1 to 2 s, 500: 2 to 4 s, 1000: 37 s, on shared cores; above 1000 the excess is proved instead) and an excess O(N^2)
-    exponentials (50: 15 ms, 200: 0.3 s, 500: 1.2 s).
+    (200: 1 to 2 s, 500: 2 to 4 s, 1000: 37 s, on shared cores; above 1000 the excess is proved instead) and an excess
+    O(N^2) exponentials (50: 15 ms, 200: 0.3 s, 500: 1.2 s).
     """
     if not isinstance(realization, Realization):
         raise ProblemError(f"realization: must come from realize; got {type(realization).__name__}")

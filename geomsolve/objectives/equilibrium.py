@@ -137,8 +137,8 @@ def LogitCompensated(counts: Counts | ArrayLike, *, scale: float = 12.0) -> Part
     At the simplex the forces that choose a geometry are the pull on a classifier less the softmax that nearly cancels
     it, about e^{-s C/(C - 1)} of either, and float64 resolves 1e-16 of them. So certificates end where s C/(C - 1) is
     about 28: between scale 15 and 17 for two classes, near 19 for three, and between 20 and 24 for many. The default,
-    12, was certified for 2 to 30 classes. At scale 30, usual in training, all geometries that tell the classes apart have a loss
-    below 1e-10: rounding, not the loss, chooses among them.
+    12, was certified for 2 to 30 classes. At scale 30, usual in training, all geometries that tell the classes apart
+    have a loss below 1e-10: rounding, not the loss, chooses among them.
 
     Args:
         counts: counts or proportions.
