@@ -10,7 +10,13 @@ from pathlib import Path
 from record import HERE, RESULTS, say
 from report_basics import origin, seconds, short, table
 from report_collapse import minibatch, sweeps, thresholds
+from report_descent import descent
+from report_dimensions import dimensions
+from report_free_features import free_features
+from report_many_counts import many_counts
 from report_realizability import realizability
+from report_train import training
+from report_zoo import fails_safely, zoo
 
 TARGETS = ("0.0001", "1e-06", "1e-09")
 
@@ -246,7 +252,15 @@ SECTIONS = {
     "sweeps": sweeps,
     "thresholds": thresholds,
     "minibatch": minibatch,
+    "many_counts": many_counts,
     "realizability": realizability,
+    "descent_cpu": descent,
+    "descent_gpu": descent,
+    "dimensions": dimensions,
+    "zoo": zoo,
+    "fails_safely": fails_safely,
+    "free_features": free_features,
+    "train": training,
 }
 
 
@@ -263,9 +277,11 @@ def render(folder: Path, target: Path) -> None:
         "",
     ]
     for name, section in SECTIONS.items():
-        source = folder / f"{name}.json"
+        source = folder / (f"{name}.jsonl" if name == "zoo" else f"{name}.json")
         if source.exists():
-            body = section(json.loads(source.read_text()), folder)
+            text = source.read_text()
+            data = [json.loads(line) for line in text.splitlines()] if source.suffix == ".jsonl" else json.loads(text)
+            body = section(data, folder)
         else:
             body = [f"## {name}", "", f"Not run: there is no {source.name}.", ""]
         prefix = f"{folder.relative_to(target.parent)}/" if folder != target.parent else ""

@@ -13,7 +13,22 @@ from pathlib import Path
 from record import HERE, QUICK_RESULTS, RESULTS, parser, say
 
 # The solvers take longest, so they come last.
-SCRIPTS = ("newton_vs_solve", "cold", "scaling", "sweeps", "thresholds", "minibatch", "realizability", "solvers")
+SCRIPTS = (
+    "newton_vs_solve",
+    "cold",
+    "scaling",
+    "sweeps",
+    "thresholds",
+    "minibatch",
+    "many_counts",
+    "gpu",
+    "realizability",
+    "dimensions",
+    "free_features",
+    "fails_safely",
+    "zoo",
+    "solvers",
+)
 
 
 def main() -> int:

@@ -22,12 +22,13 @@ _WHERE = {
         "Counts",
         "as_counts",
         "counts_from_labels",
-        "load_counts",
         "long_tail_counts",
-        "profile_names",
         "step_counts",
     ),
+    "countsources": ("load_counts", "profile_names"),
+    "countlaws": ("exponential_counts", "lognormal_counts", "zipf_counts"),
     "orbits": ("Orbits", "OrbitGram"),
+    "kernelgram": ("FactoredPoints", "KernelGram"),
     "certificate": ("Certificate", "certify"),
     "objectives.base": ("Objective", "RowSoftmax"),
     "objectives.supcon": ("SupCon",),
@@ -39,10 +40,12 @@ _WHERE = {
     "objectives.supcl": ("InstanceSoftmax", "SupCL"),
     "solvers.base": ("Attempt", "Termination"),
     "solvers.newton": ("Newton",),
+    "solvers.quadrature": ("Quadrature",),
     "solvers.conic": ("Conic",),
     "solvers.descent": ("Descent",),
     "solution": ("AttemptRecord", "Quality", "Solution"),
     "embedding": ("Embedding", "embed", "reduce_rank"),
+    "codebound": ("dimension_bound",),
     "ladder": ("solve",),
     "designs": ("Design", "design"),
     "targeted": ("TargetedGeometry", "targeted_supcon"),
@@ -65,6 +68,7 @@ _WHERE = {
     "comparisons": ("Compared", "Comparison", "compare", "loss_names"),
     "plots.comparisons": ("plot_comparison",),
     "thresholds.critical": ("Threshold", "threshold"),
+    "thresholds.proofs": ("VerifiedThreshold",),
     "thresholds.phases": ("PhaseDiagram", "phase_diagram"),
     "weightings": ("Weighting", "weighting_from_matrix"),
     "schemes": ("soft_supcon_weights", "supcon_weights", "x_clr_weights", "y_aware_weights"),
@@ -76,16 +80,21 @@ _WHERE = {
     "dimensions": ("InDimension", "realize_in"),
     "labelfits": ("LabelFit", "label_fit"),
     "rigour": ("Proof", "prove"),
+    "verification": ("Verified", "verify"),
     "labels": ("load_labels",),
     "plots.realizations": ("plot_realization",),
     "crosschecks": ("CrossCheck", "Route", "crosscheck"),
+    "collapsechecks": ("CollapseCheck", "CollapseSide", "crosscheck_threshold"),
+    "verdictchecks": ("VerdictCheck", "crosscheck_verdict"),
     "levels": ("LossLevels", "loss_levels"),
-    "diagnoses": ("Diagnosis", "OptimumDistance", "Verdict", "diagnose"),
+    "diagnoses": ("Diagnosis", "OptimumDistance", "diagnose"),
+    "verdicts": ("Verdict",),
     "metrics.samples": ("Samples",),
     "metrics.neighbourhoods": ("Neighbourhoods",),
     "metrics.collapse": ("CollapseMetrics",),
     "plots.diagnoses": ("plot_diagnosis",),
     "gallery.catalogue": ("DrawnFigure", "draw_figures"),
+    "zoo": ("ZooProblem", "zoo_names", "zoo_problem"),
 }
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
 
@@ -107,17 +116,24 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from .certificate import Certificate as Certificate
     from .certificate import certify as certify
+    from .codebound import dimension_bound as dimension_bound
+    from .collapsechecks import CollapseCheck as CollapseCheck
+    from .collapsechecks import CollapseSide as CollapseSide
+    from .collapsechecks import crosscheck_threshold as crosscheck_threshold
     from .comparisons import Compared as Compared
     from .comparisons import Comparison as Comparison
     from .comparisons import compare as compare
     from .comparisons import loss_names as loss_names
+    from .countlaws import exponential_counts as exponential_counts
+    from .countlaws import lognormal_counts as lognormal_counts
+    from .countlaws import zipf_counts as zipf_counts
     from .counts import Counts as Counts
     from .counts import as_counts as as_counts
     from .counts import counts_from_labels as counts_from_labels
-    from .counts import load_counts as load_counts
     from .counts import long_tail_counts as long_tail_counts
-    from .counts import profile_names as profile_names
     from .counts import step_counts as step_counts
+    from .countsources import load_counts as load_counts
+    from .countsources import profile_names as profile_names
     from .crosschecks import CrossCheck as CrossCheck
     from .crosschecks import Route as Route
     from .crosschecks import crosscheck as crosscheck
@@ -125,7 +141,6 @@ if TYPE_CHECKING:
     from .designs import design as design
     from .diagnoses import Diagnosis as Diagnosis
     from .diagnoses import OptimumDistance as OptimumDistance
-    from .diagnoses import Verdict as Verdict
     from .diagnoses import diagnose as diagnose
     from .dimensions import InDimension as InDimension
     from .dimensions import realize_in as realize_in
@@ -147,6 +162,8 @@ if TYPE_CHECKING:
     from .guidelines import keep_variance as keep_variance
     from .guidelines import smallest_critical_alpha as smallest_critical_alpha
     from .guidelines import variance_map as variance_map
+    from .kernelgram import FactoredPoints as FactoredPoints
+    from .kernelgram import KernelGram as KernelGram
     from .labelfits import LabelFit as LabelFit
     from .labelfits import label_fit as label_fit
     from .labels import load_labels as load_labels
@@ -197,6 +214,7 @@ if TYPE_CHECKING:
     from .solvers.conic import Conic as Conic
     from .solvers.descent import Descent as Descent
     from .solvers.newton import Newton as Newton
+    from .solvers.quadrature import Quadrature as Quadrature
     from .sweeps.running import SweepProgress as SweepProgress
     from .sweeps.running import SweepResult as SweepResult
     from .sweeps.running import sweep as sweep
@@ -211,12 +229,21 @@ if TYPE_CHECKING:
     from .thresholds.critical import threshold as threshold
     from .thresholds.phases import PhaseDiagram as PhaseDiagram
     from .thresholds.phases import phase_diagram as phase_diagram
+    from .thresholds.proofs import VerifiedThreshold as VerifiedThreshold
     from .twoclasses import PrototypeGeometry as PrototypeGeometry
     from .twoclasses import supervised_prototypes as supervised_prototypes
     from .variances import ClassVariances as ClassVariances
     from .variances import class_variances as class_variances
     from .variances import supcl_critical_alpha as supcl_critical_alpha
     from .variances import supcl_variance as supcl_variance
+    from .verdictchecks import VerdictCheck as VerdictCheck
+    from .verdictchecks import crosscheck_verdict as crosscheck_verdict
+    from .verdicts import Verdict as Verdict
+    from .verification import Verified as Verified
+    from .verification import verify as verify
     from .weightings import Weighting as Weighting
     from .weightings import weighting_from_matrix as weighting_from_matrix
     from .witnesses import Witness as Witness
+    from .zoo import ZooProblem as ZooProblem
+    from .zoo import zoo_names as zoo_names
+    from .zoo import zoo_problem as zoo_problem

@@ -54,7 +54,7 @@ _SCHEMES = {
 # What `objective_options` gives for an option without a default.
 REQUIRED = inspect.Parameter.empty
 _CONIC = ("clarabel", "scs", "mosek", "moreau")
-_SOLVERS = ("newton", *_CONIC, "descent")
+_SOLVERS = ("newton", "quadrature", *_CONIC, "descent")
 
 
 def build_objective(name: str, counts: Counts, options: Mapping[str, Any]) -> Objective:
@@ -227,6 +227,12 @@ def build_solver(name: str | None, *, max_steps: int | None = None, seed: int | 
         from .solvers.newton import Newton
 
         return Newton(**options)
+    if name == "quadrature":
+        from .solvers.quadrature import Quadrature
+
+        if max_steps is not None:
+            raise ProblemError(f"max-steps: quadrature has none to limit; got {max_steps} (leave it out)")
+        return Quadrature()
     if name in _CONIC:
         from .solvers.conic import Conic
 

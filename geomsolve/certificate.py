@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import ProblemError
+from .kernelgram import KernelGram
+from .kernelslack import kernel_slack
 from .orbits import OrbitGram
 from .slack import Slack
 
@@ -64,7 +66,7 @@ def check_tol(tol: float) -> float:
     return float(tol)
 
 
-def certify(objective: Objective, gram: OrbitGram | ArrayLike) -> Certificate:
+def certify(objective: Objective, gram: OrbitGram | KernelGram | ArrayLike) -> Certificate:
     """The certificate of a Gram matrix for an objective, whichever solver, training run or guess it comes from.
 
     L is convex. With D its gradient at a feasible G, y_i = (D G)_ii and S = D - Diag(y), every unit-diagonal H >= 0 has
@@ -78,19 +80,22 @@ def certify(objective: Objective, gram: OrbitGram | ArrayLike) -> Certificate:
 
     Args:
         objective: the problem.
-        gram: an OrbitGram on the objective's orbits, or any (C, C) Gram matrix in the caller's class order.
+        gram: an OrbitGram on the objective's orbits, any (C, C) Gram matrix in the caller's class order, or a
+            KernelGram of the objective's counts.
 
     Raises:
         ProblemError: a Gram matrix of the wrong shape, not finite, asymmetric, or without unit diagonal.
 
     Cost: one Cholesky factor of size K (C for a plain matrix) where nothing collapses and G is nearly optimal; two
-    symmetric eigenvalue problems elsewhere.
+    symmetric eigenvalue problems elsewhere. O(K r^2) for a KernelGram of rank r, see `kernel_slack`.
     """
     if not hasattr(objective, "check"):
         raise ProblemError(
             f"objective: must come from a builder such as geomsolve.SupCon; got {type(objective).__name__}"
         )
     objective.check()
+    if isinstance(gram, KernelGram):
+        return _certify_kernel(objective, gram)
     if not isinstance(gram, OrbitGram):
         gram, objective = OrbitGram.from_matrix(gram, objective.orbits), objective.ungrouped()
     elif not objective.orbits.same_as(gram.orbits):
@@ -121,6 +126,24 @@ def certify(objective: Objective, gram: OrbitGram | ArrayLike) -> Certificate:
         repair=repair,
         ball_gap=ball_gap,
         ball_optimal=ball_optimal,
+    )
+
+
+def _certify_kernel(objective: Objective, gram: KernelGram) -> Certificate:
+    gram, repair = gram.repaired()
+    slack = kernel_slack(objective, gram)
+    relative = _ratio(slack.gap, slack.excess)
+    ball_gap = slack.gap + slack.shrinking
+    return Certificate(
+        value=slack.floor + slack.excess,
+        gap=slack.gap,
+        lower_bound=slack.floor + (slack.excess - slack.gap),
+        excess=slack.excess,
+        relative_gap=relative,
+        cosine_residual=slack.cosine_residual,
+        repair=repair,
+        ball_gap=ball_gap,
+        ball_optimal=True if _ratio(ball_gap, slack.excess) <= 1e-9 else None,
     )
 
 

@@ -9,15 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from .certificate import Certificate, certify, check_tol
+from .errors import BackendError
 from .objectives.base import Objective
 from .orbits import OrbitGram
-from .solvers.base import Progress, Solver, Termination
+from .solvers.base import Attempt, Progress, Solver, Termination
 from .solvers.conic import Conic
 from .solvers.descent import Descent
+from .solvers.devices import check_device
 from .solvers.newton import Newton
 
 # A route speaks on the optimum once its own certificate is this good; a worse one is not evidence either way.
-_CONCLUSIVE = 1e-5
+CONCLUSIVE = 1e-5
+# Classes (or samples) up to which descent of full dimension is a route.
+MOST_DESCENDED = 600
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,14 @@ def crosscheck(
         device: for JAX: "cpu", "gpu" or None for its default.
         tol: the relative gap called certified.
         progress: called with a line of text as the work goes on.
+
+    Raises:
+        ProblemError: a bad tol or device.
+
+    A route whose package is not installed (cvxpy, JAX) is "not applicable", and says so.
     """
     check_tol(tol)
+    check_device(device)
     objective.check()
     rows: list[tuple[str, float, str, OrbitGram | None, Certificate | None, Termination]] = []
     conic_start: OrbitGram | None = None
@@ -101,9 +111,14 @@ def crosscheck(
         if progress:
             progress(f"cross-check: {solver.name}")
         clock = time.perf_counter()
-        attempt = solver.run(objective, start=conic_start if isinstance(solver, Newton) else None, progress=progress)
+        try:
+            attempt = solver.run(
+                objective, start=conic_start if isinstance(solver, Newton) else None, progress=progress
+            )
+        except BackendError as error:  # the route's package is not installed
+            attempt = Attempt(solver.name, Termination.NOT_APPLICABLE, message=str(error))
         seconds = time.perf_counter() - clock
-        gram = None if attempt.gram is None else attempt.gram.repaired()[0]
+        gram = attempt.gram.repaired()[0] if isinstance(attempt.gram, OrbitGram) else None
         certificate = None if gram is None else certify(objective, gram)
         if not objective.smooth and isinstance(solver, Conic) and gram is not None and conic_start is None:
             conic_start = gram
@@ -130,7 +145,7 @@ def _solvers(objective: Objective, seeds: int, device: str | None) -> Iterator[S
         yield Conic(full=True)
     if orbits <= 20:
         yield Conic(backend="SCS")
-    if classes <= 600:
+    if classes <= MOST_DESCENDED:
         yield Descent(restarts=seeds, device=device)
 
 
@@ -143,7 +158,7 @@ def _compare(row: tuple, best: tuple, smooth: bool, tol: float) -> Route:
     cosine_difference = float(np.abs(gram.cosines - best[3].cosines).max())
     if row is best:
         verdict = "reference"
-    elif certificate.relative_gap > _CONCLUSIVE:
+    elif certificate.relative_gap > CONCLUSIVE:
         verdict = "inconclusive"
     else:
         # The optimum of a loss with kinks need not be unique: then only the values must agree.

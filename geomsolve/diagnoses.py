@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from .builders import build_objective
 from .counts import Counts, as_counts
 from .errors import ProblemError
+from .exports import check_class_order, check_same_counts
 from .ladder import solve
 from .metrics.collapse import CollapseMetrics, collapse_metrics
 from .metrics.neighbourhoods import Neighbourhoods, count_neighbours, neighbourhoods
@@ -23,42 +23,9 @@ from .objectives.supcl import InstanceSoftmax
 from .orbits import OrbitGram
 from .solution import Quality, Solution
 from .solvers.base import Progress
+from .verdicts import PREDICTED, Verdict, groups, sharing, spread, verdict
 
 Array = NDArray[np.float64]
-
-# Two classes share a point where the cosine of their means is at least this: an angle of 8 degrees, a distance of a
-# tenth of that of orthogonal classes. Cosines are taken without the bias of means of few examples.
-SHARED = 0.99
-# ... and where each holds together: two examples of it have a mean cosine of at least this, the greater part of them in
-# common. Means of scattered classes may coincide for other reasons, such as labels that say nothing.
-HELD = 0.5
-# At the optimum: cosines of class means off by at most this, root mean square and at worst, and classes as tight as
-# this. 0.02 is about what sampling alone does to a cosine: a mean of ten examples with a spread of 0.05 over 16
-# dimensions is off by sqrt(0.05 / 16 / 10) in a given direction. 0.1 is for the worst of thousands of pairs.
-AT_RMS, AT_WORST, AT_WITHIN = 0.02, 0.1, 0.05
-# Near it: within 6 degrees on average and 15 at worst (of a right angle), and two examples of a class within 41 of each
-# other. Random directions in 128 dimensions have cosines of 0.09 as well: it is the last that tells them apart.
-NEAR_RMS, NEAR_WORST, NEAR_WITHIN = 0.1, 0.25, 0.25
-# The optimum has a collapse where its own cosines reach this.
-_PREDICTED = SHARED - AT_RMS
-
-
-class Verdict(enum.Enum):
-    """What the embeddings are, in words. With an objective one of the first seven or COINCIDENT, else another."""
-
-    AT_OPTIMUM = "at the optimum"
-    NEAR_OPTIMUM = "near the optimum"
-    FAR = "far from the optimum"
-    MINORITY_AS_OPTIMUM = "minority collapsed, as the optimum is"
-    MINORITY_FAILURE = "minority collapsed though the optimum is not: training failure"
-    MERGED_FAILURE = "classes merged though the optimum keeps them apart: training failure"
-    FULL_FAILURE = "fully collapsed: training failure"
-    FULL = "fully collapsed"
-    MINORITY = "minority collapsed"
-    MERGED = "classes merged"
-    COINCIDENT = "class means coincide, examples do not"
-    SIMPLEX = "regular simplex"
-    SPREAD = "spread"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +43,8 @@ class OptimumDistance:
         worst: the largest of them, in absolute value.
         worst_pair: the two classes of it.
         per_class: (C,) the same root mean square over the pairs of one class.
-        collapse: groups of classes that share a point at the optimum (cosines of 0.97 and more).
+        collapse: groups of classes that share a point at the optimum, or all but (cosines of 0.97 and more);
+            `solution.collapsed` has those that do.
     """
 
     solution: Solution
@@ -124,9 +92,14 @@ class Diagnosis:
     verdict: Verdict
 
     @cached_property
+    def spreads(self) -> Array:
+        """(C,) of every class 1 less the mean cosine of two samples of it; NaN for a class of one."""
+        return _spreads(self.samples, self.collapse)
+
+    @property
     def spread(self) -> float:
-        """The mean over classes of two samples or more of 1 less the mean cosine of two of them."""
-        return _spread(self.samples, self.collapse)
+        """The mean of `spreads` over classes of two samples or more; NaN if there are none."""
+        return spread(self.spreads)
 
     @cached_property
     def worst_classes(self) -> tuple[int, ...]:
@@ -143,6 +116,7 @@ def diagnose(
     weights: ArrayLike | None = None,
     objective: Objective | str | None = None,
     counts: Counts | ArrayLike | None = None,
+    sorted_classes: bool = False,
     neighbours: float = 0.05,
     tol: float = 1e-9,
     progress: Progress | None = None,
@@ -155,19 +129,21 @@ def diagnose(
     excess = L(G) - L(G*) and cosines pair by pair. L sees class means only: how far examples are from them is `fc`, and
     counts towards the verdict.
 
-    The verdict, by the constants of `geomsolve.diagnoses`: fully collapsed, if all classes share a point; failure, if
+    The verdict, by the constants of `geomsolve.verdicts`: fully collapsed, if all classes share a point; failure, if
     classes share one (the minority, if all in a group have fewer examples than average) whose optimal cosine is below
-    0.74; at or near the optimum, if cosines and the spread within are; else far.
+    0.74; at or near the optimum, if cosines and the spread within are, on average and at worst; else far.
 
     Args:
         embeddings: (n, d), or (views, n, d) for the views of the same samples. Vectors of other lengths than 1 are
             normalised, which `samples.normalised` says.
-        labels: (n,) integers or texts. Classes go in sorted order.
+        labels: (n,) integers or texts. Classes go in sorted order; of texts, "10" is before "9".
         weights: (C, d) of a linear classifier without bias, rows in sorted order of the labels.
         objective: a loss by name ("supcon", "gcl", ...) with its settings, or what a builder returned, classes in
             sorted order of the labels; None: metrics alone.
         counts: examples per class in training, in sorted order of the labels; None: those of `labels`. Give them where
-            the embeddings are of a balanced test set.
+            the embeddings are of a balanced test set. Built-in profiles of data sets are refused: they are sorted by
+            count, not by label.
+        sorted_classes: takes such a profile all the same: the first label is the largest class, and so on down.
         neighbours: k of CAC: a number of neighbours, or below 1 a share of all embeddings.
         tol: the relative gap to certify the optimum to. What is not certified is used, and said.
         progress: called with a line of text as the work goes on.
@@ -175,7 +151,8 @@ def diagnose(
 
     Raises:
         ProblemError: what `as_samples`, `build_objective` and `neighbourhoods` refuse; weights or counts of another
-            shape; a loss over instances, prototypes or a classifier instead of class means.
+            shape; counts that an objective from a builder contradicts; a loss over instances, prototypes or a
+            classifier instead of class means.
 
     Cost: over all N = views x n embeddings, N^2 d multiplications in blocks (100,000 x 128: minutes, below 1 GiB), and
         a solve.
@@ -184,29 +161,24 @@ def diagnose(
     samples = as_samples(embeddings, labels)
     count_neighbours(neighbours, len(samples.points))
     matrix = None if weights is None else as_weights(weights, samples)
-    trained = _trained_counts(counts, samples)
+    trained = _trained_counts(counts, samples, sorted_classes)
     problem = _problem(objective, trained, len(samples.classes), settings)
+    if problem is not None and counts is not None:
+        check_same_counts(problem.orbits.listed(), trained)
     collapse = collapse_metrics(samples, matrix)
     distance = None if problem is None else optimum_distance(problem, collapse.cosines, tol=tol, progress=progress)
     local = neighbourhoods(samples, neighbours=neighbours, progress=progress)
-    held = collapse.coherence >= HELD
-    near = collapse.unbiased_cosines >= SHARED
-    np.fill_diagonal(near, True)
-    shared = near & held[:, None] & held
-    tail = trained.per_class < trained.total / trained.classes * (1.0 - 1e-12)
-    merged = groups(shared)
-    full = bool(shared.all())
-    minority = not full and any(tail[list(group)].all() for group in merged)
+    shared = sharing(collapse, trained.per_class)
     return Diagnosis(
         samples=samples,
         counts=trained,
         local=local,
         collapse=collapse,
-        merged=merged,
-        fully_collapsed=full,
-        minority_collapsed=minority,
+        merged=shared.merged,
+        fully_collapsed=shared.full,
+        minority_collapsed=shared.minority,
         optimum=distance,
-        verdict=_verdict(samples, collapse, shared, bool(near.all()), minority, distance),
+        verdict=verdict(collapse, _spreads(samples, collapse), shared, distance),
     )
 
 
@@ -244,65 +216,20 @@ def optimum_distance(
         worst=float(np.abs(off).max()),
         worst_pair=(int(min(pair)), int(max(pair))),
         per_class=per_class,
-        collapse=groups(solution.gram >= _PREDICTED),
+        collapse=groups(solution.gram >= PREDICTED),
     )
 
 
-def groups(shared: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:
-    """Groups of two classes or more that are linked by pairs that share a point, in class order."""
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import connected_components
-
-    _, codes = connected_components(csr_array(shared), directed=False)
-    order = np.argsort(codes, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
-    return tuple(sorted(tuple(part.tolist()) for part in parts if len(part) > 1))
-
-
-def _verdict(
-    samples: Samples,
-    collapse: CollapseMetrics,
-    shared: NDArray[np.bool_],
-    coincident: bool,
-    minority: bool,
-    distance: OptimumDistance | None,
-) -> Verdict:
-    off = ~np.eye(len(shared), dtype=bool)
-    full = bool(shared.all())
-    within = _spread(samples, collapse)
-    if distance is None:
-        if full:
-            return Verdict.FULL
-        if (shared & off).any():
-            return Verdict.MINORITY if minority else Verdict.MERGED
-        if coincident:
-            return Verdict.COINCIDENT
-        return Verdict.SIMPLEX if collapse.ms <= AT_RMS and within <= AT_WITHIN else Verdict.SPREAD
-    best = distance.solution.gram[shared & off]
-    if full and best.min() < SHARED - NEAR_WORST:
-        return Verdict.FULL_FAILURE
-    if best.size and best.min() < SHARED - NEAR_WORST:
-        return Verdict.MINORITY_FAILURE if minority else Verdict.MERGED_FAILURE
-    if not best.size and coincident:
-        return Verdict.COINCIDENT
-    near = distance.rms <= NEAR_RMS and distance.worst <= NEAR_WORST and within <= NEAR_WITHIN
-    if near and minority and best.min() >= _PREDICTED:
-        return Verdict.MINORITY_AS_OPTIMUM
-    if distance.rms <= AT_RMS and distance.worst <= AT_WORST and within <= AT_WITHIN:
-        return Verdict.AT_OPTIMUM
-    return Verdict.NEAR_OPTIMUM if near else Verdict.FAR
-
-
-def _spread(samples: Samples, collapse: CollapseMetrics) -> float:
+def _spreads(samples: Samples, collapse: CollapseMetrics) -> Array:
     # A sample is its own mean: a class of one says nothing about the spread.
-    plural = samples.counts > 1
-    return float(1.0 - collapse.coherence[plural].mean()) if plural.any() else 0.0
+    return np.where(samples.counts > 1, 1.0 - collapse.coherence, np.nan)
 
 
-def _trained_counts(counts: Counts | ArrayLike | None, samples: Samples) -> Counts:
+def _trained_counts(counts: Counts | ArrayLike | None, samples: Samples, sorted_classes: bool) -> Counts:
     if counts is None:
         return as_counts(samples.counts.astype(np.float64), name="labels")
     found = as_counts(counts)
+    check_class_order(found, sorted_classes)
     if found.classes != len(samples.classes):
         raise ProblemError(
             f"counts: must be one per class of the labels, {len(samples.classes)} in sorted order; got {found.classes}"

@@ -55,7 +55,12 @@ class InDimension:
 
 
 def realize_in(
-    realization: Realization, dim: int, *, restarts: int = 8, seed: int = 0, progress: Progress | None = None
+    realization: Realization,
+    dim: int,
+    *,
+    restarts: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> InDimension:
     """The geometry of weighted InfoNCE in `dim` coordinates.
 
@@ -67,18 +72,19 @@ def realize_in(
     Args:
         realization: from `realize`.
         dim: coordinates, from 1.
-        restarts: random starts, where points are found by descent.
+        restarts: starts, where points are found by descent; None: as many as `embed` takes.
         seed: of the starts.
         progress: called with a line of text as the work goes on.
 
     Raises:
         ProblemError: dim or restarts below 1, or a descent over more than 4000 samples.
 
-    Cost: 8 N dim bytes; below the rank that of `Descent`, and of `rank_bound`.
+    Cost: 8 N dim bytes; below the rank that of `embed`, and of `rank_bound`.
     Source: ours.
     """
     dim = _checked(dim, realization.weighting)
-    if isinstance(restarts, bool) or not isinstance(restarts, (int, np.integer)) or restarts < 1:
+    wrong = isinstance(restarts, bool) or not isinstance(restarts, (int, np.integer, type(None)))
+    if wrong or (restarts is not None and restarts < 1):
         raise ProblemError(f"restarts: must be a whole number of at least 1; got {restarts!r}")
     realizable = realization.verdict is Verdict.REALIZABLE
     gram = _optimal(realization, dim)

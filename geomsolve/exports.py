@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import __version__
 from .certificate import check_tol
-from .counts import Counts, as_counts, profile_names
+from .counts import Counts, as_counts
+from .countsources import profile_names
 from .embedding import Embedding, check_dim, embed
 from .errors import ProblemError
 from .ladder import solve
@@ -134,7 +135,7 @@ def targets(
         rank=rank,
         whole_rank=whole.rank(),
         exchangeable=_exchangeable(objective, gram, counted),
-        collapsed=_collapsed(gram) if dim >= rank else (),
+        collapsed=_collapsed(gram) if dim >= rank else _coinciding(points),
         seed=int(seed) if rotate else None,
         version=__version__,
     )
@@ -266,7 +267,13 @@ def _exchangeable(objective: Objective, gram: OrbitGram, counts: Counts | None) 
         return groups
     if _parts(objective) is not None:
         return _grouped(counts.groups)
-    for group in groups:
+    check_same_counts(labels, counts)
+    return groups
+
+
+def check_same_counts(labels: NDArray[np.intp], counts: Counts) -> None:
+    """Nothing, or a ProblemError where classes that a loss treats alike, by its orbits' labels, differ in count."""
+    for group in _grouped(labels):
         each = counts.per_class[list(group)]
         if np.ptp(each) > 0:
             raise ProblemError(
@@ -274,7 +281,6 @@ def _exchangeable(objective: Objective, gram: OrbitGram, counts: Counts | None) 
                 f"{group[int(np.argmax(each != each[0]))]} has {each[each != each[0]][0]:g}, and the loss treats them "
                 "alike"
             )
-    return groups
 
 
 def _grouped(labels: NDArray[np.intp]) -> tuple[tuple[int, ...], ...]:
@@ -287,6 +293,12 @@ def _collapsed(gram: OrbitGram) -> tuple[tuple[int, ...], ...]:
     labels = gram.orbits.listed()
     groups = (tuple(np.flatnonzero(np.isin(labels, group)).tolist()) for group in gram.merged())
     return tuple(sorted(group for group in groups if len(group) > 1))
+
+
+def _coinciding(points: Array) -> tuple[tuple[int, ...], ...]:
+    """Groups of classes whose points the descents left in one place: in one dimension there are but two."""
+    first = np.argmax(points @ points.T > 1.0 - 1e-8, axis=1)
+    return _grouped(first)
 
 
 def _used(points: Array, dim: int) -> Array:

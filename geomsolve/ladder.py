@@ -8,11 +8,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from .certificate import Certificate, certify, check_tol
-from .errors import NotCertified, ProblemError
+from .errors import BackendError, NotCertified, ProblemError
+from .kernelgram import KernelGram
 from .objectives.base import Objective
 from .orbits import OrbitGram
 from .solution import AttemptRecord, Quality, Solution
 from .solvers.base import Attempt, Progress, Solver, Termination
+
+# Classes up to which the ladder tries descent, and orbits up to which it tries a conic program for a smooth loss.
+_MOST_DESCENDED = 200
+_MOST_CONED = 24
 
 
 def solve(
@@ -67,7 +72,7 @@ def solve(
             "start: must be an OrbitGram on the objective's own orbits, such as another solution's orbits"
         )
     records: list[AttemptRecord] = []
-    best: tuple[Certificate, Attempt, OrbitGram] | None = None
+    best: tuple[Certificate, Attempt, OrbitGram | KernelGram] | None = None
     for attempt, seconds in _attempts(objective, solver, start, progress):
         clock = time.perf_counter()
         certificate, gram = None, attempt.gram
@@ -86,13 +91,14 @@ def solve(
             break
     if best is None:
         # Nothing answered at all; the regular simplex is feasible, and its certificate says how far off it is.
-        gram = OrbitGram.simplex(objective.orbits)
+        law = objective.law
+        gram = OrbitGram.simplex(objective.orbits) if law is None or law.writable else KernelGram.simplex(law.line)
         best = certify(objective, gram), Attempt("simplex", records[-1].termination, gram), gram
     certificate, attempt, gram = best
     quality = Quality.CERTIFIED if certificate.holds(tol) else Quality.UNCERTIFIED
     solution = Solution(
         objective=objective,
-        orbits=gram,
+        geometry=gram,
         certificate=certificate,
         quality=quality,
         termination=attempt.termination,
@@ -119,27 +125,47 @@ def _attempts(
 ) -> Iterator[tuple[Attempt, float]]:
     """The attempts, made as they are asked for, with their seconds."""
 
-    def timed(rung: Solver, guess: OrbitGram | None) -> tuple[Attempt, float]:
+    def timed(rung: Solver, guess: OrbitGram | KernelGram | None) -> tuple[Attempt, float]:
         clock = time.perf_counter()
         try:
-            attempt = rung.run(objective, start=guess, progress=progress)
+            attempt = rung.run(objective, start=guess if isinstance(guess, OrbitGram) else None, progress=progress)
         except (np.linalg.LinAlgError, ArithmeticError) as error:
             attempt = Attempt(rung.name, Termination.FAILED, message=f"{type(error).__name__}: {error}")
+        except BackendError as error:
+            if solver is not None:  # asked for by name; a rung of the ladder is only one of several
+                raise
+            attempt = Attempt(rung.name, Termination.NOT_APPLICABLE, message=str(error))
         return attempt, time.perf_counter() - clock
 
     if solver is not None:
         yield timed(solver, start)
         return
+    law = objective.law
+    if law is not None and start is None and objective.smooth and law.worthwhile:
+        from .solvers.quadrature import Quadrature
+
+        yield timed(Quadrature(), None)
+        if not law.writable:
+            return
     # The later rungs are imported only when they are reached: cvxpy takes seconds to import, JAX too.
     from .solvers.newton import Newton
 
-    yield timed(Newton(), start)
+    first = timed(Newton(), start)
+    yield first
+    if first[0].gram is not None and objective.smooth:
+        # Where it came to rest far from the optimum in a direction that hardly counts, it begins anew.
+        yield timed(Newton(), first[0].gram)
     from .solvers.conic import Conic
 
-    conic = timed(Conic(), None)
-    yield conic
-    if conic[0].gram is not None:
-        yield timed(Newton(), conic[0].gram)
+    # Time grows like the sixth power of the orbits, and a smooth loss that Newton's method fails at is seldom its prey.
+    if not objective.smooth or len(objective.orbits.sizes) <= _MOST_CONED:
+        conic = timed(Conic(), None)
+        yield conic
+        if conic[0].gram is not None:
+            yield timed(Newton(), conic[0].gram)
+    # A step of descent costs m^3: beyond this many classes the whole takes hours, so it has to be asked for.
+    if objective.orbits.atoms > _MOST_DESCENDED:
+        return
     from .solvers.descent import Descent
 
     descent = timed(Descent(), None)

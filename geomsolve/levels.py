@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from .counts import Counts, as_counts
 from .errors import ProblemError
 from .ladder import solve
+from .objectives.by_counts import check_pairs
 from .objectives.supcon import SupCon, check_whole, merged_supcon
 from .orbits import OrbitGram
 from .solution import Quality, Solution
@@ -104,6 +105,7 @@ def loss_levels(
     Source: ours; see the theory page.
     """
     counts = as_counts(counts)
+    check_pairs(counts)
     objective = SupCon(counts, temperature=temperature, views=views, batch=batch)
     factor = 1.0 if base_temperature is None else objective.temperature / _check_base(base_temperature)
     members = _minority(counts, minority)

@@ -100,11 +100,14 @@ class OrbitGram:
             from then on, the array given too.
         balance: (K,) a guess of weights u of the atoms with G u = 0, or None. Never trusted; a good one saves the
             eigenvalues.
+        points: (K, p + 1) unit rows (mean, spread) that the cosines were computed from, or None. Not trusted either: see
+            `founded`. They know how far apart two near orbits are, of which cosines keep the first digits only.
     """
 
     orbits: Orbits
     cosines: Array = field(repr=False)
     balance: Array | None = field(default=None, repr=False)
+    points: Array | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         count = len(self.orbits.sizes)
@@ -159,6 +162,25 @@ class OrbitGram:
         member[np.arange(len(matrix)), orbits.listed()] = 1.0
         totals = member.T @ matrix @ member
         np.fill_diagonal(totals, np.diag(totals) - member.T @ np.diag(matrix))
+        return cls._mean(totals, orbits)
+
+    @classmethod
+    def averaged_points(cls, points: Array, orbits: Orbits) -> OrbitGram:
+        """The mean of the Gram matrix of (m, d) rows over the permutations inside orbits, without its m x m entries.
+
+        With s_a the sum of the rows of orbit a, s_a . s_b are the sums of the entries between two orbits, and |s_a|^2
+        less the rows' own squares those inside one. Cost: K^2 d, and (K, d) numbers.
+        """
+        labels, count = orbits.listed(), len(orbits.sizes)
+        sums = np.zeros((count, points.shape[1]))
+        np.add.at(sums, labels, points)
+        totals = sums @ sums.T
+        own = np.bincount(labels, np.einsum("ij,ij->i", points, points), count)
+        np.fill_diagonal(totals, np.diag(totals) - own)
+        return cls._mean(totals, orbits)
+
+    @classmethod
+    def _mean(cls, totals: Array, orbits: Orbits) -> OrbitGram:
         pairs = orbits.sizes[:, None] * orbits.partners
         cosines = np.where(pairs > 0, totals / np.where(pairs > 0, pairs, 1.0), 1.0)
         return cls(orbits, (cosines + cosines.T) / 2.0)
@@ -167,6 +189,11 @@ class OrbitGram:
     def sizes(self) -> Array:
         """(K,) the orbit sizes."""
         return self.orbits.sizes
+
+    @property
+    def atoms(self) -> float:
+        """The number of atoms."""
+        return self.orbits.atoms
 
     @property
     def within(self) -> Array:
@@ -179,6 +206,36 @@ class OrbitGram:
         between = self.cosines.copy()
         np.fill_diagonal(between, np.nan)
         return between
+
+    @cached_property
+    def founded(self) -> bool:
+        """Whether the cosines are those of `points`, up to a few ulps: then only rounding can make G indefinite."""
+        points, plural = self.points, self.orbits.plural
+        if points is None or points.ndim != 2 or len(points) != len(self.sizes) or not np.isfinite(points).all():
+            return False
+        means, spread = points[:, :-1], points[:, -1]
+        if np.any(spread[~plural] != 0.0):
+            return False
+        cosines = means @ means.T
+        fewer = np.where(plural, self.sizes - 1.0, 1.0)
+        np.fill_diagonal(cosines, np.where(plural, 1.0 - spread**2 * self.sizes / fewer, 1.0))
+        ulps = 16.0 * np.finfo(float).eps
+        length = np.sum(points**2, axis=1)
+        return bool(np.abs(length - 1.0).max() <= ulps and np.abs(cosines - self.cosines).max() <= ulps)
+
+    @cached_property
+    def apart(self) -> Array:
+        """(K, K) 1 - cosines; of near orbits with `points`, from the difference of these."""
+        apart = 1.0 - self.cosines
+        if not self.founded or self.points is None:
+            return apart
+        means, spread = self.points[:, :-1], self.points[:, -1]
+        a, b = np.nonzero(np.triu(apart < 1e-3, 1))
+        near = 0.5 * (np.sum((means[a] - means[b]) ** 2, axis=1) + spread[a] ** 2 + spread[b] ** 2)
+        apart[a, b] = apart[b, a] = near
+        fewer = np.where(self.orbits.plural, self.sizes - 1.0, 1.0)
+        np.fill_diagonal(apart, np.where(self.orbits.plural, spread**2 * self.sizes / fewer, 0.0))
+        return apart
 
     @cached_property
     def _drifts(self) -> dict[float, Array]:
@@ -223,18 +280,41 @@ class OrbitGram:
     def repaired(self) -> tuple[OrbitGram, float]:
         """The nearest point of the segment to the identity that is positive semidefinite, and how far along it is.
 
-        G' = (1 - t) G + t I with t = max(0, -lambda_min)/(1 - lambda_min) keeps the diagonal and the orbits.
+        G' = (1 - t) G + t I with t = max(0, -lambda_min)/(1 - lambda_min) keeps the diagonal and the orbits. Where only
+        rounding makes G indefinite, which is m times an ulp for orbits of many atoms, see `_nudged`; and where the points
+        are known, nothing is moved.
         """
         return self._repaired
 
     @cached_property
     def _repaired(self) -> tuple[OrbitGram, float]:
         smallest = self.smallest_eigenvalue
-        if not smallest < 0:
+        if not smallest < 0 or (smallest > -64.0 * np.finfo(float).eps * self.orbits.atoms and self.founded):
             return self, 0.0
         step = -smallest / (1.0 - smallest)
+        if step <= 64.0 * np.finfo(float).eps * self.orbits.atoms and np.any(self.orbits.plural):
+            nudged, less = self._nudged()
+            if less < step:
+                return nudged, less
         cosines = (1.0 - step) * self.cosines
         cosines[np.diag_indices_from(cosines)] = np.where(self.orbits.plural, np.diag(cosines), 1.0)
+        return OrbitGram(self.orbits, cosines), step
+
+    def _nudged(self) -> tuple[OrbitGram, float]:
+        """The nearest positive semidefinite point of the segment to P, and how far along it is.
+
+        P is block diagonal: of every orbit with B_aa >= 1 the block of G itself, else the identity. It is a Gram matrix
+        with quotient D = diag(max(B_aa, 1)), and D^-1/2 B D^-1/2 has entries up to 1, so that rounding moves its least
+        eigenvalue by K ulps and not by m, and an orbit in one point stays one.
+        """
+        own = np.maximum(np.diag(self.quotient), 1.0)
+        root = np.sqrt(own)
+        smallest = float(np.linalg.eigvalsh(self.quotient / root / root[:, None])[0])
+        step = max(0.0, -smallest / (1.0 - smallest))
+        cosines = (1.0 - step) * self.cosines
+        inside = np.minimum(np.diag(self.cosines), 1.0)
+        inside = np.where(np.diag(self.quotient) >= 1.0, inside, np.diag(cosines))
+        np.fill_diagonal(cosines, np.where(self.orbits.plural, inside, 1.0))
         return OrbitGram(self.orbits, cosines), step
 
     def expand(self) -> Array:

@@ -283,7 +283,7 @@ def _least_rank(weighting: Weighting, solution: Solution) -> tuple[Solution, tup
     if best.rank() >= solution.rank or certificate.gap > 2.0 * solution.certificate.gap + 1e-14:
         return solution, (low, high)
     shift = low if best is ends[0] else high
-    return replace(solution, orbits=best.repaired()[0], certificate=certificate), (low - shift, high - shift)
+    return replace(solution, geometry=best.repaired()[0], certificate=certificate), (low - shift, high - shift)
 
 
 def _moved(gram: OrbitGram, shift: float) -> OrbitGram:

@@ -52,6 +52,17 @@ def _indefinite(form: Array, noise: Array) -> float:
     return max(0.0, -float(np.linalg.eigvalsh((form + form.T) / 2.0)[0]))
 
 
+def _damping(objective: Objective, gram: OrbitGram) -> Array:
+    """(K, K) 1/(1 - Q), Q the share of partners in the denominator of the row (the larger of two), at most the atoms.
+
+    Where all cosines of an atom move alike, by d, its repulsions grow by (1 - Q) d/tau only: the denominator answers.
+    """
+    model, partners = objective.rows(gram), gram.orbits.partners
+    bend, answer = (np.sum(partners * part, axis=1) for part in (model.curvature, model.coupling))
+    damping = 1.0 / np.maximum(1.0 - answer / np.where(bend > 0, bend, 1.0), 1.0 / gram.orbits.atoms)
+    return np.maximum(damping[:, None], damping)
+
+
 @dataclass(frozen=True, eq=False)
 class Slack:
     """S = D - Diag(y) by orbits: off-diagonal entries, diagonal, and what they say."""
@@ -64,6 +75,9 @@ class Slack:
     support: float  # how far the supporting function lies below the loss at G
     temperature: float
     smooth: bool
+    terms: Array | None = None  # (K, K) what the entries are summed from, where less than repulsion and attraction
+    jitter: Array | None = None  # (K, K) what one ulp of a cosine is in the entries
+    damping: Array | float = 1.0  # (K, K) see `_damping`
 
     @classmethod
     def of(cls, objective: Objective, gram: OrbitGram) -> Slack:
@@ -76,7 +90,11 @@ class Slack:
         diagonal = -_over_partners(gram.orbits, entries * gram.cosines)
         # The loss sees G_ij - G_ii, so its derivative in G_ii is minus the row sum.
         own = -_over_partners(gram.orbits, row)
-        return cls(gram, entries, diagonal, own, objective.attraction, support, objective.temperature, objective.smooth)
+        kind = objective.attraction, support, objective.temperature, objective.smooth
+        sizes = objective.row_terms(gram)
+        terms, jitter = (None, None) if sizes is None else ((size + size.T) / 2.0 for size in sizes)
+        damping = 1.0 if isinstance(objective.attraction, float) else _damping(objective, gram)
+        return cls(gram, entries, diagonal, own, *kind, terms, jitter, damping)
 
     @property
     def radial(self) -> Array:
@@ -120,8 +138,8 @@ class Slack:
     def cosine_residual(self) -> float:
         """The smallest of several readings, each of which is zero only at stationarity.
 
-        Where S has rank one, see `_rank_one_reading` and `_factored_reading`. Where S = 0, repulsion and attraction are
-        equal, and tau |log| of their ratio is the error of a cosine. Otherwise see `_complementarity_reading`.
+        Where S has rank one, see `_rank_one_reading` and `_factored_reading`. Where S = 0, repulsion equals attraction,
+        and `damping` tau |log| of their ratio is the error of a cosine. Otherwise see `_complementarity_reading`.
         """
         plural = self.gram.orbits.plural
         if isinstance(self.attraction, float) and not np.any(self.gram.orbits.partners * self.entries):
@@ -133,16 +151,16 @@ class Slack:
                 excess = self.entries / self.attraction
             np.fill_diagonal(excess, np.where(plural, np.diag(excess), 0.0))
             if excess.min() > -1.0:
-                readings.append(float(np.abs(np.log1p(excess)).max()))
-                balanced = self.temperature * readings[-1]
+                left = np.abs(np.log1p(excess))
+                readings.append(float((self.damping * left).max()))
+                balanced = self.temperature * float(left.max())
         if self.temperature * min(readings) >= 1e-9:
             readings.append(self._factored_reading)
         if np.all(self.diagonal > 0) and self.temperature * min(readings) >= 1e-9:
             readings.append(self._complementarity_reading)
         reading = self.temperature * float(min(readings))
         if isinstance(self.attraction, float) or self.gram.orbits.atoms * balanced <= 1e-9:
-            # Repulsion equals attraction pair by pair, so nothing hides behind a tie; shifting all cosines of an atom
-            # alike changes its row by its share of the denominator only, 1/atoms or more.
+            # Repulsion equals attraction pair by pair, so nothing hides behind a tie (no damping is above the atoms).
             return reading
         return max(reading, self._block_push)
 
@@ -191,8 +209,12 @@ class Slack:
 
         A repulsion is rounded like its exponent, (1 - c) / tau: hardly at all where a tie has closed.
         """
-        sizes, apart = self.gram.sizes, np.maximum(1.0 - self.gram.cosines, 0.0)
-        terms = np.abs(self._ties) + sizes[:, None] * sizes * np.broadcast_to(self.attraction, apart.shape)
+        sizes, apart = self.gram.sizes, np.maximum(self.gram.apart, 0.0)
+        pairs = sizes[:, None] * sizes
+        if self.terms is not None:
+            terms = np.abs(self._ties) + pairs * self.terms
+        else:
+            terms = np.abs(self._ties) + pairs * np.broadcast_to(self.attraction, apart.shape)
         return 64.0 * np.finfo(float).eps * (1.0 + apart / self.temperature) * terms
 
     def _resultants(self, blocks: Array) -> tuple[Array, Array]:
@@ -207,13 +229,16 @@ class Slack:
         """
         cosines = self.gram.cosines
         pairs = -self._ties
-        apart = np.maximum(1.0 - cosines, 0.0)
+        apart = np.maximum(self.gram.apart, 0.0)
         inner = blocks @ (pairs * apart) - (1.0 - blocks) @ (pairs * cosines)
         rows = np.where(blocks > 0, inner, blocks @ pairs)
         # A cosine inside a block is known to its last digits only, and a tie makes a force of them.
         rounded = self._rounded
-        loose = blocks @ (rounded * apart + rounded / 16.0) + (1.0 - blocks) @ (rounded * np.abs(cosines))
-        return rows, np.where(blocks > 0, loose, blocks @ rounded)
+        shaken = rounded
+        if self.jitter is not None:
+            shaken = rounded + self.gram.sizes[:, None] * self.gram.sizes * self.jitter
+        loose = blocks @ (shaken * apart + rounded / 16.0) + (1.0 - blocks) @ (shaken * np.abs(cosines))
+        return rows, np.where(blocks > 0, loose, blocks @ shaken)
 
     @property
     def _complementarity_reading(self) -> float:
@@ -294,7 +319,7 @@ class Slack:
         for log_u in factors:
             wanted = np.logaddexp(log_attraction, log_u[:, None] + log_u)
             left = np.where(counted > 0, np.log(repulsion) - wanted, 0.0)
-            readings.append(max(float(np.abs(left).max()), self._imbalance(log_u), indefinite))
+            readings.append(max(float(np.abs(self.damping * left).max()), self._imbalance(log_u), indefinite))
         return min(readings)
 
     @property

@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 
 from .certificate import Certificate
 from .embedding import Embedding, embed
+from .kernelgram import KernelGram
 from .objectives.base import Objective
 from .orbits import OrbitGram
 from .solvers.base import Progress, Termination
+
+# Distinct counts in reports and pictures; of more, a sample.
+MOST_SHOWN = 5000
 
 
 class Quality(enum.Enum):
@@ -50,7 +54,8 @@ class Solution:
 
     Attributes:
         objective: the problem.
-        orbits: the optimal Gram matrix in orbit form (`sizes`, `within`, `between`).
+        geometry: the optimal Gram matrix as the solver left it: in orbit form, or as a kernel of the counts, which is
+            never written out (`factor`, `rows`, `points()`).
         certificate: what is proved of it.
         quality: CERTIFIED or UNCERTIFIED, by the certificate at the tolerance `solve` was given.
         termination: why the solver whose answer this is stopped.
@@ -60,7 +65,7 @@ class Solution:
     """
 
     objective: Objective
-    orbits: OrbitGram
+    geometry: OrbitGram | KernelGram
     certificate: Certificate
     quality: Quality
     termination: Termination
@@ -73,7 +78,7 @@ class Solution:
         return (
             f"{self.quality.value} solution of {self.objective.name} at temperature {self.objective.temperature:g}: "
             f"loss {certificate.value:.12g} nats, gap {certificate.gap:.1e}, cosine residual "
-            f"{certificate.cosine_residual:.1e}, {self.orbits.orbits.atoms:g} classes, rank {self.rank}"
+            f"{certificate.cosine_residual:.1e}, {self.geometry.atoms:g} classes, rank {self.rank}"
         )
 
     @property
@@ -87,6 +92,20 @@ class Solution:
         return sum(record.seconds for record in self.stats)
 
     @cached_property
+    def orbits(self) -> OrbitGram:
+        """The optimal Gram matrix in orbit form (`sizes`, `within`, `between`), K x K for K distinct counts."""
+        if isinstance(self.geometry, OrbitGram):
+            return self.geometry
+        return self.geometry.written(self.objective.orbits)
+
+    @cached_property
+    def shown(self) -> tuple[NDArray[np.intp], OrbitGram]:
+        """What reports and pictures show: positions of distinct counts, and their orbits. All, or some of too many."""
+        if isinstance(self.geometry, KernelGram) and len(self.geometry.sizes) > MOST_SHOWN:
+            return self.geometry.sample()
+        return np.arange(len(self.orbits.sizes)), self.orbits
+
+    @cached_property
     def gram(self) -> NDArray[np.float64]:
         """(C, C) the Gram matrix in the caller's class order. Costs 8 C^2 bytes; `orbits` is the compact form."""
         return self.orbits.expand()
@@ -94,13 +113,13 @@ class Solution:
     @cached_property
     def rank(self) -> int:
         """The number of eigenvalues of the Gram matrix above 1e-8: the embedding dimension it needs."""
-        return self.orbits.rank()
+        return self.geometry.rank()
 
     def embed(
         self,
         dim: int | None = None,
         *,
-        restarts: int = 8,
+        restarts: int | None = None,
         seed: int = 0,
         max_steps: int = 2000,
         progress: Progress | None = None,
@@ -111,5 +130,8 @@ class Solution:
     @cached_property
     def collapsed(self) -> list[list[int]]:
         """Groups of classes that share one point (cosines within 1e-8 of 1), as class indices."""
-        labels = self.orbits.orbits.listed()
-        return [np.flatnonzero(np.isin(labels, group)).tolist() for group in self.orbits.merged()]
+        groups = self.geometry.merged()
+        if not groups:
+            return []
+        labels = self.objective.orbits.listed()
+        return [np.flatnonzero(np.isin(labels, group)).tolist() for group in groups]

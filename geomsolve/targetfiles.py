@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import frozen
+from .arrays import frozen, read_npy
 from .errors import BackendError, ProblemError
 
 LAYOUTS = ("proxies", "weights")
 # The name of the tensor in .safetensors files.
 _TENSOR = "targets"
 _SUFFIXES = (".npy", ".safetensors")
+_QUALITIES = ("certified", "descended", "uncertified", "unknown")
 # Attributes that are texts; in files the others are JSON.
 _TEXTS = ("loss", "part", "quality", "version")
+_WANTED = "a file of one float32 array of two axes, as Targets.save writes it"
 # Of a row, in float32 and after many rows of float32 sums.
 _LENGTH = 1e-4
 
@@ -45,7 +47,7 @@ class Targets:
         whole_rank: dimensions that the whole geometry needs, prototypes and the spread within classes too.
         exchangeable: the groups of two classes and more that the loss treats alike (equal counts). Inside a group
             classes may trade rows; any other trade gives frequent classes the places of rare ones.
-        collapsed: the groups of classes that share one row; none below the rank.
+        collapsed: the groups of classes that share one row (cosines within 1e-8 of 1).
         seed: of the rotation; None where there was none.
         version: of geomsolve.
     """
@@ -135,7 +137,7 @@ class Targets:
                 written = (label,)
             with path.open("wb") as handle:  # numpy.save would add a second suffix to T.NPY
                 np.save(handle, array)
-            beside = _beside(path)
+            beside = described(path)
             beside.write_text(json.dumps(self.metadata(layout), indent=1) + "\n", encoding="utf-8")
         except OSError as error:
             raise ProblemError(
@@ -181,7 +183,8 @@ def _safetensors() -> Any:
     return safetensors
 
 
-def _beside(path: Path) -> Path:
+def described(path: Path) -> Path:
+    """The file beside a .npy file that holds its metadata."""
     return path.with_name(f"{path.name}.json")
 
 
@@ -203,8 +206,8 @@ def read_targets(path: str | Path) -> Targets:
         array, told = _read_safetensors(path) if kind == ".safetensors" else _read_npy(path)
     except OSError as error:
         raise ProblemError(f"targets: cannot read {path}: {error.strerror or error}") from None
-    if array is None or array.ndim != 2 or array.dtype != np.float32:
-        raise ProblemError(f"targets: {path} must hold one float32 array of two axes, as Targets.save writes it")
+    if array is None or array.ndim != 2 or array.dtype != np.float32 or 0 in array.shape:
+        raise ProblemError(f"targets: {path} must be {_WANTED}")
     if told.get("sha256", _digest(array)) != _digest(array):
         raise ProblemError(f"targets: what is said of {path} is said of another array (write it again)")
     layout = told.pop("layout", "proxies" if _unit(array) else "weights")
@@ -218,7 +221,10 @@ def read_targets(path: str | Path) -> Targets:
         }
         for name in ("counts", "exchangeable", "collapsed"):
             given[name] = _tuples(given.get(name, None if name == "counts" else []))
-        return Targets(rows, **given)
+        found = Targets(rows, **given)
+        if found.quality not in _QUALITIES or (found.counts is not None and len(found.counts) != len(rows)):
+            raise ValueError
+        return found
     except (TypeError, ValueError):
         raise ProblemError(f"targets: the metadata of {path} must be as Targets.save writes it") from None
 
@@ -235,13 +241,10 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
 
 
-def _read_npy(path: Path) -> tuple[NDArray[Any] | None, dict[str, str]]:
-    beside = _beside(path)
+def _read_npy(path: Path) -> tuple[NDArray[Any], dict[str, str]]:
+    beside = described(path)
     told: Any = {}
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError):
-        return None, {}
+    array = read_npy("targets", path, "f", _WANTED)
     if beside.is_file():
         try:
             told = json.loads(beside.read_text(encoding="utf-8"))
@@ -249,7 +252,7 @@ def _read_npy(path: Path) -> tuple[NDArray[Any] | None, dict[str, str]]:
             told = None
         if not isinstance(told, dict) or not all(isinstance(text, str) for text in told.values()):
             raise ProblemError(f"targets: {beside} must be as Targets.save writes it (or not be there)")
-    return (array if isinstance(array, np.ndarray) else None), told
+    return array, told
 
 
 def _read_safetensors(path: Path) -> tuple[NDArray[Any] | None, dict[str, str]]:

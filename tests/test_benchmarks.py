@@ -13,7 +13,10 @@ import pytest
 import geomsolve as gs
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
-NAMES = ("newton_vs_solve", "solvers", "cold", "scaling", "sweeps", "thresholds", "minibatch", "realizability")
+NAMES = (
+    "newton_vs_solve", "solvers", "cold", "scaling", "sweeps", "thresholds", "minibatch", "realizability",
+    "fails_safely",
+)  # fmt: skip
 
 pytestmark = pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="installed without the repository")
 
@@ -67,14 +70,29 @@ def test_the_report_has_every_section_and_picture(results):
         "Growth",
         "Sweeps",
         "Realizability",
+        "The zoo",
+        "Does it fail safely?",
     )
     for heading in headings:
         assert f"## {heading}" in report
-    for picture in ("solvers.png", "scaling.png", "minibatch.png"):
+    for picture in ("solvers.png", "scaling.png", "minibatch.png", "zoo.png"):
         assert f"]({picture})" in report
         assert (results / picture).stat().st_size > 1000
     for row in json.loads((results / "solvers.json").read_text())["rows"]:
         assert row["solver"] in report
+
+
+def test_the_lines_of_the_zoo_say_where_they_come_from(results):
+    header, *cells, end = [json.loads(line) for line in (results / "zoo.jsonl").read_text().splitlines()]
+    assert header["machine"]["cores"] >= 1
+    assert header["versions"]["numpy"] == np.__version__
+    assert "zoo.py" in header["command"]
+    assert header["date"] <= end["finished"]
+    assert {cell["solver"] for cell in cells} == {"newton", "scipy-lbfgs"}
+    for cell in cells:
+        assert cell["commit"]
+        assert cell["outcome"] == "proved", cell
+        assert cell["cosines_off"] < 1e-6
 
 
 def test_the_gaps_of_solvers_are_the_certificates(results, script):

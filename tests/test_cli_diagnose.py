@@ -80,6 +80,32 @@ def test_report_folder(files, capsys):
     assert (folder / "diagnosis.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("numbers", [False, True])
+def test_labels_from_a_csv(files, capsys, numbers):
+    names = ["3", "11", "12", "20"] if numbers else ["cat", "dog", "eel", "fox"]
+    (files / "y.csv").write_text("image,label\n" + "".join(f"i,{names[c]}\n" for c in np.repeat(range(4), COUNTS)))
+    assert diagnose(files, "--temperature", "0.1", "--json", "-", labels="y.csv") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["labels"] == ([3, 11, 12, 20] if numbers else names)
+    assert report["verdict"] == "at the optimum"
+
+
+def test_a_report_that_cannot_be_written_is_known_first(files, capsys, monkeypatch):
+    (files / "report" / "diagnosis.png").mkdir(parents=True)
+    monkeypatch.setattr("geomsolve.diagnoses.solve", None)
+    assert diagnose(files, "--temperature", "0.1", "--report", str(files / "report")) == 2
+    err = capsys.readouterr().err
+    assert "report: must be a path that can be written" in err
+    assert "diagnosis.png" in err
+
+
+def test_a_profile_with_sorted_classes(files, capsys):
+    np.save(files / "y8.npy", np.repeat(np.arange(8), 3))
+    options = ("--counts", "isic2019", "--sorted-classes", "--temperature", "0.1", "--json", "-")
+    assert diagnose(files, *options, labels="y8.npy") == 0
+    assert json.loads(capsys.readouterr().out)["counts"][0] == 12875
+
+
 def write_bad_files(folder):
     np.save(folder / "objects.npy", np.array([{"a": 1}, None], dtype=object), allow_pickle=True)
     np.save(folder / "short.npy", np.arange(5))
@@ -91,6 +117,9 @@ def write_bad_files(folder):
     whole = (folder / "z.npy").read_bytes()
     (folder / "cut.npy").write_bytes(whole[:-100])
     (folder / "huge.npy").write_bytes(whole.replace(b"(2, 24, 8), }  ", b"(9" + b"9" * 12 + b",)}"))
+    (folder / "halves.csv").write_text("label\n" + "0.5\n1\n" * 12)
+    (folder / "columns.csv").write_text("name\n" + "a\nb\n" * 12)
+    (folder / "y.txt").write_text("0\n1\n" * 12)
     nan = np.load(folder / "z.npy")
     nan[1, 7] = np.nan
     np.save(folder / "nan.npy", nan)
@@ -113,6 +142,9 @@ def write_bad_files(folder):
         ({"embeddings": "nan.npy"}, "row 7 of view 1 has NaN"),
         ({"labels": "short.npy"}, "labels: must be one per sample, shape (24,); got (5,)"),
         ({"labels": "one.npy"}, "labels: must show two classes or more"),
+        ({"labels": "halves.csv"}, "labels: must be integers or texts; sample 0 has 0.5"),
+        ({"labels": "columns.csv"}, 'needs one column "label"'),
+        ({"labels": "y.txt"}, "or a .csv file"),
     ],
 )
 def test_bad_files_in_one_line(files, capsys, options, message):
@@ -134,7 +166,8 @@ def test_bad_files_in_one_line(files, capsys, options, message):
         (("--neighbours", "48"), "neighbours: must be a whole number of at most 47"),
         (("--counts", "3,2"), "counts: must be one per class"),
         (("--temperature", "0.1", "--tol", "2"), "tol: must be"),
-        (("--report", "/proc/nowhere"), "out: must be a folder"),
+        (("--report", "/proc/nowhere"), "report: must be a folder"),
+        (("--counts", "isic2019"), "counts: must be in the class order of your training labels; got isic2019"),
     ],
 )
 def test_bad_options_in_one_line(files, capsys, options, message):

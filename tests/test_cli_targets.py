@@ -98,6 +98,14 @@ def test_supervised_prototypes(tmp_path):
     assert gs.read_targets(path).rows.shape == (2, 3)
 
 
+@pytest.mark.parametrize("name", ["T.npy", "T.npy.json"])
+def test_json_over_the_targets_is_refused(tmp_path, capsys, name):
+    options = ["--counts", "9,3,7", "--temperature", "0.1", "--dim", "4", "--out", str(tmp_path / "T.npy")]
+    assert cli.run(["targets", *options, "--json", str(tmp_path / name)]) == 2
+    assert "json: must be a file of its own" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_profiles_are_refused_unless_the_classes_are_sorted(tmp_path, capsys):
     path = tmp_path / "T.npy"
     ask = ["targets", "--counts", "isic2019", "--temperature", "0.1", "--dim", "8", "--out", str(path)]

@@ -10,9 +10,9 @@ import pytest
 from matplotlib.image import imread
 
 import geomsolve as gs
-from geomsolve.diagnoses import groups
 from geomsolve.reports.basics import dumps
 from geomsolve.reports.diagnoses import diagnosis_report, diagnosis_text
+from geomsolve.verdicts import groups
 
 COUNTS = (12, 6, 4, 2)
 # Its certified optimum has the three small classes in one point, opposite the large one.
@@ -148,7 +148,7 @@ Z, Y = np.eye(6)[:, :3] + 0.1, np.array([0, 0, 1, 1, 2, 2])
         ({"embeddings": Z * (np.arange(6) != 3)[:, None]}, "nonzero; row 3 has all zeros"),
         ({"embeddings": [Z, Z * (np.arange(6) != 5)[:, None]]}, "row 5 of view 1 has all zeros"),
         ({"labels": Y[:5]}, r"labels: must be one per sample, shape \(6,\); got \(5,\)"),
-        ({"labels": np.zeros(6)}, "labels: must show two classes or more; got 0.0 alone"),
+        ({"labels": np.zeros(6)}, "labels: must show two classes or more; got 0 alone"),
         ({"labels": [0, 1, np.nan, 1, 2, 2]}, "labels: must not contain NaN"),
         ({"labels": np.array([None, 1, 2, 3, 4, 5])}, "labels: must be integers or texts; got dtype object"),
         ({"weights": np.ones((2, 3))}, r"weights: must have shape \(3, 3\).*got \(2, 3\)"),

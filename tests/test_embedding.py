@@ -39,11 +39,41 @@ def test_below_the_rank_the_value_is_that_of_the_points_and_above_the_bound(solu
     assert embedding.value == pytest.approx(solution.objective.ungrouped().value(gram), abs=1e-12)
     assert embedding.lower_bound <= solution.value < embedding.value
     assert embedding.gap == pytest.approx(embedding.value - embedding.lower_bound)
+    assert embedding.lower_bound <= embedding.bound_in_dimension <= embedding.value
+    assert embedding.gap_in_dimension == pytest.approx(embedding.value - embedding.bound_in_dimension)
+    assert embedding.restarts == 4
+    assert 1 <= embedding.reached <= 4
+    assert embedding.second_order is (None if dim == 1 else True)
 
 
 def test_more_dimensions_are_no_worse(solution):
-    values = [solution.embed(dim=dim, restarts=8).value for dim in (1, 2, 3, 5, 6)]
+    values = [solution.embed(dim=dim, restarts=4).value for dim in (1, 2, 3, 5, 6)]
     assert values == sorted(values, reverse=True)
+
+
+def test_the_bound_in_the_dimension_is_the_better_one(solution):
+    embedding = solution.embed(dim=3, restarts=4, seed=1)
+    floor = solution.objective.floor
+    assert embedding.bound_in_dimension - floor > 1.5 * (embedding.lower_bound - floor)
+    assert embedding.bound_in_dimension == pytest.approx(
+        gs.dimension_bound(solution.objective, 3, reference=embedding.value - floor), abs=1e-9
+    )
+
+
+def test_exact_points_have_nothing_to_restart():
+    embedding = gs.solve(gs.SupCon([100, 50, 20], temperature=0.2)).embed()
+    assert (embedding.restarts, embedding.reached, embedding.curvature, embedding.second_order) == (0, 0, None, None)
+    assert embedding.bound_in_dimension == embedding.lower_bound
+
+
+def test_a_decagon_for_one_negative_is_proved_optimal():
+    """The regular polygon is sharp: every start finds it and the bound is attained."""
+    found = gs.solve(gs.GCL([1] * 10, negatives=1, temperature=0.1)).embed(dim=2)
+    angles = np.sort(np.arctan2(found.points[:, 1], found.points[:, 0]))
+    np.testing.assert_allclose(np.diff(angles), np.pi / 5, atol=1e-7)
+    assert found.gap_in_dimension < 1e-6 * found.value
+    assert found.reached == found.restarts == 64
+    assert found.second_order
 
 
 def test_four_equal_classes_in_the_plane_form_a_square():
@@ -64,7 +94,7 @@ def test_one_dimension_equals_enumeration():
 
 
 def test_seeds_reproduce(solution):
-    first, second = (solution.embed(dim=3, restarts=2, seed=7).points for _ in range(2))
+    first, second = (solution.embed(dim=3, restarts=4, seed=7).points for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 

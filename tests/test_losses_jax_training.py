@@ -14,6 +14,7 @@ from geomsolve import losses_jax as losses
 LABELS = np.array([2, 0, 1, 0, 2, 0])  # not sorted: nothing may depend on the order
 PROTOTYPES, CLASSIFIERS = (np.random.default_rng(seed).normal(size=(3, 4)).astype(np.float32) for seed in (1, 2))
 NEGATIVES = np.random.default_rng(0).integers(6, size=(6, 5), dtype=np.int32)
+PAIRS = np.random.default_rng(3).uniform(0.1, 2.0, size=(3, 3)).astype(np.float32)
 CALLS = {
     "sup_con": losses.sup_con,
     "supervised_minority": losses.supervised_minority,
@@ -21,6 +22,9 @@ CALLS = {
     "sup_cl": functools.partial(losses.sup_cl, alpha=0.3),
     "sup_cl without self-pairs": functools.partial(losses.sup_cl, alpha=0.3, self_pairs=False),
     "kcl": losses.kcl,
+    "weighted_sup_con": functools.partial(
+        losses.weighted_sup_con, anchor_weights=[1.0, 0.2, 3.0], negative_weights=PAIRS
+    ),
     "bcl": lambda z, y, **o: losses.bcl(z, y, PROTOTYPES, **o),
     "bcl by class": lambda z, y, **o: losses.bcl(z, y, PROTOTYPES, anchors="class", **o),
     "ecl": lambda z, y, **o: losses.ecl(z, y, PROTOTYPES, CLASSIFIERS, counts=np.array([9, 5, 1]), **o),
@@ -124,6 +128,8 @@ def test_a_label_of_no_class_is_not_passed_over(stray):
     z, labels = np.ones((2, 6, 4), np.float32), np.where(LABELS == 1, stray, LABELS)
     assert np.isnan(losses.bcl(z, labels, PROTOTYPES, temperature=0.1))
     assert np.isnan(losses.ecl(z, labels, PROTOTYPES, temperature=0.1))
+    options = {"anchor_weights": np.ones(3), "negative_weights": PAIRS, "temperature": 0.1}
+    assert np.isnan(losses.weighted_sup_con(z, labels, **options))
     assert np.isnan(losses.cosine_cross_entropy(z, labels, CLASSIFIERS, scale=3.0))
     assert np.isnan(losses.supervised_prototypes(z, labels, PROTOTYPES[:2], temperature=0.1))
 

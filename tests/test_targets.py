@@ -2,6 +2,7 @@
 
 import builtins
 import functools
+import io
 import json
 from dataclasses import replace
 
@@ -122,6 +123,14 @@ def test_tsc_and_supervised_prototypes():
     assert cosines(two.rows)[0, 1] < -0.9
 
 
+def test_classes_that_share_a_row_below_the_rank_are_named():
+    """On a line there are two places for three classes."""
+    found = gs.targets(gs.SupCon([900, 30, 7], temperature=0.1), dim=1, restarts=2)
+    assert found.quality == "descended"
+    assert found.collapsed == ((1, 2),)
+    np.testing.assert_array_equal(found.rows[1], found.rows[2])
+
+
 def test_collapsed_classes_share_a_row():
     counts = [1000] + [1] * 3
     found = gs.targets(gs.GCL(counts, temperature=1.0, negatives=16), counts, dim=4)
@@ -216,14 +225,26 @@ def test_what_is_said_of_another_array_is_not_believed(solution, tmp_path):
         gs.read_targets(path)
 
 
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+# A damaged header that asks for more memory than there is.
+HUGE = npy(np.eye(3, 5, dtype=np.float32)).replace(b"(3, 5), }" + b" " * 12, b"(99999999999999,), }")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("T.pt", b"", "targets: must be a .npy or .safetensors file; got"),
         ("T.npy", None, "targets: cannot read .*T.npy: No such file"),
         ("T.safetensors", None, "targets: cannot read .*T.safetensors: No such file"),
-        ("T.npy", b"not numpy", "must hold one float32 array of two axes"),
-        ("T.safetensors", b"\x10\0\0\0\0\0\0\0rubbish", "must hold one float32 array of two axes"),
+        ("T.npy", b"not numpy", "must be a file of one float32 array of two axes"),
+        ("T.npy", b"PK\x03\x04 and nothing else", "must be a file of one float32 array of two axes"),
+        ("T.npy", HUGE, "must be a file of one float32 array of two axes"),
+        ("T.safetensors", b"\x10\0\0\0\0\0\0\0rubbish", "must be a file of one float32 array of two axes"),
     ],
 )
 def test_unreadable_files(tmp_path, name, content, message):
@@ -241,13 +262,17 @@ def test_arrays_that_are_no_targets(tmp_path):
     np.save(tmp_path / "T.npy", np.eye(3))
     with pytest.raises(gs.ProblemError, match="float32"):
         gs.read_targets(tmp_path / "T.npy")
+    np.save(tmp_path / "T.npy", np.ones((0, 4), dtype=np.float32))
+    with pytest.raises(gs.ProblemError, match="must be a file of one float32 array"):
+        gs.read_targets(tmp_path / "T.npy")
     np.save(tmp_path / "T.npy", np.eye(3, dtype=np.float32))
     (tmp_path / "T.npy.json").write_text("[1, 2]")
     with pytest.raises(gs.ProblemError, match=r"T\.npy\.json must be as Targets\.save writes it"):
         gs.read_targets(tmp_path / "T.npy")
-    (tmp_path / "T.npy.json").write_text('{"gap": "much"}')
-    with pytest.raises(gs.ProblemError, match="metadata of"):
-        gs.read_targets(tmp_path / "T.npy")
+    for text in ('{"gap": "much"}', '{"quality": "excellent"}', '{"counts": "[1, 2]"}', '{"counts": "3"}'):
+        (tmp_path / "T.npy.json").write_text(text)
+        with pytest.raises(gs.ProblemError, match="metadata of"):
+            gs.read_targets(tmp_path / "T.npy")
 
 
 @pytest.mark.parametrize(
@@ -282,7 +307,7 @@ def test_a_class_without_direction_is_named():
     objective = gs.SupCL([2, 2], alpha=1.0, temperature=0.5)
     labels = objective.orbits
     antipodal = gs.OrbitGram(labels, np.array([[-1.0, 0.0], [0.0, -1.0]]))
-    solution = replace(gs.solve(objective), orbits=antipodal)
+    solution = replace(gs.solve(objective), geometry=antipodal)
     with pytest.raises(gs.ProblemError, match="source: the examples of class 0 balance around the origin"):
         gs.targets(solution, dim=4)
 

@@ -2,7 +2,8 @@
 
 python benchmarks/train                       all studies and the picture; --resume goes on after an interruption
 python benchmarks/train --only supcon curve   some of them
-python benchmarks/train --quick               seconds, into out/benchmarks-quick: shows that the scripts work
+python benchmarks/train --quick               a minute, into out/benchmarks-quick: shows that the scripts work
+python benchmarks/train --large               wider, longer, more seeds, into out/benchmarks-large; on a GPU if there is
 """
 
 from __future__ import annotations
@@ -17,20 +18,42 @@ sys.path[:] = [str(HERE.parent)] + [path for path in sys.path if Path(path or ".
 
 from record import parser  # noqa: E402
 
-STUDIES = ("supcon", "curve", "losses", "two_classes", "picture")
+STUDIES = (
+    "supcon",
+    "fresh",
+    "curve",
+    "losses",
+    "batches",
+    "widths",
+    "two_classes",
+    "escape",
+    "picture",
+)
 
 
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--only", nargs="+", choices=STUDIES, default=STUDIES, help="which studies")
+    # The modules here need `record`, which is found only from above on.
+    from train.scale import add_options, folder, scale_of
+
+    add_options(options)
     chosen = options.parse_args()
+    chosen.out = folder(chosen)
     from importlib.metadata import version
+
+    import jax
 
     from train.encoder import SIZES
 
-    settings = {"encoder": SIZES, "optimiser": "Adam, cosine decay", "scikit-learn": version("scikit-learn")}
-    for name in chosen.only:
-        importlib.import_module(f"train.{name}").main(chosen, settings)
+    sizes = scale_of(chosen).sizes(SIZES)
+    settings = {"encoder": sizes, "optimiser": "Adam, cosine decay", "scikit-learn": version("scikit-learn")}
+    if jax.default_backend() != "cpu":
+        settings["device"] = jax.devices()[0].device_kind
+    # A GPU may multiply float32 matrices in ten bits, which is less than what is measured here.
+    with jax.default_matmul_precision("highest"):
+        for name in chosen.only:
+            importlib.import_module(f"train.{name}").main(chosen, settings)
 
 
 if __name__ == "__main__":

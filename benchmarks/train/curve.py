@@ -14,8 +14,10 @@ from record import Record, say
 import geomsolve as gs
 
 from .data import digits
+from .encoder import SIZES as LAYERS
 from .encoder import Trainer
 from .measure import matrix
+from .scale import scale_of
 from .supcon import loss_of, measure
 
 MAJORITY, MINORITIES, TEMPERATURE = 150, 3, 2.0
@@ -57,6 +59,8 @@ def main(options: argparse.Namespace, settings: dict) -> None:
     sizes, few, many, rate, seeds = SIZES, 1200, 6000, 2e-3, (0, 1, 2)
     if options.quick:
         sizes, few, seeds = (30, 10), 120, (0,)
+    scale = scale_of(options)
+    few, many, seeds = scale.steps(few), scale.steps(many), scale.seeds(seeds)
     settings = settings | {
         "sizes": sizes,
         "steps": few,
@@ -75,7 +79,7 @@ def main(options: argparse.Namespace, settings: dict) -> None:
         for seed in seeds:
             if record.has(size=size, seed=seed):
                 continue
-            measured = measure(trainer, seed, split, objective)
+            measured = measure(trainer, seed, split, objective, scale.sizes(LAYERS))
             cosine = minority_cosine(matrix(measured["cosines"]))
             record.add(
                 size=size,

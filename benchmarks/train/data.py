@@ -35,6 +35,11 @@ def halves(total: int, minority: int) -> Split:
     return _split([(np.arange(5), total - minority), (np.arange(5, 10), minority)])
 
 
+def balanced_halves(each: int) -> Split:
+    """Two classes as in `halves`, `each` images of both: those of `halves` come first among them."""
+    return _split([(np.arange(5), each), (np.arange(5, 10), each)])
+
+
 def _split(classes: list[tuple[np.ndarray, int]]) -> Split:
     from sklearn.datasets import load_digits
 

@@ -3,6 +3,10 @@
 A Gram matrix is measured over the same atoms as it was predicted over: class means first, then prototypes and
 classifiers where the loss trains them. For losses over instances it has one row per class, the mean cosine of two
 instances of the class on the diagonal.
+
+Only SupCon's optimum is known for batches (`supcon`), and GCL's, whose negatives are drawn anyway. The others are
+trained in batches too, drawn without replacement as a loader does, and held against the optimum of all images: how far
+batches take them from it.
 """
 
 from __future__ import annotations
@@ -23,10 +27,14 @@ from geomsolve import losses_jax
 
 from .data import Split, digits
 from .encoder import SIZES, Trainer, embed, start
-from .measure import mean_cosines, unit, upper
+from .measure import unit
+from .scale import scale_of
 
-# Ten classes, 200 images, imbalance ratio 20.
-COUNTS = tuple(int(60 * 20 ** (-c / 9)) for c in range(10))
+# Ten classes, about 200 images; imbalance ratios 20 and 9. SupCL has an atom for every image: fewer.
+RULES = {"long tail": tuple(int(60 * 20 ** (-c / 9)) for c in range(10)), "step": (36,) * 5 + (4,) * 5}
+FEW = {"long tail": (30, 20, 13, 9, 6, 4), "step": (20, 20, 20, 5, 5, 5, 5)}
+TWO = {"two classes": (40, 8)}
+KEY = ("loss", "rule", "batch", "seed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +43,12 @@ class Case:
 
     Attributes:
         name: of the loss.
+        rule: of the counts.
+        batch: images in one.
         settings: of it, for the record.
         counts: images per class.
         objective: what its optimum is certified of.
-        loss: of (parameters, images, labels, key).
+        loss: of (parameters, images, labels, key, which of the images are in the batch).
         kinds: of atoms, "mean" and those of the parameters, or "instances".
         sizes: of the encoder.
         steps: of training.
@@ -46,6 +56,8 @@ class Case:
     """
 
     name: str
+    rule: str
+    batch: int
     settings: dict[str, Any]
     counts: tuple[int, ...]
     objective: gs.Objective
@@ -58,68 +70,63 @@ class Case:
 
 def cases() -> list[Case]:
     """Every loss here, where it applies."""
-    tau, alpha, negatives, scale = 0.5, 0.5, 16, 8.0
-    several, two = (20, 20, 20, 5, 5, 5, 5), (40, 8)
-    prior = np.array(COUNTS)
+    return [
+        *(_sup_cl(rule, counts) for rule, counts in FEW.items()),
+        *(_minority(rule, counts) for rule, counts in TWO.items()),
+        *(make(rule, counts) for make in (_bcl, _ecl, _gcl) for rule, counts in RULES.items()),
+    ]
 
-    def sup_cl(p, images, labels, key):
-        return losses_jax.sup_cl(embed(p["layers"], images), labels, alpha=alpha, temperature=tau)
 
-    def minority(p, images, labels, key):
-        points = embed(p["layers"], images)
-        return losses_jax.supervised_minority(jnp.stack([points, points]), labels, temperature=0.1)
+def _sup_cl(rule: str, counts: tuple[int, ...], tau: float = 0.5, alpha: float = 0.5) -> Case:
+    def loss(p, images, labels, key, batch):
+        return losses_jax.sup_cl(embed(p["layers"], images[batch]), labels[batch], alpha=alpha, temperature=tau)
 
-    def bcl(p, images, labels, key):
-        return losses_jax.bcl(embed(p["layers"], images), labels, p["prototype"], temperature=tau)
+    objective = gs.SupCL(counts, temperature=tau, alpha=alpha, views=1)
+    settings = {"temperature": tau, "alpha": alpha, "views": 1}
+    return Case("sup_cl", rule, 40, settings, counts, objective, loss, ("instances",), (64, 256, 256, 128))
 
-    def ecl(p, images, labels, key):
-        points, more = embed(p["layers"], images), (p["prototype"], p["classifier"])
-        return losses_jax.ecl(points, labels, *more, temperature=tau, counts=prior, scale=scale)
 
-    def gcl(p, images, labels, key):
+def _minority(rule: str, counts: tuple[int, ...], tau: float = 0.1) -> Case:
+    def loss(p, images, labels, key, batch):
+        points = embed(p["layers"], images[batch])
+        return losses_jax.supervised_minority(jnp.stack([points, points]), labels[batch], temperature=tau)
+
+    objective = gs.SupMin(counts, temperature=tau, views=2)
+    settings = {"temperature": tau, "views": 2}
+    return Case("supervised_minority", rule, 24, settings, counts, objective, loss, ("instances",))
+
+
+def _bcl(rule: str, counts: tuple[int, ...], tau: float = 0.5) -> Case:
+    def loss(p, images, labels, key, batch):
+        return losses_jax.bcl(embed(p["layers"], images[batch]), labels[batch], p["prototype"], temperature=tau)
+
+    objective = gs.BCL(counts, temperature=tau)
+    return Case("bcl", rule, 64, {"temperature": tau}, counts, objective, loss, ("mean", "prototype"))
+
+
+def _ecl(rule: str, counts: tuple[int, ...], tau: float = 0.5, scale: float = 8.0) -> Case:
+    prior = np.array(counts)
+
+    def loss(p, images, labels, key, batch):
+        points, more = embed(p["layers"], images[batch]), (p["prototype"], p["classifier"])
+        return losses_jax.ecl(points, labels[batch], *more, temperature=tau, counts=prior, scale=scale)
+
+    objective, settings = gs.ECL(counts, temperature=tau, scale=scale), {"temperature": tau, "scale": scale}
+    return Case("ecl", rule, 64, settings, counts, objective, loss, ("mean", "prototype", "classifier"))
+
+
+def _gcl(rule: str, counts: tuple[int, ...], tau: float = 0.5, negatives: int = 16) -> Case:
+    def loss(p, images, labels, key, batch):
         points, (near, far) = embed(p["layers"], images), jax.random.split(key)
         # Labels are sorted: a class is one stretch, and any of it the positive.
         first, last = (jnp.searchsorted(labels, labels, side=side) for side in ("left", "right"))
         positives = points[jax.random.randint(near, labels.shape, first, last)]
         drawn = losses_jax.draw_negatives(far, labels, negatives)
-        return losses_jax.gcl(points, positives, points[drawn], temperature=tau)
+        return losses_jax.gcl(points[batch], positives[batch], points[drawn[batch]], temperature=tau)
 
-    return [
-        Case(
-            "sup_cl",
-            {"temperature": tau, "alpha": alpha, "views": 1},
-            several,
-            gs.SupCL(several, temperature=tau, alpha=alpha, views=1),
-            sup_cl,
-            ("instances",),
-            (64, 256, 256, 128),
-        ),
-        Case(
-            "supervised_minority",
-            {"temperature": 0.1, "views": 2},
-            two,
-            gs.SupMin(two, temperature=0.1, views=2),
-            minority,
-            ("instances",),
-        ),
-        Case("bcl", {"temperature": tau}, COUNTS, gs.BCL(COUNTS, temperature=tau), bcl, ("mean", "prototype")),
-        Case(
-            "ecl",
-            {"temperature": tau, "scale": scale},
-            COUNTS,
-            gs.ECL(COUNTS, temperature=tau, scale=scale),
-            ecl,
-            ("mean", "prototype", "classifier"),
-        ),
-        Case(
-            "gcl",
-            {"temperature": tau, "negatives": negatives, "sampling": "supervised"},
-            COUNTS,
-            gs.GCL(COUNTS, temperature=tau, negatives=negatives),
-            gcl,
-            steps=4000,
-        ),
-    ]
+    settings = {"temperature": tau, "negatives": negatives, "sampling": "supervised"}
+    objective = gs.GCL(counts, temperature=tau, negatives=negatives)
+    return Case("gcl", rule, 64, settings, counts, objective, loss, steps=4000)
 
 
 def predict(case: Case) -> tuple[np.ndarray, str]:
@@ -169,62 +176,70 @@ def rms(values: np.ndarray) -> float:
 
 
 def main(options: argparse.Namespace, settings: dict) -> None:
-    chosen, seeds = cases(), (0, 1, 2)
+    chosen, seeds, scale = cases(), (0, 1, 2), scale_of(options)
     if options.quick:
         chosen, seeds = [case for case in chosen if case.name == "supervised_minority"], (0,)
-    settings = (
-        settings
-        | {"seeds": seeds}
-        | {
-            case.name: case.settings
-            | {"counts": case.counts, "steps": case.steps, "rate": case.rate, "sizes": case.sizes}
-            for case in chosen
-        }
-    )
-    record = Record("train_losses", options, key=("loss", "seed"), settings=settings, any_commit=True)
+    seeds = scale.seeds(seeds)
+    settings = settings | {"seeds": seeds}
+    for case in chosen:
+        what = {name: getattr(case, name) for name in ("counts", "batch", "steps", "rate", "sizes")}
+        settings[f"{case.name}, {case.rule}"] = case.settings | what
+    record = Record("train_losses", options, key=KEY, settings=settings, any_commit=True)
     for case in chosen:
         split = digits(case.counts)
-        images, labels = jnp.asarray(split.images), jnp.asarray(split.labels)
         predicted, quality = predict(case)
-        steps = 300 if options.quick else case.steps
-        trainer = Trainer(bound(case.loss, images, labels), steps=steps, rate=case.rate)
-        for seed in seeds:
-            if record.has(loss=case.name, seed=seed):
-                continue
-            keys = jax.random.split(jax.random.key(seed), 4)
-            # Only directions matter; Adam turns a row the faster the shorter it is.
-            rows = {
-                kind: jax.random.normal(key, (len(case.counts), case.sizes[-1])) / np.sqrt(case.sizes[-1])
-                for kind, key in zip(case.kinds[1:], keys[2:], strict=False)
-            }
-            parameters = {"layers": start(keys[0], case.sizes), **rows}
-            begun = time.perf_counter()
-            parameters, seen = trainer.run(parameters, keys[1], watching(case, split, predicted))
-            seconds = time.perf_counter() - begun
-            measured = measure(parameters, case, split)
-            points = np.asarray(embed(parameters["layers"], split.images))
-            found = errors(measured, predicted, case)
-            record.add(
-                loss=case.name,
-                seed=seed,
-                steps=steps,
-                seconds=seconds,
-                quality=quality,
-                **found,
-                predicted=np.round(predicted, 7).tolist(),
-                measured=np.round(measured, 7).tolist(),
-                means=upper(mean_cosines(points, split.labels)),
-                history=seen,
-                commit=record.data["versions"]["commit"],
-            )
-            listed = ", ".join(f"{name} {value:.1e}" for name, value in found.items())
-            say(f"{case.name} ({quality}) seed={seed}: {listed}; {seconds:.0f} s")
-    record.finish(worst_rms={c.name: max(r["rms"] for r in record.rows if r["loss"] == c.name) for c in chosen})
+        for batch in (None, case.batch):
+            steps = scale.steps(300 if options.quick else case.steps)
+            trainer = Trainer(bound(case.loss, split, batch), steps=steps, rate=case.rate)
+            for seed in seeds:
+                identity = dict(zip(KEY, (case.name, case.rule, batch, seed), strict=True))
+                if record.has(**identity):
+                    continue
+                keys = jax.random.split(jax.random.key(seed), 4)
+                # Only directions matter; Adam turns a row the faster the shorter it is.
+                rows = {
+                    kind: jax.random.normal(key, (len(case.counts), case.sizes[-1])) / np.sqrt(case.sizes[-1])
+                    for kind, key in zip(case.kinds[1:], keys[2:], strict=False)
+                }
+                parameters = {"layers": start(keys[0], scale.sizes(case.sizes)), **rows}
+                begun = time.perf_counter()
+                parameters, seen = trainer.run(parameters, keys[1], watching(case, split, predicted))
+                seconds = time.perf_counter() - begun
+                measured = measure(parameters, case, split)
+                found = errors(measured, predicted, case)
+                record.add(
+                    **identity,
+                    steps=steps,
+                    seconds=seconds,
+                    quality=quality,
+                    **found,
+                    predicted=np.round(predicted, 7).tolist(),
+                    measured=np.round(measured, 7).tolist(),
+                    history=seen,
+                    commit=record.data["versions"]["commit"],
+                )
+                listed = ", ".join(f"{name} {value:.1e}" for name, value in found.items())
+                say(f"{case.name} {case.rule} batch={batch} ({quality}) seed={seed}: {listed}; {seconds:.0f} s")
+    groups = {(row["loss"], row["rule"], row["batch"]) for row in record.rows}
+    worst = {
+        group: max(r["rms"] for r in record.rows if (r["loss"], r["rule"], r["batch"]) == group) for group in groups
+    }
+    record.finish(worst_rms={", ".join(map(str, group)): worst[group] for group in sorted(groups, key=str)})
 
 
-def bound(loss: Callable[..., jax.Array], images: jax.Array, labels: jax.Array) -> Callable[..., jax.Array]:
-    """The loss with its images and labels filled in."""
-    return lambda parameters, key: loss(parameters, images, labels, key)
+def bound(loss: Callable[..., jax.Array], split: Split, batch: int | None) -> Callable[..., jax.Array]:
+    """The loss with its images and labels filled in, of all of them or of a batch drawn without replacement."""
+    images, labels = jnp.asarray(split.images), jnp.asarray(split.labels)
+    if batch is None:
+        return lambda parameters, key: loss(parameters, images, labels, key, slice(None))
+
+    def drawn(parameters, key):
+        draw, key = jax.random.split(key)
+        # In order, so that labels stay sorted.
+        chosen = jnp.sort(jax.random.permutation(draw, len(labels))[:batch])
+        return loss(parameters, images, labels, key, chosen)
+
+    return drawn
 
 
 def watching(case: Case, split: Split, predicted: np.ndarray) -> Callable[[dict], float]:

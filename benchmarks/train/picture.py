@@ -30,8 +30,10 @@ def main(options: argparse.Namespace, settings: dict) -> None:
     figure = Figure(figsize=(13.5, 6.4), dpi=150, layout="constrained")
     panels: Any = figure.subplots(2, 2, height_ratios=(3.2, 1), sharex="col")
     rule = trained["rows"][0]["rule"]
-    rows = [row for row in trained["rows"] if row["rule"] == rule]
-    _scatter(panels[0, 0], panels[1, 0], rows)
+    again = folder / "train_fresh.json"
+    fresh = json.loads(again.read_text())["rows"] if again.exists() else []
+    rows, fresh = ([row for row in part if row["rule"] == rule] for part in (trained["rows"], fresh))
+    _scatter(panels[0, 0], panels[1, 0], rows, fresh)
     counts = trained["settings"]["rules"][rule]
     panels[0, 0].set_title(f"SupCon on {sum(counts)} images of digits, {counts[0]} to {counts[-1]} a class")
     _curve(panels[0, 1], panels[1, 1], curve)
@@ -43,7 +45,7 @@ def main(options: argparse.Namespace, settings: dict) -> None:
     say(f"wrote {path}")
 
 
-def _scatter(above: Any, below: Any, rows: list[dict]) -> None:
+def _scatter(above: Any, below: Any, rows: list[dict], fresh: list[dict]) -> None:
     ends = [min(min(row["predicted"]) for row in rows), max(max(row["predicted"]) for row in rows)]
     above.plot(ends, ends, color=GREY, lw=1, zorder=1)
     below.axhline(0.0, color=GREY, lw=1, zorder=1)
@@ -60,20 +62,31 @@ def _scatter(above: Any, below: Any, rows: list[dict]) -> None:
     )
     # Full batch before batches, where `rows` may have them in the order in which they were repeated.
     runs = sorted({(row["temperature"], row["batch"]) for row in rows}, key=lambda run: (run[1] or 0, -run[0]))
-    for temperature, batch in runs:
-        mine = [row for row in rows if (row["temperature"], row["batch"]) == (temperature, batch)]
-        colour, marker = LOOKS[temperature, batch is not None]
-        predicted, cosines = (np.concatenate([row[name] for row in mine]) for name in ("predicted", "cosines"))
-        worst = max(row["rms"] for row in mine)
-        what = "full batch" if batch is None else f"batches of {batch}"
-        style = {"s": 22, "marker": marker, "facecolors": "none", "edgecolors": colour, "linewidths": 0.9}
-        above.scatter(predicted, cosines, label=f"τ = {temperature:g}, {what}: rms ≤ {worst:.1e}", zorder=2, **style)
-        below.scatter(predicted, cosines - predicted, zorder=2, **style)
-    seeds = len({row["seed"] for row in rows})
-    above.legend(loc="upper left", frameon=False, title=f"{seeds} seeds each; rms of the worst", alignment="left")
+    for run in runs:
+        colour, marker = LOOKS[run[0], run[1] is not None]
+        what = "full batch" if run[1] is None else f"batches of {run[1]}"
+        label = f"τ = {run[0]:g}, {what}: rms ≤ {_worst(rows, run):.1e}"
+        if fresh:
+            label += f", fresh ≤ {_worst(fresh, run):.1e}"
+        open_ = {"s": 22, "facecolors": "none", "edgecolors": colour, "linewidths": 0.9, "zorder": 2}
+        filled = {"s": 7, "facecolors": colour, "edgecolors": "none", "zorder": 3}
+        for part, style, text in ((rows, open_, label), (fresh, filled, None)):
+            mine = [row for row in part if (row["temperature"], row["batch"]) == run]
+            if mine:
+                predicted, cosines = (np.concatenate([row[name] for row in mine]) for name in ("predicted", "cosines"))
+                above.scatter(predicted, cosines, label=text, marker=marker, **style)
+                below.scatter(predicted, cosines - predicted, marker=marker, **style)
+    title = f"{len({row['seed'] for row in rows})} seeds each, rms of the worst"
+    if fresh:
+        title += f"; filled: {len({row['seed'] for row in fresh})} fresh seeds"
+    above.legend(loc="upper left", frameon=False, title=title, alignment="left", fontsize=9)
     above.set_ylabel("cosine of two class means, trained")
     below.set_ylabel("trained − certified")
     below.set_xlabel("cosine of two class means, certified optimum of the loss that was trained")
+
+
+def _worst(rows: list[dict], run: tuple) -> float:
+    return max(row["rms"] for row in rows if (row["temperature"], row["batch"]) == run)
 
 
 def _curve(above: Any, below: Any, curve: dict) -> None:

@@ -18,8 +18,9 @@ import geomsolve as gs
 from geomsolve import losses_jax as losses
 
 from .data import Split, digits
-from .encoder import Trainer, embed, start
+from .encoder import SIZES, Trainer, embed, start
 from .measure import geometry, matrix, mean_cosines, nearest_mean_accuracy, off_by, upper
+from .scale import scale_of
 
 # counts by rule: at an imbalance ratio of 20, 507 and 315 images.
 RULES = {
@@ -55,7 +56,7 @@ def loss_of(split: Split, temperature: float, batch: int | None, batches: int = 
     return loss
 
 
-def measure(trainer: Trainer, seed: int, split: Split, objective: gs.Objective) -> dict:
+def measure(trainer: Trainer, seed: int, split: Split, objective: gs.Objective, sizes: tuple[int, ...] = SIZES) -> dict:
     """One training run, and how far its class means are from the optimum of their loss."""
     predicted = gs.solve(objective).gram
 
@@ -64,7 +65,7 @@ def measure(trainer: Trainer, seed: int, split: Split, objective: gs.Objective) 
 
     keys = jax.random.split(jax.random.key(seed))
     begun = time.perf_counter()
-    layers, seen = trainer.run(start(keys[0]), keys[1], distance)
+    layers, seen = trainer.run(start(keys[0], sizes), keys[1], distance)
     seconds = time.perf_counter() - begun
     points, tests = (np.asarray(embed(layers, images)) for images in (split.images, split.test_images))
     return {
@@ -76,15 +77,21 @@ def measure(trainer: Trainer, seed: int, split: Split, objective: gs.Objective) 
 
 
 def main(options: argparse.Namespace, settings: dict) -> None:
-    rules, runs, seeds = RULES, RUNS, (0, 1, 2)
+    study("train", options, settings, seeds=(0, 1, 2))
+
+
+def study(name: str, options: argparse.Namespace, settings: dict, *, seeds: tuple[int, ...]) -> None:
+    """Every run of RUNS from every seed, into the record `name`."""
+    rules, runs, scale = RULES, RUNS, scale_of(options)
     if options.quick:
-        rules, seeds = {"long tail": [20, 14, 9, 6, 4]}, (0,)
+        rules, seeds = {"long tail": [20, 14, 9, 6, 4]}, seeds[:1]
         runs = (("long tail", 0.5, None, 1, 300, 3e-3), ("long tail", 0.5, 32, 4, 400, 2e-3))
+    seeds = scale.seeds(seeds)
     # What a run was is in its row: one can be repeated with more steps, and the others stay.
     settings = settings | {"rules": rules, "seeds": seeds, "views": 1}
-    record = Record("train", options, key=KEY, settings=settings, any_commit=True)
+    record = Record(name, options, key=KEY, settings=settings, any_commit=True)
     for rule, temperature, batch, batches, steps, rate in runs:
-        counts, split = rules[rule], digits(rules[rule])
+        steps, counts, split = scale.steps(steps), rules[rule], digits(rules[rule])
         objective = gs.SupCon(counts, temperature=temperature, views=1, batch=batch)
         whole = gs.solve(gs.SupCon(counts, temperature=temperature, views=1)).gram
         trainer = Trainer(loss_of(split, temperature, batch, batches), steps=steps, rate=rate)
@@ -92,7 +99,7 @@ def main(options: argparse.Namespace, settings: dict) -> None:
             identity = dict(zip(KEY, (rule, temperature, batch, batches, steps, rate, seed), strict=True))
             if record.has(**identity):
                 continue
-            found = measure(trainer, seed, split, objective)
+            found = measure(trainer, seed, split, objective, scale.sizes(SIZES))
             found["rms_to_full_batch"] = off_by(matrix(found["cosines"]), whole)[0]
             record.add(**identity, **found, full_batch=upper(whole), commit=record.data["versions"]["commit"])
             say(

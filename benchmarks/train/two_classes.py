@@ -2,8 +2,9 @@
 
 Digits 0 to 4 against 5 to 9, 500 images in all, with a minority of 50, 5 and 1 percent; two noisy shifted views of
 every image, temperature 0.07. SAA and CAC are those of `geomsolve.diagnose` over two fresh views, of the training
-images and of balanced held-out ones; the accuracy is that of a linear probe (logistic regression with balanced class
-weights) trained on embeddings of the same imbalanced images.
+images and of balanced held-out ones. Two linear probes tell the accuracy, balanced, on the held-out images: logistic
+regression with balanced class weights on the same imbalanced images, `accuracy`; and, as defined before it was first
+run, plain logistic regression on 250 images of each class, the same for every encoder, `balanced_accuracy`.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from record import Record, say
 import geomsolve as gs
 from geomsolve import losses_jax as losses
 
-from .data import Split, halves
+from .data import Split, balanced_halves, halves
 from .encoder import SIZES, Trainer, embed, start, two_views
 from .measure import mean_cosines, metrics, unit
+from .scale import scale_of
 
 TEMPERATURE = 0.07
 LOSSES = ("SupCon", "Supervised Minority", "Supervised Prototypes", "weighted cross-entropy")
@@ -50,8 +52,8 @@ def loss_of(name: str, split: Split, batch: int):
     return loss
 
 
-def measure(parameters: dict, split: Split) -> dict[str, Any]:
-    """SAA and CAC of training and held-out images, class means, and the balanced accuracy of a linear probe."""
+def measure(parameters: dict, split: Split, balanced: Split) -> dict[str, Any]:
+    """SAA and CAC of training and held-out images, class means, and the balanced accuracies of both linear probes."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import balanced_accuracy_score
 
@@ -65,27 +67,46 @@ def measure(parameters: dict, split: Split) -> dict[str, Any]:
         found |= {f"{part}_{name}": value for name, value in metrics(diagnosis).items() if name not in ("ms", "sd")}
         found[f"{part}_saa_by_class"] = diagnosis.local.saa.tolist()
         found[f"{part}_cac_by_class"] = diagnosis.local.cac.tolist()
-    train, test = (unit(embed(parameters["layers"], images)) for images in (split.images, split.test_images))
+    train, test, even = (
+        unit(embed(parameters["layers"], images)) for images in (split.images, split.test_images, balanced.images)
+    )
     probe = LogisticRegression(class_weight="balanced", max_iter=5000).fit(train, split.labels)
     found["mean_cosine"] = float(mean_cosines(train, split.labels)[0, 1])
     found["accuracy"] = 100.0 * float(balanced_accuracy_score(split.test_labels, probe.predict(test)))
+    probe = LogisticRegression(max_iter=5000).fit(even, balanced.labels)
+    found["balanced_accuracy"] = 100.0 * float(balanced_accuracy_score(split.test_labels, probe.predict(test)))
     return found
 
 
-def r_squared(rows: list[dict], name: str) -> float | None:
-    """The squared correlation of a metric with the probe's accuracy over runs."""
-    pairs = np.array([[row[name], row["accuracy"]] for row in rows], dtype=float)
+def r_squared(rows: list[dict], name: str, accuracy: str = "accuracy") -> float | None:
+    """The squared correlation of a metric with the accuracy of a probe over runs."""
+    pairs = np.array([[row[name], row[accuracy]] for row in rows], dtype=float)
     if len(pairs) < 3 or not (pairs.std(axis=0) > 0).all():
         return None
     return float(np.corrcoef(pairs.T)[0, 1] ** 2)
 
 
+def slope(rows: list[dict], name: str, accuracy: str) -> float:
+    """Points of accuracy per point of a metric, by least squares: a large R^2 may be of a line that falls."""
+    pairs = np.array([[row[name], row[accuracy]] for row in rows], dtype=float)
+    centred = pairs - pairs.mean(axis=0)
+    return float(centred[:, 0] @ centred[:, 1] / max(centred[:, 0] @ centred[:, 0], 1e-300))
+
+
 def main(options: argparse.Namespace, settings: dict) -> None:
     minorities, steps, rate, batch, seeds = (250, 25, 5), 1000, 1e-3, 128, (0, 1, 2)
-    total = 500
+    total, each, scale = 500, 250, scale_of(options)
     if options.quick:
-        minorities, steps, batch, seeds, total = (5,), 100, 32, (0,), 60
-    settings = settings | {"minorities": minorities, "total": total, "steps": steps, "rate": rate, "batch": batch}
+        minorities, steps, batch, seeds, total, each = (5,), 100, 32, (0,), 60, 55
+    steps, seeds, balanced = scale.steps(steps), scale.seeds(seeds), balanced_halves(each)
+    settings = settings | {
+        "minorities": minorities,
+        "total": total,
+        "probe": each,
+        "steps": steps,
+        "rate": rate,
+        "batch": batch,
+    }
     settings |= {"seeds": seeds, "temperature": TEMPERATURE, "views": 2, "augmentation": "shift 1 px, noise 0.1"}
     record = Record("train_two_classes", options, key=("minority", "loss", "seed"), settings=settings, any_commit=True)
     for minority in minorities:
@@ -96,11 +117,14 @@ def main(options: argparse.Namespace, settings: dict) -> None:
                 if record.has(minority=minority, loss=name, seed=seed):
                     continue
                 keys = jax.random.split(jax.random.key(seed), 3)
-                parameters = {"layers": start(keys[0]), "classifiers": jax.random.normal(keys[1], (2, SIZES[-1]))}
+                parameters = {
+                    "layers": start(keys[0], scale.sizes(SIZES)),
+                    "classifiers": jax.random.normal(keys[1], (2, SIZES[-1])),
+                }
                 begun = time.perf_counter()
                 parameters, _ = trainer.run(parameters, keys[2], lambda _: 0.0)
                 seconds = time.perf_counter() - begun
-                found = measure(parameters, split)
+                found = measure(parameters, split, balanced)
                 share = 100.0 * minority / total
                 commit = record.data["versions"]["commit"]
                 record.add(
@@ -108,6 +132,7 @@ def main(options: argparse.Namespace, settings: dict) -> None:
                 )
                 say(
                     f"{share:g} % {name} seed={seed}: accuracy {found['accuracy']:.1f}, "
+                    f"balanced probe {found['balanced_accuracy']:.1f}, "
                     f"CAC {found['test_cac']:.1f}, SAA {found['test_saa']:.1f}, {seconds:.0f} s"
                 )
     names = [f"{part}_{metric}" for part in ("test", "train") for metric in ("cac", "saa")]
@@ -116,4 +141,8 @@ def main(options: argparse.Namespace, settings: dict) -> None:
         for minority in minorities
     }
     groups["without cross-entropy"] = [row for row in record.rows if row["loss"] != LOSSES[-1]]
-    record.finish(r_squared={group: {name: r_squared(rows, name) for name in names} for group, rows in groups.items()})
+    probes, results = {"": "accuracy", "_balanced": "balanced_accuracy"}, {}
+    for ending, probe in probes.items():
+        for kind, of in (("r_squared", r_squared), ("slope", slope)):
+            results[kind + ending] = {group: {n: of(rows, n, probe) for n in names} for group, rows in groups.items()}
+    record.finish(**results)

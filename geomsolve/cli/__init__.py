@@ -6,6 +6,7 @@ verbs registers its own, in the order `geomsolve --help` lists them.
 
 # ruff: noqa: I001 - the order of the imports is that of the verbs in the help
 from . import solving as solving
+from . import checking as checking
 from . import thresholds as thresholds
 from . import levels as levels
 from . import comparing as comparing

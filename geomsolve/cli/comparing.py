@@ -26,7 +26,7 @@ def compare(
 ) -> int:
     """The optimal geometry under every loss side by side, and what follows from it."""
     from ..comparisons import compare as compare_losses
-    from ..counts import load_counts
+    from ..countsources import load_counts
     from ..plots.comparisons import plot_comparison
     from ..reports.comparisons import comparison_report, comparison_text
 

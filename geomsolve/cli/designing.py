@@ -33,7 +33,7 @@ def design(
 
     from ..builders import read_array
     from ..certificate import check_tol
-    from ..counts import load_counts
+    from ..countsources import load_counts
     from ..designs import design as design_weights
     from ..reports.basics import dumps
     from ..reports.designs import design_arrays, design_report, design_text

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..arrays import read_npy
-from ..terminal import Outputs, reporting
+from ..errors import ProblemError
+from ..terminal import Outputs, check_file, reporting
 from .app import NOT_CERTIFIED, OK, app
 from .options import JsonOption, Loss, TolOption, with_loss
 
@@ -25,14 +26,30 @@ def diagnose(
     embeddings: Annotated[
         Path, typer.Option(help="A .npy file: samples x dimensions, or views x samples x dimensions.")
     ],
-    labels: Annotated[Path, typer.Option(help="A .npy file: one integer or text per sample.")],
+    labels: Annotated[
+        Path,
+        typer.Option(help='One integer or text per sample: a .npy file, or a CSV with a column "label".'),
+    ],
     weights: Annotated[
-        Path | None, typer.Option(help="A .npy file: the C x dimensions weights of a classifier, in label order.")
+        Path | None,
+        typer.Option(
+            help="A .npy file: the C x dimensions weights of a classifier, rows in sorted order of the labels."
+        ),
     ] = None,
     counts: Annotated[
         str | None,
-        typer.Option(help="Examples per class in training, in sorted order of the labels; left out: of the labels."),
+        typer.Option(
+            help='Examples per class in training, in sorted order of the labels: a CSV with a column "count", or '
+            "1000,100,10; left out: those of the labels."
+        ),
     ] = None,
+    sorted_classes: Annotated[
+        bool,
+        typer.Option(
+            "--sorted-classes",
+            help="Take a built-in profile as --counts: labels are numbered by count, largest first.",
+        ),
+    ] = False,
     neighbours: Annotated[float, typer.Option(help="Of CAC: a number, or below 1 a share of all embeddings.")] = 0.05,
     tol: TolOption = 1e-9,
     report: Annotated[
@@ -44,7 +61,7 @@ def diagnose(
 
     The loss is taken into account where --objective or any of its options is given.
     """
-    from ..counts import load_counts
+    from ..countsources import load_counts
     from ..diagnoses import diagnose as diagnose_embeddings
     from ..reports.basics import dumps
     from ..reports.diagnoses import diagnosis_report, diagnosis_text
@@ -52,8 +69,9 @@ def diagnose(
     source = context.get_parameter_source("objective")
     named = source is not None and source.name == "COMMANDLINE"
     settings = {name: value for name, value in chosen.options.items() if value is not None}
-    outputs = Outputs(json, None, report)
-    arrays = [_read("embeddings", embeddings), _read("labels", labels)]
+    outputs = Outputs(json)
+    files = [] if report is None else _report_files(report)
+    arrays = [_read("embeddings", embeddings), _read_labels(labels)]
     matrix = None if weights is None else _read("weights", weights)
     trained = None if counts is None else load_counts(counts)
     with reporting() as progress:
@@ -62,30 +80,51 @@ def diagnose(
             weights=matrix,
             objective=chosen.name if named or settings else None,
             counts=trained,
+            sorted_classes=sorted_classes,
             neighbours=neighbours,
             tol=tol,
             progress=progress,
             **settings,
         )
         written = diagnosis_report(found)
-        if report is not None:
+        if files:
             from ..plots.diagnoses import plot_diagnosis
 
-            files = [str(report / name) for name in ("report.txt", "diagnosis.json", "diagnosis.png")]
-            plot_diagnosis(found, files[2])
-            written["files"] = files
-            Path(files[0]).write_text(diagnosis_text(found) + "\n", encoding="utf-8")
-            Path(files[1]).write_text(dumps(written) + "\n", encoding="utf-8")
+            text, data, picture = files
+            written["files"] = [str(path) for path in files]
+            plot_diagnosis(found, picture)
+            text.write_text(diagnosis_text(found) + "\n", encoding="utf-8")
+            data.write_text(dumps(written) + "\n", encoding="utf-8")
     outputs.emit(
         written, lambda: "\n".join([diagnosis_text(found), *(f"  wrote {file}" for file in written.get("files", ()))])
     )
     return OK if found.optimum is None or found.optimum.certified else NOT_CERTIFIED
 
 
+def _report_files(folder: Path) -> list[Path]:
+    """The three files of a report, found to be writable before anything is computed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProblemError(f"report: must be a folder that can be made; got {folder} ({error.strerror})") from None
+    files = [folder / name for name in ("report.txt", "diagnosis.json", "diagnosis.png")]
+    for file in files:
+        check_file("report", file)
+    return files
+
+
 def _read(argument: str, path: Path) -> NDArray[Any]:
-    """The array in a .npy file, of any type but Python objects."""
+    """The array in a .npy file, of any type but Python objects: `diagnose` says which it takes."""
+    return read_npy(argument, path, "biufcmMUSV", "a whole .npy file of one array of numbers, as numpy.save writes it")
+
+
+def _read_labels(path: Path) -> NDArray[Any]:
+    if path.suffix.lower() == ".csv":
+        from ..labels import load_labels
+
+        return load_labels(path)
     wanted = (
-        "a whole .npy file of one array of numbers (labels: or texts), as numpy.save writes it; Python objects are "
-        "never unpickled (array.astype(str) makes texts of them)"
+        "a whole .npy file of one array of integers or texts, as numpy.save writes it; Python objects are never "
+        "unpickled (labels.astype(int) makes numbers of them, labels.astype(str) texts), or a .csv file"
     )
-    return read_npy(argument, path, "biufcmMUSV", wanted)
+    return read_npy("labels", path, "biufcmMUSV", wanted)

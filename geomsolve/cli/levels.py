@@ -29,7 +29,7 @@ def levels(
     json: JsonOption = None,
 ) -> int:
     """The SupCon loss where all classes collapse, where the minority does, at the simplex and at the optimum."""
-    from ..counts import load_counts
+    from ..countsources import load_counts
     from ..levels import loss_levels
     from ..reports.levels import levels_report, levels_text
     from ..solution import Quality

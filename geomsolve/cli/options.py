@@ -19,11 +19,26 @@ if TYPE_CHECKING:
 
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout, and only JSON.")]
 TolOption = Annotated[float, typer.Option(help="The relative gap to certify.")]
+ProveOption = Annotated[
+    bool, typer.Option("--prove", help="Prove it in ball arithmetic too, to 30 digits (needs python-flint).")
+]
+DigitsOption = Annotated[int | None, typer.Option(help="Prove it to so many digits; --prove is --digits 30.")]
 CountsOption = Annotated[
     str, typer.Option(help='A profile ("geomsolve profiles" lists them), a CSV with a column "count", or 1000,100,10.')
 ]
 ClassesOption = Annotated[int | None, typer.Option(help="supcl, in place of --counts: so many classes, ...")]
 InstancesOption = Annotated[int | None, typer.Option(help="... of so many instances each.")]
+
+
+def proved_digits(prove: bool, digits: int | None) -> int | None:
+    """How many digits to prove, None for no proof; errors come before any work."""
+    if digits is None and not prove:
+        return None
+    from ..balls import flint
+    from ..verification import check_digits
+
+    flint("verify")
+    return 30 if digits is None else check_digits(digits)
 
 
 @dataclass(frozen=True)
@@ -130,7 +145,8 @@ def _problem(
 
 def read_counts(counts: str | None, classes: int | None, instances: int | None) -> Counts:
     """The counts by name, or so many classes of equal size."""
-    from ..counts import as_counts, load_counts
+    from ..counts import as_counts
+    from ..countsources import load_counts
     from ..objectives.supcon import check_whole
 
     if counts is not None:

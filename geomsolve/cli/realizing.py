@@ -70,7 +70,7 @@ def realize(
     outputs = Outputs(json, plot, out)
     options = {"sigma": sigma, "kernel": kernel, "period": period, "epsilon": epsilon}
     options |= {"label_temperature": label_temperature}
-    weighting = _weighting(weights, labels, scheme, options, self_pairs)
+    weighting = read_weighting(weights, labels, scheme, options, self_pairs)
     if similarity is None:
         similarity = "euclidean" if scheme == "euclidean" else "cosine"
     if similarity not in ("cosine", "euclidean"):
@@ -108,7 +108,7 @@ def _cosine(
         if outputs.plot is not None:
             from ..plots.realizations import plot_realization
 
-            plot_realization(found, outputs.plot)
+            plot_realization(found, outputs.plot, within=within)
         fit = label_fit(weighting, temperature)
     report = realization_report(found, advice, fit, within, proof)
     if outputs.plot is not None:
@@ -133,9 +133,10 @@ def _euclidean(weighting: Weighting, temperature: float, tol: float, outputs: Ou
     return OK if report["quality"] == "certified" else NOT_CERTIFIED
 
 
-def _weighting(
+def read_weighting(
     weights: Path | None, labels: str | None, scheme: str | None, options: dict[str, Any], self_pairs: bool | None
 ) -> Weighting:
+    """The weighting that the options of a command line describe; `options` are those of the scheme."""
     from ..builders import build_weighting, read_array
     from ..labels import load_labels
     from ..weightings import weighting_from_matrix

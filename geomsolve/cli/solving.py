@@ -10,7 +10,7 @@ import typer
 from ..errors import ProblemError
 from ..terminal import Outputs, reporting
 from .app import NOT_CERTIFIED, OK, app
-from .options import JsonOption, Problem, TolOption, with_problem
+from .options import DigitsOption, JsonOption, Problem, ProveOption, TolOption, proved_digits, with_problem
 
 if TYPE_CHECKING:
     from ..embedding import Embedding
@@ -27,7 +27,9 @@ def solve(
     *,
     solver: Annotated[
         str | None,
-        typer.Option(help="newton, clarabel, scs, descent or mosek; without it, the ladder of all that fit."),
+        typer.Option(
+            help="newton, quadrature, clarabel, scs, descent or mosek; without it, the ladder of all that fit."
+        ),
     ] = None,
     tol: TolOption = 1e-9,
     dim: Annotated[int | None, typer.Option(help="Embed into so many dimensions, with a proven gap.")] = None,
@@ -35,6 +37,8 @@ def solve(
         int | None, typer.Option(help="Of random starts: --solver descent, and --dim below the rank.")
     ] = None,
     max_steps: Annotated[int | None, typer.Option(help="Of the solver.")] = None,
+    prove: ProveOption = False,
+    digits: DigitsOption = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the solution: .png, .pdf or .svg.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write solution.json, gram.npy and points.npy to this folder.")
@@ -51,12 +55,18 @@ def solve(
         from .bounded import solve_prototypes, solve_targeted
 
         unused = {"solver": solver, "dim": dim, "seed": seed, "max-steps": max_steps, "plot": plot, "out": out}
+        unused |= {"prove": prove or None, "digits": digits}
         branch = solve_prototypes if problem.loss.name == PROTOTYPES else solve_targeted
         return branch(problem, tol=tol, json=json, unused=unused)
     check_dim(dim, problem.objective.orbits.atoms)
     if seed is not None and dim is None and solver != "descent":
         raise ProblemError(f"seed: only --solver descent and --dim draw at random; got {seed} (leave it out)")
     chosen = build_solver(solver, max_steps=max_steps, seed=seed)
+    wanted = proved_digits(prove, digits)
+    if wanted is not None:
+        from ..verification import check_provable
+
+        check_provable(problem.objective)
     outputs = Outputs(json, plot, out)
     if plot is not None:
         _check_drawable(problem)
@@ -66,6 +76,13 @@ def solve(
         if dim is not None or (out is not None and problem.objective.orbits.atoms <= _MOST_CLASSES):
             embedding = solution.embed(dim, seed=seed or 0, progress=progress)
         report = _report(solution, problem, embedding if dim is not None else None)
+        verified = None
+        if wanted is not None:
+            from ..reports.verified import verified_report
+            from ..verification import verify
+
+            verified = verify(solution, digits=wanted, progress=progress)
+            report["verified"] = verified_report(verified)
         files = []
         if plot is not None:
             from ..plots.solutions import plot_solution
@@ -84,6 +101,10 @@ def solve(
 
     def text() -> str:
         lines = [_text(solution, problem, embedding if dim is not None else None, tol)]
+        if verified is not None:
+            from ..reports.verified import verified_lines
+
+            lines += verified_lines(verified)
         if out is not None and problem.objective.orbits.atoms > _MOST_CLASSES:
             lines.append(
                 f"  more than {_MOST_CLASSES} points: the Gram matrix is written by orbits, points only with --dim"
@@ -93,7 +114,8 @@ def solve(
         return "\n".join([*lines, *(f"  wrote {file}" for file in files)])
 
     outputs.emit(report, text)
-    return OK if solution.quality is Quality.CERTIFIED else NOT_CERTIFIED
+    good = solution.quality is Quality.CERTIFIED if verified is None else verified.proved
+    return OK if good else NOT_CERTIFIED
 
 
 def _report(solution: Solution, problem: Problem, embedding: Embedding | None) -> dict[str, Any]:
@@ -135,48 +157,33 @@ def _write_arrays(folder: Path, solution: Any, embedding: Any) -> list[str]:
     """The Gram matrix (by orbits where C x C is too much) and the points; returns the names of the files."""
     import numpy as np
 
-    orbits = solution.orbits.orbits
+    from ..kernelgram import KernelGram
+    from ..solution import MOST_SHOWN
+
+    geometry, orbits = solution.geometry, solution.objective.orbits
     names = []
-    if orbits.atoms <= _MOST_CLASSES:
+    if isinstance(geometry, KernelGram) and len(geometry.sizes) > MOST_SHOWN:
+        # G_ij = sum_q strengths_q factor_iq factor_jq for two classes, by the rows of their counts.
+        np.savez(
+            folder / "geometry.npz",
+            counts=geometry.counts.values,
+            sizes=geometry.sizes,
+            labels=geometry.counts.groups,
+            factor=geometry.factor,
+            strengths=geometry.strengths,
+        )
+        names.append("geometry.npz")
+    elif orbits.atoms <= _MOST_CLASSES:
         np.save(folder / "gram.npy", solution.gram)
         names.append("gram.npy")
     else:
-        np.savez(folder / "orbits.npz", sizes=orbits.sizes, labels=orbits.listed(), cosines=solution.orbits.cosines)
+        labels = {} if orbits.labels is None else {"labels": orbits.labels}
+        np.savez(folder / "orbits.npz", sizes=orbits.sizes, cosines=solution.orbits.cosines, **labels)
         names.append("orbits.npz")
     if embedding is not None:
         np.save(folder / "points.npy", embedding.points)
         names.append("points.npy")
     return [str(folder / name) for name in names]
-
-
-@app.command()
-@with_problem
-def crosscheck(
-    problem: Problem,
-    *,
-    seeds: Annotated[int, typer.Option(help="Random starts of the descent route.")] = 1,
-    device: Annotated[str | None, typer.Option(help="cpu or gpu, for the descent route.")] = None,
-    tol: TolOption = 1e-9,
-    json: JsonOption = None,
-) -> int:
-    """Solve by every independent route that fits the size, and compare."""
-    if seeds < 1:
-        raise ProblemError(f"seeds: must be at least 1; got {seeds}")
-    if device not in (None, "cpu", "gpu"):
-        raise ProblemError(f"device: must be cpu or gpu; got {device!r:.40}")
-    from ..crosschecks import crosscheck as check_routes
-    from ..reports.checks import crosscheck_report, crosscheck_text
-
-    outputs = Outputs(json)
-    with reporting() as progress:
-        check = check_routes(problem.objective, seeds=seeds, device=device, tol=tol, progress=progress)
-    name = f"{problem.objective.name}, temperature {problem.objective.temperature:g}"
-    outputs.emit(
-        crosscheck_report(check, problem.objective.name, problem.counts),
-        lambda: crosscheck_text(check, name, problem.counts),
-    )
-    certified = any(route.certified for route in check.routes)
-    return OK if check.agree or (certified and not check.compared) else NOT_CERTIFIED
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import NotCertified
+from ..errors import NotCertified, ProblemError
 from ..terminal import Outputs, check_file, reporting
 from .app import NOT_CERTIFIED, OK, app
 from .options import JsonOption, Problem, TolOption, with_problem
@@ -54,10 +54,12 @@ def targets(
     from ..exports import check_class_order
     from ..exports import targets as export_targets
     from ..reports.exports import targets_report, targets_text
-    from ..targetfiles import check_destination
+    from ..targetfiles import check_destination, described
 
     check_tol(tol)
     kind = check_destination(out, layout)
+    if json not in (None, "-") and Path(str(json)).resolve() in (out.resolve(), described(out).resolve()):
+        raise ProblemError(f"json: must be a file of its own; got {json}, which --out writes")
     outputs = Outputs(json, None, out if kind == "" else None)
     if kind:
         check_file("out", out)

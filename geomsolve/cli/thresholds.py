@@ -10,7 +10,7 @@ import typer
 from ..errors import ProblemError
 from ..terminal import Outputs, check_file, reporting
 from .app import NOT_CERTIFIED, OK, app
-from .options import JsonOption, Loss, TolOption, with_loss
+from .options import DigitsOption, JsonOption, Loss, ProveOption, TolOption, proved_digits, with_loss
 
 MajorityOption = Annotated[int | None, typer.Option(help="Number of majority classes.")]
 MinorityOption = Annotated[
@@ -40,14 +40,23 @@ def threshold(
             "tail divided by a factor), temperature or negatives."
         ),
     ] = None,
+    prove: ProveOption = False,
+    digits: DigitsOption = None,
     tol: TolOption = 1e-9,
     json: JsonOption = None,
 ) -> int:
     """The critical imbalance (or temperature, or k) at which classes collapse into one point; or why they never do."""
-    from ..counts import load_counts
+    from ..countsources import load_counts
     from ..reports.thresholds import threshold_report, threshold_text
+    from ..reports.verified import verified_threshold_lines, verified_threshold_report
     from ..thresholds.critical import threshold as find
+    from ..verification import verify
 
+    wanted = proved_digits(prove, digits)
+    if wanted is not None and counts is not None:
+        raise ProblemError(
+            f"counts: a critical value is proved for --majority and --minority; got {counts:.40} (leave --prove out)"
+        )
     outputs = Outputs(json)
     loaded = None if counts is None else load_counts(counts)
     _check(vary or ("ratio" if counts is None else "power"), loss)
@@ -63,7 +72,12 @@ def threshold(
             tol=tol,
             progress=progress,
         )
-    outputs.emit(threshold_report(found), lambda: threshold_text(found))
+        verified = None if wanted is None or found.value is None else verify(found, digits=wanted)
+    report, lines = threshold_report(found), [threshold_text(found)]
+    if verified is not None:
+        report["verified"] = verified_threshold_report(verified)
+        lines += verified_threshold_lines(verified)
+    outputs.emit(report, lambda: "\n".join(lines))
     return OK if found.confirmed is not False else NOT_CERTIFIED
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..counts import load_counts
+from ..countsources import load_counts
 from ..ladder import solve
 from ..objectives.supcon import SupCon
 from ..plots.solutions import colour_bar, heat_map, raster

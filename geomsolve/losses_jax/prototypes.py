@@ -9,7 +9,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ..errors import ProblemError
-from .rows import Samples, class_rows, cosine_logits, per_class, row_softmax, samples, scalar, word
+from .rows import Samples, class_members, class_rows, cosine_logits, per_class, row_softmax, samples, scalar, word
 
 _ANCHORS = ("instance", "class")
 
@@ -45,7 +45,7 @@ def bcl(
     word("anchors", anchors, _ANCHORS)
     batch = samples(embeddings, labels)
     centres = class_rows("prototypes", prototypes, batch.points)
-    members = _members(batch, len(centres))
+    members = class_members(batch, len(centres))
     # One of class j among the terms of anchor i, without i itself: (N, C).
     each = 1.0 / (jnp.sum(members, axis=0) + 1.0 - members)
     rows = _with_prototypes(batch, centres, members, each, each, temperature)
@@ -95,7 +95,7 @@ def ecl(
     word("anchors", anchors, _ANCHORS)
     batch = samples(embeddings, labels)
     centres = class_rows("prototypes", prototypes, batch.points)
-    members = _members(batch, len(centres))
+    members = class_members(batch, len(centres))
     others = jnp.sum(members, axis=0) - members
     each = 0.5 / jnp.maximum(others, 1.0)
     rows = _with_prototypes(batch, centres, members, each, jnp.where(others > 0, 0.5, 1.0), temperature)
@@ -143,7 +143,7 @@ def cosine_cross_entropy(
     weights = class_rows("classifiers", classifiers, points)
     classes = len(weights)
     logits = cosine_logits(points, weights, 1.0 / scalar("scale", scale, dtype, open_=True))
-    members = _members(batch, classes)
+    members = class_members(batch, classes)
     priors = jnp.ones(classes, dtype)
     if counts is not None:
         priors = per_class("counts", counts, classes, dtype)
@@ -154,12 +154,6 @@ def cosine_cross_entropy(
         return jnp.mean(rows)
     each = jnp.sum(members * per_class("class_weights", class_weights, classes, dtype), axis=1)
     return jnp.sum(each * rows) / jnp.sum(each)
-
-
-def _members(batch: Samples, classes: int) -> Array:
-    """(N, C) 1 for the class of a sample, else 0; NaN for a sample of no class."""
-    mask = batch.labels[:, None] == jnp.arange(classes)
-    return jnp.where(jnp.any(mask, axis=1, keepdims=True), mask, jnp.nan).astype(batch.points.dtype)
 
 
 def _with_prototypes(

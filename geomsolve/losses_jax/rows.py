@@ -97,6 +97,12 @@ def per_class(name: str, numbers: ArrayLike, classes: int, dtype: Any) -> Array:
     return array.astype(dtype)
 
 
+def class_members(batch: Samples, classes: int) -> Array:
+    """(N, C) 1 for the class of a sample, else 0; NaN for a sample of no class."""
+    mask = batch.labels[:, None] == jnp.arange(classes)
+    return jnp.where(jnp.any(mask, axis=1, keepdims=True), mask, jnp.nan).astype(batch.points.dtype)
+
+
 def floats(name: str, array: ArrayLike) -> Array:
     """The array in float32, or in float64 if it has that already."""
     numbers = jnp.asarray(array)

@@ -43,6 +43,7 @@ class CollapseMetrics:
         coherence: (C,) the mean cosine of embeddings of two samples of a class; of one sample, |mu_c|^2.
         cosines: (C, C) of the class means; 0 with a mean that is zero.
         directionless: classes whose mean is zero.
+        weights_fit: the class whose mean is nearest in direction to each row of the weights; None without weights.
     """
 
     nc1: float | None
@@ -62,6 +63,7 @@ class CollapseMetrics:
     coherence: Array = field(repr=False)
     cosines: Array = field(repr=False)
     directionless: tuple[int, ...] = ()
+    weights_fit: tuple[int, ...] | None = None
 
     @property
     def unbiased_cosines(self) -> Array:
@@ -118,11 +120,13 @@ def collapse_metrics(samples: Samples, weights: Array | None = None) -> Collapse
     np.fill_diagonal(cosines, 1.0)
     off = ~np.eye(classes, dtype=bool)
     angles = None if not apart else np.abs((centred / spreads[:, None]) @ (centred / spreads[:, None]).T - simplex)[off]
-    nc3 = sd = None
+    nc3 = sd = fits = None
     if weights is not None:
         if norm > _NOTHING:
             nc3 = float(np.linalg.norm(weights / np.linalg.norm(weights) - centred / norm))
-        rows = weights / np.linalg.norm(weights, axis=1, keepdims=True)
+        rows = weights / np.abs(weights).max(axis=1, keepdims=True)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        fits = tuple(np.argmax(rows @ directions.T, axis=1).tolist())
         sd = float(np.mean(1.0 - np.einsum("ij,ij->i", rows, directions)))
     values = singular_values(samples.points) / math.sqrt(len(samples.points))
     return CollapseMetrics(
@@ -143,6 +147,7 @@ def collapse_metrics(samples: Samples, weights: Array | None = None) -> Collapse
         coherence=coherence,
         cosines=cosines,
         directionless=tuple(np.flatnonzero(~directed).tolist()),
+        weights_fit=fits,
     )
 
 

@@ -67,8 +67,8 @@ def as_samples(embeddings: ArrayLike, labels: ArrayLike) -> Samples:
     """Samples from embeddings (n, d) or (views, n, d) and one label per sample.
 
     Raises:
-        ProblemError: embeddings that are no numbers, of another shape, not finite or zero; labels of another length,
-            with NaN, of mixed kinds, or of one class only.
+        ProblemError: embeddings that are no numbers, of another shape, masked, not finite or zero; labels of another
+            length, that are neither whole numbers nor texts, or of one class only.
 
     Cost: three copies of the embeddings in float64.
     """
@@ -109,36 +109,55 @@ def numbers(argument: str, values: ArrayLike) -> NDArray[Any]:
         array = np.asarray(values)
     except (TypeError, ValueError):
         raise ProblemError(f"{argument}: must be one array of numbers; got rows of different lengths") from None
+    if np.ma.is_masked(values):
+        raise ProblemError(f"{argument}: must not be masked (leave out what is masked: values.filled() makes it count)")
     if array.dtype.kind not in "fiu":
         raise ProblemError(f"{argument}: must be real numbers; got dtype {array.dtype} (convert to float32 or float64)")
     return array
 
 
 def _checked_labels(labels: ArrayLike, samples: int) -> NDArray[Any]:
-    array = np.asarray(labels)
-    if array.dtype.kind not in "fiubUS":
+    try:
+        array = np.asarray(labels)
+    except ValueError:
+        raise ProblemError("labels: must be one array; got rows of different lengths") from None
+    if array.dtype.kind not in "fiubUS" or np.ma.is_masked(labels):
+        what = "masked entries" if np.ma.is_masked(labels) else f"dtype {array.dtype}"
         raise ProblemError(
-            f"labels: must be integers or texts; got dtype {array.dtype} (labels.astype(str) makes texts of them)"
+            f"labels: must be integers or texts; got {what} (labels.astype(int) makes numbers of them, "
+            "labels.astype(str) texts, which are sorted as texts)"
         )
     if array.shape != (samples,):
         raise ProblemError(
             f"labels: must be one per sample, shape ({samples},); got {array.shape} (views of a sample share its "
             "label: embeddings of shape (views, samples, dimensions))"
         )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if array.dtype.kind != "f":
+        return array
+    if not np.isfinite(array).all():
         raise ProblemError("labels: must not contain NaN or infinity (leave out samples without a label)")
-    return array
+    # Beyond 2^53 different labels may have become one number.
+    bad = np.flatnonzero((array != np.floor(array)) | (np.abs(array) > 2.0**53))
+    if bad.size:
+        raise ProblemError(
+            f"labels: must be integers or texts; sample {bad[0]} has {array[bad[0]]:g} (labels.astype(str) makes "
+            "texts of them)"
+        )
+    return array.astype(np.int64)
 
 
 def as_weights(weights: ArrayLike, samples: Samples) -> Array:
-    """(C, d) the weights of a linear classifier without bias, or a ProblemError."""
+    """(C, d) the weights of a linear classifier without bias, the largest 1 in size, or a ProblemError."""
     array = numbers("weights", weights).astype(np.float64)
     shape = (len(samples.classes), samples.points.shape[1])
     if array.shape != shape:
         raise ProblemError(
             f"weights: must have shape {shape}, one row per class in the sorted order of the labels; got {array.shape}"
         )
-    bad = np.flatnonzero(~np.isfinite(array).all(axis=1) | ~array.any(axis=1))
+    finite = np.isfinite(array).all(axis=1)
+    # No measure sees their scale; squares of very large or very small ones would leave the range of floats.
+    scaled = array / max(float(np.abs(array[finite]).max(initial=0.0)), np.finfo(float).tiny)
+    bad = np.flatnonzero(~finite | ~scaled.any(axis=1))
     if bad.size:
         raise ProblemError(f"weights: every row must be finite and not all zeros; row {bad[0]} is not")
-    return array
+    return scaled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ from numpy.typing import ArrayLike
 from ..counts import Counts, as_counts
 from ..errors import ProblemError
 from .base import Draws, Objective, RowSoftmax, check_temperature
+from .by_counts import by_counts, check_pairs, class_orbits
 from .custom import EnumeratedLoss, Psi, check_psi
 from .expectation import ExpectedSoftmax
 from .pairwise import Hinge, Logistic, PairLoss
-from .supcon import class_orbits
 
 _SAMPLINGS = ("supervised", "unsupervised")
 _NORMALIZATIONS = ("mean", "sum")
@@ -80,28 +81,39 @@ def GCL(
             raise ProblemError(f"margin: the hinge needs a finite margin above 0, in units of cosine; got {margin}")
     elif margin is not None:
         raise ProblemError(f'margin: only the hinge has one; got {margin} with loss="{loss}"')
-    common: dict[str, Any] = {"orbits": class_orbits(counts), "masses": counts.proportions, "temperature": temperature}
-    name = f"GCL({loss}, {sampling}, k={count:g}, {normalization})"
-    draws = sampling_law(counts, sampling)
     if margin is not None:
-        common["temperature"] = 1.0
-        return PairLoss(**common, name=f"GCL(hinge, {sampling}, margin={margin:g})", draws=draws, shape=Hinge(margin))
+        check_pairs(counts)
+        return PairLoss(
+            orbits=class_orbits(counts),
+            masses=counts.proportions,
+            name=f"GCL(hinge, {sampling}, margin={margin:g})",
+            draws=sampling_law(counts, sampling),
+            shape=Hinge(margin),
+        )
+    if count == math.inf and normalization == "sum":
+        raise ProblemError(
+            'normalization: "sum" has no limit for infinitely many negatives; write "mean" or a finite k'
+        )
+    name = f"GCL({loss}, {sampling}, k={count:g}, {normalization})"
+    return by_counts(counts, temperature, name, partial(_info_nce, temperature, sampling, count, normalization, name))
+
+
+def _info_nce(
+    temperature: float, sampling: str, count: float, normalization: str, name: str, counts: Counts
+) -> Objective:
+    draws = sampling_law(counts, sampling)
+    common: dict[str, Any] = {
+        "orbits": class_orbits(counts),
+        "masses": counts.proportions,
+        "temperature": temperature,
+        "name": name,
+    }
     if count == 1:
-        return PairLoss(**common, name=name, draws=draws, shape=Logistic(temperature))
+        return PairLoss(**common, draws=draws, shape=Logistic(temperature))
     if count == math.inf:
-        if normalization == "sum":
-            raise ProblemError(
-                'normalization: "sum" has no limit for infinitely many negatives; write "mean" or a finite k'
-            )
-        return RowSoftmax(**common, name=name, weights=draws.partner, offsets=1.0 + draws.own)
-    return ExpectedSoftmax(
-        **common,
-        name=name,
-        draws=draws,
-        count=int(count),
-        alpha=1.0,
-        beta=1.0 / count if normalization == "mean" else 1.0,
-    )
+        return RowSoftmax(**common, weights=draws.partner, offsets=1.0 + draws.own)
+    beta = 1.0 / count if normalization == "mean" else 1.0
+    return ExpectedSoftmax(**common, draws=draws, count=int(count), alpha=1.0, beta=beta)
 
 
 def _custom(
@@ -111,6 +123,7 @@ def _custom(
         raise ProblemError(f"margin: only the hinge has one; got {margin} with a psi of your own (build it into psi)")
     if count == math.inf:
         raise ProblemError("negatives: a psi of your own needs a finite, small number of negatives; got inf")
+    check_pairs(counts)
     objective = EnumeratedLoss(
         orbits=class_orbits(counts),
         masses=counts.proportions,
@@ -131,7 +144,10 @@ def sampling_law(counts: Counts, sampling: str) -> Draws:
     if sampling == "unsupervised":
         return Draws(partner=np.broadcast_to(pi, (len(pi), len(pi))), own=pi.copy())
     # 1 - pi_c from the other classes' counts, which loses no digits when one class has nearly everything.
-    others = np.maximum(counts.multiplicity - np.eye(len(pi)), 0.0) @ counts.values / counts.total
+    several, alike = counts.multiplicity * counts.values, (counts.multiplicity - 1.0) * counts.values
+    before = np.concatenate([np.zeros(1), np.cumsum(several)[:-1]])
+    after = np.concatenate([np.cumsum(several[:0:-1])[::-1], np.zeros(1)])
+    others = (before + after + alike) / counts.total
     return Draws(partner=pi / others[:, None], own=np.zeros(len(pi)))
 
 

@@ -87,6 +87,10 @@ class PartedSum(Objective):
         """The sum of the losses above their floors."""
         return sum(loss.excess(gram) for loss in self.terms.losses)
 
+    def resolved(self, gram: OrbitGram) -> float:
+        """The sum of the losses' resolved excesses."""
+        return sum(loss.resolved(gram) for loss in self.terms.losses)
+
     def rows(self, gram: OrbitGram) -> RowModel:
         """Repulsion, curvature and coupling are sums."""
         models = [loss.rows(gram) for loss in self.terms.losses]
@@ -98,6 +102,11 @@ class PartedSum(Objective):
     def row_gradient(self, gram: OrbitGram) -> Array:
         """The sum of the losses' row gradients."""
         return np.asarray(np.sum([loss.row_gradient(gram) for loss in self.terms.losses], axis=0))
+
+    def row_terms(self, gram: OrbitGram) -> tuple[Array, Array] | None:
+        """The sums of the losses' sizes."""
+        sizes = [loss._pulls(gram)[1:] for loss in self.terms.losses]
+        return np.sum([size for size, _ in sizes], axis=0), np.sum([ulp for _, ulp in sizes], axis=0)
 
     @property
     def attraction(self) -> Array | float:

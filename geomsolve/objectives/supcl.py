@@ -11,7 +11,8 @@ from ..counts import Counts, as_counts
 from ..errors import ProblemError
 from ..orbits import OrbitGram, Orbits
 from .base import RowSoftmax, check_temperature
-from .supcon import check_whole, class_orbits
+from .by_counts import class_orbits
+from .supcon import check_whole
 
 Array = NDArray[np.float64]
 

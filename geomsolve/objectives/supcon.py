@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -9,13 +11,9 @@ from ..counts import Counts, as_counts
 from ..errors import ProblemError
 from ..orbits import Orbits
 from .base import Draws, Objective, RowSoftmax, check_temperature
+from .by_counts import by_counts, class_orbits
 from .expectation import ExpectedSoftmax
 from .one_view import OneView
-
-
-def class_orbits(counts: Counts) -> Orbits:
-    """The orbits of a loss that sees a class only through its count: one per distinct count."""
-    return Orbits(counts.multiplicity, counts.groups)
 
 
 def SupCon(counts: Counts | ArrayLike, *, temperature: float, views: int = 2, batch: int | None = None) -> Objective:
@@ -61,18 +59,24 @@ def SupCon(counts: Counts | ArrayLike, *, temperature: float, views: int = 2, ba
     temperature = check_temperature(temperature)
     check_whole("views", views, least=1)
     if batch is not None:
-        return _mini_batch(counts, temperature, views, check_batch(batch, views))
+        batch, name = check_batch(batch, views), f"SupCon(views={views}, batch={batch})"
+        return by_counts(counts, temperature, name, partial(_mini_batch, temperature, views, batch))
     if counts.are_proportions:
         raise ProblemError(
             "counts: SupCon depends on the number of examples, not only on proportions; give counts, or a batch size"
         )
     examples = views * counts.values
     if examples[-1] < 2:
-        alone = int(np.flatnonzero(views * counts.per_class < 2)[0])
+        alone = f"class {np.flatnonzero(views * counts.per_class < 2)[0]}" if len(counts.groups) else "the smallest"
         raise ProblemError(
-            f"counts: with views={views} class {alone} has {examples[-1]:g} example(s) and no positive pair; "
+            f"counts: with views={views} {alone} has {examples[-1]:g} example(s) and no positive pair; "
             "every class needs views * count >= 2 (use views=2, or leave such classes out)"
         )
+    return by_counts(counts, temperature, f"SupCon(views={views})", partial(_full_batch, temperature, views))
+
+
+def _full_batch(temperature: float, views: int, counts: Counts) -> Objective:
+    examples = views * counts.values
     return RowSoftmax(
         orbits=class_orbits(counts),
         masses=counts.proportions,
@@ -83,7 +87,7 @@ def SupCon(counts: Counts | ArrayLike, *, temperature: float, views: int = 2, ba
     )
 
 
-def _mini_batch(counts: Counts, temperature: float, views: int, batch: int) -> Objective:
+def _mini_batch(temperature: float, views: int, batch: int, counts: Counts) -> Objective:
     shares = counts.proportions
     draws = Draws(partner=np.broadcast_to(shares, (len(shares), len(shares))), own=shares.copy())
     name = f"SupCon(views={views}, batch={batch})"

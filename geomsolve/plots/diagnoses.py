@@ -41,7 +41,8 @@ def plot_diagnosis(found: Diagnosis, path: str | Path | None = None) -> Figure:
     from matplotlib.figure import Figure
 
     order = np.argsort(-found.counts.per_class, kind="stable")
-    names = [str(found.samples.classes[c]) for c in order]
+    labels = found.samples.classes[order].tolist()
+    names = [label.decode(errors="replace") if isinstance(label, bytes) else str(label) for label in labels]
     names = [name if len(name) <= 10 else name[:9] + "…" for name in names]
     measured = found.collapse.cosines[np.ix_(order, order)]
     if found.optimum is None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ..dimensions import InDimension
     from ..realizability import Realization
 
 Array = NDArray[np.float64]
@@ -24,7 +25,9 @@ _ANGLE = "label, as an angle (degrees)"
 _MOST_POINTS = 3000
 
 
-def plot_realization(found: Realization, path: str | Path | None = None) -> Figure:
+def plot_realization(
+    found: Realization, path: str | Path | None = None, *, within: InDimension | None = None
+) -> Figure:
     """A figure of four panels: the optimal cosines, weights against softmax, excess per sample, and the points.
 
     - The Gram matrix of the samples as a heat map, in the order of their first appearance (labels of one number, or
@@ -36,6 +39,8 @@ def plot_realization(found: Realization, path: str | Path | None = None) -> Figu
     Args:
         found: what `realize` returned.
         path: where to save it as well: .png, .pdf or .svg.
+        within: the best geometry found in a number of coordinates (`realize_in`): the last panel shows its points; the
+            others always show the best geometry of any dimension.
 
     Raises:
         ProblemError: a path of another kind.
@@ -51,7 +56,7 @@ def plot_realization(found: Realization, path: str | Path | None = None) -> Figu
     _gram(gram_axes, found, np.argsort(keys, kind="stable"), what)
     _softmax(softmax_axes, found)
     _excess(excess_axes, found, keys, what)
-    _points(point_axes, found, keys, cyclic=what == _ANGLE)
+    _points(point_axes, found, within, keys, cyclic=what == _ANGLE)
     weighting = found.weighting
     settled = "" if found.settled else " found (cosines not settled)"
     bound = "attained" if found.excess < 1e-10 else f"missed by {found.excess:.5g} nats"
@@ -141,13 +146,13 @@ def _excess(axes: Axes, found: Realization, keys: Array, what: str | None) -> No
     axes.grid(alpha=0.25)
 
 
-def _points(axes: Axes, found: Realization, keys: Array, *, cyclic: bool) -> None:
-    points = found.points
+def _points(axes: Axes, found: Realization, within: InDimension | None, keys: Array, *, cyclic: bool) -> None:
+    points = found.points if within is None else within.points
     colours: Any = np.asarray(keys, dtype=float)[found.weighting.orbits.listed()]
     if len(points) > _MOST_POINTS:
         chosen = np.random.default_rng(0).choice(len(points), _MOST_POINTS, replace=False)
         points, colours = points[chosen], colours[chosen]
-    planar = found.min_dim <= 2
+    planar = (found.min_dim if within is None else within.dim) <= 2
     centred = points if planar else points - points.mean(axis=0)
     left, values, _ = np.linalg.svd(centred, full_matrices=False)
     flat = np.pad(left * values, ((0, 0), (0, 2)))[:, :2]
@@ -163,7 +168,10 @@ def _points(axes: Axes, found: Realization, keys: Array, *, cyclic: bool) -> Non
         for place, here in names.items():
             axes.annotate(", ".join(here), place, xytext=(4, 3), textcoords="offset points", fontsize=9, color=ACCENT)
     share = float(np.sum(values[:2] ** 2) / max(np.sum(values**2), 1e-300))
-    title = "points" if planar else f"points, centred: {100 * share:.0f} % of their spread"
+    where = "points" if within is None else f"points in {within.dim} dimension{'s' * (within.dim > 1)}"
+    if within is not None and not within.exact:
+        where += f", excess {within.excess:.3g} nats,\nat least {within.excess_lower_bound:.3g} in as many"
+    title = where if planar else f"{where}, centred: {100 * share:.0f} % of their spread"
     axes.set(title=title, xlabel="first principal axis", ylabel="second", aspect="equal")
     axes.set_adjustable("datalim")
     axes.margins(0.1)

@@ -60,8 +60,8 @@ def plot_solution(
     figure = Figure(figsize=(16, 5.8), dpi=150, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06, wspace=0.04))
     panels: Any = figure.subfigures(1, 3, width_ratios=(1.12, 1.15, 1.0))
     left, middle, right = panels
-    source, rank = solution.orbits, solution.rank
-    numbers = solution.objective.masses if counts is None else counts.values
+    (chosen, source), rank = solution.shown, solution.rank
+    numbers = (solution.objective.masses if counts is None else counts.values)[chosen]
     if embedding is not None and not embedding.exact:
         numbers = numbers[source.orbits.listed()]
         source = OrbitGram.from_matrix(embedding.points @ embedding.points.T, source.orbits)

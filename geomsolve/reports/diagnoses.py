@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__
-from ..diagnoses import AT_RMS, AT_WITHIN, AT_WORST, HELD, NEAR_RMS, NEAR_WITHIN, NEAR_WORST, Verdict
+from ..verdicts import (
+    AT_LOOSEST,
+    AT_RMS,
+    AT_WITHIN,
+    AT_WORST,
+    HELD,
+    NEAR_LOOSEST,
+    NEAR_RMS,
+    NEAR_WITHIN,
+    NEAR_WORST,
+    PREDICTED,
+    Verdict,
+)
 from .basics import counts_line, number, row, table
 
 if TYPE_CHECKING:
@@ -15,6 +27,10 @@ if TYPE_CHECKING:
 
 # Per-class lines of the page: all classes where they are few, else the worst.
 _MOST_ROWS = 12
+# Embeddings that the nearest class mean gets wrong, where it is said to tell classes apart that share a point.
+_FEW_LOST = 0.01
+# Of the way to full collapse: a loss that looks converged.
+_LITTLE = 0.01
 _MEASURES = [
     *("nc1", "nc2_equinorm", "nc2_equiangularity", "nc2_equiangularity_max", "nc3", "nc4", "nc4_against"),
     *("fc", "ms", "sd", "effective_rank", "effective_rank_means"),
@@ -45,6 +61,7 @@ def diagnosis_report(found: Diagnosis) -> dict[str, Any]:
         "within": collapse.within,
         "coherence": collapse.coherence,
         "spread": found.spread,
+        "spread_per_class": found.spreads,
         "samples_per_class": samples.counts,
         "counts": found.counts.per_class,
         **{name: getattr(collapse, name) for name in _MEASURES},
@@ -56,6 +73,7 @@ def diagnosis_report(found: Diagnosis) -> dict[str, Any]:
         "normalised": samples.normalised,
         "lengths": [samples.shortest, samples.longest],
         "directionless": [names[c] for c in collapse.directionless],
+        "weights_fit": None if collapse.weights_fit is None else [names[c] for c in collapse.weights_fit],
         "version": __version__,
     }
 
@@ -81,6 +99,8 @@ def _optimum_report(optimum: OptimumDistance | None, names: list[Any]) -> dict[s
             "worst_pair": [names[c] for c in optimum.worst_pair],
             "per_class_rms": optimum.per_class,
             "collapse": [[names[c] for c in group] for group in optimum.collapse],
+            "collapsed": [[names[c] for c in group] for group in optimum.solution.collapsed],
+            "rank": optimum.solution.rank,
         },
     }
 
@@ -103,6 +123,11 @@ def summary(found: Diagnosis) -> list[str]:
         lines += [f"One point is shared by {_listed([names[c] for c in group])}." for group in found.merged[:3]]
         if len(found.merged) > 3:
             lines.append(f"Another one each by {len(found.merged) - 3} groups more.")
+    if (found.fully_collapsed or found.merged) and collapse.nc4_against == "labels" and collapse.nc4 <= _FEW_LOST:
+        lines.append(
+            f"Small differences remain there: the nearest class mean is the right one for all but "
+            f"{100 * collapse.nc4:.2g} % of the embeddings (NC4)."
+        )
     if optimum is not None:
         lines.append(
             f"The loss at the class means is {optimum.excess:.3g} nats above the optimum, {100 * optimum.level:.3g} % "
@@ -114,28 +139,21 @@ def summary(found: Diagnosis) -> list[str]:
             f"Cosines of class means are off by {optimum.rms:.3f} (root mean square); worst are "
             f"{_name(names[first])} and {_name(names[second])}, {measured:+.3f} where the optimum has {best:+.3f}."
         )
-        if optimum.collapse:
-            lines.append(
-                "The optimum itself has in one point: "
-                + "; ".join(_listed([names[c] for c in group]) for group in optimum.collapse[:3])
-                + (f"; and {len(optimum.collapse) - 3} groups more." if len(optimum.collapse) > 3 else ".")
-            )
-        elif found.merged:
-            lines.append("The optimum has no two classes in one point.")
+        lines += _together(found, optimum)
         lines += _missed(found, optimum)
+        if found.verdict is Verdict.FAR and optimum.level < _LITTLE:
+            lines.append(
+                "The loss hardly sees this: cosines of rare classes, and all of them at low temperature, settle long "
+                "after the loss does."
+            )
+        if found.samples.points.shape[1] < optimum.solution.rank:
+            lines.append(
+                f"The optimum needs {optimum.solution.rank} dimensions; embeddings of {found.samples.points.shape[1]} "
+                "cannot have its cosines."
+            )
         if not optimum.certified:
             lines.append("The optimum is not certified: its loss may be lower by the gap.")
-    within = found.spread
-    lines.append(
-        f"Two examples of a class have a cosine of {1.0 - within:.3f} on average: "
-        + (
-            "classes are points."
-            if within <= 0.01
-            else "classes hold together."
-            if within <= 1.0 - HELD
-            else "they scatter."
-        )
-    )
+    lines += _within(found)
     if found.samples.normalised:
         lines.append(
             f"The embeddings were normalised: their lengths were {found.samples.shortest:.4g} to "
@@ -146,6 +164,7 @@ def summary(found: Diagnosis) -> list[str]:
             f"No direction, because their mean is zero: {_listed([names[c] for c in collapse.directionless])} "
             "(counted as orthogonal to all others)."
         )
+    lines += _order(found)
     single = np.flatnonzero(found.samples.sizes == 1)
     if single.size:
         lines.append(
@@ -157,19 +176,73 @@ def summary(found: Diagnosis) -> list[str]:
 def _missed(found: Diagnosis, optimum: OptimumDistance) -> list[str]:
     """The limits that keep a diagnosis from being at the optimum, or near it."""
     if found.verdict is Verdict.FAR:
-        word, limits = "near", (NEAR_RMS, NEAR_WORST, NEAR_WITHIN)
+        word, limits = "near", (NEAR_RMS, NEAR_WORST, NEAR_WITHIN, NEAR_LOOSEST)
     elif found.verdict is Verdict.NEAR_OPTIMUM:
-        word, limits = "at", (AT_RMS, AT_WORST, AT_WITHIN)
+        word, limits = "at", (AT_RMS, AT_WORST, AT_WITHIN, AT_LOOSEST)
     else:
         return []
-    values = (optimum.rms, optimum.worst, found.spread)
-    what = ("cosines off by", "the worst pair by", "1 - cosine within classes")
+    loosest = int(np.argmax(np.nan_to_num(found.spreads, nan=-1.0)))
+    values = (optimum.rms, optimum.worst, found.spread, found.spreads[loosest])
+    which = f"1 - cosine within {_listed([label_names(found)[loosest]])}"
+    what = ("cosines off by", "the worst pair by", "1 - cosine within classes", which)
     reasons = [
         f"{name} {value:.3f} (limit {limit:g})"
         for name, value, limit in zip(what, values, limits, strict=True)
         if value > limit
     ]
     return [f"Not {word} the optimum, because: {', '.join(reasons)}."]
+
+
+def _together(found: Diagnosis, optimum: OptimumDistance) -> list[str]:
+    """Which classes the optimum has in one point, and which all but."""
+    names, exact = label_names(found), [tuple(group) for group in optimum.solution.collapsed]
+    near = [group for group in optimum.collapse if group not in exact]
+    kinds = (
+        ("The optimum itself has in one point", [group for group in optimum.collapse if group in exact]),
+        (f"The optimum itself has all but in one point (cosines of {PREDICTED:.2f} and more)", near),
+    )
+    lines = [
+        f"{what}: "
+        + "; ".join(_listed([names[c] for c in group]) for group in some[:3])
+        + (f"; and {len(some) - 3} groups more." if len(some) > 3 else ".")
+        for what, some in kinds
+        if some
+    ]
+    if found.merged and not optimum.collapse:
+        lines.append("The optimum has no two classes in one point.")
+    return lines
+
+
+def _within(found: Diagnosis) -> list[str]:
+    """How tight classes are."""
+    within = found.spread
+    if np.isnan(within):
+        return ["Every class has one example: nothing is known of the spread within classes."]
+    how = "they scatter" if within > 1.0 - HELD else "classes hold together" if within > 0.01 else "classes are points"
+    lines = [f"Two examples of a class have a cosine of {1.0 - within:.3f} on average: {how}."]
+    loose = np.flatnonzero(found.spreads > NEAR_LOOSEST)
+    if loose.size and within <= 1.0 - HELD:
+        lines.append(f"Examples do not hold together in {_listed([label_names(found)[c] for c in loose])}.")
+    return lines
+
+
+def _order(found: Diagnosis) -> list[str]:
+    """What may be out of order, and no error message shows."""
+    lines, names, fits = [], label_names(found), found.collapse.weights_fit
+    permuted = fits is not None and sorted(fits) == list(range(len(fits))) and sorted(fits) != list(fits)
+    if fits is not None and permuted:
+        first = next(c for c, fit in enumerate(fits) if c != fit)
+        lines.append(
+            f"The weights fit the classes in another order (row {first} belongs to {_name(names[first])} and fits "
+            f"{_name(names[fits[first]])}): are their rows in the sorted order of the labels?"
+        )
+    texts = [name for name in names if isinstance(name, str)]
+    if len(texts) == len(names) and all(text.isdecimal() for text in texts) and sorted(texts, key=int) != texts:
+        lines.append(
+            f"Labels are texts, so their order is {', '.join(map(_name, texts[:3]))}, ...: counts, weights and "
+            "objectives go by it (labels as integers go by their size)."
+        )
+    return lines
 
 
 def diagnosis_text(found: Diagnosis) -> str:

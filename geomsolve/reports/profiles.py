@@ -9,7 +9,7 @@ from .basics import table, whole
 
 def profiles_report() -> dict[str, Any]:
     """The built-in profiles, and the rules that make profiles, as a dictionary."""
-    from ..counts import load_counts, profile_names
+    from ..countsources import load_counts, profile_names
 
     names = profile_names()
     loaded = {name: load_counts(name) for name in names if not name.endswith(":IR")}

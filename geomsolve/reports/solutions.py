@@ -26,12 +26,14 @@ def solution_report(solution: Solution, counts: Counts, embedding: Embedding | N
         counts: the class counts; orbits are its distinct counts, largest first.
         embedding: an embedding of the solution whose dimension, value and proven gap are wanted in it.
     """
-    certificate, gram, objective = solution.certificate, solution.orbits, solution.objective
+    certificate, objective = solution.certificate, solution.objective
+    chosen, gram = solution.shown
     parts = parts_of(objective)
     if parts is not None:
         orbits, collapsed = part_rows(solution, parts, counts), shared_classes(solution, parts)
     else:
-        rows = zip(gram.sizes, counts.values, counts.proportions, gram.within, strict=True)
+        sizes, shares = counts.multiplicity[chosen], counts.proportions[chosen]
+        rows = zip(sizes, counts.values[chosen], shares, gram.within, strict=True)
         orbits = [
             {"size": whole(size), "count": whole(count), "proportion": float(share), "within": float(within)}
             for size, count, share, within in rows
@@ -59,14 +61,21 @@ def solution_report(solution: Solution, counts: Counts, embedding: Embedding | N
         "orbits": orbits,
         "between": gram.between,
     }
-    if parts is None:
-        report["class_orbit"] = gram.orbits.listed()
+    if len(chosen) < len(counts.values):
+        report["sampled"] = {"distinct_counts": len(counts.values), "shown": len(chosen), "positions": chosen}
+    elif parts is None and gram.orbits.labels is not None:
+        report["class_orbit"] = gram.orbits.labels
     if embedding is not None:
         report["embedding"] = {
             "dim": embedding.dim,
             "value": embedding.value,
             "lower_bound": embedding.lower_bound,
             "gap": embedding.gap,
+            "bound_in_dimension": embedding.bound_in_dimension,
+            "gap_in_dimension": embedding.gap_in_dimension,
+            "restarts": embedding.restarts,
+            "reached": embedding.reached,
+            "second_order": embedding.second_order,
         }
     return report
 
@@ -115,7 +124,8 @@ def solution_text(solution: Solution, counts: Counts, embedding: Embedding | Non
     parts = parts_of(solution.objective)
     lines += _class_lines(solution, counts) if parts is None else part_lines(solution, parts)
     if embedding is not None:
-        exact = "exact" if embedding.exact else f"proved gap {embedding.gap:.2e}"
+        starts = f"; {embedding.reached} of {embedding.restarts} starts reached it"
+        exact = "exact" if embedding.exact else f"proved gap {embedding.gap_in_dimension:.2e}{starts}"
         lines.append(row("embedding", f"{embedding.dim} dimensions, loss {embedding.value:.12g} nats ({exact})"))
     answered = any(record.certificate is not None for record in solution.stats)
     how = f"solved by {solution.solver}" if answered else "no solver answered, this is the regular simplex;"
@@ -126,15 +136,20 @@ def solution_text(solution: Solution, counts: Counts, embedding: Embedding | Non
 
 
 def _class_lines(solution: Solution, counts: Counts) -> list[str]:
-    gram, lines = solution.orbits, ["Cosines of class means"]
+    chosen, gram = solution.shown
+    lines = ["Cosines of class means"]
+    if len(chosen) < len(counts.values):
+        lines = [f"Cosines of class means ({len(chosen)} of {len(counts.values):,} distinct counts looked at)"]
     pairs = gram.orbits.partners > 0
     cosines = gram.cosines[pairs]
     last = len(gram.sizes) - 1
     if last > 0:
-        lines.append(row("head to tail", f"{gram.cosines[0, last]:+.9f}{_between(counts, 0, last)}"))
+        lines.append(row("head to tail", f"{gram.cosines[0, last]:+.9f}{_between(counts, chosen[0], chosen[last])}"))
         other = last if gram.orbits.plural[last] else last - 1
         if other > 0 or gram.orbits.plural[last]:
-            lines.append(row("tail to tail", f"{gram.cosines[other, last]:+.9f}{_between(counts, other, last)}"))
+            lines.append(
+                row("tail to tail", f"{gram.cosines[other, last]:+.9f}{_between(counts, chosen[other], chosen[last])}")
+            )
     return [
         *lines,
         row("least, largest", f"{cosines.min():+.9f}, {cosines.max():+.9f}"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..objectives.base import Objective
+from ..kernelgram import KernelGram
 from ..orbits import OrbitGram
 
 Progress = Callable[[str], None]
@@ -38,7 +39,7 @@ class Attempt:
 
     solver: str
     termination: Termination
-    gram: OrbitGram | None = None
+    gram: OrbitGram | KernelGram | None = None
     steps: int = 0
     message: str = ""
     history: tuple[dict[str, float], ...] = field(default=(), repr=False)

@@ -5,18 +5,15 @@ duality, no line of the objective's own NumPy formulas. Over unit vectors the pr
 coordinates as the optimal Gram matrix has rank its minima are those of the convex program (theory page), and the
 certificate judges the answer as it judges every other. Below that rank it is the only route.
 
-JAX is imported when the first function runs, in 64 bits inside `jax.enable_x64(True)`, and the global configuration is
-left alone.
+Rows of the Gram matrix are evaluated in blocks, so that memory is that of a dozen (m, dim) arrays and one block, on a
+CPU or a GPU. JAX is imported when the first function runs, in 64 bits inside `jax.enable_x64(True)`, and the global
+configuration is left alone.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,13 +23,22 @@ from scipy.optimize import minimize
 from ..errors import BackendError, ProblemError
 from ..objectives.base import Objective
 from ..orbits import OrbitGram
+from . import lbfgs
 from .base import Attempt, Progress, Termination
-from .jax_losses import loss, partial
+from .compiled import block_rows, tools
+from .devices import Place, check_device, computing
+from .jax_losses import loss
+from .rowwise import Target
 
 Array = NDArray[np.float64]
 
-# A few (m, m) arrays live at once; above this the evaluation would have to go block by block.
-MOST_ATOMS = 4000
+MOST_ATOMS = 20_000
+# Of all starts together: 1.6 GB an array, of which a dozen live at once.
+MOST_NUMBERS = 200_000_000
+# Points above this many numbers stay on the device; below, SciPy's L-BFGS is the better one.
+_HOST_NUMBERS = 4_000_000
+# L-BFGS ends when the logarithm of the excess falls by less: what float64 can tell.
+_FTOL = 1e-15
 
 
 @dataclass(frozen=True)
@@ -40,13 +46,15 @@ class Descent:
     """Descent on unit vectors: Adam from random points, then L-BFGS, then Newton steps on the gradient.
 
     Attributes:
-        dim: coordinates per class; None: m - 1, which is always enough (2 for two classes). Below the rank of the
-            optimum the answer is the best embedding found, which no certificate proves.
+        dim: coordinates per class; None: as many as the optimum can need, m where classes attract each other and m - 1
+            where they only repel (at least 2). Below the rank of the optimum the answer is the best embedding found,
+            which no certificate proves.
         tol: converged when the net force on every class is at most this share of the forces that act on it.
         max_steps: Adam, L-BFGS and Newton steps together; a tenth of them go to Adam.
         restarts: random starts, run side by side; the best one is refined.
         seed: of the random starts.
         device: "cpu" or "gpu"; None: JAX's default. Without a GPU, "gpu" runs on the CPU and the message says so.
+            Several devices of the kind share the restarts.
     """
 
     dim: int | None = None
@@ -67,15 +75,20 @@ class Descent:
         Averaging over permutations of exchangeable classes keeps a Gram matrix feasible and cannot raise a convex loss
         (it can raise the rank: with `dim` below it, use `descend` and its points).
 
-        Cost: O(m^2 dim) a step and a few m x m arrays; NOT_APPLICABLE above 4000 classes.
+        Cost: O(m^2 dim) a step; NOT_APPLICABLE above 20,000 classes, or 2e8 coordinates of all restarts.
         """
-        if objective.orbits.labels is None or objective.orbits.atoms > MOST_ATOMS:
-            reason = f"descent holds every pair of classes, at most {MOST_ATOMS} classes listed one by one"
-            return Attempt(self.name, Termination.NOT_APPLICABLE, message=f"{reason}; got {objective.orbits.atoms:g}")
+        orbits = objective.orbits
+        if orbits.labels is None or orbits.atoms > MOST_ATOMS:
+            reason = f"descent moves every class by itself, at most {MOST_ATOMS} classes listed one by one"
+            return Attempt(self.name, Termination.NOT_APPLICABLE, message=f"{reason}; got {orbits.atoms:g}")
+        width = enough_dim(objective) if self.dim is None else self.dim
+        if self.dim is None and self.restarts * orbits.atoms * width > MOST_NUMBERS:
+            reason = f"{self.restarts} x {orbits.atoms:g} x {width} coordinates are more than {MOST_NUMBERS}"
+            return Attempt(self.name, Termination.NOT_APPLICABLE, message=f"{reason}: give a dim, or fewer restarts")
         try:
             found = descend(
                 objective,
-                dim=self.dim,
+                dim=width,
                 restarts=self.restarts,
                 max_steps=self.max_steps,
                 seed=self.seed,
@@ -94,7 +107,7 @@ class Descent:
             termination = Termination.CONVERGED
         else:
             termination = Termination.STEP_LIMIT if found.steps >= self.max_steps else Termination.STALLED
-        gram = OrbitGram.averaged(found.points @ found.points.T, objective.orbits)
+        gram = OrbitGram.averaged_points(found.points, objective.orbits)
         return Attempt(self.name, termination, gram, found.steps, found.message, found.history)
 
 
@@ -158,105 +171,144 @@ def descend(
         BackendError: JAX is missing, or has no form of this objective.
     """
     atoms = len(objective.orbits.listed())
-    width = max(atoms - 1, 2) if dim is None else dim
+    width = enough_dim(objective) if dim is None else dim
     for argument, number, least in (("dim", width, 2), ("restarts", restarts, 1), ("max_steps", max_steps, 1)):
         if number != int(number) or number < least:
             raise ProblemError(f"{argument}: must be a whole number of at least {least}; got {number}")
-    starts = np.random.default_rng(seed).standard_normal((restarts, atoms, width))
-    if start_points is not None:
-        starts[0] = 1e-3 * starts[0] / math.sqrt(width) + _fit(start_points, width)
-    starts /= np.linalg.norm(starts, axis=2, keepdims=True)
-    with _computing(device) as (tools, notice):
-        rate = 0.1 if start_points is None else 0.01
-        return _Run(tools, objective, max_steps, tol, progress).of(starts, rate, notice)
+    check_device(device)
+    if restarts * atoms * width > MOST_NUMBERS:
+        raise ProblemError(
+            f"dim: all starts together must fit into {MOST_NUMBERS:,} numbers; got {restarts} of {atoms} classes in "
+            f"{width} dimensions (write a smaller dim, or fewer restarts)"
+        )
+    rate = 0.1 if start_points is None else 0.01
+    with computing(device) as place:
+        run = _Run(place, objective, max_steps, tol, progress)
+        if place.notice:
+            run.progress(f"descent: {place.notice}".rstrip("; "))
+        return run.of([_starts((restarts, atoms, width), seed, start_points)], rate)
+
+
+def enough_dim(objective: Objective) -> int:
+    """How many dimensions an optimal Gram matrix can need.
+
+    Where classes only repel each other, the slack matrix S has positive entries, and S G = 0 leaves G the rank m - 1;
+    with attraction S may vanish, and the rank be m.
+    """
+    atoms = round(objective.orbits.atoms)
+    return max(atoms if np.any(objective.attraction) else atoms - 1, 2)
 
 
 class _Run:
-    """One descent, inside the 64-bit context: the compiled functions, the loss, and how many steps are used."""
+    """One descent, inside the 64-bit context: the loss on the device, and how many steps are used."""
 
-    def __init__(
-        self, tools: SimpleNamespace, objective: Objective, max_steps: int, tol: float, progress: Progress | None
-    ):
-        self.tools, self.objective, self.max_steps, self.tol = tools, objective, max_steps, tol
-        self.excess = loss(objective)
+    def __init__(self, place: Place, objective: Objective, max_steps: int, tol: float, progress: Progress | None):
+        self.place, self.objective, self.max_steps, self.tol = place, objective, max_steps, tol
+        self.tools = tools()
         self.progress = progress or (lambda line: None)
         self.steps = 0
         self.history: list[dict[str, float]] = []
 
-    def of(self, starts: Array, rate: float, notice: str) -> Descended:
-        scale = float(np.min(self._excesses(starts)))
-        # Every loss here is lowest, if infeasibly so, with all cosines at -1: positive there, its logarithm is safe.
-        atoms = starts.shape[1]
-        safe = float(self.excess(2.0 * np.eye(atoms) - 1.0)) > 0 and scale > 0
-        self.target = partial(_logarithm if safe else _ratio, self.excess, abs(scale) or 1.0)
-        points = self._adam(starts, rate)
-        excesses = self._excesses(points)
-        best = points[int(np.argmin(np.where(np.isnan(excesses), np.inf, excesses)))]
-        best = self._lbfgs(best)
-        best = self._newton(best)
+    def of(self, starts: list[Array], rate: float) -> Descended:
+        """The descent from (restarts, m, dim) points, which are taken out of the list to be freed."""
+        restarts, atoms, _ = starts[0].shape
+        points, excess = self.place.shared_out(starts.pop(), loss(self.objective))
+        block = block_rows(atoms, restarts)
+        scale = float(np.min(self.tools.excesses(excess, points, block)))
+        # A loss that only repels is lowest, if infeasibly so, with all cosines at -1, and one that attracts is above
+        # its floor everywhere: positive there, its logarithm is safe.
+        safe = float(self.tools.lowest(excess, atoms, block_rows(atoms))) > 0 and scale > 0
+        target = Target(excess, abs(scale) or 1.0, safe, block)
+        points = self._adam(target, points, rate)
+        excesses = np.array(self.tools.excesses(excess, points, block))[:restarts]
+        best = self.place.one(np.asarray(points[int(np.argmin(np.where(np.isnan(excesses), np.inf, excesses)))]))
+        del points, excess, target
+        self.target = Target(self.place.one(loss(self.objective)), abs(scale) or 1.0, safe, block_rows(atoms))
+        best = self._newton(self._lbfgs(best))
         residual = float(self.tools.balance(self.target, best)[0])
         value = self._note(best, "done", residual=residual)
         return Descended(
-            points=best,
+            points=np.array(best),
             value=value,
             values=self.objective.floor + excesses,
             steps=self.steps,
             converged=residual <= self.tol,
             residual=residual,
-            message=f"{notice}forces balance to {residual:.1e} after {self.steps} steps",
+            message=f"{self.place.notice}forces balance to {residual:.1e} after {self.steps} steps",
             history=tuple(self.history),
         )
 
-    def _excesses(self, points: Array) -> Array:
-        return np.array([float(self.tools.excess(self.excess, each)) for each in points])
+    def _note(self, points: Any, stage: str, **more: float) -> float:
+        excesses = self.tools.excesses(self.target.loss, points[None], self.target.block)
+        return self._note_excess(float(excesses[0]), stage, **more)
 
-    def _note(self, points: Array, stage: str, **more: float) -> float:
-        value = self.objective.floor + float(self.tools.excess(self.excess, points))
+    def _note_excess(self, excess: float, stage: str, **more: float) -> float:
+        value = self.objective.floor + excess
         self.history.append({"step": self.steps, "value": value, **more})
         self.progress(f"descent: {stage}, step {self.steps}, loss {value:.12g}")
         return value
 
-    def _adam(self, points: Array, rate: float) -> Array:
+    def _adam(self, target: Target, points: Any, rate: float) -> Any:
         total = max(1, self.max_steps // 10)
         state = self.tools.adam_start(points)
         while self.steps < total:
             count = min(100, total - self.steps)
-            points, state = self.tools.adam(self.target, points, state, self.steps, count, total, rate)
+            points, state = self.tools.adam(target, points, state, self.steps, count, total, rate)
             self.steps += count
-            self._note(points[0], "Adam")
-        return np.array(points)
+            self._note_excess(float(np.fmin.reduce(self.tools.excesses(target.loss, points, target.block))), "Adam")
+        return points
 
-    def _lbfgs(self, points: Array) -> Array:
+    def _lbfgs(self, points: Any) -> Any:
+        """The better of the points and what L-BFGS makes of them."""
         if self.steps >= self.max_steps:
             return points
-        shape, lengths = points.shape, self._lengths(points)
+        first = points * self._lengths(points)
+        refine = self._lbfgs_on_device if points.size > _HOST_NUMBERS else self._lbfgs_on_host
+        found, better = refine(first)
+        del first
+        best = self.tools.unit(found) if better else points
+        self._note(best, "L-BFGS")
+        return best
+
+    def _lbfgs_on_host(self, first: Any) -> tuple[Any, bool]:
+        shape = first.shape
 
         def function(flat: Array) -> tuple[float, Array]:
             value, gradient = self.tools.slope(self.target, flat.reshape(shape))
             return float(value), np.array(gradient).ravel()
 
-        def step(_: Array) -> None:
-            self.steps += 1
-
         options = {
             "maxiter": self.max_steps - self.steps,
             "maxfun": 2 * self.max_steps,
-            "maxcor": int(np.clip(10**7 // points.size, 5, 30)),
-            "ftol": 1e-15,
+            "maxcor": _memory(first.size),
+            "ftol": _FTOL,
             "gtol": self.tol,
         }
-        first = (points * lengths).ravel()
-        answer = minimize(function, first, jac=True, method="L-BFGS-B", options=options, callback=step)
-        found = answer.x.reshape(shape)
-        found /= np.linalg.norm(found, axis=1, keepdims=True)
-        better = answer.fun <= function(first)[0]
-        self._note(found if better else points, "L-BFGS")
-        return found if better else points
+        start = np.array(first).ravel()
+        answer = minimize(
+            function, start, jac=True, method="L-BFGS-B", options=options, callback=lambda _: self._step()
+        )
+        return self.place.one(answer.x.reshape(shape)), bool(answer.fun <= function(start)[0])
 
-    def _newton(self, points: Array) -> Array:
+    def _lbfgs_on_device(self, first: Any) -> tuple[Any, bool]:
+        found = lbfgs.minimise(
+            lambda x: self.tools.slope(self.target, x),
+            first,
+            memory=_memory(first.size),
+            max_steps=self.max_steps - self.steps,
+            ftol=_FTOL,
+            gtol=self.tol,
+            each=self._step,
+        )
+        return found, True  # its line search only goes down
+
+    def _step(self) -> None:
+        self.steps += 1
+
+    def _newton(self, points: Any) -> Any:
         residual = float(self.tools.balance(self.target, points)[0])
         while residual > self.tol and self.steps < self.max_steps:
-            moved = np.array(self.tools.newton(self.target, points * self._lengths(points)))
+            moved = self.tools.newton(self.target, points * self._lengths(points))
             self.steps += 1
             after = float(self.tools.balance(self.target, moved)[0])
             # The value may only rise by rounding: a step towards a saddle point balances the forces too.
@@ -266,7 +318,7 @@ class _Run:
             points, residual = moved, after
         return points
 
-    def _lengths(self, points: Array) -> Array:
+    def _lengths(self, points: Any) -> Array:
         """(m, 1) row lengths: the loss sees directions only, so longer rows are slower rows.
 
         The square root of the forces on a class evens out the curvature between head and tail.
@@ -275,102 +327,18 @@ class _Run:
         return np.sqrt(np.maximum(pull / (pull.max() or 1.0), 1e-12))[:, None]
 
 
-def _logarithm(excess: Any, scale: Any, gram: Any) -> Any:
-    import jax.numpy as jnp
-
-    return jnp.log(excess(gram) / scale)
-
-
-def _ratio(excess: Any, scale: Any, gram: Any) -> Any:
-    return excess(gram) / scale
+def _memory(numbers: int) -> int:
+    """How many steps L-BFGS remembers: 3 to 30, two arrays of so many numbers each."""
+    return int(np.clip(10**7 // numbers, min(5, max(3, 10**8 // numbers)), 30))
 
 
-@cache
-def _tools() -> SimpleNamespace:
-    """The compiled functions. They take the loss as an argument, so they compile once per kind and size of problem."""
-    import jax
-    import jax.numpy as jnp
-    import optax
-
-    optimiser = optax.scale_by_adam(b2=0.99, eps=1e-12)
-
-    def unit(x: Any) -> Any:
-        return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
-
-    def of_rows(function: Any, x: Any) -> Any:
-        z = unit(x)
-        return function(z @ z.T)
-
-    def adam(target: Any, points: Any, state: Any, first: Any, count: Any, total: Any, peak: Any) -> Any:
-        slopes = jax.vmap(jax.grad(of_rows, argnums=1), in_axes=(None, 0))
-
-        def step(index: Any, carry: Any) -> Any:
-            x, state = carry
-            update, state = optimiser.update(slopes(target, x), state)
-            rate = peak * 0.5 * (1.0 + jnp.cos(jnp.pi * (first + index) / total))
-            return unit(x - rate * update), state
-
-        return jax.lax.fori_loop(0, count, step, (points, state))
-
-    def balance(target: Any, z: Any) -> Any:
-        """The largest net force on a row as a share of the forces on it, and the sum of those forces per row."""
-        pair = jax.grad(target)(z @ z.T)
-        pair = (pair + pair.T) * (1.0 - jnp.eye(len(z)))
-        force = pair @ z
-        force -= jnp.sum(force * z, axis=1, keepdims=True) * z
-        pull = jnp.sum(jnp.abs(pair), axis=1)
-        return jnp.max(jnp.linalg.norm(force, axis=1) / jnp.where(pull > 0, pull, 1.0)), pull
-
-    def newton(target: Any, x: Any) -> Any:
-        """One Newton step by conjugate gradients, cut short at negative curvature."""
-        slope = jax.grad(of_rows, argnums=1)
-        gradient, curve = jax.linearize(lambda y: slope(target, y), x)
-        start = jnp.sum(gradient**2)
-
-        def unfinished(carry: Any) -> Any:
-            _, _, _, square, bend, index = carry
-            return (square > 1e-4 * start) & (bend > 0) & (index < 300)
-
-        def step(carry: Any) -> Any:
-            p, r, d, square, _, index = carry
-            product = curve(d)
-            bend = jnp.sum(d * product)
-            length = jnp.where(bend > 0, square / bend, 0.0)
-            r = r - length * product
-            after = jnp.sum(r**2)
-            return p + length * d, r, r + after / square * d, after, bend, index + 1
-
-        first = (jnp.zeros_like(x), -gradient, -gradient, start, jnp.ones_like(start), 0)
-        return unit(x + jax.lax.while_loop(unfinished, step, first)[0])
-
-    return SimpleNamespace(
-        adam=jax.jit(adam),
-        adam_start=optimiser.init,
-        balance=jax.jit(balance),
-        excess=jax.jit(of_rows),
-        newton=jax.jit(newton),
-        slope=jax.jit(jax.value_and_grad(of_rows, argnums=1)),
-    )
-
-
-@contextmanager
-def _computing(device: str | None) -> Iterator[tuple[SimpleNamespace, str]]:
-    """The compiled functions and a notice, with JAX in 64 bits and on the device asked for; nothing global changes."""
-    if device not in (None, "cpu", "gpu"):
-        raise ProblemError(f'device: must be "cpu", "gpu" or None (JAX\'s default); got {device!r:.40}')
-    try:
-        import jax
-
-        tools = _tools()
-    except ImportError as error:
-        raise BackendError(f"descent: needs JAX and optax, which are not installed ({error})") from None
-    notice = ""
-    try:
-        place = jax.devices(device)[0] if device else None
-    except RuntimeError:
-        place, notice = jax.devices("cpu")[0], "no GPU that JAX can use, ran on the CPU; "
-    with jax.enable_x64(True), jax.default_device(place):
-        yield tools, notice
+def _starts(shape: tuple[int, int, int], seed: int, first: Array | None) -> Array:
+    """(restarts, m, dim) random unit rows, the first start near `first`."""
+    starts = np.random.default_rng(seed).standard_normal(shape)
+    if first is not None:
+        starts[0] = 1e-3 * starts[0] / math.sqrt(shape[2]) + _fit(first, shape[2])
+    starts /= np.sqrt(np.einsum("rij,rij->ri", starts, starts))[:, :, None]
+    return starts
 
 
 def _fit(points: Array, width: int) -> Array:

@@ -11,140 +11,185 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackendError
-from ..objectives.base import Objective, RowSoftmax
+from ..objectives.base import Objective, RowSoftmax, SampledObjective
 from ..objectives.custom import EnumeratedLoss
 from ..objectives.expectation import STEP, ExpectedSoftmax
 from ..objectives.one_view import OneView
 from ..objectives.pairwise import Hinge, Logistic, PairLoss
 from ..objectives.parts import PartedSum
+from .rowwise import RowLoss, Rows, Term
 
 Array = NDArray[np.float64]
-Loss = Callable[[Any], Any]
+
+# Evaluations of a psi of one's own, over all anchors and combinations of draws: 5 GB at three numbers each.
+_MOST_COMBINATIONS = 200_000_000
 
 
 @singledispatch
-def loss(objective: Objective) -> Loss:
-    """The objective once more, in JAX: a callable of the (m, m) Gram matrix, the loss above `objective.floor`.
+def loss(objective: Objective) -> RowLoss:
+    """The objective once more, in JAX: the loss above `objective.floor`, as a sum over rows of the Gram matrix.
 
-    A `jax.tree_util.Partial`, whose numbers are arguments to compiled code: problems of equal size share one
-    compilation. Call it inside `jax.enable_x64(True)`. Register further objectives with `loss.register`.
+    Made of the numbers by orbits, so that nothing of size m x m is built for m classes of K < m distinct counts. Call
+    it, or compile it, inside `jax.enable_x64(True)`. Register further objectives with `loss.register`: a function that
+    returns a `RowLoss`.
+
+    Raises:
+        BackendError: there is no such form of the objective, or it would be too large.
     """
     raise BackendError(
         f"descent: no JAX form of {type(objective).__name__} is registered; register one with loss.register"
     )
 
 
+def _term(
+    objective: Objective,
+    function: Rows,
+    *,
+    pairs: tuple[Array | float, ...] = (),
+    each: tuple[Array, ...] = (),
+    shared: tuple[Any, ...] = (),
+    scale: float = 1.0,
+) -> Term:
+    """A term from numbers by orbits: `pairs` (K, K), `each` (K, ...)."""
+    labels, count = objective.orbits.listed(), len(objective.orbits.sizes)
+    columns = []
+    for one in pairs:
+        full = np.broadcast_to(one, (count, count))
+        # Rows that are all the same are kept once.
+        columns.append((full[:1] if full.strides[0] == 0 else full)[:, labels])
+    return Term(
+        function,
+        scale * objective.masses[labels],
+        labels,
+        tuple(columns),
+        tuple(one[labels] for one in each),
+        shared,
+    )
+
+
 @loss.register
-def _(objective: RowSoftmax) -> Loss:
-    each = objective.ungrouped()
-    bounded = each.offsets > 0
+def _(objective: RowSoftmax) -> RowLoss:
+    bounded = objective.offsets > 0
+    sizes, masses, offsets = objective.orbits.sizes, objective.masses, objective.offsets
     # What the floor counts for rows without an offset; exactly 0 where there are none, or tiny excesses would drown.
-    known = float(each.masses[bounded] @ np.log(each.offsets[bounded]))
+    known = float((sizes * masses)[bounded] @ np.log(offsets[bounded]))
     shift = 0.0 if bounded.all() else objective.floor - known
-    return partial(_row_softmax, each.masses, each.weights, each.offsets, each.positives, each.temperature, shift)
+    terms = [_term(objective, _log_sums, pairs=(objective.weights,), each=(offsets,), shared=(objective.temperature,))]
+    if objective.positives is not None:
+        terms.append(_term(objective, _pulls, pairs=(objective.positives,), shared=(objective.temperature,)))
+    return RowLoss(tuple(terms), shift)
 
 
-def _row_softmax(
-    masses: Any, weights: Any, offsets: Any, positives: Any, temperature: Any, shift: Any, gram: Any
-) -> Any:
+def _log_sums(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
     import jax.numpy as jnp
 
-    t = (gram - 1.0) / temperature
-    sums = jnp.sum(weights * jnp.exp(t), axis=1)
+    (weights,), (offsets,), (temperature,) = pairs, each, shared
+    sums = jnp.sum(weights * jnp.exp((gram - 1.0) / temperature), axis=1)
     bounded = offsets > 0
-    rows = jnp.where(
+    return jnp.where(
         bounded, jnp.log1p(sums / jnp.where(bounded, offsets, 1.0)), jnp.log(jnp.where(bounded, 1.0, sums))
     )
-    if positives is not None:
-        rows -= jnp.sum(positives * t, axis=1)
-    return masses @ rows - shift
+
+
+def _pulls(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
+    (positives,), (temperature,) = pairs, shared
+    return -(positives * ((gram - 1.0) / temperature)).sum(axis=1)
 
 
 @loss.register
-def _(objective: PartedSum) -> Loss:
+def _(objective: PartedSum) -> RowLoss:
     # Each form is the excess above the floor of its own term, and the floor of the sum is theirs added up.
-    return partial(_sum_of, tuple(loss(one) for one in objective.terms.losses))
-
-
-def _sum_of(terms: Any, gram: Any) -> Any:
-    return sum(term(gram) for term in terms)
+    parts = [loss(one) for one in objective.terms.losses]
+    return RowLoss(tuple(term for part in parts for term in part.terms), sum(part.shift for part in parts))
 
 
 @loss.register
-def _(objective: PairLoss) -> Loss:
-    each = objective.ungrouped()
-    weights = each.masses[:, None] * each.draws.partner
-    if isinstance(each.shape, Logistic):
-        return partial(_logistic, weights, each.shape.temperature)
-    if isinstance(each.shape, Hinge):
-        return partial(_hinge, weights, each.shape.margin)
-    raise BackendError(f"descent: no JAX form of the pair loss {type(each.shape).__name__}")
+def _(objective: PairLoss) -> RowLoss:
+    shape, pairs = objective.shape, (objective.draws.partner,)
+    if isinstance(shape, Logistic):
+        return RowLoss((_term(objective, _logistic, pairs=pairs, shared=(shape.temperature,)),))
+    if isinstance(shape, Hinge):
+        return RowLoss((_term(objective, _hinge, pairs=pairs, shared=(shape.margin,)),))
+    raise BackendError(f"descent: no JAX form of the pair loss {type(shape).__name__}")
 
 
-def _logistic(weights: Any, temperature: Any, gram: Any) -> Any:
+def _logistic(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
     import jax.numpy as jnp
 
-    return jnp.sum(weights * jnp.log1p(jnp.exp((gram - 1.0) / temperature)))
+    (partner,), (temperature,) = pairs, shared
+    return jnp.sum(partner * jnp.log1p(jnp.exp((gram - 1.0) / temperature)), axis=1)
 
 
-def _hinge(weights: Any, margin: Any, gram: Any) -> Any:
+def _hinge(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
     import jax.numpy as jnp
 
-    return jnp.sum(weights * (jnp.maximum(gram - 1.0 + margin, 0.0) + margin))
+    (partner,), (margin,) = pairs, shared
+    return jnp.sum(partner * (jnp.maximum(gram - 1.0 + margin, 0.0) + margin), axis=1)
 
 
 @loss.register
-def _(objective: EnumeratedLoss) -> Loss:
-    each = objective.ungrouped()
-    laws = np.column_stack([each.draws.partner * (1.0 - np.eye(len(each.masses))), each.draws.own])
-    return partial(_enumerated(each.psi, each.count), each.masses, laws, each.temperature, objective.floor)
+def _(objective: EnumeratedLoss) -> RowLoss:
+    atoms = len(objective.orbits.listed())
+    evaluations = atoms * (atoms + 1) ** objective.count
+    if evaluations > _MOST_COMBINATIONS:
+        raise BackendError(
+            f"descent: {objective.count} negatives over {atoms} classes are {evaluations:.2g} evaluations of psi a "
+            f"step, above the limit of {_MOST_COMBINATIONS:.0e}"
+        )
+    numbers = _sampled(objective)
+    term = _term(objective, _enumerated(objective.psi, objective.count), **numbers, shared=(objective.temperature,))
+    return RowLoss((term,), objective.floor)
+
+
+def _sampled(objective: SampledObjective) -> dict[str, Any]:
+    return {"pairs": (objective.draws.partner,), "each": (objective.draws.own,)}
 
 
 @lru_cache(maxsize=32)  # one function per psi, so that its compilation is found again
-def _enumerated(psi: Callable[[Any], Any], count: int) -> Callable[..., Any]:
+def _enumerated(psi: Callable[[Any], Any], count: int) -> Rows:
     import jax
     import jax.numpy as jnp
 
-    def excess(masses: Any, laws: Any, temperature: Any, floor: Any, gram: Any) -> Any:
-        atoms = len(masses)
-        t = jnp.column_stack([(gram - 1.0) / temperature, jnp.zeros(atoms)])
-        chances, arguments = jnp.ones((atoms, 1)), jnp.zeros((atoms, 1, 0))
+    def rows(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
+        (partner,), (own,), (temperature,) = pairs, each, shared
+        laws = jnp.column_stack([partner, own])
+        anchors, choices = laws.shape
+        t = jnp.column_stack([(gram - 1.0) / temperature, jnp.zeros(anchors)])
+        chances, arguments = jnp.ones((anchors, 1)), jnp.zeros((anchors, 1, 0))
         for _ in range(count):  # every draw multiplies the combinations by atoms + 1
-            shape = (atoms, chances.shape[1], atoms + 1)
-            chances = (chances[:, :, None] * laws[:, None, :]).reshape(atoms, -1)
+            shape = (anchors, chances.shape[1], choices)
+            chances = (chances[:, :, None] * laws[:, None, :]).reshape(anchors, -1)
             grown = jnp.broadcast_to(arguments[:, :, None, :], (*shape, arguments.shape[2]))
             last = jnp.broadcast_to(t[:, None, :, None], (*shape, 1))
-            arguments = jnp.concatenate([grown, last], axis=3).reshape(atoms, chances.shape[1], -1)
-        return masses @ jnp.sum(chances * jax.vmap(jax.vmap(psi))(arguments), axis=1) - floor
+            arguments = jnp.concatenate([grown, last], axis=3).reshape(anchors, chances.shape[1], -1)
+        return jnp.sum(chances * jax.vmap(jax.vmap(psi))(arguments), axis=1)
 
-    return excess
+    return rows
 
 
 @loss.register
-def _(objective: ExpectedSoftmax) -> Loss:
+def _(objective: ExpectedSoftmax) -> RowLoss:
     # int e^{-alpha s} (phi_0^k - phi^k) dv with s = e^v, by the trapezoid rule, as a sum over blocks of nodes.
-    each = objective.ungrouped()
-    low = -math.log(each.alpha + each.beta * each.count) - 40.0
-    blocks = _node_blocks(low, math.log(50.0 / each.alpha), len(each.masses))
-    scalars = (float(each.count), each.alpha, each.beta, each.temperature)
-    return partial(_expected_softmax, each.masses * STEP, each.draws.partner, each.draws.own, blocks, *scalars)
+    low = -math.log(objective.alpha + objective.beta * objective.count) - 40.0
+    blocks = _node_blocks(low, math.log(50.0 / objective.alpha), objective.orbits.atoms)
+    scalars = (float(objective.count), objective.alpha, objective.beta, objective.temperature)
+    return RowLoss((_term(objective, _expected_softmax, **_sampled(objective), shared=(blocks, *scalars), scale=STEP),))
 
 
-def _node_blocks(low: float, high: float, atoms: int) -> Array:
+def _node_blocks(low: float, high: float, atoms: float) -> Array:
     """(blocks, n) the nodes s = e^v for v in steps, padded with zeros: a node at s = 0 adds nothing."""
     nodes = np.exp(np.arange(low, high + STEP, STEP))
-    block = max(1, min(256, 2**20 // atoms**2))
+    block = max(1, min(256, int(2**20 // atoms**2)))
     blocks = np.zeros((-(-len(nodes) // block), block))
     blocks.flat[: len(nodes)] = nodes
     return blocks
 
 
-def _expected_softmax(
-    masses: Any, partner: Any, own: Any, blocks: Any, count: Any, alpha: Any, beta: Any, temperature: Any, gram: Any
-) -> Any:
+def _expected_softmax(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
     import jax
     import jax.numpy as jnp
 
+    (partner,), (own,), (blocks, count, alpha, beta, temperature) = pairs, each, shared
     drifts = beta * jnp.exp((gram - 1.0) / temperature)
 
     # Checkpointed: the backward pass computes a block again rather than keep all of them.
@@ -156,26 +201,31 @@ def _expected_softmax(
         fall = -jnp.expm1(count * jnp.log1p(jnp.maximum(moved, -1.0 + 2.0**-53)))
         return total + jnp.exp(-alpha * s) @ (still**count * fall), None
 
-    return masses @ jax.lax.scan(add, jnp.zeros_like(masses), blocks)[0]
+    return jax.lax.scan(add, jnp.zeros(len(gram)), blocks)[0]
 
 
 @loss.register
-def _(objective: OneView) -> Loss:
-    each = objective.ungrouped()
-    blocks = _node_blocks(-math.log(each.count) - 40.0, math.log(50.0), len(each.masses))
-    numbers = (each.draws.partner, each.draws.own, each.shares, each.weights, blocks)
-    return partial(_one_view, each.masses * STEP, *numbers, float(each.count), each.temperature)
+def _(objective: OneView) -> RowLoss:
+    blocks = _node_blocks(-math.log(objective.count) - 40.0, math.log(50.0), objective.orbits.atoms)
+    term = _term(
+        objective,
+        _one_view,
+        pairs=(objective.draws.partner,),
+        each=(objective.draws.own, objective.shares, objective.weights),
+        shared=(blocks, float(objective.count), objective.temperature),
+        scale=STEP,
+    )
+    return RowLoss((term,))
 
 
-def _one_view(
-    masses: Any, partner: Any, own: Any, shares: Any, weights: Any, blocks: Any, count: Any, temperature: Any, gram: Any
-) -> Any:
+def _one_view(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
     # int [ h(q) - h(f) ] dv with h(f) = (f + o e^{-s})^k - (f + (o - p) e^{-s})^k, cancellation taken out by hand.
     import jax
     import jax.numpy as jnp
 
+    (partner,), (own, shares, weights), (blocks, count, temperature) = pairs, each, shared
     drifts = jnp.exp((gram - 1.0) / temperature)
-    far = jnp.sum(partner * (1.0 - jnp.eye(len(masses))), axis=1)
+    far = jnp.sum(partner, axis=1)
 
     @jax.checkpoint
     def add(total: Any, s: Any) -> Any:
@@ -190,11 +240,4 @@ def _one_view(
         parts = jnp.expm1(absent) * jnp.expm1(fallen) + jnp.exp(absent + fallen) * jnp.expm1(-count * both)
         return total + jnp.einsum("si,ip,sip->i", still**count, weights, parts), None
 
-    return masses @ jax.lax.scan(add, jnp.zeros_like(masses), blocks)[0]
-
-
-def partial(function: Callable[..., Any], *numbers: Any) -> Loss:
-    """A function with its first arguments bound as data: compiled code takes them as inputs, not as constants."""
-    from jax.tree_util import Partial
-
-    return Partial(function, *numbers)
+    return jax.lax.scan(add, jnp.zeros(len(gram)), blocks)[0]

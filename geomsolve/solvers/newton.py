@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..objectives.base import Objective
+from ..objectives.parts import parts_of
 from ..orbits import OrbitGram, Orbits
 from .base import Attempt, Progress, Termination
 from .coarse import coarsen
 from .dual_step import DENSE, dual_step
 from .kinks import polish_kinks
-from .spheres import minimise_on_spheres
+from .spheres import State, gram_of, minimise_on_spheres
 from .staircase import climb, narrow_start
 
 Array = NDArray[np.float64]
@@ -110,9 +111,17 @@ class Newton:
         if len(history) >= self.max_steps:
             return Attempt(self.name, Termination.STEP_LIMIT, gram, len(history), "", tuple(history))
         report("the optimum loses rank: Newton on the spheres")
-        few = narrow_start(objective, [gram] if start is None else [start, gram])
+        simplex = _class_simplex(objective)
+        if simplex is not None and _at_rest(objective, simplex):
+            done = Termination.CONVERGED
+            return Attempt(self.name, done, simplex, len(history), "no force acts at the simplex of classes")
+        guesses = [guess for guess in (start, gram, simplex) if guess is not None]
+        few = narrow_start(objective, guesses)
         if few is None:
-            gram, termination = minimise_on_spheres(objective, gram, self.max_steps, history, report)
+            best = min(guesses, key=objective.resolved)
+            # A class simplex is meant as it is; elsewhere what the dual equations say is a rough guess.
+            blur = 1e-4 if best is not start and best is not gram else 0.2
+            gram, termination = minimise_on_spheres(objective, best, self.max_steps, history, report, blur)
         else:
             gram, termination = climb(objective, few, self.max_steps, history, report, self.enough)
         return Attempt(self.name, termination, gram, len(history), "on the spheres (rank loss)", tuple(history))
@@ -170,6 +179,28 @@ def _start_closed(orbits: Orbits, closed: NDArray[np.bool_]) -> OrbitGram:
     cosines = OrbitGram.simplex(orbits).cosines * (orbits.atoms - 1.0) / max(points - 1.0, 1.0)
     np.fill_diagonal(cosines, np.where(closed | ~orbits.plural, 1.0, np.diag(cosines)))
     return OrbitGram(orbits, cosines)
+
+
+def _class_simplex(objective: Objective) -> OrbitGram | None:
+    """The regular simplex of classes, all parts of a class in one point; None for losses of one kind of atom.
+
+    At low temperature a loss whose parts attract each other is tens of orders of magnitude above it almost anywhere.
+    """
+    parts = parts_of(objective)
+    if parts is None or len(set(parts.names)) < 2:
+        return None
+    classes = np.array(parts.classes)
+    points = OrbitGram.simplex(Orbits(np.ones(classes.max() + 1))).mean_factor()
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    return gram_of(objective.orbits, np.column_stack([points[classes], np.zeros(len(classes))]))
+
+
+def _at_rest(objective: Objective, gram: OrbitGram) -> bool:
+    """Whether no force acts on an orbit across its point, beside what holds it there."""
+    if gram.points is None:
+        return False
+    state = State.at(objective, gram.points)
+    return bool(np.all(np.linalg.norm(state.gradient, axis=1) <= -1e-9 * state.multipliers))
 
 
 def _point_at(objective: Objective, gram: OrbitGram) -> _Point | None:

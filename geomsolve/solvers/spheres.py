@@ -14,6 +14,9 @@ from .base import Progress, Termination
 
 Array = NDArray[np.float64]
 
+# Steps in which the steps of the last phase must become three times shorter.
+_PATIENCE = 25
+
 
 def minimise_on_spheres(
     objective: Objective,
@@ -21,6 +24,7 @@ def minimise_on_spheres(
     max_steps: int,
     history: list[dict[str, float]],
     report: Progress,
+    blur: float = 0.2,
 ) -> tuple[OrbitGram, Termination]:
     """A stationary Gram matrix of full embedding dimension, by a Riemannian trust-region Newton method.
 
@@ -38,7 +42,7 @@ def minimise_on_spheres(
     shortened) and Burer & Monteiro 2003.
     """
     last = len(history) + max_steps
-    state = descend(objective, State.at(objective, _start(gram)), last, history, report)
+    state = descend(objective, State.at(objective, _start(gram, blur)), last, history, report)
     return finish(polish(objective, state, last, history, report), last, history)
 
 
@@ -83,16 +87,26 @@ def polish(objective: Objective, state: State, last: int, history: list[dict[str
     """
     goal = max(1e-14, 1e-15 * len(state.point))
     state = State.at(objective, truncate(objective.orbits, state.point), state.curved)
+    lengths: list[float] = []
     while len(history) < last:
         size = state.force()
         note(state, history, report)
         if size < goal:
             break
         step = state.truncated_cg(np.inf)[0]
-        # The loss no longer tells a good step from a bad one here, so it is the force that must fall enough.
+        lengths.append(state.length(step))
+        # Where curvature vanishes at the optimum Newton's method goes on for hundreds of steps, and nowhere.
+        if len(lengths) > _PATIENCE and lengths[-1] > 0.3 * lengths[-_PATIENCE]:
+            break
+        # The loss no longer tells a good step from a bad one here, so it is the force that must fall enough; or what
+        # Newton's method would do next, for where rare classes turn about a heavy one a step that is right at first
+        # order bends what is stiff, and the force grows although the next step is shorter.
         for share in (1.0, 0.5, 0.25, 0.1, 0.03, 0.01):
             trial = State.at(objective, retract(state.point, share * step), state.curved)
             if trial.force() <= (1.0 - 0.1 * share) * size:
+                break
+            after = state.length(state.truncated_cg(np.inf, state.tangent(trial.gradient))[0])
+            if after <= (1.0 - 0.5 * share) * lengths[-1]:
                 break
         else:
             break
@@ -115,11 +129,11 @@ def note(state: State, history: list[dict[str, float]], report: Progress) -> Non
     report(f"step {len(history)} on the spheres: residual force {size:.1e}")
 
 
-def _start(gram: OrbitGram) -> Array:
+def _start(gram: OrbitGram, blur: float) -> Array:
     """(K, K+1) unit rows for a mix of guess, simplex and identity: of full rank, so no direction is missing."""
     simplex = OrbitGram.simplex(gram.orbits)
     guess = OrbitGram(gram.orbits, np.clip(gram.cosines, -1.0, 1.0)).repaired()[0]
-    cosines = 0.8 * guess.cosines + 0.1 * simplex.cosines
+    cosines = (1.0 - blur) * guess.cosines + 0.5 * blur * simplex.cosines
     np.fill_diagonal(cosines, np.where(gram.orbits.plural, np.diag(cosines), 1.0))
     mixed = OrbitGram(gram.orbits, cosines)
     means = mixed.mean_factor(tol=0.0)
@@ -149,7 +163,7 @@ def gram_of(orbits: Orbits, point: Array) -> OrbitGram:
     # 1 - (1 - mu^2) n/(n-1): exact at collapse, where the spread is 0.
     inside = 1.0 - spread**2 * orbits.sizes / _fewer(orbits)
     np.fill_diagonal(cosines, np.where(orbits.plural, inside, 1.0))
-    return OrbitGram(orbits, cosines)
+    return OrbitGram(orbits, cosines, points=np.where(orbits.plural[:, None], point, np.column_stack([means, 0 * spread])))
 
 
 def _fewer(orbits: Orbits) -> Array:
@@ -182,9 +196,10 @@ class State:
         orbits = objective.orbits
         gram = gram_of(orbits, point)
         model = objective.rows(gram)
-        forces = model.repulsion + model.repulsion.T
+        # With attraction, the derivative has more digits than the difference of the two.
+        row = model.repulsion if isinstance(objective.attraction, float) else objective.row_gradient(gram)
+        forces = row + row.T
         forces /= 2.0
-        forces -= objective.attraction
         inside = np.diag(forces).copy()
         _over_pairs(orbits, forces)
         euclidean = pull(orbits, forces, inside, point)
@@ -194,7 +209,7 @@ class State:
         # A floor by curvature: where attraction holds the optimum away from the boundary all multipliers vanish.
         bent = orbits.sizes * np.einsum("ab,ab->a", orbits.partners, model.curvature)
         scale = np.maximum(weight, 1e-6 * bent + 1e-3 * orbits.sizes * objective.masses * weight.sum() + 1e-300)
-        excess = objective.excess(gram)
+        excess = objective.resolved(gram)
         return cls(orbits, point, excess, model, forces, inside, multipliers, gradient, scale[:, None], curved)
 
     def force(self) -> float:
@@ -295,13 +310,13 @@ class State:
         """The part of each row orthogonal to its unit vector."""
         return vectors - np.sum(vectors * self.point, axis=1, keepdims=True) * self.point
 
-    def truncated_cg(self, radius: float) -> tuple[Array, float, bool]:
+    def truncated_cg(self, radius: float, gradient: Array | None = None) -> tuple[Array, float, bool]:
         """Steihaug's step, the decrease its quadratic model predicts, and whether the boundary was hit.
 
         An infinite radius asks for the Newton step of a convex model: of all iterates the one that comes nearest,
         because rotations are null directions, and rounding can send the iteration off along them.
         """
-        step, residual = np.zeros_like(self.point), self.gradient
+        step, residual = np.zeros_like(self.point), self.gradient if gradient is None else gradient
         z = self._precondition(residual)
         rho = start = np.sum(residual * z)
         direction, image = -z, np.zeros_like(step)

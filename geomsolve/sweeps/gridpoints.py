@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..builders import REQUIRED, build_objective, objective_options
-from ..counts import Counts, as_counts, load_counts, long_tail_counts, step_counts
+from ..counts import Counts, as_counts, long_tail_counts, step_counts
+from ..countsources import load_counts
 from ..errors import ProblemError
 
 # Goes into every hash: raise it when an old answer must not stand for a new problem.

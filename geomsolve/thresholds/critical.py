@@ -35,6 +35,7 @@ class Threshold:
         confirmed: whether both are certified and as `reason` says; None where there are none.
         classes: the classes that share a point beyond the critical value, by index.
         problem: the loss and the classes in words.
+        family: the problems that the parameter runs through, for `verify`.
         shared: for arbitrary counts, between which values of the parameter they begin to (the Gram matrix may lose rank
             earlier: that is `value`); None elsewhere.
     """
@@ -49,6 +50,7 @@ class Threshold:
     classes: tuple[int, ...] = ()
     shared: tuple[float, float] | None = None
     problem: str = ""
+    family: TwoLevels | GrowingCounts | None = field(default=None, repr=False)
 
     @property
     def bracket(self) -> tuple[float, float] | None:
@@ -140,7 +142,7 @@ def threshold(
     if not crossings:
         return Threshold(vary, None, reason, problem=family.problem)
     first = crossings[0]
-    found = Threshold(vary, first.value, reason, tuple(crossings), problem=family.problem)
+    found = Threshold(vary, first.value, reason, tuple(crossings), problem=family.problem, family=family)
     if not certify:
         return found
     classes, shared = family.classes(first, report)

@@ -1,0 +1,254 @@
+"""How often is a wrong answer certified (never, it must be), and how often is a right one refused?
+
+Candidates for every problem of the zoo whose optimum is unique: the truth itself in several forms, and answers that are
+wrong in ways that happen. `certify` judges each at its defaults. A candidate's distance from the truth is the largest
+difference of a cosine after the repair that `certify` makes, so a candidate that repair makes right counts as right:
+
+    right    at most 1e-8
+    near     in between: either verdict is fair (the certificate promises 1e-6 in units that stationarity gives)
+    wrong    above 1e-5
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from record import Record, parser, say
+
+import geomsolve as gs  # isort: skip
+
+RIGHT, WRONG = 1e-8, 1e-5
+# An (m, m) matrix is judged with every atom by itself; orbits are judged at any size.
+MOST_ATOMS, MOST_ORBITS = 60, 100
+NOISE = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
+NUDGES = (1e-1, 1e-2, 1e-3, 1e-4)
+QUICK = ("supcon-1000-100-10-tau0.5", "gcl-k1-above")
+
+Candidate = tuple[str, float | None, Any]
+
+
+def candidates(problem: gs.ZooProblem) -> Iterator[Candidate]:
+    """(kind, size, Gram matrix): right ones, wrong ones, and some of which only the distance tells."""
+    truth, objective = problem.orbits, problem.objective
+    yield "truth", None, truth
+    yield "simplex", None, gs.OrbitGram.simplex(truth.orbits)
+    yield from _moved(truth)
+    yield from _shapes(truth)
+    yield from _stopped(objective)
+    yield from _neighbours(problem)
+    if truth.orbits.atoms <= MOST_ATOMS:
+        yield from _matrices(problem.gram)
+
+
+def _moved(truth: gs.OrbitGram) -> Iterator[Candidate]:
+    """Noise on orbits: on cosines, whose repair shrinks them, and on the way to another feasible matrix."""
+    rng = np.random.default_rng(0)
+    simplex = gs.OrbitGram.simplex(truth.orbits)
+    for size in NOISE:
+        noise = rng.standard_normal(truth.cosines.shape)
+        yield "noise on cosines", size, _with(truth, truth.cosines + size * (noise + noise.T) / 2.0)
+        yield "towards the simplex", size, _with(truth, truth.cosines + size * (simplex.cosines - truth.cosines))
+    yield "noise on cosines", 1e-10, _with(truth, truth.cosines + 1e-10 * (noise + noise.T) / 2.0)
+    yield "float32 of cosines", None, _with(truth, truth.cosines.astype(np.float32).astype(float))
+
+
+def _shapes(truth: gs.OrbitGram) -> Iterator[Candidate]:
+    """Wrong tails, wrong collapse, wrong rank, orbits exchanged."""
+    cosines, count = truth.cosines, len(truth.sizes)
+    last = count - 1
+    # The cosine in the far tail: within the last orbit, or of the last two.
+    pair = (last, last) if truth.orbits.plural[last] else (last, last - 1)
+    for size in (0.3, -0.3, 1e-2, -1e-2, 1e-4, -1e-4):
+        moved = cosines.copy()
+        moved[pair] = moved[pair[::-1]] = min(moved[pair] + size, 1.0)
+        yield "tail cosine moved", size, _with(truth, moved)
+    for orbit in range(count):
+        if truth.orbits.plural[orbit]:
+            closed = cosines.copy()
+            closed[orbit, orbit] = 1.0
+            yield "orbit collapsed", None, _with(truth, closed)
+            opened = cosines.copy()
+            opened[orbit, orbit] -= 1e-3
+            yield "orbit opened", 1e-3, _with(truth, opened)
+    if truth.orbits.plural.any():
+        for size in (1e-3, 1e-4, 1e-5, 1e-6):
+            opened = cosines.copy()
+            opened[np.diag_indices_from(opened)] -= size * truth.orbits.plural
+            yield "all orbits opened", size, _with(truth, opened)
+    if count > 1:
+        merged = cosines.copy()
+        merged[last], merged[:, last] = cosines[last - 1], cosines[:, last - 1]
+        merged[last, last] = cosines[last, last]
+        merged[last, last - 1] = merged[last - 1, last] = 1.0
+        yield "last two orbits merged", None, _with(truth, merged)
+        swap = np.arange(count)
+        swap[[0, last]] = swap[[last, 0]]
+        swapped = cosines[np.ix_(swap, swap)]
+        if truth.orbits.plural[0] == truth.orbits.plural[last]:
+            yield "first and last orbit exchanged", None, _with(truth, swapped)
+    values, vectors = np.linalg.eigh(truth.quotient)
+    above = np.flatnonzero(values > 1e-6)
+    if above.size > 1:
+        cut = truth.quotient - values[above[0]] * np.outer(vectors[:, above[0]], vectors[:, above[0]])
+        root = np.sqrt(truth.sizes)
+        mean = cut / root / root[:, None]
+        length = np.diag(mean).copy()
+        single = ~truth.orbits.plural
+        scale = np.where(single, 1.0 / np.sqrt(np.maximum(length, 1e-12)), 1.0)
+        mean = mean * scale * scale[:, None]
+        inside = (truth.sizes * length - 1.0) / np.where(single, 1.0, truth.sizes - 1.0)
+        np.fill_diagonal(mean, np.where(single, 1.0, inside))
+        yield "one dimension missing", None, _with(truth, mean)
+
+
+def _stopped(objective: gs.Objective) -> Iterator[Candidate]:
+    """Answers of solvers that were stopped early."""
+    for steps in (1, 2, 3, 4):
+        yield "Newton stopped", steps, gs.Newton(max_steps=steps).run(objective).gram
+    if len(objective.orbits.sizes) <= 12:
+        for steps in (6, 10, 14):
+            yield "conic program stopped", steps, gs.Conic(max_steps=steps).run(objective).gram
+    if objective.smooth and objective.orbits.atoms <= MOST_ATOMS:
+        for steps in (10, 40, 160):
+            yield "L-BFGS stopped", steps, _lbfgs(objective, steps)
+
+
+def _lbfgs(objective: gs.Objective, steps: int) -> gs.OrbitGram:
+    from scipy.optimize import minimize
+    from zoo_solvers import Embedded
+
+    loss = Embedded(objective, MOST_ATOMS)
+    shape = loss.start.shape
+
+    def unit(flat: np.ndarray) -> np.ndarray:
+        rows = flat.reshape(shape)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def both(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        points = unit(flat)
+        gradient = loss.gradient(points)
+        gradient -= np.sum(gradient * points, axis=1, keepdims=True) * points
+        return loss.loss(points), (gradient / np.linalg.norm(flat.reshape(shape), axis=1, keepdims=True)).ravel()
+
+    result = minimize(both, loss.start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": steps})
+    return loss.gram(unit(result.x))
+
+
+def _neighbours(problem: gs.ZooProblem) -> Iterator[Candidate]:
+    """Certified optima of a slightly different problem."""
+    knob = "scale" if problem.loss == "lc" else "temperature"
+    hinge = problem.options.get("loss") == "hinge"
+    for nudge in NUDGES if not hinge else ():
+        options = {**problem.options, knob: problem.options.get(knob, 1.0) * (1.0 + nudge)}
+        yield f"optimum of another {knob}", nudge, _optimum(problem, problem.counts, options)
+    if problem.loss in ("supcon", "gcl") and not isinstance(problem.counts, str) and not hinge:
+        for nudge in NUDGES:
+            counts = (problem.counts[0] * (1.0 + nudge), *problem.counts[1:])
+            if sum(problem.counts) <= 1.0 + 1e-9:
+                counts = tuple(n / sum(counts) for n in counts)
+            yield "optimum of other counts", nudge, _optimum(problem, counts, problem.options)
+
+
+def _optimum(problem: gs.ZooProblem, counts: Any, options: Any) -> Any:
+    other = replace(problem, counts=counts, options=options).objective
+    gram = gs.solve(other, throw=False).orbits
+    # Other counts may make other orbits; then it is no answer to this problem in this form.
+    return gram if gram.orbits.same_as(problem.orbits.orbits) else None
+
+
+def _matrices(gram: np.ndarray) -> Iterator[Candidate]:
+    """The same over all atoms: as they stand, noisy points, classes in another order."""
+    rng = np.random.default_rng(1)
+    yield "truth, every atom by itself", None, gram
+    yield "float32 of a matrix", None, gram.astype(np.float32)
+    values, vectors = np.linalg.eigh(gram)
+    points = vectors * np.sqrt(np.maximum(values, 0.0))
+    for size in NOISE:
+        noisy = points + size * rng.standard_normal(points.shape) / np.sqrt(len(gram))
+        noisy /= np.linalg.norm(noisy, axis=1, keepdims=True)
+        yield "noise on points", size, noisy @ noisy.T
+    yield "first and last atom exchanged", None, _exchanged(gram)
+    yield "random points", None, _random(len(gram), rng)
+
+
+def _exchanged(gram: np.ndarray) -> np.ndarray:
+    swap = np.arange(len(gram))
+    swap[[0, -1]] = swap[[-1, 0]]
+    return gram[np.ix_(swap, swap)]
+
+
+def _random(count: int, rng: np.random.Generator) -> np.ndarray:
+    points = rng.standard_normal((count, count))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    return points @ points.T
+
+
+def _with(truth: gs.OrbitGram, cosines: np.ndarray) -> gs.OrbitGram:
+    cosines = np.array(np.minimum((cosines + cosines.T) / 2.0, 1.0))
+    np.fill_diagonal(cosines, np.where(truth.orbits.plural, np.diag(cosines), 1.0))
+    return gs.OrbitGram(truth.orbits, cosines)
+
+
+def judge(problem: gs.ZooProblem, kind: str, size: float | None, gram: Any) -> dict[str, Any]:
+    """One row."""
+    proof = gs.certify(problem.objective, gram)
+    if not isinstance(gram, gs.OrbitGram):
+        gram = gs.OrbitGram.from_matrix(gram, problem.objective.orbits)
+    distance = problem.distance(gram.repaired()[0])
+    return {
+        "problem": problem.name,
+        "kind": kind,
+        "size": size,
+        "distance": distance,
+        "class": "right" if distance <= RIGHT else "wrong" if distance > WRONG else "near",
+        "certified": proof.holds(),
+        "relative_gap": proof.relative_gap,
+        "cosine_residual": proof.cosine_residual,
+    }
+
+
+def main() -> int:
+    warnings.simplefilter("ignore")
+    options = parser(__doc__).parse_args()
+    problems = [gs.zoo_problem(name) for name in (QUICK if options.quick else gs.zoo_names())]
+    problems = [p for p in problems if p.unique and len(p.objective.orbits.sizes) <= MOST_ORBITS]
+    settings = {
+        "right": RIGHT,
+        "wrong": WRONG,
+        "most_orbits": MOST_ORBITS,
+        "most_atoms": MOST_ATOMS,
+        "tol": 1e-9,
+        "cosine_tol": 1e-6,
+        "problems": len(problems),
+    }
+    record = Record("fails_safely", options, key=("problem",), settings=settings)
+    done = {row["problem"] for row in record.rows}
+    for problem in problems:
+        if problem.name in done:
+            continue
+        mine = [judge(problem, *candidate) for candidate in candidates(problem) if candidate[2] is not None]
+        record.rows[:] = [*record.rows, *mine[:-1]]
+        record.add(**mine[-1])  # writes the file once a problem
+        bad = [row for row in mine if (row["class"], row["certified"]) in (("wrong", True), ("right", False))]
+        say(f"{problem.name}: {len(mine)} candidates")
+        for row in bad:
+            say(f"    {row['class']} and {'certified' if row['certified'] else 'refused'}: {row}")
+    summary = {
+        kind: {
+            "candidates": sum(row["class"] == kind for row in record.rows),
+            "certified": sum(row["class"] == kind and row["certified"] for row in record.rows),
+        }
+        for kind in ("right", "near", "wrong")
+    }
+    record.finish(**summary)
+    say(f"{summary}")
+    return int(summary["wrong"]["certified"] > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""A million distinct counts, solved and certified: seconds and peak memory, each case a process of its own.
+
+And shipped profiles by the same solver, warm, beside Newton's method on all their distinct counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+from record import ROOT, Record, parser, say, spread
+
+AIM = {"seconds": 20.0, "gib": 4.0, "gap": 1e-12, "cosine_residual": 1e-8, "warm_seconds": 0.01}
+LAWS = {
+    "zipf": lambda classes: f"zipf:{classes}:1.0:{10 * classes}",
+    "zipf, steep": lambda classes: f"zipf:{classes}:1.5:{10 * classes}",
+    "log-normal": lambda classes: f"lognormal:{classes}:1.5:100",
+    "exponential": lambda classes: f"exponential:{classes}:1000000:10000000",
+    "zipf, endless": lambda classes: "zipf:inf:1.5:10000",
+}
+LOSSES = {
+    "supcon": {"loss": "SupCon"},
+    "infonce k=inf": {"loss": "GCL", "sampling": "unsupervised"},
+    "infonce k=16": {"loss": "GCL", "sampling": "unsupervised", "negatives": 16},
+    "supcon, batch 256": {"loss": "SupCon", "batch": 256},
+}
+PROFILES = ("imagenet_lt", "inaturalist2018", "lvis_v1_instance_count")
+
+
+def child(case: dict) -> dict:
+    """One solve in this process, from counts in memory to a certified answer; then the points as a factor."""
+    import resource
+
+    import geomsolve as gs
+
+    options = dict(case["options"])
+    build = getattr(gs, options.pop("loss"))
+    counts = gs.load_counts(case["counts"])
+    gs.solve(build(gs.zipf_counts(10_000), temperature=case["temperature"], **options), throw=False)  # imports, BLAS
+    start = time.perf_counter()
+    solution = gs.solve(build(counts, temperature=case["temperature"], **options), throw=False)
+    seconds = time.perf_counter() - start
+    certificate, factored = solution.certificate, None
+    if len(counts.groups):
+        start = time.perf_counter()
+        solution.geometry.points()
+        factored = time.perf_counter() - start
+    return {
+        "seconds": seconds,
+        "points_seconds": factored,
+        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "classes": counts.classes,
+        "distinct": len(counts.values),
+        "quality": solution.quality.value,
+        "solver": solution.solver,
+        "value": certificate.value,
+        "gap": certificate.gap,
+        "relative_gap": certificate.relative_gap,
+        "cosine_residual": certificate.cosine_residual,
+        "message": solution.stats[-1].message,
+    }
+
+
+def warm(profile: str, rounds: int) -> dict:
+    """Medians over rounds that alternate between the two solvers; every problem is built anew."""
+    import numpy as np
+
+    import geomsolve as gs
+
+    counts, taken = gs.load_counts(profile), {"quadrature": [], "newton": []}
+    for _ in range(rounds + 2):
+        answers = {}
+        for name, solver in (("quadrature", gs.Quadrature()), ("newton", gs.Newton())):
+            start = time.perf_counter()
+            answers[name] = gs.solve(gs.SupCon(counts, temperature=0.1), solver)
+            taken[name].append(time.perf_counter() - start)
+    apart = np.abs(answers["quadrature"].orbits.cosines - answers["newton"].orbits.cosines).max()
+    return {
+        "distinct": len(counts.values),
+        **{name: spread(samples[2:]) for name, samples in taken.items()},
+        "relative_gap": answers["quadrature"].certificate.relative_gap,
+        "cosines_apart": float(apart),
+    }
+
+
+def main() -> None:
+    if len(sys.argv) == 3 and sys.argv[1] == "--case":
+        print(json.dumps(child(json.loads(sys.argv[2]))))
+        return
+    options = parser(__doc__).parse_args()
+    classes, temperatures, profiles, rounds = 1_000_000, (0.1, 0.5), PROFILES, 30
+    laws = dict(LAWS)
+    if options.quick:
+        classes, temperatures, profiles, rounds, laws = 20_000, (0.1,), ("imagenet_lt",), 1, {"zipf": LAWS["zipf"]}
+    settings = {"classes": classes, "temperatures": temperatures, "profiles": profiles, "rounds": rounds, "aim": AIM}
+    record = Record("many_counts", options, key=("case",), settings=settings)
+    for law, counts in laws.items():
+        for loss, extra in LOSSES.items():
+            for temperature in temperatures:
+                case = f"{law}, {loss}, {temperature}"
+                if record.has(case=case) or (law == "zipf, endless" and loss == "supcon"):
+                    continue
+                request = {"counts": counts(classes), "temperature": temperature, "options": extra}
+                done = subprocess.run(
+                    [sys.executable, __file__, "--case", json.dumps(request)],
+                    capture_output=True, text=True, check=False, timeout=900,
+                    env={**os.environ, "PYTHONPATH": str(ROOT)},
+                )  # fmt: skip
+                found = json.loads(done.stdout) if done.returncode == 0 else {"failure": done.stderr.strip()[-300:]}
+                say(f"{case}: " + (f"{found['seconds']:.2f} s, {found['quality']}" if "seconds" in found else "failed"))
+                record.add(case=case, law=law, loss=loss, temperature=temperature, counts=request["counts"], **found)
+    for profile in profiles:
+        if not record.has(case=profile):
+            record.add(case=profile, **warm(profile, rounds))
+            say(f"{profile}: {record.rows[-1]['quadrature']['median'] * 1e3:.1f} ms")
+    solved = [row for row in record.rows if "seconds" in row]
+    met = [
+        row["seconds"] <= AIM["seconds"]
+        and row["peak_gib"] <= AIM["gib"]
+        and row["relative_gap"] <= AIM["gap"]
+        and row["cosine_residual"] <= AIM["cosine_residual"]
+        for row in solved
+    ]
+    record.finish(cases=len(solved), certified=sum(r["quality"] == "certified" for r in solved), within_aim=sum(met))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""Losses that see a class only through its count, and so can be written down for any other counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..countlines import CountLine
+from ..counts import Counts
+from ..errors import ProblemError
+from ..orbits import OrbitGram, Orbits
+from .base import Objective, check_temperature
+
+Array = NDArray[np.float64]
+
+# Distinct counts above which nothing is ever written out pair by pair: a matrix of them takes 0.2 GB, and a solve ten.
+MOST_DISTINCT = 5000
+# Distinct counts from which a rule of them is solved sooner than they are.
+FEW_DISTINCT = 300
+# The size of an orbit that is looked at without being there.
+_NOTHING = 1e-100
+
+
+@dataclass(frozen=True, eq=False)
+class ByCounts:
+    """The counts of a loss, and the loss on any other counts.
+
+    Attributes:
+        line: the classes' counts.
+        build: the loss as a function of counts, whose multiplicities need not be whole.
+    """
+
+    line: CountLine
+    build: Callable[[Counts], Objective] = field(repr=False)
+
+    @property
+    def counts(self) -> Counts:
+        """The classes'."""
+        return self.line.counts
+
+    @property
+    def writable(self) -> bool:
+        """Whether classes are listed, and few enough of their counts distinct to write down what each pair does."""
+        return bool(len(self.counts.groups)) and len(self.counts.values) <= MOST_DISTINCT
+
+    @property
+    def worthwhile(self) -> bool:
+        """Whether a rule of the counts is a much smaller problem than the counts are."""
+        return not self.writable or len(self.counts.values) >= FEW_DISTINCT
+
+    def on_nodes(self, nodes: int, places: Array) -> tuple[Objective, Array, int]:
+        """The loss on a Gauss rule of the counts and on some places more.
+
+        Sums over classes are integrals of smooth functions of log counts, and a rule of a few nodes takes them to all
+        digits. Orbits of size (almost) 0 at further places change nothing and show what classes there would do.
+
+        Args:
+            nodes: of the rule.
+            places: (n,) in [-1, 1], from the smallest log count to the largest.
+
+        Returns:
+            The objective on the orbits of the rule, then those of the places; where these orbits are in [-1, 1]; and
+            how many of them belong to the rule.
+        """
+        where, weights = self.line.rule(nodes)
+        everywhere = np.concatenate([where, places])
+        counts = Counts(
+            values=self.line.values_at(everywhere),
+            multiplicity=np.concatenate([weights, np.full(len(places), _NOTHING)]),
+            groups=np.empty(0, np.intp),
+            name=self.counts.name,
+            are_proportions=self.counts.are_proportions,
+        )
+        return self.build(counts), everywhere, len(where)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ManyCounts(Objective):
+    """A loss of so many distinct counts that nothing about pairs of them is ever written out.
+
+    It can be solved and certified (by `Quadrature`) and asked for nothing else.
+    """
+
+    def _validate(self) -> None:
+        self.orbits.check()
+        check_temperature(self.temperature)
+
+    def _refuse(self) -> NoReturn:
+        raise _too_many(len(self.masses))
+
+    @property
+    def floor(self) -> float:
+        """Not to be had."""
+        self._refuse()
+
+    def excess(self, gram: OrbitGram) -> float:
+        """Not to be had."""
+        self._refuse()
+
+    def rows(self, gram: OrbitGram) -> NoReturn:
+        """Not to be had."""
+        self._refuse()
+
+    def ungrouped(self) -> NoReturn:
+        """Not to be had."""
+        self._refuse()
+
+
+def check_pairs(counts: Counts) -> None:
+    """Nothing, or a ProblemError where there are too many distinct counts to write out what each pair of them does."""
+    if len(counts.values) > MOST_DISTINCT:
+        raise _too_many(len(counts.values))
+
+
+def _too_many(distinct: int) -> ProblemError:
+    return ProblemError(
+        f"counts: {distinct:,} distinct counts are more than the {MOST_DISTINCT:,} whose pairs are written out; "
+        "geomsolve solve takes them for supcon and gcl (infonce, logistic), everything else takes fewer (round them)"
+    )
+
+
+def by_counts(counts: Counts, temperature: float, name: str, build: Callable[[Counts], Objective]) -> Objective:
+    """The loss on these counts, which remembers how it is written down for others."""
+    law = ByCounts(CountLine(counts), build)
+    if len(counts.values) <= MOST_DISTINCT:
+        return replace(build(counts), law=law)
+    return ManyCounts(
+        orbits=class_orbits(counts), masses=counts.proportions, temperature=temperature, name=name, law=law
+    )
+
+
+def class_orbits(counts: Counts) -> Orbits:
+    """The orbits of a loss that sees a class only through its count: one per distinct count."""
+    return Orbits(counts.multiplicity, counts.groups if len(counts.groups) else None)
