@@ -170,6 +170,13 @@ def main() -> None:
         record.add(loss=loss, counts=counts, classes=count, dim=dim, **call(*arguments))
         say(f"{loss}, {counts}, C = {count}, d = {dim}: {time.perf_counter() - clock:.1f} s")
 
+    for count, dim, name in SHARP[:1] if options.quick else SHARP:
+        loss = gs.GCL([1] * count, negatives=1, temperature=TAU)
+        add("InfoNCE, k = 1", name, count, dim, embedded, loss, dim, 4)
+    for count, dim in () if options.quick else TSC_SIZES:
+        add("TSC targets", "authors' recipe", count, dim, recipe, count, dim)
+    for count, dim in ANGLES[:1] if options.quick else ANGLES:
+        add("largest angle", "equal", count, dim, largest_angle, count, dim, restarts)
     for count in classes:
         for dim in dims:
             if dim >= count - 1:
@@ -179,13 +186,6 @@ def main() -> None:
             add("SupCon", "equal", count, dim, embedded, balanced, dim, few)
             add("TSC targets", "equal", count, dim, embedded, tsc_loss(count), dim, few)
             add("SupCon", "long-tailed", count, dim, embedded, tailed, dim, 2 * few)
-    for count, dim, name in SHARP[:1] if options.quick else SHARP:
-        loss = gs.GCL([1] * count, negatives=1, temperature=TAU)
-        add("InfoNCE, k = 1", name, count, dim, embedded, loss, dim, 4)
-    for count, dim in () if options.quick else TSC_SIZES:
-        add("TSC targets", "authors' recipe", count, dim, recipe, count, dim)
-    for count, dim in ANGLES[:1] if options.quick else ANGLES:
-        add("largest angle", "equal", count, dim, largest_angle, count, dim, restarts)
     record.finish()
 
 

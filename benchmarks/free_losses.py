@@ -294,7 +294,8 @@ def _ecl() -> Family:
             z, d["y"], centres, classifiers, temperature=d["tau"], counts=d["counts"], scale=SCALE
         ),
         objective,
-        f"examples, prototypes, classifiers of scale {SCALE:g}",
+        f"examples, prototypes, classifiers of scale {SCALE:g}, annealed",
+        annealed=True,
         kinds=2,
         instances=True,
         least=2,

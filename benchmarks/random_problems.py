@@ -25,10 +25,12 @@ DRAWS = 1
 TEMPERATURES = (0.02, 10.0)
 # Losses over single examples list them all.
 LISTED = 1e7
+# Problems between two writings of the file.
+BATCH = 100
 KEPT = 4  # digits of what is kept of a problem that was solved
 
 
-# Problems --------------------------------------------------------------------------------------------------------------
+# Problems -------------------------------------------------------------------------------------------------------------
 
 
 def log_uniform(rng: Any, low: float, high: float) -> float:
@@ -36,11 +38,13 @@ def log_uniform(rng: Any, low: float, high: float) -> float:
     return float(math.exp(rng.uniform(math.log(low), math.log(high))))
 
 
-def draw_counts(rng: Any, *, most: float = 2e10, total: float = math.inf, repeats: int = 100, distinct: int = 60) -> Any:
+def draw_counts(
+    rng: Any, *, most: float = 2e10, total: float = math.inf, repeats: int = 100, distinct: int = 60
+) -> Any:
     """(C,) whole counts of at least 2 in random order, with at most `distinct` different ones and `total` examples."""
     import numpy as np
 
-    count = int(round(log_uniform(rng, 2, distinct + 0.49)))
+    count = round(log_uniform(rng, 2, distinct + 0.49))
     share = min(most, total / count) / 2.0
     span = rng.uniform(0.0, math.log10(share))
     least = 2.0 * log_uniform(rng, 1.0, share / 10.0**span)
@@ -169,7 +173,7 @@ def weighted(gs: Any, rng: Any, tau: float) -> tuple[Any, dict]:
         labels = np.repeat(np.arange(len(counts)), counts.astype(int))
         weighting = gs.soft_supcon_weights(labels, epsilon=options["epsilon"], self_pairs=self_pairs)
     else:
-        samples, width = int(round(log_uniform(rng, 3, 60))), int(rng.integers(1, 4)) + (scheme == "x-clr")
+        samples, width = round(log_uniform(rng, 3, 60)), int(rng.integers(1, 4)) + (scheme == "x-clr")
         labels = rng.normal(size=(samples, width))
         options |= {"samples": samples, "width": width, "bandwidth": log_uniform(rng, 0.1, 10)}
         if scheme == "y-aware":
@@ -194,7 +198,7 @@ def draw(number: int) -> tuple[str, Any, dict]:
     return family.__name__, objective, options
 
 
-# Solving ---------------------------------------------------------------------------------------------------------------
+# Solving --------------------------------------------------------------------------------------------------------------
 
 
 class OutOfTime(Exception):
@@ -212,7 +216,7 @@ def solve_one(number: int, limit: float) -> dict[str, Any]:
     signal.signal(signal.SIGPROF, stop)
     start = time.process_time()
     try:
-        signal.setitimer(signal.ITIMER_PROF, limit)
+        signal.setitimer(signal.ITIMER_PROF, limit, 0.5)  # again and again: what a destructor raises is lost
         family, objective, options = draw(number)
         masses = objective.masses[objective.masses > 0]
         row |= {"family": family, "options": options, "orbits": len(objective.orbits.sizes)}
@@ -245,9 +249,10 @@ def start_worker() -> None:
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--count", type=int, default=10_000, help="problems, numbers 0 to count - 1 (default 10000)")
+    options.add_argument("--count", type=int, default=10_000, help="problems (default 10000)")
+    options.add_argument("--first", type=int, default=0, help="the number of the first (default 0)")
     options.add_argument("--workers", type=int, default=2, help="processes (default 2)")
-    options.add_argument("--limit", type=float, default=2.0, help="processor seconds a problem (default 2)")
+    options.add_argument("--limit", type=float, default=4.0, help="processor seconds a problem (default 4)")
     options = options.parse_args()
     count = 30 if options.quick else options.count
     # One BLAS thread a worker, in the environment that they inherit.
@@ -257,10 +262,10 @@ def main() -> None:
     record = Record("random_problems", options, key=("first",), settings=settings)
     context = get_context("spawn")
     with ProcessPoolExecutor(options.workers, mp_context=context, initializer=start_worker) as pool:
-        for first in range(0, count, 500):
+        for first in range(options.first, options.first + count, BATCH):
             if record.has(first=first):
                 continue
-            numbers = range(first, min(first + 500, count))
+            numbers = range(first, min(first + BATCH, options.first + count))
             rows = list(pool.map(solve_one, numbers, [options.limit] * len(numbers), chunksize=2))
             record.add(first=first, **batch_of(rows))
             failed = sum(row["quality"] != "certified" for row in rows)

@@ -14,6 +14,7 @@ from report_descent import descent
 from report_dimensions import dimensions
 from report_free_features import free_features
 from report_many_counts import many_counts
+from report_random import random_problems
 from report_realizability import realizability
 from report_train import training
 from report_zoo import fails_safely, zoo
@@ -254,6 +255,7 @@ SECTIONS = {
     "minibatch": minibatch,
     "many_counts": many_counts,
     "realizability": realizability,
+    "random_problems": random_problems,
     "descent_cpu": descent,
     "descent_gpu": descent,
     "dimensions": dimensions,

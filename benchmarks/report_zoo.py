@@ -37,13 +37,14 @@ def zoo(lines: list[dict[str, Any]], folder: Path) -> list[str]:
         "`pymanopt-trust` (Hessians by differences; stopped by itself at 8 s) run over embeddings of m − 1 dimensions "
         "from one random start, at most 200 and 60 atoms, with the objective's own gradient.",
         f"- `jax-descent` is tried on {header['settings']['few']['jax-descent']} problems only and without its "
-        "compilation, which takes longer than anything here (each loss and size anew). Where a solver is not tried it "
-        "counts as having failed in the profile, and the table says how often.",
+        "compilation, which takes longer than anything here (each loss and size anew), and not drawn. Where another "
+        "solver is not tried it counts as having failed in the profile, and the table says how often.",
         "- Limits: one run a cell on a shared machine; one random start; tolerances are each solver's tightest, and "
         "the times those of the tight answer, also under the looser bar.",
         "",
     ]
-    picture = plot(cells, solvers, problems, limit, folder)
+    drawn = [solver for solver in solvers if solver not in header["settings"]["few"]]
+    picture = plot(cells, drawn, problems, limit, folder)
     out += [f"![Performance profiles over the zoo]({picture})", ""]
     out += [
         "Share of the problems that a solver has proved within a factor of the fastest solver's time "

@@ -23,6 +23,7 @@ SCRIPTS = (
     "many_counts",
     "gpu",
     "realizability",
+    "random_problems",
     "dimensions",
     "free_features",
     "fails_safely",

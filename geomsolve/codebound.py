@@ -138,7 +138,10 @@ def _several(
     wide = len(masses) > _GROUPS and len(np.unique(masses)) == len(masses)  # neighbours by mass are alike
     rough, chosen = grouped(model, masses, _GROUPS) if wide else (model, np.arange(len(masses)))
     factors = _factors_alike(model, dim, degree, scale)
-    shape = np.sqrt(masses / (model.sizes @ masses / model.sizes.sum()))
+    strength = masses
+    if np.any(masses <= 0):  # points that are no anchors are still pushed
+        strength = np.sum(model.partners * (model.weights + model.weights.T), axis=1) + 1e-12 * masses.max()
+    shape = np.sqrt(strength / (model.sizes @ strength / model.sizes.sum()))
     vectors = shape[chosen, None] * np.sqrt(factors)
     rounds = _TILTS if model.tilted.any() else 1
     best, kept = -math.inf, (rough, vectors)

@@ -100,7 +100,7 @@ class OrbitGram:
             from then on, the array given too.
         balance: (K,) a guess of weights u of the atoms with G u = 0, or None. Never trusted; a good one saves the
             eigenvalues.
-        points: (K, p + 1) unit rows (mean, spread) that the cosines were computed from, or None. Not trusted either: see
+        points: (K, p + 1) unit rows (mean, spread) that cosines were computed from, or None. Not trusted either, see
             `founded`. They know how far apart two near orbits are, of which cosines keep the first digits only.
     """
 
@@ -281,8 +281,8 @@ class OrbitGram:
         """The nearest point of the segment to the identity that is positive semidefinite, and how far along it is.
 
         G' = (1 - t) G + t I with t = max(0, -lambda_min)/(1 - lambda_min) keeps the diagonal and the orbits. Where only
-        rounding makes G indefinite, which is m times an ulp for orbits of many atoms, see `_nudged`; and where the points
-        are known, nothing is moved.
+        rounding makes G indefinite, which is m times an ulp for orbits of many atoms, see `_nudged`; and where the
+        points are known, nothing is moved.
         """
         return self._repaired
 

@@ -120,13 +120,15 @@ def _start(loss: LogSums, point: Balls, width: int) -> Balls | None:
     sizes = np.array(loss.sizes, dtype=float)
     if width == 0:
         return [[] for _ in sizes]
+    if width == 1 and loss.pulls:
+        return [[flint().arb(x)] for x in _balance(loss, point).tolist()]
     matrix = slack(loss.forces(point), point)
     own = np.array([float(matrix[a][a].mid()) for a in range(len(sizes))])
     if not 1e-290 < own.max() < np.inf:
         return None
     outward = np.sqrt(np.maximum(own, 1e-30 * own.max()))
     if width == 1:
-        return [[flint().arb(x)] for x in (_balance(loss, point) if loss.pulls else outward / sizes).tolist()]
+        return [[flint().arb(x)] for x in (outward / sizes).tolist()]
     form = np.array([[float(x.mid()) for x in row] for row in matrix]) / outward / outward[:, None]
     values, vectors = np.linalg.eigh((form + form.T) / 2.0)
     kept = vectors[:, -width:] * np.sqrt(np.maximum(values[-width:], 1e-30))

@@ -162,10 +162,10 @@ def verify(
         ProblemError: more than 100 orbits, a loss that is no sum of logarithms of sums of exponentials (the hinge, a
             psi of your own), too many ways to draw, a threshold that has no bracket to prove, or a bad argument.
 
-    Cost: 30 digits of SupCon with 3, 10, 20, 40, 60 distinct counts took 0.02, 0.08, 0.3, 1.8 and 4.8 s on shared cores:
-    one dense Jacobian of K (K + 1)/2 + K unknown, and K^2 exponentials and K^3/6 products of balls at each step. Finite
-    k are enumerated: 0.5 s for 256 supervised negatives over 2 counts, 36 s over 3. A threshold takes 0.01 to 0.1 s
-    (closed sums) and up to a minute (256 unsupervised draws).
+    Cost: 30 digits of SupCon with 3, 10, 20, 40, 60, 85 distinct counts took 0.02, 0.08, 0.3, 1.8, 4.8 and 19 s on
+    shared cores: a dense Jacobian of K (K + 1)/2 + K unknown, K^2 exponentials a step, K^3/6 products of balls. Finite
+    k are enumerated: 0.5 s for 256 supervised negatives over 2 counts, 36 s over 3. A threshold took 0.01 to 0.1 s;
+    with 256 draws 0.6 s (supervised) to 60 s (a mini-batch).
 
     Source: ours; Johansson, Arb (IEEE Trans. Comput. 2017) for the arithmetic. See the theory page.
     """

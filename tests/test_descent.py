@@ -15,10 +15,12 @@ from geomsolve.objectives.custom import EnumeratedLoss
 from geomsolve.objectives.expectation import ExpectedSoftmax
 from geomsolve.objectives.generalized import GCL
 from geomsolve.objectives.supcon import SupCon, class_orbits
+from geomsolve.objectives.weighted import WeightedInfoNCE
 from geomsolve.orbits import OrbitGram, Orbits
 from geomsolve.solvers.base import Termination
-from geomsolve.solvers.descent import MOST_ATOMS, Descent, descend
+from geomsolve.solvers.descent import MOST_ATOMS, Descent, descend, enough_dim
 from geomsolve.solvers.jax_losses import loss
+from geomsolve.weightings import weighting_from_matrix
 
 COUNTS = as_counts([50, 20, 20, 7, 3])
 
@@ -258,3 +260,44 @@ def test_bad_options_are_named(options, named):
 def test_two_classes_oppose():
     assert Descent().run(SupCon([30, 10], temperature=0.5)).gram.cosines[0, 1] == pytest.approx(-1.0, abs=1e-12)
     assert math.isfinite(descend(SupCon([30, 30], temperature=0.5)).value)
+
+
+def test_blocks_of_rows_find_the_same_optimum(monkeypatch):
+    """Adam, L-BFGS and Newton over three rows at a time."""
+    from geomsolve.solvers import descent
+
+    objective = SupCon(long_tail_counts(8, 1000, 100), temperature=0.5)
+    whole = Descent().run(objective)
+    monkeypatch.setattr(descent, "block_rows", lambda atoms, restarts=1: 3)
+    blocked = Descent().run(objective)
+    assert blocked.termination is Termination.CONVERGED
+    np.testing.assert_allclose(blocked.gram.cosines, whole.gram.cosines, rtol=0, atol=1e-10)
+
+
+def test_points_that_stay_on_the_device_find_the_same_optimum(monkeypatch):
+    from geomsolve.solvers import descent
+
+    objective = SupCon(long_tail_counts(8, 1000, 100), temperature=0.5)
+    monkeypatch.setattr(descent, "_HOST_NUMBERS", 0)
+    found = descend(objective, max_steps=200)
+    stages = [line["step"] for line in found.history]
+    assert stages[-1] > 25  # Adam takes 20 of the 200, Newton a few
+    gram = OrbitGram.averaged_points(found.points, objective.orbits)
+    assert certify(objective, gram).holds()
+
+
+def test_attraction_can_need_a_dimension_more():
+    """Three samples with a weight of e^{1/tau} on themselves ask for the identity, whose rank is 3."""
+    weights = np.full((3, 3), 1.0) + (math.exp(2.0) - 1.0) * np.eye(3)
+    objective = WeightedInfoNCE(weighting_from_matrix(weights), temperature=0.5)
+    assert (enough_dim(objective), enough_dim(SupCon([9, 5, 2], temperature=0.5))) == (3, 2)
+    assert objective.divergence(Descent().run(objective).gram) < 1e-15
+    assert objective.divergence(Descent(dim=2).run(objective).gram) > 0.1
+
+
+def test_more_points_than_fit_are_refused_before_any_work():
+    whole = Descent().run(SupCon(np.full(15_000, 10), temperature=0.5))
+    assert whole.termination is Termination.NOT_APPLICABLE
+    assert "give a dim" in whole.message
+    with pytest.raises(ProblemError, match="dim: all starts together must fit into 200,000,000 numbers; got 10"):
+        descend(SupCon(np.full(8142, 10), temperature=0.5), restarts=10)

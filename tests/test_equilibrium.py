@@ -214,9 +214,17 @@ def test_classifier_alone_is_certified_at_its_default_scale(counts):
     assert gs.solve(gs.LogitCompensated(counts), throw=False).quality is gs.Quality.CERTIFIED
 
 
+def test_classifier_alone_at_high_scale():
+    """The forces are 1e-35 of repulsion or attraction; of two classes the simplex is the optimum at any scale."""
+    solution = gs.solve(gs.LogitCompensated([100, 10], scale=40.0))
+    simplex = np.outer([1, -1, 1, -1], [1, -1, 1, -1])
+    assert np.abs(solution.gram - simplex).max() < 1e-12
+
+
 def test_classifier_alone_is_not_certified_where_float64_ends():
-    """What the docstring says of high scales; where this fails, the default can go up."""
-    assert gs.solve(gs.LogitCompensated([100, 10], scale=18.0), throw=False).quality is not gs.Quality.CERTIFIED
+    """What the docstring says of high scales."""
+    solution = gs.solve(gs.LogitCompensated([100, 10, 1], scale=30.0), throw=False)
+    assert solution.quality is not gs.Quality.CERTIFIED
 
 
 BAD = {

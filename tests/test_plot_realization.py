@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from geomsolve.dimensions import InDimension
 from geomsolve.errors import ProblemError
 from geomsolve.plots.realizations import plot_realization
 from geomsolve.realizability import realize
@@ -164,3 +165,15 @@ def test_another_kind_of_file_is_refused_before_drawing(tmp_path):
     with pytest.raises(ProblemError, match=r"plot: must end in \.png, \.pdf, \.svg; got .*a\.bmp"):
         plot_realization(None, tmp_path / "a.bmp")
     assert not list(tmp_path.iterdir())
+
+
+def test_points_in_a_dimension_are_shown_in_place_of_the_optimum(found):
+    realization = found("realizable")
+    angles = np.linspace(0, 6, len(realization.points))
+    points = np.column_stack([np.cos(angles), np.sin(angles)])
+    each = np.full(len(points), 0.25)
+    within = InDimension(2, False, "", points, 0.25, each, 0.125, exact=False)
+    axes = panels(plot_realization(realization, within=within))[3]
+    assert axes.get_title() == "points in 2 dimensions, excess 0.25 nats,\nat least 0.125 in as many"
+    shown = np.asarray(axes.collections[0].get_offsets())
+    np.testing.assert_allclose(shown @ shown.T, points @ points.T, atol=1e-12)

@@ -27,11 +27,14 @@ def BCL(counts: Counts | ArrayLike, *, temperature: float, anchors: str = "insta
     averaged over all instances (anchors="instance", as published code does), or first over each class
     (anchors="class").
 
-    The instances of a class share one point (they are exchangeable, and attract each other), which leaves two atoms a
-    class: instances with all of the class's anchor mass, and the prototype, without any. With anchors="class" the two
-    share a point and the regular simplex is optimal, whatever the counts, with the value
-    log(1 + (C-1) e^{-C/((C-1) tau)}). With "instance" it is optimal for balanced classes only (or two of any counts);
-    otherwise a prototype, which is pushed away as a negative but pushes nobody, stands apart from its instances.
+    The instances of a class are taken to share one point, which leaves two atoms a class: instances with all of the
+    class's anchor mass, and the prototype, without any. (What is certified is the optimum of that problem. It is that
+    of single instances too with anchors="class", and at temperatures from about 0.2 on. With "instance" and a low
+    temperature a prototype stands so far apart that instances gain by parting: at 0.1, counts 22, 12, 10, 4, 1, 1, by
+    1e-8 nats and cosines within a class of 0.9994; measured.) With anchors="class" the two share a point and the
+    regular simplex is optimal, whatever the counts, with the value log(1 + (C-1) e^{-C/((C-1) tau)}). With "instance"
+    it is optimal for balanced classes only (or two of any counts); otherwise a prototype, which is pushed away as a
+    negative but pushes nobody, stands apart from its instances.
 
     Args:
         counts: whole numbers of examples per class, those of a batch.

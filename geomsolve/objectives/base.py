@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ..arrays import frozen
 from ..errors import ProblemError
 from ..orbits import OrbitGram, Orbits
+from .netforces import Rows, net_forces, settled_excess
 
 if TYPE_CHECKING:
     from .by_counts import ByCounts
@@ -248,16 +249,11 @@ class RowSoftmax(Objective):
         return float(self.orbits.sizes * self.masses @ self._row_floors)
 
     @cached_property
-    def _nearby(self) -> Array:
-        """(K,) a_i + the weights of all positives of i: the denominator with them at t = 0 and all others far away."""
+    def _rows(self) -> Rows | None:
         if self.positives is None:
-            return self.offsets
-        return self.offsets + np.where(self.positives > 0, self._negatives, 0.0).sum(axis=1)
-
-    @cached_property
-    def _settled(self) -> NDArray[np.bool_]:
-        """(K,) whether no force acts in a row with all positives at t = 0 and all others far away."""
-        return np.all((self._unbalance == 0) | (self.positives == 0), axis=1) & (self._nearby > 0)
+            return None
+        weights = np.broadcast_to(self.weights, self.orbits.partners.shape)
+        return Rows(self.masses, weights, self.offsets, self.positives, self.orbits.partners, self.temperature)
 
     def _sums(self, gram: OrbitGram) -> Array:
         """(K,) sum_j W_ij e^{t_ij/tau}."""
@@ -280,27 +276,13 @@ class RowSoftmax(Objective):
         return rows
 
     def resolved(self, gram: OrbitGram) -> float:
-        """The excess less what no geometry takes from it, row by row: positives at t = 0, all others far away.
-
-        With A_i the denominator there, P_ij = W_ij / A_i, x = t / tau and the row above log A_i being
-
-            log(1 + y) - sum_kin P_ij x_ij,    y = sum_kin P_ij expm1(x_ij) + sum_rest W_ij e^{x_ij} / A_i,
-
-        both parts are the same to first order in the x of positives, and their difference is taken term by term.
-        """
-        if self.positives is None:
-            return self.excess(gram)
-        x = -gram.apart / self.temperature
-        kin = self.positives > 0
-        pull = np.where(kin, self.orbits.partners * self.positives, 0.0)
-        near = np.where(kin, x, 0.0)
-        rest = np.where(kin, 0.0, self._negatives * gram.drifts(self.temperature)).sum(axis=1)
-        nearby = np.where(self._nearby > 0, self._nearby, 1.0)
-        y = np.sum(pull * np.expm1(near), axis=1) + rest / nearby
-        close = np.sum(pull * _expm1_less(near), axis=1) + rest / nearby + _log1p_less(np.maximum(y, -0.5))
-        rows = self._row_excess(gram)
-        rows = np.where(self._settled, np.where(y > -0.5, close, rows + self._row_floors - np.log(nearby)), rows)
-        return float(self.orbits.sizes * self.masses @ rows)
+        """The excess less what no geometry takes from it: see `settled_excess`."""
+        rows, plain = self._rows, self._row_excess(gram)
+        if rows is not None:
+            fine, close = settled_excess(rows, gram)
+            coarse = plain + self._row_floors - np.log(np.where(rows.nearby > 0, rows.nearby, 1.0))
+            plain = np.where(rows.settled, np.where(close, fine, coarse), plain)
+        return float(self.orbits.sizes * self.masses @ plain)
 
     def rows(self, gram: OrbitGram) -> RowModel:
         """With q_ij = W_ij e^{t_ij/tau} / Z_i and Q = sum q: repulsion m q/tau, softness tau, answer Q/tau."""
@@ -311,65 +293,12 @@ class RowSoftmax(Objective):
         return RowModel(repulsion, self.temperature, (sums / denominators)[:, None] / self.temperature)
 
     def row_gradient(self, gram: OrbitGram) -> Array:
-        """m_i (q_ij - P_ij) / tau, by the shorter of two sums: see `_pulls`."""
-        if self.positives is None:
-            return self.rows(gram).repulsion
-        return self._pulls(gram)[0]
+        """m_i (q_ij - P_ij) / tau, not as a difference of the two where they nearly cancel: see `net_forces`."""
+        return self.rows(gram).repulsion if self._rows is None else net_forces(self._rows, gram)[0]
 
     def row_terms(self, gram: OrbitGram) -> tuple[Array, Array] | None:
-        """The sizes of the terms of the shorter sum."""
-        return None if self.positives is None else self._pulls(gram)[1:]
-
-    @cached_property
-    def _unbalance(self) -> Array:
-        """(K, K) W_ij - P_ij (a_i + the weights of all positives of i): q_ij - P_ij times Z_i were all of these at t = 0.
-
-        Where a positive is as much of the denominator as it is of the attraction, this is 0 but for the rounding of
-        weights.
-        """
-        weights = np.broadcast_to(self.weights, self.orbits.partners.shape)
-        wanted = self.positives * self._nearby[:, None]
-        return np.where(np.abs(weights - wanted) > 8.0 * np.finfo(float).eps * wanted, weights - wanted, 0.0)
-
-    def _pulls(self, gram: OrbitGram) -> tuple[Array, Array, Array]:
-        """m_i (q_ij - P_ij) / tau, the size of the terms it is summed from, and what one ulp of a cosine is in it.
-
-        At low temperature attraction is repulsion to all digits but the last, if positives are close. With the sum over
-        k split into positives of i and the rest,
-
-            Z_i (q_ij - P_ij) = [W_ij - P_ij (a_i + sum_kin W_ik)] + W_ij expm1(t_ij) - P_ij sum_kin W_ik expm1(t_ik)
-                                - P_ij sum_rest W_ik e^{t_ik}
-
-        has none of the large terms left. The coefficient of expm1(t_ij), j being its own kin, is W_ij (1 - P_ij N_ij).
-        """
-        positives, tau = self.positives, self.temperature
-        drifts, negatives, partners = gram.drifts(tau), self._negatives, self.orbits.partners
-        weights = np.broadcast_to(self.weights, partners.shape)
-        sums = negatives * drifts
-        kin = positives > 0
-        denominators = self.offsets + sums.sum(axis=1)
-        unit = (self.masses / denominators / tau)[:, None]
-        apart = np.expm1(-gram.apart / tau)
-        stretched = np.where(kin, negatives * apart, 0.0)
-        others = stretched.sum(axis=1)[:, None] - stretched
-        # Summed again where a single large term would leave rounding behind.
-        single = kin.sum(axis=1) == 1
-        others[single] = np.where(kin[single], 0.0, others[single])
-        rest = np.where(kin, 0.0, sums).sum(axis=1)[:, None]
-        own = weights * (1.0 - positives * partners)
-        split = self._unbalance + own * apart - positives * (others + rest)
-        size = np.abs(self._unbalance) + np.abs(own * apart)
-        size += positives * (np.abs(stretched).sum(axis=1)[:, None] - np.abs(stretched) + rest)
-        size += np.where(single[:, None], 0.0, np.finfo(float).eps * positives * np.abs(stretched).max(axis=1)[:, None])
-        direct = weights * drifts
-        shorter = kin & (size < direct + positives * denominators[:, None])
-        row = np.where(shorter, split, direct - positives * denominators[:, None]) * unit
-        terms = np.where(shorter, size, direct + positives * denominators[:, None]) * unit
-        ulp = np.where(shorter, np.abs(own) + positives * np.where(kin, negatives, 0.0).sum(axis=1)[:, None], 0.0)
-        ulp = np.where(single[:, None], np.where(shorter, np.abs(own), 0.0), ulp)
-        # Points a distance d apart are known to an ulp of 1, and so d^2 / 2 to d ulps.
-        last = np.minimum(1.0, 16.0 * np.sqrt(np.abs(gram.apart))) if gram.founded else 1.0
-        return row, terms, np.finfo(float).eps * ulp * last * unit / tau
+        """The sizes that `net_forces` gives."""
+        return None if self._rows is None else net_forces(self._rows, gram)[1:]
 
     @cached_property
     def attraction(self) -> Array | float:
@@ -400,21 +329,6 @@ class RowSoftmax(Objective):
             offsets=restriction @ self.offsets,
             positives=None if self.positives is None else _carried(restriction, self.positives),
         )
-
-
-def _expm1_less(x: Array) -> Array:
-    """e^x - 1 - x with relative accuracy."""
-    small = np.abs(x) < 1e-2
-    z = np.where(small, x, 0.0)
-    return np.where(small, z * z * (0.5 + z * (1 / 6 + z * (1 / 24 + z * (1 / 120 + z / 720)))), np.expm1(x) - x)
-
-
-def _log1p_less(y: Array) -> Array:
-    """log(1 + y) - y with relative accuracy."""
-    small = np.abs(y) < 1e-2
-    z = np.where(small, y, 0.0)
-    series = -z * z * (1 / 2 - z * (1 / 3 - z * (1 / 4 - z * (1 / 5 - z * (1 / 6 - z * (1 / 7 - z / 8))))))
-    return np.where(small, series, np.log1p(y) - y)
 
 
 def _carried(restriction: Array, matrix: Array) -> Array:

@@ -105,8 +105,8 @@ class PartedSum(Objective):
 
     def row_terms(self, gram: OrbitGram) -> tuple[Array, Array] | None:
         """The sums of the losses' sizes."""
-        sizes = [loss._pulls(gram)[1:] for loss in self.terms.losses]
-        return np.sum([size for size, _ in sizes], axis=0), np.sum([ulp for _, ulp in sizes], axis=0)
+        sizes = [loss.row_terms(gram) or (loss.row_gradient(gram), 0.0) for loss in self.terms.losses]
+        return np.sum([size for size, _ in sizes], axis=0), np.sum([ulp + 0.0 * size for size, ulp in sizes], axis=0)
 
     @property
     def attraction(self) -> Array | float:

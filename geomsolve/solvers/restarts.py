@@ -117,13 +117,14 @@ class _Search:
         excesses = np.array([self.excess(z) for z in ends])
         excesses[np.isnan(excesses)] = np.inf
         self.report(f"{count} starts: best loss above its floor {excesses.min():.10g}")
-        best, seen = None, []
+        best: tuple[Array, float | None, int] | None = None
+        seen: list[float] = []
         for index in np.argsort(excesses, kind="stable"):
             if any(abs(excesses[index] - other) <= 1e3 * SAME * abs(other) for other in seen):
                 continue
             if len(seen) == polished:
                 break
-            seen.append(excesses[index])
+            seen.append(float(excesses[index]))
             found = self._settled(ends[index])
             # All that ended in the same place are as good as the one that was polished.
             alike = np.abs(excesses - seen[-1]) <= 1e2 * SAME * abs(seen[-1])
@@ -196,7 +197,6 @@ class _Search:
     def _operator(self, points: Array, pull: Array) -> Callable[[Array], Array]:
         """The scaled Hessian on tangent vectors."""
         root = np.sqrt(pull)
-        # At a point that is not quite stationary, the logarithm's own bend is no curvature of the loss.
         product = self.tools.hessian_at(*self.how, points)
 
         def apply(vectors: Array) -> Array:
@@ -240,8 +240,7 @@ class _Search:
         root = np.sqrt(self.balance(points)[2])
         apply = self._operator(points, root**2)
         first, second = np.triu_indices(dim, 1)
-        turns = np.zeros((atoms, dim, len(first)))
-        every = np.arange(len(first))
+        turns, every = np.zeros((atoms, dim, len(first))), np.arange(len(first))
         turns[:, first, every], turns[:, second, every] = points[:, second], -points[:, first]
         basis, triangle, _ = qr((turns * root[:, :, None]).reshape(atoms * dim, -1), mode="economic", pivoting=True)
         diagonal = np.abs(np.diag(triangle))
@@ -255,17 +254,16 @@ class _Search:
             return moved.ravel() + 10.0 * (basis @ (basis.T @ flat))
 
         size = atoms * dim
-        start = np.random.default_rng(0).standard_normal(size)
         operator = LinearOperator((size, size), matvec=shifted, dtype=np.float64)
+        options = {"which": "SA", "tol": 1e-7, "maxiter": 30 * size, "ncv": min(size, 40)}
+        options["v0"] = np.random.default_rng(0).standard_normal(size)
         try:
-            values, vectors = eigsh(operator, k=1, which="SA", v0=start, tol=1e-7, maxiter=30 * size, ncv=min(size, 40))
+            values, vectors = eigsh(operator, k=1, **options)
         except ArpackNoConvergence as error:
             values, vectors = error.eigenvalues, error.eigenvectors
         except ArpackError:
             return None, points
-        if not len(values):
-            return None, points
-        return float(values[0]) - 1.0, vectors[:, 0].reshape(atoms, dim) / root
+        return (float(values[0]) - 1.0, vectors[:, 0].reshape(atoms, dim) / root) if len(values) else (None, points)
 
 
 def _steihaug(apply: Callable[[Array], Array], gradient: Array, radius: float) -> tuple[Array, float]:
@@ -304,7 +302,7 @@ def _tangent(points: Array, vectors: Array) -> Array:
 
 @cache
 def _tools() -> SimpleNamespace:
-    """The compiled functions. They take the loss as an argument, so they compile once per kind and size of problem."""
+    """The compiled functions, one compilation per kind and size of problem: the loss is an argument."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -342,12 +340,11 @@ def _tools() -> SimpleNamespace:
     def hessian(excess: Any, scale: Any, logarithm: bool, z: Any, vectors: Any) -> Any:
         return jax.jvp(jax.grad(lambda x: at(excess, scale, logarithm, x)), (z,), (vectors,))[1]
 
-    fixed = {"static_argnums": 2}
-    hessian_of = jax.jit(hessian, **fixed)
+    hessian_of = jax.jit(hessian, static_argnums=2)
     return SimpleNamespace(
         adam=jax.jit(adam, static_argnums=(2, 4)),
-        balance=jax.jit(balance, **fixed),
+        balance=jax.jit(balance, static_argnums=2),
         hessian_at=lambda *how: lambda vectors: hessian_of(*how, vectors),
-        slope=jax.jit(jax.value_and_grad(at, argnums=3), **fixed),
-        value=jax.jit(value, **fixed),
+        slope=jax.jit(jax.value_and_grad(at, argnums=3), static_argnums=2),
+        value=jax.jit(value, static_argnums=2),
     )

@@ -16,6 +16,8 @@ Array = NDArray[np.float64]
 
 # Steps in which the steps of the last phase must become three times shorter.
 _PATIENCE = 25
+# A force so small may be rounding: the step it asks for says nothing.
+_ROUNDED = 1e-9
 
 
 def minimise_on_spheres(
@@ -105,6 +107,8 @@ def polish(objective: Objective, state: State, last: int, history: list[dict[str
             trial = State.at(objective, retract(state.point, share * step), state.curved)
             if trial.force() <= (1.0 - 0.1 * share) * size:
                 break
+            if size < _ROUNDED:
+                continue  # what is left is rounding, and steps differ by chance
             after = state.length(state.truncated_cg(np.inf, state.tangent(trial.gradient))[0])
             if after <= (1.0 - 0.5 * share) * lengths[-1]:
                 break
@@ -163,7 +167,9 @@ def gram_of(orbits: Orbits, point: Array) -> OrbitGram:
     # 1 - (1 - mu^2) n/(n-1): exact at collapse, where the spread is 0.
     inside = 1.0 - spread**2 * orbits.sizes / _fewer(orbits)
     np.fill_diagonal(cosines, np.where(orbits.plural, inside, 1.0))
-    return OrbitGram(orbits, cosines, points=np.where(orbits.plural[:, None], point, np.column_stack([means, 0 * spread])))
+    return OrbitGram(
+        orbits, cosines, points=np.where(orbits.plural[:, None], point, np.column_stack([means, 0 * spread]))
+    )
 
 
 def _fewer(orbits: Orbits) -> Array:

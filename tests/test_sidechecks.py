@@ -1,0 +1,157 @@
+"""Critical values and verdicts are checked by descent; where they are wrong, it is said."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import geomsolve as gs
+from geomsolve import cli, collapsechecks, verdictchecks
+
+TWO_LEVELS = {"majority": 1, "minority": 3, "negatives": 1, "temperature": 1.0}
+
+
+def test_descent_collapses_above_the_critical_ratio_and_not_below():
+    check = gs.crosscheck_threshold(gs.GCL, **TWO_LEVELS)
+    assert check.agree
+    assert check.compared
+    assert check.threshold.value == pytest.approx(6.541653880257519, rel=1e-12)
+    below, above = check.sides
+    assert (below.predicted, above.predicted) == (False, True)
+    assert below.value == pytest.approx(0.98 * check.threshold.value)
+    assert below.opening > 1e-2
+    assert above.opening < 1e-12
+    assert max(below.relative_gap, above.relative_gap) < 1e-9
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.25])
+def test_a_wrong_critical_ratio_is_told(monkeypatch, factor):
+    right = collapsechecks.threshold
+
+    def wrong(*arguments, **options):
+        found = right(*arguments, **options)
+        crossing = found.crossings[0]
+        return replace(found, crossings=(replace(crossing, value=factor * crossing.value),))
+
+    monkeypatch.setattr(collapsechecks, "threshold", wrong)
+    check = gs.crosscheck_threshold(gs.GCL, **TWO_LEVELS)
+    assert not check.agree
+    assert check.compared
+    assert sorted(side.verdict for side in check.sides) == ["agrees", "disagrees"]
+
+
+def test_given_counts_lose_rank_where_they_should():
+    check = gs.crosscheck_threshold(gs.SupCon, [100, 30, 10, 3], temperature=0.5)
+    assert check.agree
+    assert [side.predicted for side in check.sides] == [False, True]
+    assert check.sides[0].opening > 1e-3
+    assert check.sides[1].opening < 1e-12
+
+
+def test_a_loss_that_never_collapses_is_checked_once():
+    check = gs.crosscheck_threshold(gs.GCL, majority=1, minority=3, loss="hinge", margin=1.0)
+    assert check.threshold.value is None
+    assert check.agree
+    assert [(side.value, side.predicted) for side in check.sides] == [(10.0, False)]
+
+
+def test_what_descent_cannot_check_is_no_agreement():
+    check = gs.crosscheck_threshold(gs.GCL, majority=1, minority=700, negatives=1, temperature=1.0)
+    assert not check.agree
+    assert not check.compared
+    assert [side.verdict for side in check.sides] == ["not applicable"] * 2
+    with pytest.raises(gs.ProblemError, match="delta: must be between"):
+        gs.crosscheck_threshold(gs.GCL, delta=1.0, **TWO_LEVELS)
+
+
+REALIZABLE = gs.y_aware_weights([0.0, 0.3, 1.0, 1.2], sigma=1.0, self_pairs=False)
+INCONSISTENT = gs.y_aware_weights([0.0, 0.3, 1.0, 1.2], sigma=0.2)
+
+
+@pytest.mark.parametrize(
+    ("weighting", "verdict"), [(REALIZABLE, "realizable"), (INCONSISTENT, "inconsistent")], ids=["realizable", "not"]
+)
+def test_descent_comes_as_near_to_the_bound_as_is_certified(weighting, verdict):
+    check = gs.crosscheck_verdict(weighting, temperature=0.5)
+    assert check.realization.verdict.value == verdict
+    assert check.agree
+    assert abs(check.difference) < 1e-9
+    assert (check.excess > 1e-3) == (verdict == "inconsistent")
+
+
+def test_a_wrong_excess_is_told(monkeypatch):
+    """An answer to the same weights at another temperature: its excess is certified, and another one."""
+    right = verdictchecks.realize
+    monkeypatch.setattr(verdictchecks, "realize", lambda w, temperature, **more: right(w, temperature=0.3, **more))
+    check = gs.crosscheck_verdict(INCONSISTENT, temperature=0.5)
+    assert check.verdict == "disagrees"
+    assert not check.agree
+    assert check.compared
+
+
+def run(capsys, *arguments):
+    code = cli.run(["crosscheck", *arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_the_verb_checks_a_critical_ratio(capsys):
+    options = ["--objective", "gcl", "--negatives", "1", "--temperature", "1", "--device", "gpu"]
+    arguments = ["--majority", "1", "--minority", "3", *options]
+    code, out, _ = run(capsys, *arguments, "--json", "-")
+    assert code == 0
+    report = json.loads(out)
+    assert report["agree"]
+    assert report["value"] == pytest.approx(6.541653880257519, rel=1e-12)
+    assert [side["verdict"] for side in report["sides"]] == ["agrees", "agrees"]
+    code, out, _ = run(capsys, *arguments)
+    assert code == 0
+    assert "Descent agrees." in out
+    assert "collapsed" in out
+
+
+def test_the_verb_checks_a_verdict(capsys, tmp_path):
+    file = tmp_path / "w.npy"
+    np.save(file, np.exp(INCONSISTENT.log_matrix()))
+    code, out, _ = run(capsys, "--weights", str(file), "--temperature", "0.5", "--json", "-")
+    assert code == 0
+    report = json.loads(out)
+    assert (report["agree"], report["verdict"], report["descent"]["verdict"]) == (True, "inconsistent", "agrees")
+    code, out, _ = run(
+        capsys, "--labels", "0,0.3,1,1.2", "--scheme", "y-aware", "--sigma", "0.2", "--temperature", "0.5"
+    )
+    assert code == 0
+    assert "Descent agrees." in out
+
+
+def test_the_verb_adds_the_threshold_of_given_counts(capsys):
+    code, out, _ = run(capsys, "--counts", "100,30,10,3", "--temperature", "0.5", "--thresholds", "--json", "-")
+    assert code == 0
+    report = json.loads(out)
+    assert report["agree"]
+    assert report["thresholds"]["agree"]
+    assert report["thresholds"]["parameter"] == "power"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--temperature", "1"], "counts: must be given; got none"),
+        (["--counts", "9,4", "--majority", "1"], "majority: one thing is checked at a time; got counts too"),
+        (["--majority", "1", "--weights", "w.npy"], "weights: one thing is checked at a time; got majority too"),
+        (["--majority", "1", "--minority", "3", "--thresholds"], "thresholds: goes with counts; got none"),
+        (["--labels", "0,1,2", "--scheme", "y-aware", "--sigma", "1"], "temperature: must be given; got none"),
+        (["--labels", "0,1", "--scheme", "euclidean", "--temperature", "1"], "scheme: euclidean has no sphere"),
+        (["--labels", "0,1,2", "--views", "2", "--temperature", "1"], "views: weights make a loss of their own; got 2"),
+        (["--counts", "9,4", "--classes", "3", "--temperature", "1"], "classes: only supcl takes it; got 3"),
+        (["--majority", "1", "--minority", "3", "--device", "tpu"], 'device: must be "cpu", "gpu" or None'),
+        (["--counts", "9,4", "--tol", "2", "--temperature", "1"], "tol: must be a number between 0 and 1; got 2"),
+    ],
+)
+def test_what_does_not_go_together_is_said(capsys, arguments, message):
+    code, out, err = run(capsys, *arguments)
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert len(err.splitlines()) == 1
