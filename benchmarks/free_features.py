@@ -34,10 +34,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 def trainer(family: Any, steps: int) -> Any:
-    """A jitted step of Adam with loss and slope, Adam's start, and the jitted slope and Hessian for Newton's method.
-
-    One compilation per shape.
-    """
+    """A jitted step of Adam with the loss and its slope: one compilation per shape, for L-BFGS too."""
     import jax
     import optax
 
@@ -50,15 +47,11 @@ def trainer(family: Any, steps: int) -> Any:
         move, memory = adam.update(slope, memory)
         return loss, slope, optax.apply_updates(rows, move), memory
 
-    @jax.jit
-    def curvature(rows: Any, data: dict) -> tuple:
-        return jax.grad(family.value)(rows, data), jax.hessian(family.value)(rows, data)
-
-    return step, adam.init, curvature
+    return step, adam.init
 
 
 def train(
-    problem: Any, step: Any, start: Any, curvature: Any, *, steps: int, seed: int, annealed: bool = False
+    problem: Any, step: Any, start: Any, *, steps: int, seed: int, annealed: bool = False, patience: int | None = None
 ) -> tuple[dict[str, np.ndarray], dict]:
     """Unit rows after Adam, L-BFGS and the finish, and what they took. Call it with 64 bits enabled."""
     from scipy.optimize import minimize
@@ -87,15 +80,13 @@ def train(
 
         found = minimize(flat, lbfgs.ravel(), jac=True, method="L-BFGS-B", options=LBFGS)
         lbfgs, looks = unit(found.x.reshape(adam.shape)), looks + int(found.nfev)
-    last, more = finish(lbfgs.ravel(), lambda x: flat(x)[1])
+    last, more = finish(lbfgs.ravel(), lambda x: flat(x)[1], patience or PATIENCE)
     rows = unit(last.reshape(adam.shape))
-    if annealed:
-        rows = newton(rows, lambda x: curvature(x, data))
     took = {"evaluations": looks, "finish_evaluations": more, "excess": flat(rows.ravel())[0] / scale}
     return {"adam": adam, "lbfgs": lbfgs, "finish": rows}, took
 
 
-def finish(x: np.ndarray, slope: Any, keep: int = 50) -> tuple[np.ndarray, int]:
+def finish(x: np.ndarray, slope: Any, patience: int = PATIENCE, keep: int = 50) -> tuple[np.ndarray, int]:
     """The point of least slope that L-BFGS finds by slopes alone, and how many it looked at.
 
     Near a flat optimum the loss changes by less than its rounding, which ends any line search by values; slopes still
@@ -103,7 +94,7 @@ def finish(x: np.ndarray, slope: Any, keep: int = 50) -> tuple[np.ndarray, int]:
     """
     gradient, pairs, looks = slope(x), [], 1
     best, least, since = x, np.abs(gradient).max(), 1
-    while looks < FINISH and looks - since < PATIENCE:
+    while looks < FINISH and looks - since < patience:
         move, factors = -gradient, []
         for s, y in reversed(pairs):
             factors.append(s @ move / (s @ y))
@@ -135,25 +126,6 @@ def finish(x: np.ndarray, slope: Any, keep: int = 50) -> tuple[np.ndarray, int]:
     return best, looks
 
 
-def newton(rows: np.ndarray, curvature: Any, most: int = 12) -> np.ndarray:
-    """Newton's method on the slope, while that falls: where curvatures are ten orders apart, nothing else gets there.
-
-    Steps are the shortest that solve the equations up to rounding: rotations and lengths of rows have no curvature.
-    """
-    slope, bends = (np.asarray(part) for part in curvature(rows))
-    for _ in range(most):
-        size = slope.size
-        values, vectors = np.linalg.eigh(bends.reshape(size, size))
-        kept = values > 1e-13 * values[-1]
-        move = vectors[:, kept] @ ((vectors[:, kept].T @ slope.ravel()) / values[kept])
-        ahead = unit(rows - move.reshape(rows.shape))
-        after, bends = (np.asarray(part) for part in curvature(ahead))
-        if not np.abs(after).max() < np.abs(slope).max():
-            break
-        rows, slope = ahead, after
-    return rows
-
-
 def error(rows: np.ndarray, wanted: np.ndarray) -> float:
     """The largest difference of a cosine, over all pairs of free vectors."""
     return float(np.abs(rows @ rows.T - wanted).max())
@@ -176,7 +148,7 @@ def measure(name: str, vectors: int, steps: int) -> list[dict]:
     family = families()[name]
     rng, found = np.random.default_rng(SEED), []
     with jax.enable_x64(True):
-        step, start, curvature = trainer(family, steps)
+        step, start = trainer(family, steps)
         # Few shapes, many counts: every shape is compiled once.
         for number in range(vectors):
             shape = family.shapes[number * len(family.shapes) // max(vectors, len(family.shapes))]
@@ -190,7 +162,9 @@ def measure(name: str, vectors: int, steps: int) -> list[dict]:
                 near = np.asarray(gs.solve(problem.points, throw=False).gram)
                 near = near[np.ix_(problem.classes, problem.classes)]
             clock = time.perf_counter()
-            stages, took = train(problem, step, start, curvature, steps=steps, seed=number, annealed=family.annealed)
+            stages, took = train(
+                problem, step, start, steps=steps, seed=number, annealed=family.annealed, patience=family.patience
+            )
             seconds, rows = time.perf_counter() - clock, stages["finish"]
             proof = gs.certify(problem.objective, gathered(rows, problem.atoms))
             found.append(
@@ -213,6 +187,7 @@ def measure(name: str, vectors: int, steps: int) -> list[dict]:
                     "finish_evaluations": took["finish_evaluations"],
                     "seconds": seconds,
                     "annealed": family.annealed,
+                    "patience": family.patience or PATIENCE,
                 }
             )
     return found

@@ -68,6 +68,7 @@ class Family:
         shapes: (classes, examples) of the counts.
         points: the objective of counts and data that holds every class in one point, where `objective` does not.
         annealed: whether training begins at a higher temperature, where classes repel one another enough to part.
+        patience: of the finish by slopes, where curvatures are many orders of magnitude apart.
     """
 
     loss: Callable[..., jax.Array]
@@ -80,6 +81,7 @@ class Family:
     shapes: tuple[tuple[int, int], ...] = WIDE
     points: Callable[[np.ndarray, dict[str, Any]], gs.Objective] | None = None
     annealed: bool = False
+    patience: int | None = None
 
     def counts(self, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
         """Random counts of this shape, alike on a logarithmic scale before they are cut to their sum."""
@@ -294,8 +296,8 @@ def _ecl() -> Family:
             z, d["y"], centres, classifiers, temperature=d["tau"], counts=d["counts"], scale=SCALE
         ),
         objective,
-        f"examples, prototypes, classifiers of scale {SCALE:g}, annealed",
-        annealed=True,
+        f"examples, prototypes, classifiers of scale {SCALE:g}, patient",
+        patience=2000,
         kinds=2,
         instances=True,
         least=2,

@@ -254,7 +254,7 @@ def main() -> None:
     options.add_argument("--workers", type=int, default=2, help="processes (default 2)")
     options.add_argument("--limit", type=float, default=4.0, help="processor seconds a problem (default 4)")
     options = options.parse_args()
-    count = 30 if options.quick else options.count
+    count = 8 if options.quick else options.count
     # One BLAS thread a worker, in the environment that they inherit.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"

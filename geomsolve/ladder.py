@@ -174,7 +174,8 @@ def _attempts(
         if conic[0].gram is not None:
             yield timed(Newton(), conic[0].gram)
     # A step of descent costs m^3: beyond this many classes the whole takes hours, so it has to be asked for.
-    if objective.orbits.atoms > _MOST_DESCENDED:
+    # And where pairs sit on a kink it comes nowhere near the digits that a certificate needs.
+    if objective.orbits.atoms > _MOST_DESCENDED or not objective.smooth:
         return
     from .solvers.descent import Descent
 

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from .balls import ball, flint
 from .errors import ProblemError
-from .objectives.base import Objective, RowSoftmax, SampledObjective
+from .objectives.base import Objective, RowSoftmax
+from .objectives.draws import SampledObjective
 from .objectives.expectation import ExpectedSoftmax
 from .objectives.one_view import OneView
 from .objectives.pairwise import Logistic, PairLoss

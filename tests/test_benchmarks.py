@@ -15,7 +15,7 @@ import geomsolve as gs
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 NAMES = (
     "newton_vs_solve", "solvers", "cold", "scaling", "sweeps", "thresholds", "minibatch", "realizability",
-    "fails_safely",
+    "fails_safely", "random_problems",
 )  # fmt: skip
 
 pytestmark = pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="installed without the repository")

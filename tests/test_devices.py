@@ -103,7 +103,8 @@ def test_checks_run_where_cvxpy_is_not_installed():
         jax.devices("gpu")
     except RuntimeError:
         assert descent.startswith(NO_GPU)
-    assert rungs[:3] == ["newton", "clarabel", "descent"]  # the ladder goes on where a rung is not installed
+    # The ladder goes on where a rung is not installed.
+    assert rungs.index("newton") < rungs.index("clarabel") < rungs.index("descent")
     assert loaded == []
 
 

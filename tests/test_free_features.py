@@ -44,14 +44,12 @@ def test_training_arrives_at_the_certified_optimum(name, scripts):
     features, losses = scripts
     family, steps = losses.families()[name], 100
     with jax.enable_x64(True):
-        step, start, curvature = features.trainer(family, steps)
+        step, start = features.trainer(family, steps)
         for seed, counts in enumerate(CASES[name]):
             problem = family.problem(np.array(counts), (0.5, 0.25)[seed], seed)
             solution = gs.solve(problem.objective)
             wanted = solution.gram[np.ix_(problem.atoms, problem.atoms)]
-            stages, took = features.train(
-                problem, step, start, curvature, steps=steps, seed=seed, annealed=family.annealed
-            )
+            stages, took = features.train(problem, step, start, steps=steps, seed=seed, annealed=family.annealed)
             assert features.error(stages["finish"], wanted) <= 1e-6
             assert took["excess"] + problem.objective.floor >= solution.certificate.lower_bound - 1e-12
             proof = gs.certify(problem.objective, features.gathered(stages["finish"], problem.atoms))

@@ -17,16 +17,18 @@ MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__
 # Who may import whom: a module imports from its own layer or from layers above it in this list.
 LAYERS = (
     {
-        "errors", "arrays", "counts", "countlaws", "countlines", "countsources", "orbits", "kernelgram", "spectra", "autodiff", "logweights", "weightings", "schemes", "labels",
-        "balls",
+        "errors", "arrays", "counts", "countlaws", "countlines", "countsources", "orbits", "kernelgram",
+        "spectra", "autodiff", "logweights", "weightings", "schemes", "labels", "balls",
     },
     {"objectives", "certificate", "slack", "kernelslack"},
     {"solvers", "losses_jax"},
     {
-        "solution", "ladder", "embedding", "crosschecks", "collapsechecks", "verdictchecks", "thresholds", "sweeps", "metrics", "diagnoses", "levels",
-        "builders", "comparisons", "recommendations", "variances", "guidelines", "designs", "twoclasses", "targeted",
-        "verdicts", "feasibility", "witnesses", "dualbound", "reasons", "realizability", "dimensions", "gegenbauer", "pairmodels", "codebound", "remedies", "labelfits",
-        "rigour", "verification", "enclosures", "logsums", "refining", "euclidean", "euclidean_minimum", "exports", "targetfiles", "zoo",
+        "solution", "ladder", "embedding", "crosschecks", "collapsechecks", "verdictchecks", "thresholds",
+        "sweeps", "metrics", "diagnoses", "levels", "builders", "comparisons", "recommendations", "variances",
+        "guidelines", "designs", "twoclasses", "targeted", "verdicts", "feasibility", "witnesses", "dualbound",
+        "reasons", "realizability", "dimensions", "gegenbauer", "pairmodels", "codebound", "remedies",
+        "labelfits", "rigour", "verification", "enclosures", "logsums", "refining", "euclidean",
+        "euclidean_minimum", "exports", "targetfiles", "zoo",
     },
     {"plots", "reports", "terminal"},
     {"gallery"},

@@ -150,7 +150,7 @@ class Objective(ABC):
 
     def _validate(self) -> None:
         self.orbits.check()
-        _check_weights("masses", self.masses, (len(self.orbits.sizes),))
+        check_weights("masses", self.masses, (len(self.orbits.sizes),))
         check_temperature(self.temperature)
 
     def support(self, gram: OrbitGram) -> tuple[Array, float]:
@@ -194,7 +194,8 @@ def check_temperature(temperature: float) -> float:
     return float(temperature)
 
 
-def _check_weights(name: str, weights: Array, shape: tuple[int, ...]) -> None:
+def check_weights(name: str, weights: Array, shape: tuple[int, ...]) -> None:
+    """Nothing, or a ProblemError unless the weights have that shape, are finite and not negative."""
     if np.shape(weights) != shape:
         raise ProblemError(f"{name}: must have shape {shape}; got {np.shape(weights)}")
     bad = ~(np.isfinite(weights) & (weights >= 0))
@@ -222,10 +223,10 @@ class RowSoftmax(Objective):
     def _validate(self) -> None:
         super()._validate()
         count = len(self.orbits.sizes)
-        _check_weights("weights", self.weights, (count, count))
-        _check_weights("offsets", self.offsets, (count,))
+        check_weights("weights", self.weights, (count, count))
+        check_weights("offsets", self.offsets, (count,))
         if self.positives is not None:
-            _check_weights("positives", self.positives, (count, count))
+            check_weights("positives", self.positives, (count, count))
         if np.any((self.offsets <= 0) & (self._negatives.sum(axis=1) <= 0)):
             raise ProblemError(
                 "weights, offsets: every row needs an offset or a weight above 0; the log of 0 is no loss"
@@ -325,69 +326,16 @@ class RowSoftmax(Objective):
             self,
             orbits=orbits,
             masses=restriction @ self.masses,
-            weights=_carried(restriction, self.weights),
+            weights=carried(restriction, self.weights),
             offsets=restriction @ self.offsets,
-            positives=None if self.positives is None else _carried(restriction, self.positives),
+            positives=None if self.positives is None else carried(restriction, self.positives),
         )
 
 
-def _carried(restriction: Array, matrix: Array) -> Array:
+def carried(restriction: Array, matrix: Array) -> Array:
     """A (K, K) or broadcastable matrix, averaged over rows and columns."""
     count, total = restriction.shape
     if np.ndim(matrix) < 2 or matrix.strides[0] == 0:  # all rows the same
         row = np.broadcast_to(matrix, (total, total))[0]
         return np.broadcast_to(restriction @ row, (count, count))
     return restriction @ np.broadcast_to(matrix, (total, total)) @ restriction.T
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Draws:
-    """The law of one independently drawn negative, for an anchor of orbit a.
-
-    Attributes:
-        partner: (K, K) or broadcastable: the probability to draw one given partner in orbit b.
-        own: (K,) the probability to draw the anchor's own class, which sits at t = 0.
-    """
-
-    partner: Array
-    own: Array
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "partner", frozen("partner", self.partner))
-        object.__setattr__(self, "own", frozen("own", self.own))
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class SampledObjective(Objective):
-    """Base of the losses of independently drawn negatives.
-
-    Attributes:
-        draws: the law of one negative.
-    """
-
-    draws: Draws = field(repr=False)
-
-    def _validate(self) -> None:
-        super()._validate()
-        count = len(self.orbits.sizes)
-        _check_weights("draws.partner", self.draws.partner, (count, count))
-        _check_weights("draws.own", self.draws.own, (count,))
-        worst = float(np.abs(self._probabilities.sum(axis=1) + self.draws.own - 1.0).max())
-        if worst > 1e-9:
-            raise ProblemError(f"draws: the probabilities of one draw must sum to 1; they are off by {worst:.3g}")
-
-    @cached_property
-    def _probabilities(self) -> Array:
-        """(K, K) the probability that a draw falls into orbit b, own class apart."""
-        return self.orbits.partners * self.draws.partner
-
-    def ungrouped(self) -> Self:
-        """The same loss, each atom an orbit."""
-        labels = self.orbits.listed()
-        draws = Draws(partner=self._spread(self.draws.partner), own=self.draws.own[labels])
-        return replace(self, **self._per_atom(), draws=draws)
-
-    def coarsened(self, orbits: Orbits, restriction: Array) -> Self:
-        """The same loss on mean probabilities."""
-        draws = Draws(partner=_carried(restriction, self.draws.partner), own=restriction @ self.draws.own)
-        return replace(self, orbits=orbits, masses=restriction @ self.masses, draws=draws)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from ..autodiff import evaluate
 from ..errors import ProblemError
 from ..orbits import OrbitGram
-from .base import RowModel, SampledObjective, ratio
+from .base import RowModel, ratio
+from .draws import SampledObjective
 
 Array = NDArray[np.float64]
 Psi = Callable[[Any], Any]

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ..errors import ProblemError
 from ..orbits import OrbitGram
-from .base import RowModel, SampledObjective, ratio
+from .base import RowModel, ratio
+from .draws import SampledObjective
 
 Array = NDArray[np.float64]
 

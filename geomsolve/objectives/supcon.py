@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from ..counts import Counts, as_counts
 from ..errors import ProblemError
 from ..orbits import Orbits
-from .base import Draws, Objective, RowSoftmax, check_temperature
+from .base import Objective, RowSoftmax, check_temperature
 from .by_counts import by_counts, class_orbits
+from .draws import Draws
 from .expectation import ExpectedSoftmax
 from .one_view import OneView
 

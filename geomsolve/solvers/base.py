@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..objectives.base import Objective
 from ..kernelgram import KernelGram
+from ..objectives.base import Objective
 from ..orbits import OrbitGram
 
 Progress = Callable[[str], None]

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackendError
-from ..objectives.base import Objective, RowSoftmax, SampledObjective
+from ..objectives.base import Objective, RowSoftmax
 from ..objectives.custom import EnumeratedLoss
+from ..objectives.draws import SampledObjective
 from ..objectives.expectation import STEP, ExpectedSoftmax
 from ..objectives.one_view import OneView
 from ..objectives.pairwise import Hinge, Logistic, PairLoss

@@ -73,6 +73,7 @@ def start_of(gram: OrbitGram) -> Array:
     orbits = gram.orbits
     values, vectors = np.linalg.eigh(gram.quotient)
     keep = values > _FAINT * orbits.atoms
+    keep[-1] = True
     means = vectors[:, keep] * np.sqrt(values[keep]) / np.sqrt(orbits.sizes)[:, None]
     # Cut, a direction can leave an orbit longer than 1, or with nothing at all.
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1.0)
