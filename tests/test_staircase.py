@@ -166,3 +166,11 @@ def test_newton_hands_over_to_few_dimensions(monkeypatch):
     solution = gs.solve(objective, start=start)
     assert solution.quality is gs.Quality.CERTIFIED
     assert solution.rank < 10
+
+
+def test_a_guess_without_a_strong_direction_keeps_its_strongest():
+    """Among ten million classes a regular simplex has no direction that stands out."""
+    orbits = gs.Orbits(np.array([1e7, 2e7, 3e7]))
+    start = start_of(gs.OrbitGram.simplex(orbits))
+    assert start.shape == (3, 2)
+    np.testing.assert_allclose(np.linalg.norm(start, axis=1), 1.0, rtol=1e-14)
