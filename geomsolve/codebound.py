@@ -60,6 +60,8 @@ def dimension_bound(
     """
     if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < 2:
         raise ProblemError(f"dim: must be a whole number of at least 2; got {dim!r}")
+    if not isinstance(objective, Objective):
+        raise ProblemError(f"objective: must come from a builder such as SupCon; got {type(objective).__name__}")
     objective.check()
     report = progress or (lambda _: None)
     dim = int(dim)

@@ -55,6 +55,9 @@ class CountLine:
         total = float(self.counts.multiplicity.sum())
         nodes, vectors = eigh_tridiagonal(diagonal[:order], beside[: min(order, len(diagonal)) - 1])
         weights = total * vectors[0] ** 2
+        # A class far from all others is a node by itself, and what rounding leaves of its weight may outweigh the rest.
+        whole = np.rint(weights)
+        weights = np.where(np.abs(weights - whole) <= 1e-13 * whole, whole, weights)
         kept = weights > 1e-30 * total
         return np.clip(nodes[kept], -1.0, 1.0), weights[kept]
 

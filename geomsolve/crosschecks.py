@@ -10,6 +10,7 @@ import numpy as np
 
 from .certificate import Certificate, certify, check_tol
 from .errors import BackendError
+from .kernelgram import KernelGram
 from .objectives.base import Objective
 from .orbits import OrbitGram
 from .solvers.base import Attempt, Progress, Solver, Termination
@@ -17,6 +18,7 @@ from .solvers.conic import Conic
 from .solvers.descent import Descent
 from .solvers.devices import check_device
 from .solvers.newton import Newton
+from .solvers.quadrature import Quadrature
 
 # A route speaks on the optimum once its own certificate is this good; a worse one is not evidence either way.
 CONCLUSIVE = 1e-5
@@ -83,12 +85,12 @@ def crosscheck(
     tol: float = 1e-9,
     progress: Progress | None = None,
 ) -> CrossCheck:
-    """Whether Newton, the conic programs and gradient descent find the same optimum.
+    """Whether Newton, quadrature, the conic programs and gradient descent find the same optimum.
 
-    Newton on the dual factor (with its collapse handling); the semidefinite program through cvxpy with Clarabel by
-    orbits and, to 30 classes, over all classes, and with SCS to 20 distinct counts; JAX descent over embeddings of full
-    dimension to 600 classes. They share the objective's definition only on paper: the loss is written once in numpy,
-    once in cvxpy and once in JAX. Each answer is judged by `certify`.
+    Newton on the dual factor (with its collapse handling), from 300 distinct counts also on a Gauss rule of them; the
+    semidefinite program through cvxpy with Clarabel by orbits and, to 30 classes, over all classes, and with SCS to 20
+    distinct counts; JAX descent over embeddings of full dimension to 600 classes. They share the objective's definition
+    only on paper: the loss is written once in numpy, once in cvxpy and once in JAX. Each answer is judged by `certify`.
 
     Args:
         objective: the problem.
@@ -118,7 +120,8 @@ def crosscheck(
         except BackendError as error:  # the route's package is not installed
             attempt = Attempt(solver.name, Termination.NOT_APPLICABLE, message=str(error))
         seconds = time.perf_counter() - clock
-        gram = attempt.gram.repaired()[0] if isinstance(attempt.gram, OrbitGram) else None
+        found = attempt.gram.written(objective.orbits) if isinstance(attempt.gram, KernelGram) else attempt.gram
+        gram = None if found is None else found.repaired()[0]
         certificate = None if gram is None else certify(objective, gram)
         if not objective.smooth and isinstance(solver, Conic) and gram is not None and conic_start is None:
             conic_start = gram
@@ -137,6 +140,8 @@ def _solvers(objective: Objective, seeds: int, device: str | None) -> Iterator[S
     orbits, classes = len(objective.orbits.sizes), objective.orbits.atoms
     if objective.smooth:
         yield Newton()
+    if objective.law is not None and objective.law.worthwhile and objective.law.writable:
+        yield Quadrature()
     if orbits <= 60:
         yield Conic()
     if not objective.smooth:

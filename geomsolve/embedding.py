@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .errors import ProblemError
 from .objectives.pairwise import Hinge, PairLoss
 from .objectives.weighted import WeightedSoftmax
-from .orbits import OrbitGram
+from .orbits import MOST_WRITTEN, OrbitGram
 from .solvers.base import Progress
 
 if TYPE_CHECKING:
@@ -126,7 +126,12 @@ def embed(
     Cost: 8 C dim bytes; below the rank O(C^2 dim) a step of a start, and that of `dimension_bound`. Above 1200 classes
     that of `Descent`, without second order.
     """
-    check_dim(dim, solution.orbits.orbits.atoms)
+    check_dim(dim, solution.geometry.atoms)
+    if len(solution.geometry.sizes) > MOST_WRITTEN:
+        raise ProblemError(
+            f"dim: points are written out for at most {MOST_WRITTEN:,} distinct counts; got "
+            f"{len(solution.geometry.sizes):,} (in Python, solution.geometry.points() has them in factored form)"
+        )
     if restarts is not None and restarts < 1:
         raise ProblemError(f"restarts: must be at least 1; got {restarts}")
     certificate = solution.certificate

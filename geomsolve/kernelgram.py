@@ -13,7 +13,7 @@ from .arrays import frozen
 from .countlines import MOST_NODES, CountLine
 from .counts import Counts
 from .errors import ProblemError
-from .orbits import OrbitGram, Orbits
+from .orbits import MOST_WRITTEN, OrbitGram, Orbits
 
 Array = NDArray[np.float64]
 
@@ -24,8 +24,6 @@ _NEGLIGIBLE = 1e-16
 # A class whose own cosine leaves less than this to its diagonal is taken out of it, into the low-rank part.
 _LEAST_DIAGONAL = 0.01
 _MOST_TAKEN_OUT = 64
-# Distinct counts that are written out as a square array when asked for: 0.8 GB.
-MOST_WRITTEN = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +173,8 @@ class KernelGram:
     def rank(self, tol: float = 1e-8) -> int:
         """The number of eigenvalues of G above `tol`."""
         inside = (self.sizes - 1.0)[(self.sizes != 1) & (1.0 - self.within <= tol)]
-        noise = 64.0 * np.finfo(float).eps * float(np.abs(self.eigenvalues).max(initial=0.0))
+        # The eigenvalues are what a few columns of C numbers add up to.
+        noise = np.finfo(float).eps * self.atoms
         return round(self.atoms - np.count_nonzero(self.eigenvalues <= max(tol, noise)) - float(inside.sum()))
 
     def merged(self, tol: float = 1e-8) -> list[list[int]]:
@@ -224,7 +223,8 @@ class KernelGram:
 
     def rows(self, classes: ArrayLike) -> Array:
         """(n, C) the cosines of some classes, given as numbers from 0, with all, in the caller's order."""
-        groups, chosen = self.counts.groups, np.atleast_1d(np.asarray(classes))
+        groups = self.counts.groups
+        chosen = check_numbers(classes, len(groups))
         part = (self.factor[groups[chosen]] * self.strengths) @ self.factor.T
         found = part[:, groups]
         found[np.arange(len(chosen)), chosen] = 1.0
@@ -266,7 +266,7 @@ class FactoredPoints:
 
     def rows(self, classes: ArrayLike) -> Array:
         """(n, C) the points of some classes, given as numbers from 0."""
-        chosen = np.atleast_1d(np.asarray(classes))
+        chosen = check_numbers(classes, len(self.scale))
         found = (self.basis[chosen] * self.stretch) @ self.basis.T
         found[np.arange(len(chosen)), chosen] += 1.0
         return np.asarray(found * self.scale[chosen, None], dtype=np.float64)
@@ -275,3 +275,11 @@ class FactoredPoints:
         """(C, k) the points times a (C, k) matrix: their coordinates along k directions. Costs O(C r k)."""
         mixed = other + self.basis @ (self.stretch[:, None] * (self.basis.T @ other))
         return np.asarray(self.scale[:, None] * mixed, dtype=np.float64)
+
+
+def check_numbers(classes: ArrayLike, most: int) -> NDArray[np.intp]:
+    """Class numbers as an array, or a ProblemError unless they are whole and from 0 to most - 1."""
+    chosen = np.atleast_1d(np.asarray(classes))
+    if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or np.any((chosen < 0) | (chosen >= most)):
+        raise ProblemError(f"classes: must be whole numbers from 0 to {most - 1}; got {classes!r:.60}")
+    return chosen.astype(np.intp)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+# Polynomials whose products the finest rule integrates exactly.
+MOST_POLYNOMIALS = 2 * MOST_NODES
 # Rows of the whole sum over classes that are taken as they stand, to see that the rule has it.
 _ROWS = 5
 # Classes in one block of such a row.
@@ -63,6 +65,10 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
     law = objective.law
     if law is None or law.line.counts is not gram.counts:
         raise ProblemError("gram: in kernel form it must be of the objective's own counts")
+    if len(gram.core) > MOST_POLYNOMIALS:
+        raise ProblemError(
+            f"gram: must have at most {MOST_POLYNOMIALS} polynomials in kernel form; got {len(gram.core)}"
+        )
     tau, sizes = objective.temperature, gram.sizes
     points = chebpts2(int(1.5 * len(gram.core)) + 5)
     problem, places, nodes = law.on_nodes(MOST_NODES, points)

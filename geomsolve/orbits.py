@@ -15,6 +15,9 @@ from .spectra import smallest_alone
 
 Array = NDArray[np.float64]
 
+# Orbits whose cosines are written out as a square array: 0.8 GB.
+MOST_WRITTEN = 10_000
+
 
 @dataclass(frozen=True, eq=False)
 class Orbits:
@@ -123,7 +126,16 @@ class OrbitGram:
 
     @classmethod
     def simplex(cls, orbits: Orbits) -> OrbitGram:
-        """The regular simplex: every cosine -1/(m-1)."""
+        """The regular simplex: every cosine -1/(m-1).
+
+        Raises:
+            ProblemError: more than 10,000 orbits, whose square array nobody should write by accident.
+        """
+        if len(orbits.sizes) > MOST_WRITTEN:
+            raise ProblemError(
+                f"gram: {len(orbits.sizes):,} orbits are not written out as a square array (at most {MOST_WRITTEN:,}); "
+                "of such counts only solve's own choice of solver and quadrature take supcon and gcl"
+            )
         cosines = np.full((len(orbits.sizes),) * 2, -1.0 / (orbits.atoms - 1.0))
         cosines[np.diag_indices_from(cosines)] = np.where(orbits.plural, cosines.diagonal(), 1.0)
         return cls(orbits, cosines)

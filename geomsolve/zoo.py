@@ -133,7 +133,7 @@ def zoo_problem(name: str) -> ZooProblem:
     Source: the bound is the one of `certify`, see the theory page.
     """
     rows = {row["name"]: row for row in zoo_definitions()}
-    if name not in rows:
+    if not isinstance(name, str) or name not in rows:
         near = difflib.get_close_matches(str(name), rows, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise ProblemError(f"name: the zoo has no problem {name!r:.60} ({hint}zoo_names() lists all {len(rows)})")

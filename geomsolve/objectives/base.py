@@ -240,7 +240,7 @@ class RowSoftmax(Objective):
     def _row_floors(self) -> Array:
         # With an offset: every other class infinitely far away. Without: every other class at the antipode, t = -2,
         # which can be attained, and one nat below it, so that no gap is ever measured against an excess of 0.
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             antipodal = np.log(self._negatives.sum(axis=1)) - 2.0 / self.temperature - 1.0
             return np.where(self.offsets > 0, np.log(self.offsets), antipodal)
 
@@ -266,7 +266,7 @@ class RowSoftmax(Objective):
 
     def _row_excess(self, gram: OrbitGram) -> Array:
         sums = self._sums(gram)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             rows = np.where(
                 self.offsets > 0,
                 np.log1p(sums / np.where(self.offsets > 0, self.offsets, 1.0)),

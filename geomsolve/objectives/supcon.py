@@ -71,7 +71,7 @@ def SupCon(counts: Counts | ArrayLike, *, temperature: float, views: int = 2, ba
         alone = f"class {np.flatnonzero(views * counts.per_class < 2)[0]}" if len(counts.groups) else "the smallest"
         raise ProblemError(
             f"counts: with views={views} {alone} has {examples[-1]:g} example(s) and no positive pair; "
-            "every class needs views * count >= 2 (use views=2, or leave such classes out)"
+            f"every class needs views * count >= 2 ({'use views=2, or ' if views == 1 else ''}leave such classes out)"
         )
     return by_counts(counts, temperature, f"SupCon(views={views})", partial(_full_batch, temperature, views))
 

@@ -88,9 +88,7 @@ def plot_solution(
 
 def _title(solution: Solution, counts: Counts | None, embedding: Embedding | None) -> str:
     objective, certificate = solution.objective, solution.certificate
-    source = (
-        f"{solution.orbits.orbits.atoms:g} classes" if counts is None else f"{counts.name} ({counts.classes} classes)"
-    )
+    source = f"{solution.geometry.atoms:g} classes" if counts is None else f"{counts.name} ({counts.classes} classes)"
     proved = "certified" if solution.quality is Quality.CERTIFIED else "NOT certified"
     if embedding is not None and not embedding.exact:
         return (

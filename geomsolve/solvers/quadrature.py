@@ -8,6 +8,7 @@ import numpy as np
 from numpy.polynomial.chebyshev import chebpts2, chebvander
 from numpy.typing import NDArray
 
+from ..errors import ProblemError
 from ..kernelgram import KernelGram
 from ..objectives.base import Objective
 from ..orbits import OrbitGram
@@ -66,6 +67,11 @@ class Quadrature:
             places = chebpts2(degree)
             report(f"quadrature: {nodes} nodes, {degree} polynomials")
             problem, _, taken = law.on_nodes(nodes, places)
+            try:
+                problem.check()
+            except ProblemError as error:  # the counts are fine; on nodes they lose the digits the loss asks for
+                message = f"quadrature: too many decades between the counts ({error})"
+                return Attempt(self.name, Termination.FAILED, gram, steps, message)
             point = stationary_point(problem, OrbitGram.simplex(problem.orbits), self.tol)
             steps += 1
             if point is None or point.balance is None:
