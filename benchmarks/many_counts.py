@@ -92,13 +92,14 @@ def main() -> None:
         return
     options = parser(__doc__).parse_args()
     classes, temperatures, profiles, rounds = 1_000_000, (0.1, 0.5), PROFILES, 30
-    laws = dict(LAWS)
+    laws, losses = dict(LAWS), dict(LOSSES)
     if options.quick:
-        classes, temperatures, profiles, rounds, laws = 20_000, (0.1,), ("imagenet_lt",), 1, {"zipf": LAWS["zipf"]}
+        classes, temperatures, profiles, rounds = 20_000, (0.1,), ("imagenet_lt",), 1
+        laws, losses = {"zipf": LAWS["zipf"]}, {"supcon": LOSSES["supcon"]}
     settings = {"classes": classes, "temperatures": temperatures, "profiles": profiles, "rounds": rounds, "aim": AIM}
     record = Record("many_counts", options, key=("case",), settings=settings)
     for law, counts in laws.items():
-        for loss, extra in LOSSES.items():
+        for loss, extra in losses.items():
             for temperature in temperatures:
                 case = f"{law}, {loss}, {temperature}"
                 if record.has(case=case) or (law == "zipf, endless" and loss == "supcon"):

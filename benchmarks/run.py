@@ -1,7 +1,7 @@
 """Runs every benchmark, each in a process of its own, then the report.
 
 python benchmarks/run.py            about an hour on 2 cores; --resume goes on where an interrupted run stopped
-python benchmarks/run.py --quick    half a minute, into out/benchmarks-quick: shows that the scripts work
+python benchmarks/run.py --quick    minutes, into out/benchmarks-quick: shows that the scripts work
 """
 
 from __future__ import annotations
@@ -33,11 +33,13 @@ SCRIPTS = (
 
 
 def main() -> int:
-    options = parser(__doc__).parse_args()
+    described = parser(__doc__)
+    described.add_argument("--only", nargs="+", choices=SCRIPTS, default=SCRIPTS, help="which benchmarks")
+    options = described.parse_args()
     out: Path = (options.out or (QUICK_RESULTS if options.quick else RESULTS)).resolve()
     arguments = ["--out", str(out)] + ["--quick"] * options.quick + ["--resume"] * options.resume
     failed = []
-    for name in SCRIPTS:
+    for name in options.only:
         say(f"--- {name}")
         if subprocess.run([sys.executable, str(HERE / f"{name}.py"), *arguments], check=False).returncode:
             failed.append(name)

@@ -37,8 +37,9 @@ def dimension_bound(
 
         L >= sum_{i<j} min_{-1<=t<=1} [ phi_ij(t) - 2 sum_k u_ki u_kj P_k(t) ] - sum_k |u_k|^2.
 
-    For equal classes that is the linear programming bound of Delsarte and Yudin, which is exact for the regular
-    polygon, the cross-polytope, the icosahedron and other sharp codes where L is itself a loss of pairs (k = 1).
+    For equal classes that is the linear programming bound of Delsarte and Yudin, which is exact for
+    sharp codes (regular polygon, cross-polytope, icosahedron) where L is a loss of pairs (k = 1) and the temperature
+    low; at 1, say, they need not be optimal at all.
 
     The u_k are sought in floating point (a linear program for equal classes, otherwise L-BFGS on a smoothed minimum,
     and tilts by turns); the bound is then proved for those found: see `least_of_pairs`, with an allowance for rounding.

@@ -279,6 +279,8 @@ class FactoredPoints:
 
 def check_numbers(classes: ArrayLike, most: int) -> NDArray[np.intp]:
     """Class numbers as an array, or a ProblemError unless they are whole and from 0 to most - 1."""
+    if not most:
+        raise ProblemError("classes: these are a distribution of counts; its classes are not listed one by one")
     chosen = np.atleast_1d(np.asarray(classes))
     if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or np.any((chosen < 0) | (chosen >= most)):
         raise ProblemError(f"classes: must be whole numbers from 0 to {most - 1}; got {classes!r:.60}")

@@ -54,8 +54,8 @@ class Solution:
 
     Attributes:
         objective: the problem.
-        geometry: the optimal Gram matrix as the solver left it: in orbit form, or as a kernel of the counts, which is
-            never written out (`factor`, `rows`, `points()`).
+        geometry: the optimal Gram matrix as the solver left it: an OrbitGram, or (from 300 distinct counts on, as a
+            rule) a KernelGram of the counts, which is never written out and has `factor`, `rows` and `points()`.
         certificate: what is proved of it.
         quality: CERTIFIED or UNCERTIFIED, by the certificate at the tolerance `solve` was given.
         termination: why the solver whose answer this is stopped.

@@ -13,19 +13,24 @@ import pytest
 import geomsolve as gs
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+# Those that compile little: gpu, dimensions and free_features take minutes even when quick.
 NAMES = (
     "newton_vs_solve", "solvers", "cold", "scaling", "sweeps", "thresholds", "minibatch", "realizability",
-    "fails_safely", "random_problems",
+    "fails_safely", "random_problems", "many_counts",
 )  # fmt: skip
 
-pytestmark = pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="installed without the repository")
+# One group: all benchmarks are run once, by one worker.
+pytestmark = [
+    pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="installed without the repository"),
+    pytest.mark.xdist_group("benchmarks"),
+]
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     out = tmp_path_factory.mktemp("benchmarks")
-    command = [sys.executable, str(BENCHMARKS / "run.py"), "--quick", "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, str(BENCHMARKS / "run.py"), "--quick", "--out", str(out), "--only", *NAMES, "zoo"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     return out

@@ -104,7 +104,9 @@ def test_least_of_pairs_is_below_every_value_and_near_the_smallest(seed):
     ids=["pentagon", "decagon", "icosahedron", "cross-polytope", "simplex", "simplex, warm"],
 )
 def test_sharp_codes_attain_the_bound_for_one_negative(points, temperature):
-    """Cohn & Kumar 2007: sharp codes minimise every completely monotone energy, and the program proves it."""
+    """Cohn & Kumar 2007: sharp codes minimise every absolutely monotone potential, which e^{t/tau} is, and the logistic
+    loss nearly where e^{t/tau} is small.
+    """
     count, dim = points.shape
     objective = gs.GCL([1] * count, negatives=1, temperature=temperature)
     value, bound = objective.floor + excess(objective, points), dimension_bound(objective, dim)
@@ -187,3 +189,11 @@ def test_losses_without_a_model_have_no_bound():
 def test_bad_dimensions(dim):
     with pytest.raises(gs.ProblemError, match="dim: must be a whole number of at least 2; got"):
         dimension_bound(LOSSES["SupCon"], dim)
+
+
+def test_a_polygon_need_not_be_optimal():
+    """The logistic loss is not absolutely monotone: warm, nine classes in the plane have a better place."""
+    objective = gs.GCL([1] * 9, negatives=1, temperature=1.0)
+    found = gs.solve(objective).embed(dim=2)
+    regular = objective.floor + excess(objective, polygon(9))
+    assert dimension_bound(objective, 2) <= found.value < regular - 1e-5

@@ -77,6 +77,8 @@ def threshold(
     if verified is not None:
         report["verified"] = verified_threshold_report(verified)
         lines += verified_threshold_lines(verified)
+    elif wanted is not None:
+        lines.append("Nothing was proved in ball arithmetic: only a critical value is.")
     outputs.emit(report, lambda: "\n".join(lines))
     return OK if found.confirmed is not False else NOT_CERTIFIED
 
