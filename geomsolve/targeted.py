@@ -141,6 +141,7 @@ def _descend(objective: PartedSoftmax, simplex: Array) -> OrbitGram:
     targets /= np.linalg.norm(targets, axis=1, keepdims=True)
     sizes = objective.orbits.sizes
     plural = sizes[:classes] > 1
+    pull = objective.masses[:, None] * np.asarray(objective.positives) / objective.temperature
 
     def place(flat: Array) -> tuple[Array, Array]:
         raw = flat.reshape(classes, -1).copy()
@@ -151,7 +152,8 @@ def _descend(objective: PartedSoftmax, simplex: Array) -> OrbitGram:
     def descent(flat: Array) -> tuple[float, Array]:
         points, length = place(flat)
         gram = _gram(objective, points, targets)
-        row = objective.row_gradient(gram)
+        # Not `row_gradient`, which chooses between two sums entry by entry: differences of it show the seams.
+        row = objective.rows(gram).repulsion - pull
         force = row * objective.orbits.partners * sizes[:, None]
         np.fill_diagonal(force, 0.0)
         slope = np.zeros_like(points)

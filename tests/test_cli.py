@@ -443,10 +443,18 @@ def test_object_arrays_are_never_unpickled(capsys, tmp_path):
 
 
 def test_a_single_route_has_nothing_to_compare_with_and_that_is_no_failure(capsys):
-    code, out, _ = run(capsys, "crosscheck", "--counts", "inaturalist2018", "--temperature", "0.1")
+    counts = ",".join(str(10 + i % 100) for i in range(700))
+    code, out, _ = run(capsys, "crosscheck", "--counts", counts, "--temperature", "0.1")
     assert code == 0
     assert "Nothing to compare with" in out
     assert "do NOT agree" not in out
+
+
+def test_many_distinct_counts_are_solved_two_ways(capsys):
+    code, out, _ = run(capsys, "crosscheck", "--counts", "inaturalist2018", "--temperature", "0.1")
+    assert code == 0
+    assert "quadrature" in out
+    assert "The routes agree" in out
 
 
 def test_user_code_cannot_exit_or_print_on_stdout(capsys, tmp_path):

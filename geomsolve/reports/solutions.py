@@ -32,7 +32,8 @@ def solution_report(solution: Solution, counts: Counts, embedding: Embedding | N
     if parts is not None:
         orbits, collapsed = part_rows(solution, parts, counts), shared_classes(solution, parts)
     else:
-        sizes, shares = counts.multiplicity[chosen], counts.proportions[chosen]
+        sampled = len(chosen) < len(counts.values)
+        sizes, shares = counts.multiplicity[chosen] if sampled else gram.sizes, counts.proportions[chosen]
         rows = zip(sizes, counts.values[chosen], shares, gram.within, strict=True)
         orbits = [
             {"size": whole(size), "count": whole(count), "proportion": float(share), "within": float(within)}
