@@ -16,7 +16,7 @@ from record import ROOT, Record, parser, say, spread
 AIM = {"seconds": 20.0, "gib": 4.0, "gap": 1e-12, "cosine_residual": 1e-8, "warm_seconds": 0.01}
 LAWS = {
     "zipf": lambda classes: f"zipf:{classes}:1.0:{10 * classes}",
-    "zipf, steep": lambda classes: f"zipf:{classes}:1.5:{10 * classes}",
+    "zipf, steep": lambda classes: f"zipf:{classes}:1.5:{10 * classes**1.5:.0f}",
     "log-normal": lambda classes: f"lognormal:{classes}:1.5:100",
     "exponential": lambda classes: f"exponential:{classes}:1000000:10000000",
     "zipf, endless": lambda classes: "zipf:inf:1.5:10000",
