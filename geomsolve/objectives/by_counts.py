@@ -17,7 +17,7 @@ from .base import Objective, check_temperature
 
 Array = NDArray[np.float64]
 
-# Distinct counts above which nothing is ever written out pair by pair: a matrix of them takes 0.2 GB, and a solve ten.
+# Distinct counts above which nothing is ever written out pair by pair: one matrix of them takes 0.2 GB.
 MOST_DISTINCT = 5000
 # Distinct counts from which a rule of them is solved sooner than they are.
 FEW_DISTINCT = 300
