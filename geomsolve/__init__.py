@@ -39,6 +39,7 @@ _WHERE = {
     "objectives.two_class": ("SupConInstances", "SupMin"),
     "objectives.supcl": ("InstanceSoftmax", "SupCL"),
     "solvers.base": ("Attempt", "Termination"),
+    "solvers.interior": ("Interior",),
     "solvers.newton": ("Newton",),
     "solvers.quadrature": ("Quadrature",),
     "solvers.conic": ("Conic",),
@@ -213,6 +214,7 @@ if TYPE_CHECKING:
     from .solvers.base import Termination as Termination
     from .solvers.conic import Conic as Conic
     from .solvers.descent import Descent as Descent
+    from .solvers.interior import Interior as Interior
     from .solvers.newton import Newton as Newton
     from .solvers.quadrature import Quadrature as Quadrature
     from .sweeps.running import SweepProgress as SweepProgress

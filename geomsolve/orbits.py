@@ -105,12 +105,14 @@ class OrbitGram:
             eigenvalues.
         points: (K, p + 1) unit rows (mean, spread) that cosines were computed from, or None. Not trusted either, see
             `founded`. They know how far apart two near orbits are, of which cosines keep the first digits only.
+        slopes: (K, K) the slopes of a hinge at its kink, or None. Not trusted: any in [0, 1] prove a bound.
     """
 
     orbits: Orbits
     cosines: Array = field(repr=False)
     balance: Array | None = field(default=None, repr=False)
     points: Array | None = field(default=None, repr=False)
+    slopes: Array | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         count = len(self.orbits.sizes)

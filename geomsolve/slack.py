@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import linkage
-from scipy.spatial.distance import squareform
 
+from .blockpush import BlockForces
+from .dualreading import Forces, dual_reading
 from .orbits import OrbitGram, Orbits
 from .spectra import near_rank_one
 
 if TYPE_CHECKING:
-    from .objectives.base import Objective
+    from .objectives.base import Objective, RowModel
 
 Array = NDArray[np.float64]
 
@@ -25,41 +25,16 @@ def _over_partners(orbits: Orbits, matrix: Array) -> Array:
     return np.asarray(matrix @ orbits.sizes - np.diag(matrix), dtype=np.float64)
 
 
-def _linked(distances: Array, below: float) -> tuple[Array, list[int], list[tuple[int, int]]]:
-    """(m, K) the sets that single linkage makes below a distance: single orbits, then one set for each merger.
+def _damping(model: RowModel, partners: Array, counted: Array, atoms: float) -> Array:
+    """(K, K) 1/(1 - Q), Q the share of counted partners in the denominator of the row (the larger of two).
 
-    With them the numbers of the sets that are in no other, and the two parts of each merger.
+    Where all counted cosines of an atom move alike, by d, its repulsions grow by (1 - Q) d/tau only: the denominator
+    answers. What sits in one point with it does not move, so its share is no part of Q; 1/(1 - Q) is at most the atoms.
     """
-    count = len(distances)
-    tree = linkage(squareform(np.minimum(distances, below), checks=False), "single") if count > 1 else np.empty((0, 4))
-    parts = [(int(a), int(b)) for a, b in tree[tree[:, 2] < below, :2]]
-    sets = np.vstack([np.eye(count), np.zeros((len(parts), count))])
-    for merged, (a, b) in enumerate(parts, start=count):
-        sets[merged] = sets[a] + sets[b]
-    inner = {part for pair in parts for part in pair}
-    return sets, [number for number in range(len(sets)) if number not in inner], parts
-
-
-def _indefinite(form: Array, noise: Array) -> float:
-    """How far a form is from positive semidefinite beyond its noise, in units of its diagonal.
-
-    The form is S between blocks, each in units of its own stiffness: in units of single orbits a direction that ties
-    oppose would drown one in which whole blocks move.
-    """
-    scale = np.sqrt(np.maximum(np.diag(form), np.diag(noise)) + 1e-300)
-    form = form / scale / scale[:, None]
-    form[np.diag_indices_from(form)] += np.sum(noise / scale / scale[:, None], axis=1)
-    return max(0.0, -float(np.linalg.eigvalsh((form + form.T) / 2.0)[0]))
-
-
-def _damping(objective: Objective, gram: OrbitGram) -> Array:
-    """(K, K) 1/(1 - Q), Q the share of partners in the denominator of the row (the larger of two), at most the atoms.
-
-    Where all cosines of an atom move alike, by d, its repulsions grow by (1 - Q) d/tau only: the denominator answers.
-    """
-    model, partners = objective.rows(gram), gram.orbits.partners
-    bend, answer = (np.sum(partners * part, axis=1) for part in (model.curvature, model.coupling))
-    damping = 1.0 / np.maximum(1.0 - answer / np.where(bend > 0, bend, 1.0), 1.0 / gram.orbits.atoms)
+    answer = np.sum(partners * model.coupling, axis=1)
+    bend = np.sum(partners * model.curvature, axis=1)
+    answer *= np.sum(counted * model.coupling, axis=1) / np.where(answer > 0, answer, 1.0)
+    damping = 1.0 / np.maximum(1.0 - answer / np.where(bend > 0, bend, 1.0), 1.0 / atoms)
     return np.maximum(damping[:, None], damping)
 
 
@@ -77,7 +52,7 @@ class Slack:
     smooth: bool
     terms: Array | None = None  # (K, K) what the entries are summed from, where less than repulsion and attraction
     jitter: Array | None = None  # (K, K) what one ulp of a cosine is in the entries
-    damping: Array | float = 1.0  # (K, K) see `_damping`
+    objective: Objective | None = None  # where there is attraction
 
     @classmethod
     def of(cls, objective: Objective, gram: OrbitGram) -> Slack:
@@ -93,8 +68,15 @@ class Slack:
         kind = objective.attraction, support, objective.temperature, objective.smooth
         sizes = objective.row_terms(gram)
         terms, jitter = (None, None) if sizes is None else ((size + size.T) / 2.0 for size in sizes)
-        damping = 1.0 if isinstance(objective.attraction, float) else _damping(objective, gram)
-        return cls(gram, entries, diagonal, own, *kind, terms, jitter, damping)
+        pulled = None if isinstance(objective.attraction, float) else objective
+        return cls(gram, entries, diagonal, own, *kind, terms, jitter, pulled)
+
+    def _damped(self, left: Array, counted: Array) -> float:
+        """The largest of what is left of logarithms of forces, each times its `_damping`."""
+        if self.objective is None:
+            return float(np.abs(left).max())
+        damping = _damping(self.objective.rows(self.gram), self.gram.orbits.partners, counted, self.gram.orbits.atoms)
+        return float(np.abs(damping * left).max())
 
     @property
     def radial(self) -> Array:
@@ -139,7 +121,8 @@ class Slack:
         """The smallest of several readings, each of which is zero only at stationarity.
 
         Where S has rank one, see `_rank_one_reading` and `_factored_reading`. Where S = 0, repulsion equals attraction,
-        and `damping` tau |log| of their ratio is the error of a cosine. Otherwise see `_complementarity_reading`.
+        and `_damping` times tau |log| of their ratio is the error of a cosine. Otherwise see
+        `_complementarity_reading`; and `_dual_reading`, which solves for all cosines at once.
         """
         plural = self.gram.orbits.plural
         if isinstance(self.attraction, float) and not np.any(self.gram.orbits.partners * self.entries):
@@ -147,98 +130,55 @@ class Slack:
             return np.inf if self.smooth else 0.0
         readings, balanced = [self._rank_one_reading], np.inf
         if not isinstance(self.attraction, float):
-            with np.errstate(divide="ignore", invalid="ignore"):
+            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
                 excess = self.entries / self.attraction
             np.fill_diagonal(excess, np.where(plural, np.diag(excess), 0.0))
             if excess.min() > -1.0:
                 left = np.abs(np.log1p(excess))
-                readings.append(float((self.damping * left).max()))
+                readings.append(self._damped(left, self.gram.orbits.partners))
                 balanced = self.temperature * float(left.max())
         if self.temperature * min(readings) >= 1e-9:
             readings.append(self._factored_reading)
         if np.all(self.diagonal > 0) and self.temperature * min(readings) >= 1e-9:
             readings.append(self._complementarity_reading)
         reading = self.temperature * float(min(readings))
-        if isinstance(self.attraction, float) or self.gram.orbits.atoms * balanced <= 1e-9:
-            # Repulsion equals attraction pair by pair, so nothing hides behind a tie (no damping is above the atoms).
+        # Where repulsion equals attraction pair by pair nothing hides behind a tie (no damping is above the atoms).
+        if not isinstance(self.attraction, float) and self.gram.orbits.atoms * balanced > 1e-9:
+            reading = max(reading, self._block_push)
+        return self._refined(reading)
+
+    def _refined(self, reading: float) -> float:
+        """The `_dual_reading` where the others leave anything open: it solves for all cosines at once.
+
+        Others can be 9 times too small where few cosines answer to many. A hundred times more can only be of a factor
+        that is not that of the optimum.
+        """
+        if reading <= 1e-8:
             return reading
-        return max(reading, self._block_push)
+        return dual if (dual := self._dual_reading) <= 100.0 * reading else reading
 
     @property
     def _block_push(self) -> float:
-        """`_push` for orbits that are close or tied, moved together; and whether S >= 0 among such blocks.
-
-        What ties orbits can be a billion times stronger than what moves them as one, and hides it from any reading of a
-        single row. The forces on a block add up, and so does S; the ties cancel, which `_resultants` does by hand. With
-        the sets that single linkage makes, of near orbits and of strong ties, no block is hidden by a larger one
-        around it. Where nothing but rounding is left of the stiffness 1'S1 of a block, nothing is known of it.
-        """
-        count = len(self.gram.sizes)
-        near, _, _ = _linked(1.0 - self.gram.cosines, 0.3)
-        tied, roots, parts = _linked(-self._ties, 0.0)
-        blocks = np.vstack([tied, near[count:]])
-        if len(blocks) == count:
-            return 0.0
-        rows, noise = self._resultants(blocks)
-        stiffness, unsure = np.sum(rows * blocks, axis=1), np.sum(noise * blocks, axis=1)
-        # An orbit may be held by one saturated tie alone, in which repulsion equals attraction up to rounding.
-        # Nothing cancels in its stiffness but that, so a few ulps decide.
-        unsure[:count] /= 16.0
-        if np.any(stiffness <= unsure):
-            return np.inf
-        # The roots, and of each merger the less stiff part: the indicators of these K sets are a basis.
-        basis = np.array([*roots, *(min(part, key=lambda block: stiffness[block]) for part in parts)], dtype=int)
-        indefinite = _indefinite(rows[basis] @ blocks[basis].T, noise[basis] @ blocks[basis].T)
-        values, vectors = np.linalg.eigh(self.gram.quotient)
-        points = vectors * np.sqrt(np.where(values > 1e-13 * values[-1], values, 0.0))
-        points /= np.sqrt(self.gram.sizes)[:, None]
-        # One ulp of a tie that is 1% of the stiffness moves an orbit by 1% of how far the other end is to the side.
-        aside = self._rounded / 64.0 * np.sqrt(np.maximum(1.0 - self.gram.cosines**2, 0.0))
-        loose = np.sum((blocks @ aside) * (1.0 - blocks), axis=1)
-        push = (np.linalg.norm(rows @ points, axis=1) + loose) / stiffness
-        return max(float(push.max()), self.temperature * indefinite)
+        """See `BlockForces.push`: `_push` of orbits that are close or tied, moved together."""
+        sizes = self.gram.sizes
+        forces = sizes[:, None] * self.gram.orbits.partners * self.entries
+        pairs = sizes[:, None] * sizes
+        rounded = self._ulps * (np.abs(forces) + pairs * self._terms)
+        jitter = 0.0 if self.jitter is None else pairs * self.jitter
+        return BlockForces(self.gram, forces, rounded, jitter, self.temperature).push
 
     @property
-    def _ties(self) -> Array:
-        """(K, K) minus the sum of S_ij over the pairs of two orbits: positive where they hold each other."""
-        return -self.gram.sizes[:, None] * self.gram.orbits.partners * self.entries
+    def _terms(self) -> Array:
+        """(K, K) the size of what the entries are summed from, beside themselves."""
+        return np.broadcast_to(self.attraction, self.entries.shape) if self.terms is None else self.terms
 
-    @cached_property
-    def _rounded(self) -> Array:
-        """(K, K) what rounding can be in the sums of D over the pairs of two orbits: that of repulsion and attraction.
+    @property
+    def _ulps(self) -> Array:
+        """(K, K) how many parts of its terms rounding can be in an entry.
 
         A repulsion is rounded like its exponent, (1 - c) / tau: hardly at all where a tie has closed.
         """
-        sizes, apart = self.gram.sizes, np.maximum(self.gram.apart, 0.0)
-        pairs = sizes[:, None] * sizes
-        if self.terms is not None:
-            terms = np.abs(self._ties) + pairs * self.terms
-        else:
-            terms = np.abs(self._ties) + pairs * np.broadcast_to(self.attraction, apart.shape)
-        return 64.0 * np.finfo(float).eps * (1.0 + apart / self.temperature) * terms
-
-    def _resultants(self, blocks: Array) -> tuple[Array, Array]:
-        """(m, K) 1'S summed over blocks of whole orbits, one a row, and what rounding can be in it.
-
-        With F the sums of D over the pairs of two orbits and S_ii = -sum_j D_ij c_ij, what orbit i has from block B is
-
-            sum over j in B of F_ij                                           if i is outside,
-            sum over j in B of F_ij (1 - c_ij)  -  sum outside of F_ij c_ij   if i is in B,
-
-        so that ties inside a block cancel before they are rounded.
-        """
-        cosines = self.gram.cosines
-        pairs = -self._ties
-        apart = np.maximum(self.gram.apart, 0.0)
-        inner = blocks @ (pairs * apart) - (1.0 - blocks) @ (pairs * cosines)
-        rows = np.where(blocks > 0, inner, blocks @ pairs)
-        # A cosine inside a block is known to its last digits only, and a tie makes a force of them.
-        rounded = self._rounded
-        shaken = rounded
-        if self.jitter is not None:
-            shaken = rounded + self.gram.sizes[:, None] * self.gram.sizes * self.jitter
-        loose = blocks @ (shaken * apart + rounded / 16.0) + (1.0 - blocks) @ (shaken * np.abs(cosines))
-        return rows, np.where(blocks > 0, loose, blocks @ shaken)
+        return 64.0 * np.finfo(float).eps * (1.0 + np.maximum(self.gram.apart, 0.0) / self.temperature)
 
     @property
     def _complementarity_reading(self) -> float:
@@ -285,6 +225,36 @@ class Slack:
         stiffness = np.diag(self.quotient) + curvature.sum(axis=1) / self.temperature
         return float((size / stiffness).max())
 
+    @cached_property
+    def _closed(self) -> NDArray[np.bool_]:
+        """(K,) which orbits are points."""
+        return self.gram.orbits.plural & (np.diag(self.gram.cosines) >= 1.0 - 1e-12)
+
+    @cached_property
+    def _counted(self) -> Array:
+        """(K, K) how many partners outside its point an atom has."""
+        counted = self.gram.orbits.partners.copy()
+        np.fill_diagonal(counted, np.where(self._closed, 0.0, np.diag(counted)))
+        return counted
+
+    @cached_property
+    def _log_factors(self) -> list[Array]:
+        """Two guesses of (K,) log u where S_ij = u_i u_j off the diagonal: see `_factored_reading`."""
+        sizes, counted = self.gram.sizes, self._counted
+        attraction = np.broadcast_to(self.attraction, counted.shape)
+        known = np.where((counted > 0) & (self.entries > attraction), counted, 0.0)
+        if not known.any():
+            return []
+        weighted = sizes[:, None] * known
+        logs = np.log(np.where(known > 0, self.entries, 1.0))
+        normal = weighted + np.diag(weighted.sum(axis=1))
+        factors = [np.linalg.lstsq(normal, np.sum(weighted * logs, axis=1))[0]]
+        kernel = np.abs(np.linalg.eigh(self.gram.quotient)[1][:, 0]) / np.sqrt(sizes)
+        if kernel.min() > 0:
+            log_u = np.log(kernel)
+            factors.append(log_u + np.average(logs - log_u[:, None] - log_u, weights=weighted) / 2.0)
+        return factors
+
     @property
     def _factored_reading(self) -> float:
         """The rank-one reading where whole orbits have closed to points, or attraction all but cancels repulsion.
@@ -294,33 +264,63 @@ class Slack:
         cosine even where S_ij is a difference that rounding has eaten. The factor u comes from the pairs in which
         S_ij is the larger part, or, where those do not determine it (two classes), from the kernel of G.
         """
-        orbits, sizes = self.gram.orbits, self.gram.sizes
-        closed = orbits.plural & (np.diag(self.gram.cosines) >= 1.0 - 1e-12)
+        orbits, closed, counted = self.gram.orbits, self._closed, self._counted
         points = orbits.atoms - float(np.sum(orbits.sizes[closed] - 1.0))
-        counted = orbits.partners.copy()
-        np.fill_diagonal(counted, np.where(closed, 0.0, np.diag(counted)))
         attraction = np.broadcast_to(self.attraction, counted.shape)
         repulsion = np.where(counted > 0, self.entries + attraction, 1.0)
-        known = np.where((counted > 0) & (self.entries > attraction), counted, 0.0)
-        if points < 2 or not repulsion.min() > 0 or not known.any() or np.any(self.diagonal[closed] <= 0):
+        if points < 2 or not repulsion.min() > 0 or not self._log_factors or np.any(self.diagonal[closed] <= 0):
             return np.inf
-        weighted = sizes[:, None] * known
-        logs = np.log(np.where(known > 0, self.entries, 1.0))
-        normal = weighted + np.diag(weighted.sum(axis=1))
-        factors = [np.linalg.lstsq(normal, np.sum(weighted * logs, axis=1))[0]]
-        kernel = np.abs(np.linalg.eigh(self.gram.quotient)[1][:, 0]) / np.sqrt(sizes)
-        if kernel.min() > 0:
-            log_u = np.log(kernel)
-            factors.append(log_u + np.average(logs - log_u[:, None] - log_u, weights=weighted) / 2.0)
         indefinite = -float((self.spread[closed] / self.diagonal[closed]).min(initial=0.0))
         with np.errstate(divide="ignore"):
             log_attraction = np.log(attraction)
         readings = []
-        for log_u in factors:
+        for log_u in self._log_factors:
             wanted = np.logaddexp(log_attraction, log_u[:, None] + log_u)
             left = np.where(counted > 0, np.log(repulsion) - wanted, 0.0)
-            readings.append(max(float(np.abs(self.damping * left).max()), self._imbalance(log_u), indefinite))
+            readings.append(max(self._damped(left, counted), self._imbalance(log_u), indefinite))
         return min(readings)
+
+    @cached_property
+    def forces(self) -> Forces | None:
+        """What `dual_reading` is taken from, each entry in the form of the least rounding; None for other losses.
+
+        Closed orbits are left out where S is positive on differences inside them beyond rounding; elsewhere their
+        cosine may move like any other.
+        """
+        fine = None if self.objective is None else self.objective.fine_rows(self.gram)
+        if self.objective is None or fine is None:
+            return None
+        noise = self._ulps * (np.abs(self.entries) + self._terms)
+        if self.jitter is not None:
+            noise = noise + self.jitter
+        held = self._closed & (self.spread > self.gram.sizes * np.diag(noise))
+        counted = self.gram.orbits.partners.copy()
+        np.fill_diagonal(counted, np.where(held, 0.0, np.diag(counted)))
+        row, loose = ((part + part.T) / 2.0 for part in (fine.gradient, fine.rounded))
+        entries, noise = np.where(loose < noise, row, self.entries), np.minimum(loose, noise)
+        return Forces(entries, noise, counted, self.objective.rows(self.gram), self.temperature, fine.rests)
+
+    def factor(self, faint: float = 1e-8) -> Array:
+        """(K, q) U of S = U U^T between orbits, on the directions in which G has less than `faint` of its largest."""
+        values, vectors = np.linalg.eigh(self.gram.quotient)
+        empty = vectors[:, values <= faint * values[-1]]
+        strengths, turned = np.linalg.eigh(empty.T @ self.quotient @ empty)
+        strong = strengths > 64.0 * np.finfo(float).eps * np.abs(self.quotient).max()
+        factor = (empty @ turned[:, strong]) * np.sqrt(strengths[strong])
+        return np.asarray(factor / np.sqrt(self.gram.sizes)[:, None], dtype=np.float64)
+
+    @property
+    def _dual_reading(self) -> float:
+        """The smallest `dual_reading`, already in cosines: of S = 0, of one factor by its logarithm, of several."""
+        if self.forces is None:
+            return np.inf
+        guesses = [np.zeros((len(self.entries), 0)), *(np.exp(log_u)[:, None] for log_u in self._log_factors)]
+        several, least = self.factor(), np.inf
+        for guess in guesses if several.shape[1] == 0 else [*guesses, several]:
+            least = min(least, dual_reading(self.gram, self.forces, guess))
+            if least <= 1e-9:
+                break
+        return least
 
     @property
     def _rank_one_reading(self) -> float:

@@ -1,10 +1,10 @@
-"""Atoms tied to each other hide what moves them as one: `Slack._block_push` must see it, and refuse no truth for it."""
+"""Atoms tied to each other hide what moves them as one: `BlockForces.push` must see it, and refuse no truth for it."""
 
 import numpy as np
 import pytest
 
 import geomsolve as gs
-from geomsolve.slack import _indefinite, _linked
+from geomsolve.blockpush import indefinite, linked
 
 HEADS = {  # (r, temperature, align): angle of the heads' means, and of their prototypes and classifiers
     (1e9, 0.1, 1.0): (2.095163219696957, 2.0905022043157926),
@@ -91,20 +91,20 @@ def test_collapsed_simplices_are_certified(classes, temperature):
 
 def test_single_linkage_by_hand():
     distances = np.array([[0, 1, 4, 9.0], [1, 0, 2, 9], [4, 2, 0, 9], [9, 9, 9, 0]])
-    sets, roots, parts = _linked(distances, 5.0)
+    sets, roots, parts = linked(distances, 5.0)
     assert sets.tolist() == [*np.eye(4).tolist(), [1, 1, 0, 0], [1, 1, 1, 0]]
     assert sorted(roots) == [3, 5]
     assert [sorted(pair) for pair in parts] == [[0, 1], [2, 4]]
-    assert len(_linked(-distances, 0.0)[0]) == 7, "ties are negative distances"
-    assert _linked(np.zeros((1, 1)), 1.0)[0].tolist() == [[1.0]]
+    assert len(linked(-distances, 0.0)[0]) == 7, "ties are negative distances"
+    assert linked(np.zeros((1, 1)), 1.0)[0].tolist() == [[1.0]]
 
 
 def test_a_negative_direction_counts_beyond_noise_and_in_its_own_units():
     form = np.diag([1.0, 1e-9, 1e-9])
     form[1, 2] = form[2, 1] = 1.5e-9
-    assert _indefinite(form, np.zeros((3, 3))) == pytest.approx(0.5)
-    assert _indefinite(form, np.full((3, 3), 1e-9)) == 0.0
-    assert _indefinite(np.ones((3, 3)), np.zeros((3, 3))) < 1e-12
+    assert indefinite(form, np.zeros((3, 3))) == pytest.approx(0.5)
+    assert indefinite(form, np.full((3, 3), 1e-9)) == 0.0
+    assert indefinite(np.ones((3, 3)), np.zeros((3, 3))) < 1e-12
 
 
 def test_an_atom_held_by_less_than_the_rounding_of_its_tie_is_not_certified():

@@ -1,9 +1,16 @@
 """The hinge of the triplet loss: kinks, subgradients, and optima that are not unique."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from helpers import random_direction
 
 import geomsolve as gs
+from geomsolve.orbits import OrbitGram
+from geomsolve.slack import Slack
+from geomsolve.solvers.base import Termination
+from geomsolve.solvers.kinks import MOST_ORBITS, Hinges
 
 COUNTS = ([30] + [1] * 9, [5, 5, 1, 1, 1], [1000, 300, 100, 30, 10], [8, 5, 3, 2, 1])
 
@@ -61,3 +68,84 @@ def test_newton_alone_says_that_it_cannot():
     solution = gs.solve(gs.GCL([8, 5, 3], loss="hinge", margin=1.6), gs.Newton(), throw=False)
     assert solution.quality is gs.Quality.UNCERTIFIED
     assert solution.termination is gs.Termination.NOT_APPLICABLE
+
+
+# Drawn at random over ten decades of counts: the conic solver, which has no scale of its own for a rare class, proves
+# none of them.
+UNBALANCED = [
+    ([10, 66, 221_323, 20_954_757, 1_950_513_085], "supervised", 1.9997),
+    ([10, 419, 383_350, 1_465_374, 2_154_392, 23_858_439], "supervised", 1.2438),
+    ([63, 28_343, 1_603_819, 8_007_633_648], "unsupervised", 1.8539),
+    ([1796] * 2 + [354_216] * 11 + [1_959_279] + [18_294_445] * 70 + [62_150_640] * 4, "supervised", 1.507),
+    (np.repeat([52, 77_700, 166_812, 199_549, 454_271, 3_020_203], [31, 71, 1, 96, 18, 7]), "supervised", 1.1375),
+]
+
+
+# So far apart that S_aa is lost among the terms it is the difference of; S has rank one.
+EXTREME = [
+    ([3, 9, 21, 37, 964, 2493, 14_658, 142_000, 9_573_512, 4e7, 4.5e7, 1.6e9, 1.5e10], "unsupervised", 1.3628),
+]
+
+
+@pytest.mark.parametrize(("counts", "sampling", "margin"), UNBALANCED)
+def test_counts_over_ten_decades(counts, sampling, margin):
+    solution = gs.solve(gs.GCL(counts, loss="hinge", margin=margin, sampling=sampling))
+    assert solution.solver == "hinges"
+    slack = Slack.of(solution.objective, solution.orbits)
+    # S >= 0 and S G = 0 with every class in units of its own multiplier, slopes in [0, 1] and 0 or 1 off the kink.
+    scale = np.sqrt(np.diag(slack.quotient))
+    form = slack.quotient / scale / scale[:, None]
+    assert np.linalg.eigvalsh(form)[0] > -1e-9
+    assert np.abs(form @ (solution.orbits.quotient * scale[:, None] / scale)).max() < 1e-6
+    pairs = solution.orbits.orbits.partners > 0
+    slopes, above = solution.orbits.slopes[pairs], solution.orbits.cosines[pairs] - 1 + margin
+    assert 0 <= slopes.min() <= slopes.max() <= 1
+    assert above[slopes > 1e-9].min(initial=0.0) > -1e-6
+    assert above[slopes < 1 - 1e-4].max(initial=0.0) < 1e-6
+
+
+@pytest.mark.parametrize("counts", COUNTS, ids=str)
+@pytest.mark.parametrize("margin", [1.3, 1.9, 2.5])
+@pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
+def test_path_and_conic_program_agree(counts, margin, sampling):
+    objective = gs.GCL(counts, loss="hinge", margin=margin, sampling=sampling)
+    path = gs.solve(objective, Hinges(), throw=False)
+    conic = gs.solve(objective, gs.Conic(), throw=False)
+    assert path.certificate.holds()
+    assert path.value == pytest.approx(conic.value, abs=1e-7)
+    assert path.certificate.lower_bound <= conic.value + 1e-12
+    assert conic.certificate.lower_bound <= path.value + 1e-12
+
+
+def test_slopes_that_come_with_a_gram_matrix_are_not_trusted():
+    """Those of the optimum prove nothing of another Gram matrix, and wrong ones only weaken the bound."""
+    rng = np.random.default_rng(0)
+    for counts, sampling, margin in UNBALANCED[:3] + EXTREME:
+        solution = gs.solve(gs.GCL(counts, loss="hinge", margin=margin, sampling=sampling))
+        gram = solution.orbits
+        for size in (3e-6, 1e-4, 1e-2):
+            moved = OrbitGram(gram.orbits, gram.cosines + size * random_direction(rng, gram.orbits), slopes=gram.slopes)
+            certificate = gs.certify(solution.objective, moved)
+            assert not certificate.holds()
+            assert certificate.lower_bound <= solution.value * (1 + 1e-12)
+        for wrong in (0.0, 0.5, 1.0, 7.0):
+            certificate = gs.certify(solution.objective, replace(gram, slopes=np.full_like(gram.cosines, wrong)))
+            assert certificate.lower_bound <= solution.value * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("share", [0.55, 0.8, 0.999])
+@pytest.mark.parametrize("margin", [2.0, 2.7])
+def test_beyond_margin_two_a_majority_has_all_others_opposite(share, margin):
+    """The loss is margin - 1 + |sum pi z|^2 then, and the sum of the rare classes falls short of the majority."""
+    counts = np.array([share, *((1 - share) * np.array([0.6, 0.3, 0.1]))]) * 1e6
+    solution = gs.solve(gs.GCL(counts, loss="hinge", margin=margin, sampling="unsupervised"))
+    assert solution.value == pytest.approx(margin - 1 + (2 * share - 1) ** 2, abs=1e-9)
+
+
+def test_the_path_says_what_it_cannot_do():
+    smooth = Hinges().run(gs.SupCon([3, 2], temperature=1.0))
+    assert smooth.termination is Termination.NOT_APPLICABLE
+    assert "hinge only" in smooth.message
+    many = Hinges().run(gs.GCL(np.arange(2, MOST_ORBITS + 3), loss="hinge", margin=1.5))
+    assert many.termination is Termination.NOT_APPLICABLE
+    assert "too many" in many.message

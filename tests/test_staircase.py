@@ -157,7 +157,7 @@ def test_newton_hands_over_to_few_dimensions(monkeypatch):
     def full(*_):
         raise AssertionError("full dimension")
 
-    monkeypatch.setattr("geomsolve.solvers.newton.minimise_on_spheres", full)
+    monkeypatch.setattr("geomsolve.solvers.newton.wide_start", full)
     weights = y_aware(np.linspace(-1, 1, 120), 0.3)
     objective = weighted(weights, 0.5)
     angles = np.linspace(0, np.pi, 120)

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from ..arrays import frozen
 from ..errors import ProblemError
 from ..orbits import OrbitGram, Orbits
-from .netforces import Rows, net_forces, settled_excess
+from .netforces import FineRows, Rows, fine_rows, net_forces, settled_excess
+from .rowforms import model_forms, softmax_forms
 
 if TYPE_CHECKING:
     from .by_counts import ByCounts
@@ -129,12 +130,24 @@ class Objective(ABC):
         """(K, K) dL/dt_ij for an anchor i in orbit a and one partner j in orbit b, not symmetrised."""
         return self.rows(gram).repulsion
 
+    def row_hessians(self, gram: OrbitGram) -> Array:
+        """(K, K, K) entry [a, b, c]: n_a times the second derivative of a row of a in its cosines with b and with c.
+
+        A cosine with an orbit counts for all partners there.
+        """
+        model, pairs = self.rows(gram), self.orbits.sizes[:, None] * self.orbits.partners
+        return model_forms(pairs * model.curvature, pairs * model.coupling)
+
     def row_terms(self, gram: OrbitGram) -> tuple[Array, Array] | None:
         """(K, K) the size of what `row_gradient` is summed from, and how far it follows the last digit of a cosine.
 
         The first is multiplied by an ulp or so of 1, the second is one already. None where repulsion and attraction are
         simply subtracted, each as large as it is.
         """
+        return None
+
+    def fine_rows(self, gram: OrbitGram) -> FineRows | None:
+        """The row gradient of a row softmax with attraction to all digits there are; None for other losses."""
         return None
 
     def check(self) -> None:
@@ -292,6 +305,17 @@ class RowSoftmax(Objective):
         repulsion = gram.drifts(self.temperature) * self.weights
         repulsion *= (self.masses / denominators / self.temperature)[:, None]
         return RowModel(repulsion, self.temperature, (sums / denominators)[:, None] / self.temperature)
+
+    def row_hessians(self, gram: OrbitGram) -> Array:
+        """m_i / tau^2 (Diag(q_i) - q_i q_i^T), see `softmax_forms`."""
+        sums = self._negatives * gram.drifts(self.temperature)
+        denominators = self.offsets + sums.sum(axis=1)
+        stiffness = self.orbits.sizes * self.masses / self.temperature**2
+        return softmax_forms(sums / denominators[:, None], self.offsets / denominators, stiffness)
+
+    def fine_rows(self, gram: OrbitGram) -> FineRows | None:
+        """See the function of that name."""
+        return None if self._rows is None else fine_rows(self._rows, gram)
 
     def row_gradient(self, gram: OrbitGram) -> Array:
         """m_i (q_ij - P_ij) / tau, not as a difference of the two where they nearly cancel: see `net_forces`."""

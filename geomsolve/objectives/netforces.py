@@ -106,6 +106,49 @@ def net_forces(rows: Rows, gram: OrbitGram) -> tuple[Array, Array, Array]:
     return row, terms, _EPS * np.where(shorter, loose, 0.0) * last * unit / rows.temperature
 
 
+class FineRows(NamedTuple):
+    """The derivative of rows, see `fine_rows`.
+
+    Attributes:
+        gradient: (K, K) m_i (q_ij - P_ij) / tau.
+        rounded: (K, K) how far rounding can have moved it.
+        rests: (K,) a_i / Z_i, the share of a denominator that no partner has.
+    """
+
+    gradient: Array
+    rounded: Array
+    rests: Array
+
+
+def fine_rows(rows: Rows, gram: OrbitGram) -> FineRows:
+    """m_i (q_ij - P_ij) / tau from long doubles, and how far rounding can have moved it.
+
+    With u = eps/2 of the type, x has two roundings and e^x one more or two: its relative error is below
+    (2|x| + 4) u. Products with W and N add 2 u; a sum of K + 1 positive terms at most K u, and the mean of their own
+    errors. So, in units of eps and generously,
+
+        |error of q| <= q ( |x| + sum_k q_k |x_k| + K/2 + 8 ),       |error of q - P| <= that + q + P,
+
+    and rounding to float64 adds an ulp of what is left. On machines whose long double is float64 this is no finer than
+    `net_forces`, but as true.
+    """
+    long = np.longdouble
+    eps = float(np.finfo(long).eps)
+    near = gram.apart.astype(long) if gram.founded else 1 - gram.cosines.astype(long)
+    x = -near / long(rows.temperature)
+    pulls = rows.weights.astype(long) * np.exp(x)
+    sums = np.where(rows.partners > 0, rows.partners * pulls, 0)
+    denominators = rows.offsets + sums.sum(axis=1)
+    unit = (rows.masses / (denominators * long(rows.temperature)))[:, None]
+    row = np.asarray((pulls - rows.positives * denominators[:, None]) * unit, dtype=np.float64)
+    size = np.abs(np.asarray(x, dtype=np.float64))
+    shares = np.asarray(sums / denominators[:, None], dtype=np.float64)
+    roundings = size + np.sum(shares * size, axis=1)[:, None] + 0.5 * len(size) + 10.0
+    terms = np.asarray((pulls + rows.positives * denominators[:, None]) * unit, dtype=np.float64)
+    rests = np.asarray(rows.offsets / denominators, dtype=np.float64)
+    return FineRows(row, eps * roundings * terms + _EPS * np.abs(row), rests)
+
+
 def settled_excess(rows: Rows, gram: OrbitGram) -> tuple[Array, NDArray[np.bool_]]:
     """(K,) settled rows above log A_i, and where that is finer than the plain sum: where positives are close.
 

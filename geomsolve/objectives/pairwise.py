@@ -152,12 +152,17 @@ def hinge_slopes(objective: PairLoss, gram: OrbitGram, above: Array, width: floa
 
     The slack matrix S of the certificate is linear in the free slopes, and any of them prove a bound; wanted are those
     that make S positive semidefinite. The bounded least-squares solution of S G = 0 is the only candidate where the
-    dual is unique; from there the negative part of S, a convex function of the slopes, is driven out.
+    dual is unique; from there the negative part of S, a convex function of the slopes, is driven out. Slopes that come
+    with the Gram matrix are taken as they are.
     """
     counted = gram.orbits.partners > 0
     slopes = (above > 0).astype(float)
     free = np.argwhere(np.triu(counted & (np.abs(above) <= width)))
     if not len(free):
+        return slopes
+    if gram.slopes is not None:
+        slopes[free[:, 0], free[:, 1]] = np.clip(gram.slopes[free[:, 0], free[:, 1]], 0.0, 1.0)
+        slopes[free[:, 1], free[:, 0]] = slopes[free[:, 0], free[:, 1]]
         return slopes
     weights = objective._weights
     full = (weights + weights.T) / 2.0

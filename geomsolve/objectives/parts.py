@@ -99,6 +99,10 @@ class PartedSum(Objective):
         softness = ratio(repulsion, np.sum([model.curvature for model in models], axis=0))
         return RowModel(repulsion, softness, coupling / np.where(repulsion > 0, repulsion, 1.0))
 
+    def row_hessians(self, gram: OrbitGram) -> Array:
+        """The sum of the losses' row Hessians."""
+        return np.asarray(sum(loss.row_hessians(gram) for loss in self.terms.losses))
+
     def row_gradient(self, gram: OrbitGram) -> Array:
         """The sum of the losses' row gradients."""
         return np.asarray(np.sum([loss.row_gradient(gram) for loss in self.terms.losses], axis=0))

@@ -1,20 +1,201 @@
-"""Newton's method for a hinge loss whose active set is known: the last digits after a conic solver."""
+"""Solvers for the kinks of a hinge loss: along a path to the optimum, and the last digits where the kinks are known."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import LinAlgError
 
 from ..objectives.base import Objective
 from ..objectives.pairwise import Hinge, PairLoss, hinge_slopes
-from ..orbits import OrbitGram
-from .base import Progress, Termination
+from ..orbits import OrbitGram, Orbits
+from .base import Attempt, Progress, Termination
+from .hinge_path import Forces, Point, Problem, System
 from .spheres import gram_of, pull, retract, truncate
+from .staircase import climb
 
 Array = NDArray[np.float64]
 
 # Pairs this close to the kink are taken to sit on it; directions below its square root are taken to have vanished.
 _NEAR = 1e-5
+# Orbits up to which it is tried: a dense factor of K^2/2 unknowns a step, 0.2 s for 60 orbits.
+MOST_ORBITS = 64
+# Complementarity to reach, in units of the multiplier of the class.
+_FINEST = 1e-14
+# Products of a variable and its multiplier may differ by this factor.
+_WIDE = 20.0
+# Shares of the way to complementarity 0 that a step leaves.
+_LEFT = (0.01, 0.03, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97, 1.0)
+# What is tried where no whole step ends near the path: parts of a step, and what they aim at.
+_SHORT = [(share, left) for share in (0.6, 0.3, 0.1, 0.03, 0.01) for left in (0.5, 1.0)]
+# Steps in a row that may leave complementarity where it is.
+_IDLE = 6
+# The logarithm of mu from which on what there is may be enough.
+_ASK = -15.0
+# Corrections of one step.
+_CORRECTIONS = 5
+
+
+@dataclass(frozen=True)
+class Hinges:
+    """A primal-dual method for the hinge loss of pairs, without a conic solver.
+
+    A class of weight 1e-10 sees the others as they are and moves them not at all, so its multipliers are 1e-10 of
+    theirs: a barrier must be weighted class by class. With classes from heavy to rare and L lower triangular,
+    |L_a| = 1, the Gram matrix is L L^T, and the distance L_aa of a class from the span of heavier ones has the barrier
+    -mu f_a^2 log L_aa^2, a convex function of the Gram matrix where the weights f_a^2 fall. Its path mu -> 0 is
+
+        sum_b Z_ab L_bk = z_a [k = a]  (k <= a),     z_a L_aa = mu f_a^2,     Z_ab = weight x slope for a != b,
+        slope x (what the pair lacks to the kink) = (1 - slope) x (what it has beyond) = mu f_a f_b / weight,
+
+    with Z_aa the multiplier of |L_a| = 1; an orbit of several atoms has its spread as a coordinate more. Steps are
+    Newton's, with corrections by the same factor, as long as they end near the path.
+
+    A margin of 2 or more makes the loss linear, and its optimum of low rank: Newton's method on the spheres does that.
+
+    Attributes:
+        max_steps: steps on the path.
+        near: how far from it a step may end, as the square root of a Newton decrement. Fewer steps go astray where it
+            is small, and more are taken; on paths of strong curvature too many.
+        enough: asked of Gram matrices on the way, from 16 orbits on: True ends the search there.
+
+    Cost: O(K^6) a step, K orbits; refused above 64 orbits.
+    Fails: never silently: the answer of a failed run does not pass the certificate.
+    Source: ours; Chua 2007 for barriers weighted through Cholesky factors.
+    """
+
+    max_steps: int = 250
+    near: float = 2.0
+    enough: Callable[[OrbitGram], bool] | None = None
+
+    @property
+    def name(self) -> str:
+        """The name "hinges"."""
+        return "hinges"
+
+    def run(self, objective: Objective, *, start: OrbitGram | None = None, progress: Progress | None = None) -> Attempt:
+        """An attempt at a hinge loss; `start` is of no use to it."""
+        report = progress or (lambda _: None)
+        if not (isinstance(objective, PairLoss) and isinstance(objective.shape, Hinge)):
+            return Attempt(self.name, Termination.NOT_APPLICABLE, message="for the hinge only")
+        history: list[dict[str, float]] = []
+        if objective.shape.margin >= 2.0:
+            line = replace(objective, shape=_Line())
+            gram, termination = climb(line, _few(objective.orbits), self.max_steps, history, report)
+            gram = replace(gram, slopes=np.ones_like(gram.cosines))
+            message = "every pair is active: linear, on the spheres"
+            return Attempt(self.name, termination, gram, len(history), message, tuple(history))
+        if len(objective.orbits.sizes) > MOST_ORBITS:
+            message = f"{len(objective.orbits.sizes)} orbits are too many for a dense factor"
+            return Attempt(self.name, Termination.NOT_APPLICABLE, message=message)
+        problem = Problem.of(objective, objective.shape.margin)
+        left, point = _follow(problem, self, history, report)
+        termination = Termination.CONVERGED if left < _FINEST else Termination.STALLED
+        message = f"complementarity {left:.1e}"
+        return Attempt(self.name, termination, problem.gram(point), len(history), message, tuple(history))
+
+
+@dataclass(frozen=True)
+class _Line:
+    """psi(t) = t, counted from its least value -2."""
+
+    floor: float = -2.0
+    smooth: bool = True
+
+    def value(self, t: Array) -> Array:
+        return t + 2.0
+
+    def slope(self, t: Array) -> Array:
+        return np.ones_like(t)
+
+    def curvature(self, t: Array) -> Array:
+        return np.zeros_like(t)
+
+
+def _few(orbits: Orbits, columns: int = 4) -> Array:
+    """(K, p + 1) unit rows of few columns in general position, the same every time."""
+    rng = np.random.default_rng(0)
+    means = rng.normal(size=(len(orbits.sizes), columns))
+    return retract(np.column_stack([means, np.where(orbits.plural, 1.0, 0.0)]), 0.0)
+
+
+def _follow(
+    problem: Problem, options: Hinges, history: list[dict[str, float]], report: Progress
+) -> tuple[float, Point]:
+    """The complementarity reached, in units of the multipliers, and the point there."""
+    point = problem.start()
+    forces = problem.forces(point)
+    first, idle, least = 3, 0, np.inf
+    best = np.inf, point
+    for number in range(options.max_steps):
+        left = problem.complementarity(point, forces)
+        if left < best[0]:
+            best = left, point
+        # Multipliers can fall faster than what is measured by them, but the weights of the barrier do not.
+        mean = float(np.log(problem.relative(point)).mean())
+        least, idle = (mean, 0) if mean < least - 1e-3 else (least, idle + 1)
+        history.append({"step": len(history), "change": left})
+        report(f"on the path of the hinge, step {len(history)}: complementarity {left:.1e}")
+        if left < _FINEST or idle > _IDLE or not forces.outward.min() > 0:
+            break
+        asked = options.enough is not None and mean < _ASK and number % 4 == 0 and len(problem.order) >= 16
+        if asked and options.enough is not None and options.enough(problem.gram(point)):
+            return left, point
+        try:
+            found = _advance(problem, point, forces, options.near, max(0, first - 2))
+        except LinAlgError:
+            break
+        if found is None:
+            break
+        point, forces, first = found
+    return best
+
+
+def _advance(
+    problem: Problem, point: Point, forces: Forces, near: float, first: int
+) -> tuple[Point, Forces, int] | None:
+    """A point further on that is near the path, its forces, and which share it left; None where no step ends there."""
+    system = System(problem, point, forces)
+    products = problem.relative(point)
+    mean = float(np.exp(np.log(products).mean()))
+    uneven = max(float(products.max()) / mean, mean / float(products.min()))
+    off = system.decrement(forces, mean)
+    ends = [system.step(forces, problem.missing(point, goal)) for goal in (0.0, mean)]
+
+    def reading(after: Point, now: Forces) -> tuple[float, float]:
+        """How uneven the products are, and how far from the path."""
+        if np.any(now.outward <= 0.2 * forces.outward):
+            return np.inf, np.inf
+        products = problem.relative(after)
+        middle = float(np.exp(np.log(products).mean()))
+        ratio = max(float(products.max()) / middle, middle / float(products.min()))
+        return ratio, system.decrement(now, middle)
+
+    for share, left, flat in _tries(first):
+        step = Point(*(a + left * (b - a) for a, b in zip(*ends, strict=True)))
+        after = problem.moved(point, step, share, flat)
+        last = np.inf
+        for corrections in range(_CORRECTIONS + 1):
+            if after is None:
+                break
+            now = problem.forces(after)
+            ratio, far = reading(after, now)
+            if ratio <= max(_WIDE, (1.0 - 0.2 * share) * uneven) and far <= max(near, (1.0 - 0.3 * share) * off):
+                return after, now, _LEFT.index(left) if share == 1.0 else 5
+            if share < 1.0 or corrections == _CORRECTIONS or far > min(100.0, 0.7 * last):
+                break
+            last = far
+            after = problem.moved(after, system.step(now, problem.missing(after, left * mean)), 1.0, flat)
+    return None
+
+
+def _tries(first: int) -> list[tuple[float, float, bool]]:
+    """Shares of a step, the share of complementarity it aims at, and whether along the Gram matrix."""
+    tries = [(1.0, left) for left in _LEFT[first:]] + _SHORT
+    return [(share, left, flat) for share, left in tries for flat in (False, True)]
 
 
 def polish_kinks(
@@ -29,7 +210,7 @@ def polish_kinks(
     whose first-order conditions (embedding and one multiplier per pair of J) Newton's method solves in least squares:
     rotations, and multipliers that are not unique, drop out as the null space.
 
-    Cost: a dense least-squares problem of size K (rank + 1) + |J| a step; refused above 2500.
+    Cost: a dense least-squares problem of size K (rank + 1) + |J| a step; refused above 1000.
     Source: ours (sequential quadratic programming on the factor).
     """
     if not (isinstance(objective, PairLoss) and isinstance(objective.shape, Hinge)):
@@ -49,7 +230,7 @@ def polish_kinks(
     root = np.sqrt(np.clip(1.0 - np.diag(gram.cosines), 0.0, None) * (1.0 - 1.0 / np.maximum(orbits.sizes, 1.0)))
     point = truncate(orbits, retract(np.column_stack([gram.mean_factor(), root * orbits.plural]), 0.0), _NEAR)
     size = point.size
-    if size + len(held) > 2500:
+    if size + len(held) > 1000:
         return gram, Termination.NOT_APPLICABLE, f"{size + len(held)} unknowns are too many for a dense polish"
 
     def euclidean(entries: Array, vectors: Array) -> Array:

@@ -9,15 +9,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..certificate import certify
 from ..objectives.base import Objective
 from ..objectives.parts import parts_of
 from ..orbits import OrbitGram, Orbits
+from .balance import balance
 from .base import Attempt, Progress, Termination
+from .closing import may_stay, opened, start_closed, wrongly_closed
 from .coarse import coarsen
 from .dual_step import DENSE, dual_step
 from .kinks import polish_kinks
-from .spheres import State, gram_of, minimise_on_spheres
-from .staircase import climb, narrow_start
+from .sharpen import sharpen
+from .spheres import State, gram_of
+from .staircase import climb, narrow_start, wide_start
 
 Array = NDArray[np.float64]
 
@@ -28,6 +32,8 @@ _PATIENCE = 120
 # And after so many steps in a row that were each larger than the one before: where it converges, 5 at most were seen.
 # So it goes where attraction wins somewhere, and u falls towards 0 for ever.
 _ASTRAY = 10
+# And after so many without one shorter than all before: 16 at most were seen. The others go round in circles.
+_CIRCLING = 30
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Newton:
     """
 
     tol: float = 1e-13
-    max_steps: int = 200
+    max_steps: int = 400
     enough: Callable[[OrbitGram], bool] | None = None
 
     @property
@@ -89,6 +95,14 @@ class Newton:
                 )
             gram, termination, message = polish_kinks(objective, gram, history, report)
             return Attempt(self.name, termination, gram, len(history), message, tuple(history))
+        even = balance(objective, history, report) if start is None else None
+        if even is not None:
+            done = Termination.CONVERGED
+            return Attempt(self.name, done, even, len(history), "repulsion balances attraction", tuple(history))
+        points = _in_points(objective, self.tol, history, report) if start is None else None
+        if points is not None:
+            done = Termination.CONVERGED
+            return Attempt(self.name, done, points, len(history), "dual factor of rank one", tuple(history))
         closed = np.zeros(len(gram.sizes), bool)
         termination = Termination.STALLED
         while point is not None and len(history) < self.max_steps:
@@ -103,10 +117,9 @@ class Newton:
                     gram = _answer(trial)
                     break
                 closed = closed | over
-                gram = _start_closed(orbits, closed)
-            point, coarse = _point_at(objective, gram), False
-        right = termination is Termination.CONVERGED and gram.smallest_eigenvalue > -1e-9
-        if right and not _wrongly_closed(objective, gram, closed):
+                gram = start_closed(orbits, closed)
+            point, coarse = _point_at(objective, gram, closed), False
+        if termination is Termination.CONVERGED and may_stay(objective, gram, closed):
             return Attempt(self.name, termination, gram, len(history), "dual factor of rank one", tuple(history))
         if len(history) >= self.max_steps:
             return Attempt(self.name, Termination.STEP_LIMIT, gram, len(history), "", tuple(history))
@@ -116,14 +129,14 @@ class Newton:
             done = Termination.CONVERGED
             return Attempt(self.name, done, simplex, len(history), "no force acts at the simplex of classes")
         guesses = [guess for guess in (start, gram, simplex) if guess is not None]
-        few = narrow_start(objective, guesses)
-        if few is None:
+        vectors = narrow_start(objective, guesses)
+        if vectors is None:
             best = min(guesses, key=objective.resolved)
             # A class simplex is meant as it is; elsewhere what the dual equations say is a rough guess.
-            blur = 1e-4 if best is not start and best is not gram else 0.2
-            gram, termination = minimise_on_spheres(objective, best, self.max_steps, history, report, blur)
-        else:
-            gram, termination = climb(objective, few, self.max_steps, history, report, self.enough)
+            vectors = wide_start(best, 1e-4 if best is not start and best is not gram else 0.2)
+        gram, termination = climb(objective, vectors, self.max_steps, history, report, self.enough)
+        if not certify(objective, gram).holds():
+            gram = sharpen(objective, gram, history, report)
         return Attempt(self.name, termination, gram, len(history), "on the spheres (rank loss)", tuple(history))
 
 
@@ -161,24 +174,31 @@ def _answer(point: _Point) -> OrbitGram:
     return OrbitGram(point.gram.orbits, (cosines + cosines.T) / 2.0, np.exp(point.log_u - point.log_u.max()))
 
 
-def _wrongly_closed(objective: Objective, gram: OrbitGram, closed: NDArray[np.bool_]) -> bool:
-    """Whether the loss falls as some closed orbit opens: closing several at once can close one too many."""
-    if not closed.any():
-        return False
-    repulsion = objective.rows(gram).repulsion
-    forces = (repulsion + repulsion.T) / 2.0 - objective.attraction
-    own = np.diag(forces)
-    spread = -np.einsum("ab,ab->a", objective.orbits.partners * forces, gram.cosines) - own
-    scale = np.einsum("ab,ab->a", objective.orbits.partners, np.abs(forces))
-    return bool(np.any(spread[closed] < -1e-9 * scale[closed]))
+def _in_points(objective: Objective, tol: float, history: list[dict[str, float]], report: Progress) -> OrbitGram | None:
+    """The optimum from all orbits closed that attraction holds together, some opened again; None if it is not found.
 
-
-def _start_closed(orbits: Orbits, closed: NDArray[np.bool_]) -> OrbitGram:
-    """The regular simplex of what is left when the closed orbits are points."""
-    points = np.where(closed, 1.0, orbits.sizes).sum()
-    cosines = OrbitGram.simplex(orbits).cosines * (orbits.atoms - 1.0) / max(points - 1.0, 1.0)
-    np.fill_diagonal(cosines, np.where(closed | ~orbits.plural, 1.0, np.diag(cosines)))
-    return OrbitGram(orbits, cosines)
+    At low temperature nothing else is near: examples of a class that start apart find to each other in a hundred steps.
+    """
+    orbits = objective.orbits
+    tied = orbits.plural & (np.diag(np.broadcast_to(objective.attraction, (len(orbits.sizes),) * 2)) > 0)
+    point = _point_at(objective, start_closed(orbits, tied), tied) if tied.any() else None
+    if point is None:
+        return None
+    closed = tied
+    while point is not None:
+        trial, termination = _dual_newton(objective, point, closed, tol, len(history) + _CIRCLING, history, report)
+        if trial is None or termination is not Termination.CONVERGED:
+            return None
+        gram = _answer(trial)
+        if may_stay(objective, gram, closed):
+            return gram
+        opening = wrongly_closed(objective, gram, closed)
+        guess = opened(objective, gram, opening)
+        if guess is None:
+            return None
+        closed = closed & ~opening
+        point = _point_at(objective, guess, closed)
+    return None
 
 
 def _class_simplex(objective: Objective) -> OrbitGram | None:
@@ -203,13 +223,20 @@ def _at_rest(objective: Objective, gram: OrbitGram) -> bool:
     return bool(np.all(np.linalg.norm(state.gradient, axis=1) <= -1e-9 * state.multipliers))
 
 
-def _point_at(objective: Objective, gram: OrbitGram) -> _Point | None:
-    """A guess of G, with u from the diagonal of its slack matrix; None where no forces act."""
-    repulsion = objective.rows(gram).repulsion
-    forces = objective.orbits.partners * ((repulsion + repulsion.T) / 2.0 - objective.attraction)
-    balance = -np.einsum("ab,ab->a", forces, gram.cosines)
+def _point_at(objective: Objective, gram: OrbitGram, closed: NDArray[np.bool_] | None = None) -> _Point | None:
+    """A guess of G, with u from the diagonal of its slack matrix; None where no forces act.
+
+    Of a closed orbit it is the force on its point: forces inside have no part in u.
+    """
+    row = objective.row_gradient(gram)  # not repulsion less attraction, of which nothing is left at low temperature
+    forces = objective.orbits.partners * ((row + row.T) / 2.0)
     if not np.any(forces):
         return None
+    units = np.ones(len(forces))
+    if closed is not None:
+        np.fill_diagonal(forces, np.where(closed, 0.0, np.diag(forces)))
+        units = np.where(closed, gram.sizes, 1.0)
+    balance = -np.einsum("ab,ab->a", forces, gram.cosines) / units
     least = 1e-12 * np.abs(balance).max() * objective.masses / objective.masses.max()
     return _Point(gram, 0.5 * np.log(np.maximum(balance, np.maximum(least, 1e-300))))
 
@@ -246,8 +273,9 @@ def _dual_newton(
     held = closed | ~objective.orbits.plural
     gram, log_u = point
     previous, first, rising = np.inf, len(history), 0
+    shortest, since = np.inf, 0
     while len(history) < max_steps:
-        if len(history) - first >= _PATIENCE or rising >= _ASTRAY:
+        if len(history) - first >= _PATIENCE or rising >= _ASTRAY or since >= _CIRCLING:
             return None, Termination.STALLED  # astray: this is how a collapse shows that closes no orbit
         step = dual_step(objective, gram, held, log_u, tol)
         if step is None:
@@ -257,6 +285,7 @@ def _dual_newton(
         if not np.isfinite(size):
             return None, Termination.STALLED
         rising = rising + 1 if size > max(previous, _CAP) else 0
+        shortest, since = (size, 0) if size < shortest else (shortest, since + 1)
         damping = _CAP / max(size, _CAP)
         log_u = log_u + damping * delta_log
         delta *= damping * objective.temperature

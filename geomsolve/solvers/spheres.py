@@ -1,4 +1,15 @@
-"""Newton's method over embeddings, one unit vector per orbit: the route for optima that lose rank."""
+"""Newton's method over embeddings, one unit vector per orbit, by conjugate gradients.
+
+Orbit a is a unit vector v_a = (mean mu_a, spread w_a):
+
+    c_ab = mu_a . mu_b  (a != b),      c_aa = |mu_a|^2 - w_a^2 / (n_a - 1),
+
+which is every orbit-constant Gram matrix. Directions that vanish at the optimum, and orbits that merge (w_a = 0), are
+interior points here with a definite Hessian, so convergence stays quadratic where the dual factor needs more than one
+column. Steps are truncated conjugate gradients, preconditioned by the multipliers n_a S_aa, which balances classes of
+very different weight; a product with the Hessian costs O(K^2 p) with p columns. (Ours, after Absil, Baker & Gallivan
+2007, the trust-region method, and Nocedal & Yuan 1998: refused steps are shortened.)
+"""
 
 from __future__ import annotations
 
@@ -18,34 +29,8 @@ Array = NDArray[np.float64]
 _PATIENCE = 25
 # A force so small may be rounding: the step it asks for says nothing.
 _ROUNDED = 1e-9
-
-
-def minimise_on_spheres(
-    objective: Objective,
-    gram: OrbitGram,
-    max_steps: int,
-    history: list[dict[str, float]],
-    report: Progress,
-    blur: float = 0.2,
-) -> tuple[OrbitGram, Termination]:
-    """A stationary Gram matrix of full embedding dimension, by a Riemannian trust-region Newton method.
-
-    Orbit a is a unit vector v_a = (mean mu_a, spread w_a):
-
-        c_ab = mu_a . mu_b  (a != b),      c_aa = |mu_a|^2 - w_a^2 / (n_a - 1),
-
-    which is every orbit-constant Gram matrix. Directions that vanish at the optimum, and orbits that merge (w_a = 0),
-    are interior points here with a definite Hessian, so convergence stays quadratic where the dual factor needs more
-    than one column. Steps are truncated conjugate gradients, preconditioned by the multipliers n_a S_aa, which balances
-    classes of very different weight.
-
-    Cost: O(K^3) a product with the Hessian, some tens of products a step.
-    Source: ours, after Absil, Baker & Gallivan 2007 (the trust-region method), Nocedal & Yuan 1998 (refused steps are
-    shortened) and Burer & Monteiro 2003.
-    """
-    last = len(history) + max_steps
-    state = descend(objective, State.at(objective, _start(gram, blur)), last, history, report)
-    return finish(polish(objective, state, last, history, report), last, history)
+# Orbits up to which products with the Hessian are taken from the rows' own Hessians, K^3 numbers.
+_EXACT = 100
 
 
 def descend(
@@ -133,18 +118,6 @@ def note(state: State, history: list[dict[str, float]], report: Progress) -> Non
     report(f"step {len(history)} on the spheres: residual force {size:.1e}")
 
 
-def _start(gram: OrbitGram, blur: float) -> Array:
-    """(K, K+1) unit rows for a mix of guess, simplex and identity: of full rank, so no direction is missing."""
-    simplex = OrbitGram.simplex(gram.orbits)
-    guess = OrbitGram(gram.orbits, np.clip(gram.cosines, -1.0, 1.0)).repaired()[0]
-    cosines = (1.0 - blur) * guess.cosines + 0.5 * blur * simplex.cosines
-    np.fill_diagonal(cosines, np.where(gram.orbits.plural, np.diag(cosines), 1.0))
-    mixed = OrbitGram(gram.orbits, cosines)
-    means = mixed.mean_factor(tol=0.0)
-    spread = np.sqrt(np.clip(1.0 - np.sum(means**2, axis=1), 0.0, None)) * gram.orbits.plural
-    return retract(np.column_stack([means, spread]), 0.0)
-
-
 def truncate(orbits: Orbits, point: Array, tol: float = 1e-7) -> Array:
     """The point without the directions that carry less than `tol` of the Gram matrix's spectrum, spreads alike."""
     weights = np.sqrt(orbits.sizes)[:, None]
@@ -185,6 +158,7 @@ class State:
     arithmetic, are what it costs.
     """
 
+    objective: Objective
     orbits: Orbits
     point: Array
     excess: float
@@ -216,7 +190,8 @@ class State:
         bent = orbits.sizes * np.einsum("ab,ab->a", orbits.partners, model.curvature)
         scale = np.maximum(weight, 1e-6 * bent + 1e-3 * orbits.sizes * objective.masses * weight.sum() + 1e-300)
         excess = objective.resolved(gram)
-        return cls(orbits, point, excess, model, forces, inside, multipliers, gradient, scale[:, None], curved)
+        scale = scale[:, None]
+        return cls(objective, orbits, point, excess, model, forces, inside, multipliers, gradient, scale, curved)
 
     def force(self) -> float:
         """The largest force on an orbit, in units of its own multiplier."""
@@ -259,6 +234,8 @@ class State:
         orbits = self.orbits
         means, spread = self.point[:, :-1], self.point[:, -1]
         moves, opening = direction[:, :-1], direction[:, -1]
+        if len(means) <= _EXACT:
+            return self._exact_hessian(direction)
         (curvature, curved_inside), (coupling, total, coupled, coupled_inside) = self._curvature, self._coupling
         change = np.hstack([means, moves]) @ np.hstack([moves, means]).T
         shift = -2.0 * orbits.plural * spread * opening / _fewer(orbits)
@@ -273,6 +250,25 @@ class State:
         inside = (curved_inside * diagonal - coupled_inside * answer) * spread + self.inside * opening
         euclidean = 2.0 * np.column_stack([bent, -orbits.sizes * orbits.plural * inside])
         return self.tangent(euclidean - self.multipliers[:, None] * direction)
+
+    @cached_property
+    def forms(self) -> Array:
+        """(K, K, K) the Hessians of the rows in their cosines, see `Objective.row_hessians`."""
+        return self.objective.row_hessians(gram_of(self.orbits, self.point))
+
+    def _exact_hessian(self, direction: Array) -> Array:
+        """The same from the rows' own Hessians: at low temperature, where one partner is all of a denominator."""
+        orbits = self.orbits
+        means, spread = self.point[:, :-1], self.point[:, -1]
+        moves, opening = direction[:, :-1], direction[:, -1]
+        shift = -2.0 * orbits.plural * spread / _fewer(orbits)
+        change = means @ moves.T
+        change = change + change.T
+        change[np.diag_indices_from(change)] += shift * opening
+        answer = np.matmul(self.forms, change[:, :, None])[:, :, 0]
+        bent = (answer + answer.T) @ means + 2.0 * self.forces @ moves
+        opened = shift * np.diag(answer) - 2.0 * orbits.sizes * orbits.plural * self.inside * opening
+        return self.tangent(np.column_stack([bent, opened]) - self.multipliers[:, None] * direction)
 
     @cached_property
     def _stiffness(self) -> Array:

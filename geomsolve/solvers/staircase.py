@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from ..objectives.base import Objective
 from ..orbits import OrbitGram, Orbits
 from .base import Progress, Termination
-from .spheres import State, descend, finish, gram_of, polish, retract
+from .settling import settle, settles
+from .spheres import State, descend, finish, gram_of, polish, retract, truncate
 
 Array = NDArray[np.float64]
 
@@ -19,6 +20,9 @@ _FAINT = 1e-6
 # A direction is opened where the slack matrix is below minus this, in units of the multipliers.
 _NEGATIVE = 1e-10
 _RESOLUTIONS = (1e-3, 1e-5, 1e-7)
+# Trust-region steps before a dense factor takes over, and unknowns up to which it does so early.
+_FIRST = 12
+_FEW = 1600
 
 
 def climb(
@@ -40,20 +44,43 @@ def climb(
     Source: Burer & Monteiro 2003 (the factor), Boumal 2015 (the staircase); all negative directions at once is ours.
     """
     last = len(history) + max_steps
-    state = State.at(objective, point, curved=True)
+    # In few columns, those of the principal axes, curvature helps to precondition; in all of them it does not.
+    narrow = point.shape[1] <= 0.75 * len(point)
+    state = State.at(objective, point, curved=narrow)
     # Far from the top few digits are enough to see which directions are missing.
-    for resolution in _RESOLUTIONS if enough is None else (*_RESOLUTIONS, 1e-8, 1e-9, 1e-10, 1e-11, 1e-12):
+    resolutions = _RESOLUTIONS if enough is None else (*_RESOLUTIONS, 1e-8, 1e-9, 1e-10, 1e-11, 1e-12)
+    for resolution in resolutions if narrow else ():
         state = _ascend(objective, state, last, history, report, resolution)
         if enough is not None and resolution <= 1e-7 and enough(gram_of(state.orbits, state.point)):
             return gram_of(state.orbits, state.point), Termination.CONVERGED
     while len(history) < last:
-        state = descend(objective, state, last, history, report)
-        state = polish(objective, state, last, history, report)
+        first = min(last, len(history) + _FIRST) if state.point.size <= _FEW else last
+        state = _refined(objective, descend(objective, state, first, history, report), last, history, report)
         opened = _opened(objective, state)
         if opened is None:
             break
         state = _ascend(objective, opened, last, history, report, 1e-9)
     return finish(state, last, history)
+
+
+def refine(
+    objective: Objective, gram: OrbitGram, max_steps: int, history: list[dict[str, float]], report: Progress
+) -> tuple[OrbitGram, Termination]:
+    """The last digits of a Gram matrix that is nearly optimal, by `climb` if a direction is missing."""
+    last = len(history) + max_steps
+    state = State.at(objective, wide_start(gram, 0.0), curved=True)
+    state = _refined(objective, state, last, history, report)
+    opened = _opened(objective, state)
+    if opened is None or len(history) >= last:
+        return finish(state, last, history)
+    return climb(objective, opened.point, last - len(history), history, report)
+
+
+def _refined(objective: Objective, state: State, last: int, history: list[dict[str, float]], report: Progress) -> State:
+    """The stationary state near by, in the directions that have not vanished."""
+    state = State.at(objective, truncate(objective.orbits, state.point), state.curved)
+    finer = settle if settles(state) else polish
+    return finer(objective, state, last, history, report)
 
 
 def narrow_start(objective: Objective, guesses: Sequence[OrbitGram], fewest: int = 100) -> Array | None:
@@ -79,6 +106,18 @@ def start_of(gram: OrbitGram) -> Array:
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1.0)
     spread = np.sqrt(np.clip(1.0 - np.sum(means**2, axis=1), 0.0, None)) * orbits.plural
     means[:, -1] += np.where(np.any(means, axis=1) | (spread > 0), 0.0, 1.0)
+    return retract(np.column_stack([means, spread]), 0.0)
+
+
+def wide_start(gram: OrbitGram, blur: float = 0.2) -> Array:
+    """(K, K+1) unit rows for a mix of guess, simplex and identity: of full rank, so no direction is missing."""
+    simplex = OrbitGram.simplex(gram.orbits)
+    guess = OrbitGram(gram.orbits, np.clip(gram.cosines, -1.0, 1.0)).repaired()[0]
+    cosines = (1.0 - blur) * guess.cosines + 0.5 * blur * simplex.cosines
+    np.fill_diagonal(cosines, np.where(gram.orbits.plural, np.diag(cosines), 1.0))
+    mixed = OrbitGram(gram.orbits, cosines)
+    means = mixed.mean_factor(tol=0.0)
+    spread = np.sqrt(np.clip(1.0 - np.sum(means**2, axis=1), 0.0, None)) * gram.orbits.plural
     return retract(np.column_stack([means, spread]), 0.0)
 
 
