@@ -252,7 +252,7 @@ def main() -> None:
     options.add_argument("--count", type=int, default=10_000, help="problems (default 10000)")
     options.add_argument("--first", type=int, default=0, help="the number of the first (default 0)")
     options.add_argument("--workers", type=int, default=2, help="processes (default 2)")
-    options.add_argument("--limit", type=float, default=4.0, help="processor seconds a problem (default 4)")
+    options.add_argument("--limit", type=float, default=20.0, help="processor seconds a problem (default 20)")
     options = options.parse_args()
     count = 8 if options.quick else options.count
     # One BLAS thread a worker, in the environment that they inherit.

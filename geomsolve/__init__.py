@@ -40,6 +40,7 @@ _WHERE = {
     "objectives.supcl": ("InstanceSoftmax", "SupCL"),
     "solvers.base": ("Attempt", "Termination"),
     "solvers.interior": ("Interior",),
+    "solvers.kinks": ("Hinges",),
     "solvers.newton": ("Newton",),
     "solvers.quadrature": ("Quadrature",),
     "solvers.conic": ("Conic",),
@@ -215,6 +216,7 @@ if TYPE_CHECKING:
     from .solvers.conic import Conic as Conic
     from .solvers.descent import Descent as Descent
     from .solvers.interior import Interior as Interior
+    from .solvers.kinks import Hinges as Hinges
     from .solvers.newton import Newton as Newton
     from .solvers.quadrature import Quadrature as Quadrature
     from .sweeps.running import SweepProgress as SweepProgress

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import linkage
+from scipy.linalg import null_space
 from scipy.spatial.distance import squareform
 
 from .orbits import OrbitGram
 
 Array = NDArray[np.float64]
+
+
+# Orbits up to which the curvature of the loss is written out, K^3 numbers, and a push that needs no second look.
+_MOST = 128
+_CLEAR = 1e-8
 
 
 class BlockForces(NamedTuple):
@@ -23,6 +30,7 @@ class BlockForces(NamedTuple):
         rounded: (K, K) what rounding can be in `pairs`: that of repulsion and attraction.
         jitter: (K, K) what one ulp of a cosine is in `pairs`, or 0.
         temperature: tau.
+        forms: gives the Hessians of the rows, see `Objective.row_hessians`, or None.
     """
 
     gram: OrbitGram
@@ -30,6 +38,7 @@ class BlockForces(NamedTuple):
     rounded: Array
     jitter: Array | float
     temperature: float
+    forms: Callable[[], Array] | None = None
 
     @property
     def push(self) -> float:
@@ -38,7 +47,8 @@ class BlockForces(NamedTuple):
         What ties orbits can be a billion times stronger than what moves them as one, and hides it from any reading of a
         single row. The forces on a block add up, and so does S; the ties cancel, which `resultants` does by hand. With
         the sets that single linkage makes, of near orbits and of strong ties, no block is hidden by a larger one
-        around it. Where nothing but rounding is left of the stiffness 1'S1 of a block, nothing is known of it.
+        around it. Where nothing but rounding is left of the stiffness 1'S1 of a block, nothing is known of it. Where
+        little is, the curvature of the loss counts too: see `_Held`.
         """
         count = len(self.gram.sizes)
         near, _, _ = linked(1.0 - self.gram.cosines, 0.3)
@@ -57,12 +67,17 @@ class BlockForces(NamedTuple):
         basis = np.array([*roots, *(min(part, key=lambda block: stiffness[block]) for part in parts)], dtype=int)
         negative = indefinite(rows[basis] @ blocks[basis].T, noise[basis] @ blocks[basis].T)
         values, vectors = np.linalg.eigh(self.gram.quotient)
-        points = vectors * np.sqrt(np.where(values > 1e-13 * values[-1], values, 0.0))
-        points /= np.sqrt(self.gram.sizes)[:, None]
+        span = values > 1e-13 * values[-1]
+        points = vectors[:, span] * np.sqrt(values[span]) / np.sqrt(self.gram.sizes)[:, None]
         # One ulp of a tie that is 1% of the stiffness moves an orbit by 1% of how far the other end is to the side.
         aside = self.rounded / 64.0 * np.sqrt(np.maximum(1.0 - self.gram.cosines**2, 0.0))
         loose = np.sum((blocks @ aside) * (1.0 - blocks), axis=1)
-        push = (np.linalg.norm(rows @ points, axis=1) + loose) / stiffness
+        forces = rows @ points
+        push = (np.linalg.norm(forces, axis=1) + loose) / stiffness
+        if self.forms is not None and count <= _MOST and push.max() > _CLEAR:
+            held = _Held(points, self.forms(), self.gram.apart > 64.0 * np.finfo(float).eps)
+            for block in np.flatnonzero(push > _CLEAR):
+                push[block] = held.push(blocks[block], stiffness[block], forces[block], loose[block])
         return max(float(push.max()), self.temperature * negative)
 
     def resultants(self, blocks: Array) -> tuple[Array, Array]:
@@ -83,6 +98,62 @@ class BlockForces(NamedTuple):
         shaken = self.rounded + self.jitter
         loose = blocks @ (shaken * apart + self.rounded / 16.0) + (1.0 - blocks) @ (shaken * np.abs(cosines))
         return rows, np.where(blocks > 0, loose, blocks @ shaken)
+
+
+class _Held(NamedTuple):
+    """What holds a block beside S: the curvature of the loss in the cosines that change as the block moves.
+
+    Turning a block s as one, its means by a vector e across their own, changes cosines by X_ab = s_a (1 - s_b) z_b.e
+    and the same with a and b exchanged, and the loss by
+
+        e.A e + 2 f.e,      A = 1'S1 + 1/2 sum_a sum_bc T_abc X_ab X_ac,      f = 1'S z over the block,
+
+    T the Hessians of the rows. A pair of one rare class, say, may turn about frequent ones against 1e-10 of what holds
+    either to the other, and then mostly in directions in which there is no force, nor rounding that could make one.
+    Of orbits in one point up to rounding, which is where ties are strongest, one turning about the other is no change.
+    """
+
+    points: Array  # (K, p) z
+    forms: Array  # (K, K, K) T
+    apart: NDArray[np.bool_]  # (K, K) whether two orbits are in different points
+
+    def push(self, block: Array, stiffness: float, force: Array, loose: float) -> float:
+        """How far the force, and one of size `loose` in any direction, moves a block across its own mean."""
+        mean = block @ self.points
+        across = null_space(mean[None, :]) if np.any(mean) else np.eye(len(mean))
+        if across.shape[1] == 0:
+            return 0.0
+        aside = self.points @ across
+        inner, outer = block > 0, block == 0
+        # Rows of the block see all others move, in (m, K, p) numbers; the others see the block, all by one number.
+        seen = (self.apart[inner] * outer)[:, :, None] * aside
+        away = self.apart[outer] * block
+        felt = np.einsum("ab,abc,ac->a", away, self.forms[outer], away, optimize=True)
+        matrix = np.tensordot(seen, self.forms[inner] @ seen, ((0, 1), (0, 1))) + (aside[outer].T * felt) @ aside[outer]
+        matrix = (matrix + matrix.T) / 4.0
+        values, vectors = np.linalg.eigh(matrix)
+        values = np.maximum(values, 0.0) + stiffness
+        return float(np.linalg.norm(vectors.T @ (across.T @ force) / values) + loose / values[0])
+
+
+def orbit_push(gram: OrbitGram, quotient: Array, repulsion: Array, temperature: float) -> float:
+    """How far the force that is left on an orbit would move it: force over stiffness in its direction.
+
+    With z the points, the force on i is f_i = sum_j S_ij z_j. A rare class that only heavy ones push weighs nothing in
+    any entry of S G; here it is held against what resists moving its orbit as a whole, S_ii for a single class plus
+    sum_j (repulsion_ij / tau) cos^2(f_i, z_j). `quotient` is S between orbits.
+    """
+    sizes = gram.sizes
+    values, vectors = np.linalg.eigh(gram.quotient)
+    # Rounding makes an eigenvalue 0 of G 1e-16, and that a coordinate of 1e-8: such directions are no directions.
+    points = vectors * np.sqrt(np.where(values > 1e-13 * values[-1], values, 0.0))
+    forces = (quotient @ points) / np.sqrt(sizes)[:, None]
+    size = np.linalg.norm(forces, axis=1)
+    along = (forces @ points.T) / np.sqrt(sizes) / np.maximum(size, 1e-300)[:, None]
+    curvature = sizes * np.maximum(repulsion, 0.0) * along**2
+    np.fill_diagonal(curvature, 0.0)
+    stiffness = np.diag(quotient) + curvature.sum(axis=1) / temperature
+    return float((size / stiffness).max())
 
 
 def linked(distances: Array, below: float) -> tuple[Array, list[int], list[tuple[int, int]]]:

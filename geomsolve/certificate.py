@@ -32,7 +32,9 @@ class Certificate:
         relative_gap: gap / excess. At low temperature the excess is of order e^{-1/tau}, and a gap that is small beside
             the value says nothing.
         cosine_residual: how far the cosines are from what stationarity says they must be, in units of cosine. Classes
-            of the tail weigh so little that a small gap alone does not fix their cosines.
+            of the tail weigh so little that a small gap alone does not fix their cosines. Where many Gram matrices are
+            optimal, as with a hinge that leaves room to its pairs, a small one says that an optimum is that near, not
+            which.
         repair: how far the Gram matrix had to be moved towards the identity to be positive semidefinite.
         ball_gap: the same bound if embeddings may lie anywhere in the unit ball.
         ball_optimal: True where `ball_gap` is at most 1e-9 of the excess, which proves the Gram matrix optimal over the

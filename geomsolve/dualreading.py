@@ -7,6 +7,7 @@ that does: here the linear equations of all cosines together are solved. Ours.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -57,9 +58,10 @@ def dual_reading(gram: OrbitGram, forces: Forces, factor: Array) -> float:
         - (G U)_a     = dU_a + sum_b N_ab (c_ab dU_b + tau x_ab U_b),
 
     x eliminated: K (q + 1) equations. S = U U^T is positive semidefinite and G U = 0 makes it complementary, so where
-    the step is small and the equations are well conditioned there is an optimum beside G. Without U this is
-    stationarity in every cosine by itself, and the equations for zeta have an M-matrix: 1 less its row sum is what
-    does not move with a row, which is taken as it is and not as a difference from the diagonal.
+    the step is small, the equations are well conditioned and the cosines after it are positive semidefinite, see
+    `shortfall`, there is an optimum beside G. Without U this is stationarity in every cosine by itself, and the
+    equations for zeta have an M-matrix: 1 less its row sum is what does not move with a row, which is taken as it is
+    and not as a difference from the diagonal.
 
     Rounding of the entries goes through the inverse, entry by entry and with all signs alike; where the matrix is so
     near to a singular one that its own rounding could make it one, nothing is known: the reading is infinite.
@@ -79,9 +81,53 @@ def dual_reading(gram: OrbitGram, forces: Forces, factor: Array) -> float:
             if solved is None:
                 return np.inf
             if solved.turned <= 1e-8:
-                return solved.reading if np.isfinite(solved.reading) else np.inf
+                if not np.isfinite(solved.reading):
+                    return np.inf
+                # What rounding can be in the cosines is as free to go either way.
+                blur = forces.temperature * solved.doubt
+                return max(solved.reading, shortfall(gram, forces.temperature * solved.x, factor, blur))
             factor = factor + solved.change
     return np.inf
+
+
+def shortfall(gram: OrbitGram, change: Array | float, factor: Array | None = None, blur: Array | float = 0.0) -> float:
+    """sqrt(-lambda) for the least eigenvalue lambda of G + change on the complement of U, 0 where it is not negative.
+
+    Where stationary cosines are no Gram matrix by lambda the optimum gives way in whatever the loss holds least, and
+    that is up to sqrt(-lambda) away: a frequent pair asked to be at an angle d apart, in cosines 1 - d^2/2, and a rare
+    class asked to be at angles to it that differ by d + e, differ by e from the optimum, but by e^2/2 + d e from
+    a Gram matrix. Eigenvalues are those of the quotient B between orbits in units of sqrt(B_aa B_bb), so that rounding
+    in it is K ulps; what G U = 0 leaves empty stays so.
+
+    Args:
+        gram: G.
+        change: (K, K) the changes of the cosines.
+        factor: (K, q) U, or None.
+        blur: (K, K) how far each change may be off, or one number.
+    """
+    sizes, root = gram.sizes, np.sqrt(gram.sizes)
+    inside = np.where(gram.orbits.plural, sizes - 1.0, 0.0)
+    quotient = (gram.cosines + change) * root * root[:, None]
+    np.fill_diagonal(quotient, 1.0 + inside * (np.diag(gram.cosines) + np.diag(change + np.zeros_like(quotient))))
+    own = np.sqrt(np.maximum(np.diag(quotient), 1.0))
+    quotient /= own * own[:, None]
+    spread = (blur + np.zeros_like(quotient)) * root * root[:, None]
+    np.fill_diagonal(spread, inside * np.diag(spread) / sizes)
+    spread /= own * own[:, None]
+    # On U itself, which G leaves empty, 1 is added.
+    if factor is not None and factor.shape[1] > 0:
+        kernel = factor * (own * root)[:, None]
+        turned = np.linalg.qr(kernel / np.linalg.norm(kernel, axis=0))[0]
+        quotient += turned @ turned.T
+    allowed = 8.0 * len(root) * _EPS - float(spread.sum(axis=1).max())
+    shifted = quotient + allowed * np.eye(len(root))
+    if not np.isfinite(shifted).all():
+        return math.inf
+    try:
+        np.linalg.cholesky(shifted)
+        return 0.0
+    except np.linalg.LinAlgError:
+        return math.sqrt(max(0.0, -float(np.linalg.eigvalsh(shifted)[0])))
 
 
 def factor_step(gram: OrbitGram, forces: Forces, factor: Array) -> Step | None:
@@ -101,12 +147,14 @@ class Step(NamedTuple):
         x: (K, K) the change of the cosines in units of tau.
         change: (K, q) that of U.
         turned: the largest change of a row of U, in units of the row.
+        doubt: (K, K) what rounding can be in x.
     """
 
     reading: float
     x: Array
     change: Array
     turned: float
+    doubt: Array
 
 
 class _System(NamedTuple):
@@ -185,7 +233,7 @@ class _System(NamedTuple):
         both = self.response * zeta_doubt[:, None] + change_doubt @ np.abs(factor).T
         x_doubt = np.where(there, (both + both.T + noise) / self.kappa, 0.0)
         turned = float((np.linalg.norm(change, axis=1) / units).max(initial=0.0)) if rank else 0.0
-        return Step(tau * float((np.abs(x) + x_doubt).max()), x, change, turned)
+        return Step(tau * float((np.abs(x) + x_doubt).max()), x, change, turned, x_doubt)
 
     def _gauge(self, factor: Array, lengths: Array) -> Array:
         """Rows that keep what means nothing: rotations of U, and a shift of all cosines that the loss does not see."""

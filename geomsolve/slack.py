@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .blockpush import BlockForces
-from .dualreading import Forces, dual_reading
+from .blockpush import BlockForces, orbit_push
+from .dualreading import Forces, dual_reading, shortfall
 from .orbits import OrbitGram, Orbits
 from .spectra import near_rank_one
 
@@ -118,7 +118,7 @@ class Slack:
 
     @property
     def cosine_residual(self) -> float:
-        """The smallest of several readings, each of which is zero only at stationarity.
+        """The smallest of several readings, each of which is zero only at stationarity, of cosines that are feasible.
 
         Where S has rank one, see `_rank_one_reading` and `_factored_reading`. Where S = 0, repulsion equals attraction,
         and `_damping` times tau |log| of their ratio is the error of a cosine. Otherwise see
@@ -128,22 +128,24 @@ class Slack:
         if isinstance(self.attraction, float) and not np.any(self.gram.orbits.partners * self.entries):
             # A satisfied hinge has no forces, and every geometry is stationary; a smooth loss's have underflowed.
             return np.inf if self.smooth else 0.0
-        readings, balanced = [self._rank_one_reading], np.inf
+        readings, settled = [self._rank_one_reading], False
         if not isinstance(self.attraction, float):
             with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
                 excess = self.entries / self.attraction
             np.fill_diagonal(excess, np.where(plural, np.diag(excess), 0.0))
             if excess.min() > -1.0:
                 left = np.abs(np.log1p(excess))
-                readings.append(self._damped(left, self.gram.orbits.partners))
-                balanced = self.temperature * float(left.max())
+                free = self._feasible(self._damped(left, self.gram.orbits.partners))
+                readings.append(free)
+                moved = self.gram.orbits.atoms * self.temperature * float(left.max())
+                settled = moved <= 1e-9 and self.temperature * free <= 1e-7
         if self.temperature * min(readings) >= 1e-9:
             readings.append(self._factored_reading)
         if np.all(self.diagonal > 0) and self.temperature * min(readings) >= 1e-9:
             readings.append(self._complementarity_reading)
         reading = self.temperature * float(min(readings))
         # Where repulsion equals attraction pair by pair nothing hides behind a tie (no damping is above the atoms).
-        if not isinstance(self.attraction, float) and self.gram.orbits.atoms * balanced > 1e-9:
+        if not isinstance(self.attraction, float) and not settled:
             reading = max(reading, self._block_push)
         return self._refined(reading)
 
@@ -165,7 +167,9 @@ class Slack:
         pairs = sizes[:, None] * sizes
         rounded = self._ulps * (np.abs(forces) + pairs * self._terms)
         jitter = 0.0 if self.jitter is None else pairs * self.jitter
-        return BlockForces(self.gram, forces, rounded, jitter, self.temperature).push
+        objective = self.objective
+        forms = None if objective is None else lambda: objective.row_hessians(self.gram)
+        return BlockForces(self.gram, forces, rounded, jitter, self.temperature, forms).push
 
     @property
     def _terms(self) -> Array:
@@ -207,23 +211,9 @@ class Slack:
 
     @property
     def _push(self) -> float:
-        """How far the force that is left on an orbit would move it: force over stiffness in its direction.
-
-        With z the points, the force on i is f_i = sum_j S_ij z_j. A rare class that only heavy ones push weighs nothing
-        in any entry of S G; here it is held against what resists moving its orbit as a whole, S_ii for a single class
-        plus sum_j (repulsion_ij / tau) cos^2(f_i, z_j).
-        """
-        sizes = self.gram.sizes
-        values, vectors = np.linalg.eigh(self.gram.quotient)
-        # Rounding makes an eigenvalue 0 of G 1e-16, and that a coordinate of 1e-8: such directions are no directions.
-        points = vectors * np.sqrt(np.where(values > 1e-13 * values[-1], values, 0.0))
-        forces = (self.quotient @ points) / np.sqrt(sizes)[:, None]
-        size = np.linalg.norm(forces, axis=1)
-        along = (forces @ points.T) / np.sqrt(sizes) / np.maximum(size, 1e-300)[:, None]
-        curvature = sizes * np.maximum(self.entries + self.attraction, 0.0) * along**2
-        np.fill_diagonal(curvature, 0.0)
-        stiffness = np.diag(self.quotient) + curvature.sum(axis=1) / self.temperature
-        return float((size / stiffness).max())
+        # Off its kinks a hinge is linear: nothing but S holds an orbit.
+        bent = self.entries + self.attraction if self.smooth else np.zeros_like(self.entries)
+        return orbit_push(self.gram, self.quotient, bent, self.temperature)
 
     @cached_property
     def _closed(self) -> NDArray[np.bool_]:
@@ -277,7 +267,7 @@ class Slack:
         for log_u in self._log_factors:
             wanted = np.logaddexp(log_attraction, log_u[:, None] + log_u)
             left = np.where(counted > 0, np.log(repulsion) - wanted, 0.0)
-            readings.append(max(self._damped(left, counted), self._imbalance(log_u), indefinite))
+            readings.append(self._feasible(max(self._damped(left, counted), self._imbalance(log_u), indefinite), log_u))
         return min(readings)
 
     @cached_property
@@ -341,7 +331,15 @@ class Slack:
         logs -= log_u
         logs -= log_u[:, None]
         np.fill_diagonal(logs, np.where(orbits.plural, np.diag(logs), 0.0))
-        return max(float(logs.max()), -float(logs.min()), self._imbalance(log_u))
+        return self._feasible(max(float(logs.max()), -float(logs.min()), self._imbalance(log_u)), log_u)
+
+    def _feasible(self, reading: float, log_u: Array | None = None) -> float:
+        """The reading, or where cosines that move by as much need not be a Gram matrix any more: see `shortfall`."""
+        tau = self.temperature
+        if not tau * reading <= 1e-6:
+            return reading
+        factor = None if log_u is None else np.exp(log_u - log_u.max())[:, None]
+        return max(reading, shortfall(self.gram, 0.0, factor, tau * reading) / tau)
 
     def _imbalance(self, log_u: Array) -> float:
         """|(G u)_i| / sum(u), in units of tau."""

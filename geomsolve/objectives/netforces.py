@@ -163,7 +163,11 @@ def settled_excess(rows: Rows, gram: OrbitGram) -> tuple[Array, NDArray[np.bool_
     rest = np.where(rows.kin, 0.0, rows.partners * rows.weights * gram.drifts(rows.temperature)).sum(axis=1)
     rest = rest / np.where(rows.nearby > 0, rows.nearby, 1.0)
     y = np.sum(pull * np.expm1(near), axis=1) + rest
-    return np.sum(pull * _expm1_less(near), axis=1) + rest + _log1p_less(np.maximum(y, -0.5)), y > -0.5
+    fine = np.sum(pull * _expm1_less(near), axis=1) + rest + _log1p_less(np.maximum(y, -0.5))
+    alone = (np.count_nonzero(pull, axis=1) == 1) & (pull.sum(axis=1) == 1.0) & (rows.offsets == 0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        fine = np.where(alone, np.log1p(rest * np.exp(-near.sum(axis=1))), fine)
+    return fine, alone | (y > -0.5)
 
 
 def _expm1_less(x: Array) -> Array:

@@ -12,14 +12,14 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from ..objectives.base import Objective
 from ..orbits import OrbitGram, Orbits
 from .base import Attempt, Progress, Termination
-from .staircase import refine
+from .staircase import refine, wide_start
 
 Array = NDArray[np.float64]
 
 # Cosines, K (K + 1)/2 of them, of which a dense factor is made every step: a minute of one core in all.
 _MOST = 3500
 # Complementarity at which it ends, beside where it began.
-_FINEST = 1e-14
+_FINEST = 1e-13
 # Below this, rounding ends the path where so many steps do not halve it.
 _FINE, _PATIENCE = 1e-8, 15
 # Of the way to the boundary.
@@ -57,7 +57,7 @@ class Interior:
         history: list[dict[str, float]] = []
         gram = follow_path(objective, OrbitGram.simplex(orbits), self.max_steps, history, report)
         message = f"on the spheres after {len(history)} steps in the interior"
-        gram, termination = refine(objective, gram, self.max_steps, history, report)
+        gram, termination = refine(objective, wide_start(gram, 0.0), self.max_steps, history, report)
         return Attempt(self.name, termination, gram, len(history), message, tuple(history))
 
 

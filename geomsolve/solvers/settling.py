@@ -20,13 +20,13 @@ Array = NDArray[np.float64]
 
 # Orbits whose row Hessians, K^3 numbers, are written out.
 _MOST_ORBITS = 256
-# Unknowns of a dense factor: a second of one core.
-_MOST_DENSE = 2600
+# Unknowns of a dense factor: a third of a second of one core.
+_MOST_DENSE = 1700
 # The least curvature of an indefinite Hessian, of 1.
 _SOFTEST = 1e-12
 _SHARES = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 1e-3)
 # Steps in which the steps must become three times shorter: of few unknowns, and of many.
-_PATIENCE, _LESS = 100, 25
+_PATIENCE, _LESS = 100, 50
 _FEW = 800
 _FINEST = 1e-13
 # A force of less may be rounding.
@@ -52,7 +52,7 @@ def settle(objective: Objective, state: State, last: int, history: list[dict[str
     vanish beside those of the others, are turned to their last digits. Far from the solution, where the Hessian is not
     even definite and its absolute value takes its place, a lower loss will do.
 
-    Cost: with K orbits and p columns O((K p)^3) a step up to 2600 unknowns, beyond them some products of O(K^3).
+    Cost: with K orbits and p columns O((K p)^3) a step up to 1700 unknowns, beyond them some products of O(K^3).
     Source: ours; the test is Deuflhard's (Newton Methods for Nonlinear Problems, 2004).
     """
     moves: list[float] = []
@@ -67,15 +67,17 @@ def settle(objective: Objective, state: State, last: int, history: list[dict[str
         step = -correct.solve(state)
         length = correct.length(step)
         step = curvature.spread_out(step)
-        slope = float(np.sum(state.gradient * step))
         moves.append(float(np.abs(step).max()))
+        short = 1.0 / max(1.0, moves[-1])  # no unit vector turns by more
+        step, length = short * step, short * length
+        slope = float(np.sum(state.gradient * step))
         if moves[-1] < _FINEST or (len(moves) > patience and moves[-1] > 0.3 * moves[-patience]):
             break
         if state.force() < _REST and len(moves) > 1 and moves[-1] > 0.5 * moves[-2]:
             break  # rounding
         # Where a direction vanishes with the cube of its size, Newton's steps are a third of the way.
         for share in (3.0, *_SHARES) if 0.25 < ratio < 0.8 else _SHARES:
-            trial = State.at(objective, retract(state.point, share * step), state.curved)
+            trial = straight = State.at(objective, retract(state.point, share * step), state.curved)
             after = np.inf
             # A turn about a heavy class is a curve: what is stiff comes off it at second order, and goes back first.
             for _ in range(_CHORDS):
@@ -87,6 +89,7 @@ def settle(objective: Objective, state: State, last: int, history: list[dict[str
                 trial = State.at(objective, retract(trial.point, -moved), state.curved)
             if after <= (1.0 - 0.25 * min(share, 1.0)) * length:
                 break
+            trial = min(straight, trial, key=lambda end: end.excess)
             gain = state.excess - trial.excess
             if share <= 1.0 and gain >= max(-1e-2 * share * slope, _ROUNDED * abs(state.excess)):
                 break
@@ -148,7 +151,7 @@ class _Blocks:
         labels = connected_components(linked, directed=False)[1]
         first = curvature.points.argmax(axis=1)
         scales = np.ones((len(curvature.points), 1))
-        sizes: dict[int, list[tuple[Array, Array]]] = {}
+        sizes: dict[int, list[tuple[NDArray[np.intp], Array]]] = {}
         for label in range(labels.max() + 1):
             group = np.flatnonzero(labels == label)
             hessian = curvature.block(group)

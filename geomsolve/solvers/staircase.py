@@ -20,8 +20,8 @@ _FAINT = 1e-6
 # A direction is opened where the slack matrix is below minus this, in units of the multipliers.
 _NEGATIVE = 1e-10
 _RESOLUTIONS = (1e-3, 1e-5, 1e-7)
-# Trust-region steps before a dense factor takes over, and unknowns up to which it does so early.
-_FIRST = 12
+# Trust-region steps before `settle` takes over: of few unknowns, and of more.
+_FIRST, _MORE = 12, 30
 _FEW = 1600
 
 
@@ -54,21 +54,22 @@ def climb(
         if enough is not None and resolution <= 1e-7 and enough(gram_of(state.orbits, state.point)):
             return gram_of(state.orbits, state.point), Termination.CONVERGED
     while len(history) < last:
-        first = min(last, len(history) + _FIRST) if state.point.size <= _FEW else last
+        few = _FIRST if state.point.size <= _FEW else _MORE if settles(state) else max_steps
+        first = min(last, len(history) + few)
         state = _refined(objective, descend(objective, state, first, history, report), last, history, report)
         opened = _opened(objective, state)
         if opened is None:
             break
-        state = _ascend(objective, opened, last, history, report, 1e-9)
+        state = opened if settles(opened) else _ascend(objective, opened, last, history, report, 1e-9)
     return finish(state, last, history)
 
 
 def refine(
-    objective: Objective, gram: OrbitGram, max_steps: int, history: list[dict[str, float]], report: Progress
+    objective: Objective, point: Array, max_steps: int, history: list[dict[str, float]], report: Progress
 ) -> tuple[OrbitGram, Termination]:
-    """The last digits of a Gram matrix that is nearly optimal, by `climb` if a direction is missing."""
+    """The last digits of orbit vectors that are nearly optimal, by `climb` if a direction is missing."""
     last = len(history) + max_steps
-    state = State.at(objective, wide_start(gram, 0.0), curved=True)
+    state = State.at(objective, point, curved=True)
     state = _refined(objective, state, last, history, report)
     opened = _opened(objective, state)
     if opened is None or len(history) >= last:
