@@ -16,8 +16,7 @@ Array = NDArray[np.float64]
 
 # Unit vectors this close are one point: what ties them leaves no more between them.
 _ONE = 1e-13
-# Those this close may be, if all forces from outside are so weak beside the curvature of their tie.
-_NEAR, _WEAK = 1e-5, 1e-12
+_CLOSE = 1e-12  # of cosines to 1, where distances are looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +42,7 @@ class Curvature:
 
     @classmethod
     def at(cls, objective: Objective, state: State) -> Curvature:
-        """The curvature at a state, orbits that are tied moved into one point first."""
+        """The curvature at a state, orbits that are in one point but for rounding moved there first."""
         points = _points(state)
         if len(points) == len(state.point):
             return cls(state, points, state.forms, state.forces, state.multipliers)
@@ -153,17 +152,10 @@ class Curvature:
 
 
 def _points(state: State) -> Array:
-    """(B, K) the orbits that are, or belong, in one point; orbits with a spread are by themselves."""
+    """(B, K) the orbits that are in one point; orbits with a spread are by themselves."""
     point = state.point
-    apart = 2.0 - 2.0 * point @ point.T
-    near = np.zeros(apart.shape, bool)
-    strength = np.abs(state.forces)
-    for a, b in np.argwhere(np.triu(apart < 2.0 * _NEAR**2, 1)):
-        if point[a, -1] != 0.0 or point[b, -1] != 0.0:
-            continue
-        distance = np.linalg.norm(point[a] - point[b])
-        outside = strength[[a, b]].sum() - 2.0 * strength[a, b] - strength[a, a] - strength[b, b]
-        tie = state.forms[a, b, b] + state.forms[b, a, a]
-        near[a, b] = distance <= _ONE or (distance <= _NEAR and outside < _WEAK * tie)
+    near = np.zeros((len(point), len(point)), bool)
+    for a, b in np.argwhere(np.triu(2.0 - 2.0 * point @ point.T < _CLOSE, 1)):
+        near[a, b] = point[a, -1] == point[b, -1] == 0.0 and np.linalg.norm(point[a] - point[b]) <= _ONE
     count, labels = connected_components(near, directed=False)
     return np.asarray(labels == np.arange(count)[:, None], dtype=np.float64)
