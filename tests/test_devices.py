@@ -80,17 +80,19 @@ collapse = gs.crosscheck_threshold(gs.SupCon, majority=1, minority=3, per_class=
 weighting = gs.soft_supcon_weights([0, 0, 1, 2], epsilon=0.3)
 verdict = gs.crosscheck_verdict(weighting, temperature=0.5)
 every = gs.solve(objective, tol=1e-30, throw=False)
+kinks = gs.solve(gs.GCL([100, 30, 10, 3], loss="hinge", margin=1.6), tol=1e-30, throw=False)
 print(json.dumps([
     {route.name: route.verdict for route in check.routes}, check.agree,
     [route.message for route in check.routes if route.name in ("clarabel", "descent")],
     collapse.agree, verdict.agree, [record.solver for record in every.stats],
+    [record.solver for record in kinks.stats],
     sorted({"cvxpy", "clarabel", "matplotlib", "typer"} & set(sys.modules)),
 ]))
 """
 
 
 def test_checks_run_where_cvxpy_is_not_installed():
-    routes, agree, (clarabel, descent), collapse, verdict, rungs, loaded = json.loads(python(WITHOUT_CVXPY))
+    routes, agree, (clarabel, descent), collapse, verdict, rungs, of_kinks, loaded = json.loads(python(WITHOUT_CVXPY))
     absent = "not applicable"
     assert routes == {
         "newton": "reference", "clarabel": absent, "scs": absent, "descent": "agrees",
@@ -104,7 +106,8 @@ def test_checks_run_where_cvxpy_is_not_installed():
     except RuntimeError:
         assert descent.startswith(NO_GPU)
     # The ladder goes on where a rung is not installed.
-    assert rungs.index("newton") < rungs.index("clarabel") < rungs.index("descent")
+    assert rungs.index("newton") < rungs.index("interior") < rungs.index("descent")
+    assert of_kinks.index("hinges") < of_kinks.index("clarabel")
     assert loaded == []
 
 

@@ -204,11 +204,11 @@ def test_what_no_dimension_attains():
 
 
 def test_the_ends_of_shifts_save_a_coordinate():
-    """Self-pairs out and asymmetric weights: the best Gram matrix may be moved until an eigenvalue vanishes."""
+    """Self-pairs out and asymmetric weights: optima are an interval, of rank 6 inside and of rank 5 at its ends."""
     weights = 1.0 + 0.3 * np.random.default_rng(0).random((6, 6))
     realization = realize(weighting_from_matrix(weights, self_pairs=False), temperature=0.5)
     assert realization.shifts is not None
-    assert realization.min_dim == 6
+    assert realization.min_dim == (5 if 0.0 in realization.shifts else 6)
     found = realize_in(realization, 5)
     assert found.exact
     assert not found.realizable

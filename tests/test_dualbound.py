@@ -168,7 +168,7 @@ def best_on_the_line(self_pairs):
     return realize(y_aware_weights(LINE, sigma=1.0, self_pairs=self_pairs), temperature=0.5)
 
 
-@pytest.mark.parametrize(("self_pairs", "steps"), [(True, 18), (True, 20), (False, 15)])
+@pytest.mark.parametrize(("self_pairs", "steps"), [(True, 12), (True, 15), (False, 8)])
 def test_sharper_than_the_certificate_where_newton_is_stopped_early(self_pairs, steps):
     weighting = y_aware_weights(LINE, sigma=1.0, self_pairs=self_pairs)
     objective = WeightedInfoNCE(weighting, temperature=0.5)
@@ -179,7 +179,7 @@ def test_sharper_than_the_certificate_where_newton_is_stopped_early(self_pairs, 
     gap = objective.value(gram) - dual_bound(objective, gram)
     assert objective.value(gram) > optimum + 1e-9  # it was early
     assert objective.value(gram) - optimum <= gap
-    assert gap < certify(objective, gram).gap * (0.1 if self_pairs else 0.3)
+    assert gap < 0.5 * certify(objective, gram).gap
 
 
 def test_the_bound_goes_to_the_optimum_as_the_gram_matrix_does():
