@@ -168,3 +168,25 @@ def test_interior_says_what_it_is_not_for():
     many = gs.SupCon(np.arange(2, 202), temperature=0.5)
     refused = gs.solve(many, gs.Interior(), throw=False)
     assert refused.stats[0].message == "200 orbits are too many for a dense factor of all cosines"
+
+
+@pytest.mark.parametrize("few", [0, 800])
+def test_an_indefinite_hessian_is_inverted_as_one_that_is_not(few, monkeypatch):
+    """By eigenvalues and, of many unknowns, by L D L^T: always downhill, and exact where nothing was negative."""
+    monkeypatch.setattr(settling, "_FEW", few)
+    rng = np.random.default_rng(0)
+    turned, _ = np.linalg.qr(rng.normal(size=(30, 30)))
+    right = rng.normal(size=(30, 8))
+    values = np.linspace(1.0, 3.0, 30)
+    definite = turned * values @ turned.T
+    solve = settling._inverse(definite.copy())
+    np.testing.assert_allclose(np.array([solve(v) for v in right.T]), right.T @ np.linalg.inv(definite), rtol=1e-12)
+    values[::3] *= -1.0
+    solve = settling._inverse(turned * values @ turned.T)
+    inverse = np.array([solve(unit) for unit in np.eye(30)])
+    np.testing.assert_allclose(inverse, inverse.T, atol=1e-13)
+    assert np.linalg.eigvalsh(inverse)[0] > 0.0
+    if few:
+        np.testing.assert_allclose(inverse, turned / np.abs(values) @ turned.T, atol=1e-13)
+    with pytest.raises(np.linalg.LinAlgError, match="not finite"):
+        settling._inverse(np.full((3, 3), np.nan))

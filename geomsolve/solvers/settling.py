@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh_tridiagonal, ldl, solve_triangular
 from scipy.linalg.lapack import dpotri
 from scipy.sparse.csgraph import connected_components
 
@@ -33,8 +34,8 @@ _FINEST = 1e-13
 _REST = 1e-14
 # Corrections with one factor.
 _CHORDS = 4
-# A gain in the loss of less, relatively, may be rounding.
-_ROUNDED = 1e-12
+# A gain in the loss of less, relatively, may be rounding: as long as a shorter step may be better, and at last.
+_ROUNDED, _LEAST = 1e-12, 1e-15
 # Products with the Hessian in one correction, which must leave this much of the square of a residual.
 _PRODUCTS, _NEARLY = 60, 1e-5
 
@@ -76,6 +77,7 @@ def settle(objective: Objective, state: State, last: int, history: list[dict[str
         if state.force() < _REST and len(moves) > 1 and moves[-1] > 0.5 * moves[-2]:
             break  # rounding
         # Where a direction vanishes with the cube of its size, Newton's steps are a third of the way.
+        lowest = state
         for share in (3.0, *_SHARES) if 0.25 < ratio < 0.8 else _SHARES:
             trial = straight = State.at(objective, retract(state.point, share * step), state.curved)
             after = np.inf
@@ -93,8 +95,11 @@ def settle(objective: Objective, state: State, last: int, history: list[dict[str
             gain = state.excess - trial.excess
             if share <= 1.0 and gain >= max(-1e-2 * share * slope, _ROUNDED * abs(state.excess)):
                 break
+            lowest = min(lowest, trial, key=lambda end: end.excess)
         else:
-            break
+            if not lowest.excess < state.excess - _LEAST * abs(state.excess):
+                break
+            trial, share = lowest, 0.0
         state, ratio = trial, after / length if share >= 1.0 else 0.0
     return state
 
@@ -105,7 +110,7 @@ class _Factor:
 
     curvature: Curvature
     scale: Array
-    factor: Array
+    inverse: Callable[[Array], Array]
 
     @classmethod
     def of(cls, _: Objective, curvature: Curvature) -> _Factor:
@@ -116,13 +121,12 @@ class _Factor:
         # Gradients have no part in rotations, so neither do steps.
         _fill_rotations(hessian, curvature.places[:, :-1])
         matrix = hessian.reshape(scale.size * hessian.shape[1], -1)
-        return cls(curvature, scale, _definite(matrix))
+        return cls(curvature, scale, _inverse(matrix))
 
     def solve(self, state: State) -> Array:
         """(B, p + 1) H^{-1} times the gradient at a state, which may be the end of a step."""
         gradient = self.curvature.gradient(state) / self.scale
-        answer = cho_solve((self.factor, False), gradient.ravel(), check_finite=False)
-        return np.asarray(answer.reshape(gradient.shape) / self.scale)
+        return np.asarray(self.inverse(gradient.ravel()).reshape(gradient.shape) / self.scale)
 
     def length(self, step: Array) -> float:
         """The length of a step, points in units of their stiffness."""
@@ -209,6 +213,37 @@ def _scaled(hessian: Array) -> Array:
     hessian /= scale[:, :, None, None]
     hessian /= scale
     return np.asarray(scale)
+
+
+def _inverse(matrix: Array) -> Callable[[Array], Array]:
+    """H^{-1} times a vector; where H is not definite |H|^{-1}, or of many unknowns (L |D| L^T)^{-1} with H = L D L^T.
+
+    Raises:
+        LinAlgError: a matrix that is not finite.
+    """
+    if not np.isfinite(matrix).all():
+        raise LinAlgError("the Hessian on the spheres is not finite")
+    try:
+        factor = cho_factor(matrix, check_finite=False)
+        return lambda right: np.asarray(cho_solve(factor, right, check_finite=False))
+    except LinAlgError:
+        if len(matrix) <= _FEW:  # of few, by eigenvalues: where many are next to 0 the others' steps end closer
+            root = _definite(matrix)
+            return lambda right: np.asarray(cho_solve((root, False), right, check_finite=False))
+        lower, blocks, order = ldl(matrix, check_finite=False)
+        # A tridiagonal matrix of blocks: its absolute value by eigenvalues of each.
+        values, vectors = eigh_tridiagonal(np.diag(blocks), np.diag(blocks, 1))
+    lower = lower[order]
+    sizes = np.maximum(np.abs(values), _SOFTEST)
+
+    def solve(right: Array) -> Array:
+        half = solve_triangular(lower, right[order], lower=True, unit_diagonal=True, check_finite=False)
+        half = vectors @ ((vectors.T @ half) / sizes)
+        answer = np.empty_like(right)
+        answer[order] = solve_triangular(lower, half, lower=True, trans="T", unit_diagonal=True, check_finite=False)
+        return answer
+
+    return solve
 
 
 def _definite(matrix: Array) -> Array:
