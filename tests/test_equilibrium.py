@@ -224,7 +224,7 @@ def test_classifier_alone_at_high_scale():
 
 @pytest.mark.parametrize("scale", [30.0, 100.0])
 def test_classifier_alone_at_high_scale_stands_still(scale):
-    """Of three classes, 1e-19 and 1e-65 of force: from the formula in 100 digits, out along every row and nowhere else."""
+    """Of three classes, 1e-19 and 1e-65 of force: from the formula in 100 digits, outward in every row."""
     counts = [100, 10, 1]
     solution = gs.solve(gs.LogitCompensated(counts, scale=scale))
     values, vectors = np.linalg.eigh(solution.gram)
