@@ -49,8 +49,17 @@ class CountLine:
 
         The nodes are the eigenvalues of the leading part of the tridiagonal matrix of the recurrence of orthonormal
         polynomials, the weights come from its eigenvectors (Golub & Welsch 1969). Fewer than `order` nodes come back
-        where there are fewer counts, and weights below 1e-30 of all are left out.
+        where there are fewer counts, and weights below 1e-30 of all are left out. Kept, for the next to ask.
         """
+        if order not in self._rules:
+            self._rules[order] = self._gauss(order)
+        return self._rules[order]
+
+    @cached_property
+    def _rules(self) -> dict[int, tuple[Array, Array]]:
+        return {}
+
+    def _gauss(self, order: int) -> tuple[Array, Array]:
         diagonal, beside = self._recurrence
         total = float(self.counts.multiplicity.sum())
         nodes, vectors = eigh_tridiagonal(diagonal[:order], beside[: min(order, len(diagonal)) - 1])
