@@ -19,11 +19,7 @@ NAMES = (
     "fails_safely", "random_problems", "many_counts",
 )  # fmt: skip
 
-# One group: all benchmarks are run once, by one worker.
-pytestmark = [
-    pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="installed without the repository"),
-    pytest.mark.xdist_group("benchmarks"),
-]
+pytestmark = pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="installed without the repository")
 
 
 @pytest.fixture(scope="module")
