@@ -9,12 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bipartite import Bipartite
 from ..certificate import certify
 from ..objectives.base import Objective
 from ..objectives.parts import parts_of
 from ..orbits import OrbitGram, Orbits
 from .balance import balance
 from .base import Attempt, Progress, Termination
+from .bipartite import bipartite_optimum
 from .closing import may_stay, opened, start_closed, wrongly_closed
 from .coarse import coarsen
 from .dual_step import DENSE, dual_step
@@ -95,6 +97,10 @@ class Newton:
                 )
             gram, termination, message = polish_kinks(objective, gram, history, report)
             return Attempt(self.name, termination, gram, len(history), message, tuple(history))
+        pairs = _bipartite(objective, start, history, report)
+        if pairs is not None:
+            done = Termination.CONVERGED
+            return Attempt(self.name, done, pairs, len(history), "dual factor of two kinds of atoms", tuple(history))
         even = balance(objective, history, report) if start is None else None
         if even is not None:
             done = Termination.CONVERGED
@@ -172,6 +178,21 @@ class _Point(NamedTuple):
 def _answer(point: _Point) -> OrbitGram:
     cosines = point.gram.cosines
     return OrbitGram(point.gram.orbits, (cosines + cosines.T) / 2.0, np.exp(point.log_u - point.log_u.max()))
+
+
+def _bipartite(
+    objective: Objective, start: OrbitGram | None, history: list[dict[str, float]], report: Progress
+) -> OrbitGram | None:
+    """The optimum of a loss of anchors and others, from both in the same points; None where it is not found."""
+    loss = Bipartite.of(objective)
+    if loss is None:
+        return None
+    if start is not None:
+        guess = loss.between(start)
+    else:
+        merged = loss.merged
+        guess = (stationary_point(merged) or OrbitGram.simplex(merged.orbits)).cosines
+    return bipartite_optimum(loss, objective.orbits, guess, history, report)
 
 
 def _in_points(objective: Objective, tol: float, history: list[dict[str, float]], report: Progress) -> OrbitGram | None:
