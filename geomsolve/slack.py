@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from .bipartite import bipartite_reading
 from .blockpush import BlockForces, orbit_push
 from .dualreading import Forces, dual_reading, shortfall
 from .orbits import OrbitGram, Orbits
@@ -122,7 +123,7 @@ class Slack:
 
         Where S has rank one, see `_rank_one_reading` and `_factored_reading`. Where S = 0, repulsion equals attraction,
         and `_damping` times tau |log| of their ratio is the error of a cosine. Otherwise see
-        `_complementarity_reading`; and `_dual_reading`, which solves for all cosines at once.
+        `_complementarity_reading`; `_dual_reading` and `bipartite_reading`, which solve for all cosines at once.
         """
         plural = self.gram.orbits.plural
         if isinstance(self.attraction, float) and not np.any(self.gram.orbits.partners * self.entries):
@@ -147,7 +148,8 @@ class Slack:
         # Where repulsion equals attraction pair by pair nothing hides behind a tie (no damping is above the atoms).
         if not isinstance(self.attraction, float) and not settled:
             reading = max(reading, self._block_push)
-        return self._refined(reading)
+        reading = self._refined(reading)
+        return reading if reading > 1e-6 else max(reading, bipartite_reading(self.objective, self.gram))
 
     def _refined(self, reading: float) -> float:
         """The `_dual_reading` where the others leave anything open: it solves for all cosines at once.
