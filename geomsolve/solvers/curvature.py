@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from ..objectives.base import Objective
 from .spheres import State, retract
+from .tangents import across, near, offsets, tangent
 
 Array = NDArray[np.float64]
 
@@ -67,24 +68,22 @@ class Curvature:
             return state.gradient
         together = self.points.T @ self.points
         np.fill_diagonal(together, 0.0)
-        euclidean = 2.0 * np.where(together > 0, 0.0, state.forces) @ state.point
-        euclidean[:, -1] = state.gradient[:, -1]
-        return np.asarray(self.points @ state.tangent(euclidean))
+        forces = np.where(together > 0, 0.0, state.forces)
+        return np.asarray(self.points @ across(state.orbits, forces, state.inside, state.point))
 
     def spread_out(self, steps: Array) -> Array:
         """(K, p + 1) steps of points, as steps of their orbits."""
         return np.asarray(self.state.tangent(self.points.T @ steps))
 
     @cached_property
-    def _answers(self) -> Array:
-        """(K, K, p) sum over c of forms_abc mu_c."""
-        return self.forms @ self.state.point[:, :-1]
+    def _rows(self) -> NDArray[np.intp]:
+        """The orbits whose rows bend at all: anchors."""
+        return np.flatnonzero(self.forms.any(axis=(1, 2)))
 
     @cached_property
-    def _squares(self) -> Array:
-        """(K, p p) mu_a mu_a^T."""
-        means = self.state.point[:, :-1]
-        return np.asarray((means[:, :, None] * means[:, None, :]).reshape(len(means), -1))
+    def _bending(self) -> Array:
+        """(A, K, K) their forms."""
+        return self.forms if len(self._rows) == len(self.forms) else self.forms[self._rows]
 
     @cached_property
     def _shift(self) -> Array:
@@ -93,31 +92,34 @@ class Curvature:
         fewer = np.where(orbits.plural, orbits.sizes - 1.0, 1.0)
         return np.asarray(-2.0 * orbits.plural * self.state.point[:, -1] / fewer)
 
+    @cached_property
+    def _close(self) -> tuple[NDArray[np.bool_], Array]:
+        """(K, K) which orbits are near each other, and (K, p + 1) where they are from the first of them."""
+        close = near(self.state.point)
+        return close, offsets(self.state.point, close)
+
+    def _slopes(self, group: NDArray[np.intp]) -> Array:
+        """(B', K, p + 1) the derivatives of all cosines of some orbits in these orbits' vectors, across them.
+
+        Of orbits a distance theta apart this has the size theta, and all its digits.
+        """
+        point, (close, apart) = self.state.point, self._close
+        mine, means = point[group], np.column_stack([point[:, :-1], 0.0 * point[:, -1]])
+        slopes = means - (mine[:, :-1] @ point[:, :-1].T)[:, :, None] * mine[:, None, :]
+        a, b = np.nonzero(close[group])
+        slopes[a, b] = tangent(mine[a], apart[b] - apart[group[a]])
+        own = 2.0 * means[group]
+        own[:, -1] += self._shift[group]
+        slopes[np.arange(len(group)), group] = tangent(mine, own)
+        return np.asarray(slopes)
+
     def block(self, group: NDArray[np.intp]) -> Array:
         """(B', p + 1, B', p + 1) the Hessian of the points of some orbits, tangent on both sides."""
-        orbits, point, shift = self.state.orbits, self.state.point, self._shift
-        means, mine = point[:, :-1], point[group, :-1]
-        count, width = mine.shape
+        orbits, point, rows = self.state.orbits, self.state.point, self._rows
+        mine, slopes = point[group], self._slopes(group)
+        count, width = len(group), point.shape[1] - 1
         orbit = np.arange(count)
-        answers = self._answers[group][:, group]
         hessian = np.zeros((count, width + 1, count, width + 1))
-        between = hessian[:, :width, :, :width]
-        # Row r answers to its partners b and c, which move across mu_r, ...
-        partners = self.forms[:, group[:, None], group].reshape(len(means), -1).T @ self._squares
-        between += partners.reshape(count, count, width, width).transpose(0, 2, 1, 3)
-        # ... and to itself, which moves across mu_b.
-        hessian[orbit, :width, orbit, :width] += self._answers[group].transpose(0, 2, 1) @ means
-        mixed = np.einsum("ack,al->akcl", answers, mine)
-        between += mixed
-        between += mixed.transpose(2, 3, 0, 1)
-        # The spread of an orbit changes the cosine inside it.
-        row = np.einsum("ac,al->acl", shift[group, None] * self.forms[group[:, None], group[:, None], group], mine)
-        hessian[:, width, :, :width] += row
-        hessian[:, :width, :, width] += row.transpose(1, 2, 0)
-        own = shift[group, None] * self._answers[group, group]
-        hessian[orbit, width, orbit, :width] += own
-        hessian[orbit, :width, orbit, width] += own
-        hessian[orbit, width, orbit, width] += shift[group] ** 2 * self.forms[group, group, group]
         # The forces, and what holds the unit vectors on their spheres.
         for k in range(width):
             hessian[:, k, :, k] += 2.0 * self.forces[group[:, None], group]
@@ -125,14 +127,26 @@ class Curvature:
         hessian[orbit, width, orbit, width] -= 2.0 * (many * self.state.inside)[group]
         for k in range(width + 1):
             hessian[orbit, k, orbit, k] -= self.multipliers[group]
+        hessian -= np.einsum("ak,al,albm->akbm", mine, mine, hessian, optimize=True)
+        hessian -= np.einsum("akbm,bm,bn->akbn", hessian, mine, mine, optimize=True)
+        # Row r answers to its partners b and c, which move, ...
+        moved = slopes.copy()
+        moved[orbit, group] = 0.0  # the cosine inside an orbit is its own
+        seen = moved[:, rows].transpose(0, 2, 1)
+        for c in range(count):
+            bent = seen * self.forms[rows, group[c]][:, group].T[:, None, :]
+            hessian[:, :, c] += np.tensordot(bent, moved[c, rows], 1)
+        # ... and moves itself.
+        answers = self.forms[group] @ slopes
+        hessian[orbit, :, orbit] += slopes.transpose(0, 2, 1) @ answers
+        mixed = answers[:, group].transpose(0, 2, 1)[:, :, :, None] * moved[:, group].transpose(1, 0, 2)[:, None]
+        hessian += mixed
+        hessian += mixed.transpose(2, 3, 0, 1)
         points = self.points[:, group]
         points = points[points.any(axis=1)]
         if len(points) < count:
             summed = np.tensordot(points, np.tensordot(hessian, points, axes=(2, 1)), axes=(1, 0))
             hessian = summed.transpose(0, 1, 3, 2)
-        places = point[group[points.argmax(axis=1)]]
-        hessian -= np.einsum("ak,al,albm->akbm", places, places, hessian, optimize=True)
-        hessian -= np.einsum("akbm,bm,bn->akbn", hessian, places, places, optimize=True)
         return hessian
 
     def product(self, steps: Array) -> Array:
@@ -140,15 +154,24 @@ class Curvature:
         state = self.state
         direction = self.spread_out(steps)
         means, moves = state.point[:, :-1], direction[:, :-1]
+        close, apart = self._close
         change = means @ moves.T
         change = change + change.T
         change[np.diag_indices_from(change)] += self._shift * direction[:, -1]
-        answer = np.matmul(self.forms, change[:, :, None])[:, :, 0]
-        bent = (answer + answer.T) @ means + 2.0 * self.forces @ moves
+        a, b = np.nonzero(np.triu(close))
+        turned = np.sum((apart[b] - apart[a]) * (direction[a] - direction[b]), axis=1)
+        change[a, b] = change[b, a] = turned
+        answer = np.zeros_like(change)
+        rows = self._rows
+        answer[rows] = np.matmul(self._bending, change[rows][:, :, None])[:, :, 0]
+        both = answer + answer.T
+        ties = np.where(close, both, 0.0)
+        bent = (both - ties) @ means + 2.0 * self.forces @ moves
         orbits = state.orbits
         opening = self._shift * np.diag(answer) - 2.0 * orbits.sizes * orbits.plural * state.inside * direction[:, -1]
         euclidean = np.column_stack([bent, opening]) - self.multipliers[:, None] * direction
-        return np.asarray(self.points @ state.tangent(euclidean))
+        euclidean = state.tangent(euclidean) + state.tangent(ties @ apart - ties.sum(axis=1)[:, None] * apart)
+        return np.asarray(self.points @ euclidean)
 
 
 def _points(state: State) -> Array:

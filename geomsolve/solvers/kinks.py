@@ -14,8 +14,9 @@ from ..objectives.pairwise import Hinge, PairLoss, hinge_slopes
 from ..orbits import OrbitGram, Orbits
 from .base import Attempt, Progress, Termination
 from .hinge_path import Forces, Point, Problem, System
-from .spheres import gram_of, pull, retract, truncate
+from .spheres import gram_of, retract, truncate
 from .staircase import climb
+from .tangents import pull
 
 Array = NDArray[np.float64]
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ..objectives.base import Objective, RowModel
 from ..orbits import OrbitGram, Orbits
 from .base import Progress, Termination
+from .tangents import across, pull, tangent
 
 Array = NDArray[np.float64]
 
@@ -182,9 +183,8 @@ class State:
         forces /= 2.0
         inside = np.diag(forces).copy()
         _over_pairs(orbits, forces)
-        euclidean = pull(orbits, forces, inside, point)
-        multipliers = np.sum(euclidean * point, axis=1)
-        gradient = euclidean - multipliers[:, None] * point
+        multipliers = np.sum(pull(orbits, forces, inside, point) * point, axis=1)
+        gradient = across(orbits, forces, inside, point)
         weight = np.abs(multipliers)
         # A floor by curvature: where attraction holds the optimum away from the boundary all multipliers vanish.
         bent = orbits.sizes * np.einsum("ab,ab->a", orbits.partners, model.curvature)
@@ -310,7 +310,7 @@ class State:
 
     def tangent(self, vectors: Array) -> Array:
         """The part of each row orthogonal to its unit vector."""
-        return vectors - np.sum(vectors * self.point, axis=1, keepdims=True) * self.point
+        return tangent(self.point, vectors)
 
     def truncated_cg(self, radius: float, gradient: Array | None = None) -> tuple[Array, float, bool]:
         """Steihaug's step, the decrease its quadratic model predicts, and whether the boundary was hit.
@@ -360,8 +360,3 @@ def _over_pairs(orbits: Orbits, matrix: Array) -> Array:
     matrix *= orbits.partners
     matrix *= orbits.sizes[:, None]
     return matrix
-
-
-def pull(orbits: Orbits, weights: Array, inside: Array, vectors: Array) -> Array:
-    """2 (weights @ means, -n D_aa spread): what forces between atoms do to orbit vectors."""
-    return 2.0 * np.column_stack([weights @ vectors[:, :-1], -orbits.sizes * orbits.plural * inside * vectors[:, -1]])
