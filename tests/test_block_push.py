@@ -132,7 +132,10 @@ def test_forces_that_rounding_made_are_not_certified(monkeypatch):
         patch.setattr(
             gs.RowSoftmax,
             "row_gradient",
-            lambda self, gram: subtracted(self, gram).repulsion - self.masses[:, None] * self.positives * 20.0,
+            lambda self, gram: (
+                subtracted(self, gram).repulsion
+                - (0.0 if self.positives is None else self.masses[:, None] * self.positives * 20.0)
+            ),
         )
         rough = gs.solve(objective, gs.Newton(), throw=False)
         assert not rough.certificate.holds()

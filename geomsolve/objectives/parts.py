@@ -115,7 +115,8 @@ class PartedSum(Objective):
     @property
     def attraction(self) -> Array | float:
         """The sum of the losses' attractions."""
-        return np.asarray(sum(np.asarray(loss.attraction) for loss in self.terms.losses))
+        parts = [loss.attraction for loss in self.terms.losses]
+        return 0.0 if all(isinstance(part, float) for part in parts) else np.asarray(sum(parts))
 
     def ungrouped(self) -> PartedSum:
         """The same loss, each atom an orbit."""

@@ -45,6 +45,8 @@ class Curvature:
     def at(cls, objective: Objective, state: State) -> Curvature:
         """The curvature at a state, orbits that are in one point but for rounding moved there first."""
         points = _points(state)
+        if len(points) < len(state.point):
+            points = _points(state, _held(state, points))
         if len(points) == len(state.point):
             return cls(state, points, state.forms, state.forces, state.multipliers)
         middle = points @ state.point
@@ -174,11 +176,27 @@ class Curvature:
         return np.asarray(self.points @ euclidean)
 
 
-def _points(state: State) -> Array:
-    """(B, K) the orbits that are in one point; orbits with a spread are by themselves."""
+def _points(state: State, held: NDArray[np.bool_] | None = None) -> Array:
+    """(B, K) the orbits that are in one point, of `held` pairs; orbits with a spread are by themselves."""
     point = state.point
     near = np.zeros((len(point), len(point)), bool)
     for a, b in np.argwhere(np.triu(2.0 - 2.0 * point @ point.T < _CLOSE, 1)):
         near[a, b] = point[a, -1] == point[b, -1] == 0.0 and np.linalg.norm(point[a] - point[b]) <= _ONE
+    if held is not None:
+        near &= held
     count, labels = connected_components(near, directed=False)
     return np.asarray(labels == np.arange(count)[:, None], dtype=np.float64)
+
+
+def _held(state: State, points: Array) -> NDArray[np.bool_]:
+    """(K, K) which pairs forces from outside their point would leave as close as `_ONE`: against the tie, and its bend.
+
+    A tie that vanishes between two equal points is one that is not there, or of the third power of their distance.
+    """
+    together = points.T @ points > 0
+    drawn = across(state.orbits, np.where(together, 0.0, state.forces), state.inside, state.point)
+    size = np.linalg.norm(drawn, axis=1)
+    orbit = np.arange(len(size))
+    bend = np.abs(state.forms[orbit[:, None], orbit, orbit])
+    tie = 2.0 * np.abs(state.forces) + (bend + bend.T) * _ONE**2
+    return np.asarray(np.maximum(size[:, None], size) <= _ONE * tie)

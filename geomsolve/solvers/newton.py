@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from ..bipartite import Bipartite
 from ..certificate import certify
 from ..objectives.base import Objective
-from ..objectives.parts import parts_of
-from ..orbits import OrbitGram, Orbits
+from ..orbits import OrbitGram
 from .balance import balance
 from .base import Attempt, Progress, Termination
 from .bipartite import bipartite_optimum
@@ -21,9 +20,10 @@ from .closing import may_stay, opened, start_closed, wrongly_closed
 from .coarse import coarsen
 from .dual_step import DENSE, dual_step
 from .kinks import polish_kinks
+from .merging import class_points, opened_classes
 from .sharpen import sharpen
 from .spheres import State, gram_of
-from .staircase import climb, narrow_start, wide_start
+from .staircase import climb, narrow_start, refine, wide_start
 
 Array = NDArray[np.float64]
 
@@ -36,6 +36,8 @@ _PATIENCE = 120
 _ASTRAY = 10
 # And after so many without one shorter than all before: 16 at most were seen. The others go round in circles.
 _CIRCLING = 30
+# A force, in units of what holds an orbit, from which Newton's steps need no trust region.
+_NEAR = 0.03
 
 
 @dataclass(frozen=True)
@@ -130,16 +132,25 @@ class Newton:
         if len(history) >= self.max_steps:
             return Attempt(self.name, Termination.STEP_LIMIT, gram, len(history), "", tuple(history))
         report("the optimum loses rank: Newton on the spheres")
-        simplex = _class_simplex(objective)
-        if simplex is not None and _at_rest(objective, simplex):
-            done = Termination.CONVERGED
-            return Attempt(self.name, done, simplex, len(history), "no force acts at the simplex of classes")
-        guesses = [guess for guess in (start, gram, simplex) if guess is not None]
+        places = class_points(objective, self) if start is None else None
+        if places is not None:
+            vectors = opened_classes(objective, places)
+            if vectors is None:
+                gram = gram_of(orbits, places)
+                done = Termination.CONVERGED
+                return Attempt(self.name, done, gram, len(history), "no force acts on classes that are points")
+            if State.at(objective, vectors).force() < _NEAR:
+                gram, termination = refine(objective, vectors, self.max_steps, history, report)
+            else:
+                gram, termination = climb(objective, vectors, self.max_steps, history, report, resolutions=(1e-3,))
+            if not certify(objective, gram).holds():
+                gram = sharpen(objective, gram, history, report)
+            return Attempt(self.name, termination, gram, len(history), "from classes that are points", tuple(history))
+        guesses = [guess for guess in (start, gram) if guess is not None]
         vectors = narrow_start(objective, guesses)
         if vectors is None:
             best = min(guesses, key=objective.resolved)
-            # A class simplex is meant as it is; elsewhere what the dual equations say is a rough guess.
-            vectors = wide_start(best, 1e-4 if best is not start and best is not gram else 0.2)
+            vectors = wide_start(best)
         gram, termination = climb(objective, vectors, self.max_steps, history, report, self.enough)
         if not certify(objective, gram).holds():
             gram = sharpen(objective, gram, history, report)
@@ -220,28 +231,6 @@ def _in_points(objective: Objective, tol: float, history: list[dict[str, float]]
         closed = closed & ~opening
         point = _point_at(objective, guess, closed)
     return None
-
-
-def _class_simplex(objective: Objective) -> OrbitGram | None:
-    """The regular simplex of classes, all parts of a class in one point; None for losses of one kind of atom.
-
-    At low temperature a loss whose parts attract each other is tens of orders of magnitude above it almost anywhere.
-    """
-    parts = parts_of(objective)
-    if parts is None or len(set(parts.names)) < 2:
-        return None
-    classes = np.array(parts.classes)
-    points = OrbitGram.simplex(Orbits(np.ones(classes.max() + 1))).mean_factor()
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
-    return gram_of(objective.orbits, np.column_stack([points[classes], np.zeros(len(classes))]))
-
-
-def _at_rest(objective: Objective, gram: OrbitGram) -> bool:
-    """Whether no force acts on an orbit across its point, beside what holds it there."""
-    if gram.points is None:
-        return False
-    state = State.at(objective, gram.points)
-    return bool(np.all(np.linalg.norm(state.gradient, axis=1) <= -1e-9 * state.multipliers))
 
 
 def _point_at(objective: Objective, gram: OrbitGram, closed: NDArray[np.bool_] | None = None) -> _Point | None:

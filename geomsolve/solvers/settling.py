@@ -29,6 +29,8 @@ _SHARES = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 1e-3)
 # Steps in which the steps must become three times shorter: of few unknowns, and of many.
 _PATIENCE, _LESS = 100, 50
 _FEW = 800
+# And where forces are so small that rounding is what steps are made of.
+_SOON, _SMALL = 15, 1e-10
 _FINEST = 1e-13
 # A force of less may be rounding.
 _REST = 1e-14
@@ -72,7 +74,8 @@ def settle(objective: Objective, state: State, last: int, history: list[dict[str
         short = 1.0 / max(1.0, moves[-1])  # no unit vector turns by more
         step, length = short * step, short * length
         slope = float(np.sum(state.gradient * step))
-        if moves[-1] < _FINEST or (len(moves) > patience and moves[-1] > 0.3 * moves[-patience]):
+        soon = _SOON if state.force() < _SMALL else patience
+        if moves[-1] < _FINEST or (len(moves) > soon and moves[-1] > 0.3 * moves[-soon]):
             break
         if state.force() < _REST and len(moves) > 1 and moves[-1] > 0.5 * moves[-2]:
             break  # rounding

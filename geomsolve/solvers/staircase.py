@@ -32,6 +32,7 @@ def climb(
     history: list[dict[str, float]],
     report: Progress,
     enough: Callable[[OrbitGram], bool] | None = None,
+    resolutions: Sequence[float] = _RESOLUTIONS,
 ) -> tuple[OrbitGram, Termination]:
     """A stationary Gram matrix with a positive semidefinite slack matrix, from orbit vectors of few dimensions.
 
@@ -48,8 +49,8 @@ def climb(
     narrow = point.shape[1] <= 0.75 * len(point)
     state = State.at(objective, point, curved=narrow)
     # Far from the top few digits are enough to see which directions are missing.
-    resolutions = _RESOLUTIONS if enough is None else (*_RESOLUTIONS, 1e-8, 1e-9, 1e-10, 1e-11, 1e-12)
-    for resolution in resolutions if narrow else ():
+    finer = () if enough is None else (1e-8, 1e-9, 1e-10, 1e-11, 1e-12)
+    for resolution in (*resolutions, *finer) if narrow else ():
         state = _ascend(objective, state, last, history, report, resolution)
         if enough is not None and resolution <= 1e-7 and enough(gram_of(state.orbits, state.point)):
             return gram_of(state.orbits, state.point), Termination.CONVERGED
@@ -80,8 +81,15 @@ def refine(
 def _refined(objective: Objective, state: State, last: int, history: list[dict[str, float]], report: Progress) -> State:
     """The stationary state near by, in the directions that have not vanished."""
     state = State.at(objective, truncate(objective.orbits, state.point), state.curved)
-    finer = settle if settles(state) else polish
-    return finer(objective, state, last, history, report)
+    if not settles(state):
+        return polish(objective, state, last, history, report)
+    state = settle(objective, state, last, history, report)
+    # Directions that vanish with the cube of their size never quite do: without them the rest has all its digits.
+    narrower = truncate(objective.orbits, state.point)
+    if narrower.shape[1] < state.point.shape[1]:
+        flat = settle(objective, State.at(objective, narrower, state.curved), last, history, report)
+        return state if _opened(objective, flat) is not None else flat
+    return state
 
 
 def narrow_start(objective: Objective, guesses: Sequence[OrbitGram], fewest: int = 100) -> Array | None:
