@@ -151,12 +151,15 @@ def design(gs: Any, rng: Any, tau: float) -> tuple[Any, dict]:
     if rng.uniform() < 0.5:
         weights = rng.uniform(0.5, 1.0, len(counts))
         weights = np.minimum(weights, 0.4 * weights.sum())
-        points = rng.normal(size=(len(counts), int(rng.integers(1 + (len(counts) > 2), len(counts) + 1))))
-        for _ in range(2000):
-            points /= np.linalg.norm(points, axis=1, keepdims=True)
-            points -= weights @ points / weights.sum()
-        points /= np.linalg.norm(points, axis=1, keepdims=True)
-        target = points @ points.T
+        target = np.full((len(counts), len(counts)), np.nan)
+        while not np.isfinite(target).all():  # points that are all at their mean have no directions: drawn anew
+            points = rng.normal(size=(len(counts), int(rng.integers(1 + (len(counts) > 2), len(counts) + 1))))
+            with np.errstate(invalid="ignore"):
+                for _ in range(2000):
+                    points /= np.linalg.norm(points, axis=1, keepdims=True)
+                    points -= weights @ points / weights.sum()
+                points /= np.linalg.norm(points, axis=1, keepdims=True)
+            target = points @ points.T
         options["target"] = "random"
     return gs.design(counts, target, temperature=tau, anchors=options["anchors"]).objective, options
 

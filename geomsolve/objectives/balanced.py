@@ -49,8 +49,7 @@ def BCL(counts: Counts | ArrayLike, *, temperature: float, anchors: str = "insta
         ProblemError: an unknown word, counts that are not whole, more than 500 classes, a bad temperature or views.
 
     Cost: dense over 2C atoms, with no grouping by equal counts (an instance point is nearer to its own prototype than
-    to that of another class of equal count): 10 classes 0.1 s, 100 classes seconds to minutes. Below temperature
-    0.05 the repulsion drowns in the rounding of the attraction, and cosines stay uncertified.
+    to that of another class of equal count): 10 classes 0.1 s, 100 classes seconds.
 
     Source: Zhu et al., CVPR 2022 (BCL), as in its published code; the reduction is ours, see the theory page.
     """
