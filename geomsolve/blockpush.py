@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 
 # Orbits up to which the curvature of the loss is written out, K^3 numbers, and a push that needs no second look.
-_MOST = 128
+_MOST = 256
 _CLEAR = 1e-8
 
 
@@ -127,8 +127,8 @@ class _Held(NamedTuple):
         inner, outer = block > 0, block == 0
         # Rows of the block see all others move, in (m, K, p) numbers; the others see the block, all by one number.
         seen = (self.apart[inner] * outer)[:, :, None] * aside
-        away = self.apart[outer] * block
-        felt = np.einsum("ab,abc,ac->a", away, self.forms[outer], away, optimize=True)
+        away = self.apart[np.ix_(outer, inner)] * 1.0
+        felt = np.einsum("ab,abc,ac->a", away, self.forms[np.ix_(outer, inner, inner)], away, optimize=True)
         matrix = np.tensordot(seen, self.forms[inner] @ seen, ((0, 1), (0, 1))) + (aside[outer].T * felt) @ aside[outer]
         matrix = (matrix + matrix.T) / 4.0
         values, vectors = np.linalg.eigh(matrix)

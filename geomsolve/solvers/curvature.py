@@ -129,8 +129,8 @@ class Curvature:
         hessian[orbit, width, orbit, width] -= 2.0 * (many * self.state.inside)[group]
         for k in range(width + 1):
             hessian[orbit, k, orbit, k] -= self.multipliers[group]
-        hessian -= np.einsum("ak,al,albm->akbm", mine, mine, hessian, optimize=True)
-        hessian -= np.einsum("akbm,bm,bn->akbn", hessian, mine, mine, optimize=True)
+        hessian -= mine[:, :, None, None] * np.einsum("al,albm->abm", mine, hessian)[:, None]
+        hessian -= np.einsum("akbm,bm->akb", hessian, mine)[:, :, :, None] * mine
         # Row r answers to its partners b and c, which move, ...
         moved = slopes.copy()
         moved[orbit, group] = 0.0  # the cosine inside an orbit is its own
