@@ -71,8 +71,7 @@ class Problem(NamedTuple):
     second: NDArray[np.intp]
     weights: Array  # (P,) of the pairs, the largest 1
     bend: Array  # (K,) 2 n / (n - 1): the cosine inside is 1 - bend w^2 / 2
-    scales: Array  # (K,) f^2, of the hinges
-    falling: Array  # (K,) the same, made to fall, of the barriers
+    scales: Array  # (K,) the sums of the weights of a class
 
     @classmethod
     def of(cls, objective: PairLoss, margin: float) -> Problem:
@@ -87,19 +86,17 @@ class Problem(NamedTuple):
         first, second = np.nonzero(np.triu(pairs > 0))
         scales = weights.sum(axis=1)
         bend = np.where(plural, 2.0 * sizes / np.where(plural, sizes - 1.0, 1.0), 0.0)
-        falling = np.minimum.accumulate(scales)
         kink = 1.0 - margin
-        return cls(objective.orbits, order, plural, kink, first, second, weights[first, second], bend, scales, falling)
+        return cls(objective.orbits, order, plural, kink, first, second, weights[first, second], bend, scales)
 
     @property
     def own(self) -> NDArray[np.bool_]:
         """Which pairs are of one orbit."""
         return self.first == self.second
 
-    @property
-    def units(self) -> Array:
-        """(P,) f_a f_b."""
-        return np.sqrt(self.scales[self.first] * self.scales[self.second])
+    def goals(self, mu: Array) -> tuple[Array, Array]:
+        """What products are to be: (K,) of the barriers, made to fall, and (P,) of the hinges."""
+        return np.minimum.accumulate(mu), np.sqrt(mu[self.first] * mu[self.second])
 
     def safe(self, spread: Array) -> Array:
         """The spread, 1 where there is none."""
@@ -114,11 +111,11 @@ class Problem(NamedTuple):
         means = np.linalg.cholesky(means)
         spread = np.where(self.plural, np.sqrt(np.maximum(1.0 - np.sum(means**2, axis=1), 0.0)), 0.0)
         means /= np.sqrt(np.sum(means**2, axis=1) + spread**2)[:, None]
-        share = left * self.units / self.weights
+        goal, pairs = self.goals(left * self.scales)
+        share = pairs / self.weights
         tilt = self.heights(means, spread) / share
         tilt = tilt / (2.0 + np.sqrt(4.0 + tilt * tilt))
         pull, rest = self.weights * (1.0 + tilt) / 2.0, self.weights * (1.0 - tilt) / 2.0
-        goal, pairs = left * self.falling, left * self.units
         opening = np.where(self.plural, goal / self.safe(spread), 0.0)
         return Point(means, spread, pull, rest, pairs / pull, pairs / rest, goal / np.diag(means), opening)
 
@@ -147,10 +144,11 @@ class Problem(NamedTuple):
         spread = np.where(self.plural, spread + outward * point.spread, 0.0)
         return Forces(means, spread, outward, between, inside)
 
-    def relative(self, point: Point) -> Array:
-        """All products in units of their goal at mu = 1."""
+    def relative(self, point: Point, mu: Array) -> Array:
+        """All products in units of their goals."""
+        goal, pairs = self.goals(mu)
         lift, pull, rest, opening = point.products()
-        parts = [lift / self.falling, pull / self.units, rest / self.units, (opening / self.falling)[self.plural]]
+        parts = [lift / goal, pull / pairs, rest / pairs, (opening / goal)[self.plural]]
         return np.concatenate(parts)
 
     def complementarity(self, point: Point, forces: Forces) -> float:
@@ -162,9 +160,9 @@ class Problem(NamedTuple):
         parts += [0.1 * np.abs(forces.means).max(axis=1) / outward, 0.1 * np.abs(forces.spread) / outward]
         return max(float(part.max()) for part in parts)
 
-    def missing(self, point: Point, left: float) -> tuple[Array, Array, Array, Array]:
+    def missing(self, point: Point, mu: Array) -> tuple[Array, Array, Array, Array]:
         """What products lack to their goals."""
-        goal, pairs = left * self.falling, left * self.units
+        goal, pairs = self.goals(mu)
         lift, pull, rest, opening = point.products()
         return goal - lift, pairs - pull, pairs - rest, np.where(self.plural, goal - opening, 0.0)
 
@@ -251,7 +249,6 @@ class System:
         matrix[np.arange(size, wide), wide + self.open] = point.spread[self.open]
         matrix[wide:, :wide] = matrix[:wide, wide:].T
         self.row_of = np.concatenate([rows, self.open])
-        self.force = np.concatenate([forces.outward[rows], forces.outward[self.open]]) / forces.outward.max()
         root = np.sqrt(forces.outward)
         self.unit = np.concatenate([1.0 / root[rows], 1.0 / root[self.open], root])
         matrix *= self.unit
@@ -262,15 +259,15 @@ class System:
         right = np.concatenate([means[self.rows, self.columns], spread[self.open], np.zeros(len(means))])
         return np.asarray(lu_solve(self.factor, right * self.unit, check_finite=False), dtype=np.float64)
 
-    def decrement(self, forces: Forces, left: float) -> float:
-        """The Newton decrement of the worst class, in units of mu and of its force beside the largest."""
+    def decrement(self, forces: Forces, mu: Array) -> float:
+        """The Newton decrement of the worst class, in units of its mu."""
         right = (
             np.concatenate([forces.means[self.rows, self.columns], forces.spread[self.open]])
             * self.unit[: len(self.rows) + len(self.open)]
         )
         wide = len(right)
-        gain = np.abs(right * self._solve(forces.means, forces.spread)[:wide]) / self.force
-        return float(np.sqrt(np.bincount(self.row_of, gain).max() / left))
+        gain = np.abs(right * self._solve(forces.means, forces.spread)[:wide])
+        return float(np.sqrt((np.bincount(self.row_of, gain) / mu).max()))
 
     def step(self, forces: Forces, missing: tuple[Array, Array, Array, Array]) -> Point:
         """The change of everything that removes forces and what products miss, at first order."""

@@ -36,6 +36,12 @@ _SHORT = [(share, left) for share in (0.6, 0.3, 0.1, 0.03, 0.01) for left in (0.
 _IDLE = 6
 # The logarithm of mu from which on what there is may be enough.
 _ASK = -15.0
+# Goals at the start, in units of the weights of a class.
+_START = 0.3
+# And at the end, in units of its multiplier.
+_FLOOR = 3e-16
+# What must be left of a multiplier after a step.
+_KEPT = 0.2
 # Corrections of one step.
 _CORRECTIONS = 5
 
@@ -127,7 +133,7 @@ def _follow(
     problem: Problem, options: Hinges, history: list[dict[str, float]], report: Progress
 ) -> tuple[float, Point]:
     """The complementarity reached, in units of the multipliers, and the point there."""
-    point = problem.start()
+    point, mu = problem.start(), _START * problem.scales
     forces = problem.forces(point)
     first, idle, least = 3, 0, np.inf
     best = np.inf, point
@@ -136,7 +142,7 @@ def _follow(
         if left < best[0]:
             best = left, point
         # Multipliers can fall faster than what is measured by them, but the weights of the barrier do not.
-        mean = float(np.log(problem.relative(point)).mean())
+        mean = float(np.log(problem.relative(point, problem.scales)).mean())
         least, idle = (mean, 0) if mean < least - 1e-3 else (least, idle + 1)
         history.append({"step": len(history), "change": left})
         report(f"on the path of the hinge, step {len(history)}: complementarity {left:.1e}")
@@ -146,50 +152,47 @@ def _follow(
         if asked and options.enough is not None and options.enough(problem.gram(point)):
             return left, point
         try:
-            found = _advance(problem, point, forces, options.near, max(0, first - 2))
+            found = _advance(problem, point, forces, mu, options.near, max(0, first - 2))
         except LinAlgError:
             break
         if found is None:
             break
-        point, forces, first = found
+        point, forces, mu, first = found
     return best
 
 
 def _advance(
-    problem: Problem, point: Point, forces: Forces, near: float, first: int
-) -> tuple[Point, Forces, int] | None:
-    """A point further on that is near the path, its forces, and which share it left; None where no step ends there."""
+    problem: Problem, point: Point, forces: Forces, mu: Array, near: float, first: int
+) -> tuple[Point, Forces, Array, int] | None:
+    """A point further on near the path, its forces, its mu, and which share it left; None where no step ends there."""
     system = System(problem, point, forces)
-    products = problem.relative(point)
-    mean = float(np.exp(np.log(products).mean()))
-    uneven = max(float(products.max()) / mean, mean / float(products.min()))
-    off = system.decrement(forces, mean)
-    ends = [system.step(forces, problem.missing(point, goal)) for goal in (0.0, mean)]
-
-    def reading(after: Point, now: Forces) -> tuple[float, float]:
-        """How uneven the products are, and how far from the path."""
-        if np.any(now.outward <= 0.2 * forces.outward):
-            return np.inf, np.inf
-        products = problem.relative(after)
-        middle = float(np.exp(np.log(products).mean()))
-        ratio = max(float(products.max()) / middle, middle / float(products.min()))
-        return ratio, system.decrement(now, middle)
+    products = problem.relative(point, mu)
+    uneven = max(float(products.max()), 1.0 / float(products.min()))
+    off = system.decrement(forces, mu)
+    # Heavy classes first: mu falls to the same for all, and of none below what rounding leaves of its multiplier.
+    floor = np.minimum(mu, _FLOOR * forces.outward)
+    level = float(np.max(mu, where=mu > 2.0 * floor, initial=0.0))
 
     for share, left, flat in _tries(first):
-        step = Point(*(a + left * (b - a) for a, b in zip(*ends, strict=True)))
-        after = problem.moved(point, step, share, flat)
+        goals = np.maximum(np.minimum(mu, left * level), floor)
+        after = problem.moved(point, system.step(forces, problem.missing(point, goals)), share, flat)
         last = np.inf
         for corrections in range(_CORRECTIONS + 1):
             if after is None:
                 break
             now = problem.forces(after)
-            ratio, far = reading(after, now)
+            if np.any(now.outward <= _KEPT * forces.outward):
+                break
+            products = problem.relative(after, goals)
+            middle = float(np.exp(np.log(products).mean()))
+            ratio = max(float(products.max()) / middle, middle / float(products.min()))
+            far = system.decrement(now, middle * goals)
             if ratio <= max(_WIDE, (1.0 - 0.2 * share) * uneven) and far <= max(near, (1.0 - 0.3 * share) * off):
-                return after, now, _LEFT.index(left) if share == 1.0 else 5
+                return after, now, middle * goals, _LEFT.index(left) if share == 1.0 else 5
             if share < 1.0 or corrections == _CORRECTIONS or far > min(100.0, 0.7 * last):
                 break
             last = far
-            after = problem.moved(after, system.step(now, problem.missing(after, left * mean)), 1.0, flat)
+            after = problem.moved(after, system.step(now, problem.missing(after, goals)), 1.0, flat)
     return None
 
 
