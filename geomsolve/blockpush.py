@@ -144,9 +144,7 @@ def orbit_push(gram: OrbitGram, quotient: Array, repulsion: Array, temperature: 
     sum_j (repulsion_ij / tau) cos^2(f_i, z_j). `quotient` is S between orbits.
     """
     sizes = gram.sizes
-    values, vectors = np.linalg.eigh(gram.quotient)
-    # Rounding makes an eigenvalue 0 of G 1e-16, and that a coordinate of 1e-8: such directions are no directions.
-    points = vectors * np.sqrt(np.where(values > 1e-13 * values[-1], values, 0.0))
+    points = quotient_points(gram)
     forces = (quotient @ points) / np.sqrt(sizes)[:, None]
     size = np.linalg.norm(forces, axis=1)
     along = (forces @ points.T) / np.sqrt(sizes) / np.maximum(size, 1e-300)[:, None]
@@ -154,6 +152,19 @@ def orbit_push(gram: OrbitGram, quotient: Array, repulsion: Array, temperature: 
     np.fill_diagonal(curvature, 0.0)
     stiffness = np.diag(quotient) + curvature.sum(axis=1) / temperature
     return float((size / stiffness).max())
+
+
+def quotient_points(gram: OrbitGram) -> Array:
+    """(K, p) P with P P^T the quotient of G: from the points that G comes from, if there are any.
+
+    What moves a class can be 1e-6 of the forces on it, which cancel in all directions that heavy classes span. Points
+    keep the digits of directions that hardly count; of cosines rounding takes them: it makes an eigenvalue 0 of G
+    1e-16, and that a coordinate of 1e-8. So from cosines directions that may be rounding are no directions.
+    """
+    if gram.points is not None and gram.founded:
+        return np.asarray(np.sqrt(gram.sizes)[:, None] * gram.points[:, :-1], dtype=np.float64)
+    values, vectors = np.linalg.eigh(gram.quotient)
+    return np.asarray(vectors * np.sqrt(np.where(values > 1e-13 * values[-1], values, 0.0)), dtype=np.float64)
 
 
 def linked(distances: Array, below: float) -> tuple[Array, list[int], list[tuple[int, int]]]:

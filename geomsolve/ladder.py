@@ -178,7 +178,7 @@ def _attempts(
             return certify(objective, gram).holds(tol)
 
         # From the quickest to the most careful; which one a path needs cannot be told before.
-        for near in (20.0, 100.0, 2.0, 0.3, 0.05):
+        for near in (0.3, 0.1, 1.0, 0.03):
             path = timed(Hinges(near=near, enough=enough), None)
             yield path
             if path[0].gram is None:

@@ -151,14 +151,28 @@ class Problem(NamedTuple):
         parts = [lift / goal, pull / pairs, rest / pairs, (opening / goal)[self.plural]]
         return np.concatenate(parts)
 
+    def off(self, vectors: Array, between: Array, inside: Array) -> float:
+        """The largest force on an orbit, as a cosine: |F_a| / Z_aa, and F_a . v_b / sqrt(Z_aa Z_bb)."""
+        force = np.column_stack([between @ vectors[:, :-1], -inside * self.bend * vectors[:, -1]])
+        outward = -np.sum(force * vectors, axis=1)
+        if not outward.min() > 0:
+            return np.inf
+        force += outward[:, None] * vectors
+        units = np.sqrt(outward)
+        across = np.abs((force / units[:, None]) @ (vectors / units[:, None]).T)
+        return float(max(across.max(), (np.linalg.norm(force, axis=1) / outward).max()))
+
     def complementarity(self, point: Point, forces: Forces) -> float:
-        """The largest product or force, in units of the multipliers of the rows."""
+        """The largest product, in units of the multipliers of the rows, or force, as the square of a cosine.
+
+        With a product p of S in some direction and the variance of the points there cosines can be sqrt(p) off.
+        """
         outward = np.maximum(forces.outward, 1e-300)
         pairs = np.sqrt(outward[self.first] * outward[self.second])
         lift, pull, rest, opening = point.products()
         parts = [lift / outward, pull / pairs, rest / pairs, opening / outward]
-        parts += [0.1 * np.abs(forces.means).max(axis=1) / outward, 0.1 * np.abs(forces.spread) / outward]
-        return max(float(part.max()) for part in parts)
+        off = self.off(np.column_stack([point.means, point.spread]), forces.between, forces.inside)
+        return max(off**2, *(float(part.max()) for part in parts))
 
     def missing(self, point: Point, mu: Array) -> tuple[Array, Array, Array, Array]:
         """What products lack to their goals."""
@@ -204,13 +218,11 @@ class Problem(NamedTuple):
         between, inside = self.split(point.pull)
         sorted_orbits = Orbits(self.orbits.sizes[self.order])
 
-        def left(vectors: Array) -> float:
-            force = np.column_stack([between @ vectors[:, :-1], -inside * self.bend * vectors[:, -1]])
-            outward = -np.sum(force * vectors, axis=1, keepdims=True)
-            return float((np.linalg.norm(force + outward * vectors, axis=1) / np.abs(outward[:, 0])).max())
-
         vectors = np.column_stack([point.means, point.spread])
-        vectors = min([vectors, *(truncate(sorted_orbits, vectors, tol) for tol in _VANISHED)], key=left)
+        vectors = min(
+            [vectors, *(truncate(sorted_orbits, vectors, tol) for tol in _VANISHED)],
+            key=lambda vectors: self.off(vectors, between, inside),
+        )
         back = np.argsort(self.order)
         slopes, inside = self.split(point.pull / (point.pull + point.rest))
         np.fill_diagonal(slopes, inside)
