@@ -17,6 +17,8 @@ Array = NDArray[np.float64]
 
 # Shares of the spectrum below which a direction may have vanished.
 _VANISHED = (1e-13, 1e-11, 1e-9, 1e-7)
+# Rounding of a force, in units of the multiplier.
+_ROUNDED = 1e-14
 
 
 class Point(NamedTuple):
@@ -173,6 +175,21 @@ class Problem(NamedTuple):
         parts = [lift / outward, pull / pairs, rest / pairs, opening / outward]
         off = self.off(np.column_stack([point.means, point.spread]), forces.between, forces.inside)
         return max(off**2, *(float(part.max()) for part in parts))
+
+    def apart(self, point: Point, forces: Forces, mu: Array) -> float:
+        """How far from the path: the largest of the eigenvalues of L^T S L, in units of mu, and of their inverses.
+
+        On the path L^T S L is the diagonal of mu. Its lower triangle is L^T times what the rows lack of balance, and
+        where it is indefinite, S is, and Newton's equations with it.
+        """
+        inner = forces.means + np.diag(point.lift)
+        product = np.tril(point.means.T @ inner)
+        product = product + np.tril(product, -1).T
+        units = np.sqrt(self.goals(mu)[0])
+        # What rounding of the forces can be in it does not count.
+        product[np.diag_indices_from(product)] += _ROUNDED * (forces.outward @ point.means**2)
+        values = np.linalg.eigvalsh(product / units / units[:, None])
+        return float(max(values[-1], 1.0 / values[0])) if values[0] > 0 else np.inf
 
     def missing(self, point: Point, mu: Array) -> tuple[Array, Array, Array, Array]:
         """What products lack to their goals."""

@@ -42,6 +42,8 @@ _START = 0.3
 _FLOOR = 3e-16
 # What must be left of a multiplier after a step.
 _KEPT = 0.2
+_APART = 10.0
+_SOUND = 5.0
 # Corrections of one step.
 _CORRECTIONS = 5
 
@@ -135,8 +137,8 @@ def _follow(
     """The complementarity reached, in units of the multipliers, and the point there."""
     point, mu = problem.start(), _START * problem.scales
     forces = problem.forces(point)
-    first, idle, least = 3, 0, np.inf
-    best = np.inf, point
+    first, idle, least, cautious = 3, 0, np.inf, False
+    best, sound = (np.inf, point), (point, forces, mu, 3)
     for number in range(options.max_steps):
         left = problem.complementarity(point, forces)
         if left < best[0]:
@@ -151,24 +153,33 @@ def _follow(
         asked = options.enough is not None and mean < _ASK and number % 4 == 0 and len(problem.order) >= 16
         if asked and options.enough is not None and options.enough(problem.gram(point)):
             return left, point
+        if not cautious and problem.apart(point, forces, mu) < _SOUND:
+            sound = point, forces, mu, first
         try:
-            found = _advance(problem, point, forces, mu, options.near, max(0, first - 2))
+            found = _advance(problem, point, forces, mu, options.near, max(0, first - 2), cautious)
         except LinAlgError:
+            found = None
+        if found is None and cautious:
             break
         if found is None:
-            break
+            cautious, idle, least, found = True, 0, np.inf, sound
         point, forces, mu, first = found
     return best
 
 
 def _advance(
-    problem: Problem, point: Point, forces: Forces, mu: Array, near: float, first: int
+    problem: Problem, point: Point, forces: Forces, mu: Array, near: float, first: int, cautious: bool
 ) -> tuple[Point, Forces, Array, int] | None:
     """A point further on near the path, its forces, its mu, and which share it left; None where no step ends there."""
     system = System(problem, point, forces)
     products = problem.relative(point, mu)
     uneven = max(float(products.max()), 1.0 / float(products.min()))
-    off = system.decrement(forces, mu)
+
+    def distance(where: Point, forces: Forces, mu: Array) -> float:
+        far = system.decrement(forces, mu) / near
+        return max(far, problem.apart(where, forces, mu) / _APART) if cautious else far
+
+    off = distance(point, forces, mu)
     # Heavy classes first: mu falls to the same for all, and of none below what rounding leaves of its multiplier.
     floor = np.minimum(mu, _FLOOR * forces.outward)
     level = float(np.max(mu, where=mu > 2.0 * floor, initial=0.0))
@@ -186,10 +197,10 @@ def _advance(
             products = problem.relative(after, goals)
             middle = float(np.exp(np.log(products).mean()))
             ratio = max(float(products.max()) / middle, middle / float(products.min()))
-            far = system.decrement(now, middle * goals)
-            if ratio <= max(_WIDE, (1.0 - 0.2 * share) * uneven) and far <= max(near, (1.0 - 0.3 * share) * off):
+            far = distance(after, now, middle * goals)
+            if ratio <= max(_WIDE, (1.0 - 0.2 * share) * uneven) and far <= max(1.0, (1.0 - 0.3 * share) * off):
                 return after, now, middle * goals, _LEFT.index(left) if share == 1.0 else 5
-            if share < 1.0 or corrections == _CORRECTIONS or far > min(100.0, 0.7 * last):
+            if share < 1.0 or corrections == _CORRECTIONS or far > min(100.0 / near, 0.7 * last):
                 break
             last = far
             after = problem.moved(after, system.step(now, problem.missing(after, goals)), 1.0, flat)
