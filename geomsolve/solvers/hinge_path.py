@@ -17,6 +17,8 @@ Array = NDArray[np.float64]
 
 # Shares of the spectrum below which a direction may have vanished.
 _VANISHED = (1e-13, 1e-11, 1e-9, 1e-7)
+# Rounding of a cosine.
+_ULPS = 8.0 * float(np.finfo(np.float64).eps)
 # Rounding of a force, in units of the multiplier.
 _ROUNDED = 1e-14
 
@@ -222,6 +224,9 @@ class Problem(NamedTuple):
             return None
         # The smaller of the two distances keeps its digits.
         heights, below = self.heights(means, spread), after.lacks < after.beyond
+        # And where both are less than the rounding of a cosine the step knows better than the cosine.
+        expected = after.beyond - after.lacks
+        heights = np.where(np.abs(heights - expected) <= _ULPS, expected, heights)
         lacks = np.where(below, after.lacks, after.beyond - heights)
         beyond = np.where(below, after.lacks + heights, after.beyond)
         after = after._replace(lacks=lacks, beyond=beyond)
