@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, lu_factor, lu_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve_triangular
 
 from ..objectives.pairwise import PairLoss
 from ..orbits import OrbitGram, Orbits
@@ -17,6 +17,8 @@ Array = NDArray[np.float64]
 
 # Shares of the spectrum below which a direction may have vanished.
 _VANISHED = (1e-13, 1e-11, 1e-9, 1e-7)
+# How stiff unit rows are made, in units of the multipliers.
+_STIFF = 2.0
 # Rounding of a cosine.
 _ULPS = 8.0 * float(np.finfo(np.float64).eps)
 # Rounding of a force, in units of the multiplier.
@@ -253,7 +255,11 @@ class Problem(NamedTuple):
 
 
 class System:
-    """The Newton equations at a point, factorised."""
+    """The Newton equations at a point, factorised: symmetric, with the unit rows held by multipliers.
+
+    Positive definite along the spheres where S is; what the rows may not do is made stiff before the Cholesky factor,
+    which changes no solution. Raises LinAlgError where they are indefinite.
+    """
 
     def __init__(self, problem: Problem, point: Point, forces: Forces) -> None:
         self.problem, self.point = problem, point
@@ -264,7 +270,7 @@ class System:
         self.stiff = 1.0 / (point.beyond / point.rest + point.lacks / point.pull)
         stiff, stiff_inside = problem.split(self.stiff)
         size, wide = len(rows), len(rows) + len(self.open)
-        matrix = np.zeros((wide + count, wide + count))
+        matrix = np.zeros((wide, wide))
         # Row (a, k), column (b, l): stiff_ab L_al L_bk + Z_ab [k = l], and more where a = b.
         each = np.arange(count)
         own = np.einsum("im,mk,ml->ikl", stiff, means, means, optimize=True)
@@ -279,28 +285,38 @@ class System:
         curved = forces.outward - forces.inside * problem.bend + stiff_inside * (problem.bend * point.spread) ** 2
         curved += point.opening / problem.safe(point.spread)
         matrix[np.arange(size, wide), np.arange(size, wide)] = curved[self.open]
-        matrix[np.arange(size), wide + rows] = means[rows, columns]
-        matrix[np.arange(size, wide), wide + self.open] = point.spread[self.open]
-        matrix[wide:, :wide] = matrix[:wide, wide:].T
         self.row_of = np.concatenate([rows, self.open])
-        root = np.sqrt(forces.outward)
-        self.unit = np.concatenate([1.0 / root[rows], 1.0 / root[self.open], root])
+        self.unit = 1.0 / np.sqrt(forces.outward[self.row_of])
         matrix *= self.unit
         matrix *= self.unit[:, None]
-        self.factor = lu_factor(matrix, overwrite_a=True, check_finite=False)
+        # The unit rows, each in the coordinates of its own class.
+        self.held = np.concatenate([means[rows, columns], point.spread[self.open]])
+        for a, first in enumerate(each * (each + 1) // 2):
+            inside = slice(first, first + a + 1)
+            matrix[inside, inside] += _STIFF * np.outer(means[a, : a + 1], means[a, : a + 1])
+        across = _STIFF * self.held[:size] * np.where(problem.plural, point.spread, 0.0)[rows]
+        place = size + np.cumsum(problem.plural)[rows] - 1
+        pairs = np.flatnonzero(problem.plural[rows])
+        matrix[pairs, place[pairs]] += across[pairs]
+        matrix[place[pairs], pairs] += across[pairs]
+        matrix[np.arange(size, wide), np.arange(size, wide)] += _STIFF * point.spread[self.open] ** 2
+        normals = np.zeros((wide, count))
+        normals[np.arange(wide), self.row_of] = self.held
+        self.factor = cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+        self.normals = solve_triangular(self.factor[0], normals, lower=True, overwrite_b=True, check_finite=False)
+        self.inner = cho_factor(self.normals.T @ self.normals, lower=True, check_finite=False)
 
     def _solve(self, means: Array, spread: Array) -> Array:
-        right = np.concatenate([means[self.rows, self.columns], spread[self.open], np.zeros(len(means))])
-        return np.asarray(lu_solve(self.factor, right * self.unit, check_finite=False), dtype=np.float64)
+        right = np.concatenate([means[self.rows, self.columns], spread[self.open]]) * self.unit
+        lower = self.factor[0]
+        half = solve_triangular(lower, right, lower=True, check_finite=False)
+        half -= self.normals @ cho_solve(self.inner, self.normals.T @ half, check_finite=False)
+        return np.asarray(solve_triangular(lower, half, lower=True, trans=1, check_finite=False), dtype=np.float64)
 
     def decrement(self, forces: Forces, mu: Array) -> float:
         """The Newton decrement of the worst class, in units of its mu."""
-        right = (
-            np.concatenate([forces.means[self.rows, self.columns], forces.spread[self.open]])
-            * self.unit[: len(self.rows) + len(self.open)]
-        )
-        wide = len(right)
-        gain = np.abs(right * self._solve(forces.means, forces.spread)[:wide])
+        right = np.concatenate([forces.means[self.rows, self.columns], forces.spread[self.open]]) * self.unit
+        gain = np.abs(right * self._solve(forces.means, forces.spread))
         return float(np.sqrt((np.bincount(self.row_of, gain) / mu).max()))
 
     def step(self, forces: Forces, missing: tuple[Array, Array, Array, Array]) -> Point:
@@ -312,10 +328,10 @@ class System:
         means = forces.means + np.tril(between @ point.means) - np.diag(lift / self.distance)
         spread = forces.spread - inside * problem.bend * point.spread - opening / problem.safe(point.spread)
         answer = -self._solve(means, spread) * self.unit
-        size, wide = len(self.rows), len(self.rows) + len(self.open)
+        size = len(self.rows)
         moves, widening = np.zeros_like(point.means), np.zeros_like(point.spread)
         moves[self.rows, self.columns] = answer[:size]
-        widening[self.open] = answer[size:wide]
+        widening[self.open] = answer[size:]
         change = moves @ point.means.T
         heights = (change + change.T)[problem.first, problem.second]
         heights = np.where(problem.own, -(problem.bend * point.spread * widening)[problem.first], heights)

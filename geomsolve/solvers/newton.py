@@ -19,7 +19,7 @@ from .bipartite import bipartite_optimum
 from .closing import may_stay, opened, start_closed, wrongly_closed
 from .coarse import coarsen
 from .dual_step import DENSE, dual_step
-from .kinks import polish_kinks
+from .kink_polish import polish_kinks
 from .merging import class_points, opened_classes
 from .sharpen import sharpen
 from .spheres import State, gram_of
