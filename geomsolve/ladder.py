@@ -177,14 +177,12 @@ def _attempts(
         def enough(gram: OrbitGram) -> bool:
             return certify(objective, gram).holds(tol)
 
-        # From the quickest to the most careful; which one a path needs cannot be told before.
-        for near in (0.3, 0.1, 1.0, 0.03):
+        # Close to its path the first way seldom fails; where it does, another can arrive.
+        for near in (0.3, 1.0, 0.1):
             path = timed(Hinges(near=near, enough=enough), None)
             yield path
-            if path[0].gram is None:
+            if path[0].gram is None or path[0].termination is Termination.NOT_APPLICABLE:
                 break
-        if path[0].gram is not None:
-            yield timed(Newton(), path[0].gram)
         conic = timed(Conic(), None)
         yield conic
         if conic[0].gram is not None:

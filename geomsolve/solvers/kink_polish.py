@@ -20,16 +20,17 @@ Long = NDArray[np.longdouble]
 
 # Pairs this close to the kink are taken to sit on it.
 _NEAR = 1e-5
-# Shares of the spectrum below which a direction is taken to have vanished.
-_VANISHED = (1e-7, 1e-5, 1e-9, 1e-11)
-# Unknowns: a dense factor of so many is a fifth of a second.
-_MOST = 2000
+# Between which directions may have vanished, as shares of the spectrum, and how many guesses of their number are tried.
+_FAINTEST, _FAINT = 1e-13, 1e-2
+_GUESSES = 2
+# Unknowns: a dense factor of so many is a tenth of a second.
+_MOST = 1600
 # What free directions (rotations, multipliers that are not unique) are held by, and corrections of a solve for it.
 _HELD = 1e-8
 _REFINED = 4
 # Where rounding begins, in cosines, and steps.
 _FINEST = 1e-13
-_STEPS = 12
+_STEPS, _PATIENCE = 12, 2
 
 
 def polish_kinks(
@@ -46,7 +47,7 @@ def polish_kinks(
     which all but 1e-8 can cancel, are summed in long double. Rotations, and slopes that are not unique, stay as
     they are.
 
-    Cost: a dense factor of size K (rank + 2) + |J| a step; refused above 2000.
+    Cost: a dense factor of size K (rank + 2) + |J| a step; refused above 1600.
     Source: ours (sequential quadratic programming on the factor).
     """
     if not (isinstance(objective, PairLoss) and isinstance(objective.shape, Hinge)):
@@ -58,12 +59,10 @@ def polish_kinks(
         spread = np.sqrt(np.clip(1.0 - np.diag(gram.cosines), 0.0, None) / system.bend * 2.0) * gram.orbits.plural
         raw = retract(np.column_stack([gram.mean_factor(), spread]), 0.0)
     best: tuple[float, Long, Long] | None = None
-    tried: set[int] = set()
-    for tol in _VANISHED:
+    for tol in _gaps(gram.orbits, raw):
         start = truncate(gram.orbits, raw, tol)
-        if start.shape[1] in tried or start.size + len(start) + len(system.first) > _MOST:
+        if start.size + len(start) + len(system.first) > _MOST:
             continue
-        tried.add(start.shape[1])
         found = _solved(system, start, history, report)
         if found is not None and (best is None or found[0] < best[0]):
             best = found
@@ -77,6 +76,15 @@ def polish_kinks(
     known[system.first, system.second] = known[system.second, system.first] = np.asarray(slopes, dtype=np.float64)
     done = Termination.CONVERGED if off < 1e-8 else Termination.STALLED
     return replace(answer, slopes=known), done, f"{len(system.first)} pairs held on the kink: {off:.1e}"
+
+
+def _gaps(orbits: Orbits, point: Array) -> list[float]:
+    """Where the widest gaps in the spectrum are, spreads included: what is below may have vanished."""
+    values = np.linalg.svd(np.sqrt(orbits.sizes)[:, None] * point[:, :-1], compute_uv=False) ** 2
+    shares = np.sort(np.concatenate([values, point[orbits.plural, -1] ** 2]))
+    shares = np.concatenate([[_FAINTEST], shares[(shares > _FAINTEST) & (shares < _FAINT)], [_FAINT]])
+    widths = shares[1:] / shares[:-1]
+    return [float(np.sqrt(shares[k] * shares[k + 1])) for k in np.argsort(-widths)[:_GUESSES]]
 
 
 class _System(NamedTuple):
@@ -138,6 +146,7 @@ def _solved(
     point /= np.sqrt(np.sum(point**2, axis=1, keepdims=True))
     slopes = np.asarray(system.slopes, dtype=np.longdouble)
     best: tuple[float, Long, Long] | None = None
+    idle = 0
     for step in range(_STEPS):
         entries = system.entries(slopes)
         force = np.column_stack([entries @ point[:, :-1], system.inside(entries) * point[:, -1]])
@@ -152,11 +161,10 @@ def _solved(
         off = float(max(across, along, np.abs(heights).max(initial=0.0)))
         history.append({"step": len(history), "change": off})
         report(f"polishing on the kinks, step {step + 1}: {off:.1e}")
-        if not np.isfinite(off) or (best is not None and off > 0.5 * best[0] and (step > 5 or off < 1e-10)):
-            break
+        idle = idle + 1 if best is not None and off > 0.5 * best[0] else 0
         if best is None or off < best[0]:
             best = off, point, slopes
-        if off < _FINEST:
+        if off < _FINEST or not np.isfinite(off) or idle > _PATIENCE or (idle and off < 1e-10):
             break
         answer = _step(system, point, entries, force, outward, heights)
         if answer is None:

@@ -14,6 +14,7 @@ from ..objectives.pairwise import Hinge, PairLoss
 from ..orbits import OrbitGram, Orbits
 from .base import Attempt, Progress, Termination
 from .hinge_path import Forces, Point, Problem, System
+from .kink_polish import polish_kinks
 from .spheres import retract
 from .staircase import climb
 from .tangents import pull
@@ -32,8 +33,9 @@ _LEFT = (0.01, 0.03, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97, 1.0)
 _SHORT = [(share, left) for share in (0.6, 0.3, 0.1, 0.03, 0.01) for left in (0.5, 1.0)]
 # Steps in a row that may leave complementarity where it is.
 _IDLE = 6
-# The logarithm of mu from which on what there is may be enough.
-_ASK = -15.0
+# Complementarity from which on what there is may be enough, asked every so many steps.
+_ASK = 1e-2
+_EVERY = 8
 # Goals at the start, in units of the weights of a class.
 _START = 0.3
 # And at the end, in units of its multiplier.
@@ -100,10 +102,22 @@ class Hinges:
             message = f"{len(objective.orbits.sizes)} orbits are too many for a dense factor"
             return Attempt(self.name, Termination.NOT_APPLICABLE, message=message)
         problem = Problem.of(objective, objective.shape.margin)
-        left, point = _follow(problem, self, history, report)
-        termination = Termination.CONVERGED if left < _FINEST else Termination.STALLED
+
+        def finish(point: Point) -> OrbitGram | None:
+            """The Gram matrix of a point, or what it is polished to, if that is enough."""
+            gram = problem.gram(point)
+            if self.enough is None or self.enough(gram):
+                return gram
+            polished = polish_kinks(objective, gram, history, report)[0]
+            return polished if self.enough(polished) else None
+
+        left, point, gram = _follow(problem, self, finish, history, report)
+        termination = Termination.CONVERGED if gram is not None or left < _FINEST else Termination.STALLED
+        gram = gram if gram is not None else finish(point)
         message = f"complementarity {left:.1e}"
-        return Attempt(self.name, termination, problem.gram(point), len(history), message, tuple(history))
+        return Attempt(
+            self.name, termination, problem.gram(point) if gram is None else gram, len(history), message, tuple(history)
+        )
 
 
 @dataclass(frozen=True)
@@ -131,9 +145,13 @@ def _few(orbits: Orbits, columns: int = 4) -> Array:
 
 
 def _follow(
-    problem: Problem, options: Hinges, history: list[dict[str, float]], report: Progress
-) -> tuple[float, Point]:
-    """The complementarity reached, in units of the multipliers, and the point there."""
+    problem: Problem,
+    options: Hinges,
+    finish: Callable[[Point], OrbitGram | None],
+    history: list[dict[str, float]],
+    report: Progress,
+) -> tuple[float, Point, OrbitGram | None]:
+    """The complementarity reached, in units of multipliers, the point there, and its Gram matrix if it is enough."""
     point, mu = problem.start(), _START * problem.scales
     forces = problem.forces(point)
     first, idle, least, cautious, failed = 3, 0, np.inf, 0, 0
@@ -149,9 +167,10 @@ def _follow(
         report(f"on the path of the hinge, step {len(history)}: complementarity {left:.1e}")
         if left < _FINEST or idle > _IDLE or not forces.outward.min() > 0:
             break
-        asked = options.enough is not None and mean < _ASK and number % 4 == 0 and len(problem.order) >= 16
-        if asked and options.enough is not None and options.enough(problem.gram(point)):
-            return left, point
+        if options.enough is not None and left < _ASK and number % _EVERY == 0:
+            gram = finish(point)
+            if gram is not None:
+                return left, point, gram
         if not cautious and problem.apart(point, forces, mu) < _SOUND:
             sound = point, forces, mu, first
         try:
@@ -168,7 +187,7 @@ def _follow(
             found = sound if cautious == 0 else (point, forces, mu, first)
             cautious = _CAREFUL if cautious == 0 else 0
         point, forces, mu, first = found
-    return best
+    return *best, None
 
 
 def _advance(
