@@ -45,6 +45,8 @@ _KEPT = 0.2
 _APART = 10.0
 _SOUND = 5.0
 _CAREFUL = 12
+# Steps on the spheres where every pair is active: where it takes more the path is shorter.
+_SHORT_CLIMB = 60
 # Corrections of one step.
 _CORRECTIONS = 5
 
@@ -64,7 +66,7 @@ class Hinges:
     with Z_aa the multiplier of |L_a| = 1; an orbit of several atoms has its spread as a coordinate more. Steps are
     Newton's, with corrections by the same factor, as long as they end near the path.
 
-    A margin of 2 or more makes the loss linear, and its optimum of low rank: Newton's method on the spheres does that.
+    A margin of 2 or more makes the loss linear, and its optimum of low rank: Newton's method on the spheres is tried.
 
     Attributes:
         max_steps: steps on the path.
@@ -92,32 +94,33 @@ class Hinges:
         if not (isinstance(objective, PairLoss) and isinstance(objective.shape, Hinge)):
             return Attempt(self.name, Termination.NOT_APPLICABLE, message="for the hinge only")
         history: list[dict[str, float]] = []
-        if objective.shape.margin >= 2.0:
-            line = replace(objective, shape=_Line())
-            gram, termination = climb(line, _few(objective.orbits), self.max_steps, history, report)
-            gram = replace(gram, slopes=np.ones_like(gram.cosines))
-            message = "every pair is active: linear, on the spheres"
-            return Attempt(self.name, termination, gram, len(history), message, tuple(history))
-        if len(objective.orbits.sizes) > MOST_ORBITS:
-            message = f"{len(objective.orbits.sizes)} orbits are too many for a dense factor"
-            return Attempt(self.name, Termination.NOT_APPLICABLE, message=message)
-        problem = Problem.of(objective, objective.shape.margin)
+        few = len(objective.orbits.sizes) <= MOST_ORBITS
 
-        def finish(point: Point) -> OrbitGram | None:
-            """The Gram matrix of a point, or what it is polished to, if that is enough."""
-            gram = problem.gram(point)
+        def finish(gram: OrbitGram) -> OrbitGram | None:
+            """The Gram matrix, or what it is polished to, if that is enough."""
             if self.enough is None or self.enough(gram):
                 return gram
             polished = polish_kinks(objective, gram, history, report)[0]
             return polished if self.enough(polished) else None
 
-        left, point, gram = _follow(problem, self, finish, history, report)
-        termination = Termination.CONVERGED if gram is not None or left < _FINEST else Termination.STALLED
-        gram = gram if gram is not None else finish(point)
-        message = f"complementarity {left:.1e}"
-        return Attempt(
-            self.name, termination, problem.gram(point) if gram is None else gram, len(history), message, tuple(history)
-        )
+        if objective.shape.margin >= 2.0:
+            line = replace(objective, shape=_Line())
+            steps = _SHORT_CLIMB if few and self.enough is not None else self.max_steps
+            gram, termination = climb(line, _few(objective.orbits), steps, history, report)
+            gram = replace(gram, slopes=np.ones_like(gram.cosines))
+            done = finish(gram)
+            if done is not None or not few:
+                message = "every pair is active: linear, on the spheres"
+                return Attempt(self.name, termination, done or gram, len(history), message, tuple(history))
+        if not few:
+            message = f"{len(objective.orbits.sizes)} orbits are too many for a dense factor"
+            return Attempt(self.name, Termination.NOT_APPLICABLE, message=message)
+        problem = Problem.of(objective, objective.shape.margin)
+        left, point, found = _follow(problem, self, finish, history, report)
+        gram = found or problem.gram(point)
+        gram = found or finish(gram) or gram
+        termination = Termination.CONVERGED if found is not None or left < _FINEST else Termination.STALLED
+        return Attempt(self.name, termination, gram, len(history), f"complementarity {left:.1e}", tuple(history))
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ def _few(orbits: Orbits, columns: int = 4) -> Array:
 def _follow(
     problem: Problem,
     options: Hinges,
-    finish: Callable[[Point], OrbitGram | None],
+    finish: Callable[[OrbitGram], OrbitGram | None],
     history: list[dict[str, float]],
     report: Progress,
 ) -> tuple[float, Point, OrbitGram | None]:
@@ -168,7 +171,7 @@ def _follow(
         if left < _FINEST or idle > _IDLE or not forces.outward.min() > 0:
             break
         if options.enough is not None and left < _ASK and number % _EVERY == 0:
-            gram = finish(point)
+            gram = finish(problem.gram(point))
             if gram is not None:
                 return left, point, gram
         if not cautious and problem.apart(point, forces, mu) < _SOUND:
