@@ -154,6 +154,19 @@ def orbit_push(gram: OrbitGram, quotient: Array, repulsion: Array, temperature: 
     return float((size / stiffness).max())
 
 
+def products(gram: OrbitGram, scaled: Array, factor: Array) -> Array:
+    """(K, K) (S G)_ab / (f_a f_b) of single atoms, for S between orbits over f_a f_b: how far rows are from balance.
+
+    From the points, where they are known: forces on them that cancel keep more digits than sums over cosines.
+    """
+    if gram.founded:
+        points = quotient_points(gram)
+        error = (scaled @ (factor[:, None] * points)) @ (points / factor[:, None]).T
+    else:
+        error = scaled @ (gram.quotient * factor[:, None] / factor)
+    return np.asarray(error / np.sqrt(gram.sizes[:, None] * gram.sizes), dtype=np.float64)
+
+
 def quotient_points(gram: OrbitGram) -> Array:
     """(K, p) P with P P^T the quotient of G: from the points that G comes from, if there are any.
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bipartite import bipartite_reading
-from .blockpush import BlockForces, orbit_push, quotient_points
+from .blockpush import BlockForces, orbit_push, products
 from .dualreading import Forces, dual_reading, shortfall
 from .orbits import OrbitGram, Orbits
 from .spectra import near_rank_one
@@ -200,12 +200,7 @@ class Slack:
             return np.inf
         factor = np.sqrt(outward)
         scaled = self.quotient / factor[:, None] / factor
-        if self.gram.founded:
-            points = quotient_points(self.gram)
-            error = (scaled @ (factor[:, None] * points)) @ (points / factor[:, None]).T
-        else:
-            error = scaled @ (self.gram.quotient * factor[:, None] / factor)
-        error /= np.sqrt(sizes[:, None] * sizes)
+        error = products(self.gram, scaled, factor)
         values, vectors = np.linalg.eigh(scaled)
         moved = factor[:, None] * vectors
         variance = np.einsum("ak,ak->k", moved, self.gram.quotient @ moved) / np.einsum("ak,ak->k", moved, moved)

@@ -1,4 +1,4 @@
-"""Solvers for the kinks of a hinge loss: along a path to the optimum, and the last digits where the kinks are known."""
+"""A solver for the kinks of a hinge loss: along a path of its own to the optimum."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .tangents import pull
 
 Array = NDArray[np.float64]
 
-# Orbits up to which it is tried: a dense factor of K^2/2 unknowns a step, 0.2 s for 60 orbits.
+# Orbits up to which it is tried: a dense factor of K^2/2 unknowns a step, 0.1 s for 56 orbits.
 MOST_ORBITS = 64
 # Complementarity to reach, in units of the multiplier of the class.
 _FINEST = 1e-14
@@ -42,9 +42,8 @@ _START = 0.3
 _FLOOR = 3e-16
 # What must be left of a multiplier after a step.
 _KEPT = 0.2
-_APART = 10.0
-_SOUND = 5.0
-_CAREFUL = 12
+# Eigenvalues of L^T S L over mu, and their inverses: largest in careful steps, where the way may go on, such steps.
+_APART, _SOUND, _CAREFUL = 10.0, 5.0, 12
 # Steps on the spheres where every pair is active: where it takes more the path is shorter.
 _SHORT_CLIMB = 60
 # Corrections of one step.
@@ -55,16 +54,21 @@ _CORRECTIONS = 5
 class Hinges:
     """A primal-dual method for the hinge loss of pairs, without a conic solver.
 
-    A class of weight 1e-10 sees the others as they are and moves them not at all, so its multipliers are 1e-10 of
-    theirs: a barrier must be weighted class by class. With classes from heavy to rare and L lower triangular,
-    |L_a| = 1, the Gram matrix is L L^T, and the distance L_aa of a class from the span of heavier ones has the barrier
-    -mu f_a^2 log L_aa^2, a convex function of the Gram matrix where the weights f_a^2 fall. Its path mu -> 0 is
+    With classes from heavy to rare and L lower triangular, |L_a| = 1, the Gram matrix is L L^T, and the distance L_aa
+    of a class from the span of heavier ones has the barrier -mu_a log L_aa^2, a convex function of the Gram matrix
+    where the mu_a fall. Its path mu -> 0 is
 
-        sum_b Z_ab L_bk = z_a [k = a]  (k <= a),     z_a L_aa = mu f_a^2,     Z_ab = weight x slope for a != b,
-        slope x (what the pair lacks to the kink) = (1 - slope) x (what it has beyond) = mu f_a f_b / weight,
+        sum_b Z_ab L_bk = z_a [k = a]  (k <= a),     z_a L_aa = mu_a,     Z_ab = weight x slope for a != b,
+        slope x (what the pair lacks to the kink) = (1 - slope) x (what it has beyond) = sqrt(mu_a mu_b) / weight,
 
-    with Z_aa the multiplier of |L_a| = 1; an orbit of several atoms has its spread as a coordinate more. Steps are
-    Newton's, with corrections by the same factor, as long as they end near the path.
+    with Z_aa the multiplier of |L_a| = 1; an orbit of several atoms has its spread as a coordinate more. A class of
+    weight 1e-10 sees the others as they are, so mu_a starts in units of its own weights. But where heavy classes have
+    room, rare ones decide where in it they are, with forces as rare: so mu falls to the same for all, heavy classes
+    first, until rounding is reached of each.
+
+    Steps are Newton's, with corrections by the same factor, as long as they end near the path. Where they fail, or S
+    is indefinite and Newton's equations with it, the way goes on from the last point where it was not, and for some
+    steps within positive semidefinite S. On the way `polish_kinks` is asked for the last digits.
 
     A margin of 2 or more makes the loss linear, and its optimum of low rank: Newton's method on the spheres is tried.
 
@@ -72,15 +76,15 @@ class Hinges:
         max_steps: steps on the path.
         near: how far from it a step may end, as the square root of a Newton decrement. Fewer steps go astray where it
             is small, and more are taken; on paths of strong curvature too many.
-        enough: asked of Gram matrices on the way, from 16 orbits on: True ends the search there.
+        enough: asked of Gram matrices on the way, as they are and polished: True ends the search there.
 
-    Cost: O(K^6) a step, K orbits; refused above 64 orbits.
+    Cost: O(K^6) a step, K orbits, 0.1 s for 56; refused above 64 orbits.
     Fails: never silently: the answer of a failed run does not pass the certificate.
     Source: ours; Chua 2007 for barriers weighted through Cholesky factors.
     """
 
     max_steps: int = 250
-    near: float = 2.0
+    near: float = 0.3
     enough: Callable[[OrbitGram], bool] | None = None
 
     @property

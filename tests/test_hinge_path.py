@@ -1,0 +1,97 @@
+"""The path of a hinge loss and its polish: closed forms where rare classes decide, and equations by differences."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import geomsolve as gs
+from geomsolve.certificate import certify
+from geomsolve.solvers.hinge_path import Problem, System
+from geomsolve.solvers.kink_polish import polish_kinks
+from geomsolve.solvers.kinks import Hinges
+from geomsolve.solvers.spheres import gram_of, retract
+
+
+@pytest.mark.parametrize("rare", [[1e5, 7e4], [1e3, 1e3], [40, 3]], ids=str)
+@pytest.mark.parametrize("margin", [1.35, 1.42, 1.49])
+def test_rare_classes_decide_where_frequent_ones_have_room(rare, margin):
+    """Two frequent classes of cosine k have most room for two others that keep k from both: 1 - 2 k^2/(1 + k) across.
+
+    Three classes can all keep the margin and four cannot, so two rare ones are 4 k^2/(1 + k) - 1 apart; the frequent
+    ones lose nothing by any cosine below k, and what asks for k weighs 1e-7 to 1e-17 of what they weigh.
+    """
+    solution = gs.solve(gs.GCL([3e9, 1e9, *rare], loss="hinge", margin=margin, sampling="unsupervised"))
+    kink = 1.0 - margin
+    expected = np.full((4, 4), kink)
+    expected[2, 3] = expected[3, 2] = 4.0 * kink**2 / (1.0 + kink) - 1.0
+    np.fill_diagonal(expected, 1.0)
+    assert np.abs(solution.gram - expected).max() < 1e-6
+
+
+# Found by drawing at random: frequent classes with room, directions held by 1e-8 of the forces on them, classes of
+# almost equal weight, and a loss that is linear.
+HARD = [
+    (np.repeat([10_000_000, 59, 8], [24, 19, 69]), "supervised", 1.0152),
+    (np.repeat([600_000, 2_000_000, 160_000, 700, 33], [94, 6, 15, 1, 25]), "supervised", 1.7422),
+    (np.repeat([90, 84, 77, 71, 66, 59, 50], [3, 7, 5, 2, 10, 1, 4]), "supervised", 1.5),
+    (np.repeat([10**9, 10**8, 3 * 10**5, 900, 20], [1, 30, 1, 6, 12]), "supervised", 1.24),
+    (np.repeat([4_000_000, 300_000, 9000, 40, 2], [5, 1, 17, 3, 1]), "supervised", 2.0502),
+]
+
+
+@pytest.mark.parametrize(("counts", "sampling", "margin"), HARD)
+def test_the_first_way_arrives(counts, sampling, margin):
+    objective = gs.GCL(counts, loss="hinge", margin=margin, sampling=sampling)
+    attempt = Hinges(enough=lambda gram: certify(objective, gram).holds()).run(objective)
+    assert certify(objective, attempt.gram).holds()
+
+
+@pytest.mark.parametrize(("counts", "sampling", "margin"), [*HARD[:2], ([1000, 300, 100, 30, 10], "supervised", 1.5)])
+def test_polish_returns_from_near_by(counts, sampling, margin):
+    solution = gs.solve(gs.GCL(counts, loss="hinge", margin=margin, sampling=sampling))
+    objective, orbits = solution.objective, solution.orbits.orbits
+    best = polish_kinks(objective, solution.orbits, [], lambda _: None)[0]
+    rng = np.random.default_rng(0)
+    points = best.points
+    moved = retract(points, 2e-10 * rng.normal(size=points.shape) * (points != 0))
+    found, _, _ = polish_kinks(objective, replace(gram_of(orbits, moved), slopes=best.slopes), [], lambda _: None)
+    assert np.abs(found.cosines - best.cosines).max() < 1e-12
+    assert certify(objective, found).holds()
+    assert 0.0 <= found.slopes.min() <= found.slopes.max() <= 1.0 + 1e-9
+
+
+@pytest.mark.parametrize("counts", [[8, 5, 3, 2, 1], [900, 900, 40, 40, 40, 3], [7, 7, 7, 2]], ids=str)
+def test_newton_step_removes_forces_and_what_products_miss(counts):
+    """At first order: after a share t of the step, 1 - t of them is left."""
+    objective = gs.GCL(counts, loss="hinge", margin=1.4)
+    problem = Problem.of(objective, 1.4)
+    point, share = problem.start(), 1e-6
+    mu = 0.1 * problem.scales
+    forces, missing = problem.forces(point), problem.missing(point, mu)
+    step = System(problem, point, forces).step(forces, missing)
+    after = problem.moved(point, step, share, flat=False)
+    now = problem.forces(after)
+    lengths = np.sum(point.means * step.means, axis=1) + point.spread * step.spread
+    assert np.abs(lengths).max() < 1e-12
+    # Across the spheres; what is along them the multipliers of the unit rows take.
+    rate = np.column_stack([now.means - forces.means, now.spread - forces.spread]) / share
+    rows = np.column_stack([point.means, point.spread])
+    left = rate + np.column_stack([forces.means, forces.spread])
+    left -= np.sum(left * rows, axis=1, keepdims=True) * rows
+    assert np.abs(left).max() < 1e-4
+    for old, new in zip(missing, problem.missing(after, mu), strict=True):
+        assert np.abs((new - old) / share + old).max() < 1e-4 * max(1.0, np.abs(old).max())
+
+
+def test_on_the_path_the_slack_is_diagonal_in_the_factor():
+    objective = gs.GCL([900, 900, 40, 40, 40, 3], loss="hinge", margin=1.4)
+    problem = Problem.of(objective, 1.4)
+    point, mu = problem.start(), 0.3 * problem.scales
+    far = problem.apart(point, problem.forces(point), mu)
+    for _ in range(30):
+        forces = problem.forces(point)
+        step = System(problem, point, forces).step(forces, problem.missing(point, mu))
+        point = problem.moved(point, step, 1.0, flat=True) or problem.moved(point, step, 0.3, flat=True)
+    assert problem.apart(point, problem.forces(point), mu) == pytest.approx(1.0, abs=1e-8)
+    assert far > 1.1
