@@ -17,7 +17,6 @@ from .hinge_path import Forces, Point, Problem, System
 from .kink_polish import polish_kinks
 from .spheres import retract
 from .staircase import climb
-from .tangents import pull
 
 Array = NDArray[np.float64]
 
