@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, lu_factor, lu_solve
 from scipy.sparse.linalg import LinearOperator, gmres
 
-from .dualreading import shortfall
 from .objectives.base import Objective, RowSoftmax
 from .orbits import OrbitGram, Orbits
 
@@ -19,12 +18,10 @@ Array = NDArray[np.float64]
 
 # What is left of a residual by the iterations of one step, and how many there are.
 _LEFT, _PRODUCTS = 1e-6, 150
-# An eigenvalue of G is above this in a direction that is there.
-_THERE = 1e-7
 # What is left of a difference, at least, of which a logarithm is taken; and of a kernel.
 _NOTHING, _FAINT = 1e-3, 1e-16
-# Newton steps of u alone, with the cosines as they are.
-_STEPS = 12
+# How negative an eigenvalue of a Gram matrix may be.
+_INDEFINITE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +163,11 @@ class Point:
         return u / u.sum()
 
     @property
+    def definite(self) -> bool:
+        """Whether H, and with it the whole at a solution, is a Gram matrix."""
+        return bool(np.linalg.eigvalsh(self.inner + self.inner.T)[0] > -2.0 * _INDEFINITE)
+
+    @property
     def settled(self) -> Array:
         """(C,) log u with X as it is, near an optimum: its kernel, the length by what the first line says of u."""
         kernel = np.abs(np.linalg.svd(self.cosines)[0][:, -1])
@@ -295,35 +297,3 @@ class _Pairs(NamedTuple):
         x += self.pushed * (turn[:, None] + turn)
         x[np.diag_indices_from(x)] += self.turned * turn
         return np.vstack([x, turn])
-
-
-def bipartite_reading(objective: Objective | None, gram: OrbitGram) -> float:
-    """How far cosines are from an optimum at which no direction is lost: what a Newton step changes them by.
-
-    Two rare classes turn about frequent ones against their mass times what ties an anchor to its positive, so that a
-    reading of single rows, or of blocks, is small far from the optimum: 4e-7 at cosines off by 0.03 was seen. Here
-    nothing is stiff. The step is from X and the best u, by Newton steps of u alone; where the matrix after it is no
-    Gram matrix, see `shortfall`. 0 for other losses, and where G has another rank than C - 1.
-
-    Cost: some Newton steps, see `Bipartite`.
-    """
-    loss = None if objective is None else Bipartite.of(objective)
-    if loss is None or np.count_nonzero(gram.eigenvalues > _THERE) != len(loss.masses) - 1:
-        return 0.0
-    cosines = loss.between(gram)
-    point = Point.at(loss, cosines, None)
-    log_u = None if point is None else point.settled
-    for _ in range(_STEPS):
-        point = Point.at(loss, cosines, log_u)
-        step = None if point is None else point.step()
-        if point is None or step is None:
-            break
-        log_u = point.log_u + np.clip(step[-1], -2.0, 2.0)
-        if np.abs(step[-1]).max() > 1e-8:
-            continue
-        after = Point.at(loss, cosines + step[:-1], log_u)
-        if after is None:
-            break
-        change = after.whole(gram.orbits).cosines - gram.cosines
-        return max(float(np.abs(change).max()), shortfall(gram, change))
-    return np.inf

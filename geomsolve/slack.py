@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .bipartite import bipartite_reading
+from .bipartitereading import bipartite_reading
 from .blockpush import BlockForces, orbit_push, products
 from .dualreading import Forces, dual_reading, shortfall
 from .orbits import OrbitGram, Orbits

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 import geomsolve as gs
 from geomsolve import slack
 from geomsolve.balls import precision
-from geomsolve.bipartite import Bipartite, Point, bipartite_reading
+from geomsolve.bipartite import Bipartite, Point
+from geomsolve.bipartitereading import bipartite_reading
 from geomsolve.logsums import log_sums
 from geomsolve.refining import refine
 from geomsolve.solvers.interior import Interior
@@ -74,7 +75,7 @@ def test_against_the_interior():
     assert np.abs(found - gs.solve(objective, Interior()).gram).max() <= 1e-8
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(st.lists(st.floats(0.0, 8.0), min_size=3, max_size=9), st.floats(-1.0, 1.5), st.randoms())
 def test_any_counts_in_any_order(logs, scale, random):
     counts = np.rint(10.0 ** np.array(logs)) + 1.0
@@ -128,3 +129,19 @@ def test_rare_classes_at_a_wrong_angle_are_seen(monkeypatch):
     assert found.relative_gap <= 1e-9
     monkeypatch.setattr(slack, "bipartite_reading", lambda *_: 0.0)
     assert gs.certify(objective, wrong).holds(), "nothing else sees it"
+
+
+def test_rare_classes_wrongly_in_one_point_are_seen(monkeypatch):
+    """Fewer dimensions than the optimum has, by forces on rare classes of a tenth of their own among them."""
+    counts = [6.4e8, 9.8e7, 1.6e6, 1.6e6, 1.1e5, 1.1e5, 12, 12, 2]
+    objective = gs.LogitCompensated(counts, scale=1.08)
+    weights, rng = objective.weights.copy(), np.random.default_rng(0)
+    weights[6:9, 15:18] *= np.exp(0.1 * rng.normal(size=(9, 9)))[6:, 6:]
+    wrong = gs.solve(replace(objective, weights=weights), gs.Newton(), throw=False)
+    right = gs.solve(objective)
+    assert wrong.rank < right.rank == 8
+    off = np.abs(wrong.orbits.cosines - right.orbits.cosines).max()
+    assert off > 1e-3
+    assert gs.certify(objective, wrong.orbits).cosine_residual == pytest.approx(off, rel=1e-3)
+    monkeypatch.setattr(slack, "bipartite_reading", lambda *_: 0.0)
+    assert gs.certify(objective, wrong.orbits).holds(), "nothing else sees it"

@@ -20,7 +20,7 @@ LAYERS = (
         "errors", "arrays", "counts", "countlaws", "countlines", "countsources", "orbits", "kernelgram",
         "spectra", "autodiff", "logweights", "weightings", "schemes", "labels", "balls",
     },
-    {"objectives", "certificate", "slack", "kernelslack", "blockpush", "dualreading", "bipartite"},
+    {"objectives", "certificate", "slack", "kernelslack", "blockpush", "dualreading", "bipartite", "bipartitereading"},
     {"solvers", "losses_jax"},
     {
         "solution", "ladder", "embedding", "crosschecks", "collapsechecks", "verdictchecks", "thresholds",

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bipartite import Bipartite
+from ..bipartitereading import bipartite_optimum
 from ..certificate import certify
 from ..objectives.base import Objective
 from ..orbits import OrbitGram
 from .balance import balance
 from .base import Attempt, Progress, Termination
-from .bipartite import bipartite_optimum
 from .closing import may_stay, opened, start_closed, wrongly_closed
 from .coarse import coarsen
 from .dual_step import DENSE, dual_step
@@ -203,7 +203,13 @@ def _bipartite(
     else:
         merged = loss.merged
         guess = (stationary_point(merged) or OrbitGram.simplex(merged.orbits)).cosines
-    return bipartite_optimum(loss, objective.orbits, guess, history, report)
+
+    def note(size: float) -> None:
+        history.append({"step": len(history), "change": size})
+        report(f"cosines and dual factor, step {len(history)}: change {size:.1e}")
+
+    point = bipartite_optimum(loss, guess, note=note)
+    return None if point is None or not point.definite else point.whole(objective.orbits)
 
 
 def _in_points(objective: Objective, tol: float, history: list[dict[str, float]], report: Progress) -> OrbitGram | None:
