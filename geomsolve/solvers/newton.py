@@ -36,8 +36,9 @@ _PATIENCE = 120
 _ASTRAY = 10
 # And after so many without one shorter than all before: 16 at most were seen. The others go round in circles.
 _CIRCLING = 30
-# A force, in units of what holds an orbit, from which Newton's steps need no trust region.
-_NEAR = 0.03
+# A force, in units of what holds an orbit, below which Newton's steps from classes need no trust region; and above,
+# as long as none turns a unit vector by more (0.13 at most was seen where they came to their end, 0.4 elsewhere).
+_NEAR, _REACH = 0.03, 0.3
 
 
 @dataclass(frozen=True)
@@ -139,9 +140,9 @@ class Newton:
                 gram = gram_of(orbits, places)
                 done = Termination.CONVERGED
                 return Attempt(self.name, done, gram, len(history), "no force acts on classes that are points")
-            if State.at(objective, vectors).force() < _NEAR:
-                gram, termination = refine(objective, vectors, self.max_steps, history, report)
-            else:
+            reach = np.inf if State.at(objective, vectors).force() < _NEAR else _REACH
+            gram, termination = refine(objective, vectors, self.max_steps, history, report, reach)
+            if termination is not Termination.CONVERGED and reach < np.inf:
                 gram, termination = climb(objective, vectors, self.max_steps, history, report, resolutions=(1e-3,))
             if not certify(objective, gram).holds():
                 gram = sharpen(objective, gram, history, report)

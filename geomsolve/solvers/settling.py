@@ -47,13 +47,21 @@ def settles(state: State) -> bool:
     return len(state.point) <= _MOST_ORBITS
 
 
-def settle(objective: Objective, state: State, last: int, history: list[dict[str, float]], report: Progress) -> State:
+def settle(
+    objective: Objective,
+    state: State,
+    last: int,
+    history: list[dict[str, float]],
+    report: Progress,
+    reach: float = np.inf,
+) -> State:
     """The stationary state near one, by Newton's method with damping by natural monotonicity.
 
     A step d of the Newton equation H d = -g is taken if the next correction, H^{-1} g at its end with the old Hessian,
     is shorter. Unlike loss and force that test does not see how stiff a direction is, so rare classes, whose forces
     vanish beside those of the others, are turned to their last digits. Far from the solution, where the Hessian is not
-    even definite and its absolute value takes its place, a lower loss will do.
+    even definite and its absolute value takes its place, a lower loss will do. A step by more than `reach` is not
+    taken, and ends it.
 
     Cost: with K orbits and p columns O((K p)^3) a step up to 1700 unknowns, beyond them some products of O(K^3).
     Source: ours; the test is Deuflhard's (Newton Methods for Nonlinear Problems, 2004).
@@ -71,6 +79,8 @@ def settle(objective: Objective, state: State, last: int, history: list[dict[str
         length = correct.length(step)
         step = curvature.spread_out(step)
         moves.append(float(np.abs(step).max()))
+        if moves[-1] > reach:
+            break
         short = 1.0 / max(1.0, moves[-1])  # no unit vector turns by more
         step, length = short * step, short * length
         slope = float(np.sum(state.gradient * step))

@@ -66,27 +66,43 @@ def climb(
 
 
 def refine(
-    objective: Objective, point: Array, max_steps: int, history: list[dict[str, float]], report: Progress
+    objective: Objective,
+    point: Array,
+    max_steps: int,
+    history: list[dict[str, float]],
+    report: Progress,
+    reach: float = np.inf,
 ) -> tuple[OrbitGram, Termination]:
-    """The last digits of orbit vectors that are nearly optimal, by `climb` if a direction is missing."""
+    """The last digits of orbit vectors that are nearly optimal, by `climb` if a direction is missing.
+
+    A step that would turn a unit vector by more than `reach` ends it: they are not.
+    """
     last = len(history) + max_steps
     state = State.at(objective, point, curved=True)
-    state = _refined(objective, state, last, history, report)
-    opened = _opened(objective, state)
+    state = _refined(objective, state, last, history, report, reach)
+    far = reach < np.inf and state.force() >= 1e-8
+    opened = None if far else _opened(objective, state)
     if opened is None or len(history) >= last:
         return finish(state, last, history)
     return climb(objective, opened.point, last - len(history), history, report)
 
 
-def _refined(objective: Objective, state: State, last: int, history: list[dict[str, float]], report: Progress) -> State:
+def _refined(
+    objective: Objective,
+    state: State,
+    last: int,
+    history: list[dict[str, float]],
+    report: Progress,
+    reach: float = np.inf,
+) -> State:
     """The stationary state near by, in the directions that have not vanished."""
     state = State.at(objective, truncate(objective.orbits, state.point), state.curved)
     if not settles(state):
         return polish(objective, state, last, history, report)
-    state = settle(objective, state, last, history, report)
+    state = settle(objective, state, last, history, report, reach)
     # Directions that vanish with the cube of their size never quite do: without them the rest has all its digits.
     narrower = truncate(objective.orbits, state.point)
-    if narrower.shape[1] < state.point.shape[1]:
+    if narrower.shape[1] < state.point.shape[1] and (reach == np.inf or state.force() < 1e-8):
         flat = settle(objective, State.at(objective, narrower, state.curved), last, history, report)
         return state if _opened(objective, flat) is not None else flat
     return state
