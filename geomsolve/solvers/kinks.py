@@ -41,7 +41,7 @@ _START = 0.3
 _FLOOR = 3e-16
 # What must be left of a multiplier after a step.
 _KEPT = 0.2
-# Eigenvalues of L^T S L over mu, and their inverses: largest in careful steps, where the way may go on, such steps.
+# Eigenvalues of L^T S L over mu, and their inverses: largest in careful steps, where the way may go on, the first such steps.
 _APART, _SOUND, _CAREFUL = 10.0, 5.0, 12
 # Steps on the spheres where every pair is active: where it takes more the path is shorter.
 _SHORT_CLIMB = 60
@@ -160,7 +160,7 @@ def _follow(
     """The complementarity reached, in units of multipliers, the point there, and its Gram matrix if it is enough."""
     point, mu = problem.start(), _START * problem.scales
     forces = problem.forces(point)
-    first, idle, least, cautious, failed = 3, 0, np.inf, 0, 0
+    first, idle, least, cautious, careful, failed = 3, 0, np.inf, 0, _CAREFUL, 0
     best, sound = (np.inf, point), (point, forces, mu, 3)
     for number in range(options.max_steps):
         left = problem.complementarity(point, forces)
@@ -177,7 +177,7 @@ def _follow(
             gram = finish(problem.gram(point))
             if gram is not None:
                 return left, point, gram
-        if not cautious and problem.apart(point, forces, mu) < _SOUND:
+        if cautious or problem.apart(point, forces, mu) < _SOUND:
             sound = point, forces, mu, first
         try:
             found = _advance(problem, point, forces, mu, options.near, max(0, first - 2), cautious > 0)
@@ -191,7 +191,7 @@ def _follow(
             # Back to where S was positive semidefinite for sure; or, where rounding hides that, on without it.
             failed, idle, least = 1, 0, np.inf
             found = sound if cautious == 0 else (point, forces, mu, first)
-            cautious = _CAREFUL if cautious == 0 else 0
+            careful, cautious = (2 * careful, careful) if cautious == 0 else (careful, 0)
         point, forces, mu, first = found
     return *best, None
 
