@@ -300,9 +300,9 @@ class System:
         matrix[pairs, place[pairs]] += across[pairs]
         matrix[place[pairs], pairs] += across[pairs]
         matrix[np.arange(size, wide), np.arange(size, wide)] += _STIFF * point.spread[self.open] ** 2
-        normals = np.zeros((wide, count))
+        normals = np.zeros((wide, count), order="F")
         normals[np.arange(wide), self.row_of] = self.held
-        self.factor = cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+        self.factor = cho_factor(matrix.T, lower=True, overwrite_a=True, check_finite=False)
         self.normals = solve_triangular(self.factor[0], normals, lower=True, overwrite_b=True, check_finite=False)
         self.inner = cho_factor(self.normals.T @ self.normals, lower=True, check_finite=False)
 
