@@ -41,7 +41,7 @@ _START = 0.3
 _FLOOR = 3e-16
 # What must be left of a multiplier after a step.
 _KEPT = 0.2
-# Eigenvalues of L^T S L over mu, and their inverses: largest in careful steps, and where the way may go on; and how many
+# Eigenvalues of L^T S L over mu, and their inverses: largest in careful steps, and where the way may go on; how many
 # steps are careful the first time.
 _APART, _SOUND, _CAREFUL = 10.0, 5.0, 12
 # Steps on the spheres where every pair is active: where it takes more the path is shorter.
