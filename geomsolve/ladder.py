@@ -15,6 +15,8 @@ from .orbits import OrbitGram
 from .solution import AttemptRecord, Quality, Solution
 from .solvers.base import Attempt, Progress, Solver, Termination
 
+# Orbits for which the interior comes before many steps on spheres, and what is many.
+_INNER, _TURN = (16, 60), 25
 # Classes up to which the ladder tries descent.
 _MOST_DESCENDED = 200
 
@@ -160,13 +162,17 @@ def _attempts(
     # The later rungs are imported only when they are reached: cvxpy takes seconds to import, JAX too.
     from .solvers.newton import Newton
 
-    first = timed(Newton(), start)
+    # Where Newton's method loses rank and comes to no end, the interior is quicker, between these numbers of orbits.
+    brief = objective.smooth and start is None and _INNER[0] <= len(objective.orbits.sizes) <= _INNER[1]
+    first = timed(Newton(turn=_TURN if brief else None), start)
     yield first
     if objective.smooth:
         from .solvers.interior import Interior
 
         inner = timed(Interior(), None)
         yield inner
+        if brief and first[0].gram is None:
+            yield timed(Newton(), None)
         if inner[0].gram is None and first[0].gram is not None:
             # Where it came to rest far from the optimum in a direction that hardly counts, it begins anew.
             yield timed(Newton(), first[0].gram)

@@ -33,6 +33,10 @@ class WeightedSoftmax(RowSoftmax):
         """None: pairs of samples are no function of the two samples' masses."""
         return
 
+    def resolved(self, gram: OrbitGram) -> float:
+        """The mean divergence, which is the loss less the entropy of the weights: it has digits down to 0."""
+        return self.divergence(gram)
+
     def log_softmax(self, gram: OrbitGram) -> tuple[Array, Array]:
         """(K, K) log p_ij for one partner j in orbit b of a sample in orbit a, and (K,) log p_ii (-inf if out)."""
         with np.errstate(divide="ignore"):

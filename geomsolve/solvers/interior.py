@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from ..certificate import certify
 from ..objectives.base import Objective
 from ..orbits import OrbitGram, Orbits
 from .base import Attempt, Progress, Termination
@@ -19,11 +21,15 @@ Array = NDArray[np.float64]
 # Cosines, K (K + 1)/2 of them, of which a dense factor is made every step: a minute of one core in all.
 _MOST = 3500
 # Complementarity at which it ends, beside where it began.
-_FINEST = 1e-13
+_FINEST = 1e-22
+# Complementarity in units of the least multiplier at which what there is may be enough; asked every so many steps.
+_ASK, _EVERY = 1e-9, 3
 # Below this, rounding ends the path where so many steps do not halve it.
-_FINE, _PATIENCE = 1e-8, 15
+_FINE, _PATIENCE = 1e-8, 10
 # Of the way to the boundary.
 _SHORT = 0.98
+# How far S may be from the forces at the cosines, as a Newton decrement in units of the path's own.
+_OFF = 0.3
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,17 @@ class Interior:
             return Attempt(self.name, Termination.NOT_APPLICABLE, message=message)
         report = progress or (lambda _: None)
         history: list[dict[str, float]] = []
-        gram = follow_path(objective, OrbitGram.simplex(orbits), self.max_steps, history, report)
+
+        proved: list[OrbitGram] = []
+
+        def enough(gram: OrbitGram) -> bool:
+            if certify(objective, gram).holds():
+                proved.append(gram)
+            return bool(proved)
+
+        gram = follow_path(objective, OrbitGram.simplex(orbits), self.max_steps, history, report, enough)
+        if proved or enough(gram):
+            return Attempt(self.name, Termination.CONVERGED, gram, len(history), "in the interior", tuple(history))
         message = f"on the spheres after {len(history)} steps in the interior"
         gram, termination = refine(objective, wide_start(gram, 0.0), self.max_steps, history, report)
         return Attempt(self.name, termination, gram, len(history), message, tuple(history))
@@ -76,7 +92,12 @@ class _Point(NamedTuple):
 
 
 def follow_path(
-    objective: Objective, gram: OrbitGram, max_steps: int, history: list[dict[str, float]], report: Progress
+    objective: Objective,
+    gram: OrbitGram,
+    max_steps: int,
+    history: list[dict[str, float]],
+    report: Progress,
+    enough: Callable[[OrbitGram], bool] | None = None,
 ) -> OrbitGram:
     """A Gram matrix near the optimum, from the central path S G = mu 1 with mu -> 0.
 
@@ -103,6 +124,8 @@ def follow_path(
         affine = system.step(0.0)
         reach = min(1.0, _reach(point.roots[0], np.where(orbits.plural, point.inside, 0.0), *pairs.changes(affine)))
         sigma = max((1.0 - reach) ** 3, 1e-3)
+        if system.off(point) > _OFF * np.sqrt(left * orbits.atoms):
+            sigma = 1.0  # back to the path: what is left of S G alone does not tell
         step = system.step(sigma * left)
         moved = _advance(objective, pairs, point, system, step, sigma * left)
         if moved is None:
@@ -114,6 +137,9 @@ def follow_path(
         report(f"interior-point step {len(history)}: complementarity {left / first:.1e}")
         stuck = len(path) > _PATIENCE and left > 0.5 * path[-_PATIENCE]
         if left < _FINEST * first or (left < _FINE * first and stuck):
+            break
+        asked = left < _ASK * np.diag(point.slack).min() and len(history) % _EVERY == 0
+        if asked and enough is not None and enough(point.gram):
             break
     return point.gram
 
@@ -201,6 +227,12 @@ class _System(NamedTuple):
         times = orbits.sizes[a] * orbits.partners[a, b] * np.where(pairs.own, 1.0, 2.0)
         outward = np.where(orbits.plural, 1.0 / np.where(orbits.plural, point.inside, 1.0), 0.0)
         return cls(pairs, factor, unit, times * forces[a, b], pairs.against(inverse, outward), inverse, scaling)
+
+    def off(self, point: _Point) -> float:
+        """How far S is from D - Diag(y) of these cosines, by the step that this alone would ask for."""
+        spread = np.where(self.pairs.orbits.plural, point.spread, 0.0)
+        missing = self.unit * (self.gradient - self.pairs.against(point.slack, spread))
+        return float(np.sqrt(np.abs(missing @ cho_solve((self.factor, False), missing, check_finite=False))))
 
     def step(self, target: float) -> Array:
         """The change of the unknowns towards S G = target."""

@@ -62,6 +62,7 @@ class Newton:
         max_steps: Newton steps in all.
         enough: asked of Gram matrices on the way, where many orbits lose rank: True ends the search there. A loss can
             be proved to many digits long before the cosines have settled.
+        turn: steps on spheres of full dimension after which it gives up, to leave the rest to another solver.
 
     Cost: 1-10 steps of O(K^2) each (GMRES); O(K^3) per step on the spheres.
     Fails: never silently: the answer of a failed run does not pass the certificate.
@@ -71,6 +72,7 @@ class Newton:
     tol: float = 1e-13
     max_steps: int = 400
     enough: Callable[[OrbitGram], bool] | None = None
+    turn: int | None = None
 
     @property
     def name(self) -> str:
@@ -149,10 +151,13 @@ class Newton:
             return Attempt(self.name, termination, gram, len(history), "from classes that are points", tuple(history))
         guesses = [guess for guess in (start, gram) if guess is not None]
         vectors = narrow_start(objective, guesses)
+        most = self.max_steps if self.turn is None or vectors is not None else self.turn
         if vectors is None:
             best = min(guesses, key=objective.resolved)
             vectors = wide_start(best)
-        gram, termination = climb(objective, vectors, self.max_steps, history, report, self.enough)
+        gram, termination = climb(objective, vectors, most, history, report, self.enough)
+        if most < self.max_steps and termination is Termination.STEP_LIMIT:
+            return Attempt(self.name, termination, None, len(history), f"rank loss: {most} steps on the spheres")
         if not certify(objective, gram).holds():
             gram = sharpen(objective, gram, history, report)
         return Attempt(self.name, termination, gram, len(history), "on the spheres (rank loss)", tuple(history))
