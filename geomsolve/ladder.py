@@ -16,7 +16,9 @@ from .solution import AttemptRecord, Quality, Solution
 from .solvers.base import Attempt, Progress, Solver, Termination
 
 # Orbits for which the interior comes before many steps on spheres, and what is many.
-_INNER, _TURN = (16, 60), 25
+_INNER, _TURN = (16, 60), 40
+# Ratio of masses up to which one complementarity for all is right for all.
+_ALIKE = 1e4
 # Classes up to which the ladder tries descent.
 _MOST_DESCENDED = 200
 
@@ -162,8 +164,10 @@ def _attempts(
     # The later rungs are imported only when they are reached: cvxpy takes seconds to import, JAX too.
     from .solvers.newton import Newton
 
-    # Where Newton's method loses rank and comes to no end, the interior is quicker, between these numbers of orbits.
-    brief = objective.smooth and start is None and _INNER[0] <= len(objective.orbits.sizes) <= _INNER[1]
+    # Where Newton's method loses rank and comes to no end, the interior is quicker, unless it is blind to rare classes.
+    masses = objective.masses[objective.masses > 0]
+    alike = masses.size > 0 and masses.max() < _ALIKE * masses.min()
+    brief = objective.smooth and start is None and alike and _INNER[0] <= len(masses) <= _INNER[1]
     first = timed(Newton(turn=_TURN if brief else None), start)
     yield first
     if objective.smooth:

@@ -18,14 +18,14 @@ COUNTS = [500, 300, 300, 20, 20, 4]
 OBJECTIVES = {
     "supcon": lambda: gs.SupCon(COUNTS, temperature=0.3, views=2),
     "mini-batches": lambda: gs.SupCon(COUNTS, temperature=0.3, batch=64),
+    "mini-batches, two views": lambda: gs.SupCon(COUNTS, temperature=0.3, batch=64, views=2),
+    "drawn negatives": lambda: gs.GCL(COUNTS, temperature=0.2, negatives=16, sampling="unsupervised"),
     "one negative": lambda: gs.GCL(COUNTS, temperature=0.3, negatives=1),
     "logistic": lambda: gs.GCL(COUNTS, temperature=0.3, loss="logistic"),
     "classifier": lambda: gs.LogitCompensated(COUNTS, scale=5.0),
     "equilibrium": lambda: gs.ECL(COUNTS, temperature=0.4, scale=6.0),
     "examples": lambda: gs.SupCL([4, 3, 2], temperature=0.5, alpha=0.4),
 }
-# Row Hessians that are exact; of several negatives a model is, on equal shifts of a row only.
-EXACT = [name for name in OBJECTIVES if name != "mini-batches"]
 
 
 def some_point(objective, width=4, seed=0):
@@ -45,7 +45,7 @@ def quiet(_):
     pass
 
 
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_row_hessians_are_derivatives_of_the_row_gradient(name):
     objective = OBJECTIVES[name]()
     orbits = objective.orbits
@@ -130,7 +130,7 @@ def test_logit_compensated_at_low_temperature(scale):
     assert gs.solve(gs.LogitCompensated([1e6, 1e4, 300.0, 20.0, 2.0], scale=scale)).quality is gs.Quality.CERTIFIED
 
 
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_the_interior_path_ends_where_newton_does(name):
     objective = OBJECTIVES[name]()
     history: list = []
@@ -142,7 +142,7 @@ def test_the_interior_path_ends_where_newton_does(name):
     assert history[-1]["change"] < 1e-9
 
 
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_interior_is_certified_by_itself(name):
     solution = gs.solve(OBJECTIVES[name](), gs.Interior())
     assert solution.quality is gs.Quality.CERTIFIED
