@@ -94,9 +94,11 @@ class BlockForces(NamedTuple):
         apart = np.maximum(self.gram.apart, 0.0)
         inner = blocks @ (self.pairs * apart) - (1.0 - blocks) @ (self.pairs * cosines)
         rows = np.where(blocks > 0, inner, blocks @ self.pairs)
-        # A cosine inside a block is known to its last digits only, and a tie makes a force of them.
+        # A cosine inside a block is known to its last digits only, and a tie makes a force of them. From points it is
+        # |z_i - z_j|^2 / 2, and these are known to an ulp of 1 each, their length too: d apart, to a few d + eps ulps.
         shaken = self.rounded + self.jitter
-        loose = blocks @ (shaken * apart + self.rounded / 16.0) + (1.0 - blocks) @ (shaken * np.abs(cosines))
+        last = np.minimum(1.0, 16.0 * (np.sqrt(apart) + np.finfo(float).eps)) if self.gram.founded else 1.0
+        loose = blocks @ (shaken * apart + last * self.rounded / 16.0) + (1.0 - blocks) @ (shaken * np.abs(cosines))
         return rows, np.where(blocks > 0, loose, blocks @ shaken)
 
 

@@ -5,6 +5,7 @@ import pytest
 
 import geomsolve as gs
 from geomsolve.blockpush import indefinite, linked
+from geomsolve.orbits import OrbitGram
 from geomsolve.solvers import newton
 
 HEADS = {  # (r, temperature, align): angle of the heads' means, and of their prototypes and classifiers
@@ -117,6 +118,33 @@ def test_an_atom_held_by_less_than_the_rounding_of_its_tie_is_not_certified():
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     assert np.abs(points @ points.T - np.outer(signs, signs)).max() > 1e-5
     assert not gs.certify(objective, points @ points.T).holds()
+
+
+def test_a_class_in_one_point_held_by_less_than_the_rounding_of_its_tie():
+    """Prototype and classifier share a point, tied by 0.05; what holds a class is 3e-17, and their difference says it.
+
+    In the plane of the three classes a whole class, its mean, or the tied pair is turned: none of it may pass.
+    """
+    counts = [70234, 1070133350, 586087602]
+    objective = gs.ECL(counts, temperature=0.0336, anchors="class", contrast=3.96, align=0.1636, scale=26.76)
+    gram = gs.solve(objective).orbits
+    points = gram.points
+    assert gram.founded
+    assert points is not None
+    assert points.shape == (9, 3)
+    for moved in ([2, 5, 8], [5, 8], [2, 5], [2], [5], [8], [0, 1, 3, 4, 6, 7]):
+        for turn in (1e-5, -1e-4, 1e-2):
+            turned = points.copy()
+            cos, sin = np.cos(turn), np.sin(turn)
+            turned[moved, :2] = points[moved, :2] @ np.array([[cos, sin], [-sin, cos]])
+            turned /= np.linalg.norm(turned, axis=1, keepdims=True)
+            cosines = turned @ turned.T
+            np.fill_diagonal(cosines, 1.0)
+            trial = OrbitGram(objective.orbits, np.minimum((cosines + cosines.T) / 2.0, 1.0), points=turned)
+            assert trial.founded
+            found = gs.certify(objective, trial)
+            assert not found.holds()
+            assert found.cosine_residual > np.abs(cosines - gram.cosines).max() / 3
 
 
 def test_forces_that_rounding_made_are_not_certified(monkeypatch):

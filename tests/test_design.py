@@ -46,6 +46,16 @@ def test_the_certified_optimum_is_the_wanted_gram(seed):
     assert np.abs(solution.gram - target).max() <= 1e-8
 
 
+@pytest.mark.parametrize("seed", [7, 15, 16])
+def test_points_of_few_dimensions_are_found_from_near_by(seed):
+    """The dual factor has rank one all the same: tried once more on the way over the spheres, which take 125 and up."""
+    rng = np.random.default_rng(seed)
+    target = random_target(rng, 16, 4)
+    found = gs.design(10 ** rng.uniform(0, 3, 16), target, temperature=0.03, anchors="instance")
+    solution = gs.solve(found.objective, gs.Newton(max_steps=115))
+    assert np.abs(solution.gram - target).max() <= 1e-8
+
+
 def test_every_weight_matters():
     """The certificate of the target fails when one weight is off by a thousandth."""
     found, target = draw(3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -155,7 +156,8 @@ class Newton:
         if vectors is None:
             best = min(guesses, key=objective.resolved)
             vectors = wide_start(best)
-        gram, termination = climb(objective, vectors, most, history, report, self.enough)
+        again = partial(_near_by, objective, self, history, report)
+        gram, termination = climb(objective, vectors, most, history, report, self.enough, instead=again)
         if most < self.max_steps and termination is Termination.STEP_LIMIT:
             return Attempt(self.name, termination, None, len(history), f"rank loss: {most} steps on the spheres")
         if not certify(objective, gram).holds():
@@ -195,6 +197,29 @@ class _Point(NamedTuple):
 def _answer(point: _Point) -> OrbitGram:
     cosines = point.gram.cosines
     return OrbitGram(point.gram.orbits, (cosines + cosines.T) / 2.0, np.exp(point.log_u - point.log_u.max()))
+
+
+def _near_by(
+    objective: Objective, how: Newton, history: list[dict[str, float]], report: Progress, near: OrbitGram
+) -> OrbitGram | None:
+    """The optimum from the 2K equations, tried once more from a Gram matrix on the spheres; None where it is not found.
+
+    S can have rank one where G has much less than full rank: a design for points of few dimensions is such. Directions
+    in which both vanish make the steps on the spheres short, and these steps not at all; only they must start nearer.
+    Forces that are not all repulsive have no such factor, which saves most of the attempts that come to nothing.
+    """
+    row = objective.row_gradient(near)
+    if not np.all((row + row.T > 0) | (objective.orbits.partners == 0)):
+        return None
+    point = _point_at(objective, near)
+    if point is None:
+        return None
+    closed = np.zeros(len(near.sizes), bool)
+    found, termination = _dual_newton(objective, point, closed, how.tol, how.max_steps, history, report)
+    if found is None or termination is not Termination.CONVERGED:
+        return None
+    gram = _answer(found)
+    return gram if may_stay(objective, gram, closed) else None
 
 
 def _bipartite(

@@ -33,12 +33,14 @@ def climb(
     report: Progress,
     enough: Callable[[OrbitGram], bool] | None = None,
     resolutions: Sequence[float] = _RESOLUTIONS,
+    instead: Callable[[OrbitGram], OrbitGram | None] | None = None,
 ) -> tuple[OrbitGram, Termination]:
     """A stationary Gram matrix with a positive semidefinite slack matrix, from orbit vectors of few dimensions.
 
     If the loss is minimal over such factors and S = D - Diag(y) is positive semidefinite, the Gram matrix is optimal.
     If S has negative eigenvalues, their eigenvectors x as new columns t x change the loss by t^2 x.S x < 0: on the
-    next step of the staircase they are open. The search ends early at a Gram matrix that is `enough`.
+    next step of the staircase they are open. The search ends early at a Gram matrix that is `enough`, or with the
+    optimum that `instead` makes of one near by: asked once, before the costly steps begin.
 
     Cost: O(K^2 p) a product with the Hessian, p the number of columns; an eigenvalue problem of size K a step of the
     staircase, but the last.
@@ -57,7 +59,12 @@ def climb(
     while len(history) < last:
         few = _FIRST if state.point.size <= _FEW else _MORE if settles(state) else max_steps
         first = min(last, len(history) + few)
-        state = _refined(objective, descend(objective, state, first, history, report), last, history, report)
+        state = descend(objective, state, first, history, report)
+        if instead is not None:
+            found, instead = instead(gram_of(state.orbits, state.point)), None
+            if found is not None:
+                return found, Termination.CONVERGED
+        state = _refined(objective, state, last, history, report)
         opened = _opened(objective, state)
         if opened is None:
             break
