@@ -144,6 +144,11 @@ def follow_path(
     return point.gram
 
 
+def start_level(objective: Objective, gram: OrbitGram) -> float:
+    """The mu where `follow_path` begins from a guess, of which its history has the shares that are left."""
+    return _complementarity(gram.orbits, _start(objective, gram))
+
+
 class _Pairs(NamedTuple):
     """The unknowns: cosines of two orbits, and inside an orbit of several atoms."""
 
