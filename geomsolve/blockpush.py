@@ -182,6 +182,37 @@ def quotient_points(gram: OrbitGram) -> Array:
     return np.asarray(vectors * np.sqrt(np.where(values > 1e-13 * values[-1], values, 0.0)), dtype=np.float64)
 
 
+def balancing(gram: OrbitGram, entries: Array, u: Array) -> float:
+    """How far some class has to move for G u = 0, where nothing but this holds it: max_i |dz_i| of the least moves.
+
+    Off its kinks a hinge is linear. With S = u u^T nothing is left of the loss but u^T G u, and an imbalance
+    F = sum_i u_i z_i ends by the moves dz_i = -u_i (I - z_i z_i^T) lambda, [sum_i u_i^2 (I - z_i z_i^T)] lambda = F.
+    In units of all masses F may be nothing where frequent classes lie along one line: along it they cannot move, and
+    rare ones have to. So what rounding of a cosine makes of a mobility counts as none, of an imbalance as one. (Ours.)
+
+    Args:
+        gram: G.
+        entries: (K, K) S_ij = u_i u_j between atoms.
+        u: (K,) to some digits; from three entries each it has all of them.
+    """
+    eps = np.finfo(float).eps
+    if len(u) > 2:
+        first, second, third = np.argsort(-u, kind="stable")[:3]
+        u = entries[:, first].copy()
+        u[first] = entries[first, second] * entries[first, third] / entries[second, third]
+        u /= u.max()
+    points = quotient_points(gram) / np.sqrt(gram.sizes)[:, None]
+    left = (gram.sizes * u) @ points
+    weights = gram.sizes * u**2
+    lines = np.linalg.eigh(np.eye(points.shape[1]) * weights.sum() - (points.T * weights) @ points)[1]
+    along = points @ lines
+    free = np.maximum(1.0 - along**2 - 64.0 * eps, 0.0)
+    force = np.abs(left @ lines) + eps * np.abs((gram.sizes * u) @ np.abs(along))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        moves = u[:, None] * np.sqrt(free) * (force / (weights @ free))
+    return float(np.linalg.norm(np.where(np.isnan(moves), np.inf, moves), axis=1).max())
+
+
 def linked(distances: Array, below: float) -> tuple[Array, list[int], list[tuple[int, int]]]:
     """(m, K) the sets that single linkage makes below a distance: single orbits, then one set for each merger.
 

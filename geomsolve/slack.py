@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bipartitereading import bipartite_reading
-from .blockpush import BlockForces, orbit_push, products
+from .blockpush import BlockForces, balancing, orbit_push, products
 from .dualreading import Forces, dual_reading, shortfall
 from .orbits import OrbitGram, Orbits
 from .spectra import near_rank_one
@@ -344,7 +344,8 @@ class Slack:
         return max(reading, shortfall(self.gram, 0.0, factor, tau * reading) / tau)
 
     def _imbalance(self, log_u: Array) -> float:
-        """|(G u)_i| / sum(u), in units of tau."""
+        """|(G u)_i| / sum(u), in units of tau; of a hinge the moves that G u = 0 takes, see `balancing`."""
         u = np.exp(log_u - log_u.max())
         balance = u + self.gram.cosines @ (self.gram.sizes * u) - np.diag(self.gram.cosines) * u
-        return float(np.abs(balance).max()) / float(self.gram.sizes @ u) / self.temperature
+        plain = float(np.abs(balance).max()) / float(self.gram.sizes @ u) / self.temperature
+        return plain if self.smooth else max(plain, balancing(self.gram, self.entries, u) / self.temperature)

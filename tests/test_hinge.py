@@ -1,6 +1,7 @@
 """The hinge of the triplet loss: kinks, subgradients, and optima that are not unique."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -149,3 +150,26 @@ def test_the_path_says_what_it_cannot_do():
     many = Hinges().run(gs.GCL(np.arange(2, MOST_ORBITS + 3), loss="hinge", margin=1.5))
     assert many.termination is Termination.NOT_APPLICABLE
     assert "too many" in many.message
+
+
+@pytest.mark.parametrize("frequent", [10**3, 10**6, 10**9])
+@pytest.mark.parametrize("off", [3e-5, 0.1, 0.9])
+def test_a_rare_class_at_a_wrong_angle_to_opposite_ones_is_seen(frequent, off):
+    """Of n, n and 2 the optimum is the triangle with n z_1 + n z_2 + 2 z_3 = 0, and G u = 0 to 1e-6 says nothing."""
+    objective = gs.GCL([frequent, frequent, 2], loss="hinge", sampling="unsupervised", margin=2.5)
+    points = np.array([[1.0, 0.0], [-1.0, 0.0], [off, np.sqrt(1.0 - off**2)]])
+    points[:2, 1] -= points[2, 1] / frequent
+    points /= np.linalg.norm(points, axis=1)[:, None]
+    found = gs.certify(objective, points @ points.T)
+    assert found.cosine_residual > 0.3 * off
+    assert not found.holds()
+
+
+@pytest.mark.parametrize(
+    "counts", [(1185284860, 1185284850, 11), (10**9 + 1, 10**9, 2), (10**8 + 10, 10**8, 11), (30, 20, 15)]
+)
+def test_three_classes_that_all_repel_are_the_triangle_of_their_counts(counts):
+    a, b, c = map(Fraction, counts)
+    solution = gs.solve(gs.GCL(counts, loss="hinge", sampling="unsupervised", margin=2.9))
+    exact = float((b**2 - a**2 - c**2) / (2 * a * c))  # of a z_1 + b z_2 + c z_3 = 0
+    assert solution.gram[2, 0] == pytest.approx(exact, abs=1e-6)
