@@ -132,11 +132,11 @@ def test_rare_classes_at_a_wrong_angle_are_seen(monkeypatch):
 
 
 def test_rare_classes_wrongly_in_one_point_are_seen(monkeypatch):
-    """Fewer dimensions than the optimum has, by forces on rare classes of a tenth of their own among them."""
+    """Fewer dimensions than the optimum has, by forces among rare classes that are off by some 2 %."""
     counts = [6.4e8, 9.8e7, 1.6e6, 1.6e6, 1.1e5, 1.1e5, 12, 12, 2]
     objective = gs.LogitCompensated(counts, scale=1.08)
     weights, rng = objective.weights.copy(), np.random.default_rng(0)
-    weights[6:9, 15:18] *= np.exp(0.1 * rng.normal(size=(9, 9)))[6:, 6:]
+    weights[6:9, 15:18] *= np.exp(0.02 * rng.normal(size=(9, 9)))[6:, 6:]
     wrong = gs.solve(replace(objective, weights=weights), gs.Newton(), throw=False)
     right = gs.solve(objective)
     assert wrong.rank < right.rank == 8
