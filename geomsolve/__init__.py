@@ -39,6 +39,7 @@ _WHERE = {
     "objectives.two_class": ("SupConInstances", "SupMin"),
     "objectives.supcl": ("InstanceSoftmax", "SupCL"),
     "solvers.base": ("Attempt", "Termination"),
+    "solvers.graded": ("Graded",),
     "solvers.interior": ("Interior",),
     "solvers.kinks": ("Hinges",),
     "solvers.newton": ("Newton",),
@@ -215,6 +216,7 @@ if TYPE_CHECKING:
     from .solvers.base import Termination as Termination
     from .solvers.conic import Conic as Conic
     from .solvers.descent import Descent as Descent
+    from .solvers.graded import Graded as Graded
     from .solvers.interior import Interior as Interior
     from .solvers.kinks import Hinges as Hinges
     from .solvers.newton import Newton as Newton

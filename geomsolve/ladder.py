@@ -17,7 +17,7 @@ from .solvers.base import Attempt, Progress, Solver, Termination
 
 # Orbits for which the interior comes before many steps on spheres, and what is many.
 _INNER, _TURN = (16, 60), 40
-# Ratio of masses up to which one complementarity for all is right for all.
+# Ratio of masses up to which one barrier for all is right for all.
 _ALIKE = 1e4
 # Classes up to which the ladder tries descent.
 _MOST_DESCENDED = 200
@@ -58,7 +58,7 @@ def solve(
         NotCertified: no attempt reached a certificate.
 
     Cost: with K distinct counts, a few O(K^2) Newton steps and one O(K^3) factorisation; O(K^3) a step where the
-    optimum loses rank. Interior-point methods run to 83 orbits (graded: 32), conic programs to 100, descent to
+    optimum loses rank. Interior-point methods run to 83 orbits (graded: 60), conic programs to 100, descent to
     200 classes.
     Source: ours; see the theory page.
     """
@@ -165,21 +165,18 @@ def _attempts(
     # The later rungs are imported only when they are reached: cvxpy takes seconds to import, JAX too.
     from .solvers.newton import Newton
 
-    # Where Newton's method loses rank and comes to no end, the interior is quicker, unless it is blind to rare classes.
-    masses = objective.masses[objective.masses > 0]
+    # Where Newton's method loses rank and comes to no end, the interior is quicker: by another path where classes are rare.
+    count, masses = len(objective.masses), objective.masses[objective.masses > 0]
     alike = masses.size > 0 and masses.max() < _ALIKE * masses.min()
-    brief = objective.smooth and start is None and alike and _INNER[0] <= len(masses) <= _INNER[1]
+    brief = objective.smooth and start is None and _INNER[0] <= count <= _INNER[1]
     first = timed(Newton(turn=_TURN if brief else None), start)
     yield first
     if objective.smooth:
+        from .solvers.graded import Graded
         from .solvers.interior import Interior
 
-        inner = timed(Interior(), None)
+        inner = timed(Interior() if alike or count > _INNER[1] else Graded(), None)
         yield inner
-        if not alike:
-            from .solvers.graded import Graded
-
-            yield timed(Graded(), None)
         if brief and first[0].gram is None:
             yield timed(Newton(), None)
         if inner[0].gram is None and first[0].gram is not None:

@@ -119,31 +119,39 @@ class Curvature:
         """(B', p + 1, B', p + 1) the Hessian of the points of some orbits, tangent on both sides."""
         orbits, point, rows = self.state.orbits, self.state.point, self._rows
         mine, slopes = point[group], self._slopes(group)
-        count, width = len(group), point.shape[1] - 1
+        count, width = len(group), point.shape[1]
         orbit = np.arange(count)
-        hessian = np.zeros((count, width + 1, count, width + 1))
-        # The forces, and what holds the unit vectors on their spheres.
-        for k in range(width):
-            hessian[:, k, :, k] += 2.0 * self.forces[group[:, None], group]
-        many = orbits.sizes * orbits.plural
-        hessian[orbit, width, orbit, width] -= 2.0 * (many * self.state.inside)[group]
-        for k in range(width + 1):
-            hessian[orbit, k, orbit, k] -= self.multipliers[group]
-        hessian -= mine[:, :, None, None] * np.einsum("al,albm->abm", mine, hessian)[:, None]
-        hessian -= np.einsum("akbm,bm->akb", hessian, mine)[:, :, :, None] * mine
-        # Row r answers to its partners b and c, which move, ...
         moved = slopes.copy()
         moved[orbit, group] = 0.0  # the cosine inside an orbit is its own
-        seen = moved[:, rows].transpose(0, 2, 1)
-        for c in range(count):
-            bent = seen * self.forms[rows, group[c]][:, group].T[:, None, :]
-            hessian[:, :, c] += np.tensordot(bent, moved[c, rows], 1)
-        # ... and moves itself.
         answers = self.forms[group] @ slopes
-        hessian[orbit, :, orbit] += slopes.transpose(0, 2, 1) @ answers
-        mixed = answers[:, group].transpose(0, 2, 1)[:, :, :, None] * moved[:, group].transpose(1, 0, 2)[:, None]
-        hessian += mixed
-        hessian += mixed.transpose(2, 3, 0, 1)
+        seen = np.ascontiguousarray(moved[:, rows].transpose(1, 0, 2))
+        forces = 2.0 * self.forces[group[:, None], group]
+        plane = mine.copy()
+        plane[:, -1] = 0.0
+        between = plane @ plane.T
+        hessian = np.zeros((count, width, count, width))
+        for c in range(count):
+            # Row r answers to its partners b and c, which move; with those before c only, the rest is the same.
+            bent = seen[:, : c + 1] * self.forms[rows, group[c]][:, group[: c + 1], None]
+            slab = (seen[:, c].T @ bent.reshape(len(rows), -1)).reshape(width, c + 1, width)
+            # Row c, or b, moves itself and its partner.
+            slab += answers[c, group[: c + 1]].T[:, :, None] * moved[: c + 1, group[c]]
+            slab += moved[c, group[: c + 1]].T[:, :, None] * answers[: c + 1, group[c]]
+            # The forces, of a unit matrix the tangent part in the two orbits.
+            force = forces[c, : c + 1, None]
+            np.einsum("kbk->kb", slab)[:-1] += force[:, 0]
+            slab -= mine[c][:, None, None] * (force * (plane[c] - between[c, : c + 1, None] * mine[: c + 1]))
+            slab -= (force * plane[: c + 1]).T[:, :, None] * mine[: c + 1]
+            hessian[c, :, : c + 1] = slab
+            hessian[:c, :, c] = slab[:, :c].transpose(1, 2, 0)
+        # An orbit with itself: its row, what holds unit vectors on their spheres, and what acts inside it.
+        own = slopes.transpose(0, 2, 1) @ answers
+        held = np.repeat(self.multipliers[group, None], width, axis=1)
+        held[:, -1] += 2.0 * (orbits.sizes * orbits.plural * self.state.inside)[group]
+        half = held * mine - 0.5 * np.sum(held * mine**2, axis=1)[:, None] * mine
+        own += half[:, :, None] * mine[:, None, :] + mine[:, :, None] * half[:, None, :]
+        own[:, np.arange(width), np.arange(width)] -= held
+        hessian[orbit, :, orbit] += own
         points = self.points[:, group]
         points = points[points.any(axis=1)]
         if len(points) < count:

@@ -18,8 +18,8 @@ from .staircase import refine
 
 Array = NDArray[np.float64]
 
-# Orbits: a dense factor of some K^2/2 unknowns every step, sixty times, is 4 s of one core for 21.
-_MOST = 32
+# Orbits: a dense factor of some K^2/2 unknowns every step.
+_MOST = 60
 # Steps in the cosines, before classes are graded.
 _EVEN = 8
 # How far from the path a step may begin that goes on along it, what barriers fall to, and how far off it may end.
@@ -53,7 +53,7 @@ class Graded:
     Attributes:
         max_steps: steps on the path; and as many of the refinement.
 
-    Cost: O(K^6) a step, sixty steps; refused above 32 orbits.
+    Cost: O(K^6) a step, sixty steps; refused above 60 orbits.
     Fails: never silently: the answer of a failed run does not pass the certificate.
     Source: ours; Chua 2007 for barriers weighted through Cholesky factors.
     """
