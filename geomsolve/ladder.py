@@ -165,7 +165,8 @@ def _attempts(
     # The later rungs are imported only when they are reached: cvxpy takes seconds to import, JAX too.
     from .solvers.newton import Newton
 
-    # Where Newton's method loses rank and comes to no end, the interior is quicker: by another path where classes are rare.
+    # Where Newton's method loses rank and comes to no end, the interior is quicker: where classes are rare, by barriers of
+    # their own.
     count, masses = len(objective.masses), objective.masses[objective.masses > 0]
     alike = masses.size > 0 and masses.max() < _ALIKE * masses.min()
     brief = objective.smooth and start is None and _INNER[0] <= count <= _INNER[1]
