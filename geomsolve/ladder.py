@@ -165,8 +165,8 @@ def _attempts(
     # The later rungs are imported only when they are reached: cvxpy takes seconds to import, JAX too.
     from .solvers.newton import Newton
 
-    # Where Newton's method loses rank and comes to no end, the interior is quicker: where classes are rare, by barriers of
-    # their own.
+    # Where Newton's method loses rank and comes to no end, the interior is quicker; where classes are rare, with a
+    # barrier for each.
     count, masses = len(objective.masses), objective.masses[objective.masses > 0]
     alike = masses.size > 0 and masses.max() < _ALIKE * masses.min()
     brief = objective.smooth and start is None and _INNER[0] <= count <= _INNER[1]
@@ -176,7 +176,9 @@ def _attempts(
         from .solvers.graded import Graded
         from .solvers.interior import Interior
 
-        inner = timed(Interior() if alike or count > _INNER[1] else Graded(), None)
+        if not alike:
+            yield timed(Graded(), None)
+        inner = timed(Interior(), None)
         yield inner
         if brief and first[0].gram is None:
             yield timed(Newton(), None)

@@ -133,7 +133,7 @@ class Curvature:
         for c in range(count):
             # Row r answers to its partners b and c, which move; with those before c only, the rest is the same.
             bent = seen[:, : c + 1] * self.forms[rows, group[c]][:, group[: c + 1], None]
-            slab = (seen[:, c].T @ bent.reshape(len(rows), -1)).reshape(width, c + 1, width)
+            slab = (seen[:, c].T @ bent.reshape(len(rows), (c + 1) * width)).reshape(width, c + 1, width)
             # Row c, or b, moves itself and its partner.
             slab += answers[c, group[: c + 1]].T[:, :, None] * moved[: c + 1, group[c]]
             slab += moved[c, group[: c + 1]].T[:, :, None] * answers[: c + 1, group[c]]

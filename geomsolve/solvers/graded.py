@@ -24,8 +24,8 @@ _MOST = 60
 _EVEN = 8
 # How far from the path a step may begin that goes on along it, what barriers fall to, and how far off it may end.
 _NEAR, _FALLS, _OFF = 0.5, (0.05, 0.1, 0.2, 0.4, 0.6), 1.0
-# Barriers, of the multipliers of their classes, at the end.
-_LAST = 1e-9
+# Barriers, of the multipliers of their classes, at the end: near enough for Newton's method on the spheres.
+_LAST = 1e-6
 # Of the way to the boundary.
 _SHORT = 0.95
 _SHARES = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -136,7 +136,7 @@ class Newton:
         if len(history) >= self.max_steps:
             return Attempt(self.name, Termination.STEP_LIMIT, gram, len(history), "", tuple(history))
         report("the optimum loses rank: Newton on the spheres")
-        places = class_points(objective, self) if start is None else None
+        places = class_points(objective, replace(self, turn=None)) if start is None else None
         if places is not None:
             vectors = opened_classes(objective, places)
             if vectors is None:
