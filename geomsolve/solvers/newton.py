@@ -149,10 +149,13 @@ class Newton:
                 gram, termination = climb(objective, vectors, self.max_steps, history, report, resolutions=(1e-3,))
             if not certify(objective, gram).holds():
                 gram = sharpen(objective, gram, history, report)
-            return Attempt(self.name, termination, gram, len(history), "from classes that are points", tuple(history))
+            if certify(objective, gram).holds():
+                message = "from classes that are points"
+                return Attempt(self.name, termination, gram, len(history), message, tuple(history))
+            start = gram  # what is left of the way is not in any one class
         guesses = [guess for guess in (start, gram) if guess is not None]
         vectors = narrow_start(objective, guesses)
-        most = self.max_steps if self.turn is None or vectors is not None else self.turn
+        most = self.max_steps if self.turn is None or vectors is not None or places is not None else self.turn
         if vectors is None:
             best = min(guesses, key=objective.resolved)
             vectors = wide_start(best)
