@@ -7,7 +7,9 @@ import pytest
 
 import geomsolve as gs
 from geomsolve.certificate import certify
-from geomsolve.solvers.hinge_path import Problem, System
+from geomsolve.solvers.base import Termination
+from geomsolve.solvers.hinge_path import Problem
+from geomsolve.solvers.hinge_system import System
 from geomsolve.solvers.kink_polish import polish_kinks
 from geomsolve.solvers.kinks import Hinges
 from geomsolve.solvers.spheres import gram_of, retract
@@ -38,13 +40,30 @@ HARD = [
     (np.repeat([10**9, 10**8, 3 * 10**5, 900, 20], [1, 30, 1, 6, 12]), "supervised", 1.24),
     (np.repeat([4_000_000, 300_000, 9000, 40, 2], [5, 1, 17, 3, 1]), "supervised", 2.0502),
 ]
+# Weights almost of rank one, so that S is, with slopes 1e-6 from 1: more than float64 has digits for.
+needs_long_double = pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="long double is float64 here")
+NEARLY_ALIKE = [
+    (np.repeat([1260, 1527, 1969, 2009, 2029, 2097], [4, 1, 48, 3, 17, 42]), "supervised", 1.4093),
+    (np.repeat([1126, 1208, 1332, 1360, 1419, 1505, 2504], [9, 13, 46, 42, 69, 48, 7]), "supervised", 1.1138),
+]
 
 
-@pytest.mark.parametrize(("counts", "sampling", "margin"), HARD)
+@pytest.mark.parametrize(
+    ("counts", "sampling", "margin"), [*HARD, *(pytest.param(*case, marks=needs_long_double) for case in NEARLY_ALIKE)]
+)
 def test_the_first_way_arrives(counts, sampling, margin):
     objective = gs.GCL(counts, loss="hinge", margin=margin, sampling=sampling)
     attempt = Hinges(enough=lambda gram: certify(objective, gram).holds()).run(objective)
     assert certify(objective, attempt.gram).holds()
+
+
+@needs_long_double
+def test_the_path_goes_on_beyond_float64():
+    """On the path all products are their goals, and S G = 0 up to them: 1e-17 here, where float64 ends at 1e-14."""
+    objective = gs.GCL(np.repeat([1126, 1208, 1332, 2504], [9, 13, 46, 7]), loss="hinge", margin=1.1138)
+    attempt = Hinges().run(objective)
+    assert attempt.termination is Termination.CONVERGED
+    assert attempt.history[-1]["change"] < 1e-17
 
 
 @pytest.mark.parametrize(("counts", "sampling", "margin"), [*HARD[:2], ([1000, 300, 100, 30, 10], "supervised", 1.5)])

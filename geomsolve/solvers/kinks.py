@@ -13,7 +13,8 @@ from ..objectives.base import Objective
 from ..objectives.pairwise import Hinge, PairLoss
 from ..orbits import OrbitGram, Orbits
 from .base import Attempt, Progress, Termination
-from .hinge_path import Forces, Point, Problem, System
+from .hinge_path import Forces, Point, Problem
+from .hinge_system import System
 from .kink_polish import polish_kinks
 from .spheres import retract
 from .staircase import climb
@@ -22,8 +23,10 @@ Array = NDArray[np.float64]
 
 # Orbits up to which it is tried: a dense factor of K^2/2 unknowns a step, 0.1 s for 56 orbits.
 MOST_ORBITS = 64
+# Rounding on the path.
+_EPS = float(np.finfo(np.longdouble).eps)
 # Complementarity to reach, in units of the multiplier of the class.
-_FINEST = 1e-14
+_FINEST = 50.0 * _EPS
 # Products of a variable and its multiplier may differ by this factor.
 _WIDE = 20.0
 # Shares of the way to complementarity 0 that a step leaves.
@@ -38,7 +41,7 @@ _EVERY = 8
 # Goals at the start, in units of the weights of a class.
 _START = 0.3
 # And at the end, in units of its multiplier.
-_FLOOR = 3e-16
+_FLOOR = 1.5 * _EPS
 # What must be left of a multiplier after a step.
 _KEPT = 0.2
 # Eigenvalues of L^T S L over mu, and their inverses: largest in careful steps, and where the way may go on; how many
@@ -211,7 +214,7 @@ def _advance(
 
     off = distance(point, forces, mu)
     # Heavy classes first: mu falls to the same for all, and of none below what rounding leaves of its multiplier.
-    floor = np.minimum(mu, _FLOOR * forces.outward)
+    floor = np.minimum(mu, _FLOOR * forces.outward).astype(np.float64)
     level = float(np.max(mu, where=mu > 2.0 * floor, initial=0.0))
 
     steps: dict[float, tuple[Array, Point]] = {}
