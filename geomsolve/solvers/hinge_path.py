@@ -157,7 +157,8 @@ class Problem(NamedTuple):
     def forces(self, point: Point) -> Forces:
         """Stationarity of every row along its sphere."""
         between, inside = self.split(point.pull)
-        means = np.tril(between @ point.means) - np.diag(point.lift)
+        # Of long doubles numpy's dot is faster than its @.
+        means = np.tril(between.dot(point.means)) - np.diag(point.lift)
         spread = -inside * self.bend * point.spread - point.opening
         outward = -(np.sum(means * point.means, axis=1) + spread * point.spread)
         means += outward[:, None] * point.means
@@ -173,13 +174,13 @@ class Problem(NamedTuple):
 
     def off(self, vectors: Array, between: Array, inside: Array) -> float:
         """The largest force on an orbit, as a cosine: |F_a| / Z_aa, and F_a . v_b / sqrt(Z_aa Z_bb)."""
-        force = np.column_stack([between @ vectors[:, :-1], -inside * self.bend * vectors[:, -1]])
+        force = np.column_stack([between.dot(vectors[:, :-1]), -inside * self.bend * vectors[:, -1]])
         outward = -np.sum(force * vectors, axis=1)
         if not outward.min() > 0:
             return np.inf
         force += outward[:, None] * vectors
         units = np.sqrt(outward)
-        across = np.abs((force / units[:, None]) @ (vectors / units[:, None]).T)
+        across = np.abs((force / units[:, None]).astype(np.float64) @ (vectors / units[:, None]).T.astype(np.float64))
         return float(max(across.max(), (np.linalg.norm(force, axis=1) / outward).max()))
 
     def complementarity(self, point: Point, forces: Forces) -> float:

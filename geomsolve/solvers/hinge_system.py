@@ -39,12 +39,13 @@ class System:
         own = np.einsum("im,mk,ml->ikl", stiff, means, means, optimize=True)
         own[:, each, each] += forces.outward[:, None]
         own[each, each, each] += point.lift / self.distance
+        # Of a symmetric matrix the upper half.
         for a, first in enumerate(each * (each + 1) // 2):
-            part = matrix[first : first + a + 1, :size]
-            np.multiply(means[rows, : a + 1].T, stiff[a, rows] * means[a, columns], out=part)
-            known = np.flatnonzero(columns <= a)
-            part[columns[known], known] += forces.between[a, rows[known]]
-            part[:, first : first + a + 1] += own[a, : a + 1, : a + 1]
+            part, row, column = matrix[first : first + a + 1, first:size], rows[first:], columns[first:]
+            np.multiply(means[row, : a + 1].T, stiff[a, row] * means[a, column], out=part)
+            known = np.flatnonzero(column <= a)
+            part[column[known], known] += forces.between[a, row[known]]
+            part[:, : a + 1] += own[a, : a + 1, : a + 1]
         curved = forces.outward - forces.inside * problem.bend + stiff_inside * (problem.bend * point.spread) ** 2
         curved += point.opening / problem.safe(point.spread)
         matrix[np.arange(size, wide), np.arange(size, wide)] = curved[self.open]
@@ -61,7 +62,6 @@ class System:
         place = size + np.cumsum(problem.plural)[rows] - 1
         pairs = np.flatnonzero(problem.plural[rows])
         matrix[pairs, place[pairs]] += across[pairs]
-        matrix[place[pairs], pairs] += across[pairs]
         matrix[np.arange(size, wide), np.arange(size, wide)] += _STIFF * point.spread[self.open] ** 2
         normals = np.zeros((wide, count), order="F")
         normals[np.arange(wide), self.row_of] = self.held
