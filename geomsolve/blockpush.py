@@ -16,6 +16,8 @@ from .orbits import OrbitGram
 Array = NDArray[np.float64]
 
 
+# What of S decides where the loss is linear, in units of its rows: what is more than a millionth of it.
+_WEAKEST = 1e-6
 # Orbits up to which the curvature of the loss is written out, K^3 numbers, and a push that needs no second look.
 _MOST = 256
 _CLEAR = 1e-8
@@ -238,3 +240,20 @@ def indefinite(form: Array, noise: Array) -> float:
     form = form / scale / scale[:, None]
     form[np.diag_indices_from(form)] += np.sum(noise / scale / scale[:, None], axis=1)
     return max(0.0, -float(np.linalg.eigvalsh((form + form.T) / 2.0)[0]))
+
+
+def decided(dual: Array, norm: float = 0.0) -> Array:
+    """How far what is measured of S is from zero, as a cosine, where the loss is linear: a million times as far.
+
+    Where a loss is curved, cosines answer to forces by tau times their logarithm. Off its kinks a hinge is linear, and
+    cosines answer to any force at all: classes of like frequency have S = u u^T but for 1e-7 of it and less, and that
+    alone says where they are; with u u^T for all of S, cosines that were wrong by 1 were certified. What is left of an
+    entry, or an eigenvalue, counts in units of 1e-6, so that one that is to be zero must be so to 1e-12, or what it
+    belongs to must be. (Ours; at least |dual|, so nothing reads less than without it.)
+
+    Args:
+        dual: logarithms of entries of S over u_i u_j, or eigenvalues of S in units of its rows.
+        norm: the largest eigenvalue in the same units; 10 ulps of it, as for the gap, are rounding.
+    """
+    size = np.abs(dual)
+    return np.asarray(np.maximum(size, (size - 10.0 * np.finfo(float).eps * norm) / _WEAKEST), dtype=np.float64)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bipartitereading import bipartite_reading
-from .blockpush import BlockForces, balancing, orbit_push, products
+from .blockpush import BlockForces, balancing, decided, orbit_push, products
 from .dualreading import Forces, dual_reading, shortfall
 from .orbits import OrbitGram, Orbits
 from .spectra import near_rank_one
@@ -206,10 +206,13 @@ class Slack:
         variance = np.einsum("ak,ak->k", moved, self.gram.quotient @ moved) / np.einsum("ak,ak->k", moved, moved)
         spread = np.where(plural, self.spread / self.diagonal, 0.0)
         inside = 1.0 - np.diag(self.gram.cosines)
-        between = np.minimum(np.abs(values), np.abs(variance) / self.temperature)
-        within = np.minimum(np.abs(spread), np.abs(inside) / self.temperature)
+        between = np.minimum(self._strict(values, values[-1]), np.abs(variance) / self.temperature)
+        within = np.minimum(self._strict(spread, values[-1]), np.abs(inside) / self.temperature)
         indefinite = max(0.0, -values[0], -spread.min())
         return float(max(np.abs(error).max(), between.max(), within.max(), indefinite, self._push / self.temperature))
+
+    def _strict(self, dual: Array, norm: float = 0.0) -> Array:
+        return np.abs(dual) if self.smooth else decided(dual, norm)
 
     @property
     def _push(self) -> float:
@@ -268,7 +271,7 @@ class Slack:
         readings = []
         for log_u in self._log_factors:
             wanted = np.logaddexp(log_attraction, log_u[:, None] + log_u)
-            left = np.where(counted > 0, np.log(repulsion) - wanted, 0.0)
+            left = self._strict(np.where(counted > 0, np.log(repulsion) - wanted, 0.0))
             readings.append(self._feasible(max(self._damped(left, counted), self._imbalance(log_u), indefinite), log_u))
         return min(readings)
 
@@ -333,7 +336,8 @@ class Slack:
         logs -= log_u
         logs -= log_u[:, None]
         np.fill_diagonal(logs, np.where(orbits.plural, np.diag(logs), 0.0))
-        return self._feasible(max(float(logs.max()), -float(logs.min()), self._imbalance(log_u)), log_u)
+        left = self._strict(np.array(max(logs.max(), -logs.min())))
+        return self._feasible(max(float(left), self._imbalance(log_u)), log_u)
 
     def _feasible(self, reading: float, log_u: Array | None = None) -> float:
         """The reading, or where cosines that move by as much need not be a Gram matrix any more: see `shortfall`."""

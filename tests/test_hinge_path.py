@@ -57,6 +57,27 @@ def test_the_first_way_arrives(counts, sampling, margin):
     assert certify(objective, attempt.gram).holds()
 
 
+def test_balanced_points_of_nearly_equal_classes_are_not_an_optimum():
+    """S is u u^T but for 1e-7 and less of it, and G u = 0: what is left of S decides, and says that it is wrong.
+
+    With the logarithm of S_ij / u_i u_j taken for the error of a cosine any balanced geometry was certified.
+    """
+    counts = 10_000.0 + np.arange(6)
+    objective = gs.GCL(counts, loss="hinge", margin=1.95, sampling="supervised")
+    masses = counts / counts.sum()
+    u = masses / np.sqrt(1.0 - masses)
+    points = np.random.default_rng(3).normal(size=(6, 3))
+    for _ in range(5000):
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+        points -= u @ points / u.sum()
+    points = points[np.argsort(np.argsort(objective.masses))]
+    wrong = certify(objective, gram_of(objective.orbits, retract(np.column_stack([points, np.zeros(6)]), 0.0)))
+    best = gs.solve(objective).certificate
+    assert wrong.relative_gap < 1e-9
+    assert wrong.excess > best.excess * (1.0 + 1e-12) > best.excess
+    assert wrong.cosine_residual > 1e-5
+
+
 @needs_long_double
 def test_the_path_goes_on_beyond_float64():
     """On the path all products are their goals, and S G = 0 up to them: 1e-17 here, where float64 ends at 1e-14."""

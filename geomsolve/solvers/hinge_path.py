@@ -250,24 +250,22 @@ class Problem(NamedTuple):
         after = after._replace(lacks=lacks, beyond=beyond)
         return after if after.positive(self.plural) else None
 
-    def gram(self, point: Point) -> OrbitGram:
-        """The Gram matrix in the caller's order, the slopes with it.
+    def grams(self, point: Point) -> list[OrbitGram]:
+        """The Gram matrix in the caller's order, the slopes with it, as it is and without what seems to vanish.
 
-        Where its variance is 1e-12 a direction that vanishes is still 1e-6: left out where that leaves less force.
+        Where its variance is 1e-12 a direction that vanishes is still 1e-6: left out where that leaves less force. But
+        not all that is faint vanishes.
         """
         between, inside = self.split(point.pull)
         sorted_orbits = Orbits(self.orbits.sizes[self.order])
-
         vectors = np.asarray(np.column_stack([point.means, point.spread]), dtype=np.float64)
-        vectors = min(
-            [vectors, *(truncate(sorted_orbits, vectors, tol) for tol in _VANISHED)],
-            key=lambda vectors: self.off(vectors, between, inside),
-        )
+        fewer = (truncate(sorted_orbits, vectors, tol) for tol in _VANISHED)
+        least = min(fewer, key=lambda vectors: self.off(vectors, between, inside))
         back = np.argsort(self.order)
         slopes, inside = self.split(point.pull / (point.pull + point.rest))
         np.fill_diagonal(slopes, inside)
-        gram = gram_of(self.orbits, retract(vectors[back], 0.0))
-        return replace(gram, slopes=np.asarray(slopes[np.ix_(back, back)], dtype=np.float64))
+        known = np.asarray(slopes[np.ix_(back, back)], dtype=np.float64)
+        return [replace(gram_of(self.orbits, retract(v[back], 0.0)), slopes=known) for v in (vectors, least)]
 
 
 def _cholesky(matrix: Array) -> Array | None:

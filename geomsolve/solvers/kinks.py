@@ -26,7 +26,7 @@ MOST_ORBITS = 64
 # Rounding on the path.
 _EPS = float(np.finfo(np.longdouble).eps)
 # Complementarity to reach, in units of the multiplier of the class.
-_FINEST = 50.0 * _EPS
+_FINEST = 5.0 * _EPS
 # Products of a variable and its multiplier may differ by this factor.
 _WIDE = 20.0
 # Shares of the way to complementarity 0 that a step leaves.
@@ -103,11 +103,14 @@ class Hinges:
         history: list[dict[str, float]] = []
         few = len(objective.orbits.sizes) <= MOST_ORBITS
 
-        def finish(gram: OrbitGram) -> OrbitGram | None:
-            """The Gram matrix, or what it is polished to, if that is enough."""
-            if self.enough is None or self.enough(gram):
-                return gram
-            polished = polish_kinks(objective, gram, history, report)[0]
+        def finish(grams: list[OrbitGram]) -> OrbitGram | None:
+            """The first Gram matrix that is enough, or what the last is polished to."""
+            if self.enough is None:
+                return grams[0]
+            found = next((gram for gram in grams if self.enough(gram)), None)
+            if found is not None:
+                return found
+            polished = polish_kinks(objective, grams[-1], history, report)[0]
             return polished if self.enough(polished) else None
 
         if objective.shape.margin >= 2.0:
@@ -115,7 +118,7 @@ class Hinges:
             steps = _SHORT_CLIMB if few and self.enough is not None else self.max_steps
             gram, termination = climb(line, _few(objective.orbits), steps, history, report)
             gram = replace(gram, slopes=np.ones_like(gram.cosines))
-            done = finish(gram)
+            done = finish([gram])
             if done is not None or not few:
                 message = "every pair is active: linear, on the spheres"
                 return Attempt(self.name, termination, done or gram, len(history), message, tuple(history))
@@ -124,8 +127,8 @@ class Hinges:
             return Attempt(self.name, Termination.NOT_APPLICABLE, message=message)
         problem = Problem.of(objective, objective.shape.margin)
         left, point, found = _follow(problem, self, finish, history, report)
-        gram = found or problem.gram(point)
-        gram = found or finish(gram) or gram
+        grams = [found] if found is not None else problem.grams(point)
+        gram = found or finish(grams) or grams[0]
         termination = Termination.CONVERGED if found is not None or left < _FINEST else Termination.STALLED
         return Attempt(self.name, termination, gram, len(history), f"complementarity {left:.1e}", tuple(history))
 
@@ -157,7 +160,7 @@ def _few(orbits: Orbits, columns: int = 4) -> Array:
 def _follow(
     problem: Problem,
     options: Hinges,
-    finish: Callable[[OrbitGram], OrbitGram | None],
+    finish: Callable[[list[OrbitGram]], OrbitGram | None],
     history: list[dict[str, float]],
     report: Progress,
 ) -> tuple[float, Point, OrbitGram | None]:
@@ -178,7 +181,7 @@ def _follow(
         if left < _FINEST or idle > _IDLE or not forces.outward.min() > 0:
             break
         if options.enough is not None and left < _ASK and number % _EVERY == 0:
-            gram = finish(problem.gram(point))
+            gram = finish(problem.grams(point))
             if gram is not None:
                 return left, point, gram
         if cautious or problem.apart(point, forces, mu) < _SOUND:
