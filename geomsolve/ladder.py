@@ -180,6 +180,10 @@ def _attempts(
             yield timed(Graded(), None)
         inner = timed(Interior(), None)
         yield inner
+        if inner[0].gram is not None:
+            from .solvers.exact import Exact
+
+            yield timed(Exact(tol), inner[0].gram)
         if brief and first[0].gram is None:
             yield timed(Newton(), None)
         if inner[0].gram is None and first[0].gram is not None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .bipartitereading import bipartite_reading
 from .blockpush import BlockForces, balancing, decided, orbit_push, products
 from .dualreading import Forces, dual_reading, shortfall
+from .exactoptimum import exact_reading
 from .orbits import OrbitGram, Orbits
 from .spectra import near_rank_one
 
@@ -149,7 +150,16 @@ class Slack:
         if not isinstance(self.attraction, float) and not settled:
             reading = max(reading, self._block_push)
         reading = self._refined(reading)
-        return reading if reading > 1e-6 else max(reading, bipartite_reading(self.objective, self.gram))
+        if reading <= 1e-6:
+            return max(reading, bipartite_reading(self.objective, self.gram))
+        return min(reading, self._exact_reading)
+
+    @property
+    def _exact_reading(self) -> float:
+        """See `exact_reading`: where the value is proved, and float64 has not the digits that prove the cosines."""
+        if self.objective is None or not self.gap <= 1e-9 * self.objective.excess(self.gram):
+            return np.inf
+        return exact_reading(self.objective, self.gram)
 
     def _refined(self, reading: float) -> float:
         """The `_dual_reading` where the others leave anything open: it solves for all cosines at once.

@@ -19,8 +19,12 @@ LAYERS = (
     {
         "errors", "arrays", "counts", "countlaws", "countlines", "countsources", "orbits", "kernelgram",
         "spectra", "autodiff", "logweights", "weightings", "schemes", "labels", "balls",
+        "decimals",
     },
-    {"objectives", "certificate", "slack", "kernelslack", "blockpush", "dualreading", "bipartite", "bipartitereading"},
+    {
+        "objectives", "certificate", "slack", "kernelslack", "blockpush", "dualreading", "bipartite",
+        "bipartitereading", "exactoptimum",
+    },
     {"solvers", "losses_jax"},
     {
         "solution", "ladder", "embedding", "crosschecks", "collapsechecks", "verdictchecks", "thresholds",

@@ -150,6 +150,11 @@ class Objective(ABC):
         """The row gradient of a row softmax with attraction to all digits there are; None for other losses."""
         return None
 
+    @property
+    def decimal_rows(self) -> Rows | None:
+        """The numbers of a row softmax with attraction for `exact_optimum`, floats or decimals; None for others."""
+        return None
+
     def check(self) -> None:
         """Raise ProblemError where the objective is not convex, or not finite, by its own numbers.
 
@@ -316,6 +321,11 @@ class RowSoftmax(Objective):
     def fine_rows(self, gram: OrbitGram) -> FineRows | None:
         """See the function of that name."""
         return None if self._rows is None else fine_rows(self._rows, gram)
+
+    @property
+    def decimal_rows(self) -> Rows | None:
+        """As they stand."""
+        return self._rows
 
     def row_gradient(self, gram: OrbitGram) -> Array:
         """m_i (q_ij - P_ij) / tau, not as a difference of the two where they nearly cancel: see `net_forces`."""
