@@ -73,10 +73,10 @@ def exact_optimum(
         - (G U)_a     = dU_a + sum_b N_ab (c_ab dU_b + x_ab U_b),
 
     x eliminated: K (q + 1) equations, bordered by the rotations of U. Cosines inside an orbit that has closed to a
-    point stay 1. Forces, and the weights of rows, are exact: see `Objective.decimal_rows`.
+    point stay 1; where no force acts in some pair nothing is found. Weights are exact: see `Objective.decimal_rows`.
 
-    What is returned is an optimum, whatever it was found from: the steps have come to an end, each less than a tenth
-    of the one before, at 1e-30 of a cosine; S = U U^T >= 0 also on differences inside closed orbits; and G + Q Q^T is
+    What is returned is an optimum, whatever it was found from: the steps have come to an end, the last less than 1e-30
+    of a cosine and a tenth of the one before; S = U U^T >= 0 also on differences inside closed orbits; and G + Q Q^T is
     positive definite, by a Cholesky factor in decimals, for a Q that spans about the same as U: G vanishes on U, so its
     form at w is that at w + U v for any v, and some v makes Q^T (w + U v) = 0. G and S >= 0, S G = 0 and S = D -
     Diag(y) are sufficient, the loss being convex.
@@ -97,6 +97,8 @@ def exact_optimum(
     with digits():
         equations = Equations.of(rows, gram)
         cosines = decimals(gram.cosines) if cosines is None else cosines
+        if not equations.joined:
+            return None
         guess = _guess(equations, gram, cosines) if factor is None else decimals(factor)
         if guess is None or guess.shape[1] == 0 or guess.size + len(guess) > _MOST:
             return None
@@ -167,6 +169,12 @@ class Equations(NamedTuple):
             closed,
             there,
         )
+
+    @property
+    def joined(self) -> bool:
+        """Whether a force acts in every pair: where none does, no step knows how far to go."""
+        repelled = self.masses[:, None] * self.weights
+        return bool(np.all((repelled + repelled.T > 0) | ~self.there))
 
     def shares(self, cosines: Decimals) -> Decimals:
         """(K, K) q, of one partner."""
