@@ -35,9 +35,10 @@ def solve(
     """The optimal Gram matrix of an objective, with the proof that it is optimal.
 
     Runs the given solver, or the ladder: Newton on the dual factor (with its collapse handling); the interior-point
-    method where it fits, or, for a loss with kinks, the path of the hinge and the conic program; descent over
-    embeddings; the answers of the last two polished by Newton. Every answer is repaired and certified; the first that
-    is CERTIFIED is returned, otherwise the one with the smallest gap, as UNCERTIFIED.
+    method where it fits, and the optimum beside its answer in decimals, or, for a loss with kinks, the path of the
+    hinge and the conic program; descent over embeddings; the answers of the last two polished by Newton. Every answer
+    is repaired and certified; the first that is CERTIFIED is returned, otherwise the one with the smallest gap, as
+    UNCERTIFIED.
 
         minimise L(G)  over  G >= 0 (positive semidefinite), diag G = 1
 

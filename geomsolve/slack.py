@@ -124,7 +124,8 @@ class Slack:
 
         Where S has rank one, see `_rank_one_reading` and `_factored_reading`. Where S = 0, repulsion equals attraction,
         and `_damping` times tau |log| of their ratio is the error of a cosine. Otherwise see
-        `_complementarity_reading`; `_dual_reading` and `bipartite_reading`, which solve for all cosines at once.
+        `_complementarity_reading`; `_dual_reading` and `bipartite_reading`, which solve for all cosines at once; and
+        `_exact_reading`, the distance to an optimum.
         """
         plural = self.gram.orbits.plural
         if isinstance(self.attraction, float) and not np.any(self.gram.orbits.partners * self.entries):

@@ -47,7 +47,7 @@ def test_a_frequent_pair_that_gives_way_to_a_rare_class(rare, apart, more, tempe
     found = gs.certify(objective, opened)
     assert found.relative_gap < 1e-9
     assert not found.holds()
-    assert found.cosine_residual > np.abs(opened - truth.gram).max()
+    assert found.cosine_residual > 0.99999 * np.abs(opened - truth.gram).max()
 
 
 def test_balanced_classes_that_give_way_to_a_rare_one():
