@@ -25,6 +25,8 @@ _EMPTY = 1e-8
 _READ = 1e-4
 # A cosine that moves by less is settled: half of the digits.
 _SETTLED = 10.0 ** (-DIGITS // 2)
+# What is left of the equations, in cosines.
+_FINE = Decimal("1e-25")
 # And a row of U by less than 1e-15 of itself, here squared: in the next step, by its square.
 _STILL = Decimal("1e-30")
 
@@ -73,7 +75,8 @@ def exact_optimum(
         - (G U)_a     = dU_a + sum_b N_ab (c_ab dU_b + x_ab U_b),
 
     x eliminated: K (q + 1) equations, bordered by the rotations of U. Cosines inside an orbit that has closed to a
-    point stay 1; where no force acts in some pair nothing is found. Weights are exact: see `Objective.decimal_rows`.
+    point stay 1. Without U, where attraction balances repulsion, rows do not say how far all cosines shift together,
+    and they hardly do. Where no force acts in some pair nothing is found. Weights: see `Objective.decimal_rows`.
 
     What is returned is an optimum, whatever it was found from: the steps have come to an end, the last less than 1e-30
     of a cosine and a tenth of the one before; S = U U^T >= 0 also on differences inside closed orbits; and G + Q Q^T is
@@ -100,7 +103,7 @@ def exact_optimum(
         if not equations.joined:
             return None
         guess = _guess(equations, gram, cosines) if factor is None else decimals(factor)
-        if guess is None or guess.shape[1] == 0 or guess.size + len(guess) > _MOST:
+        if guess is None or guess.size + len(guess) > _MOST:
             return None
         return _newton(equations, cosines, guess, beside)
 
@@ -108,7 +111,9 @@ def exact_optimum(
 def _guess(equations: Equations, gram: OrbitGram, cosines: Decimals) -> Decimals | None:
     values, vectors = np.linalg.eigh(gram.quotient)
     empty = vectors[:, values <= _EMPTY * values[-1]] / np.sqrt(gram.sizes)[:, None]
-    return equations.guess(cosines, empty) if empty.shape[1] > 0 and empty.size + len(empty) <= _MOST else None
+    if empty.shape[1] == 0:
+        return decimals(empty)
+    return equations.guess(cosines, empty) if empty.size + len(empty) <= _MOST else None
 
 
 def _newton(equations: Equations, cosines: Decimals, factor: Decimals, beside: float) -> ExactOptimum | None:
@@ -237,7 +242,9 @@ class Equations(NamedTuple):
         seen = np.where(self.there, self.partners * soft, ZERO)
         linked = self.partners * cosines
         borders = [(k, other) for k in range(rank) for other in range(k)]
-        total = count * (rank + 1) + len(borders)
+        # Without U, and where the loss sees no shift of all cosines, nothing but this says how far that goes.
+        afloat = rank == 0 and not np.any(self.offsets) and not np.any(self.closed)
+        total = count * (rank + 1) + len(borders) + afloat
         matrix = np.full((total, total), Decimal(0), dtype=object)
         right = np.full(total, Decimal(0), dtype=object)
         # zeta
@@ -263,25 +270,38 @@ class Equations(NamedTuple):
             for mine, column in ((k, factor[:, other]), (other, -factor[:, k])):
                 matrix[count * (mine + 1) + place, number] = column
                 matrix[number, count * (mine + 1) + place] = self.sizes * column
+        if afloat:
+            matrix[-1, :count] = matrix[:count, -1] = Decimal(1)
         solution = solve(matrix, right)
         zeta, turn = solution[:count], solution[count : count * (rank + 1)].reshape(rank, count).T
         both = response * zeta[:, None] + turn @ factor.T
         return np.where(self.there, (both + both.T - excess) * soft, ZERO), turn
 
     def optimal(self, found: ExactOptimum) -> bool:
-        """Whether S and G are positive semidefinite, see `exact_optimum`."""
+        """Whether D = U U^T and G U = 0 to 25 digits, and S and G are positive semidefinite: see `exact_optimum`."""
         cosines, factor = found
         plural = self.sizes != 1
         inside = np.diag(cosines)
         if np.any(plural & ~self.closed & (inside >= 1)):
             return False
+        shares = self.shares(cosines)
+        pulls = self.masses[:, None] * shares / self.temperature**2
+        left = np.where(
+            self.there, (self.forces(shares) - factor @ factor.T) / np.where(self.there, pulls + pulls.T, ONE), ZERO
+        )
+        balance = factor + (self.partners * cosines) @ factor
         lengths = np.sum(factor * factor, axis=1)
-        held = lengths - np.diag(self.forces(self.shares(cosines)))
+        unmoved = np.sum(balance * balance, axis=1) <= _FINE**2 * np.sum(lengths)
+        if np.abs(left).max() > _FINE or not unmoved.all():
+            return False
+        held = lengths - np.diag(self.forces(shares))
         if np.any(self.closed & (held < 0)):
             return False
         root = np.array([n.sqrt() for n in self.sizes], dtype=object)
         quotient = cosines * root * root[:, None]
         quotient[np.diag_indices_from(quotient)] = 1 + (self.sizes - 1) * np.where(plural, inside, ZERO)
+        if factor.shape[1] == 0:
+            return cholesky(quotient) is not None
         scaled = floats(factor * root[:, None])
         empty = np.linalg.qr(scaled / np.linalg.norm(scaled, axis=0))[0]
         return cholesky(quotient + decimals(empty @ empty.T)) is not None

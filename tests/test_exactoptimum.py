@@ -134,6 +134,24 @@ def test_orbits_open_and_closed_are_where_newton_finds_them(objective):
     assert exact_reading(objective, solution.orbits) < 1e-9
 
 
+def test_where_attraction_balances_repulsion_every_pair_is_as_its_weight_says():
+    """G_ij = tau log w_ij + c: one constant for all, which nothing holds."""
+    rng = np.random.default_rng(24)
+    rng.integers(5, 10), rng.integers(1, 3)
+    objective = y_aware(rng.normal(size=(6, 1)), 0.2, 0.03)
+    start = Interior().run(objective).gram
+    assert not certify(objective, start).holds()
+    gram = Exact().run(objective, start=start).gram
+    assert certify(objective, gram).holds()
+    pairs = np.triu_indices(6, 1)
+    squares = np.subtract.outer(objective.weighting.labels[:, 0], objective.weighting.labels[:, 0]) ** 2
+    shift = (gram.cosines + 0.03 * squares / (2 * 0.2**2))[pairs]
+    assert np.ptp(shift) < 1e-14
+    moved = start.cosines.copy()
+    moved[0, 1] = moved[1, 0] = gram.cosines[0, 1] + 1e-5
+    assert not certify(objective, moved).holds()
+
+
 def test_nothing_is_read_where_no_force_acts_in_some_pair():
     objective = gs.LogitCompensated([30, 10, 3], scale=2.0)
     solution = gs.solve(objective)

@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 MOST_FOLLOWED = 20
 # mu in units of where it begins.
 _FINEST = Decimal("1e-30")
+# mu below which S may be 0, in the same units.
+_FREE = Decimal("1e-10")
 _MOST_STEPS = 60
 # Of the way to the boundary; e-folds of mu at once, at most, and fewest for which the path is followed straight on.
 _SHORT, _FAR, _NEAR = 0.7, 12.0, 1.2
@@ -67,7 +69,7 @@ def decimal_path(objective: Objective, gram: OrbitGram, level: float, report: Pr
                 continue
             cosines = cosines + step
             report(f"step {number + 1} in decimals: complementarity {float(mu / first):.1e}")
-            found = _ended(objective, gram, cosines, mu)
+            found = _ended(objective, gram, cosines, mu, mu < _FREE * first)
             if found is not None or mu < _FINEST * first:
                 return found
             tangent = system.tangent()
@@ -79,14 +81,15 @@ def decimal_path(objective: Objective, gram: OrbitGram, level: float, report: Pr
     return None
 
 
-def _ended(objective: Objective, gram: OrbitGram, cosines: Decimals, mu: Decimal) -> ExactOptimum | None:
-    """`exact_optimum` from the directions in which G is about to vanish, if there are any."""
+def _ended(objective: Objective, gram: OrbitGram, cosines: Decimals, mu: Decimal, free: bool) -> ExactOptimum | None:
+    """`exact_optimum` from the directions in which G is about to vanish; where there are none, if S may be 0."""
     values, vectors = np.linalg.eigh(floats(cosines))
     ranks = [k for k in range(1, len(values)) if values[k - 1] < min(_VANISHED, _GULF * values[k])]
-    if not ranks:
+    if not ranks and not free:
         return None
     # S = mu / G.
-    factor = vectors[:, : ranks[-1]] * np.sqrt(float(mu) / np.maximum(values[: ranks[-1]], 1e-15))
+    rank = ranks[-1] if ranks else 0
+    factor = vectors[:, :rank] * np.sqrt(float(mu) / np.maximum(values[:rank], 1e-15))
     at = OrbitGram(gram.orbits, floats(cosines))
     return exact_optimum(objective, at, factor=factor, cosines=cosines, beside=1.0)
 

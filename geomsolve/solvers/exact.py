@@ -14,6 +14,8 @@ from .decimal_path import MOST_FOLLOWED, decimal_path
 from .interior import follow_path, start_level
 
 _MOST_STEPS = 200
+# The least eigenvalue of G up to where the path of float64 is near enough: Newton's method is slow in a narrow valley.
+_DEFINITE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,21 @@ class Exact:
             return Attempt(self.name, Termination.STALLED, message="no optimum near by")
         history: list[dict[str, float]] = []
         single, report = objective.ungrouped(), progress or (lambda _: None)
-        simplex = OrbitGram.simplex(single.orbits)
-        gram = follow_path(single, simplex, _MOST_STEPS, history, report)
-        level = start_level(single, simplex) * (history[-1]["change"] if history else 1.0)
+        gram, level = _inside(single, history, report)
         best = decimal_path(single, gram, level, report)
         if best is None:
             return Attempt(self.name, Termination.STALLED, message="the path came to no end")
         cosines = OrbitGram.averaged(floats(best.cosines), objective.orbits)
         return Attempt(self.name, Termination.CONVERGED, cosines, len(history), "along the path")
+
+
+def _inside(objective: Objective, history: list[dict[str, float]], report: Progress) -> tuple[OrbitGram, float]:
+    """A Gram matrix on the path of float64 and its mu, before rounding can have made it indefinite."""
+    simplex, steps = OrbitGram.simplex(objective.orbits), _MOST_STEPS
+    while True:
+        history.clear()
+        gram = follow_path(objective, simplex, steps, history, report)
+        if gram.eigenvalues[0] > _DEFINITE or len(history) < 2:
+            break
+        steps = 3 * len(history) // 4
+    return gram, start_level(objective, simplex) * (history[-1]["change"] if history else 1.0)
