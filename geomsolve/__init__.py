@@ -30,7 +30,8 @@ _WHERE = {
     "orbits": ("Orbits", "OrbitGram"),
     "kernelgram": ("FactoredPoints", "KernelGram"),
     "certificate": ("Certificate", "certify"),
-    "objectives.base": ("Objective", "RowSoftmax"),
+    "objectives.base": ("Objective",),
+    "objectives.row_softmax": ("RowSoftmax",),
     "objectives.supcon": ("SupCon",),
     "objectives.generalized": ("GCL",),
     "objectives.parts": ("PartedSoftmax", "PartedSum", "Parts"),
@@ -179,13 +180,13 @@ if TYPE_CHECKING:
     from .objectives.balanced import BCL as BCL
     from .objectives.balanced import KCL as KCL
     from .objectives.base import Objective as Objective
-    from .objectives.base import RowSoftmax as RowSoftmax
     from .objectives.equilibrium import ECL as ECL
     from .objectives.equilibrium import LogitCompensated as LogitCompensated
     from .objectives.generalized import GCL as GCL
     from .objectives.parts import PartedSoftmax as PartedSoftmax
     from .objectives.parts import PartedSum as PartedSum
     from .objectives.parts import Parts as Parts
+    from .objectives.row_softmax import RowSoftmax as RowSoftmax
     from .objectives.supcl import InstanceSoftmax as InstanceSoftmax
     from .objectives.supcl import SupCL as SupCL
     from .objectives.supcon import SupCon as SupCon

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, lu_factor, lu_solve
 from scipy.sparse.linalg import LinearOperator, gmres
 
-from .objectives.base import Objective, RowSoftmax
+from .objectives.base import Objective
+from .objectives.row_softmax import RowSoftmax
 from .orbits import OrbitGram, Orbits
 
 Array = NDArray[np.float64]

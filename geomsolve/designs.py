@@ -13,7 +13,8 @@ from .arrays import frozen
 from .certificate import Certificate, certify
 from .counts import Counts, as_counts
 from .errors import ProblemError
-from .objectives.base import RowSoftmax, check_temperature
+from .objectives.base import check_temperature
+from .objectives.row_softmax import RowSoftmax
 from .orbits import OrbitGram, Orbits
 
 Array = NDArray[np.float64]

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from .balls import ball, flint
 from .errors import ProblemError
-from .objectives.base import Objective, RowSoftmax
+from .objectives.base import Objective
 from .objectives.draws import SampledObjective
 from .objectives.expectation import ExpectedSoftmax
 from .objectives.one_view import OneView
 from .objectives.pairwise import Logistic, PairLoss
 from .objectives.parts import PartedSum
+from .objectives.row_softmax import RowSoftmax
 
 READINGS = ("fractions", "binary")
 # How far, relative to itself, a stored number may lie from the fraction that it is read as: four units in its last

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from .gegenbauer import Potentials
-from .objectives.base import Objective, RowSoftmax
+from .objectives.base import Objective
 from .objectives.expectation import ExpectedSoftmax
 from .objectives.pairwise import Logistic, PairLoss
+from .objectives.row_softmax import RowSoftmax
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]

@@ -11,8 +11,9 @@ import pytest
 from geomsolve.certificate import certify
 from geomsolve.counts import long_tail_counts
 from geomsolve.errors import BackendError, ProblemError
-from geomsolve.objectives.base import Objective, RowSoftmax
+from geomsolve.objectives.base import Objective
 from geomsolve.objectives.generalized import GCL
+from geomsolve.objectives.row_softmax import RowSoftmax
 from geomsolve.objectives.supcon import SupCon
 from geomsolve.orbits import OrbitGram, Orbits
 from geomsolve.solvers import conic, conic_form

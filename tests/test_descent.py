@@ -10,11 +10,11 @@ import pytest
 from geomsolve.certificate import certify
 from geomsolve.counts import as_counts, long_tail_counts
 from geomsolve.errors import BackendError, ProblemError
-from geomsolve.objectives.base import RowSoftmax
 from geomsolve.objectives.custom import EnumeratedLoss
 from geomsolve.objectives.draws import Draws
 from geomsolve.objectives.expectation import ExpectedSoftmax
 from geomsolve.objectives.generalized import GCL
+from geomsolve.objectives.row_softmax import RowSoftmax
 from geomsolve.objectives.supcon import SupCon, class_orbits
 from geomsolve.objectives.weighted import WeightedInfoNCE
 from geomsolve.orbits import OrbitGram, Orbits

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from ..arrays import frozen
 from ..errors import ProblemError
 from ..orbits import OrbitGram, Orbits
-from .netforces import FineRows, Rows, fine_rows, net_forces, settled_excess
-from .rowforms import model_forms, softmax_forms
+from .netforces import FineRows, Rows
+from .rowforms import model_forms
 
 if TYPE_CHECKING:
     from .by_counts import ByCounts
@@ -220,156 +220,3 @@ def check_weights(name: str, weights: Array, shape: tuple[int, ...]) -> None:
     if bad.any():
         got = weights[bad].flat[0]
         raise ProblemError(f"{name}: must be finite and not negative, or the loss is not convex; got {got:g}")
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class RowSoftmax(Objective):
-    """Row softmax, the form almost every contrastive loss takes over class means.
-
-        L(G) = sum_i m_i [ - sum_j P_ij t_ij / tau  +  log( a_i + sum_{j != i} W_ij e^{t_ij / tau} ) ],  t_ij = G_ij - 1
-
-    Attributes:
-        weights: (K, K) or broadcastable: W >= 0 for one partner.
-        offsets: (K,) a >= 0, what an anchor's own class contributes to its denominator.
-        positives: (K, K) P >= 0 for one partner, or None where positives coincide with their anchor.
-    """
-
-    weights: Array
-    offsets: Array
-    positives: Array | None = None
-
-    def _validate(self) -> None:
-        super()._validate()
-        count = len(self.orbits.sizes)
-        check_weights("weights", self.weights, (count, count))
-        check_weights("offsets", self.offsets, (count,))
-        if self.positives is not None:
-            check_weights("positives", self.positives, (count, count))
-        if np.any((self.offsets <= 0) & (self._negatives.sum(axis=1) <= 0)):
-            raise ProblemError(
-                "weights, offsets: every row needs an offset or a weight above 0; the log of 0 is no loss"
-            )
-
-    @cached_property
-    def _negatives(self) -> Array:
-        return self.orbits.partners * self.weights
-
-    @cached_property
-    def _row_floors(self) -> Array:
-        # With an offset: every other class infinitely far away. Without: every other class at the antipode, t = -2,
-        # which can be attained, and one nat below it, so that no gap is ever measured against an excess of 0.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            antipodal = np.log(self._negatives.sum(axis=1)) - 2.0 / self.temperature - 1.0
-            return np.where(self.offsets > 0, np.log(self.offsets), antipodal)
-
-    @property
-    def floor(self) -> float:
-        """Sum m log a, the loss when every other class is infinitely far away (at the antipode where a = 0)."""
-        return float(self.orbits.sizes * self.masses @ self._row_floors)
-
-    @cached_property
-    def _rows(self) -> Rows | None:
-        if self.positives is None:
-            return None
-        weights = np.broadcast_to(self.weights, self.orbits.partners.shape)
-        return Rows(self.masses, weights, self.offsets, self.positives, self.orbits.partners, self.temperature)
-
-    def _sums(self, gram: OrbitGram) -> Array:
-        """(K,) sum_j W_ij e^{t_ij/tau}."""
-        return np.einsum("ab,ab->a", self._negatives, gram.drifts(self.temperature))
-
-    def excess(self, gram: OrbitGram) -> float:
-        """The loss above `floor`; through log1p, so e^{-1/tau} is resolved at low temperature."""
-        return float(self.orbits.sizes * self.masses @ self._row_excess(gram))
-
-    def _row_excess(self, gram: OrbitGram) -> Array:
-        sums = self._sums(gram)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            rows = np.where(
-                self.offsets > 0,
-                np.log1p(sums / np.where(self.offsets > 0, self.offsets, 1.0)),
-                np.log(sums) - self._row_floors,
-            )
-        if self.positives is not None:
-            rows -= np.sum(self.orbits.partners * self.positives * (gram.cosines - 1.0), axis=1) / self.temperature
-        return rows
-
-    def resolved(self, gram: OrbitGram) -> float:
-        """The excess less what no geometry takes from it: see `settled_excess`."""
-        rows, plain = self._rows, self._row_excess(gram)
-        if rows is not None:
-            fine, close = settled_excess(rows, gram)
-            coarse = plain + self._row_floors - np.log(np.where(rows.nearby > 0, rows.nearby, 1.0))
-            plain = np.where(rows.settled, np.where(close, fine, coarse), plain)
-        return float(self.orbits.sizes * self.masses @ plain)
-
-    def rows(self, gram: OrbitGram) -> RowModel:
-        """With q_ij = W_ij e^{t_ij/tau} / Z_i and Q = sum q: repulsion m q/tau, softness tau, answer Q/tau."""
-        sums = self._sums(gram)
-        denominators = self.offsets + sums
-        repulsion = gram.drifts(self.temperature) * self.weights
-        repulsion *= (self.masses / denominators / self.temperature)[:, None]
-        return RowModel(repulsion, self.temperature, (sums / denominators)[:, None] / self.temperature)
-
-    def row_hessians(self, gram: OrbitGram) -> Array:
-        """m_i / tau^2 (Diag(q_i) - q_i q_i^T), see `softmax_forms`."""
-        sums = self._negatives * gram.drifts(self.temperature)
-        denominators = self.offsets + sums.sum(axis=1)
-        stiffness = self.orbits.sizes * self.masses / self.temperature**2
-        return softmax_forms(sums / denominators[:, None], self.offsets / denominators, stiffness)
-
-    def fine_rows(self, gram: OrbitGram) -> FineRows | None:
-        """See the function of that name."""
-        return None if self._rows is None else fine_rows(self._rows, gram)
-
-    @property
-    def decimal_rows(self) -> Rows | None:
-        """As they stand."""
-        return self._rows
-
-    def row_gradient(self, gram: OrbitGram) -> Array:
-        """m_i (q_ij - P_ij) / tau, not as a difference of the two where they nearly cancel: see `net_forces`."""
-        return self.rows(gram).repulsion if self._rows is None else net_forces(self._rows, gram)[0]
-
-    def row_terms(self, gram: OrbitGram) -> tuple[Array, Array] | None:
-        """The sizes that `net_forces` gives."""
-        return None if self._rows is None else net_forces(self._rows, gram)[1:]
-
-    @cached_property
-    def attraction(self) -> Array | float:
-        """(m_i P_ij + m_j P_ji) / (2 tau)."""
-        if self.positives is None:
-            return 0.0
-        pull = self.masses[:, None] * self.positives
-        return (pull + pull.T) / (2.0 * self.temperature)
-
-    def ungrouped(self) -> RowSoftmax:
-        """The same loss, each atom an orbit."""
-        labels = self.orbits.listed()
-        return replace(
-            self,
-            **self._per_atom(),
-            weights=self._spread(self.weights),
-            offsets=self.offsets[labels],
-            positives=None if self.positives is None else self._spread(self.positives),
-        )
-
-    def coarsened(self, orbits: Orbits, restriction: Array) -> RowSoftmax | None:
-        """The same loss on mean weights."""
-        return replace(
-            self,
-            orbits=orbits,
-            masses=restriction @ self.masses,
-            weights=carried(restriction, self.weights),
-            offsets=restriction @ self.offsets,
-            positives=None if self.positives is None else carried(restriction, self.positives),
-        )
-
-
-def carried(restriction: Array, matrix: Array) -> Array:
-    """A (K, K) or broadcastable matrix, averaged over rows and columns."""
-    count, total = restriction.shape
-    if np.ndim(matrix) < 2 or matrix.strides[0] == 0:  # all rows the same
-        row = np.broadcast_to(matrix, (total, total))[0]
-        return np.broadcast_to(restriction @ row, (count, count))
-    return restriction @ np.broadcast_to(matrix, (total, total)) @ restriction.T

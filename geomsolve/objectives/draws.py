@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ..arrays import frozen
 from ..errors import ProblemError
 from ..orbits import Orbits
-from .base import Objective, carried, check_weights
+from .base import Objective, check_weights
+from .row_softmax import carried
 
 Array = NDArray[np.float64]
 

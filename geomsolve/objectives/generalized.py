@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike
 
 from ..counts import Counts, as_counts
 from ..errors import ProblemError
-from .base import Objective, RowSoftmax, check_temperature
+from .base import Objective, check_temperature
 from .by_counts import by_counts, check_pairs, class_orbits
 from .custom import EnumeratedLoss, Psi, check_psi
 from .draws import Draws
 from .expectation import ExpectedSoftmax
 from .pairwise import Hinge, Logistic, PairLoss
+from .row_softmax import RowSoftmax
 
 _SAMPLINGS = ("supervised", "unsupervised")
 _NORMALIZATIONS = ("mean", "sum")

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ..counts import Counts
 from ..errors import ProblemError
 from ..orbits import OrbitGram
-from .base import Objective, RowModel, RowSoftmax, ratio
+from .base import Objective, RowModel, ratio
+from .row_softmax import RowSoftmax
 
 Array = NDArray[np.float64]
 

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from ..counts import Counts, as_counts
 from ..errors import ProblemError
 from ..orbits import OrbitGram, Orbits
-from .base import RowSoftmax, check_temperature
+from .base import check_temperature
 from .by_counts import class_orbits
+from .row_softmax import RowSoftmax
 from .supcon import check_whole
 
 Array = NDArray[np.float64]

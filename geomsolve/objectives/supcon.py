@@ -10,11 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from ..counts import Counts, as_counts
 from ..errors import ProblemError
 from ..orbits import Orbits
-from .base import Objective, RowSoftmax, check_temperature
+from .base import Objective, check_temperature
 from .by_counts import by_counts, class_orbits
 from .draws import Draws
 from .expectation import ExpectedSoftmax
 from .one_view import OneView
+from .row_softmax import RowSoftmax
 
 
 def SupCon(counts: Counts | ArrayLike, *, temperature: float, views: int = 2, batch: int | None = None) -> Objective:

@@ -13,8 +13,9 @@ from ..errors import ProblemError
 from ..logweights import divergence_terms
 from ..orbits import OrbitGram, Orbits
 from ..weightings import Weighting
-from .base import RowSoftmax, check_temperature
+from .base import check_temperature
 from .netforces import Rows
+from .row_softmax import RowSoftmax
 
 Array = NDArray[np.float64]
 

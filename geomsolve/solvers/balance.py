@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from ..dualreading import Forces, factor_step
-from ..objectives.base import Objective, RowSoftmax
+from ..objectives.base import Objective
+from ..objectives.row_softmax import RowSoftmax
 from ..orbits import OrbitGram
 from .base import Progress
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..objectives.base import Objective, RowSoftmax
+from ..objectives.base import Objective
+from ..objectives.row_softmax import RowSoftmax
 from ..orbits import OrbitGram, Orbits
 
 Array = NDArray[np.float64]

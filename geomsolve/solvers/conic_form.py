@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackendError
-from ..objectives.base import Objective, RowSoftmax
+from ..objectives.base import Objective
 from ..objectives.expectation import ExpectedLog, ExpectedSoftmax
 from ..objectives.one_view import OneView
 from ..objectives.pairwise import Hinge, Logistic, PairLoss
+from ..objectives.row_softmax import RowSoftmax
 from ..orbits import Orbits
 
 if TYPE_CHECKING:

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackendError
-from ..objectives.base import Objective, RowSoftmax
+from ..objectives.base import Objective
 from ..objectives.custom import EnumeratedLoss
 from ..objectives.draws import SampledObjective
 from ..objectives.expectation import STEP, ExpectedSoftmax
 from ..objectives.one_view import OneView
 from ..objectives.pairwise import Hinge, Logistic, PairLoss
 from ..objectives.parts import PartedSum
+from ..objectives.row_softmax import RowSoftmax
 from .rowwise import RowLoss, Rows, Term
 
 Array = NDArray[np.float64]

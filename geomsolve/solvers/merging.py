@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..objectives.base import Objective, RowSoftmax
+from ..objectives.base import Objective
 from ..objectives.parts import PartedSoftmax, PartedSum, Parts, Terms, parts_of
+from ..objectives.row_softmax import RowSoftmax
 from ..orbits import OrbitGram, Orbits
 from .base import Solver
 from .spheres import State, retract

@@ -12,11 +12,12 @@ from typing import Any
 from ..balls import ball, decimal, flint, precision
 from ..errors import ProblemError
 from ..logsums import LogSums, Term, drawn_terms, log_sums, read, softmax_terms
-from ..objectives.base import Objective, RowSoftmax
+from ..objectives.base import Objective
 from ..objectives.draws import SampledObjective
 from ..objectives.expectation import ExpectedSoftmax
 from ..objectives.one_view import OneView
 from ..objectives.pairwise import PairLoss
+from ..objectives.row_softmax import RowSoftmax
 from .critical import Threshold
 from .two_levels import TwoLevels
 
