@@ -54,7 +54,8 @@ _SCHEMES = {
 # What `objective_options` gives for an option without a default.
 REQUIRED = inspect.Parameter.empty
 _CONIC = ("clarabel", "scs", "mosek", "moreau")
-_SOLVERS = ("newton", "quadrature", *_CONIC, "descent")
+_UNLIMITED = ("quadrature", "gathered")
+_SOLVERS = ("newton", *_UNLIMITED, *_CONIC, "descent")
 
 
 def build_objective(name: str, counts: Counts, options: Mapping[str, Any]) -> Objective:
@@ -227,12 +228,13 @@ def build_solver(name: str | None, *, max_steps: int | None = None, seed: int | 
         from .solvers.newton import Newton
 
         return Newton(**options)
-    if name == "quadrature":
+    if name in _UNLIMITED:
+        from .solvers.gathered import Gathered
         from .solvers.quadrature import Quadrature
 
         if max_steps is not None:
-            raise ProblemError(f"max-steps: quadrature has none to limit; got {max_steps} (leave it out)")
-        return Quadrature()
+            raise ProblemError(f"max-steps: {name} has none to limit; got {max_steps} (leave it out)")
+        return Quadrature() if name == "quadrature" else Gathered()
     if name in _CONIC:
         from .solvers.conic import Conic
 

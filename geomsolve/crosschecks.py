@@ -10,7 +10,6 @@ import numpy as np
 
 from .certificate import Certificate, certify, check_tol
 from .errors import BackendError
-from .kernelgram import KernelGram
 from .objectives.base import Objective
 from .orbits import OrbitGram
 from .solvers.base import Attempt, Progress, Solver, Termination
@@ -19,6 +18,7 @@ from .solvers.descent import Descent
 from .solvers.devices import check_device
 from .solvers.newton import Newton
 from .solvers.quadrature import Quadrature
+from .unwritten import UnwrittenGram
 
 # A route speaks on the optimum once its own certificate is this good; a worse one is not evidence either way.
 CONCLUSIVE = 1e-5
@@ -120,7 +120,7 @@ def crosscheck(
         except BackendError as error:  # the route's package is not installed
             attempt = Attempt(solver.name, Termination.NOT_APPLICABLE, message=str(error))
         seconds = time.perf_counter() - clock
-        found = attempt.gram.written(objective.orbits) if isinstance(attempt.gram, KernelGram) else attempt.gram
+        found = attempt.gram.written(objective.orbits) if isinstance(attempt.gram, UnwrittenGram) else attempt.gram
         gram = None if found is None else found.repaired()[0]
         certificate = None if gram is None else certify(objective, gram)
         if not objective.smooth and isinstance(solver, Conic) and gram is not None and conic_start is None:

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from .arrays import frozen
 from .countlines import MOST_NODES, CountLine
-from .counts import Counts
 from .errors import ProblemError
-from .orbits import MOST_WRITTEN, OrbitGram, Orbits
+from .orbits import OrbitGram, Orbits
+from .unwritten import UnwrittenGram, check_numbers
 
 Array = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ _MOST_TAKEN_OUT = 64
 
 
 @dataclass(frozen=True, eq=False)
-class KernelGram:
+class KernelGram(UnwrittenGram):
     """A Gram matrix with unit diagonal whose other entries are a polynomial in the logarithms of two counts.
 
         G_ij = sum_pq core_pq T_p(x_i) T_q(x_j)   (i != j),     x = 2 log(n / n_min) / log(n_max / n_min) - 1
@@ -42,7 +42,6 @@ class KernelGram:
         log_balance: (M,) the coefficients of log u, weights of the classes with G u = 0 (a guess, never trusted).
     """
 
-    line: CountLine
     core: Array = field(repr=False)
     log_balance: Array = field(repr=False)
 
@@ -54,21 +53,6 @@ class KernelGram:
     def simplex(cls, line: CountLine) -> KernelGram:
         """The regular simplex: every cosine -1/(C-1)."""
         return cls(line, np.full((1, 1), -1.0 / (float(line.counts.multiplicity.sum()) - 1.0)), np.zeros(1))
-
-    @property
-    def sizes(self) -> Array:
-        """(K,) how many classes have each of the distinct counts."""
-        return self.counts.multiplicity
-
-    @property
-    def atoms(self) -> float:
-        """The number of classes."""
-        return float(self.sizes.sum())
-
-    @property
-    def counts(self) -> Counts:
-        """The distinct counts and how many classes have each."""
-        return self.line.counts
 
     @property
     def places(self) -> Array:
@@ -111,6 +95,16 @@ class KernelGram:
     def at(self, places: Array) -> Array:
         """(n, n) the polynomial at places in [-1, 1], its diagonal what two different classes of that count have."""
         part = self.modes(places)
+        return np.asarray((part * self.strengths) @ part.T, dtype=np.float64)
+
+    @cached_property
+    def owners(self) -> NDArray[np.intp]:
+        """(K,) every distinct count has a row of `factor`."""
+        return np.arange(len(self.sizes))
+
+    def cosines(self, positions: NDArray[np.intp]) -> Array:
+        """(n, n) the cosines of classes of some distinct counts, on the diagonal that of two different ones."""
+        part = self.factor[positions]
         return np.asarray((part * self.strengths) @ part.T, dtype=np.float64)
 
     @cached_property
@@ -190,45 +184,8 @@ class KernelGram:
         return replace(self, core=(1.0 - step) * self.core), step
 
     def written(self, orbits: Orbits) -> OrbitGram:
-        """The same as an OrbitGram on the orbits of its counts.
-
-        Raises:
-            ProblemError: more than 10,000 distinct counts, whose square array nobody should write by accident.
-        """
-        if len(self.sizes) > MOST_WRITTEN:
-            raise ProblemError(
-                f"gram: {len(self.sizes):,} distinct counts are not written out as a square array (at most "
-                f"{MOST_WRITTEN:,}); in Python, solution.geometry has its factor, its rows and its points"
-            )
-        cosines = (self.factor * self.strengths) @ self.factor.T
-        cosines = (cosines + cosines.T) / 2.0
-        np.fill_diagonal(cosines, np.where(orbits.plural, np.diag(cosines), 1.0))
-        return OrbitGram(orbits, cosines, self.balance)
-
-    def sample(self, most: int = 200) -> tuple[NDArray[np.intp], OrbitGram]:
-        """Some of the distinct counts, spread evenly over class ranks and over log counts, to look at.
-
-        Returns:
-            Their positions, and their cosines as an OrbitGram in which each stands for all classes of counts near it.
-        """
-        ranks = np.cumsum(self.sizes) - self.sizes / 2.0
-        half = max(most // 2, 2)
-        by_rank = np.searchsorted(ranks, np.linspace(ranks[0], ranks[-1], half))
-        order = np.argsort(self.places, kind="stable")
-        by_count = order[np.searchsorted(self.places[order], np.linspace(-1.0, 1.0, half)).clip(max=len(order) - 1)]
-        chosen = np.unique(np.concatenate([by_rank, by_count, [0, len(ranks) - 1]]))
-        edges = np.concatenate([[0.0], (ranks[chosen][1:] + ranks[chosen][:-1]) / 2.0, [self.atoms]])
-        part = self.factor[chosen]
-        return chosen, OrbitGram(Orbits(np.diff(edges)), (part * self.strengths) @ part.T)
-
-    def rows(self, classes: ArrayLike) -> Array:
-        """(n, C) the cosines of some classes, given as numbers from 0, with all, in the caller's order."""
-        groups = self.counts.groups
-        chosen = check_numbers(classes, len(groups))
-        part = (self.factor[groups[chosen]] * self.strengths) @ self.factor.T
-        found = part[:, groups]
-        found[np.arange(len(chosen)), chosen] = 1.0
-        return np.asarray(found, dtype=np.float64)
+        """The same as an OrbitGram on the orbits of its counts: see `UnwrittenGram.written`."""
+        return replace(super().written(orbits), balance=self.balance)
 
     def points(self) -> FactoredPoints:
         """Unit vectors with these inner products, as a factor: they have C coordinates each.
@@ -275,13 +232,3 @@ class FactoredPoints:
         """(C, k) the points times a (C, k) matrix: their coordinates along k directions. Costs O(C r k)."""
         mixed = other + self.basis @ (self.stretch[:, None] * (self.basis.T @ other))
         return np.asarray(self.scale[:, None] * mixed, dtype=np.float64)
-
-
-def check_numbers(classes: ArrayLike, most: int) -> NDArray[np.intp]:
-    """Class numbers as an array, or a ProblemError unless they are whole and from 0 to most - 1."""
-    if not most:
-        raise ProblemError("classes: these are a distribution of counts; its classes are not listed one by one")
-    chosen = np.atleast_1d(np.asarray(classes))
-    if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or np.any((chosen < 0) | (chosen >= most)):
-        raise ProblemError(f"classes: must be whole numbers from 0 to {most - 1}; got {classes!r:.60}")
-    return chosen.astype(np.intp)

@@ -14,6 +14,7 @@ from .objectives.base import Objective
 from .orbits import OrbitGram
 from .solution import AttemptRecord, Quality, Solution
 from .solvers.base import Attempt, Progress, Solver, Termination
+from .unwritten import UnwrittenGram
 
 # Orbits for which the interior comes before many steps on spheres, and what is many.
 _INNER, _TURN = (16, 60), 40
@@ -34,11 +35,11 @@ def solve(
 ) -> Solution:
     """The optimal Gram matrix of an objective, with the proof that it is optimal.
 
-    Runs the given solver, or the ladder: Newton on the dual factor (with its collapse handling); the interior-point
-    method where it fits, and the optimum beside its answer in decimals, or, for a loss with kinks, the path of the
-    hinge and the conic program; descent over embeddings; the answers of the last two polished by Newton. Every answer
-    is repaired and certified; the first that is CERTIFIED is returned, otherwise the one with the smallest gap, as
-    UNCERTIFIED.
+    Runs the given solver, or the ladder: from 300 distinct counts on a Gauss rule of them, then all but a few in one
+    point; Newton on the dual factor (with its collapse handling); the interior-point method where it fits, and the
+    optimum beside its answer in decimals, or, for a loss with kinks, the path of the hinge and the conic program;
+    descent over embeddings; the answers of the last two polished by Newton. Every answer is repaired and certified; the
+    first that is CERTIFIED is returned, otherwise the one with the smallest gap, as UNCERTIFIED.
 
         minimise L(G)  over  G >= 0 (positive semidefinite), diag G = 1
 
@@ -78,7 +79,7 @@ def solve(
             "start: must be an OrbitGram on the objective's own orbits, such as another solution's orbits"
         )
     records: list[AttemptRecord] = []
-    best: tuple[Certificate, Attempt, OrbitGram | KernelGram] | None = None
+    best: tuple[Certificate, Attempt, OrbitGram | UnwrittenGram] | None = None
     for attempt, seconds in _attempts(objective, solver, start, progress, tol):
         clock = time.perf_counter()
         certificate, gram = None, attempt.gram
@@ -141,7 +142,7 @@ def _attempts(
 ) -> Iterator[tuple[Attempt, float]]:
     """The attempts, made as they are asked for, with their seconds."""
 
-    def timed(rung: Solver, guess: OrbitGram | KernelGram | None) -> tuple[Attempt, float]:
+    def timed(rung: Solver, guess: OrbitGram | UnwrittenGram | None) -> tuple[Attempt, float]:
         clock = time.perf_counter()
         try:
             attempt = rung.run(objective, start=guess if isinstance(guess, OrbitGram) else None, progress=progress)
@@ -161,6 +162,10 @@ def _attempts(
         from .solvers.quadrature import Quadrature
 
         yield timed(Quadrature(), None)
+        if law.gatherable:
+            from .solvers.gathered import Gathered
+
+            yield timed(Gathered(tol), None)
         if not law.writable:
             return
     # The later rungs are imported only when they are reached: cvxpy takes seconds to import, JAX too.

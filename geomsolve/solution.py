@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from .certificate import Certificate
 from .embedding import Embedding, embed
-from .kernelgram import KernelGram
 from .objectives.base import Objective
 from .orbits import OrbitGram
 from .solvers.base import Progress, Termination
+from .unwritten import UnwrittenGram
 
 # Distinct counts in reports and pictures; of more, a sample.
 MOST_SHOWN = 5000
@@ -55,7 +55,8 @@ class Solution:
     Attributes:
         objective: the problem.
         geometry: the optimal Gram matrix as the solver left it: an OrbitGram, or (from 300 distinct counts on, as a
-            rule) a KernelGram of the counts, which is never written out and has `factor`, `rows` and `points()`.
+            rule) a KernelGram or GatheredGram of the counts, which are never written out and have `factor`, `rows` and
+            `points()`.
         certificate: what is proved of it.
         quality: CERTIFIED or UNCERTIFIED, by the certificate at the tolerance `solve` was given.
         termination: why the solver whose answer this is stopped.
@@ -65,7 +66,7 @@ class Solution:
     """
 
     objective: Objective
-    geometry: OrbitGram | KernelGram
+    geometry: OrbitGram | UnwrittenGram
     certificate: Certificate
     quality: Quality
     termination: Termination
@@ -101,7 +102,7 @@ class Solution:
     @cached_property
     def shown(self) -> tuple[NDArray[np.intp], OrbitGram]:
         """What reports and pictures show: positions of distinct counts, and their orbits. All, or some of too many."""
-        if isinstance(self.geometry, KernelGram) and len(self.geometry.sizes) > MOST_SHOWN:
+        if isinstance(self.geometry, UnwrittenGram) and len(self.geometry.sizes) > MOST_SHOWN:
             return self.geometry.sample()
         return np.arange(len(self.orbits.sizes)), self.orbits
 
@@ -129,9 +130,11 @@ class Solution:
 
     @cached_property
     def collapsed(self) -> list[list[int]]:
-        """Groups of classes that share one point (cosines within 1e-8 of 1), as class indices."""
-        groups = self.geometry.merged()
-        if not groups:
-            return []
-        labels = self.objective.orbits.listed()
+        """Groups of classes that share one point (cosines within 1e-8 of 1), as class indices.
+
+        Of a distribution, whose classes have none, as positions of distinct counts.
+        """
+        groups, labels = self.geometry.merged(), self.objective.orbits.labels
+        if not groups or labels is None:
+            return groups
         return [np.flatnonzero(np.isin(labels, group)).tolist() for group in groups]

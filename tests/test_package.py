@@ -18,12 +18,13 @@ MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__
 LAYERS = (
     {
         "errors", "arrays", "counts", "countlaws", "countlines", "countsources", "orbits", "kernelgram",
+        "gatheredgram", "unwritten",
         "spectra", "autodiff", "logweights", "weightings", "schemes", "labels", "balls",
         "decimals",
     },
     {
-        "objectives", "certificate", "slack", "kernelslack", "blockpush", "dualreading", "bipartite",
-        "bipartitereading", "exactoptimum",
+        "objectives", "certificate", "slack", "kernelslack", "gatheredslack", "blockpush", "dualreading",
+        "bipartite", "bipartitereading", "exactoptimum",
     },
     {"solvers", "losses_jax"},
     {

@@ -223,7 +223,7 @@ def test_what_would_write_out_every_pair_is_refused(many):
 def test_lost_rank_is_said_and_not_certified():
     counts = gs.zipf_counts(8000, 3.0, 1e12)
     with pytest.raises(gs.NotCertified, match="quadrature") as caught:
-        gs.solve(gs.SupCon(counts, temperature=5.0))
+        gs.solve(gs.GCL(counts, temperature=5.0))
     solution = caught.value.solution
     assert solution.quality is gs.Quality.UNCERTIFIED
     assert "rank" in solution.stats[-1].message

@@ -28,7 +28,7 @@ def solve(
     solver: Annotated[
         str | None,
         typer.Option(
-            help="newton, quadrature, clarabel, scs, descent or mosek; without it, the ladder of all that fit."
+            help="newton, quadrature, gathered, clarabel, scs, descent, mosek; without it, the ladder of all that fit."
         ),
     ] = None,
     tol: TolOption = 1e-9,
@@ -157,18 +157,18 @@ def _write_arrays(folder: Path, solution: Any, embedding: Any) -> list[str]:
     """The Gram matrix (by orbits where C x C is too much) and the points; returns the names of the files."""
     import numpy as np
 
-    from ..kernelgram import KernelGram
     from ..solution import MOST_SHOWN
+    from ..unwritten import UnwrittenGram
 
     geometry, orbits = solution.geometry, solution.objective.orbits
     names = []
-    if isinstance(geometry, KernelGram) and len(geometry.sizes) > MOST_SHOWN:
-        # G_ij = sum_q strengths_q factor_iq factor_jq for two classes, by the rows of their counts.
+    if isinstance(geometry, UnwrittenGram) and len(geometry.sizes) > MOST_SHOWN:
+        # G_ij = sum_q strengths_q factor_iq factor_jq for two classes, by the rows that `labels` gives them.
         np.savez(
             folder / "geometry.npz",
             counts=geometry.counts.values,
             sizes=geometry.sizes,
-            labels=geometry.counts.groups,
+            labels=geometry.labels,
             factor=geometry.factor,
             strengths=geometry.strengths,
         )

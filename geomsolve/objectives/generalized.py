@@ -97,7 +97,9 @@ def GCL(
             'normalization: "sum" has no limit for infinitely many negatives; write "mean" or a finite k'
         )
     name = f"GCL({loss}, {sampling}, k={count:g}, {normalization})"
-    return by_counts(counts, temperature, name, partial(_info_nce, temperature, sampling, count, normalization, name))
+    build = partial(_info_nce, temperature, sampling, count, normalization, name)
+    # Supervised negatives are never of the anchor's class, but of another in the same point.
+    return by_counts(counts, temperature, name, build, gatherable=sampling == "unsupervised")
 
 
 def _info_nce(

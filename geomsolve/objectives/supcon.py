@@ -62,7 +62,9 @@ def SupCon(counts: Counts | ArrayLike, *, temperature: float, views: int = 2, ba
     check_whole("views", views, least=1)
     if batch is not None:
         batch, name = check_batch(batch, views), f"SupCon(views={views}, batch={batch})"
-        return by_counts(counts, temperature, name, partial(_mini_batch, temperature, views, batch))
+        build = partial(_mini_batch, temperature, views, batch)
+        # With one view an anchor whose own class was not drawn has no loss, wherever other classes are.
+        return by_counts(counts, temperature, name, build, gatherable=views > 1)
     if counts.are_proportions:
         raise ProblemError(
             "counts: SupCon depends on the number of examples, not only on proportions; give counts, or a batch size"
@@ -74,7 +76,8 @@ def SupCon(counts: Counts | ArrayLike, *, temperature: float, views: int = 2, ba
             f"counts: with views={views} {alone} has {examples[-1]:g} example(s) and no positive pair; "
             f"every class needs views * count >= 2 ({'use views=2, or ' if views == 1 else ''}leave such classes out)"
         )
-    return by_counts(counts, temperature, f"SupCon(views={views})", partial(_full_batch, temperature, views))
+    build = partial(_full_batch, temperature, views)
+    return by_counts(counts, temperature, f"SupCon(views={views})", build, gatherable=True)
 
 
 def _full_batch(temperature: float, views: int, counts: Counts) -> Objective:

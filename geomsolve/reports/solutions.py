@@ -211,11 +211,13 @@ def _rank_words(solution: Solution, counts: Counts) -> str:
 def _collapsed_words(solution: Solution, counts: Counts) -> str:
     if not solution.collapsed:
         return "none: no two classes share a point"
-    words = []
+    words, listed = [], len(counts.groups) > 0
     for group in solution.collapsed:
-        shares = counts.per_class[group]
+        shares = (counts.per_class if listed else counts.values)[group]
         span = f"{shares.max():g}" if shares.max() == shares.min() else f"{shares.max():g} to {shares.min():g}"
-        words.append(f"{len(group)} classes of {span} in one point ({ranges(group)})")
+        which = f" ({ranges(group)})" if listed else ""
+        size = len(group) if listed else counts.multiplicity[group].sum()
+        words.append(f"{size:.10g} classes of {span} in one point{which}")
     return "; ".join(words)
 
 

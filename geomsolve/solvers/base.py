@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..kernelgram import KernelGram
 from ..objectives.base import Objective
 from ..orbits import OrbitGram
+from ..unwritten import UnwrittenGram
 
 Progress = Callable[[str], None]
 
@@ -39,7 +39,7 @@ class Attempt:
 
     solver: str
     termination: Termination
-    gram: OrbitGram | KernelGram | None = None
+    gram: OrbitGram | UnwrittenGram | None = None
     steps: int = 0
     message: str = ""
     history: tuple[dict[str, float], ...] = field(default=(), repr=False)
