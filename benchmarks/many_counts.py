@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 from record import ROOT, Record, parser, say, spread
 
@@ -27,6 +28,9 @@ LOSSES = {
     "infonce k=16": {"loss": "GCL", "sampling": "unsupervised", "negatives": 16},
     "supcon, batch 256": {"loss": "SupCon", "batch": 256},
 }
+# Counts 2, 3, 4, ... and these heads: the whole tail meets in one point.
+HEADS = {"one head": (2e16,), "two heads": (2e16, 1.9e16)}
+MEETING = ("supcon", "supcon, batch 256", "infonce k=inf")
 PROFILES = ("imagenet_lt", "inaturalist2018", "lvis_v1_instance_count")
 
 
@@ -34,11 +38,17 @@ def child(case: dict) -> dict:
     """One solve in this process, from counts in memory to a certified answer; then the points as a factor."""
     import resource
 
+    import numpy as np
+
     import geomsolve as gs
 
     options = dict(case["options"])
     build = getattr(gs, options.pop("loss"))
-    counts = gs.load_counts(case["counts"])
+    if "heads" in case:
+        tail = np.arange(2.0, 2.0 + case["classes"] - len(case["heads"]))
+        counts = gs.as_counts(np.append(case["heads"], tail))
+    else:
+        counts = gs.load_counts(case["counts"])
     gs.solve(build(gs.zipf_counts(10_000), temperature=case["temperature"], **options), throw=False)  # imports, BLAS
     start = time.perf_counter()
     solution = gs.solve(build(counts, temperature=case["temperature"], **options), throw=False)
@@ -60,6 +70,8 @@ def child(case: dict) -> dict:
         "gap": certificate.gap,
         "relative_gap": certificate.relative_gap,
         "cosine_residual": certificate.cosine_residual,
+        "rank": solution.rank,
+        "in_one_point": max(map(len, solution.collapsed), default=0),
         "message": solution.stats[-1].message,
     }
 
@@ -86,33 +98,51 @@ def warm(profile: str, rounds: int) -> dict:
     }
 
 
+def cases(laws: dict, losses: dict, temperatures: tuple, classes: int, only_meeting: bool) -> Iterator[dict]:
+    """What identifies each row, and what its process is asked for."""
+    for law, counts in {} if only_meeting else laws.items():
+        for loss, extra in losses.items():
+            for temperature in temperatures:
+                if law != "zipf, endless" or loss != "supcon":
+                    request = {"counts": counts(classes), "temperature": temperature, "options": extra}
+                    yield {"law": law, "loss": loss, "request": request}
+    for law, heads in HEADS.items():
+        for loss in MEETING:
+            if loss in losses:
+                request = {"heads": heads, "classes": classes, "temperature": 1.0, "options": losses[loss]}
+                yield {"law": law, "loss": loss, "request": request}
+
+
 def main() -> None:
     if len(sys.argv) == 3 and sys.argv[1] == "--case":
         print(json.dumps(child(json.loads(sys.argv[2]))))
         return
-    options = parser(__doc__).parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--meeting", action="store_true", help="only the rows whose tail meets in one point")
+    options = arguments.parse_args()
     classes, temperatures, profiles, rounds = 1_000_000, (0.1, 0.5), PROFILES, 30
     laws, losses = dict(LAWS), dict(LOSSES)
     if options.quick:
         classes, temperatures, profiles, rounds = 20_000, (0.1,), ("imagenet_lt",), 1
         laws, losses = {"zipf": LAWS["zipf"]}, {"supcon": LOSSES["supcon"]}
+    if options.meeting:
+        profiles = ()
     settings = {"classes": classes, "temperatures": temperatures, "profiles": profiles, "rounds": rounds, "aim": AIM}
     record = Record("many_counts", options, key=("case",), settings=settings)
-    for law, counts in laws.items():
-        for loss, extra in losses.items():
-            for temperature in temperatures:
-                case = f"{law}, {loss}, {temperature}"
-                if record.has(case=case) or (law == "zipf, endless" and loss == "supcon"):
-                    continue
-                request = {"counts": counts(classes), "temperature": temperature, "options": extra}
-                done = subprocess.run(
-                    [sys.executable, __file__, "--case", json.dumps(request)],
-                    capture_output=True, text=True, check=False, timeout=900,
-                    env={**os.environ, "PYTHONPATH": str(ROOT)},
-                )  # fmt: skip
-                found = json.loads(done.stdout) if done.returncode == 0 else {"failure": done.stderr.strip()[-300:]}
-                say(f"{case}: " + (f"{found['seconds']:.2f} s, {found['quality']}" if "seconds" in found else "failed"))
-                record.add(case=case, law=law, loss=loss, temperature=temperature, counts=request["counts"], **found)
+    for each in cases(laws, losses, temperatures, classes, options.meeting):
+        law, loss, request = each["law"], each["loss"], each["request"]
+        case = f"{law}, {loss}, {request['temperature']}"
+        if record.has(case=case):
+            continue
+        done = subprocess.run(
+            [sys.executable, __file__, "--case", json.dumps(request)],
+            capture_output=True, text=True, check=False, timeout=900,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        found = json.loads(done.stdout) if done.returncode == 0 else {"failure": done.stderr.strip()[-300:]}
+        say(f"{case}: " + (f"{found['seconds']:.2f} s, {found['quality']}" if "seconds" in found else "failed"))
+        asked = {name: request[name] for name in ("temperature", "counts", "heads") if name in request}
+        record.add(case=case, law=law, loss=loss, **asked, **found)
     for profile in profiles:
         if not record.has(case=profile):
             record.add(case=profile, **warm(profile, rounds))
