@@ -31,7 +31,7 @@ class Certificate:
         value: the loss of the repaired Gram matrix.
         gap: an upper bound of value - optimum: absolute, in nats.
         lower_bound: value - gap, below the loss of every Gram matrix on the sphere.
-        excess: value minus the floor no geometry goes below.
+        excess: value minus the floor no geometry goes below (for a GatheredGram: none with those classes in one point).
         relative_gap: gap / excess. At low temperature the excess is of order e^{-1/tau}, and a gap that is small beside
             the value says nothing.
         cosine_residual: how far the cosines are from what stationarity says they must be, in units of cosine. Classes
