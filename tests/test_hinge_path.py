@@ -7,6 +7,7 @@ import pytest
 
 import geomsolve as gs
 from geomsolve.certificate import certify
+from geomsolve.objectives.pairwise import hinge_slopes
 from geomsolve.solvers.base import Termination
 from geomsolve.solvers.hinge_path import Problem
 from geomsolve.solvers.hinge_system import System
@@ -76,6 +77,34 @@ def test_balanced_points_of_nearly_equal_classes_are_not_an_optimum():
     assert wrong.relative_gap < 1e-9
     assert wrong.excess > best.excess * (1.0 + 1e-12) > best.excess
     assert wrong.cosine_residual > 1e-5
+
+
+def test_slopes_good_to_ten_digits_do_not_hide_rank_one():
+    """A frequent class on the kink with all others: S = u u^T, and its slope is (margin - 1) (other masses) / its own.
+
+    Off the kink S_ij = m_i m_j. G u = 0, with cosines 1 - margin to the first, has u_1 = (margin - 1) sum_j m_j.
+    """
+    counts = np.array([1000.0, 100, 90, 80, 70, 60])
+    objective = gs.GCL(counts, loss="hinge", margin=1.3, sampling="unsupervised")
+    gram = gs.solve(objective).orbits
+    first = int(np.argmax(objective.masses))
+    others = np.arange(6) != first
+    assert np.abs(gram.cosines[first, others] + 0.3).max() < 1e-8
+    noise = 1e-10 * np.random.default_rng(0).normal(size=(6, 6))
+    known = np.ones((6, 6))
+    known[first] = known[:, first] = 0.3 * 400.0 / 1000.0
+    given = replace(gram, slopes=known + noise + noise.T)
+    slopes = hinge_slopes(objective, given, given.cosines + 0.3)
+    assert np.abs(slopes - known)[first, others].max() < 4e-10
+    assert np.ptp(slopes[first, others]) < 1e-14
+    assert certify(objective, given).holds()
+    # With slopes that say something else nothing is mended, and turned points are no optimum with any.
+    known[first] = known[:, first] = 0.13
+    assert not certify(objective, replace(gram, slopes=known)).holds()
+    order = np.roll(np.flatnonzero(others), 1)
+    turned = gram.cosines.copy()
+    turned[np.ix_(others, others)] = turned[np.ix_(order, order)]
+    assert not certify(objective, replace(given, cosines=turned, points=None)).holds()
 
 
 @needs_long_double

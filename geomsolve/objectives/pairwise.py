@@ -18,6 +18,10 @@ from .draws import SampledObjective
 
 Array = NDArray[np.float64]
 
+# What a pair on the kink weighs in a fit beside those off it, and solves until such pairs have all their digits.
+_LIGHT = 1e-8
+_SOLVES = 3
+
 
 class Shape(Protocol):
     """psi of one argument t = z.z- - z.z+: convex and nondecreasing."""
@@ -153,19 +157,19 @@ def hinge_slopes(objective: PairLoss, gram: OrbitGram, above: Array, width: floa
     The slack matrix S of the certificate is linear in the free slopes, and any of them prove a bound; wanted are those
     that make S positive semidefinite. The bounded least-squares solution of S G = 0 is the only candidate where the
     dual is unique; from there the negative part of S, a convex function of the slopes, is driven out. Slopes that come
-    with the Gram matrix are taken as they are.
+    with the Gram matrix are taken as they are; all but for the last digits, see `_of_rank_one`.
     """
     counted = gram.orbits.partners > 0
     slopes = (above > 0).astype(float)
     free = np.argwhere(np.triu(counted & (np.abs(above) <= width)))
     if not len(free):
         return slopes
+    weights = objective._weights
+    full = (weights + weights.T) / 2.0
     if gram.slopes is not None:
         slopes[free[:, 0], free[:, 1]] = np.clip(gram.slopes[free[:, 0], free[:, 1]], 0.0, 1.0)
         slopes[free[:, 1], free[:, 0]] = slopes[free[:, 0], free[:, 1]]
-        return slopes
-    weights = objective._weights
-    full = (weights + weights.T) / 2.0
+        return _of_rank_one(full, slopes, np.where(counted, np.where(np.abs(above) <= width, _LIGHT, 1.0), 0.0))
     fixed = _slack(gram, np.where(counted & (np.abs(above) > width), slopes * full, 0.0))
     blocks = _blocks(gram)
     units = []
@@ -193,7 +197,36 @@ def hinge_slopes(objective: PairLoss, gram: OrbitGram, above: Array, width: floa
         )
         found = refined.x
     slopes[free[:, 0], free[:, 1]] = slopes[free[:, 1], free[:, 0]] = found
-    return slopes
+    return _of_rank_one(full, slopes, np.where(counted, np.where(np.abs(above) <= width, _LIGHT, 1.0), 0.0))
+
+
+def _of_rank_one(full: Array, slopes: Array, counts: Array) -> Array:
+    """The slopes, or next to them those with which S = u u^T off its diagonal, if the pairs off the kink allow it.
+
+    Off the kink S_ij is a weight, known to an ulp; on it, a weight times a slope, known to 1e-9 or so. Where the former
+    are of rank one S may be, u u^T, and then only G u = 0 is left to prove; but with slopes 1e-11 off what is left of S
+    says nothing. So u is fitted to pairs off the kink, to those on it only in what is left open, and where
+    u_i u_j is between 0 and the weight, it takes the slope's place: any slope in [0, 1] is a subgradient. (Ours.)
+
+    Args:
+        full: (K, K) weights.
+        slopes: (K, K), moved by at most 1e-6.
+        counts: (K, K) 1 for a pair off the kink, less for one on it, 0 for none.
+    """
+    entries = full * slopes
+    if not np.min(entries, where=counts > 0, initial=1.0) > 0:
+        return slopes
+    left = np.where(counts > 0, np.log(np.where(counts > 0, entries, 1.0)), 0.0)
+    values, vectors = np.linalg.eigh(counts + np.diag(counts.sum(axis=1)))
+    known = values > 1e-13 * values[-1]
+    inverse = (vectors[:, known] / values[known]) @ vectors[:, known].T
+    for _ in range(_SOLVES):
+        change = inverse @ np.sum(counts * left, axis=1)
+        left = np.where(counts > 0, left - (change[:, None] + change), 0.0)
+    there = (counts > 0) & (counts < 1.0)
+    wanted = slopes * np.exp(-left)
+    fits = np.abs(np.where(there, 0.0, left)).max() <= 1e-12 and np.all(np.abs(wanted - slopes)[there] <= 1e-6)
+    return np.where(there, np.clip(wanted, 0.0, 1.0), slopes) if fits else slopes
 
 
 def _slack(gram: OrbitGram, entries: Array) -> Array:
