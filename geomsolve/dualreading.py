@@ -47,6 +47,19 @@ class Forces(NamedTuple):
     rests: Array
 
 
+def damping(model: RowModel, partners: Array, counted: Array, atoms: float) -> Array:
+    """(K, K) 1/(1 - Q), Q the share of counted partners in the denominator of the row (the larger of two).
+
+    Where all counted cosines of an atom move alike, by d, its repulsions grow by (1 - Q) d/tau only: the denominator
+    answers. What sits in one point with it does not move, so its share is no part of Q; 1/(1 - Q) is at most the atoms.
+    """
+    answer = np.sum(partners * model.coupling, axis=1)
+    bend = np.sum(partners * model.curvature, axis=1)
+    answer *= np.sum(counted * model.coupling, axis=1) / np.where(answer > 0, answer, 1.0)
+    damped = 1.0 / np.maximum(1.0 - answer / np.where(bend > 0, bend, 1.0), 1.0 / atoms)
+    return np.maximum(damped[:, None], damped)
+
+
 def dual_reading(gram: OrbitGram, forces: Forces, factor: Array) -> float:
     """The largest change of a cosine in the Newton step to S = U U^T, G U = 0, with what rounding can be in it.
 

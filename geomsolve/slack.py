@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from .bipartitereading import bipartite_reading
 from .blockpush import BlockForces, balancing, decided, orbit_push, products
-from .dualreading import Forces, dual_reading, shortfall
+from .dualreading import Forces, damping, dual_reading, shortfall
 from .exactoptimum import exact_reading
 from .orbits import OrbitGram, Orbits
 from .spectra import near_rank_one
 
 if TYPE_CHECKING:
-    from .objectives.base import Objective, RowModel
+    from .objectives.base import Objective
 
 Array = NDArray[np.float64]
 
@@ -25,19 +25,6 @@ Array = NDArray[np.float64]
 def _over_partners(orbits: Orbits, matrix: Array) -> Array:
     """(K,) the sum of a row over the partners of one atom: over whole orbits, less the atom itself."""
     return np.asarray(matrix @ orbits.sizes - np.diag(matrix), dtype=np.float64)
-
-
-def _damping(model: RowModel, partners: Array, counted: Array, atoms: float) -> Array:
-    """(K, K) 1/(1 - Q), Q the share of counted partners in the denominator of the row (the larger of two).
-
-    Where all counted cosines of an atom move alike, by d, its repulsions grow by (1 - Q) d/tau only: the denominator
-    answers. What sits in one point with it does not move, so its share is no part of Q; 1/(1 - Q) is at most the atoms.
-    """
-    answer = np.sum(partners * model.coupling, axis=1)
-    bend = np.sum(partners * model.curvature, axis=1)
-    answer *= np.sum(counted * model.coupling, axis=1) / np.where(answer > 0, answer, 1.0)
-    damping = 1.0 / np.maximum(1.0 - answer / np.where(bend > 0, bend, 1.0), 1.0 / atoms)
-    return np.maximum(damping[:, None], damping)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +61,11 @@ class Slack:
         return cls(gram, entries, diagonal, own, *kind, terms, jitter, pulled)
 
     def _damped(self, left: Array, counted: Array) -> float:
-        """The largest of what is left of logarithms of forces, each times its `_damping`."""
+        """The largest of what is left of logarithms of forces, each times its `damping`."""
         if self.objective is None:
             return float(np.abs(left).max())
-        damping = _damping(self.objective.rows(self.gram), self.gram.orbits.partners, counted, self.gram.orbits.atoms)
-        return float(np.abs(damping * left).max())
+        answer = damping(self.objective.rows(self.gram), self.gram.orbits.partners, counted, self.gram.orbits.atoms)
+        return float(np.abs(answer * left).max())
 
     @property
     def radial(self) -> Array:
@@ -123,7 +110,7 @@ class Slack:
         """The smallest of several readings, each of which is zero only at stationarity, of cosines that are feasible.
 
         Where S has rank one, see `_rank_one_reading` and `_factored_reading`. Where S = 0, repulsion equals attraction,
-        and `_damping` times tau |log| of their ratio is the error of a cosine. Otherwise see
+        and `damping` times tau |log| of their ratio is the error of a cosine. Otherwise see
         `_complementarity_reading`; `_dual_reading` and `bipartite_reading`, which solve for all cosines at once; and
         `_exact_reading`, the distance to an optimum.
         """
