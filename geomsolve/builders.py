@@ -55,7 +55,8 @@ _SCHEMES = {
 REQUIRED = inspect.Parameter.empty
 _CONIC = ("clarabel", "scs", "mosek", "moreau")
 _UNLIMITED = ("quadrature", "gathered")
-_SOLVERS = ("newton", *_UNLIMITED, *_CONIC, "descent")
+_PATHS = {"interior": "interior.Interior", "graded": "graded.Graded", "hinges": "kinks.Hinges"}
+_SOLVERS = ("newton", *_UNLIMITED, *_PATHS, *_CONIC, "descent")
 
 
 def build_objective(name: str, counts: Counts, options: Mapping[str, Any]) -> Objective:
@@ -235,6 +236,10 @@ def build_solver(name: str | None, *, max_steps: int | None = None, seed: int | 
         if max_steps is not None:
             raise ProblemError(f"max-steps: {name} has none to limit; got {max_steps} (leave it out)")
         return Quadrature() if name == "quadrature" else Gathered()
+    if name in _PATHS:
+        module, _, solver = _PATHS[name].partition(".")
+        found: Solver = getattr(importlib.import_module(f".solvers.{module}", __package__), solver)(**options)
+        return found
     if name in _CONIC:
         from .solvers.conic import Conic
 

@@ -164,6 +164,19 @@ def test_usage_errors_are_one_line_too(capsys, arguments, message):
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("solver", ["interior", "graded"])
+def test_paths_through_the_interior_can_be_asked_for(capsys, solver):
+    report = solve_json(capsys, "--counts", "50,20,5,2", "--temperature", "0.3", "--solver", solver)
+    assert (report["solver"], report["quality"]) == (solver, "certified")
+    assert report["value"] == pytest.approx(gs.solve(gs.SupCon([50, 20, 5, 2], temperature=0.3)).value, abs=1e-12)
+
+
+def test_a_path_of_hinges_can_be_asked_for(capsys):
+    hinge = ["--objective", "gcl", "--loss", "hinge", "--margin", "1.5", "--counts", "50,20,5,2"]
+    report = solve_json(capsys, *hinge, "--solver", "hinges")
+    assert (report["solver"], report["quality"]) == ("hinges", "certified")
+
+
 def test_a_solver_that_is_not_installed_is_one_line(capsys, monkeypatch):
     from geomsolve.solvers import conic
 

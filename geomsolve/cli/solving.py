@@ -28,7 +28,8 @@ def solve(
     solver: Annotated[
         str | None,
         typer.Option(
-            help="newton, quadrature, gathered, clarabel, scs, descent, mosek; without it, the ladder of all that fit."
+            help="newton, quadrature, gathered, interior, graded, hinges, clarabel, scs, descent, mosek; without it, "
+            "the ladder of all that fit."
         ),
     ] = None,
     tol: TolOption = 1e-9,
