@@ -7,8 +7,9 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/geomsolve solve --counts imagenet_lt --objective supcon --temperature 0.1 --plot imagenet_lt.png
 
+# Two workers of one thread each: with more, they stand in each other's way.
 test: .venv/installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
