@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
-from numpy.polynomial.chebyshev import chebval, chebvander
+from numpy.polynomial.chebyshev import chebpts2, chebval, chebvander
 from numpy.typing import ArrayLike, NDArray
 
 from .arrays import frozen
@@ -24,6 +24,13 @@ _NEGLIGIBLE = 1e-16
 # A class whose own cosine leaves less than this to its diagonal is taken out of it, into the low-rank part.
 _LEAST_DIAGONAL = 0.01
 _MOST_TAKEN_OUT = 64
+
+
+@lru_cache(maxsize=16)
+def interpolation(count: int) -> tuple[Array, Array]:
+    """(n,) places in [-1, 1], and (n, n) what makes Chebyshev coefficients of values there. Not to be written to."""
+    places = np.asarray(chebpts2(count), dtype=np.float64)
+    return places, np.asarray(np.linalg.inv(chebvander(places, count - 1)), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)

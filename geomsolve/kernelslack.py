@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.polynomial.chebyshev import chebpts2, chebvander
 from numpy.typing import NDArray
 
 from .countlines import MOST_NODES
 from .errors import ProblemError
-from .kernelgram import KernelGram
+from .kernelgram import KernelGram, interpolation
 from .orbits import OrbitGram
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
             f"gram: must have at most {MOST_POLYNOMIALS} polynomials in kernel form; got {len(gram.core)}"
         )
     tau, sizes = objective.temperature, gram.sizes
-    points = chebpts2(int(1.5 * len(gram.core)) + 5)
+    points, transform = interpolation(int(1.5 * len(gram.core)) + 5)
     problem, places, nodes = law.on_nodes(MOST_NODES, points)
     problem.check()
     small = OrbitGram(problem.orbits, gram.at(places))
@@ -89,7 +88,7 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
     scale = float(weight @ eta @ weight) / 2.0
     shift = eta @ weight - 2.0 * scale
     eta -= 2.0 * scale + shift[:, None] + shift
-    correction = np.linalg.solve(chebvander(points, len(points) - 1), shift[nodes:])
+    correction = transform @ shift[nodes:]
     correction[: len(gram.log_balance)] += gram.log_balance
     correction[0] += scale
     balance = np.exp(gram.function(correction))

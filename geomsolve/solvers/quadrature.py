@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.polynomial.chebyshev import chebpts2, chebvander
 from numpy.typing import NDArray
 
 from ..errors import ProblemError
-from ..kernelgram import KernelGram
+from ..kernelgram import KernelGram, interpolation
 from ..objectives.base import Objective
 from ..orbits import OrbitGram
 from .base import Attempt, Progress, Termination
@@ -64,7 +63,7 @@ class Quadrature:
             return Attempt(self.name, Termination.CONVERGED, KernelGram.simplex(law.line), 0, "all counts are equal")
         gram, steps = None, 0
         for nodes, degree in _LEVELS:
-            places = chebpts2(degree)
+            places, transform = interpolation(degree)
             report(f"quadrature: {nodes} nodes, {degree} polynomials")
             problem, everywhere, taken = law.on_nodes(nodes, places)
             try:
@@ -82,7 +81,6 @@ class Quadrature:
             steps += 1
             if point is None or point.balance is None:
                 return Attempt(self.name, Termination.STALLED, gram, steps, _RANK_LOST)
-            transform = np.linalg.inv(chebvander(places, degree - 1))
             core = transform @ point.cosines[taken:, taken:] @ transform.T
             balance = np.asarray(transform @ np.log(point.balance[taken:]), dtype=np.float64)
             gram = KernelGram(law.line, (core + core.T) / 2.0, balance)
