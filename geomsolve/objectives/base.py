@@ -216,6 +216,8 @@ def check_weights(name: str, weights: Array, shape: tuple[int, ...]) -> None:
     """Nothing, or a ProblemError unless the weights have that shape, are finite and not negative."""
     if np.shape(weights) != shape:
         raise ProblemError(f"{name}: must have shape {shape}; got {np.shape(weights)}")
+    if weights.ndim == 2 and weights.strides[0] == 0:  # all rows the same
+        weights = weights[:1]
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any():
         got = weights[bad].flat[0]

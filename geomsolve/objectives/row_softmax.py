@@ -40,7 +40,8 @@ class RowSoftmax(Objective):
         check_weights("offsets", self.offsets, (count,))
         if self.positives is not None:
             check_weights("positives", self.positives, (count, count))
-        if np.any((self.offsets <= 0) & (self._negatives.sum(axis=1) <= 0)):
+        bare = self.offsets <= 0
+        if np.any(bare) and np.any(bare & (self._negatives.sum(axis=1) <= 0)):
             raise ProblemError(
                 "weights, offsets: every row needs an offset or a weight above 0; the log of 0 is no loss"
             )
