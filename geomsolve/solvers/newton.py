@@ -147,9 +147,8 @@ class Newton:
             gram, termination = refine(objective, vectors, self.max_steps, history, report, reach)
             if termination is not Termination.CONVERGED and reach < np.inf:
                 gram, termination = climb(objective, vectors, self.max_steps, history, report, resolutions=(1e-3,))
-            if not certify(objective, gram).holds():
-                gram = sharpen(objective, gram, history, report)
-            if certify(objective, gram).holds():
+            gram, proved = _sharpened(objective, gram, history, report)
+            if proved:
                 message = "from classes that are points"
                 return Attempt(self.name, termination, gram, len(history), message, tuple(history))
             start = gram  # what is left of the way is not in any one class
@@ -163,9 +162,18 @@ class Newton:
         gram, termination = climb(objective, vectors, most, history, report, self.enough, instead=again)
         if most < self.max_steps and termination is Termination.STEP_LIMIT:
             return Attempt(self.name, termination, None, len(history), f"rank loss: {most} steps on the spheres")
-        if not certify(objective, gram).holds():
-            gram = sharpen(objective, gram, history, report)
+        gram, _ = _sharpened(objective, gram, history, report)
         return Attempt(self.name, termination, gram, len(history), "on the spheres (rank loss)", tuple(history))
+
+
+def _sharpened(
+    objective: Objective, gram: OrbitGram, history: list[dict[str, float]], report: Progress
+) -> tuple[OrbitGram, bool]:
+    """The Gram matrix, or what `sharpen` makes of one that is not proved optimal; and whether it is proved."""
+    if certify(objective, gram).holds():
+        return gram, True
+    sharp = sharpen(objective, gram, history, report)
+    return sharp, sharp is not gram and certify(objective, sharp).holds()
 
 
 def stationary_point(objective: Objective, start: OrbitGram | None = None, tol: float = 1e-13) -> OrbitGram | None:
