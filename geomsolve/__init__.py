@@ -29,7 +29,6 @@ _WHERE = {
     "countlaws": ("exponential_counts", "lognormal_counts", "zipf_counts"),
     "orbits": ("Orbits", "OrbitGram"),
     "kernelgram": ("FactoredPoints", "KernelGram"),
-    "gatheredgram": ("GatheredGram", "GatheredPoints"),
     "certificate": ("Certificate", "certify"),
     "objectives.base": ("Objective",),
     "objectives.row_softmax": ("RowSoftmax",),
@@ -41,11 +40,8 @@ _WHERE = {
     "objectives.two_class": ("SupConInstances", "SupMin"),
     "objectives.supcl": ("InstanceSoftmax", "SupCL"),
     "solvers.base": ("Attempt", "Termination"),
-    "solvers.graded": ("Graded",),
     "solvers.interior": ("Interior",),
-    "solvers.kinks": ("Hinges",),
     "solvers.newton": ("Newton",),
-    "solvers.gathered": ("Gathered",),
     "solvers.quadrature": ("Quadrature",),
     "solvers.conic": ("Conic",),
     "solvers.descent": ("Descent",),
@@ -162,8 +158,6 @@ if TYPE_CHECKING:
     from .exports import targets as targets
     from .gallery.catalogue import DrawnFigure as DrawnFigure
     from .gallery.catalogue import draw_figures as draw_figures
-    from .gatheredgram import GatheredGram as GatheredGram
-    from .gatheredgram import GatheredPoints as GatheredPoints
     from .guidelines import VarianceGuideline as VarianceGuideline
     from .guidelines import VarianceMap as VarianceMap
     from .guidelines import class_critical_alphas as class_critical_alphas
@@ -221,10 +215,7 @@ if TYPE_CHECKING:
     from .solvers.base import Termination as Termination
     from .solvers.conic import Conic as Conic
     from .solvers.descent import Descent as Descent
-    from .solvers.gathered import Gathered as Gathered
-    from .solvers.graded import Graded as Graded
     from .solvers.interior import Interior as Interior
-    from .solvers.kinks import Hinges as Hinges
     from .solvers.newton import Newton as Newton
     from .solvers.quadrature import Quadrature as Quadrature
     from .sweeps.running import SweepProgress as SweepProgress

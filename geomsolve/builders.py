@@ -54,9 +54,7 @@ _SCHEMES = {
 # What `objective_options` gives for an option without a default.
 REQUIRED = inspect.Parameter.empty
 _CONIC = ("clarabel", "scs", "mosek", "moreau")
-_UNLIMITED = ("quadrature", "gathered")
-_PATHS = {"interior": "interior.Interior", "graded": "graded.Graded", "hinges": "kinks.Hinges"}
-_SOLVERS = ("newton", *_UNLIMITED, *_PATHS, *_CONIC, "descent")
+_SOLVERS = ("newton", "quadrature", "interior", *_CONIC, "descent")
 
 
 def build_objective(name: str, counts: Counts, options: Mapping[str, Any]) -> Objective:
@@ -229,17 +227,16 @@ def build_solver(name: str | None, *, max_steps: int | None = None, seed: int | 
         from .solvers.newton import Newton
 
         return Newton(**options)
-    if name in _UNLIMITED:
-        from .solvers.gathered import Gathered
+    if name == "quadrature":
         from .solvers.quadrature import Quadrature
 
         if max_steps is not None:
             raise ProblemError(f"max-steps: {name} has none to limit; got {max_steps} (leave it out)")
-        return Quadrature() if name == "quadrature" else Gathered()
-    if name in _PATHS:
-        module, _, solver = _PATHS[name].partition(".")
-        found: Solver = getattr(importlib.import_module(f".solvers.{module}", __package__), solver)(**options)
-        return found
+        return Quadrature()
+    if name == "interior":
+        from .solvers.interior import Interior
+
+        return Interior(**options)
     if name in _CONIC:
         from .solvers.conic import Conic
 

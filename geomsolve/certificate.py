@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import ProblemError
-from .gatheredgram import GatheredGram
-from .gatheredslack import hold_of
 from .kernelgram import KernelGram
 from .kernelslack import kernel_slack
 from .orbits import OrbitGram
 from .slack import Slack
-from .unwritten import UnwrittenGram
 
 if TYPE_CHECKING:
     from .objectives.base import Objective
@@ -31,7 +28,7 @@ class Certificate:
         value: the loss of the repaired Gram matrix.
         gap: an upper bound of value - optimum: absolute, in nats.
         lower_bound: value - gap, below the loss of every Gram matrix on the sphere.
-        excess: value minus the floor no geometry goes below (for a GatheredGram: none with those classes in one point).
+        excess: value minus the floor no geometry goes below.
         relative_gap: gap / excess. At low temperature the excess is of order e^{-1/tau}, and a gap that is small beside
             the value says nothing.
         cosine_residual: how far the cosines are from what stationarity says they must be, in units of cosine. Classes
@@ -71,7 +68,7 @@ def check_tol(tol: float) -> float:
     return float(tol)
 
 
-def certify(objective: Objective, gram: OrbitGram | UnwrittenGram | ArrayLike) -> Certificate:
+def certify(objective: Objective, gram: OrbitGram | KernelGram | ArrayLike) -> Certificate:
     """The certificate of a Gram matrix for an objective, whichever solver, training run or guess it comes from.
 
     L is convex. With D its gradient at a feasible G, y_i = (D G)_ii and S = D - Diag(y), every unit-diagonal H >= 0 has
@@ -86,14 +83,13 @@ def certify(objective: Objective, gram: OrbitGram | UnwrittenGram | ArrayLike) -
     Args:
         objective: the problem.
         gram: an OrbitGram on the objective's orbits, any (C, C) Gram matrix in the caller's class order, or a
-            KernelGram or GatheredGram of the objective's counts.
+            KernelGram of the objective's counts.
 
     Raises:
         ProblemError: a Gram matrix of the wrong shape, not finite, asymmetric, or without unit diagonal.
 
     Cost: one Cholesky factor of size K (C for a plain matrix) where nothing collapses and G is nearly optimal; two
-    symmetric eigenvalue problems elsewhere. O(K r^2) for a KernelGram of rank r, see `kernel_slack`; as much as its
-    quotient for a GatheredGram, see `Hold`.
+    symmetric eigenvalue problems elsewhere. O(K r^2) for a KernelGram of rank r, see `kernel_slack`.
     """
     if not hasattr(objective, "check"):
         raise ProblemError(
@@ -102,10 +98,6 @@ def certify(objective: Objective, gram: OrbitGram | UnwrittenGram | ArrayLike) -
     objective.check()
     if isinstance(gram, KernelGram):
         return _certify_kernel(objective, gram)
-    if isinstance(gram, GatheredGram):
-        return _certify_gathered(objective, gram)
-    if isinstance(gram, UnwrittenGram):
-        raise ProblemError(f"gram: must be a KernelGram or a GatheredGram where not written; got {type(gram).__name__}")
     if not isinstance(gram, OrbitGram):
         gram, objective = OrbitGram.from_matrix(gram, objective.orbits), objective.ungrouped()
     elif not objective.orbits.same_as(gram.orbits):
@@ -154,29 +146,6 @@ def _certify_kernel(objective: Objective, gram: KernelGram) -> Certificate:
         repair=repair,
         ball_gap=ball_gap,
         ball_optimal=True if _ratio(ball_gap, slack.excess) <= 1e-9 else None,
-    )
-
-
-def _certify_gathered(objective: Objective, gram: GatheredGram) -> Certificate:
-    """That of the quotient, and what holds its last class together; see `Hold`.
-
-    The excess is counted from the quotient's floor: what no geometry with these classes in one point goes below. The
-    loss's own floor is lower, and the gap would be a smaller part of what is above it.
-    """
-    gram, repair = gram.repaired()
-    problem, quotient, hold = hold_of(objective, gram)
-    found = certify(problem, quotient)
-    gap, ball_gap = found.gap + hold.loss, found.ball_gap + hold.loss
-    proved = _ratio(ball_gap, found.excess) <= 1e-9
-    return replace(
-        found,
-        gap=gap,
-        lower_bound=problem.floor + (found.excess - gap),
-        relative_gap=_ratio(gap, found.excess),
-        cosine_residual=hold.residual(found.cosine_residual),
-        repair=max(repair, found.repair),
-        ball_gap=ball_gap,
-        ball_optimal=True if proved else (None if found.ball_optimal else found.ball_optimal),
     )
 
 

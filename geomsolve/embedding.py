@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ProblemError
-from .gatheredgram import GatheredGram
 from .objectives.pairwise import Hinge, PairLoss
 from .objectives.weighted import WeightedSoftmax
 from .orbits import MOST_WRITTEN, OrbitGram
@@ -128,11 +127,6 @@ def embed(
     that of `Descent`, without second order.
     """
     check_dim(dim, solution.geometry.atoms)
-    if isinstance(solution.geometry, GatheredGram) and (dim is None or dim >= solution.rank):
-        check_dim(width := int(dim or solution.rank), solution.geometry.atoms)
-        found, proved = solution.geometry.points(), solution.certificate
-        points = _leading(found.places, width)[found.taken]
-        return Embedding(points, proved.value, proved.lower_bound, exact=True)
     if len(solution.geometry.sizes) > MOST_WRITTEN:
         raise ProblemError(
             f"dim: points are written out for at most {MOST_WRITTEN:,} distinct counts; got "

@@ -18,8 +18,6 @@ from .unwritten import UnwrittenGram
 
 # Orbits for which the interior comes before many steps on spheres, and what is many.
 _INNER, _TURN = (16, 60), 40
-# Ratio of masses up to which one barrier for all is right for all.
-_ALIKE = 1e4
 # Classes up to which the ladder tries descent.
 _MOST_DESCENDED = 200
 
@@ -35,11 +33,10 @@ def solve(
 ) -> Solution:
     """The optimal Gram matrix of an objective, with the proof that it is optimal.
 
-    Runs the given solver, or the ladder: from 300 distinct counts on a Gauss rule of them, then all but a few in one
-    point; Newton on the dual factor (with its collapse handling); the interior-point method where it fits, and the
-    optimum beside its answer in decimals, or, for a loss with kinks, the path of the hinge and the conic program;
-    descent over embeddings; the answers of the last two polished by Newton. Every answer is repaired and certified; the
-    first that is CERTIFIED is returned, otherwise the one with the smallest gap, as UNCERTIFIED.
+    Runs the given solver, or the ladder: from 300 distinct counts on a Gauss rule of them, then Newton on the dual
+    factor (with its collapse handling), the interior-point method where it fits or, for a loss with kinks, the conic
+    program; descent over embeddings; the answers of the last two polished by Newton. Every answer is repaired and
+    certified; the first that is CERTIFIED is returned, otherwise the one with the smallest gap, as UNCERTIFIED.
 
         minimise L(G)  over  G >= 0 (positive semidefinite), diag G = 1
 
@@ -60,7 +57,7 @@ def solve(
         NotCertified: no attempt reached a certificate.
 
     Cost: with K distinct counts, a few O(K^2) Newton steps and one O(K^3) factorisation; O(K^3) a step where the
-    optimum loses rank. Interior-point methods run to 83 orbits (graded: 60), conic programs to 100, descent to
+    optimum loses rank. Interior-point methods run to 83 orbits, conic programs to 100, descent to
     200 classes.
     Source: ours; see the theory page.
     """
@@ -162,34 +159,20 @@ def _attempts(
         from .solvers.quadrature import Quadrature
 
         yield timed(Quadrature(), None)
-        if law.gatherable:
-            from .solvers.gathered import Gathered
-
-            yield timed(Gathered(tol), None)
         if not law.writable:
             return
     # The later rungs are imported only when they are reached: cvxpy takes seconds to import, JAX too.
     from .solvers.newton import Newton
 
-    # Where Newton's method loses rank and comes to no end, the interior is quicker; where classes are rare, with a
-    # barrier for each.
-    count, masses = len(objective.masses), objective.masses[objective.masses > 0]
-    alike = masses.size > 0 and masses.max() < _ALIKE * masses.min()
-    brief = objective.smooth and start is None and _INNER[0] <= count <= _INNER[1]
+    # Where Newton's method loses rank and comes to no end, the interior is quicker.
+    brief = objective.smooth and start is None and _INNER[0] <= len(objective.masses) <= _INNER[1]
     first = timed(Newton(turn=_TURN if brief else None), start)
     yield first
     if objective.smooth:
-        from .solvers.graded import Graded
         from .solvers.interior import Interior
 
-        if not alike:
-            yield timed(Graded(), None)
         inner = timed(Interior(), None)
         yield inner
-        if inner[0].gram is not None:
-            from .solvers.exact import Exact
-
-            yield timed(Exact(tol), inner[0].gram)
         if brief and first[0].gram is None:
             yield timed(Newton(), None)
         if inner[0].gram is None and first[0].gram is not None:
@@ -197,17 +180,7 @@ def _attempts(
             yield timed(Newton(), first[0].gram)
     else:
         from .solvers.conic import Conic
-        from .solvers.kinks import Hinges
 
-        def enough(gram: OrbitGram) -> bool:
-            return certify(objective, gram).holds(tol)
-
-        # Close to its path the first way seldom fails; where it does, another can arrive.
-        for near in (0.3, 1.0, 0.1):
-            path = timed(Hinges(near=near, enough=enough), None)
-            yield path
-            if path[0].gram is None or path[0].termination is Termination.NOT_APPLICABLE:
-                break
         conic = timed(Conic(), None)
         yield conic
         if conic[0].gram is not None:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from .bipartitereading import bipartite_reading
 from .blockpush import BlockForces, balancing, decided, orbit_push, products
 from .dualreading import Forces, damping, dual_reading, shortfall
-from .exactoptimum import exact_reading
 from .orbits import OrbitGram, Orbits
 from .spectra import near_rank_one
 
@@ -140,14 +139,7 @@ class Slack:
         reading = self._refined(reading)
         if reading <= 1e-6:
             return max(reading, bipartite_reading(self.objective, self.gram))
-        return min(reading, self._exact_reading)
-
-    @property
-    def _exact_reading(self) -> float:
-        """See `exact_reading`: where the value is proved, and float64 has not the digits that prove the cosines."""
-        if self.objective is None or not self.gap <= 1e-9 * self.objective.excess(self.gram):
-            return np.inf
-        return exact_reading(self.objective, self.gram)
+        return reading
 
     def _refined(self, reading: float) -> float:
         """The `_dual_reading` where the others leave anything open: it solves for all cosines at once.

@@ -55,7 +55,7 @@ class Solution:
     Attributes:
         objective: the problem.
         geometry: the optimal Gram matrix as the solver left it: an OrbitGram, or (from 300 distinct counts on, as a
-            rule) a KernelGram or GatheredGram of the counts, which are never written out and have `factor`, `rows` and
+            rule) a KernelGram of the counts, which is never written out and has `factor`, `rows` and
             `points()`.
         certificate: what is proved of it.
         quality: CERTIFIED or UNCERTIFIED, by the certificate at the tolerance `solve` was given.

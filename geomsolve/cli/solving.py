@@ -28,7 +28,7 @@ def solve(
     solver: Annotated[
         str | None,
         typer.Option(
-            help="newton, quadrature, gathered, interior, graded, hinges, clarabel, scs, descent, mosek; without it, "
+            help="newton, quadrature, interior, clarabel, scs, descent, mosek; without it, "
             "the ladder of all that fit."
         ),
     ] = None,

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ..arrays import frozen
 from ..errors import ProblemError
 from ..orbits import OrbitGram, Orbits
-from .netforces import FineRows, Rows
+from .netforces import FineRows
 from .rowforms import model_forms
 
 if TYPE_CHECKING:
@@ -148,11 +148,6 @@ class Objective(ABC):
 
     def fine_rows(self, gram: OrbitGram) -> FineRows | None:
         """The row gradient of a row softmax with attraction to all digits there are; None for other losses."""
-        return None
-
-    @property
-    def decimal_rows(self) -> Rows | None:
-        """The numbers of a row softmax with attraction for `exact_optimum`, floats or decimals; None for others."""
         return None
 
     def check(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
@@ -33,14 +32,10 @@ class ByCounts:
     Attributes:
         line: the classes' counts.
         build: the loss as a function of counts, whose multiplicities need not be whole.
-        gatherable: whether classes in one point are to the loss one class of all their examples: anchors weigh by the
-            counts n, all by one function of their draws or sums over all classes, their own included, each weighed by
-            its n.
     """
 
     line: CountLine
     build: Callable[[Counts], Objective] = field(repr=False)
-    gatherable: bool = False
 
     @property
     def counts(self) -> Counts:
@@ -82,29 +77,12 @@ class ByCounts:
         )
         return self.build(counts), everywhere, len(where)
 
-    def gathered(self, heads: int) -> Objective:
-        """The loss with all classes but those of the `heads` largest distinct counts in one point.
-
-        Of a gatherable loss: the same on the other classes and, as the last orbit, one class of all their examples.
-        """
-        counts = self.counts
-        together = math.fsum(counts.values[heads:] * counts.multiplicity[heads:])
-        return self.build(
-            Counts(
-                values=np.append(counts.values[:heads], together),
-                multiplicity=np.append(counts.multiplicity[:heads], 1.0),
-                groups=np.empty(0, np.intp),
-                name=counts.name,
-                are_proportions=counts.are_proportions,
-            )
-        )
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ManyCounts(Objective):
     """A loss of so many distinct counts that nothing about pairs of them is ever written out.
 
-    It can be solved and certified (by `Quadrature` and `Gathered`) and asked for nothing else.
+    It can be solved and certified (by `Quadrature`) and asked for nothing else.
     """
 
     def _validate(self) -> None:
@@ -146,10 +124,10 @@ def _too_many(distinct: int) -> ProblemError:
 
 
 def by_counts(
-    counts: Counts, temperature: float, name: str, build: Callable[[Counts], Objective], *, gatherable: bool
+    counts: Counts, temperature: float, name: str, build: Callable[[Counts], Objective]
 ) -> Objective:
     """The loss on these counts, which remembers how it is written down for others."""
-    law = ByCounts(CountLine(counts), build, gatherable)
+    law = ByCounts(CountLine(counts), build)
     if len(counts.values) <= MOST_DISTINCT:
         return replace(build(counts), law=law)
     return ManyCounts(

@@ -99,7 +99,7 @@ def GCL(
     name = f"GCL({loss}, {sampling}, k={count:g}, {normalization})"
     build = partial(_info_nce, temperature, sampling, count, normalization, name)
     # Supervised negatives are never of the anchor's class, but of another in the same point.
-    return by_counts(counts, temperature, name, build, gatherable=sampling == "unsupervised")
+    return by_counts(counts, temperature, name, build)
 
 
 def _info_nce(

@@ -118,11 +118,6 @@ class RowSoftmax(Objective):
         """See the function of that name."""
         return None if self._rows is None else fine_rows(self._rows, gram)
 
-    @property
-    def decimal_rows(self) -> Rows | None:
-        """As they stand."""
-        return self._rows
-
     def row_gradient(self, gram: OrbitGram) -> Array:
         """m_i (q_ij - P_ij) / tau, not as a difference of the two where they nearly cancel: see `net_forces`."""
         return self.rows(gram).repulsion if self._rows is None else net_forces(self._rows, gram)[0]

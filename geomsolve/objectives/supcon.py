@@ -64,7 +64,7 @@ def SupCon(counts: Counts | ArrayLike, *, temperature: float, views: int = 2, ba
         batch, name = check_batch(batch, views), f"SupCon(views={views}, batch={batch})"
         build = partial(_mini_batch, temperature, views, batch)
         # With one view an anchor whose own class was not drawn has no loss, wherever other classes are.
-        return by_counts(counts, temperature, name, build, gatherable=views > 1)
+        return by_counts(counts, temperature, name, build)
     if counts.are_proportions:
         raise ProblemError(
             "counts: SupCon depends on the number of examples, not only on proportions; give counts, or a batch size"
@@ -77,7 +77,7 @@ def SupCon(counts: Counts | ArrayLike, *, temperature: float, views: int = 2, ba
             f"every class needs views * count >= 2 ({'use views=2, or ' if views == 1 else ''}leave such classes out)"
         )
     build = partial(_full_batch, temperature, views)
-    return by_counts(counts, temperature, f"SupCon(views={views})", build, gatherable=True)
+    return by_counts(counts, temperature, f"SupCon(views={views})", build)
 
 
 def _full_batch(temperature: float, views: int, counts: Counts) -> Objective:

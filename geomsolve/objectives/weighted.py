@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..decimals import decimals, digits, exp
 from ..errors import ProblemError
 from ..logweights import divergence_terms
 from ..orbits import OrbitGram, Orbits
 from ..weightings import Weighting
 from .base import check_temperature
-from .netforces import Rows
 from .row_softmax import RowSoftmax
 
 Array = NDArray[np.float64]
@@ -40,22 +37,6 @@ class WeightedSoftmax(RowSoftmax):
     def resolved(self, gram: OrbitGram) -> float:
         """The mean divergence, which is the loss less the entropy of the weights: it has digits down to 0."""
         return self.divergence(gram)
-
-    @cached_property
-    def decimal_rows(self) -> Rows | None:
-        """The weights from their logarithms, so that rows sum to 1 to all digits.
-
-        Doubles do to 1e-16, and that would be a force on all cosines of a row together, on which the loss does not
-        depend: far pairs decide what they are, by forces down to e^{-2/tau}.
-        """
-        rows, weighting = self._rows, self.weighting
-        if rows is None:
-            return None
-        with digits():
-            logs = np.where(weighting.orbits.partners > 0, weighting.logs, -np.inf)
-            weights, own = exp(decimals(logs)), exp(decimals(weighting.own))
-            sums = own + np.sum(decimals(weighting.orbits.partners) * weights, axis=1)
-            return rows._replace(positives=weights / sums[:, None])
 
     def ungrouped(self) -> WeightedSoftmax:
         """The same loss, each sample an orbit."""

@@ -14,7 +14,6 @@ from ..certificate import certify
 from ..objectives.base import Objective
 from ..orbits import OrbitGram, Orbits
 from .base import Attempt, Progress, Termination
-from .decimal_path import MOST_FOLLOWED
 from .staircase import refine, wide_start
 
 Array = NDArray[np.float64]
@@ -73,21 +72,9 @@ class Interior:
         gram = follow_path(objective, OrbitGram.simplex(orbits), self.max_steps, history, report, enough)
         if proved or enough(gram):
             return Attempt(self.name, Termination.CONVERGED, gram, len(history), "in the interior", tuple(history))
-        if _lost(objective, gram):
-            message = "the value is proved, but no direction vanishes and float64 has no digits left"
-            return Attempt(self.name, Termination.STALLED, gram, len(history), message, tuple(history))
         message = f"on the spheres after {len(history)} steps in the interior"
         gram, termination = refine(objective, wide_start(gram, 0.0), self.max_steps, history, report)
         return Attempt(self.name, termination, gram, len(history), message, tuple(history))
-
-
-def _lost(objective: Objective, gram: OrbitGram) -> bool:
-    """Whether the value is proved, and yet no direction has begun to vanish that Newton's method could close.
-
-    Then forces below the rounding of float64 decide, and `Exact` finds what they are.
-    """
-    few = objective.orbits.atoms <= MOST_FOLLOWED and objective.decimal_rows is not None
-    return bool(few and gram.eigenvalues[0] > 1e-6 and certify(objective, gram).relative_gap <= 1e-9)
 
 
 class _Point(NamedTuple):
@@ -155,11 +142,6 @@ def follow_path(
         if asked and enough is not None and enough(point.gram):
             break
     return point.gram
-
-
-def start_level(objective: Objective, gram: OrbitGram) -> float:
-    """The mu where `follow_path` begins from a guess, of which its history has the shares that are left."""
-    return _complementarity(gram.orbits, _start(objective, gram))
 
 
 class _Pairs(NamedTuple):

@@ -22,7 +22,6 @@ from .coarse import coarsen
 from .dual_step import DENSE, dual_step
 from .kink_polish import polish_kinks
 from .merging import class_points, opened_classes
-from .sharpen import sharpen
 from .spheres import State, gram_of
 from .staircase import climb, narrow_start, refine, wide_start
 
@@ -147,8 +146,7 @@ class Newton:
             gram, termination = refine(objective, vectors, self.max_steps, history, report, reach)
             if termination is not Termination.CONVERGED and reach < np.inf:
                 gram, termination = climb(objective, vectors, self.max_steps, history, report, resolutions=(1e-3,))
-            gram, proved = _sharpened(objective, gram, history, report)
-            if proved:
+            if certify(objective, gram).holds():
                 message = "from classes that are points"
                 return Attempt(self.name, termination, gram, len(history), message, tuple(history))
             start = gram  # what is left of the way is not in any one class
@@ -162,18 +160,7 @@ class Newton:
         gram, termination = climb(objective, vectors, most, history, report, self.enough, instead=again)
         if most < self.max_steps and termination is Termination.STEP_LIMIT:
             return Attempt(self.name, termination, None, len(history), f"rank loss: {most} steps on the spheres")
-        gram, _ = _sharpened(objective, gram, history, report)
         return Attempt(self.name, termination, gram, len(history), "on the spheres (rank loss)", tuple(history))
-
-
-def _sharpened(
-    objective: Objective, gram: OrbitGram, history: list[dict[str, float]], report: Progress
-) -> tuple[OrbitGram, bool]:
-    """The Gram matrix, or what `sharpen` makes of one that is not proved optimal; and whether it is proved."""
-    if certify(objective, gram).holds():
-        return gram, True
-    sharp = sharpen(objective, gram, history, report)
-    return sharp, sharp is not gram and certify(objective, sharp).holds()
 
 
 def stationary_point(objective: Objective, start: OrbitGram | None = None, tol: float = 1e-13) -> OrbitGram | None:
