@@ -36,7 +36,7 @@ def tsc_loss(classes: int):
     from geomsolve.objectives.row_softmax import RowSoftmax
 
     return RowSoftmax(
-        orbits=gs.Orbits(np.array([float(classes)]), np.zeros(classes, dtype=int)),
+        orbits=gs.geometry.Orbits(np.array([float(classes)]), np.zeros(classes, dtype=int)),
         masses=np.array([1.0 / classes]),
         weights=np.ones((1, 1)),
         offsets=np.ones(1),

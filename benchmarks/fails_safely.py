@@ -32,7 +32,7 @@ QUICK = ("supcon-1000-100-10-tau0.5", "gcl-k1-above")
 Candidate = tuple[str, float | None, Any]
 
 
-def candidates(problem: gs.ZooProblem) -> Iterator[Candidate]:
+def candidates(problem: gs.zoo.ZooProblem) -> Iterator[Candidate]:
     """(kind, size, Gram matrix): right ones, wrong ones, and some of which only the distance tells."""
     truth, objective = problem.orbits, problem.objective
     yield "truth", None, truth
@@ -109,10 +109,10 @@ def _shapes(truth: gs.OrbitGram) -> Iterator[Candidate]:
 def _stopped(objective: gs.Objective) -> Iterator[Candidate]:
     """Answers of solvers that were stopped early."""
     for steps in (1, 2, 3, 4):
-        yield "Newton stopped", steps, gs.Newton(max_steps=steps).run(objective).gram
+        yield "Newton stopped", steps, gs.solvers.Newton(max_steps=steps).run(objective).gram
     if len(objective.orbits.sizes) <= 12:
         for steps in (6, 10, 14):
-            yield "conic program stopped", steps, gs.Conic(max_steps=steps).run(objective).gram
+            yield "conic program stopped", steps, gs.solvers.Conic(max_steps=steps).run(objective).gram
     if objective.smooth and objective.orbits.atoms <= MOST_ATOMS:
         for steps in (10, 40, 160):
             yield "L-BFGS stopped", steps, _lbfgs(objective, steps)
@@ -139,7 +139,7 @@ def _lbfgs(objective: gs.Objective, steps: int) -> gs.OrbitGram:
     return loss.gram(unit(result.x))
 
 
-def _neighbours(problem: gs.ZooProblem) -> Iterator[Candidate]:
+def _neighbours(problem: gs.zoo.ZooProblem) -> Iterator[Candidate]:
     """Certified optima of a slightly different problem."""
     knob = "scale" if problem.loss == "lc" else "temperature"
     hinge = problem.options.get("loss") == "hinge"
@@ -154,7 +154,7 @@ def _neighbours(problem: gs.ZooProblem) -> Iterator[Candidate]:
             yield "optimum of other counts", nudge, _optimum(problem, counts, problem.options)
 
 
-def _optimum(problem: gs.ZooProblem, counts: Any, options: Any) -> Any:
+def _optimum(problem: gs.zoo.ZooProblem, counts: Any, options: Any) -> Any:
     other = replace(problem, counts=counts, options=options).objective
     gram = gs.solve(other, throw=False).orbits
     # Other counts may make other orbits; then it is no answer to this problem in this form.
@@ -194,7 +194,7 @@ def _with(truth: gs.OrbitGram, cosines: np.ndarray) -> gs.OrbitGram:
     return gs.OrbitGram(truth.orbits, cosines)
 
 
-def judge(problem: gs.ZooProblem, kind: str, size: float | None, gram: Any) -> dict[str, Any]:
+def judge(problem: gs.zoo.ZooProblem, kind: str, size: float | None, gram: Any) -> dict[str, Any]:
     """One row."""
     proof = gs.certify(problem.objective, gram)
     if not isinstance(gram, gs.OrbitGram):
@@ -215,7 +215,7 @@ def judge(problem: gs.ZooProblem, kind: str, size: float | None, gram: Any) -> d
 def main() -> int:
     warnings.simplefilter("ignore")
     options = parser(__doc__).parse_args()
-    problems = [gs.zoo_problem(name) for name in (QUICK if options.quick else gs.zoo_names())]
+    problems = [gs.zoo.problem(name) for name in (QUICK if options.quick else gs.zoo.names())]
     problems = [p for p in problems if p.unique and len(p.objective.orbits.sizes) <= MOST_ORBITS]
     settings = {
         "right": RIGHT,

@@ -1,4 +1,4 @@
-"""Every convex loss of `geomsolve.losses_jax` over free features, and the objective whose optimum is certified."""
+"""Every convex loss of `geomsolve.training.losses_jax` over free features, and the objective whose optimum is certified."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import numpy as np
 import record  # noqa: F401  (this checkout's geomsolve, not an installed one)
 
 import geomsolve as gs
-from geomsolve import losses_jax
 from geomsolve.objectives.parts import PartedSoftmax, Parts, Terms
+from geomsolve.training import losses_jax
 
 ALPHA, DRAWN, SCALE, EPSILON, SIGMA, LABEL_TEMPERATURE = 0.5, 3, 8.0, 0.05, 0.5, 0.3
 # How far a target for `design` is from the regular simplex.
@@ -241,7 +241,7 @@ def over_examples(points: Any, counts: np.ndarray, *, balanced: bool, kinds: int
     offsets = np.concatenate([np.zeros(classes), np.ones((kinds - 1) * classes)])
     names = ("instances", "prototype", "classifier")[:kinds]
     return PartedSoftmax(
-        orbits=gs.Orbits(sizes, np.repeat(np.arange(kinds * classes), sizes.astype(int))),
+        orbits=gs.geometry.Orbits(sizes, np.repeat(np.arange(kinds * classes), sizes.astype(int))),
         masses=points.masses / sizes,
         weights=weights,
         offsets=offsets,
@@ -322,13 +322,15 @@ def _weighted(scheme: str) -> Family:
     def objective(counts: np.ndarray, d: dict, rng: np.random.Generator) -> gs.Objective:
         labels, classes = d["y"], len(counts)
         if scheme == "supcon":
-            weights = gs.supcon_weights(labels)
+            weights = gs.similarities.supcon_weights(labels)
         elif scheme == "soft-supcon":
-            weights = gs.soft_supcon_weights(labels, epsilon=EPSILON)
+            weights = gs.similarities.soft_supcon_weights(labels, epsilon=EPSILON)
         elif scheme == "y-aware":
-            weights = gs.y_aware_weights(rng.uniform(-1.0, 1.0, classes)[labels], sigma=SIGMA)
+            weights = gs.similarities.y_aware_weights(rng.uniform(-1.0, 1.0, classes)[labels], sigma=SIGMA)
         else:
-            weights = gs.x_clr_weights(rng.normal(size=(classes, 3))[labels], label_temperature=LABEL_TEMPERATURE)
+            weights = gs.similarities.x_clr_weights(
+                rng.normal(size=(classes, 3))[labels], label_temperature=LABEL_TEMPERATURE
+            )
         d["weights"] = np.array(weights.expand())
         return gs.WeightedInfoNCE(weights, temperature=d["tau"])
 

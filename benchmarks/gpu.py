@@ -62,16 +62,16 @@ def profile(name: str, most: int, schedules: tuple[int, ...], device: str | None
 
     counts, classes, total = thinned(name, most)
     objective = gs.SupCon(counts, temperature=TEMPERATURE)
-    newton = gs.solve(objective, gs.Newton())
+    newton = gs.solve(objective, gs.solvers.Newton())
     clock = time.perf_counter()
     # Enough to compile everything; of thousands of classes, all but the Newton steps.
-    gs.Descent(max_steps=500 if classes <= 1000 else 20, device=device).run(objective)
+    gs.solvers.Descent(max_steps=500 if classes <= 1000 else 20, device=device).run(objective)
     first = time.perf_counter() - clock
     times: dict[str, Any] = {f"{target:g}": None for target in TARGETS}
     runs = []
     for steps in schedules:
         clock = time.perf_counter()
-        attempt = gs.Descent(max_steps=steps, device=device).run(objective)
+        attempt = gs.solvers.Descent(max_steps=steps, device=device).run(objective)
         proof = gs.certify(objective, attempt.gram)
         run = {"max_steps": steps, "seconds": time.perf_counter() - clock, "steps": attempt.steps}
         run |= {"relative_gap": proof.relative_gap, "cosine_residual": proof.cosine_residual}
@@ -187,12 +187,18 @@ def verdict_cases(quick: bool) -> dict[str, tuple[Any, float]]:
     line, circle = np.linspace(-1, 1, 10), np.linspace(0, 2 * np.pi, 13)[:12]
     on_circle = 1.3 * 0.8 / np.sqrt(0.4) * np.column_stack([np.cos(circle), np.sin(circle)])
     cases = {
-        "y-aware, a line, sigma 0.3": (gs.y_aware_weights(line, sigma=0.3), 0.5),
-        "y-aware, a line, sigma 1, no self-pairs": (gs.y_aware_weights(line, sigma=1.0, self_pairs=False), 0.5),
-        "y-aware, a circle too large": (gs.y_aware_weights(on_circle, sigma=0.8), 0.4),
-        "soft-supcon, epsilon 0.3": (gs.soft_supcon_weights([0, 0, 1, 1, 1, 2], epsilon=0.3), 0.5),
-        "supcon": (gs.supcon_weights([0, 0, 1, 1, 1, 2, 2]), 0.5),
-        "x-clr": (gs.x_clr_weights(on_circle[:8] / np.linalg.norm(on_circle[0]), label_temperature=0.5), 0.4),
+        "y-aware, a line, sigma 0.3": (gs.similarities.y_aware_weights(line, sigma=0.3), 0.5),
+        "y-aware, a line, sigma 1, no self-pairs": (
+            gs.similarities.y_aware_weights(line, sigma=1.0, self_pairs=False),
+            0.5,
+        ),
+        "y-aware, a circle too large": (gs.similarities.y_aware_weights(on_circle, sigma=0.8), 0.4),
+        "soft-supcon, epsilon 0.3": (gs.similarities.soft_supcon_weights([0, 0, 1, 1, 1, 2], epsilon=0.3), 0.5),
+        "supcon": (gs.similarities.supcon_weights([0, 0, 1, 1, 1, 2, 2]), 0.5),
+        "x-clr": (
+            gs.similarities.x_clr_weights(on_circle[:8] / np.linalg.norm(on_circle[0]), label_temperature=0.5),
+            0.4,
+        ),
     }
     return dict(list(cases.items())[:1]) if quick else cases
 
@@ -200,7 +206,7 @@ def verdict_cases(quick: bool) -> dict[str, tuple[Any, float]]:
 def check_threshold(case: dict[str, Any], device: str | None) -> dict[str, Any]:
     import geomsolve as gs
 
-    check = gs.crosscheck_threshold(**case, device=device)
+    check = gs.collapse.crosscheck_threshold(**case, device=device)
     sides = [
         {name: getattr(side, name) for name in ("value", "predicted", "opening", "relative_gap", "verdict", "seconds")}
         for side in check.sides
@@ -211,7 +217,7 @@ def check_threshold(case: dict[str, Any], device: str | None) -> dict[str, Any]:
 def check_verdict(case: tuple[Any, float], device: str | None) -> dict[str, Any]:
     import geomsolve as gs
 
-    check = gs.crosscheck_verdict(case[0], temperature=case[1], device=device)
+    check = gs.similarities.crosscheck_verdict(case[0], temperature=case[1], device=device)
     found = {"verdict": check.realization.verdict.value, "certified_excess": check.realization.excess}
     found |= {"gap": check.realization.gap, "excess": check.excess, "difference": check.difference}
     return {**found, "seconds": check.seconds, "agrees": check.agree}

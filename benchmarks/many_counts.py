@@ -85,7 +85,7 @@ def warm(profile: str, rounds: int) -> dict:
     counts, taken = gs.load_counts(profile), {"quadrature": [], "newton": []}
     for _ in range(rounds + 2):
         answers = {}
-        for name, solver in (("quadrature", gs.Quadrature()), ("newton", gs.Newton())):
+        for name, solver in (("quadrature", gs.solvers.Quadrature()), ("newton", gs.solvers.Newton())):
             start = time.perf_counter()
             answers[name] = gs.solve(gs.SupCon(counts, temperature=0.1), solver)
             taken[name].append(time.perf_counter() - start)

@@ -26,7 +26,7 @@ def measure(profile: str, temperature: float, rounds: int) -> dict:
     # geomsolve's first call, then everything else once.
     first = seconds_of(lambda: gs.solve(objective, throw=False))
     solution = gs.solve(objective, throw=False)
-    attempt = gs.Newton().run(objective)
+    attempt = gs.solvers.Newton().run(objective)
     np.linalg.solve(matrix, right)
 
     def certificate() -> None:
@@ -37,7 +37,7 @@ def measure(profile: str, temperature: float, rounds: int) -> dict:
     for _ in range(rounds):
         times["whole"].append(seconds_of(lambda: gs.solve(objective, throw=False)))
         times["solve"].append(seconds_of(lambda: np.linalg.solve(matrix, right)))
-        times["newton"].append(seconds_of(lambda: gs.Newton().run(objective)))
+        times["newton"].append(seconds_of(lambda: gs.solvers.Newton().run(objective)))
         times["certificate"].append(seconds_of(certificate))
     ratios = [whole / dense for whole, dense in zip(times["whole"], times["solve"], strict=True)]
     proof = solution.certificate

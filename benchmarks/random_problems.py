@@ -174,15 +174,17 @@ def weighted(gs: Any, rng: Any, tau: float) -> tuple[Any, dict]:
         counts = draw_counts(rng, total=1e6, repeats=5)
         options["epsilon"] = float(rng.choice([0.0, log_uniform(rng, 1e-6, 1.0)], p=[0.2, 0.8]))
         labels = np.repeat(np.arange(len(counts)), counts.astype(int))
-        weighting = gs.soft_supcon_weights(labels, epsilon=options["epsilon"], self_pairs=self_pairs)
+        weighting = gs.similarities.soft_supcon_weights(labels, epsilon=options["epsilon"], self_pairs=self_pairs)
     else:
         samples, width = round(log_uniform(rng, 3, 60)), int(rng.integers(1, 4)) + (scheme == "x-clr")
         labels = rng.normal(size=(samples, width))
         options |= {"samples": samples, "width": width, "bandwidth": log_uniform(rng, 0.1, 10)}
         if scheme == "y-aware":
-            weighting = gs.y_aware_weights(labels, sigma=options["bandwidth"], self_pairs=self_pairs)
+            weighting = gs.similarities.y_aware_weights(labels, sigma=options["bandwidth"], self_pairs=self_pairs)
         else:
-            weighting = gs.x_clr_weights(labels, label_temperature=options["bandwidth"], self_pairs=self_pairs)
+            weighting = gs.similarities.x_clr_weights(
+                labels, label_temperature=options["bandwidth"], self_pairs=self_pairs
+            )
     return gs.WeightedInfoNCE(weighting, temperature=tau), options
 
 
@@ -247,7 +249,7 @@ def start_worker() -> None:
     """Everything imported, so that no problem pays for it."""
     import geomsolve as gs
 
-    gs.solve(gs.SupCon([3, 2], temperature=1.0), gs.Newton(), throw=False)
+    gs.solve(gs.SupCon([3, 2], temperature=1.0), gs.solvers.Newton(), throw=False)
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ def judge(number: int) -> dict | None:
     too_large = len(objective.orbits.sizes) > MOST_ORBITS or objective.orbits.atoms > MOST_ATOMS
     if family == "hinge" or too_large or (tame and rng.uniform() < 0.5):
         return None
-    solution = gs.solve(objective, gs.Newton(), throw=False)
+    solution = gs.solve(objective, gs.solvers.Newton(), throw=False)
     if solution.quality is not gs.Quality.CERTIFIED:
         return None
     start = time.process_time()

@@ -37,24 +37,26 @@ def weighting(kind: str, count: int):
 
     rng = np.random.default_rng(count)
     if kind in ("line-in", "line-out"):
-        return gs.y_aware_weights(np.linspace(-1.0, 1.0, count), sigma=0.3, self_pairs=kind == "line-in"), 0.5
+        return gs.similarities.y_aware_weights(
+            np.linspace(-1.0, 1.0, count), sigma=0.3, self_pairs=kind == "line-in"
+        ), 0.5
     if kind == "sphere":
         points = rng.standard_normal((count, 3))
         points /= np.linalg.norm(points, axis=1, keepdims=True)
-        return gs.y_aware_weights(points, sigma=1.0), 0.5
+        return gs.similarities.y_aware_weights(points, sigma=1.0), 0.5
     points = rng.standard_normal((count, 64 if kind == "x-clr" else 10))
     if kind == "x-clr":
-        return gs.x_clr_weights(points, label_temperature=0.1), 0.2
+        return gs.similarities.x_clr_weights(points, label_temperature=0.1), 0.2
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     noise = np.triu(rng.standard_normal((count, count)), 1)
-    return gs.weighting_from_matrix(np.exp(points @ points.T / 0.2 + 0.1 * (noise + noise.T))), 0.2
+    return gs.objectives.weighting_from_matrix(np.exp(points @ points.T / 0.2 + 0.1 * (noise + noise.T))), 0.2
 
 
 def measure(kind: str, count: int) -> dict:
     import numpy as np
 
-    from geomsolve.feasibility import LogGram
-    from geomsolve.realizability import realize
+    from geomsolve.similarities.feasibility import LogGram
+    from geomsolve.similarities.realizations import realize
 
     weights, temperature = weighting(kind, count)
     matrix = weights.expand()

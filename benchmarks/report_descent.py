@@ -13,7 +13,7 @@ def descent(data: dict, folder: Path) -> list[str]:
     lines = [
         f"## Descent on the {settings['kind'].upper()}",
         "",
-        f"`geomsolve.Descent` in JAX on {settings['devices']} device(s), which JAX calls {settings['device']}. It has "
+        f"`geomsolve.solvers.Descent` in JAX on {settings['devices']} device(s), which JAX calls {settings['device']}. It has "
         "the loss from a second formula and knows nothing of orbits, duals or multipliers. All times warm; compiling "
         "comes on top (`first`).",
         "",

@@ -15,7 +15,7 @@ def free_features(data: dict, folder: Path) -> list[str]:
     lines = [
         "## Free features",
         "",
-        "Every convex loss of `geomsolve.losses_jax` minimised over free unit vectors, one per sample, prototype and "
+        "Every convex loss of `geomsolve.training.losses_jax` minimised over free unit vectors, one per sample, prototype and "
         f"classifier, from random starts in float64: {settings['adam_steps']} steps of Adam (optax, cosine schedule "
         f"from {settings['adam_rate']:g}), L-BFGS (SciPy), then L-BFGS that looks at slopes alone. `error` is the "
         "largest difference of a cosine between any two of these vectors, those of one class included, from the "

@@ -23,7 +23,7 @@ def zoo(lines: list[dict[str, Any]], folder: Path) -> list[str]:
     out = [
         "## The zoo",
         "",
-        f"Every solver on {len(problems)} problems of `geomsolve.zoo_names()`, whose optima are closed forms or were "
+        f"Every solver on {len(problems)} problems of `geomsolve.zoo.names()`, whose optima are closed forms or were "
         "proved in ball arithmetic (`benchmarks/zoo_values.py`). What a solver says of itself is not used: an answer "
         "counts when `geomsolve.certify` proves it. Two bars: *loss proved*, a gap of at most 1e-6 of the loss above "
         "its floor; *certified*, as `solve` means it: 1e-9, and cosines within 1e-6.",

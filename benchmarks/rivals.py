@@ -182,11 +182,11 @@ def tell(**line) -> None:
 
 
 def newton(problem: Problem, watch: Watch) -> str:
-    gs.Newton().run(problem.objective)
+    gs.solvers.Newton().run(problem.objective)
     taken = []
     for _ in range(9):
         watch.begin("median of 9")
-        attempt = gs.Newton().run(problem.objective)
+        attempt = gs.solvers.Newton().run(problem.objective)
         taken.append(watch.seconds)
     watch.calls = attempt.steps
     # The clock is set to the median run.
@@ -200,17 +200,17 @@ def conic(backend: str, full: bool) -> Callable[[Problem, Watch], str]:
 
     def run(problem: Problem, watch: Watch) -> str:
         # Imports and first-call work are not the solver's time.
-        gs.Conic(backend, max_steps=5).run(gs.SupCon([30, 20, 10], temperature=0.5))
+        gs.solvers.Conic(backend, max_steps=5).run(gs.SupCon([30, 20, 10], temperature=0.5))
         last = ""
         for tol in CONIC_TOLERANCES:
             watch.begin(f"tol {tol:g}")
             tell(run=watch.run, started=True)
-            attempt = gs.Conic(backend, tol=tol, full=full).run(problem.objective)
+            attempt = gs.solvers.Conic(backend, tol=tol, full=full).run(problem.objective)
             last = f"{attempt.termination.name}: {attempt.message}"
             watch.calls = attempt.steps
             if attempt.gram is not None:
                 watch.judge(attempt.gram)
-            elif attempt.termination is gs.Termination.NOT_APPLICABLE:
+            elif attempt.termination is gs.solvers.Termination.NOT_APPLICABLE:
                 break
             if watch.seconds > watch.limit:
                 break

@@ -19,7 +19,7 @@ def measure(counts, temperature: float, rounds: int) -> dict:
     build = [seconds_of(lambda: gs.SupCon(counts, temperature=temperature)) for _ in range(rounds)]
     solution = gs.solve(objective, throw=False)
     whole = [seconds_of(lambda: gs.solve(objective, throw=False)) for _ in range(rounds)]
-    newton = [seconds_of(lambda: gs.Newton().run(objective)) for _ in range(rounds)]
+    newton = [seconds_of(lambda: gs.solvers.Newton().run(objective)) for _ in range(rounds)]
     fresh = [gs.OrbitGram(objective.orbits, solution.orbits.cosines) for _ in range(rounds)]
     certificate = [seconds_of(lambda gram=gram: gs.certify(objective, gram)) for gram in fresh]
     return {

@@ -48,7 +48,7 @@ def child(solver: str, names: list[str]) -> None:
 
     zoo_solvers.prepare(solver)
     for name in names:
-        problem = gs.zoo_problem(name)
+        problem = gs.zoo.problem(name)
         objective = problem.objective
         objective.check()
         print(json.dumps({"begin": name}), flush=True)
@@ -200,7 +200,7 @@ def main() -> int:
 
     import geomsolve as gs
 
-    problems = QUICK_PROBLEMS if given.quick else gs.zoo_names()
+    problems = QUICK_PROBLEMS if given.quick else gs.zoo.names()
     solvers = given.solver or (QUICK_SOLVERS if given.quick else tuple(SOLVERS))
     settings = {
         "limit_seconds": given.limit,

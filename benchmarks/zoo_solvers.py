@@ -23,7 +23,7 @@ class NotTriedError(Exception):
 
 
 def newton(objective: gs.Objective) -> Answer:
-    attempt = gs.Newton().run(objective)
+    attempt = gs.solvers.Newton().run(objective)
     return attempt.gram, f"{attempt.termination.name}: {attempt.message}"
 
 
@@ -39,7 +39,7 @@ def conic(backend: str, full: bool, most: int) -> Callable[[gs.Objective], Answe
         size = round(objective.orbits.atoms) if full else len(objective.orbits.sizes)
         if size > most:
             raise NotTriedError(f"{size} {'atoms' if full else 'orbits'}, at most {most} are tried")
-        attempt = gs.Conic(backend, full=full).run(objective)
+        attempt = gs.solvers.Conic(backend, full=full).run(objective)
         return attempt.gram, f"{attempt.termination.name}: {attempt.message}"
 
     return run
@@ -47,7 +47,7 @@ def conic(backend: str, full: bool, most: int) -> Callable[[gs.Objective], Answe
 
 def descent(objective: gs.Objective) -> Answer:
     few_atoms(objective, 40)
-    attempt = gs.Descent().run(objective)
+    attempt = gs.solvers.Descent().run(objective)
     return attempt.gram, f"{attempt.termination.name}: {attempt.message}"
 
 

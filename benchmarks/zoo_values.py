@@ -31,7 +31,7 @@ import flint  # isort: skip
 from flint import arb, ctx  # isort: skip
 
 import geomsolve as gs  # isort: skip
-from geomsolve.zoo import without_optimum, zoo_definitions  # isort: skip
+from geomsolve.zoo.problems import without_optimum, zoo_definitions
 
 TARGET = ROOT / "geomsolve" / "data" / "zoo.json"
 BITS, BITS_LARGE, LARGE = 768, 256, 40

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .solution import Solution
+from typing import Any
 
 
 class GeomsolveError(Exception):
@@ -23,6 +20,6 @@ class BackendError(GeomsolveError, RuntimeError):
 class NotCertified(GeomsolveError, RuntimeError):
     """No attempt reached a certificate. The best uncertified answer travels along as `.solution`."""
 
-    def __init__(self, message: str, solution: Solution):
+    def __init__(self, message: str, solution: Any):
         super().__init__(message)
         self.solution = solution

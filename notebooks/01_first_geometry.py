@@ -131,7 +131,7 @@ assert best.certificate.cosine_residual < 1e-6
 # %%
 counts = [1000, 300, 30, 30]
 four = gs.solve(gs.SupCon(counts, temperature=0.3))
-gs.plot_solution(four, "01_four_classes.png", counts=gs.as_counts(counts))
+gs.figures.plot_solution(four, "01_four_classes.png", counts=gs.as_counts(counts))
 
 # %% [markdown]
 # A thousand classes need 999, so what is drawn is the cosines: below, ImageNet-LT, from 1280 images in the largest
@@ -145,4 +145,4 @@ print(f"{counts.values[0]:.0f} to {counts.values[-1]:.0f} images, rank {imagenet
 print(f"tail-tail {imagenet.gram[-1, -2]:+.3f}, head-tail {imagenet.gram[0, -1]:+.3f}, simplex {-1 / 999:+.3f}")
 assert (counts.values[0], counts.values[-1], imagenet.rank) == (1280, 5, 999)
 assert f"{imagenet.gram[-1, -2]:+.3f} {imagenet.gram[0, -1]:+.3f}" == "+0.124 -0.071"
-gs.plot_solution(imagenet, "01_imagenet_lt.png", counts=counts)
+gs.figures.plot_solution(imagenet, "01_imagenet_lt.png", counts=counts)

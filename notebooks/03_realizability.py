@@ -16,7 +16,7 @@ import geomsolve as gs
 BLUE, RED = "#30638e", "#d1495b"
 
 hours = np.arange(12.0)
-weights = gs.y_aware_weights(hours, sigma=1.5, period=12)  # a Gaussian of the distance round the clock
+weights = gs.similarities.y_aware_weights(hours, sigma=1.5, period=12)  # a Gaussian of the distance round the clock
 clock = gs.realize(weights, temperature=0.3)
 print(clock.verdict.value, "-", clock.reason)
 print(f"loss above the entropy: {clock.excess:.0e} nats; dimensions needed: {clock.min_dim}")
@@ -103,7 +103,9 @@ ages = np.linspace(20, 80, 13)
 temperatures = np.logspace(-1.6, 0, 9)
 curves = {}
 for own in (True, False):
-    found = [gs.realize(gs.y_aware_weights(ages, sigma=10, self_pairs=own), temperature=t) for t in temperatures]
+    found = [
+        gs.realize(gs.similarities.y_aware_weights(ages, sigma=10, self_pairs=own), temperature=t) for t in temperatures
+    ]
     curves[own] = np.array([one.excess for one in found])
 limit = found[0].largest_temperature
 print(f"without self-pairs realizable up to temperature {limit:.4f}")
@@ -137,16 +139,16 @@ assert f"{limit:.4f}" == "0.0702"
 # it sit, and what would repair it?
 
 # %%
-bent = gs.realize(gs.y_aware_weights(ages, sigma=10), temperature=0.5)
-gs.plot_realization(bent, "03_bent.png")
+bent = gs.realize(gs.similarities.y_aware_weights(ages, sigma=10), temperature=0.5)
+gs.figures.plot_realization(bent, "03_bent.png")
 
 # %%
-remedies = gs.suggest_remedies(bent)
+remedies = gs.similarities.suggest_remedies(bent)
 for remedy in remedies:
     print("works:   " if remedy.works else "does not:", remedy.text)
 working = {remedy.change for remedy in remedies if remedy.works}
 assert working == {"kernel", "similarity"}
-cauchy = gs.realize(gs.y_aware_weights(ages, sigma=10, kernel="cauchy"), temperature=0.5)
+cauchy = gs.realize(gs.similarities.y_aware_weights(ages, sigma=10, kernel="cauchy"), temperature=0.5)
 assert cauchy.verdict.value == "realizable"
 
 # %% [markdown]
@@ -163,12 +165,12 @@ assert cauchy.verdict.value == "realizable"
 
 # %%
 labels = np.repeat(np.arange(4), [6, 4, 3, 2])
-print("SupCon:", gs.realize(gs.supcon_weights(labels), temperature=0.5).verdict.value)
+print("SupCon:", gs.realize(gs.similarities.supcon_weights(labels), temperature=0.5).verdict.value)
 smallest = np.exp(-4 / (3 * 0.5))
 print(f"Soft SupCon, 4 classes, temperature 0.5: smallest epsilon {smallest:.4f}")
 verdicts = {}
 for factor in (0.99, 1.01):
-    weighting = gs.soft_supcon_weights(labels, epsilon=factor * smallest)
+    weighting = gs.similarities.soft_supcon_weights(labels, epsilon=factor * smallest)
     verdicts[factor] = gs.realize(weighting, temperature=0.5).verdict.value
     print(f"  {factor} of it:", verdicts[factor])
 

@@ -20,7 +20,7 @@ for row in found.losses:
         print(f"{row.loss:17} {row.reason}")
 print()
 print(found.recommendation)
-gs.plot_comparison(found, "04_compare.png")
+gs.figures.plot_comparison(found, "04_compare.png")
 
 # %% [markdown]
 # Read it by what you need.
@@ -102,14 +102,14 @@ figure.savefig("04_design.png", dpi=110)
 # 0.1, α = 0.553 keeps a variance of 0.3, and up to α = 0.050 every class is one point.
 
 # %%
-guide = gs.keep_variance([20] * 5, 0.3, temperatures=[0.1])
-critical = gs.supcl_critical_alpha(5, 20, temperature=0.1)
+guide = gs.choosing.keep_variance([20] * 5, 0.3, temperatures=[0.1])
+critical = gs.choosing.supcl_critical_alpha(5, 20, temperature=0.1)
 print(f"alpha {guide.alphas[0]:.3f} for a variance of 0.3; collapsed up to alpha {critical:.3f}")
 assert guide.certified[0]
 assert f"{guide.alphas[0]:.3f} {critical:.3f}" == "0.553 0.050"
 
-chart = gs.variance_map([20] * 5, alphas=np.linspace(0, 1, 41), temperatures=np.geomspace(0.05, 2, 33))
-gs.plot_variance_map(chart, "04_variance.png", variance=0.3)
+chart = gs.choosing.variance_map([20] * 5, alphas=np.linspace(0, 1, 41), temperatures=np.geomspace(0.05, 2, 33))
+gs.figures.plot_variance_map(chart, "04_variance.png", variance=0.3)
 
 # %% [markdown]
 # ## Or skip the search: fixed targets
@@ -120,7 +120,7 @@ gs.plot_variance_map(chart, "04_variance.png", variance=0.3)
 # %%
 fixed = gs.targets(own.objective, counts, dim=64)
 fixed.save("04_targets.npy")
-rows = gs.read_targets("04_targets.npy").rows
+rows = gs.training.read_targets("04_targets.npy").rows
 print(rows.shape, rows.dtype, fixed.quality, "rank", fixed.rank)
 assert rows.shape == (6, 64)
 assert np.abs(rows @ rows.T - wanted).max() < 1e-6

@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import geomsolve as gs
-from geomsolve import losses_jax
+from geomsolve.training import losses_jax
 
 COLOURS = ("#30638e", "#00798c", "#edae49", "#d1495b")
 counts, dim, temperature = np.array([120, 36, 12, 4]), 16, 0.5
@@ -60,7 +60,7 @@ assert verdicts["the regular simplex"].optimum.level < 0.05
 assert counts[2:].sum() == 16
 assert counts.sum() == 172
 
-gs.plot_diagnosis(verdicts["two rarest merged"], "05_merged.png")
+gs.figures.plot_diagnosis(verdicts["two rarest merged"], "05_merged.png")
 
 # %% [markdown]
 # The page for the third one: the pair of rare classes is the red corner of the measured cosines, and off the diagonal

@@ -32,7 +32,7 @@ def check_slopes(objective, seed=0):
 
 def check_routes(objective, cosines=1e-7):
     """Newton's answer is certified, and descent over points, atom by atom in JAX, finds the same."""
-    found, other = gs.solve(objective, gs.Newton()), gs.solve(objective, gs.Descent(), throw=False)
+    found, other = gs.solve(objective, gs.solvers.Newton()), gs.solve(objective, gs.solvers.Descent(), throw=False)
     assert other.certificate.relative_gap <= 1e-9
     assert math.isclose(found.value, other.value, rel_tol=1e-9)
     assert np.abs(found.gram - other.gram).max() <= cosines

@@ -51,7 +51,7 @@ def over_views(counts, views, alpha, temperature, self_pairs):
     count = len(seen)
     off = 1.0 - np.eye(count)
     return gs.RowSoftmax(
-        orbits=gs.Orbits(np.ones(count), np.arange(count)),
+        orbits=gs.geometry.Orbits(np.ones(count), np.arange(count)),
         masses=np.full(count, 1.0 / count),
         weights=off,
         offsets=np.diag(seen).copy(),

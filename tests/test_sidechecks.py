@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 import geomsolve as gs
-from geomsolve import cli, collapsechecks, verdictchecks
+from geomsolve import cli
+from geomsolve.collapse import crosschecks as collapsechecks
+from geomsolve.similarities import crosschecks as verdictchecks
 
 TWO_LEVELS = {"majority": 1, "minority": 3, "negatives": 1, "temperature": 1.0}
 
 
 def test_descent_collapses_above_the_critical_ratio_and_not_below():
-    check = gs.crosscheck_threshold(gs.GCL, **TWO_LEVELS)
+    check = gs.collapse.crosscheck_threshold(gs.GCL, **TWO_LEVELS)
     assert check.agree
     assert check.compared
     assert check.threshold.value == pytest.approx(6.541653880257519, rel=1e-12)
@@ -35,14 +37,14 @@ def test_a_wrong_critical_ratio_is_told(monkeypatch, factor):
         return replace(found, crossings=(replace(crossing, value=factor * crossing.value),))
 
     monkeypatch.setattr(collapsechecks, "threshold", wrong)
-    check = gs.crosscheck_threshold(gs.GCL, **TWO_LEVELS)
+    check = gs.collapse.crosscheck_threshold(gs.GCL, **TWO_LEVELS)
     assert not check.agree
     assert check.compared
     assert sorted(side.verdict for side in check.sides) == ["agrees", "disagrees"]
 
 
 def test_given_counts_lose_rank_where_they_should():
-    check = gs.crosscheck_threshold(gs.SupCon, [100, 30, 10, 3], temperature=0.5)
+    check = gs.collapse.crosscheck_threshold(gs.SupCon, [100, 30, 10, 3], temperature=0.5)
     assert check.agree
     assert [side.predicted for side in check.sides] == [False, True]
     assert check.sides[0].opening > 1e-3
@@ -50,30 +52,30 @@ def test_given_counts_lose_rank_where_they_should():
 
 
 def test_a_loss_that_never_collapses_is_checked_once():
-    check = gs.crosscheck_threshold(gs.GCL, majority=1, minority=3, loss="hinge", margin=1.0)
+    check = gs.collapse.crosscheck_threshold(gs.GCL, majority=1, minority=3, loss="hinge", margin=1.0)
     assert check.threshold.value is None
     assert check.agree
     assert [(side.value, side.predicted) for side in check.sides] == [(10.0, False)]
 
 
 def test_what_descent_cannot_check_is_no_agreement():
-    check = gs.crosscheck_threshold(gs.GCL, majority=1, minority=700, negatives=1, temperature=1.0)
+    check = gs.collapse.crosscheck_threshold(gs.GCL, majority=1, minority=700, negatives=1, temperature=1.0)
     assert not check.agree
     assert not check.compared
     assert [side.verdict for side in check.sides] == ["not applicable"] * 2
     with pytest.raises(gs.ProblemError, match="delta: must be between"):
-        gs.crosscheck_threshold(gs.GCL, delta=1.0, **TWO_LEVELS)
+        gs.collapse.crosscheck_threshold(gs.GCL, delta=1.0, **TWO_LEVELS)
 
 
-REALIZABLE = gs.y_aware_weights([0.0, 0.3, 1.0, 1.2], sigma=1.0, self_pairs=False)
-INCONSISTENT = gs.y_aware_weights([0.0, 0.3, 1.0, 1.2], sigma=0.2)
+REALIZABLE = gs.similarities.y_aware_weights([0.0, 0.3, 1.0, 1.2], sigma=1.0, self_pairs=False)
+INCONSISTENT = gs.similarities.y_aware_weights([0.0, 0.3, 1.0, 1.2], sigma=0.2)
 
 
 @pytest.mark.parametrize(
     ("weighting", "verdict"), [(REALIZABLE, "realizable"), (INCONSISTENT, "inconsistent")], ids=["realizable", "not"]
 )
 def test_descent_comes_as_near_to_the_bound_as_is_certified(weighting, verdict):
-    check = gs.crosscheck_verdict(weighting, temperature=0.5)
+    check = gs.similarities.crosscheck_verdict(weighting, temperature=0.5)
     assert check.realization.verdict.value == verdict
     assert check.agree
     assert abs(check.difference) < 1e-9
@@ -84,7 +86,7 @@ def test_a_wrong_excess_is_told(monkeypatch):
     """An answer to the same weights at another temperature: its excess is certified, and another one."""
     right = verdictchecks.realize
     monkeypatch.setattr(verdictchecks, "realize", lambda w, temperature, **more: right(w, temperature=0.3, **more))
-    check = gs.crosscheck_verdict(INCONSISTENT, temperature=0.5)
+    check = gs.similarities.crosscheck_verdict(INCONSISTENT, temperature=0.5)
     assert check.verdict == "disagrees"
     assert not check.agree
     assert check.compared

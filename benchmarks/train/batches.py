@@ -15,7 +15,7 @@ import numpy as np
 from record import Record, say
 
 import geomsolve as gs
-from geomsolve import losses_jax as losses
+from geomsolve.training import losses_jax as losses
 
 from .data import Split, digits
 from .encoder import SIZES, Trainer, embed

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from record import QUICK_RESULTS, RESULTS, say
 
-from geomsolve.plots.style import ACCENT, GREY, HEAD, MEAN, TAIL
+from geomsolve.figures.style import ACCENT, GREY, HEAD, MEAN, TAIL
 
 from .measure import matrix
 

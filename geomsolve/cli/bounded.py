@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import NotCertified, ProblemError
-from ..terminal import Outputs, reporting
 from .app import NOT_CERTIFIED, OK
 from .options import Problem
+from .terminal import Outputs, reporting
 
 
 def solve_prototypes(problem: Problem, *, tol: float, json: str | None, unused: Mapping[str, Any]) -> int:
@@ -22,9 +22,9 @@ def solve_prototypes(problem: Problem, *, tol: float, json: str | None, unused: 
         json: where JSON goes.
         unused: options of `solve` that need a convex objective, refused unless None.
     """
-    from ..builders import PROTOTYPES, build_prototypes
-    from ..certificate import check_tol
-    from ..reports.prototypes import bound_is_tight, prototype_report, prototype_text
+    from ..certificates.certificate import check_tol
+    from .builders import PROTOTYPES, build_prototypes
+    from .reports.prototypes import bound_is_tight, prototype_report, prototype_text
 
     _refuse(PROTOTYPES, unused)
     check_tol(tol)
@@ -44,9 +44,9 @@ def solve_prototypes(problem: Problem, *, tol: float, json: str | None, unused: 
 
 def solve_targeted(problem: Problem, *, tol: float, json: str | None, unused: Mapping[str, Any]) -> int:
     """TSC with its fixed targets; OK where value and bound agree to `tol`. Arguments as in `solve_prototypes`."""
-    from ..builders import TARGETED, build_targeted
-    from ..certificate import check_tol
-    from ..reports.targeted import targeted_report, targeted_text
+    from ..certificates.certificate import check_tol
+    from .builders import TARGETED, build_targeted
+    from .reports.targeted import targeted_report, targeted_text
 
     _refuse(TARGETED, unused)
     check_tol(tol)

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import ProblemError
-from ..terminal import Outputs, reporting
 from .app import NOT_CERTIFIED, OK, app
 from .options import ClassesOption, InstancesOption, JsonOption, Loss, read_counts, with_loss
+from .terminal import Outputs, reporting
 from .thresholds import MajorityOption, MinorityOption, PerClassOption
 
 _CONVENTION = ("temperature", "self_pairs")
@@ -57,7 +57,7 @@ def crosscheck(
     With --counts the problem is solved by every route that fits its size, and the answers compared. A critical value is
     checked by gradient descent over embeddings on both sides of it, a verdict by how near descent comes to the bound.
     """
-    from ..certificate import check_tol
+    from ..certificates.certificate import check_tol
     from ..solvers.devices import check_device
 
     if seeds < 1:
@@ -99,9 +99,9 @@ def _routes(
     how: dict[str, Any],
     outputs: Outputs,
 ) -> int:
-    from ..collapsechecks import crosscheck_threshold
-    from ..crosschecks import crosscheck as check_routes
-    from ..reports.checks import collapse_report, collapse_text, crosscheck_report, crosscheck_text
+    from ..collapse.crosschecks import crosscheck_threshold
+    from ..solvers.crosschecks import crosscheck as check_routes
+    from .reports.checks import collapse_report, collapse_text, crosscheck_report, crosscheck_text
 
     for name, number in (("classes", classes), ("instances", instances)):
         if number is not None and loss.name != "supcl":
@@ -126,8 +126,8 @@ def _routes(
 
 
 def _threshold(loss: Loss, levels: dict[str, Any], how: dict[str, Any], outputs: Outputs) -> int:
-    from ..collapsechecks import crosscheck_threshold
-    from ..reports.checks import collapse_report, collapse_text
+    from ..collapse.crosschecks import crosscheck_threshold
+    from .reports.checks import collapse_report, collapse_text
 
     with reporting() as progress:
         check = crosscheck_threshold(loss.builder, **levels, **how, progress=progress)
@@ -144,9 +144,9 @@ def _verdict(
     how: dict[str, Any],
     outputs: Outputs,
 ) -> int:
-    from ..reports.checks import verdict_report, verdict_text
-    from ..verdictchecks import crosscheck_verdict
+    from ..similarities.crosschecks import crosscheck_verdict
     from .realizing import read_weighting
+    from .reports.checks import verdict_report, verdict_text
 
     for name, value in loss.options.items():
         if value is not None and name not in _CONVENTION:

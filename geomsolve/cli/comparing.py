@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ..terminal import Outputs, reporting
 from .app import NOT_CERTIFIED, OK, app
 from .options import CountsOption, JsonOption, TolOption
+from .terminal import Outputs, reporting
 
 
 @app.command()
@@ -25,10 +25,10 @@ def compare(
     json: JsonOption = None,
 ) -> int:
     """The optimal geometry under every loss side by side, and what follows from it."""
-    from ..comparisons import compare as compare_losses
-    from ..countsources import load_counts
-    from ..plots.comparisons import plot_comparison
-    from ..reports.comparisons import comparison_report, comparison_text
+    from ..choosing.comparisons import compare as compare_losses
+    from ..counts.sources import load_counts
+    from ..figures.comparisons import plot_comparison
+    from .reports.comparisons import comparison_report, comparison_text
 
     outputs = Outputs(json, plot)
     names = None if losses is None else [name.strip() for name in losses.split(",")]

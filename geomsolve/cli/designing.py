@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ..terminal import Outputs
 from .app import NOT_CERTIFIED, OK, app
 from .options import CountsOption, JsonOption, TolOption
+from .terminal import Outputs
 
 
 @app.command()
@@ -31,12 +31,12 @@ def design(
     """The weights of a contrastive loss whose optimum is the geometry you want."""
     import numpy as np
 
-    from ..builders import read_array
-    from ..certificate import check_tol
-    from ..countsources import load_counts
-    from ..designs import design as design_weights
-    from ..reports.basics import dumps
-    from ..reports.designs import design_arrays, design_report, design_text
+    from ..certificates.certificate import check_tol
+    from ..choosing.designs import design as design_weights
+    from ..counts.sources import load_counts
+    from ..files import read_array
+    from .reports.basics import dumps
+    from .reports.designs import design_arrays, design_report, design_text
 
     check_tol(tol)
     outputs = Outputs(json, None, out)

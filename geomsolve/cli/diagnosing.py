@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..arrays import read_npy
 from ..errors import ProblemError
-from ..terminal import Outputs, check_file, reporting
+from ..files import check_file, read_npy
 from .app import NOT_CERTIFIED, OK, app
 from .options import JsonOption, Loss, TolOption, with_loss
+from .terminal import Outputs, reporting
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,10 +61,10 @@ def diagnose(
 
     The loss is taken into account where --objective or any of its options is given.
     """
-    from ..countsources import load_counts
-    from ..diagnoses import diagnose as diagnose_embeddings
-    from ..reports.basics import dumps
-    from ..reports.diagnoses import diagnosis_report, diagnosis_text
+    from ..counts.sources import load_counts
+    from ..training.diagnoses import diagnose as diagnose_embeddings
+    from .reports.basics import dumps
+    from .reports.diagnoses import diagnosis_report, diagnosis_text
 
     source = context.get_parameter_source("objective")
     named = source is not None and source.name == "COMMANDLINE"
@@ -88,7 +88,7 @@ def diagnose(
         )
         written = diagnosis_report(found)
         if files:
-            from ..plots.diagnoses import plot_diagnosis
+            from ..figures.diagnoses import plot_diagnosis
 
             text, data, picture = files
             written["files"] = [str(path) for path in files]
@@ -120,7 +120,7 @@ def _read(argument: str, path: Path) -> NDArray[Any]:
 
 def _read_labels(path: Path) -> NDArray[Any]:
     if path.suffix.lower() == ".csv":
-        from ..labels import load_labels
+        from ..similarities.labels import load_labels
 
         return load_labels(path)
     wanted = (

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from ..errors import ProblemError
-from ..terminal import Outputs, reporting
 from .app import NOT_CERTIFIED, OK, app
 from .options import JsonOption
+from .terminal import Outputs, reporting
 
 
 @app.command()
@@ -26,8 +26,8 @@ def figures(
     json: JsonOption = None,
 ) -> int:
     """The figures of the theory, each with the certified data behind it."""
-    from ..gallery.catalogue import FIGURES, draw_figures
-    from ..reports.basics import table
+    from ..figures.gallery.catalogue import FIGURES, draw_figures
+    from .reports.basics import table
 
     if only_list:
         listed = [{"name": name, "description": words} for name, (words, _) in FIGURES.items()]

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ..terminal import Outputs, reporting
 from .app import NOT_CERTIFIED, OK, app
 from .options import ClassesOption, InstancesOption, JsonOption, read_counts
+from .terminal import Outputs, reporting
 
 
 @app.command()
@@ -34,9 +34,9 @@ def guideline(
     json: JsonOption = None,
 ) -> int:
     """Which (alpha, temperature) of SupCL keep a given within-class variance, and from where classes collapse."""
-    from ..guidelines import TEMPERATURES, keep_variance, variance_map
-    from ..plots.variances import plot_variance_map
-    from ..reports.supcl import guideline_report, guideline_text
+    from ..choosing.guidelines import TEMPERATURES, keep_variance, variance_map
+    from ..figures.variances import plot_variance_map
+    from .reports.supcl import guideline_report, guideline_text
 
     outputs = Outputs(json, plot)
     loaded = read_counts(counts, classes, instances)

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ..terminal import Outputs, reporting
 from .app import NOT_CERTIFIED, OK, app
 from .options import CountsOption, JsonOption
+from .terminal import Outputs, reporting
 
 
 @app.command()
@@ -29,10 +29,10 @@ def levels(
     json: JsonOption = None,
 ) -> int:
     """The SupCon loss where all classes collapse, where the minority does, at the simplex and at the optimum."""
-    from ..countsources import load_counts
-    from ..levels import loss_levels
-    from ..reports.levels import levels_report, levels_text
-    from ..solution import Quality
+    from ..collapse.levels import loss_levels
+    from ..counts.sources import load_counts
+    from ..solvers.solution import Quality
+    from .reports.levels import levels_report, levels_text
 
     outputs = Outputs(json)
     loaded = load_counts(counts)

@@ -14,7 +14,7 @@ import typer
 from ..errors import ProblemError
 
 if TYPE_CHECKING:
-    from ..counts import Counts
+    from ..counts.counts import Counts
     from ..objectives.base import Objective
 
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout, and only JSON.")]
@@ -34,8 +34,8 @@ def proved_digits(prove: bool, digits: int | None) -> int | None:
     """How many digits to prove, None for no proof; errors come before any work."""
     if digits is None and not prove:
         return None
-    from ..balls import flint
-    from ..verification import check_digits
+    from ..certificates.balls import flint
+    from ..solvers.verification import check_digits
 
     flint("verify")
     return 30 if digits is None else check_digits(digits)
@@ -54,7 +54,7 @@ class Loss:
 
     def builder(self, counts: Counts, **varied: Any) -> Objective:
         """The objective over these counts with some settings replaced."""
-        from ..builders import build_objective
+        from ..objectives.registry import build_objective
 
         return build_objective(self.name, counts, {**self.options, **varied})
 
@@ -145,8 +145,8 @@ def _problem(
 
 def read_counts(counts: str | None, classes: int | None, instances: int | None) -> Counts:
     """The counts by name, or so many classes of equal size."""
-    from ..counts import as_counts
-    from ..countsources import load_counts
+    from ..counts.counts import as_counts
+    from ..counts.sources import load_counts
     from ..objectives.supcon import check_whole
 
     if counts is not None:

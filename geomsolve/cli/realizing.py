@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ProblemError
-from ..terminal import Outputs, check_file, reporting
+from ..files import check_file
 from .app import NOT_CERTIFIED, OK, app
 from .options import JsonOption, TolOption
+from .terminal import Outputs, reporting
 
 if TYPE_CHECKING:
-    from ..weightings import Weighting
+    from ..objectives.weightings import Weighting
 
 
 @app.command()
@@ -64,7 +65,7 @@ def realize(
     json: JsonOption = None,
 ) -> int:
     """Whether an embedding has the similarities that weighted InfoNCE asks for, with a proof either way."""
-    from ..certificate import check_tol
+    from ..certificates.certificate import check_tol
 
     check_tol(tol)
     outputs = Outputs(json, plot, out)
@@ -88,14 +89,14 @@ def realize(
 def _cosine(
     weighting: Weighting, temperature: float, tol: float, dim: int | None, prove: bool, outputs: Outputs
 ) -> int:
-    from ..balls import flint
-    from ..dimensions import realize_in
-    from ..embedding import check_dim
-    from ..labelfits import label_fit
-    from ..realizability import realize as realize_weights
-    from ..remedies import suggest_remedies
-    from ..reports.realizations import realization_files, realization_report, realization_text
-    from ..rigour import prove as prove_verdict
+    from ..certificates.balls import flint
+    from ..similarities.dimensions import realize_in
+    from ..similarities.label_fits import label_fit
+    from ..similarities.proofs import prove as prove_verdict
+    from ..similarities.realizations import realize as realize_weights
+    from ..similarities.remedies import suggest_remedies
+    from ..solvers.embedding import check_dim
+    from .reports.realizations import realization_files, realization_report, realization_text
 
     check_dim(dim, weighting.orbits.atoms)
     if prove:
@@ -106,7 +107,7 @@ def _cosine(
         within = None if dim is None else realize_in(found, dim, progress=progress)
         proof = prove_verdict(found) if prove else None
         if outputs.plot is not None:
-            from ..plots.realizations import plot_realization
+            from ..figures.realizations import plot_realization
 
             plot_realization(found, outputs.plot, within=within)
         fit = label_fit(weighting, temperature)
@@ -120,8 +121,8 @@ def _cosine(
 
 
 def _euclidean(weighting: Weighting, temperature: float, tol: float, outputs: Outputs) -> int:
-    from ..euclidean import euclidean_realization
-    from ..reports.realizations import euclidean_files, euclidean_report, euclidean_text
+    from ..similarities.euclidean import euclidean_realization
+    from .reports.realizations import euclidean_files, euclidean_report, euclidean_text
 
     with reporting() as progress:
         progress("points in Euclidean space")
@@ -137,9 +138,10 @@ def read_weighting(
     weights: Path | None, labels: str | None, scheme: str | None, options: dict[str, Any], self_pairs: bool | None
 ) -> Weighting:
     """The weighting that the options of a command line describe; `options` are those of the scheme."""
-    from ..builders import build_weighting, read_array
-    from ..labels import load_labels
-    from ..weightings import weighting_from_matrix
+    from ..files import read_array
+    from ..objectives.weightings import weighting_from_matrix
+    from ..similarities.labels import load_labels
+    from ..similarities.schemes import build_weighting
 
     if (weights is None) == (labels is None):
         got = "neither" if weights is None else "both"

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ProblemError
-from ..terminal import Outputs, reporting
 from .app import NOT_CERTIFIED, OK, app
 from .options import DigitsOption, JsonOption, Problem, ProveOption, TolOption, proved_digits, with_problem
+from .terminal import Outputs, reporting
 
 if TYPE_CHECKING:
-    from ..embedding import Embedding
-    from ..solution import Solution
+    from ..solvers.embedding import Embedding
+    from ..solvers.solution import Solution
 
 # Gram matrices and points of more classes than this are not written out in full unless asked for.
 _MOST_CLASSES = 4000
@@ -28,8 +28,7 @@ def solve(
     solver: Annotated[
         str | None,
         typer.Option(
-            help="newton, quadrature, interior, clarabel, scs, descent, mosek; without it, "
-            "the ladder of all that fit."
+            help="newton, quadrature, interior, clarabel, scs, descent, mosek; without it, the ladder of all that fit."
         ),
     ] = None,
     tol: TolOption = 1e-9,
@@ -47,10 +46,11 @@ def solve(
     json: JsonOption = None,
 ) -> int:
     """The optimal geometry of class means, with the proof that it is optimal."""
-    from ..builders import PROTOTYPES, TARGETED, build_solver
-    from ..embedding import check_dim
-    from ..ladder import solve as solve_objective
-    from ..solution import Quality
+    from ..solvers.embedding import check_dim
+    from ..solvers.ladder import solve as solve_objective
+    from ..solvers.registry import build_solver
+    from ..solvers.solution import Quality
+    from .builders import PROTOTYPES, TARGETED
 
     if problem.loss.name in (PROTOTYPES, TARGETED):
         from .bounded import solve_prototypes, solve_targeted
@@ -65,7 +65,7 @@ def solve(
     chosen = build_solver(solver, max_steps=max_steps, seed=seed)
     wanted = proved_digits(prove, digits)
     if wanted is not None:
-        from ..verification import check_provable
+        from ..solvers.verification import check_provable
 
         check_provable(problem.objective)
     outputs = Outputs(json, plot, out)
@@ -79,14 +79,14 @@ def solve(
         report = _report(solution, problem, embedding if dim is not None else None)
         verified = None
         if wanted is not None:
-            from ..reports.verified import verified_report
-            from ..verification import verify
+            from ..solvers.verification import verify
+            from .reports.verified import verified_report
 
             verified = verify(solution, digits=wanted, progress=progress)
             report["verified"] = verified_report(verified)
         files = []
         if plot is not None:
-            from ..plots.solutions import plot_solution
+            from ..figures.solutions import plot_solution
 
             plot_solution(solution, plot, counts=problem.counts, embedding=embedding)
             files.append(str(plot))
@@ -96,14 +96,14 @@ def solve(
         if files:
             report["files"] = files
         if out is not None:
-            from ..reports.basics import dumps
+            from .reports.basics import dumps
 
             (out / "solution.json").write_text(dumps(report) + "\n", encoding="utf-8")
 
     def text() -> str:
         lines = [_text(solution, problem, embedding if dim is not None else None, tol)]
         if verified is not None:
-            from ..reports.verified import verified_lines
+            from .reports.verified import verified_lines
 
             lines += verified_lines(verified)
         if out is not None and problem.objective.orbits.atoms > _MOST_CLASSES:
@@ -121,8 +121,8 @@ def solve(
 
 def _report(solution: Solution, problem: Problem, embedding: Embedding | None) -> dict[str, Any]:
     from ..objectives.supcl import InstanceSoftmax
-    from ..reports.solutions import solution_report
-    from ..reports.supcl import supcl_report
+    from .reports.solutions import solution_report
+    from .reports.supcl import supcl_report
 
     if isinstance(problem.objective, InstanceSoftmax):
         return supcl_report(solution, problem.objective, problem.counts, embedding)
@@ -131,8 +131,8 @@ def _report(solution: Solution, problem: Problem, embedding: Embedding | None) -
 
 def _text(solution: Solution, problem: Problem, embedding: Embedding | None, tol: float) -> str:
     from ..objectives.supcl import InstanceSoftmax
-    from ..reports.solutions import solution_text
-    from ..reports.supcl import supcl_text
+    from .reports.solutions import solution_text
+    from .reports.supcl import supcl_text
 
     if isinstance(problem.objective, InstanceSoftmax):
         return supcl_text(solution, problem.objective, problem.counts, tol, embedding)
@@ -158,12 +158,12 @@ def _write_arrays(folder: Path, solution: Any, embedding: Any) -> list[str]:
     """The Gram matrix (by orbits where C x C is too much) and the points; returns the names of the files."""
     import numpy as np
 
-    from ..solution import MOST_SHOWN
-    from ..unwritten import UnwrittenGram
+    from ..geometry.kernel import KernelGram
+    from ..solvers.solution import MOST_SHOWN
 
     geometry, orbits = solution.geometry, solution.objective.orbits
     names = []
-    if isinstance(geometry, UnwrittenGram) and len(geometry.sizes) > MOST_SHOWN:
+    if isinstance(geometry, KernelGram) and len(geometry.sizes) > MOST_SHOWN:
         # G_ij = sum_q strengths_q factor_iq factor_jq for two classes, by the rows that `labels` gives them.
         np.savez(
             folder / "geometry.npz",
@@ -197,10 +197,10 @@ def certify(
     json: JsonOption = None,
 ) -> int:
     """Judge a Gram matrix, whichever solver or training run it comes from."""
-    from ..builders import read_array
-    from ..certificate import certify as certify_gram
-    from ..certificate import check_tol
-    from ..reports.solutions import certificate_report, certificate_text
+    from ..certificates.certificate import certify as certify_gram
+    from ..certificates.certificate import check_tol
+    from ..files import read_array
+    from .reports.solutions import certificate_report, certificate_text
 
     check_tol(tol)
     outputs = Outputs(json)
@@ -213,7 +213,7 @@ def certify(
 @app.command()
 def profiles(json: JsonOption = None) -> int:
     """The built-in class counts."""
-    from ..reports.profiles import profiles_report, profiles_text
+    from .reports.profiles import profiles_report, profiles_text
 
     report = profiles_report()
     Outputs(json).emit(report, lambda: profiles_text(report))

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..terminal import Outputs, check_file, reporting
+from ..files import check_file
 from .app import NOT_CERTIFIED, OK, app
 from .options import JsonOption, TolOption
+from .terminal import Outputs, reporting
 
 if TYPE_CHECKING:
     from ..sweeps.running import SweepProgress
@@ -35,8 +36,8 @@ def sweep(
     json: JsonOption = None,
 ) -> int:
     """Solve every point of a grid, resumably."""
-    from ..reports.sweeps import sweep_report, sweep_text
     from ..sweeps.running import sweep as run_sweep
+    from .reports.sweeps import sweep_report, sweep_text
 
     outputs = Outputs(json)
     try:

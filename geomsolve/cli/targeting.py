@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import NotCertified, ProblemError
-from ..terminal import Outputs, check_file, reporting
+from ..files import check_file
 from .app import NOT_CERTIFIED, OK, app
 from .options import JsonOption, Problem, TolOption, with_problem
+from .terminal import Outputs, reporting
 
 if TYPE_CHECKING:
-    from ..exports import Source
-    from ..solvers.base import Progress
+    from ..arrays import Progress
+    from ..training.exports import Source
 
 
 @app.command()
@@ -50,11 +51,11 @@ def targets(
     json: JsonOption = None,
 ) -> int:
     """Class targets for training, in your class order, and what is proved of them."""
-    from ..certificate import check_tol
-    from ..exports import check_class_order
-    from ..exports import targets as export_targets
-    from ..reports.exports import targets_report, targets_text
-    from ..targetfiles import check_destination, described
+    from ..certificates.certificate import check_tol
+    from ..training.exports import check_class_order
+    from ..training.exports import targets as export_targets
+    from ..training.target_files import check_destination, described
+    from .reports.exports import targets_report, targets_text
 
     check_tol(tol)
     kind = check_destination(out, layout)
@@ -94,10 +95,10 @@ def targets(
 
 def _solved(problem: Problem, dim: int, part: str | None, tol: float, progress: Progress) -> Source:
     """The geometry, certified or not, after a look at what is wanted of it."""
-    from ..builders import PROTOTYPES, TARGETED, build_prototypes, build_targeted
-    from ..embedding import check_dim
-    from ..exports import check_wanted
-    from ..ladder import solve
+    from ..solvers.embedding import check_dim
+    from ..solvers.ladder import solve
+    from ..training.exports import check_wanted
+    from .builders import PROTOTYPES, TARGETED, build_prototypes, build_targeted
 
     check_dim(dim, problem.counts.classes)
     if problem.loss.name == PROTOTYPES:

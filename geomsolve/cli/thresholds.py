@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import ProblemError
-from ..terminal import Outputs, check_file, reporting
+from ..files import check_file
 from .app import NOT_CERTIFIED, OK, app
 from .options import DigitsOption, JsonOption, Loss, ProveOption, TolOption, proved_digits, with_loss
+from .terminal import Outputs, reporting
 
 MajorityOption = Annotated[int | None, typer.Option(help="Number of majority classes.")]
 MinorityOption = Annotated[
@@ -46,11 +47,11 @@ def threshold(
     json: JsonOption = None,
 ) -> int:
     """The critical imbalance (or temperature, or k) at which classes collapse into one point; or why they never do."""
-    from ..countsources import load_counts
-    from ..reports.thresholds import threshold_report, threshold_text
-    from ..reports.verified import verified_threshold_lines, verified_threshold_report
-    from ..thresholds.critical import threshold as find
-    from ..verification import verify
+    from ..collapse.thresholds import threshold as find
+    from ..counts.sources import load_counts
+    from ..solvers.verification import verify
+    from .reports.thresholds import threshold_report, threshold_text
+    from .reports.verified import verified_threshold_lines, verified_threshold_report
 
     wanted = proved_digits(prove, digits)
     if wanted is not None and counts is not None:
@@ -103,9 +104,9 @@ def phase(
     json: JsonOption = None,
 ) -> int:
     """The phase diagram of minority collapse over imbalance ratio and temperature, k, or numbers of classes."""
-    from ..plots.phases import plot_phases
-    from ..reports.phases import phase_report, phase_text, write_grid
-    from ..thresholds.phases import phase_diagram
+    from ..collapse.phases import phase_diagram
+    from ..figures.phases import plot_phases
+    from .reports.phases import phase_report, phase_text, write_grid
 
     outputs = Outputs(json, plot)
     if csv is not None:
@@ -135,8 +136,8 @@ def phase(
 
 def _check(varied: str, loss: Loss) -> None:
     """Refuse an option for what is varied, and a loss without critical values before asking for more of its options."""
-    from ..builders import REQUIRED, objective_options
-    from ..thresholds.two_levels import check_loss
+    from ..collapse.two_levels import check_loss
+    from ..objectives.registry import REQUIRED, objective_options
 
     given = loss.options.get(varied)
     if given is not None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..counts import Counts, as_counts
+from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
-from ..orbits import Orbits
+from ..geometry.orbits import Orbits
 from .base import check_temperature
 from .parts import Array, PartedSoftmax, Parts, blocks, check_orbits, example_counts
 from .supcon import check_whole

@@ -18,18 +18,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..arrays import frozen
+from ..arrays import Array, frozen
 from ..errors import ProblemError
-from ..orbits import OrbitGram, Orbits
-from .netforces import FineRows
-from .rowforms import model_forms
+from ..geometry.orbits import OrbitGram, Orbits
+from .net_forces import FineRows
+from .row_hessians import model_forms
 
 if TYPE_CHECKING:
     from .by_counts import ByCounts
-
-Array = NDArray[np.float64]
 
 
 class RowModel(NamedTuple):

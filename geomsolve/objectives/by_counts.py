@@ -7,15 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..countlines import CountLine
-from ..counts import Counts
+from ..arrays import Array
+from ..counts.counts import Counts
+from ..counts.lines import CountLine
 from ..errors import ProblemError
-from ..orbits import OrbitGram, Orbits
+from ..geometry.orbits import OrbitGram, Orbits
 from .base import Objective, check_temperature
-
-Array = NDArray[np.float64]
 
 # Distinct counts above which nothing is ever written out pair by pair: one matrix of them takes 0.2 GB.
 MOST_DISTINCT = 5000
@@ -123,9 +121,7 @@ def _too_many(distinct: int) -> ProblemError:
     )
 
 
-def by_counts(
-    counts: Counts, temperature: float, name: str, build: Callable[[Counts], Objective]
-) -> Objective:
+def by_counts(counts: Counts, temperature: float, name: str, build: Callable[[Counts], Objective]) -> Objective:
     """The loss on these counts, which remembers how it is written down for others."""
     law = ByCounts(CountLine(counts), build)
     if len(counts.values) <= MOST_DISTINCT:

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..autodiff import evaluate
+from ..arrays import Array
 from ..errors import ProblemError
-from ..orbits import OrbitGram
+from ..geometry.orbits import OrbitGram
+from .autodiff import evaluate
 from .base import RowModel, ratio
 from .draws import SampledObjective
 
-Array = NDArray[np.float64]
 Psi = Callable[[Any], Any]
 
 _MOST_TERMS = 500_000

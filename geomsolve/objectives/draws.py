@@ -7,15 +7,12 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..arrays import frozen
+from ..arrays import Array, frozen
 from ..errors import ProblemError
-from ..orbits import Orbits
+from ..geometry.orbits import Orbits
 from .base import Objective, check_weights
 from .row_softmax import carried
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..counts import Counts, as_counts
+from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
-from ..orbits import Orbits
+from ..geometry.orbits import Orbits
 from .balanced import check_anchors
 from .base import check_temperature
 from .parts import Array, PartedSoftmax, PartedSum, Parts, Terms, blocks, check_orbits

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import ProblemError
-from ..orbits import OrbitGram
+from ..geometry.orbits import OrbitGram
 from .base import RowModel, ratio
 from .draws import SampledObjective
-
-Array = NDArray[np.float64]
 
 # The integrands below are analytic in |Im v| < pi/2, the trapezoid rule with this step errs by e^(-pi^2/step): 1e-17.
 STEP = 0.25

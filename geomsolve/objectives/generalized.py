@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..counts import Counts, as_counts
+from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from .base import Objective, check_temperature
 from .by_counts import by_counts, check_pairs, class_orbits

@@ -7,16 +7,14 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import block_diag
 from scipy.optimize import lsq_linear, minimize
 
+from ..arrays import Array
 from ..errors import ProblemError
-from ..orbits import OrbitGram
+from ..geometry.orbits import OrbitGram
 from .base import RowModel, ratio
 from .draws import SampledObjective
-
-Array = NDArray[np.float64]
 
 # What a pair on the kink weighs in a fit beside those off it, and solves until such pairs have all their digits.
 _LIGHT = 1e-8

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..counts import Counts
+from ..arrays import Array
+from ..counts.counts import Counts
 from ..errors import ProblemError
-from ..orbits import OrbitGram
+from ..geometry.orbits import OrbitGram
 from .base import Objective, RowModel, ratio
 from .row_softmax import RowSoftmax
-
-Array = NDArray[np.float64]
 
 # Atoms of several kinds cannot be grouped by equal counts (an instance is nearer to its own prototype than to that of
 # another class of equal count), so all of this is dense.

@@ -6,15 +6,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import ProblemError
-from ..orbits import OrbitGram, Orbits
+from ..geometry.orbits import OrbitGram, Orbits
 from .base import Objective, RowModel, check_weights
-from .netforces import FineRows, Rows, fine_rows, net_forces, settled_excess
-from .rowforms import softmax_forms
-
-Array = NDArray[np.float64]
+from .net_forces import FineRows, Rows, fine_rows, net_forces, settled_excess
+from .row_hessians import softmax_forms
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..counts import Counts, as_counts
+from ..arrays import Array
+from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
-from ..orbits import OrbitGram, Orbits
+from ..geometry.orbits import OrbitGram, Orbits
 from .base import check_temperature
 from .by_counts import class_orbits
 from .row_softmax import RowSoftmax
 from .supcon import check_whole
-
-Array = NDArray[np.float64]
 
 # One orbit a class, and K x K arrays: 8 of them for 4000 classes are a gigabyte. Instances are only listed.
 _MOST_CLASSES = 4000

@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..counts import Counts, as_counts
+from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
-from ..orbits import Orbits
+from ..geometry.orbits import Orbits
 from .base import Objective, check_temperature
 from .by_counts import by_counts, class_orbits
 from .draws import Draws

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..counts import Counts, as_counts
+from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from .balanced import instance_softmax
 from .base import check_temperature

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import ProblemError
-from ..logweights import divergence_terms
-from ..orbits import OrbitGram, Orbits
-from ..weightings import Weighting
+from ..geometry.orbits import OrbitGram, Orbits
 from .base import check_temperature
+from .logweights import divergence_terms
 from .row_softmax import RowSoftmax
-
-Array = NDArray[np.float64]
+from .weightings import Weighting
 
 # e^{-2/tau} is a number in float64 from 0.0027 on.
 _COLDEST = 0.003

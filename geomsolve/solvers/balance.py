@@ -6,13 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from ..dualreading import Forces, factor_step
+from ..arrays import Progress
+from ..certificates.kkt import Forces, factor_step
+from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.row_softmax import RowSoftmax
-from ..orbits import OrbitGram
-from .base import Progress
-
-Array = NDArray[np.float64]
 
 _MOST_STEPS = 40
 # Largest step of a cosine, in temperatures: where next to nothing holds a shift of all, Newton's first is too long.

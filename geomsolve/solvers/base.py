@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..arrays import Progress
+from ..geometry.kernel import KernelGram
+from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
-from ..orbits import OrbitGram
-from ..unwritten import UnwrittenGram
-
-Progress = Callable[[str], None]
 
 
 class Termination(enum.Enum):
@@ -39,7 +37,7 @@ class Attempt:
 
     solver: str
     termination: Termination
-    gram: OrbitGram | UnwrittenGram | None = None
+    gram: OrbitGram | KernelGram | None = None
     steps: int = 0
     message: str = ""
     history: tuple[dict[str, float], ...] = field(default=(), repr=False)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry.orbits import OrbitGram, Orbits
 from ..objectives.base import Objective
 from ..objectives.row_softmax import RowSoftmax
-from ..orbits import OrbitGram, Orbits
-
-Array = NDArray[np.float64]
 
 
 def may_stay(objective: Objective, gram: OrbitGram, closed: NDArray[np.bool_]) -> bool:

@@ -6,12 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.polynomial.chebyshev import chebvander
-from numpy.typing import NDArray
 
+from ..arrays import Array
+from ..geometry.orbits import Orbits
 from ..objectives.base import Objective
-from ..orbits import Orbits
-
-Array = NDArray[np.float64]
 
 _NODES = 24
 

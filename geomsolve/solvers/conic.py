@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array, Progress
 from ..errors import BackendError, ProblemError
+from ..geometry.orbits import OrbitGram, Orbits
 from ..objectives.base import Objective
-from ..orbits import OrbitGram, Orbits
-from .base import Attempt, Progress, Termination
+from .base import Attempt, Termination
 from .conic_form import Terms, elliptope, scaled_expression, terms
 
 if TYPE_CHECKING:
     pass
-
-Array = NDArray[np.float64]
 
 _PACKAGES = {"CLARABEL": "clarabel", "SCS": "scs", "MOSEK": "mosek", "MOREAU": "moreau"}
 _STEPS = {"CLARABEL": 200, "SCS": 20_000, "MOSEK": 400, "MOREAU": 200}

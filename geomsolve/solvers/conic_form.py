@@ -12,18 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import BackendError
+from ..geometry.orbits import Orbits
 from ..objectives.base import Objective
 from ..objectives.expectation import ExpectedLog, ExpectedSoftmax
 from ..objectives.one_view import OneView
 from ..objectives.pairwise import Hinge, Logistic, PairLoss
 from ..objectives.row_softmax import RowSoftmax
-from ..orbits import Orbits
 
 if TYPE_CHECKING:
     import cvxpy as cp
-
-Array = NDArray[np.float64]
 
 _MOST_ENTRIES = 20_000
 # Rows whose excess is below this are kept fixed in a first solve and corrected by a second: their curvature is beyond

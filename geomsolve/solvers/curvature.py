@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
+from ..arrays import Array
 from ..objectives.base import Objective
 from .spheres import State, retract
 from .tangents import across, near, offsets, tangent
-
-Array = NDArray[np.float64]
 
 # Unit vectors this close are one point: what ties them leaves no more between them.
 _ONE = 1e-13

@@ -17,20 +17,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from ..arrays import Array, Progress
 from ..errors import BackendError, ProblemError
+from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
-from ..orbits import OrbitGram
 from . import lbfgs
-from .base import Attempt, Progress, Termination
+from .base import Attempt, Termination
 from .compiled import block_rows, tools
 from .devices import Place, check_device, computing
 from .jax_losses import loss
 from .rowwise import Target
-
-Array = NDArray[np.float64]
 
 MOST_ATOMS = 20_000
 # Of all starts together: 1.6 GB an array, of which a dozen live at once.

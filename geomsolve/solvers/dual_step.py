@@ -7,10 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Array
+from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
-from ..orbits import OrbitGram
-
-Array = NDArray[np.float64]
 
 # Up to this many orbits one dense solve is cheaper than an iteration.
 DENSE = 64

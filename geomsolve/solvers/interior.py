@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from ..certificate import certify
+from ..arrays import Array, Progress
+from ..certificates.certificate import certify
+from ..geometry.orbits import OrbitGram, Orbits
 from ..objectives.base import Objective
-from ..orbits import OrbitGram, Orbits
-from .base import Attempt, Progress, Termination
+from .base import Attempt, Termination
 from .staircase import refine, wide_start
-
-Array = NDArray[np.float64]
 
 # Cosines, K (K + 1)/2 of them, of which a dense factor is made every step: a minute of one core in all.
 _MOST = 3500

@@ -8,8 +8,8 @@ from functools import lru_cache, singledispatch
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import BackendError
 from ..objectives.base import Objective
 from ..objectives.custom import EnumeratedLoss
@@ -20,8 +20,6 @@ from ..objectives.pairwise import Hinge, Logistic, PairLoss
 from ..objectives.parts import PartedSum
 from ..objectives.row_softmax import RowSoftmax
 from .rowwise import RowLoss, Rows, Term
-
-Array = NDArray[np.float64]
 
 # Evaluations of a psi of one's own, over all anchors and combinations of draws: 5 GB at three numbers each.
 _MOST_COMBINATIONS = 200_000_000

@@ -5,16 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Array
+from ..geometry.orbits import OrbitGram, Orbits
 from ..objectives.base import Objective
 from ..objectives.parts import PartedSoftmax, PartedSum, Parts, Terms, parts_of
 from ..objectives.row_softmax import RowSoftmax
-from ..orbits import OrbitGram, Orbits
 from .base import Solver
 from .spheres import State, retract
 from .staircase import start_of
 from .tangents import across, pull
-
-Array = NDArray[np.float64]
 
 # Angles to which a class is opened, at most, and in how many looks.
 _WIDEST, _LOOKS = 0.3, 16

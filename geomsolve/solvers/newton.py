@@ -10,22 +10,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bipartite import Bipartite
-from ..bipartitereading import bipartite_optimum
-from ..certificate import certify
+from ..arrays import Array, Progress
+from ..certificates.bipartite import Bipartite
+from ..certificates.bipartite_residual import bipartite_optimum
+from ..certificates.certificate import certify
+from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
-from ..orbits import OrbitGram
 from .balance import balance
-from .base import Attempt, Progress, Termination
+from .base import Attempt, Termination
 from .closing import may_stay, opened, start_closed, wrongly_closed
 from .coarse import coarsen
 from .dual_step import DENSE, dual_step
-from .kink_polish import polish_kinks
+from .kinks import polish_kinks
 from .merging import class_points, opened_classes
 from .spheres import State, gram_of
 from .staircase import climb, narrow_start, refine, wide_start
-
-Array = NDArray[np.float64]
 
 # Steps in the logs are capped here: a factor e^2 in a weight, two temperatures in a cosine.
 _CAP = 2.0

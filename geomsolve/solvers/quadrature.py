@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Progress
 from ..errors import ProblemError
-from ..kernelgram import KernelGram, interpolation
+from ..geometry.kernel import KernelGram, interpolation
+from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
-from ..orbits import OrbitGram
-from .base import Attempt, Progress, Termination
+from .base import Attempt, Termination
 from .newton import stationary_point
-
-Array = NDArray[np.float64]
 
 # (nodes of the rule, polynomials per count), tried in turn.
 _LEVELS = ((24, 40), (40, 72), (72, 128), (96, 200))

@@ -10,17 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import qr
 from scipy.optimize import minimize
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 
+from ..arrays import Array, Progress
 from ..errors import BackendError
 from ..objectives.base import Objective
-from .base import Progress
 from .jax_losses import loss
-
-Array = NDArray[np.float64]
 
 # A scaled curvature above minus this is rounding; below, a way out of a saddle point.
 FLAT = 1e-5

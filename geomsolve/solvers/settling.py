@@ -11,13 +11,11 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh_tridiagonal, l
 from scipy.linalg.lapack import dpotri
 from scipy.sparse.csgraph import connected_components
 
+from ..arrays import Array, Progress
 from ..objectives.base import Objective
 from ..objectives.parts import parts_of
-from .base import Progress
 from .curvature import Curvature
 from .spheres import State, note, retract
-
-Array = NDArray[np.float64]
 
 # Orbits whose row Hessians, K^3 numbers, are written out.
 _MOST_ORBITS = 256

@@ -17,14 +17,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array, Progress
+from ..geometry.orbits import OrbitGram, Orbits
 from ..objectives.base import Objective, RowModel
-from ..orbits import OrbitGram, Orbits
-from .base import Progress, Termination
+from .base import Termination
 from .tangents import across, pull, tangent
-
-Array = NDArray[np.float64]
 
 # Steps in which the steps of the last phase must become three times shorter.
 _PATIENCE = 25

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array, Progress
+from ..geometry.orbits import OrbitGram, Orbits
 from ..objectives.base import Objective
-from ..orbits import OrbitGram, Orbits
-from .base import Progress, Termination
+from .base import Termination
 from .settling import settle, settles
 from .spheres import State, descend, finish, gram_of, polish, retract, truncate
-
-Array = NDArray[np.float64]
 
 # Directions with less than this share of the trace are left out at the start.
 _FAINT = 1e-6

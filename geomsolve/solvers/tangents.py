@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from ..orbits import Orbits
-
-Array = NDArray[np.float64]
+from ..arrays import Array
+from ..geometry.orbits import Orbits
 
 # 1 less the cosine of points whose difference is looked at.
 _CLOSE = 1e-6

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..builders import build_objective
-from ..counts import Counts
+from ..counts.counts import Counts
 from ..errors import GeomsolveError, ProblemError
-from ..ladder import solve
-from ..orbits import OrbitGram
-from ..solution import Quality, Solution
+from ..geometry.orbits import OrbitGram
+from ..objectives.registry import build_objective
 from ..solvers.dual_step import DENSE
+from ..solvers.ladder import solve
 from ..solvers.newton import Newton
+from ..solvers.solution import Quality, Solution
 
 if TYPE_CHECKING:
     from ..objectives.base import Objective

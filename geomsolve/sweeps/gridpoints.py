@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..builders import REQUIRED, build_objective, objective_options
-from ..counts import Counts, as_counts, long_tail_counts, step_counts
-from ..countsources import load_counts
+from ..counts.counts import Counts, as_counts, long_tail_counts, step_counts
+from ..counts.sources import load_counts
 from ..errors import ProblemError
+from ..objectives.registry import REQUIRED, build_objective, objective_options
 
 # Goes into every hash: raise it when an old answer must not stand for a new problem.
 PROBLEM_FORMAT = 1

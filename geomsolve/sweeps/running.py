@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..certificate import check_tol
+from ..certificates.certificate import check_tol
 from ..errors import BackendError, ProblemError
 from .chains import solve_chain, start_after
 from .executors import Here, cores, dask_cluster, spawned

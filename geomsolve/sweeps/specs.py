@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..builders import objective_options
-from ..counts import Counts, as_counts
-from ..embedding import check_dim
+from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
+from ..objectives.registry import objective_options
+from ..solvers.embedding import check_dim
 from .gridpoints import COUNTS_KEYS, Problem, build_counts, check_option, counts_errors
 
 _SECTIONS = ("objective", "counts", "grid")

@@ -1,0 +1,92 @@
+"""Ball arithmetic: numbers with a bound of their error, kept by every operation (python-flint, the Arb library)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ..errors import BackendError
+
+_WITHOUT = {
+    "prove": "the margins of `witness` and `excess`, in floating point, are what there is",
+    "verify": "the certificate of `solve`, in floating point, is what there is",
+}
+
+
+def flint(purpose: str = "prove") -> Any:
+    """The module, imported when first asked for.
+
+    Raises:
+        BackendError: it is not installed.
+    """
+    try:
+        import flint as module
+    except ImportError as error:
+        raise BackendError(
+            f'{purpose}: needs python-flint, which is not installed ({error}): pip install "geomsolve[verify]"; '
+            f"without it {_WITHOUT[purpose]}"
+        ) from None
+    return module
+
+
+@contextmanager
+def precision(bits: int) -> Iterator[None]:
+    """So many bits inside, as many as before outside."""
+    context = flint().ctx
+    before = context.prec
+    context.prec = bits
+    try:
+        yield
+    finally:
+        context.prec = before
+
+
+def rounded_up(ball: Any) -> float:
+    """A double that no point of the ball exceeds."""
+    value = float(ball.upper())
+    while not ball <= flint().arb(value):
+        value = float(np.nextafter(value, np.inf))
+    return value
+
+
+def ball(number: Fraction | int) -> Any:
+    """A ball around an exact number."""
+    module = flint()
+    exact = Fraction(number)
+    return module.arb(module.fmpq(exact.numerator, exact.denominator))
+
+
+def positive_definite(matrix: Sequence[Sequence[Any]]) -> bool:
+    """Whether every symmetric matrix in the balls is positive definite; False where that is not proved.
+
+    By elimination: all pivots are positive. Only the upper half is read.
+    """
+    rest = [list(row) for row in matrix]
+    for k in range(len(rest)):
+        pivot = rest[k][k]
+        if not pivot > 0:
+            return False
+        for i in range(k + 1, len(rest)):
+            share = rest[k][i] / pivot
+            row, above = rest[i], rest[k]
+            for j in range(i, len(rest)):
+                row[j] -= share * above[j]
+    return True
+
+
+def decimal(number: Any, places: int, *, up: bool | None = None) -> str:
+    """A ball without radius, in decimals: rounded to the nearest, or up, or down (up=False); exactly."""
+    mantissa, exponent = (int(part) for part in number.man_exp())
+    exact = Fraction(mantissa) * Fraction(2) ** exponent * 10**places
+    down = exact.numerator // exact.denominator
+    if up is None:
+        down = (2 * exact.numerator + exact.denominator) // (2 * exact.denominator)
+    elif up and down != exact:
+        down += 1
+    text = str(abs(down)).rjust(places + 1, "0")
+    whole, part = (text[:-places], text[-places:]) if places > 0 else (text, "")
+    return f"{'-' if down < 0 else ''}{whole}{'.' if part else ''}{part}"

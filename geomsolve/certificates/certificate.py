@@ -1,0 +1,152 @@
+"""The certificate: how far a Gram matrix can be from optimal, from (objective, Gram matrix) alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..errors import ProblemError
+from ..geometry.kernel import KernelGram
+from ..geometry.orbits import OrbitGram
+from .kernel_slack import kernel_slack
+from .slack import Slack
+
+if TYPE_CHECKING:
+    from ..objectives.base import Objective
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What is proved of a Gram matrix: L(H) >= value - gap for every H >= 0 with unit diagonal. See `certify`.
+
+    Attributes:
+        value: the loss of the repaired Gram matrix.
+        gap: an upper bound of value - optimum: absolute, in nats.
+        lower_bound: value - gap, below the loss of every Gram matrix on the sphere.
+        excess: value minus the floor no geometry goes below.
+        relative_gap: gap / excess. At low temperature the excess is of order e^{-1/tau}, and a gap that is small beside
+            the value says nothing.
+        cosine_residual: how far the cosines are from what stationarity says they must be, in units of cosine. Classes
+            of the tail weigh so little that a small gap alone does not fix their cosines. Where many Gram matrices are
+            optimal, as with a hinge that leaves room to its pairs, a small one says that an optimum is that near, not
+            which.
+        repair: how far the Gram matrix had to be moved towards the identity to be positive semidefinite.
+        ball_gap: the same bound if embeddings may lie anywhere in the unit ball.
+        ball_optimal: True where `ball_gap` is at most 1e-9 of the excess, which proves the Gram matrix optimal over the
+            ball too; False where shrinking some class lowers the loss; None where neither is proved.
+    """
+
+    value: float
+    gap: float
+    lower_bound: float
+    excess: float
+    relative_gap: float
+    cosine_residual: float
+    repair: float
+    ball_gap: float
+    ball_optimal: bool | None
+
+    def holds(self, tol: float = 1e-9, *, cosine_tol: float = 1e-6) -> bool:
+        """Whether the Gram matrix is proved optimal: relative gap and cosine residual both within tolerance.
+
+        Raises:
+            ProblemError: a tol that is not between 0 and 1.
+        """
+        check_tol(tol)
+        return bool(self.relative_gap <= tol and self.cosine_residual <= cosine_tol)
+
+
+def check_tol(tol: float) -> float:
+    """The tolerance, or a ProblemError unless it is between 0 and 1."""
+    if not isinstance(tol, (int, float, np.number)) or not 0 < tol < 1:
+        raise ProblemError(f"tol: must be a number between 0 and 1; got {tol!r:.40} (1e-9 is the default)")
+    return float(tol)
+
+
+def certify(objective: Objective, gram: OrbitGram | KernelGram | ArrayLike) -> Certificate:
+    """The certificate of a Gram matrix for an objective, whichever solver, training run or guess it comes from.
+
+    L is convex. With D its gradient at a feasible G, y_i = (D G)_ii and S = D - Diag(y), every unit-diagonal H >= 0 has
+
+        L(H) >= L(G) + <D, H - G> = L(G) + <S, H> >= L(G) + m min(0, lambda_min(S)),
+
+    so gap = m max(0, -lambda_min(S)), counted after the repair of G (no solver's dual is needed). lambda_min, or a
+    lower bound as good, comes from the K x K form of S and carries an allowance for rounding, so a gap is never claimed
+    below it. Where the loss has a kink, D is the subgradient closest to complementarity S G = 0. (Ours; the argument is
+    standard convex duality.)
+
+    Args:
+        objective: the problem.
+        gram: an OrbitGram on the objective's orbits, any (C, C) Gram matrix in the caller's class order, or a
+            KernelGram of the objective's counts.
+
+    Raises:
+        ProblemError: a Gram matrix of the wrong shape, not finite, asymmetric, or without unit diagonal.
+
+    Cost: one Cholesky factor of size K (C for a plain matrix) where nothing collapses and G is nearly optimal; two
+    symmetric eigenvalue problems elsewhere. O(K r^2) for a KernelGram of rank r, see `kernel_slack`.
+    """
+    if not hasattr(objective, "check"):
+        raise ProblemError(
+            f"objective: must come from a builder such as geomsolve.SupCon; got {type(objective).__name__}"
+        )
+    objective.check()
+    if isinstance(gram, KernelGram):
+        return _certify_kernel(objective, gram)
+    if not isinstance(gram, OrbitGram):
+        gram, objective = OrbitGram.from_matrix(gram, objective.orbits), objective.ungrouped()
+    elif not objective.orbits.same_as(gram.orbits):
+        gram, objective = OrbitGram.from_matrix(gram.expand(), objective.orbits), objective.ungrouped()
+    if not np.array_equal(gram.cosines, gram.cosines.T):  # NaN too
+        asymmetry = float(np.abs(gram.cosines - gram.cosines.T).max())
+        if not asymmetry <= 1e-9:
+            raise ProblemError(f"gram: cosines must be finite and symmetric; they differ by {asymmetry:.3g}")
+        gram = OrbitGram(gram.orbits, (gram.cosines + gram.cosines.T) / 2.0, gram.balance)
+    gram, repair = gram.repaired()
+    excess = objective.excess(gram)
+    slack = Slack.of(objective, gram)
+    gap = slack.gap
+    ball_gap = gap + float(gram.sizes @ np.maximum(slack.radial, 0.0))
+    ball_optimal: bool | None = None
+    if np.any(slack.radial > 1e-6 * slack.radial_scale):
+        # Shrinking class i changes the loss at the rate -2 y_i: a clearly positive y_i is a descent direction.
+        ball_optimal = False
+    elif _ratio(ball_gap, excess) <= 1e-9:
+        ball_optimal = True
+    return Certificate(
+        value=objective.floor + excess,
+        gap=gap,
+        lower_bound=objective.floor + (excess - gap),
+        excess=excess,
+        relative_gap=_ratio(gap, excess),
+        cosine_residual=slack.cosine_residual,
+        repair=repair,
+        ball_gap=ball_gap,
+        ball_optimal=ball_optimal,
+    )
+
+
+def _certify_kernel(objective: Objective, gram: KernelGram) -> Certificate:
+    gram, repair = gram.repaired()
+    slack = kernel_slack(objective, gram)
+    relative = _ratio(slack.gap, slack.excess)
+    ball_gap = slack.gap + slack.shrinking
+    return Certificate(
+        value=slack.floor + slack.excess,
+        gap=slack.gap,
+        lower_bound=slack.floor + (slack.excess - slack.gap),
+        excess=slack.excess,
+        relative_gap=relative,
+        cosine_residual=slack.cosine_residual,
+        repair=repair,
+        ball_gap=ball_gap,
+        ball_optimal=True if _ratio(ball_gap, slack.excess) <= 1e-9 else None,
+    )
+
+
+def _ratio(gap: float, excess: float) -> float:
+    # No geometry attains the floor: an excess this small has underflowed, and the forces with it.
+    return gap / excess if excess > 1e-290 else np.inf

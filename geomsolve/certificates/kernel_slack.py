@@ -1,0 +1,121 @@
+"""The slack matrix of a Gram matrix that is never written out: the gap it proves, from O(K r) numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..arrays import Array
+from ..counts.lines import MOST_NODES
+from ..errors import ProblemError
+from ..geometry.kernel import KernelGram, interpolation
+from ..geometry.orbits import OrbitGram
+
+if TYPE_CHECKING:
+    from ..objectives.base import Objective
+
+# Polynomials whose products the finest rule integrates exactly.
+MOST_POLYNOMIALS = 2 * MOST_NODES
+# Rows of the whole sum over classes that are taken as they stand, to see that the rule has it.
+_ROWS = 5
+# Classes in one block of such a row.
+_CHUNK = 2**16
+
+
+class KernelSlack(NamedTuple):
+    """What the slack matrix of a KernelGram says; see `kernel_slack`.
+
+    Attributes:
+        excess: the loss above its floor.
+        floor: the loss's.
+        gap: an upper bound of the loss above the optimum.
+        cosine_residual: how far the cosines are from stationary, in units of cosine.
+        shrinking: an upper bound of what could be gained inside the unit ball beyond the gap.
+    """
+
+    excess: float
+    floor: float
+    gap: float
+    cosine_residual: float
+    shrinking: float
+
+
+def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
+    """The gap and the cosine residual of a Gram matrix in kernel form, for a loss that only pushes classes apart.
+
+    With D the derivative of the loss at G and any u > 0, write D_ij = u_i u_j (1 + eta_ij) off the diagonal. For every
+    H >= 0 with unit diagonal
+
+        <D, H - G> = u^T H u - u^T G u + sum_{i != j} eta_ij u_i u_j (H_ij - G_ij)
+                  >= - sum_i u_i |(G u)_i| - 2 rms(eta) (sum_i u_i)^2,
+
+    the mean square with weights u, so L(H) >= L(G) minus these two terms, and no eigenvalue of size K is needed. The u
+    is that of G with the row means of eta taken in. (G u)_i is summed over all classes; eta and the loss are smooth
+    functions of log counts, and integrated by a Gauss rule finer than any that solves. What that rule misses is
+    measured on whole rows: it changes D by a factor per row, so u by that much, and (G u)_i by its sum over |G| u.
+    Rounding is allowed for as in `Slack.gap`. (Ours; derivation on the theory page.)
+
+    Raises:
+        ProblemError: a loss that sees more of a class than its count, or that attracts classes.
+    """
+    law = objective.law
+    if law is None or law.line.counts is not gram.counts:
+        raise ProblemError("gram: in kernel form it must be of the objective's own counts")
+    if len(gram.core) > MOST_POLYNOMIALS:
+        raise ProblemError(
+            f"gram: must have at most {MOST_POLYNOMIALS} polynomials in kernel form; got {len(gram.core)}"
+        )
+    tau, sizes = objective.temperature, gram.sizes
+    points, transform = interpolation(int(1.5 * len(gram.core)) + 5)
+    problem, places, nodes = law.on_nodes(MOST_NODES, points)
+    problem.check()
+    small = OrbitGram(problem.orbits, gram.at(places))
+    row = problem.row_gradient(small)
+    forces = (row + row.T) / 2.0
+    if not isinstance(problem.attraction, float):
+        raise ProblemError("gram: in kernel form it fits losses that only push classes apart")
+    if not forces.min() > 0:  # underflown
+        return KernelSlack(problem.excess(small), problem.floor, np.inf, np.inf, np.inf)
+    rule = problem.orbits.sizes
+    log_u = gram.polynomials(places) @ gram.log_balance
+    weight = rule * np.exp(log_u - log_u.max())
+    weight /= weight.sum()
+    # u is known up to a factor and up to what rounding did to it: twice the mean error, and the means of rows.
+    eta = np.log(forces) - log_u[:, None] - log_u
+    scale = float(weight @ eta @ weight) / 2.0
+    shift = eta @ weight - 2.0 * scale
+    eta -= 2.0 * scale + shift[:, None] + shift
+    correction = transform @ shift[nodes:]
+    correction[: len(gram.log_balance)] += gram.log_balance
+    correction[0] += scale
+    balance = np.exp(gram.function(correction))
+    total = float(sizes @ balance)
+    image = np.abs(gram.image(balance))
+    missed = _missed(gram, tau, MOST_NODES)
+    excess = problem.excess(small)
+    gap = (
+        float((sizes * balance) @ image)
+        + 2.0 * float(np.sqrt(weight @ eta**2 @ weight)) * total**2
+        + missed * (float(weight @ np.abs(small.cosines) @ weight) * total**2 + excess)
+        + (8.0 + 2.0 / tau) * np.finfo(float).eps * total**2
+    )
+    own = -(row @ rule - np.diag(row))
+    radial = np.maximum(own - np.exp(2.0 * (log_u + scale + shift)), 0.0)
+    residual = max(tau * (float(np.abs(eta).max()) + missed), float(image.max()) / total)
+    return KernelSlack(excess, problem.floor, gap, residual, float(rule @ radial))
+
+
+def _missed(gram: KernelGram, tau: float, nodes: int) -> float:
+    """By what share the rule misses row sums over all classes of n_j e^{(G_ij - 1)/tau}, at worst over some i."""
+    here = gram.modes(np.linspace(-1.0, 1.0, _ROWS))
+
+    def sums(there: Array, weights: Array) -> Array:
+        return np.asarray(np.exp(((here * gram.strengths) @ there.T - 1.0) / tau) @ weights, dtype=np.float64)
+
+    whole, values = np.zeros(_ROWS), gram.counts.values
+    for first in range(0, len(values), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        whole += sums(gram.factor[part], gram.sizes[part] * values[part])
+    where, weights = gram.line.rule(nodes)
+    return float(np.abs(sums(gram.modes(where), weights * gram.line.values_at(where)) / whole - 1.0).max())

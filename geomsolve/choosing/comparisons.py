@@ -1,0 +1,337 @@
+"""`compare`: the certified optimal geometry of the same counts under every loss, side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..arrays import Array, Progress
+from ..certificates.certificate import check_tol
+from ..counts.counts import Counts, as_counts
+from ..errors import ProblemError
+from ..geometry.orbits import OrbitGram, Orbits
+from ..objectives.base import Objective, check_temperature
+from ..objectives.parts import parts_of
+from ..objectives.registry import build_objective
+from ..objectives.supcl import InstanceSoftmax, by_class
+from ..solvers.base import Attempt, Termination
+from ..solvers.ladder import solve
+from ..solvers.solution import Quality, Solution
+from .designs import MOST_CLASSES, design
+from .recommendations import sentences
+from .targeted import targeted_supcon
+from .two_classes import supervised_prototypes
+from .variances import class_variances
+
+# Name, as `losses` takes it: the loss by the name of its builder, its settings, and what it is in words. A dense
+# problem of more atoms than `_PATIENCE` takes minutes, so it is solved only where it is asked for by name.
+_CATALOGUE: dict[str, tuple[str, dict[str, Any], str]] = {
+    "supcon": ("supcon", {}, "SupCon, full batch, 2 views"),
+    "supcon-batch": ("supcon", {"batch": 256}, "SupCon, batches of 256, 2 views"),
+    "gcl-supervised": ("gcl", {"sampling": "supervised"}, "InfoNCE, infinitely many negatives of other classes"),
+    "gcl-unsupervised": ("gcl", {"sampling": "unsupervised"}, "InfoNCE, infinitely many negatives of any class"),
+    "supcl": ("supcl", {"alpha": 0.5}, "SupCL, alpha 0.5, 2 views"),
+    "kcl": ("kcl", {}, "KCL, 6 positives, 2 views"),
+    "supmin": ("supmin", {}, "Supervised Minority, 2 views"),
+    "supproto": ("supproto", {}, "Supervised Prototypes, 2 views (not convex: value and bound)"),
+    "tsc": ("tsc", {}, "TSC, fixed simplex targets, 2 views"),
+    "bcl": ("bcl", {}, "BCL, mean over instances"),
+    "bcl-class": ("bcl", {"anchors": "class"}, "BCL, mean over classes first"),
+    "ecl": ("ecl", {}, "ECL (our reading), classifier of scale 30"),
+    "lc": ("lc", {}, "logit-compensated cross-entropy, scale 12"),
+    "design": ("design", {}, "weights designed for the simplex"),
+}
+_PATIENCE = 90
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """One loss of a comparison. Everything geometric is None where it was not solved.
+
+    Attributes:
+        loss: its name in the comparison.
+        description: in words.
+        solution: the certified optimum (or its best approximation); None where there is none, and for TSC and
+            Supervised Prototypes, which are no objectives.
+        reason: why nothing was solved.
+        means: the cosines of class means.
+        shares: (K,) the count of one class of every orbit of `means`.
+        within: the mean variance of a class's examples about their mean; 0 where classes are points.
+        alignment: the mean cosine of a class mean with its own classifier, prototype or target; None without any.
+        value: the loss, in nats.
+        relative_gap: what is proved of it, over the loss above its floor.
+        certified: whether the optimum is proved.
+    """
+
+    loss: str
+    description: str
+    solution: Solution | None
+    reason: str = ""
+    means: OrbitGram | None = field(default=None, repr=False)
+    shares: Array | None = field(default=None, repr=False)
+    within: float | None = None
+    alignment: float | None = None
+    value: float | None = None
+    relative_gap: float | None = None
+    certified: bool = False
+
+    def _mean(self, first_in_tail: bool, second_in_tail: bool) -> float | None:
+        """The mean cosine over pairs of different classes, the first and the second in the tail or not."""
+        if self.means is None or self.tail is None:
+            return None
+        first, second = self.tail == first_in_tail, self.tail == second_in_tail
+        weights = _pairs(self.means) * first[:, None] * second
+        return float(np.sum(weights * self.means.cosines) / weights.sum()) if weights.sum() > 0 else None
+
+    @property
+    def tail(self) -> NDArray[np.bool_] | None:
+        """(K,) which orbits have fewer examples than the average class."""
+        if self.means is None or self.shares is None:
+            return None
+        return np.asarray(self.shares < float(self.means.sizes @ self.shares) / self.means.orbits.atoms)
+
+    @cached_property
+    def largest_cosine(self) -> float | None:
+        """The cosine of the two nearest classes."""
+        return None if self.means is None else float(self.means.cosines[_pairs(self.means) > 0].max())
+
+    @property
+    def separation(self) -> float | None:
+        """The angle between the two nearest classes, in degrees."""
+        return (
+            None if self.largest_cosine is None else math.degrees(math.acos(max(-1.0, min(1.0, self.largest_cosine))))
+        )
+
+    @property
+    def tail_tail(self) -> float | None:
+        """The mean cosine of two classes with fewer examples than average."""
+        return self._mean(True, True)
+
+    @property
+    def head_tail(self) -> float | None:
+        """The mean cosine of a class with fewer examples than average and one with more."""
+        return self._mean(True, False)
+
+    @property
+    def simplex_distance(self) -> float | None:
+        """The root mean square over pairs of classes of their cosine less that of the regular simplex."""
+        if self.means is None:
+            return None
+        pairs = _pairs(self.means)
+        away = self.means.cosines + 1.0 / (self.means.orbits.atoms - 1.0)
+        return float(np.sqrt(np.sum(pairs * away**2) / pairs.sum()))
+
+    @property
+    def rank(self) -> int | None:
+        """The rank of the cosines of class means."""
+        return None if self.means is None else self.means.rank()
+
+    @property
+    def collapsed(self) -> bool | None:
+        """Whether two classes share a point."""
+        return None if self.largest_cosine is None else self.largest_cosine >= 1.0 - 1e-8
+
+    @property
+    def quality(self) -> str:
+        """One of "certified", "uncertified", "not solved"."""
+        return "not solved" if self.means is None else ("certified" if self.certified else "uncertified")
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What `compare` returns: one `Compared` a loss, in the order asked for, and what follows from them in words."""
+
+    counts: Counts
+    temperature: float
+    losses: tuple[Compared, ...]
+
+    def __getitem__(self, loss: str) -> Compared:
+        return next(row for row in self.losses if row.loss == loss)
+
+    @property
+    def recommendation(self) -> str:
+        """Plain words that follow from the numbers."""
+        return " ".join(sentences(self.losses, self.counts))
+
+
+def compare(
+    counts: Counts | ArrayLike,
+    *,
+    temperature: float,
+    losses: Sequence[str] | None = None,
+    tol: float = 1e-9,
+    progress: Progress | None = None,
+) -> Comparison:
+    """The optimal geometry of class means under every loss of the package, on the same counts and temperature.
+
+    For each: the two nearest classes, cosines in the tail and between head and tail, the distance to the regular
+    simplex, rank, collapse, spread within classes, and alignment with the classifier, all from certified optima.
+
+    Args:
+        counts: examples per class, whole numbers of at least 2 (some losses count pairs of them).
+        temperature: tau; the logit-compensated cross-entropy has a scale of its own.
+        losses: names of `loss_names()`; None: all that fit. Losses over instances and prototypes are dense problems of
+            twice or three times as many points as classes: above 90 points, minutes, so only by name.
+        tol: the relative gap to certify.
+        progress: called with a line of text as the work goes on.
+
+    Raises:
+        ProblemError: bad counts or temperature, or an unknown name.
+
+    Cost: a solve each; see `losses`.
+    Source: ours; the losses are those of the papers in the bibliography.
+    """
+    counts = as_counts(counts)
+    temperature = check_temperature(temperature)
+    check_tol(tol)
+    if isinstance(losses, str):
+        losses = [losses]
+    for name in losses or ():
+        if name not in _CATALOGUE:
+            raise ProblemError(f"losses: must be among {', '.join(_CATALOGUE)}; got {name!r:.40}")
+    rows = []
+    chosen = list(dict.fromkeys(losses or _CATALOGUE))
+    for place, name in enumerate(chosen):
+        prefix = f"{name} ({place + 1} of {len(chosen)})"
+        if progress is not None:
+            progress(prefix)
+        try:
+            rows.append(_compared(name, counts, temperature, losses is not None, tol, progress))
+        except ProblemError as error:
+            rows.append(Compared(name, _CATALOGUE[name][2], None, str(error)))
+    if all(row.means is None for row in rows):
+        raise ProblemError(rows[0].reason)
+    return Comparison(counts, temperature, tuple(rows))
+
+
+def loss_names() -> tuple[str, ...]:
+    """The names that `compare` takes."""
+    return tuple(_CATALOGUE)
+
+
+def _compared(
+    name: str, counts: Counts, temperature: float, asked: bool, tol: float, progress: Progress | None
+) -> Compared:
+    builder, options, words = _CATALOGUE[name]
+    if builder in ("supmin", "supproto") and counts.classes != 2 and not asked:
+        return Compared(name, words, None, "a loss of two classes")
+    if builder == "supproto":
+        bounded = supervised_prototypes(counts, temperature=temperature)
+        floor = bounded.value - bounded.solution.certificate.excess
+        return _bounded(name, words, counts, bounded.gram, (bounded.value, bounded.gap, floor), tol, 0.5)
+    if builder == "tsc":
+        found = targeted_supcon(counts, temperature=temperature)
+        own = found.gram.cosines[: counts.classes, : counts.classes]
+        means = OrbitGram(Orbits(found.gram.sizes[: counts.classes]), own)
+        proof = found.value, found.gap, found.objective.floor
+        return _bounded(name, words, counts, means, proof, tol, found.own_target)
+    if builder == "design":
+        if counts.classes > MOST_CLASSES:
+            return Compared(name, words, None, f"more than {MOST_CLASSES} classes")
+        objective: Objective = design(counts, temperature=temperature).objective
+    else:
+        settings = dict(options) if builder == "lc" else {**options, "temperature": temperature}
+        objective = build_objective(builder, counts, settings)
+    parts = parts_of(objective)
+    kinds = 1 if parts is None else len(set(parts.names))
+    if kinds > 1 and len(objective.orbits.sizes) > _PATIENCE and not asked:
+        if name == "bcl-class":  # known: no need to search for it
+            return _described(name, words, counts, _known_simplex(objective, counts.classes, tol))
+        return Compared(name, words, None, f"{len(objective.orbits.sizes)} points: minutes; ask for it by name")
+    return _described(name, words, counts, solve(objective, tol=tol, throw=False, progress=progress))
+
+
+def _described(name: str, words: str, counts: Counts, solution: Solution) -> Compared:
+    objective, gram = solution.objective, solution.orbits
+    parts = parts_of(objective)
+    if parts is None and not isinstance(objective, InstanceSoftmax):
+        shares = counts.per_class if len(gram.sizes) == counts.classes else counts.values
+        return Compared(name, words, solution, "", gram, shares, 0.0, None, *_proof(solution))
+    if parts is None:
+        order, kind = by_class(counts).groups, ""
+    else:
+        kind = "instances" if "instances" in parts.names else "mean"
+        order = _places(parts.names, parts.classes, kind, counts.classes)
+    own = OrbitGram(Orbits(gram.sizes[order]), gram.cosines[np.ix_(order, order)])
+    means, length, within = _class_means(own)
+    alignment = None
+    for partner in ("classifier", "prototype"):
+        if parts is not None and partner in parts.names:
+            other = _places(parts.names, parts.classes, partner, counts.classes)
+            alignment = float(np.mean(gram.cosines[order, other] / length))
+            break
+    return Compared(name, words, solution, "", means, counts.per_class, within, alignment, *_proof(solution))
+
+
+def _proof(solution: Solution) -> tuple[float, float, bool]:
+    proved = solution.certificate
+    return proved.value, proved.relative_gap, solution.quality is Quality.CERTIFIED
+
+
+def _bounded(
+    name: str,
+    words: str,
+    counts: Counts,
+    instances: OrbitGram,
+    proof: tuple[float, float, float],
+    tol: float,
+    own: Array | float,
+) -> Compared:
+    """A geometry with a bound of its own: `proof` is value, gap and floor, `own` a cosine of examples and targets."""
+    value, gap, floor = proof
+    relative = (gap + 4.0 * np.finfo(float).eps * abs(value)) / max(value - floor, 1e-300)
+    means, length, within = _class_means(instances)
+    alignment = float(np.mean(own / length))
+    shares = counts.per_class
+    return Compared(name, words, None, "", means, shares, within, alignment, value, relative, bool(relative <= tol))
+
+
+def _class_means(instances: OrbitGram) -> tuple[OrbitGram, Array, float]:
+    """Cosines of class means, their lengths, and the variance within: from instances whose orbits are the classes."""
+    variances = class_variances(instances)
+    length = np.sqrt(1.0 - variances.per_class)
+    cosines = instances.cosines / length[:, None] / length
+    np.fill_diagonal(cosines, 1.0)
+    classes = len(length)
+    means = OrbitGram(Orbits(np.ones(classes), np.arange(classes)), np.clip(cosines, -1.0, 1.0))
+    return means, length, variances.within
+
+
+def _pairs(means: OrbitGram) -> Array:
+    """(K, K) how many ordered pairs of different classes there are."""
+    return np.asarray(means.sizes[:, None] * means.orbits.partners)
+
+
+def _places(names: Sequence[str], classes: Sequence[int], kind: str, count: int) -> NDArray[np.intp]:
+    """(C,) the orbit of that kind of every class."""
+    places = np.zeros(count, np.intp)
+    for place, (name, index) in enumerate(zip(names, classes, strict=True)):
+        if name == kind:
+            places[index] = place
+    return places
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A solver that gives the answer it was made with."""
+
+    gram: OrbitGram
+    name: str = "theorem"
+
+    def run(self, objective: Objective, *, start: OrbitGram | None = None, progress: Progress | None = None) -> Attempt:
+        """The answer, whatever the start."""
+        return Attempt(self.name, Termination.CONVERGED, self.gram, message="the regular simplex, known to be optimal")
+
+
+def _known_simplex(objective: Objective, classes: int, tol: float) -> Solution:
+    """The regular simplex with every class and its prototype in one point, judged like any other answer."""
+    simplex = np.full((classes, classes), -1.0 / (classes - 1.0))
+    np.fill_diagonal(simplex, 1.0)
+    gram = OrbitGram(objective.orbits, np.tile(simplex, (2, 2)))
+    return solve(objective, _Given(gram), tol=tol, throw=False)

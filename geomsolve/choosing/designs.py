@@ -1,0 +1,287 @@
+"""The inverse problem: the loss weights under which a wanted geometry is the optimum."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import linprog
+
+from ..arrays import Array, frozen
+from ..certificates.certificate import Certificate, certify
+from ..counts.counts import Counts, as_counts
+from ..errors import ProblemError
+from ..geometry.orbits import OrbitGram, Orbits
+from ..objectives.base import check_temperature
+from ..objectives.row_softmax import RowSoftmax
+
+# The weights are a C x C array, and so is all that is done with them.
+MOST_CLASSES = 4000
+# A matrix stored in single precision is as far from singular as this; what is nearer is moved onto the boundary.
+_SINGULAR = 1e-6
+# Logarithms of weights beyond this are no numbers any more (the certificate squares them).
+_LARGEST_LOG = 300.0
+# All forces are multiples x u_i u_j of one x, and the loss lies about x above its floor: below e^-668 the certificate
+# counts that as underflown. All designs up to here were certified, none beyond e^-680.
+_LEAST_FORCE_LOG = -640.0
+# Below e^-708 a number of float64 loses digits: the forces are weights times e^{(G_ij - 1)/tau}.
+_DEEPEST = 700.0
+# A smallest eigenvalue this near to 0 may well be that of a singular matrix with noise.
+_NOISE = 1e-2
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Loss weights under which a wanted Gram matrix is the unique optimum. See `design`.
+
+    Attributes:
+        counts: the class counts.
+        target: (C, C) the wanted Gram matrix, moved by `moved` so that it is exactly singular.
+        moved: the largest change of a cosine that took.
+        balance: (C,) u > 0 with G u = 0, of mean 1: the pull every class exerts.
+        masses: (C,) the weight of all anchors of a class together; they sum to 1.
+        weights: (C, C) W, row by anchor class: the weight of the mean e^{z_i.z_k/tau} over the examples k of a class.
+            The diagonal is 0.
+        offsets: (C,) a, the weight of the mean over the other examples of the anchor's own class: 1.
+        objective: the loss over class means, for `solve` and `certify`.
+        certificate: the proof that `target` is its optimum.
+    """
+
+    counts: Counts
+    target: Array = field(repr=False)
+    moved: float
+    balance: Array = field(repr=False)
+    masses: Array = field(repr=False)
+    weights: Array = field(repr=False)
+    offsets: Array = field(repr=False)
+    objective: RowSoftmax = field(repr=False)
+    certificate: Certificate
+
+    def __post_init__(self) -> None:
+        for name in ("target", "balance", "masses", "weights", "offsets"):
+            object.__setattr__(self, name, frozen(name, getattr(self, name)))
+
+    @property
+    def anchor_weights(self) -> Array:
+        """(C,) the factor on the loss of one example of a class, in a mean over all examples: masses / proportions."""
+        return self.masses * self.counts.total / self.counts.per_class
+
+
+def design(
+    counts: Counts | ArrayLike,
+    target: ArrayLike | None = None,
+    *,
+    temperature: float,
+    anchors: str | ArrayLike = "class",
+) -> Design:
+    """The weights of a contrastive loss whose optimum is the Gram matrix you want, in closed form.
+
+    The loss, z_p and z_k the embeddings of examples p, k and y the class of example i:
+
+        L = mean_i v_y [ - mean_{p of y, p != i} z_i.z_p / tau
+                         + log( a_y mean_{k of y, k != i} e^{z_i.z_k/tau}
+                                + sum_{j != y} W_yj mean_{k of j} e^{z_i.z_k/tau} ) ]
+
+    with v = `anchor_weights`. It is convex in the Gram matrix of the examples and has every class in one point, which
+    leaves row softmax over class means with anchor masses m. G is its only optimum if some u > 0 has G u = 0 and every
+    pair pulls with m_i q_ij = x u_i u_j, q_ij = W_ij e^{(G_ij - 1)/tau} / Z_i: the slack matrix then is a multiple of
+    u u^T. So
+
+        W_ij = a_i x h_ij / (1 - x Q_i),   h_ij = u_i u_j e^{(1 - G_ij)/tau} / m_i,   Q_i = u_i sum_{j != i} u_j / m_i
+
+    for any x below 1 / max Q; here x = 1 / (max Q + the geometric mean of h), which makes all weights equal to the
+    offsets, 1, for the regular simplex with anchors="class".
+
+    Args:
+        counts: examples per class, or proportions.
+        target: (C, C) the wanted cosines in class order; None: the regular simplex. Possible is every Gram matrix with
+            a null vector whose entries are all above 0 (class means whose positive multiples sum to zero), and no
+            other, whatever the weights. Eigenvalues up to 1e-6, rounding to float32, are moved to 0; larger noise is
+            refused, with the line of numpy that takes it out.
+        temperature: tau.
+        anchors: "class": every class weighs the same; "instance": every example does; or C numbers above 0, the weights
+            of classes.
+
+    Returns:
+        A Design with its certificate.
+
+    Raises:
+        ProblemError: a target that is no Gram matrix, is not singular, or has no positive null vector; more than 4000
+            classes; a temperature so low that float64 ends: |log W| <= 300, log x >= -640 and (1 - G_ij)/tau <= 700.
+            For the simplex x is about e^{-C/((C - 1) tau)}, and tau >= 0.0033 will do for two classes, 0.0018 for ten.
+
+    Cost: one symmetric eigenvalue problem of size C, and the certificate.
+    Source: ours; see the theory page.
+    """
+    counts = as_counts(counts)
+    temperature = check_temperature(temperature)
+    if counts.classes > MOST_CLASSES:
+        raise ProblemError(
+            f"counts: a design is C x C weights, for at most {MOST_CLASSES} classes; got {counts.classes}"
+        )
+    masses = _masses(counts, anchors)
+    orbits = Orbits(counts.multiplicity, counts.groups).singletons()
+    if target is None:
+        wanted, moved, balance = OrbitGram.simplex(orbits).expand(), 0.0, np.ones(counts.classes)
+    else:
+        given = _gram(target, orbits)
+        wanted, balance = _balanced(given)
+        moved = float(np.abs(wanted - given).max())
+    weights = _weights(wanted, balance, masses, temperature)
+    objective = RowSoftmax(
+        orbits=orbits,
+        masses=masses,
+        weights=weights,
+        offsets=np.ones(counts.classes),
+        temperature=temperature,
+        name="designed loss",
+    )
+    return Design(
+        counts=counts,
+        target=wanted,
+        moved=moved,
+        balance=balance,
+        masses=masses,
+        weights=weights,
+        offsets=objective.offsets,
+        objective=objective,
+        certificate=certify(objective, OrbitGram(orbits, wanted)),
+    )
+
+
+def _weights(gram: Array, balance: Array, masses: Array, temperature: float) -> Array:
+    """(C, C) W above with a = 1, by logarithms: h overflows at low temperature where W does not."""
+    off = ~np.eye(len(gram), dtype=bool)
+    log_u, log_m = np.log(balance), np.log(masses)
+    log_h = log_u[:, None] + log_u - log_m[:, None] + (1.0 - gram) / temperature
+    log_pull = log_u + np.log(off @ balance) - log_m
+    log_x = -np.logaddexp(log_pull.max(), log_h[off].mean())
+    logs = log_x + log_h - np.log1p(-np.exp(log_x + log_pull))[:, None]
+    worst, force = float(np.abs(logs[off]).max()), float(log_x)
+    deepest = float((1.0 - gram[off]).max()) / temperature
+    # Both logarithms are a constant and a multiple of 1/temperature: the constant, some units, is the margin.
+    least = _rounded_up(1.03 * temperature * max(worst / _LARGEST_LOG, force / _LEAST_FORCE_LOG, deepest / _DEEPEST))
+    if worst > _LARGEST_LOG:
+        raise ProblemError(
+            f"temperature: at {temperature:g} this target needs weights of e^{worst:.0f} beside 1; it must be higher, "
+            f"at least {least:g}"
+        )
+    if force < _LEAST_FORCE_LOG:
+        raise ProblemError(
+            f"temperature: at {temperature:g} the forces at this target are e^{force:.0f} beside 1, and float64 ends "
+            f"at e^{_LEAST_FORCE_LOG:.0f}: neither a proof nor a training run would see them; it must be higher, at "
+            f"least {least:g}"
+        )
+    if deepest > _DEEPEST:
+        raise ProblemError(
+            f"temperature: at {temperature:g} the farthest two classes of this target repel by e^-{deepest:.0f} beside "
+            f"1, and float64 ends at e^-{_DEEPEST:.0f}; it must be higher, at least {least:g}"
+        )
+    return np.where(off, np.exp(np.where(off, logs, 0.0)), 0.0)
+
+
+def _rounded_up(value: float) -> float:
+    """The next number of two digits, so that who follows the advice is not refused again."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1) if value > 0 else 1.0
+    return math.ceil(value / unit) * unit
+
+
+def _cure(values: Array, size: float) -> str:
+    """What to do where eigenvalues of that size are 0 but for noise: drop all that are as small, and scale again."""
+    if size > _NOISE:
+        return ""
+    small = min(int(np.sum(values <= 10.0 * size)), len(values) - 1)
+    return (
+        f". If that is noise or rounding (up to {_SINGULAR:g} is allowed), take it out, with w, V = "
+        f"numpy.linalg.eigh(target): X = V[:, {small}:] * w[{small}:]**0.5; X /= numpy.linalg.norm(X, axis=1, "
+        "keepdims=True); target = X @ X.T, all in float64"
+    )
+
+
+def _balanced(gram: Array) -> tuple[Array, Array]:
+    """The Gram matrix moved to be exactly singular, and its positive null vector; or which condition fails."""
+    values, vectors = np.linalg.eigh(gram)
+    if values[0] < -_SINGULAR:
+        raise ProblemError(
+            f"target: must be positive semidefinite; its smallest eigenvalue is {values[0]:.3g}, so no vectors have "
+            f"these cosines{_cure(values, -values[0])}"
+        )
+    if values[0] > _SINGULAR:
+        raise ProblemError(
+            f"target: must be singular; its smallest eigenvalue is {values[0]:.3g}, so no multiples of the class means "
+            "sum to zero, and under every loss they can still move apart (centre the points: the mean of all of them, "
+            f"weighted as you like, must be 0){_cure(values, values[0])}"
+        )
+    null = values <= _SINGULAR
+    space = vectors[:, null]
+    # The projection of (1, ..., 1) treats equal classes equally. It need not be positive where some null vector is.
+    balance = space @ space.sum(axis=0)
+    if not balance.min() > 1e-9 * balance.max():
+        balance = _positive_in(space, values)
+    cleaned = (vectors[:, ~null] * values[~null]) @ vectors[:, ~null].T
+    root = np.sqrt(np.diag(cleaned))
+    scaled = cleaned / root[:, None] / root
+    scaled = np.clip((scaled + scaled.T) / 2.0, -1.0, 1.0)
+    np.fill_diagonal(scaled, 1.0)
+    balance = balance * root
+    return scaled, balance / balance.mean()
+
+
+def _positive_in(space: Array, values: Array) -> Array:
+    """The vector of a linear space whose smallest entry is largest, entries summing to their number."""
+    count, dim = space.shape
+    # Unknowns: coefficients, and the smallest entry.
+    found = linprog(
+        np.append(np.zeros(dim), -1.0),
+        A_ub=np.column_stack([-space, np.ones(count)]),
+        b_ub=np.zeros(count),
+        A_eq=np.append(space.sum(axis=0), 0.0)[None, :],
+        b_eq=[float(count)],
+        bounds=[(None, None)] * (dim + 1),
+    )
+    vector = space @ found.x[:dim] if found.x is not None else space @ space.sum(axis=0)
+    if not (vector > 1e-9 * np.abs(vector).max()).all():
+        worst = np.flatnonzero(vector <= 1e-9 * np.abs(vector).max())
+        listed = ", ".join(map(str, worst[:8])) + (", ..." if len(worst) > 8 else "")
+        raise ProblemError(
+            "target: must have a null vector with all entries above 0 (positive multiples of the class means that sum "
+            f"to zero), or some class feels no balance; the best there is fails at classes {listed}{_split(values)}"
+        )
+    return vector
+
+
+def _split(values: Array) -> str:
+    """Where noise has lifted some of the eigenvalues that should be 0 above what counts as 0, say so."""
+    null = int(np.sum(values <= _SINGULAR))
+    if null == len(values) or values[null] > 100.0 * _SINGULAR:
+        return ""
+    return f" (the next eigenvalue is {values[null]:.1e}; should it be 0 too?){_cure(values, values[null])}"
+
+
+def _masses(counts: Counts, anchors: str | ArrayLike) -> Array:
+    if isinstance(anchors, str):
+        if anchors == "class":
+            return np.full(counts.classes, 1.0 / counts.classes)
+        if anchors == "instance":
+            return counts.per_class / counts.total
+        raise ProblemError(f"anchors: must be class, instance, or one number per class; got {anchors!r:.40}")
+    try:
+        array = np.array(anchors, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ProblemError(f"anchors: must be class, instance, or one number per class; got {anchors!r:.40}") from None
+    if array.shape != (counts.classes,):
+        raise ProblemError(f"anchors: must be one number per class, {counts.classes}; got shape {array.shape}")
+    bad = np.flatnonzero(~(np.isfinite(array) & (array > 0)))
+    if bad.size:
+        raise ProblemError(f"anchors: must be finite and above 0; class {bad[0]} has {array[bad[0]]:g}")
+    return array / array.sum()
+
+
+def _gram(target: ArrayLike, orbits: Orbits) -> Array:
+    """The target as a symmetric matrix of unit diagonal, or an error in its own name."""
+    try:
+        return OrbitGram.from_matrix(target, orbits).cosines
+    except ProblemError as error:
+        raise ProblemError(str(error).replace("gram:", "target:", 1)) from None

@@ -1,0 +1,280 @@
+"""Which (alpha, temperature) keep how much within-class variance under SupCL, and where classes collapse."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
+
+from ..arrays import Array, Progress
+from ..counts.counts import Counts
+from ..errors import ProblemError
+from ..objectives.supcl import SupCL, by_class, check_alpha, check_instances, collapsed_supcl
+from ..solvers.ladder import solve
+from ..solvers.solution import Quality
+from .variances import (
+    balanced_alpha,
+    balanced_critical,
+    balanced_variance,
+    check_temperatures,
+    check_variance,
+    class_variances,
+    largest_variance,
+    own_share,
+)
+
+TEMPERATURES = (0.05, 0.07, 0.1, 0.2, 0.5, 1.0)
+# Solving more unequal classes than this at every point of a map takes hours.
+_MOST_OPENINGS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class VarianceGuideline:
+    """For some temperatures the alpha that keeps a within-class variance.
+
+    Attributes:
+        variance: the within-class variance asked for.
+        largest: the largest there is, at alpha = 1.
+        temperatures: (T,).
+        alphas: (T,) the alpha that gives it: more keeps more.
+        critical: (T,) the alpha up to which every class is one point.
+        certified: (T,) whether what was solved is proved optimal; True throughout for classes of equal size, whose
+            answer is a closed form.
+    """
+
+    variance: float
+    largest: float
+    temperatures: Array
+    alphas: Array
+    critical: Array
+    certified: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class VarianceMap:
+    """The within-class variance of SupCL's optimum over alpha and temperature.
+
+    Attributes:
+        name: of the problem, for titles.
+        alphas: (A,) ascending.
+        temperatures: (T,) ascending.
+        variance: (T, A).
+        critical: (T,) the alpha up to which every class is one point.
+        certified: (T, A) as in `VarianceGuideline`.
+    """
+
+    name: str
+    alphas: Array
+    temperatures: Array
+    variance: Array = field(repr=False)
+    critical: Array = field(repr=False)
+    certified: NDArray[np.bool_] = field(repr=False)
+
+
+def keep_variance(
+    counts: Counts | ArrayLike,
+    variance: float,
+    *,
+    temperatures: ArrayLike = TEMPERATURES,
+    views: int = 2,
+    self_pairs: bool = True,
+    progress: Progress | None = None,
+) -> VarianceGuideline:
+    """Which (alpha, temperature) keep a given within-class variance: for every temperature the alpha.
+
+    The loss is linear in alpha, so a mean distance of positives (for classes of equal size: the variance) never falls
+    as alpha rises. For equal sizes alpha is explicit, since the root equation of `supcl_variance` is linear in it; for
+    others it is a root over solutions, to 1e-10.
+
+    Args:
+        counts: instances per class, as in `SupCL`, like the rest.
+        variance: the within-class variance to keep, above 0 and at most (N - m)/(N - 1).
+        temperatures: one or more.
+        views: p.
+        self_pairs: whether self-pairs count.
+        progress: called with a line of text as the work goes on.
+
+    Raises:
+        ProblemError: a variance that no alpha reaches, or what `SupCL` refuses.
+    """
+    counts = check_instances(counts)
+    temperatures = check_temperatures(temperatures)
+    kappa = own_share(views, self_pairs)
+    variance = check_variance(variance, counts.classes, counts.total)
+    largest = largest_variance(counts.classes, counts.total)
+    critical, certified = _critical(counts, temperatures, views, self_pairs)
+    report = progress or (lambda _: None)
+    if len(counts.values) == 1:
+        alphas = balanced_alpha(counts.classes, counts.values[0], variance, temperatures, kappa)
+    else:
+        alphas = np.empty(len(temperatures))
+        for i, temperature in enumerate(temperatures):
+            report(f"temperature {temperature:g}")
+            solved = _variance_of(counts, float(temperature), views, self_pairs)
+
+            def above(alpha: float, solved: Callable[[float], _Solved] = solved) -> float:
+                return solved(alpha).within - variance
+
+            alphas[i] = 1.0 if above(1.0) <= 0 else brentq(above, critical[i], 1.0, xtol=1e-10, rtol=1e-14)
+            certified[i] &= solved(float(alphas[i])).certified
+    return VarianceGuideline(variance, largest, temperatures, alphas, critical, certified)
+
+
+def class_critical_alphas(
+    counts: Counts | ArrayLike, *, temperature: float, views: int = 2, self_pairs: bool = True
+) -> Array:
+    """The alpha up to which each class is one point under SupCL, in the order of the counts.
+
+    The least of them, up to which every class is one point, is explicit: with all classes in points the geometry does
+    not depend on alpha, and the slack matrix on differences inside class c is linear in it. The others are roots over
+    solutions in which the classes that open earlier have opened: larger classes open earlier.
+
+    Args:
+        counts: instances per class, as in `SupCL`, like the rest; at most 64 different ones.
+        temperature: tau.
+        views: p.
+        self_pairs: whether self-pairs count.
+
+    Raises:
+        ProblemError: what `SupCL` refuses, or too many different counts.
+        Cost: about 10 solutions for every distinct count. To 1e-10.
+    """
+    counts = check_instances(counts)
+    temperatures = check_temperatures(temperature)
+    first, _ = _opening_alphas(counts, float(temperatures[0]), views, self_pairs)
+    least = float(first.min())
+    if len(counts.values) == 1:
+        return np.full(counts.classes, least)
+    if len(counts.values) > _MOST_OPENINGS:
+        raise ProblemError(
+            f"counts: a critical alpha for each class takes at most {_MOST_OPENINGS} different counts; got "
+            f"{len(counts.values)} (smallest_critical_alpha has the first of any number)"
+        )
+    solved = _variance_of(counts, float(temperatures[0]), views, self_pairs)
+    rows = [int(np.argmax(by_class(counts).values == size)) for size in counts.values]
+    found = np.empty(len(counts.values))
+    for a, row in enumerate(rows):
+        found[a] = (
+            least
+            if first[a] == least
+            else brentq(lambda alpha, row=row: solved(alpha).signs[row], least, 1.0, xtol=1e-10, rtol=1e-14)
+        )
+    return found[counts.groups]
+
+
+def smallest_critical_alpha(
+    counts: Counts | ArrayLike, *, temperature: float, views: int = 2, self_pairs: bool = True
+) -> float:
+    """The alpha up to which every class is one point under SupCL; arguments as in `class_critical_alphas`."""
+    counts = check_instances(counts)
+    return float(_critical(counts, check_temperatures(temperature), views, self_pairs)[0][0])
+
+
+def variance_map(
+    counts: Counts | ArrayLike,
+    *,
+    alphas: ArrayLike | None = None,
+    temperatures: ArrayLike | None = None,
+    views: int = 2,
+    self_pairs: bool = True,
+    progress: Progress | None = None,
+) -> VarianceMap:
+    """The within-class variance over (alpha, temperature), and where classes collapse.
+
+    Args:
+        counts: instances per class, as in `SupCL`, like the rest.
+        alphas: left out: 241 from 0 to 1 for classes of equal size, else 21.
+        temperatures: left out: from 0.05 to 2, 161 of them (else 17).
+        views: p.
+        self_pairs: whether self-pairs count.
+        progress: called with a line of text as the work goes on.
+
+    Raises:
+        ProblemError: what `SupCL` refuses.
+    """
+    counts = check_instances(counts)
+    kappa = own_share(views, self_pairs)
+    equal = len(counts.values) == 1
+    if alphas is None:
+        alphas = np.linspace(0.0, 1.0, 241 if equal else 21)
+    if temperatures is None:
+        temperatures = np.geomspace(0.05, 2.0, 161 if equal else 17)
+    columns = np.sort([check_alpha(float(alpha)) for alpha in np.atleast_1d(np.asarray(alphas, float))])
+    rows = np.sort(check_temperatures(temperatures))
+    critical, proved = _critical(counts, rows, views, self_pairs)
+    certified = np.repeat(proved[:, None], len(columns), axis=1)
+    name = f"SupCL, {'with' if self_pairs else 'without'} self-pairs, {views} views"
+    if equal:
+        size = counts.values[0]
+        name = f"{name}, {counts.classes} classes of {size:g}"
+        variance = balanced_variance(counts.classes, size, columns, rows[:, None], kappa)
+        return VarianceMap(name, columns, rows, variance, critical, certified)
+    report = progress or (lambda _: None)
+    variance = np.zeros((len(rows), len(columns)))
+    for i, temperature in enumerate(rows):
+        report(f"temperature {temperature:.3g}, {i} of {len(rows)} done")
+        solved = _variance_of(counts, float(temperature), views, self_pairs)
+        for j in np.flatnonzero(columns > critical[i]):
+            point = solved(float(columns[j]))
+            variance[i, j], certified[i, j] = point.within, point.certified
+    name = f"{name}, {counts.classes} classes of {counts.values[0]:g} to {counts.values[-1]:g}"
+    return VarianceMap(name, columns, rows, variance, critical, certified)
+
+
+def _critical(counts: Counts, temperatures: Array, views: int, self_pairs: bool) -> tuple[Array, NDArray[np.bool_]]:
+    """For every temperature the alpha up to which every class is one point, and whether it is proved."""
+    if len(counts.values) == 1:
+        kappa = own_share(views, self_pairs)
+        critical = balanced_critical(counts.classes, counts.values[0], temperatures, kappa)
+        return critical, np.ones(len(temperatures), bool)
+    found = [_opening_alphas(counts, float(temperature), views, self_pairs) for temperature in temperatures]
+    return np.array([alphas.min() for alphas, _ in found]), np.array([proved for _, proved in found])
+
+
+def _opening_alphas(counts: Counts, temperature: float, views: int, self_pairs: bool) -> tuple[Array, bool]:
+    """(distinct counts,) the alpha at which a class would open if all others stayed in their points; whether proved.
+
+    With T_c = sum over instances j of other classes of D_ij G_ij, for an instance i of class c, the slack matrix has
+    the eigenvalue n_c [(1 - alpha)/(n_c - 1) - p/Z_c]/(N tau) - T_c on differences inside c.
+    """
+    objective = collapsed_supcl(counts, temperature=temperature, views=views, self_pairs=self_pairs)
+    solution = solve(objective, throw=False)
+    gram, sizes = solution.orbits, counts.values
+    row, partners = objective.row_gradient(gram), objective.orbits.partners
+    pull = np.einsum("ab,ab->a", partners * (row + row.T) / 2.0, gram.cosines) / sizes
+    drifts = np.einsum("ab,ab->a", partners * gram.drifts(temperature), objective.weights)
+    own = views / (objective.offsets + drifts)
+    alphas = 1.0 - (sizes - 1.0) * (own + counts.total * temperature * pull / sizes)
+    return alphas, solution.quality is Quality.CERTIFIED
+
+
+class _Solved(NamedTuple):
+    """A solution at one alpha: `signs` is positive for a class that is one point, negative for an open one."""
+
+    within: float
+    signs: Array
+    certified: bool
+
+
+def _variance_of(counts: Counts, temperature: float, views: int, self_pairs: bool) -> Callable[[float], _Solved]:
+    """What alpha does to the within-class variance."""
+
+    @functools.cache
+    def solved(alpha: float) -> _Solved:
+        objective = SupCL(counts, alpha=alpha, temperature=temperature, views=views, self_pairs=self_pairs)
+        solution = solve(objective, throw=False)
+        gram = solution.orbits
+        variances = class_variances(gram)
+        row = objective.row_gradient(gram)
+        forces = (row + row.T) / 2.0
+        slack = -np.einsum("ab,ab->a", objective.orbits.partners * forces, gram.cosines) - np.diag(forces)
+        # A closed class has no variance and an open one no slack: the difference changes sign where it opens.
+        signs = slack * temperature / objective.masses - variances.per_class
+        return _Solved(variances.within, signs, solution.quality is Quality.CERTIFIED)
+
+    return solved

@@ -1,0 +1,228 @@
+"""Targeted supervised contrastive learning (TSC): fixed targets, one a class, and a bound that knows they are fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import minimize
+
+from ..arrays import Array
+from ..counts.counts import Counts, as_counts
+from ..errors import ProblemError
+from ..geometry.orbits import OrbitGram, Orbits
+from ..objectives.base import check_temperature
+from ..objectives.parts import PartedSoftmax, Parts, blocks, example_counts
+from ..objectives.supcon import check_whole
+
+_MOST_CLASSES = 200
+# Unknowns, C (2 C + 1), up to which the answer is polished: 20 classes, a second.
+_MOST_POLISHED = 820
+
+
+@dataclass(frozen=True, eq=False)
+class TargetedGeometry:
+    """The geometry of TSC, and what is proved of it.
+
+    Attributes:
+        counts: examples per class.
+        objective: the loss, over C orbits of examples and C targets.
+        gram: cosines of examples and targets, the targets a regular simplex.
+        value: the loss.
+        lower_bound: proved to lie below the loss of every geometry with these targets.
+    """
+
+    counts: Counts
+    objective: PartedSoftmax = field(repr=False)
+    gram: OrbitGram = field(repr=False)
+    value: float
+    lower_bound: float
+
+    @property
+    def gap(self) -> float:
+        """By how much the optimum may lie below `value`."""
+        return self.value - self.lower_bound
+
+    @property
+    def own_target(self) -> Array:
+        """(C,) the cosine of each class with its target."""
+        return np.diag(self.gram.cosines[: self.counts.classes, self.counts.classes :])
+
+
+def targeted_supcon(
+    counts: Counts | ArrayLike, *, temperature: float, pull: float = 1.0, views: int = 2
+) -> TargetedGeometry:
+    """The optimal geometry of TSC: SupCon in which every class has a fixed target as one more positive.
+
+    Targets t_c, which are no anchors, minimise mean_i log sum_j e^{t_i.t_j/0.07}: from C - 1 dimensions on, a regular
+    simplex. With the other embeddings P_i of its class, N of V views each, anchor i has
+
+        L_i = -1/(|P_i| + 1) [ sum_{p in P_i} log(e^{z_i.z_p/tau} / D_i) + pull * log(e^{z_i.t_y/tau} / D_i) ],
+        D_i = sum_{k != i} e^{z_i.z_k/tau} + sum_c e^{z_i.t_c/tau}
+
+    The views of an example share a point. The loss is convex in the Gram matrix of examples and targets, whose block of
+    targets is given. So S = D - Diag(y) may have any symmetric block X there, and as D has none,
+    L(H) >= L(G) - <S, G> for every H with these targets as soon as S >= 0: best with X = S_tz S_zz^-1 S_zt, which
+    vanishes at the optimum. Diag(y) is lowered, at a price that is counted, until S_zz > 0.
+
+    The optimum is sought by L-BFGS over classes of exchangeable examples, all dimensions allowed, and up to 20 classes
+    polished by Newton's method; it is what the bound says it is, so look at `gap`. Examples of a class need not share a
+    point: the target takes part of the denominator.
+
+    Args:
+        counts: whole numbers of examples per class, those of a batch.
+        temperature: tau.
+        pull: the weight of the target, at least 0; 1 counts it like any positive.
+        views: V >= 2 views per example.
+
+    Returns:
+        A TargetedGeometry.
+
+    Raises:
+        ProblemError: counts that are not whole, more than 200 classes, or a bad temperature, pull or number of views.
+
+    Source: TSC (Li et al., CVPR 2022), as in its published code with all positives in place of k and one target a
+    class. Which class has which target does not matter at a simplex. The bound is ours.
+    """
+    counts = as_counts(counts)
+    temperature, views = check_temperature(temperature), check_whole("views", views, least=2)
+    if isinstance(pull, bool) or not isinstance(pull, (int, float, np.number)) or not 0 <= pull <= 1e6:
+        raise ProblemError(f"pull: must be a number from 0 to 1e6; got {pull!r:.40} (1 counts a target as a positive)")
+    sizes, classes = example_counts("targeted_supcon", counts), counts.classes
+    if classes > _MOST_CLASSES:
+        raise ProblemError(f"counts: targeted_supcon takes at most {_MOST_CLASSES} classes; got {classes}")
+    objective = _objective(sizes, temperature, float(pull), views)
+    simplex = (classes * np.eye(classes) - 1.0) / (classes - 1.0)
+    gram = _descend(objective, simplex)
+    value = objective.value(gram)
+    lower = value - _slack(objective, gram)
+    return TargetedGeometry(counts, objective, gram, value, max(lower, objective.floor))
+
+
+def _objective(sizes: Array, temperature: float, pull: float, views: int) -> PartedSoftmax:
+    classes = len(sizes)
+    nothing, ones = np.zeros((classes, classes)), np.ones((classes, classes))
+    # What the logarithm of the denominator weighs: |P| = V n - 1 positives and the target, over |P| + 1.
+    weight = (views * sizes - 1.0 + pull) / (views * sizes)
+    own = np.diag(1.0 / sizes / weight)  # of one other example, all of its views
+    target = np.diag(pull / (views * sizes) / weight)
+    labels = np.concatenate([np.repeat(np.arange(classes), sizes.astype(int)), classes + np.arange(classes)])
+    return PartedSoftmax(
+        orbits=Orbits(np.concatenate([sizes, np.ones(classes)]), labels),
+        masses=np.concatenate([weight / sizes.sum(), np.zeros(classes)]),
+        weights=blocks([[views * ones, ones], [nothing, nothing]], classes),
+        offsets=np.concatenate([np.full(classes, views - 1.0), np.ones(classes)]),
+        positives=blocks([[own, target], [nothing, nothing]], classes),
+        temperature=temperature,
+        name=f"TSC(pull={pull:g}, views={views})",
+        parts=Parts(("instances",) * classes + ("target",) * classes, tuple(range(classes)) * 2),
+    )
+
+
+def _gram(objective: PartedSoftmax, points: Array, targets: Array) -> OrbitGram:
+    """Cosines of targets and of classes around their mean: the last coordinate is what an example has to itself."""
+    sizes = objective.orbits.sizes[: len(points)]
+    every = np.vstack([points[:, :-1], targets])
+    cosines = every @ every.T
+    np.fill_diagonal(cosines, 1.0)
+    among = 1.0 - points[:, -1] ** 2 * sizes / np.maximum(sizes - 1.0, 1.0)
+    np.fill_diagonal(cosines[: len(points), : len(points)], np.where(sizes > 1, among, 1.0))
+    return OrbitGram(objective.orbits, cosines)
+
+
+def _descend(objective: PartedSoftmax, simplex: Array) -> OrbitGram:
+    """The best classes by L-BFGS; the targets are the first coordinates of a space twice as large."""
+    classes = len(simplex)
+    values, vectors = np.linalg.eigh(simplex)
+    targets = np.hstack([vectors * np.sqrt(np.maximum(values, 0.0)), np.zeros((classes, classes))])
+    targets /= np.linalg.norm(targets, axis=1, keepdims=True)
+    sizes = objective.orbits.sizes
+    plural = sizes[:classes] > 1
+    pull = objective.masses[:, None] * np.asarray(objective.positives) / objective.temperature
+
+    def place(flat: Array) -> tuple[Array, Array]:
+        raw = flat.reshape(classes, -1).copy()
+        raw[:, -1] *= plural
+        length = np.linalg.norm(raw, axis=1, keepdims=True)
+        return raw / length, length
+
+    def descent(flat: Array) -> tuple[float, Array]:
+        points, length = place(flat)
+        gram = _gram(objective, points, targets)
+        # Not `row_gradient`, which chooses between two sums entry by entry: differences of it show the seams.
+        row = objective.rows(gram).repulsion - pull
+        force = row * objective.orbits.partners * sizes[:, None]
+        np.fill_diagonal(force, 0.0)
+        slope = np.zeros_like(points)
+        slope[:, :-1] = ((force + force.T) @ np.vstack([points[:, :-1], targets]))[:classes]
+        slope[:, -1] = -2.0 * sizes[:classes] ** 2 * np.diag(row)[:classes] * points[:, -1] * plural
+        slope = (slope - np.sum(slope * points, axis=1, keepdims=True) * points) / length
+        return objective.excess(gram), slope.ravel()
+
+    start = np.hstack([targets, np.full((classes, 1), 0.3)])
+    start[:, :-1] += 0.05 * np.random.default_rng(0).normal(size=targets.shape)
+    # Rows may have any length; where it is the root of the weight of the class, all rows curve about alike.
+    start *= np.sqrt(sizes[:classes] / sizes[:classes].max())[:, None]
+    options = {"maxiter": 5000, "maxfun": 20000, "ftol": 0.0, "gtol": 1e-13, "maxcor": 30}
+    flat = minimize(descent, start.ravel(), jac=True, method="L-BFGS-B", options=options).x
+    points, _ = place(_polished(lambda at: descent(at)[1], flat))
+    points[np.abs(points[:, -1]) < 1e-7, -1] = 0.0
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    return _gram(objective, points, targets)
+
+
+def _polished(slope: Callable[[Array], Array], flat: Array) -> Array:
+    """Newton on the slope, by differences: L-BFGS stops where the loss no longer resolves it, at half its digits."""
+    if flat.size > _MOST_POLISHED:
+        return flat
+    best = slope(flat)
+    for _ in range(6):
+        size = float(np.linalg.norm(best))
+        if size < 1e-14:
+            break
+        steps = 1e-5 * np.eye(flat.size)
+        hessian = np.array([(slope(flat + step) - slope(flat - step)) / 2e-5 for step in steps])
+        values, vectors = np.linalg.eigh((hessian + hessian.T) / 2.0)
+        along = best @ vectors
+        # Turning the free dimensions and lengthening a row change nothing: there is no step along those.
+        for least in (1e-9, 1e-7, 1e-5, 1e-3):
+            floor = least * float(np.abs(values).max())
+            trial = flat - vectors @ np.where(np.abs(values) > floor, along / np.maximum(np.abs(values), floor), 0.0)
+            found = slope(trial)
+            if np.linalg.norm(found) < 0.5 * size:
+                flat, best = trial, found
+                break
+        else:
+            break
+    return flat
+
+
+def _slack(objective: PartedSoftmax, gram: OrbitGram) -> float:
+    """How far the loss can fall below its value at the geometry: <S, G> with the best block for the targets."""
+    classes, partners = len(gram.sizes) // 2, gram.orbits.partners
+    row = objective.row_gradient(gram)
+    forces = (row + row.T) / 2.0
+    multipliers = np.sum(partners * forces * gram.cosines, axis=1)[:classes]
+    examples, targets = slice(0, classes), slice(classes, None)
+    sizes = gram.sizes[examples]
+    root = np.sqrt(sizes)
+    inside = np.where(gram.orbits.plural[examples], np.diag(forces)[examples], 0.0)
+    block = forces[examples, examples] * root * root[:, None]
+    np.fill_diagonal(block, (sizes - 1.0) * inside - multipliers)
+    spread = np.where(gram.orbits.plural[examples], -multipliers - inside, np.inf)
+    values, vectors = np.linalg.eigh(block)
+    temperature = objective.temperature
+    across = forces[examples, targets] * root[:, None]
+    rounding = (8.0 + 2.0 / temperature) * np.finfo(float).eps * float(np.abs(values).max())
+    least = max(0.0, 2.0 * rounding - min(float(values[0]), float(spread.min())))
+    reduced = vectors.T @ across
+    pulled = across * root[:, None] * gram.cosines[examples, targets]
+    bounds = []
+    for more in (0.0, *np.logspace(-14.0, -4.0, 21)):  # S_zz may be all but singular: any shift gives a bound
+        shift = least + more * float(np.abs(values).max())
+        free = (reduced.T @ (reduced / (values + shift - rounding)[:, None])) * gram.cosines[targets, targets]
+        noise = (8.0 + 2.0 / temperature) * np.finfo(float).eps * float(np.abs(free).sum() + np.abs(pulled).sum())
+        bounds.append(max(0.0, float(free.sum() + pulled.sum())) + shift * float(sizes.sum()) + noise)
+    return min(bounds)

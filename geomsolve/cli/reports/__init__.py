@@ -1,0 +1,1 @@
+"""What results say of themselves on the command line."""

@@ -1,0 +1,10 @@
+from .crosschecks import CollapseCheck as CollapseCheck
+from .crosschecks import CollapseSide as CollapseSide
+from .crosschecks import crosscheck_threshold as crosscheck_threshold
+from .levels import LossLevels as LossLevels
+from .levels import loss_levels as loss_levels
+from .phases import PhaseDiagram as PhaseDiagram
+from .phases import phase_diagram as phase_diagram
+from .proofs import VerifiedThreshold as VerifiedThreshold
+from .thresholds import Threshold as Threshold
+from .thresholds import threshold as threshold

@@ -1,0 +1,200 @@
+"""Critical values checked by descent: on one side of them it must collapse, on the other it must not."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..arrays import Progress
+from ..certificates.certificate import certify
+from ..counts.counts import Counts
+from ..errors import ProblemError
+from ..geometry.orbits import OrbitGram
+from ..solvers.base import Termination
+from ..solvers.crosschecks import CONCLUSIVE, MOST_DESCENDED
+from ..solvers.descent import Descent
+from ..solvers.devices import check_device
+from .crossings import Crossing
+from .growing import GrowingCounts
+from .thresholds import Threshold, threshold
+from .two_levels import Builder, TwoLevels
+
+# What `opening` is in one point, and how far from 0 a geometry is called open. Near a critical value it grows like the
+# distance from it; where it is between the two, descent has not settled.
+_CLOSED, _OPEN = 1e-8, 1e-6
+
+
+@dataclass(frozen=True)
+class CollapseSide:
+    """What descent finds on one side of a critical value.
+
+    Attributes:
+        value: of the parameter.
+        predicted: whether the classes are collapsed there, by `threshold`.
+        opening: 0 where collapsed: 1 minus the mean cosine of two minority classes; for given counts, the smallest
+            eigenvalue of the Gram matrix besides the one that is always 0. None where there is no answer.
+        relative_gap: of the descent's own certificate.
+        verdict: "agrees", "disagrees", "inconclusive" (its certificate is too weak to speak, or the opening is neither
+            0 nor not), or "not applicable".
+        seconds: wall time.
+        message: what the descent says.
+    """
+
+    value: float
+    predicted: bool
+    opening: float | None
+    relative_gap: float | None
+    verdict: str
+    seconds: float
+    message: str
+
+
+@dataclass(frozen=True)
+class CollapseCheck:
+    """A critical value and what descent says of it.
+
+    Attributes:
+        threshold: the critical value; its `value` may be None.
+        opening: what the openings of the sides are, in words.
+        sides: below and above the critical value; where there is none, one point that has the phase found everywhere.
+        agree: every side agrees with the prediction.
+        compared: whether any side was conclusive.
+    """
+
+    threshold: Threshold
+    opening: str
+    sides: tuple[CollapseSide, ...]
+    agree: bool
+    compared: bool
+
+
+def crosscheck_threshold(
+    builder: Builder,
+    counts: Counts | ArrayLike | None = None,
+    *,
+    vary: str | None = None,
+    majority: int | None = None,
+    minority: int | None = None,
+    per_class: float | None = None,
+    ratio: float | None = None,
+    delta: float = 0.02,
+    seeds: int = 1,
+    device: str | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> CollapseCheck:
+    """Whether descent over embeddings collapses beyond a critical value, and only there.
+
+    `threshold` finds the value without minimising anything: from a multiplier, or an eigenvalue of the stationarity
+    equations. Here the loss itself, written a second time, is descended from random points at `delta` below and above
+    it, and every answer judged by `certify`. Where there is no critical value, one problem is descended: ratio 10, or
+    the given counts.
+
+    Args:
+        builder: the loss, and the seven that follow as in `threshold`.
+        counts: class counts, in place of majority and minority.
+        vary: what to vary.
+        majority: how many classes.
+        minority: how many classes.
+        per_class: examples of a minority class.
+        ratio: the imbalance ratio.
+        delta: how far to go from the critical value, as a share of it; for a number of negatives, the next whole one.
+        seeds: random starts of the descent.
+        device: "cpu", "gpu" or None for JAX's default.
+        progress: called with a line of text as the work goes on.
+        options: of the builder.
+
+    Raises:
+        ProblemError: as `threshold`, or a delta that is not between 1e-4 and 0.5.
+
+    Cost: that of `threshold`, and two descents of full dimension; up to 600 classes.
+    """
+    check_device(device)
+    if not 1e-4 <= delta <= 0.5:
+        raise ProblemError(f"delta: must be between 1e-4 and 0.5, a share of the critical value; got {delta:g}")
+    given: dict[str, Any] = {"vary": vary, "majority": majority, "minority": minority}
+    given |= {"per_class": per_class, "ratio": ratio, "progress": progress}
+    found = threshold(builder, counts, certify=False, **given, **options)
+    family = found.family or _family(builder, counts, found.parameter, majority, minority, per_class, ratio, options)
+    descent = Descent(restarts=seeds, device=device)
+    sides = []
+    for value, predicted in _values(found, family, delta):
+        if progress:
+            progress(
+                f"descent at {found.parameter} {value:.12g}, {'collapsed' if predicted else 'apart'} by prediction"
+            )
+        sides.append(_side(family, value, predicted, descent, progress))
+    verdicts = [side.verdict for side in sides]
+    agree = bool(verdicts) and all(verdict == "agrees" for verdict in verdicts)
+    compared = any(verdict in ("agrees", "disagrees") for verdict in verdicts)
+    return CollapseCheck(found, _OPENINGS[isinstance(family, TwoLevels)], tuple(sides), agree, compared)
+
+
+_OPENINGS = {
+    True: "1 - cosine of two minority classes",
+    False: "smallest eigenvalue of the Gram matrix besides 0",
+}
+
+
+def _family(
+    builder: Builder,
+    counts: Counts | ArrayLike | None,
+    vary: str,
+    majority: int | None,
+    minority: int | None,
+    per_class: float | None,
+    ratio: float | None,
+    options: dict[str, Any],
+) -> TwoLevels | GrowingCounts:
+    from ..counts.counts import as_counts
+
+    if counts is None:
+        return TwoLevels(builder, vary, majority, minority, per_class, ratio, options)
+    return GrowingCounts(builder, as_counts(counts), vary, minority, options)
+
+
+def _values(found: Threshold, family: TwoLevels | GrowingCounts, delta: float) -> list[tuple[float, bool]]:
+    """Where to descend, and whether collapse is predicted there."""
+    if not found.crossings:
+        value = 10.0 if found.parameter == "ratio" else 1.0
+        order = family.order(value)
+        return [] if math.isnan(order) else [(value, order <= 0)]
+    first: Crossing = found.crossings[0]
+    values = first.bracket
+    if found.parameter != "negatives":
+        values = first.value * (1.0 - delta), first.value * (1.0 + delta)
+    above = first.collapses == "above"
+    sides = [(values[0], not above), (values[1], above)]
+    return [side for side in sides if found.parameter != "ratio" or side[0] >= 1.0]
+
+
+def _side(
+    family: TwoLevels | GrowingCounts, value: float, predicted: bool, descent: Descent, progress: Progress | None
+) -> CollapseSide:
+    clock = time.perf_counter()
+    objective = family.objective(value)
+    if objective.orbits.atoms > MOST_DESCENDED:
+        reason = f"descent checks at most {MOST_DESCENDED} classes; got {objective.orbits.atoms:g}"
+        return CollapseSide(value, predicted, None, None, "not applicable", 0.0, reason)
+    attempt = descent.run(objective, progress=progress)
+    if not isinstance(attempt.gram, OrbitGram):
+        absent = attempt.termination is Termination.NOT_APPLICABLE
+        verdict = "not applicable" if absent else "inconclusive"
+        return CollapseSide(value, predicted, None, None, verdict, time.perf_counter() - clock, attempt.message)
+    gap = certify(objective, attempt.gram).relative_gap
+    gram = attempt.gram
+    if isinstance(family, TwoLevels):
+        opening = float(1.0 - gram.cosines[1, 1])
+    else:
+        inside = np.repeat(1.0 - np.diag(gram.cosines), np.where(gram.orbits.plural, gram.sizes - 1.0, 0.0).astype(int))
+        opening = float(np.sort(np.concatenate([gram.eigenvalues, inside]))[1])
+    if gap > CONCLUSIVE or _CLOSED < opening < _OPEN:
+        verdict = "inconclusive"
+    else:
+        verdict = "agrees" if (opening <= _CLOSED) == predicted else "disagrees"
+    return CollapseSide(value, predicted, opening, gap, verdict, time.perf_counter() - clock, attempt.message)

@@ -1,0 +1,211 @@
+"""Arbitrary counts whose imbalance grows, as a family of problems: when does the optimal Gram matrix lose rank?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import Array, Progress
+from ..counts.counts import Counts
+from ..errors import ProblemError
+from ..geometry.orbits import OrbitGram
+from ..objectives.base import Objective
+from ..solvers.ladder import solve
+from ..solvers.newton import stationary_point
+from ..solvers.solution import Quality, Solution
+from .crossings import Crossing, refine, whole_crossings
+from .two_levels import MOST_NEGATIVES, TEMPERATURES, Builder, check_loss
+
+# The imbalance ratio is not let grow beyond this.
+_MOST_RATIO = 1e40
+
+
+@dataclass(eq=False)
+class GrowingCounts:
+    """The family: `power`, `tail`, `temperature` or `negatives` vary, from the given counts.
+
+    The order parameter is the smallest eigenvalue of the Gram matrix that solves the stationarity equations with a
+    dual factor of rank one, besides the eigenvalue 0 that it always has. Where it is negative that matrix is virtual,
+    and the optimum has lost rank.
+
+    Raises:
+        ProblemError: a loss that refuses the counts, or a minority that is none.
+    """
+
+    builder: Builder
+    counts: Counts
+    vary: str
+    minority: int | None
+    options: dict[str, Any]
+    _near: OrbitGram | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_loss(self.builder, self.vary, self.options)
+        if self.counts.classes < 3:
+            raise ProblemError("counts: two classes are always opposite each other; a threshold needs three or more")
+        if self.vary == "tail":
+            self._tail = self._minority()
+        if self.vary in ("power", "tail") and len(self.counts.values) == 1:
+            raise ProblemError("counts: all are equal, there is no imbalance that could grow")
+        self.objective(1.0)  # refuses what it will not take
+
+    def _minority(self) -> NDArray[np.bool_]:
+        """(K,) which distinct counts are the tail."""
+        values = self.counts.values
+        if self.minority is None:
+            return values < self.counts.total / self.counts.classes
+        smallest = np.cumsum(self.counts.multiplicity[::-1])[::-1]
+        tail = smallest <= self.minority
+        if not tail.any() or tail.all() or smallest[tail][0] != self.minority:
+            allowed = ", ".join(f"{n:g}" for n in smallest[1:][::-1][:8])
+            raise ProblemError(
+                f"minority: classes of equal count belong together; got {self.minority} (possible are {allowed}"
+                f"{', ...' if len(smallest) > 9 else ''})"
+            )
+        return tail
+
+    def objective(self, value: float) -> Objective:
+        """The problem at one value of the parameter."""
+        options, counts = dict(self.options), self.counts
+        if self.vary in ("power", "tail"):
+            counts = self._grown(value)
+        else:
+            options[self.vary] = value
+        return self.builder(counts, **options)
+
+    def _grown(self, value: float) -> Counts:
+        counts = self.counts
+        if self.vary == "power":
+            values = counts.values[-1] * (counts.values / counts.values[-1]) ** value
+        else:
+            values = np.where(self._tail, counts.values, counts.values * value)
+        if counts.are_proportions:
+            values = values / (values @ counts.multiplicity)
+        name = f"{counts.name}, {self.vary} {value:.6g}"
+        return Counts(values, counts.multiplicity, counts.groups, name, counts.are_proportions)
+
+    @property
+    def problem(self) -> str:
+        """The loss and the counts in words."""
+        objective = self.objective(1.0)
+        name = objective.name.replace("k=1,", "any k,") if self.vary == "negatives" else objective.name
+        heat = "" if self.vary == "temperature" else f", temperature {objective.temperature:g}"
+        tail = ""
+        if self.vary == "tail":
+            multiplicity, values = self.counts.multiplicity[self._tail], self.counts.values[self._tail]
+            tail = f", tail of {multiplicity.sum():g} classes of {values[0]:g} to {values[-1]:g}"
+        return f"{name}{heat}, {self.counts.name}{tail}"
+
+    def ratio(self, value: float) -> float:
+        """The imbalance ratio at one value of the parameter."""
+        values = self._grown(value).values if self.vary in ("power", "tail") else self.counts.values
+        return float(values.max() / values.min())
+
+    def order(self, value: float) -> float:
+        """The smallest eigenvalue that can vanish; NaN where the equations have no solution in reach."""
+        objective = self.objective(value)
+        gram = stationary_point(objective, self._near)
+        if gram is None and self._near is not None:
+            gram = stationary_point(objective)
+        if gram is None or gram.balance is None:
+            return math.nan
+        smallest = smallest_free(gram, gram.balance)
+        if smallest > 0:
+            self._near = gram
+        return smallest
+
+    def shows(self, solution: Solution, apart: bool) -> bool:
+        """Whether the Gram matrix of a solution has full rank C - 1, or less, as it should."""
+        return (solution.rank == self.counts.classes - 1) == apart
+
+    def crossings(self, progress: Progress) -> tuple[list[Crossing], str]:
+        """The first critical value from the given counts, and what happens there in words."""
+        if self.vary == "negatives":
+            found = whole_crossings(self.order, MOST_NEGATIVES)
+            span: tuple[float, float] | None = None
+        else:
+            span, note = self._march(progress)
+            if span is None:
+                return [], note
+            found = [refine(self.order, *sorted(span))]
+        if not found:
+            state = "of full rank" if self.order(1.0) > 0 else "short of rank"
+            return [], f"no critical k: the optimum is {state} for every k examined"
+        value = found[0].value
+        grown = f" (imbalance ratio {self.ratio(value):.6g})" if self.vary in ("power", "tail") else ""
+        where = f"{self.vary} {value:.12g}"
+        if self.vary == "negatives":
+            low, high = found[0].bracket
+            where = (
+                f"k = {low:g} (from {high:g} on)" if found[0].collapses == "above" else f"k = {high:g} (up to {low:g})"
+            )
+        return found, f"the optimum loses rank {found[0].collapses} {where}{grown}"
+
+    def _march(self, progress: Progress) -> tuple[tuple[float, float] | None, str]:
+        """Two values with the order parameter above 0 at one and below at the other; or None, and why."""
+        apart, factor = {"temperature": 0.1}.get(self.vary, 1.0), 1.5
+        least, most = TEMPERATURES if self.vary == "temperature" else (1e-3, math.inf)
+        first = self.order(apart)
+        if not first > 0:
+            # Together already: how much less would set them apart?
+            together = apart
+            while apart > least and not self.order(apart) > 0:
+                together, apart = apart, apart / factor
+            return self._narrowed(apart, together)
+        while True:
+            there = min(apart * factor, most)
+            if self.ratio(there) > _MOST_RATIO:
+                return None, (
+                    f"nothing collapses up to {self.vary} {apart:.4g}, imbalance ratio {self.ratio(apart):.3g}; "
+                    "more was not examined"
+                )
+            progress(f"{self.vary} {there:.4g}, imbalance ratio {self.ratio(there):.3g}")
+            if not self.order(there) > 0:
+                return self._narrowed(apart, there)
+            if there == most:
+                return None, f"nothing collapses up to {self.vary} {most:g}; more was not examined"
+            apart = there
+
+    def _narrowed(self, apart: float, together: float) -> tuple[tuple[float, float] | None, str]:
+        """The interval shrunk until the equations have a solution, if only a virtual one, at both ends."""
+        for _ in range(60):
+            found = self.order(together)
+            if found <= 0:
+                return (apart, together), ""
+            middle = math.sqrt(apart * together)
+            if self.order(middle) > 0:
+                apart = middle
+            else:
+                together = middle
+        return None, f"the solution could not be followed beyond {self.vary} {apart:.6g}; nothing collapses below"
+
+    def classes(self, crossing: Crossing, progress: Progress) -> tuple[tuple[int, ...], tuple[float, float] | None]:
+        """The first classes to share a point, and between which values of the parameter they begin to."""
+        sign = 1.0 if crossing.collapses == "above" else -1.0
+        before, offset = crossing.value, 1e-3
+        if self.vary == "negatives":
+            before, offset = crossing.bracket[sign > 0], 0.0
+        while offset < 1.0:
+            value = before if not offset else crossing.value * (1.0 + sign * offset)
+            progress(f"looking for classes in one point at {self.vary} {value:.6g}")
+            solution = solve(self.objective(value), throw=False)
+            if solution.quality is Quality.CERTIFIED and solution.collapsed:
+                groups = sorted(index for group in solution.collapsed for index in group)
+                return tuple(groups), (min(before, value), max(before, value))
+            if not offset:
+                break
+            before, offset = value, offset * 3.0
+        return (), None
+
+
+def smallest_free(gram: OrbitGram, balance: Array) -> float:
+    """The smallest eigenvalue besides that of the dual factor `balance`, u with G u = 0."""
+    null = np.sqrt(gram.sizes) * balance
+    null /= np.linalg.norm(null)
+    lifted = gram.quotient + np.trace(gram.quotient) * np.outer(null, null)
+    inside = np.where(gram.orbits.plural, 1.0 - np.diag(gram.cosines), np.inf)
+    return float(min(np.linalg.eigvalsh(lifted)[0], inside.min()))

@@ -1,0 +1,160 @@
+"""Loss levels: what value of the loss means what geometry."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..arrays import Array, Progress
+from ..counts.counts import Counts, as_counts
+from ..errors import ProblemError
+from ..geometry.orbits import OrbitGram
+from ..objectives.by_counts import check_pairs
+from ..objectives.supcon import SupCon, check_whole, merged_supcon
+from ..solvers.ladder import solve
+from ..solvers.solution import Quality, Solution
+
+
+@dataclass(frozen=True, eq=False)
+class LossLevels:
+    """The SupCon loss at four geometries, to hold a loss curve against. See `loss_levels`.
+
+    All levels are multiplied by `factor`; the two solutions are as `solve` returns them, without it.
+
+    Attributes:
+        collapsed: all classes in one point.
+        simplex: the regular simplex, every pair of classes equally far.
+        minority_collapsed: the least loss with the minority classes in one point; None where there is no minority.
+        optimum: the least loss of all.
+        no_positive_probability: (C,) the chance that an anchor of a class finds no other example of its class in its
+            batch, in the caller's class order. With one view such an anchor drops out of the loss; with more, its own
+            other views are its only positives. For the full batch 0, or 1 for a class of a single example.
+        minority: the classes held in one point, from 0 in the caller's order.
+        factor: temperature / base temperature, or 1.
+        solution: the optimum with its certificate.
+        minority_solution: the optimum with the minority in one point; its last class stands for them.
+    """
+
+    collapsed: float
+    simplex: float
+    minority_collapsed: float | None
+    optimum: float
+    no_positive_probability: Array
+    minority: tuple[int, ...]
+    factor: float
+    solution: Solution = field(repr=False)
+    minority_solution: Solution | None = field(repr=False)
+
+    @property
+    def gap(self) -> float:
+        """An upper bound of `optimum` minus the least loss, in the same units."""
+        return self.factor * self.solution.certificate.gap
+
+    @property
+    def minority_gap(self) -> float | None:
+        """An upper bound of `minority_collapsed` minus the least loss of its kind, in the same units."""
+        return None if self.minority_solution is None else self.factor * self.minority_solution.certificate.gap
+
+    @property
+    def quality(self) -> Quality:
+        """CERTIFIED where both optima are."""
+        both = [s.quality for s in (self.solution, self.minority_solution) if s is not None]
+        return Quality.CERTIFIED if all(q is Quality.CERTIFIED for q in both) else Quality.UNCERTIFIED
+
+
+def loss_levels(
+    counts: Counts | ArrayLike,
+    *,
+    temperature: float,
+    views: int = 2,
+    batch: int | None = None,
+    base_temperature: float | None = None,
+    minority: int | None = None,
+    progress: Progress | None = None,
+) -> LossLevels:
+    """What values a SupCon loss curve stops at, and what each of them means.
+
+    With all classes in one point the loss is log(views * batch - 1) nats (full batch: log(views * N - 1)), and with one
+    view, where an anchor without a positive counts as 0, sum_c pi_c P_c log(batch - 1), P_c the chance that it has one.
+
+    Args:
+        counts: examples per class; with a batch, proportions do as well.
+        temperature: tau.
+        views: augmented views per example.
+        batch: examples per batch; None: all of them in one batch. In training on several devices, count the examples
+            that one anchor is compared with.
+        base_temperature: for code that multiplies the loss by temperature / base_temperature (SupContrast does, with
+            0.07); None: no such factor.
+        minority: so many of the smallest classes are the minority; None: all classes with fewer examples than the
+            average class.
+        progress: called with a line of text as the work goes on.
+
+    Returns:
+        A LossLevels. Its optima carry their certificates; `quality` says whether both are proved.
+
+    Raises:
+        ProblemError: what `SupCon` refuses, a base temperature that is not above 0, or a minority that is not between 1
+            and the number of classes less 1.
+
+    Cost: two solves.
+    Source: ours; see the theory page.
+    """
+    counts = as_counts(counts)
+    check_pairs(counts)
+    objective = SupCon(counts, temperature=temperature, views=views, batch=batch)
+    factor = 1.0 if base_temperature is None else objective.temperature / _check_base(base_temperature)
+    members = _minority(counts, minority)
+    solution = solve(objective, throw=False, progress=progress)
+    merged = None
+    if len(members):
+        reduced = merged_supcon(counts, members, temperature=temperature, views=views, batch=batch)
+        merged = solve(reduced, throw=False, progress=progress)
+    alone = _no_positive(counts, batch)
+    if batch is None:
+        collapsed = math.log(views * counts.total - 1.0)
+    else:
+        # With more views an anchor always has a positive: its own other views.
+        paired = 1.0 - alone @ counts.proportions[counts.groups] if views == 1 else 1.0
+        collapsed = float(paired) * math.log(views * batch - 1.0)
+    return LossLevels(
+        collapsed=factor * collapsed,
+        simplex=factor * objective.value(OrbitGram.simplex(objective.orbits)),
+        minority_collapsed=None if merged is None else factor * merged.value,
+        optimum=factor * solution.value,
+        no_positive_probability=alone,
+        minority=tuple(members.tolist()),
+        factor=factor,
+        solution=solution,
+        minority_solution=merged,
+    )
+
+
+def _no_positive(counts: Counts, batch: int | None) -> Array:
+    if batch is None:
+        return np.where(counts.per_class <= 1, 1.0, 0.0)
+    others = np.maximum(counts.multiplicity - np.eye(len(counts.values)), 0.0) @ counts.values / counts.total
+    shares = counts.proportions
+    # The chance of another class by a logarithm of the smaller part, which has its digits at either end.
+    log_other = np.where(shares < 0.5, np.log1p(-np.minimum(shares, 0.5)), np.log(others))
+    return np.asarray(np.exp((batch - 1) * log_other)[counts.groups])
+
+
+def _minority(counts: Counts, minority: int | None) -> NDArray[np.intp]:
+    if minority is None:
+        return np.flatnonzero(counts.per_class < counts.total / counts.classes * (1.0 - 1e-12))
+    minority = check_whole("minority", minority, least=1)
+    if minority >= counts.classes:
+        raise ProblemError(
+            f"minority: must be fewer than all {counts.classes} classes; got {minority} (all of them in one point is "
+            "the level called collapsed)"
+        )
+    return np.sort(np.argsort(counts.per_class, kind="stable")[:minority])
+
+
+def _check_base(base: float) -> float:
+    if isinstance(base, bool) or not isinstance(base, (int, float, np.number)) or not (0 < base < math.inf):
+        raise ProblemError(f"base_temperature: must be a finite number above 0; got {base!r:.40} (0.07 is usual)")
+    return float(base)

@@ -1,0 +1,251 @@
+"""`phase_diagram`: where in the plane of imbalance ratio and another parameter the minority collapses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import Array, Progress
+from ..certificates.certificate import check_tol
+from ..errors import ProblemError
+from ..solvers.ladder import solve
+from ..solvers.newton import Newton
+from ..solvers.solution import Quality
+from .continuation import trace
+from .crossings import refine, sign_changes
+from .two_levels import MOST_NEGATIVES, TEMPERATURES, Builder, TwoLevels
+
+_OVER = ("temperature", "negatives", "classes")
+
+
+@dataclass(frozen=True, eq=False)
+class PhaseDiagram:
+    """Where the minority collapses, and what the certified geometry is on a grid. See `phase_diagram`.
+
+    Attributes:
+        over: "temperature", "negatives" or "classes".
+        boundary: curves of critical points, each (n, 2): columns ratio and temperature (or k). For "classes" one array
+            of three columns: n_A, n_B and the critical ratio, NaN where it never collapses.
+        ratios: (nx,) the grid's ratios.
+        values: (ny,) the grid's temperatures or k. Empty with `ratios` for "classes".
+        minority_cosine: (ny, nx) the cosine of two minority classes.
+        cross_cosine: (ny, nx) the cosine of a majority and a minority class.
+        rank: (ny, nx) the rank of the Gram matrix.
+        relative_gap: (ny, nx) the certified relative gap.
+        certified: (ny, nx) whether the grid point is certified.
+        name: the loss and the classes, for reports.
+    """
+
+    over: str
+    boundary: tuple[Array, ...]
+    ratios: Array
+    values: Array
+    minority_cosine: Array
+    cross_cosine: Array
+    rank: Array
+    relative_gap: Array
+    certified: NDArray[np.bool_]
+    name: str
+
+
+def phase_diagram(
+    builder: Builder,
+    *,
+    over: str = "temperature",
+    majority: int | Sequence[int] = 1,
+    minority: int | Sequence[int] = 9,
+    per_class: float | None = None,
+    ratios: tuple[float, float] = (1.0, 1e3),
+    span: tuple[float, float] | None = None,
+    grid: tuple[int, int] = (33, 25),
+    tol: float = 1e-9,
+    progress: Progress | None = None,
+    **options: Any,
+) -> PhaseDiagram:
+    """The phase diagram of minority collapse, over the imbalance ratio and a second parameter.
+
+    The boundary, where the multiplier of the collapsed geometry is zero, is traced as a curve: a predictor along its
+    tangent, a corrector across it. The grid of certified solutions shows the order parameters on both sides; the
+    boundary does not depend on it.
+
+    Args:
+        builder: the loss: `SupCon`, `GCL`, or any function of counts and `options` that returns an Objective.
+        over: "temperature" (leave it out of `options`), "negatives" (k of GCL, whole numbers), or "classes": the
+            critical ratio for every pair of a number of majority and a number of minority classes.
+        majority: n_A; for "classes" the numbers to look at (1 to 6 if an int is given).
+        minority: n_B; for "classes" the numbers to look at (2 to 12 if an int is given).
+        per_class: examples of a minority class, for losses that depend on numbers of examples.
+        ratios: from and to, at least 1.
+        span: from and to in the second parameter; by default temperatures 0.1 to 2, or k from 1 to 1024.
+        grid: how many ratios and how many values of the second parameter are solved; logarithmic, k rounded.
+        tol: the relative gap to certify on the grid.
+        progress: called with a line of text as the work goes on.
+        options: keyword arguments of the builder.
+
+    Raises:
+        ProblemError: bad arguments.
+
+    Cost: about a hundred multipliers for a boundary, and one solve a grid point (a few ms each).
+    Source: ours.
+    """
+    if over not in _OVER:
+        raise ProblemError(f"over: must be one of {', '.join(_OVER)}; got {over!r:.40}")
+    check_tol(tol)
+    report = progress or (lambda _: None)
+    if over == "classes":
+        return _over_classes(builder, majority, minority, per_class, options, report)
+    if over in options:
+        raise ProblemError(f"{over}: is what is varied; got {options[over]} (leave it out)")
+    _check_span("ratios", ratios, 1.0, 1e12)
+    if span is None:
+        span = (0.1, 2.0) if over == "temperature" else (1.0, 1024.0)
+    _check_span("span", span, *(TEMPERATURES if over == "temperature" else (1, MOST_NEGATIVES)))
+    if len(grid) != 2 or min(grid) < 2 or max(grid) > 1000:
+        raise ProblemError(f"grid: must be two numbers of points from 2 to 1000; got {grid}")
+    if not isinstance(majority, int) or not isinstance(minority, int):
+        raise ProblemError(
+            f'majority, minority: must be whole numbers unless over="classes"; got {majority}, {minority}'
+        )
+
+    def family(value: float) -> TwoLevels:
+        return TwoLevels(builder, "ratio", majority, minority, per_class, None, {**options, over: value})
+
+    x, y = np.geomspace(*ratios, grid[0]), np.geomspace(*span, grid[1])
+    report(f"tracing the boundary over {over}")
+    if over == "negatives":
+        y = np.unique(np.rint(y))
+        boundary = _stepped(family, y, ratios)
+    else:
+        boundary = list(_traced(family, ratios, span))
+    fields = {name: np.full((len(y), len(x)), np.nan) for name in ("minority", "cross", "rank", "gap")}
+    certified = np.zeros((len(y), len(x)), bool)
+    for row, value in enumerate(y):
+        report(f"solving the grid, {over} {value:.4g}, {row * len(x)} of {certified.size} points")
+        problems = family(float(value))
+        for column, ratio in enumerate(x):
+            solution = solve(problems.objective(float(ratio)), Newton(), tol=tol, throw=False)
+            fields["minority"][row, column] = solution.orbits.within[1]
+            fields["cross"][row, column] = solution.orbits.between[0, 1]
+            fields["rank"][row, column] = solution.rank
+            fields["gap"][row, column] = solution.certificate.relative_gap
+            certified[row, column] = solution.quality is Quality.CERTIFIED
+    objective = problems.objective(1.0)
+    loss = objective.name.replace(f"k={y[-1]:g}", f"k={y[0]:g} to {y[-1]:g}") if over == "negatives" else objective.name
+    heat = "" if over == "temperature" else f", temperature {objective.temperature:g}"
+    name = f"{loss}{heat}, {majority} majority and {minority} minority classes"
+    ordered = fields["minority"], fields["cross"], fields["rank"], fields["gap"]
+    return PhaseDiagram(over, tuple(boundary), x, y, *ordered, certified, name)
+
+
+def _check_span(name: str, span: tuple[float, float], least: float, most: float) -> None:
+    try:
+        low, high = map(float, span)
+    except (TypeError, ValueError):
+        raise ProblemError(f"{name}: must be two numbers, from and to; got {span!r:.60}") from None
+    if not least <= low < high <= most:
+        raise ProblemError(
+            f"{name}: must be two ascending numbers between {least:g} and {most:g}; got {low:g}, {high:g}"
+        )
+
+
+def _traced(
+    family: Callable[[float], TwoLevels], ratios: tuple[float, float], span: tuple[float, float]
+) -> Iterator[Array]:
+    """The curves of order = 0 in log ratio and log temperature that meet the edges of the box."""
+
+    def order(point: Array) -> float:
+        return family(math.exp(point[1])).order(math.exp(point[0]))
+
+    low, high = np.log([ratios[0], span[0]]), np.log([ratios[1], span[1]])
+    seen: list[Array] = []
+    for start in _edge_crossings(order, low, high):
+        if any(np.linalg.norm(curve - start, axis=1).min() < 1e-6 for curve in seen):
+            continue  # the other end of a curve already traced
+        curve = trace(order, start, low, high)
+        seen.append(curve)
+        yield np.exp(curve)
+
+
+def _edge_crossings(order: Callable[[Array], float], low: Array, high: Array) -> Iterator[Array]:
+    for fixed, corner in ((1, low), (1, high), (0, low), (0, high)):
+        moving = 1 - fixed
+
+        def along(place: float, fixed: int = fixed, corner: Array = corner) -> float:
+            point = np.array(corner)
+            point[1 - fixed] = place
+            return order(point)
+
+        # In the logarithm of the temperature slopes reach 2/temperature.
+        slope = 3.0 if moving == 0 else 4.0 * math.exp(-low[1])
+        for left, right in sign_changes(along, low[moving], high[moving], slope=slope, step=0.05):
+            point = np.array(corner)
+            point[moving] = refine(along, left, right).value
+            yield point
+
+
+def _stepped(family: Callable[[float], TwoLevels], values: Array, ratios: tuple[float, float]) -> list[Array]:
+    """The critical ratio at every whole number, each searched for next to where the last two point."""
+    curve: list[tuple[float, float]] = []  # log k, log ratio
+    kept = []
+    for value in values:
+        levels = family(float(value))
+
+        def order(log_ratio: float, levels: TwoLevels = levels) -> float:
+            return levels.order(math.exp(log_ratio))
+
+        found = _near(order, _predicted(curve, float(value)))
+        if found is None:
+            spans = list(sign_changes(order, *np.log(ratios), slope=3.0, step=0.25))
+            found = refine(order, *spans[0]).value if spans else None
+        if found is not None:
+            curve.append((math.log(value), found))
+            kept.append((math.exp(found), float(value)))
+    inside = [(ratio, value) for ratio, value in kept if ratios[0] <= ratio <= ratios[1]]
+    return [np.array(inside)] if inside else []
+
+
+def _predicted(curve: list[tuple[float, float]], value: float) -> float | None:
+    if len(curve) < 2:
+        return curve[-1][1] if curve else None
+    (k0, r0), (k1, r1) = curve[-2:]
+    return r1 + (r1 - r0) / (k1 - k0) * (math.log(value) - k1)
+
+
+def _near(order: Callable[[float], float], guess: float | None) -> float | None:
+    """The zero beside a guess, or None unless one lies within a factor e^0.6 of it."""
+    width = 0.01
+    while guess is not None and width < 0.6:
+        low, high = max(guess - width, 0.0), guess + width
+        if (order(low) > 0) != (order(high) > 0):
+            return refine(order, low, high).value
+        width *= 3.0
+    return None
+
+
+def _over_classes(
+    builder: Builder,
+    majority: int | Sequence[int],
+    minority: int | Sequence[int],
+    per_class: float | None,
+    options: dict[str, Any],
+    report: Progress,
+) -> PhaseDiagram:
+    heads = range(1, 7) if isinstance(majority, int) else majority
+    tails = range(2, 13) if isinstance(minority, int) else minority
+    rows = []
+    for n_a in heads:
+        report(f"critical ratios for {n_a} majority classes")
+        for n_b in tails:
+            crossings, _ = TwoLevels(builder, "ratio", n_a, n_b, per_class, None, options).crossings(lambda _: None)
+            rows.append((n_a, n_b, crossings[0].value if crossings else math.nan))
+    objective = TwoLevels(builder, "ratio", heads[0], tails[0], per_class, None, options).objective(1.0)
+    name = f"{objective.name}, temperature {objective.temperature:g}"
+    none = np.empty((0, 0))
+    return PhaseDiagram(
+        "classes", (np.array(rows),), np.empty(0), np.empty(0), none, none, none, none, none.astype(bool), name
+    )

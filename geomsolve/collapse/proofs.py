@@ -1,0 +1,290 @@
+"""Critical values of two-level counts, proved in ball arithmetic: a multiplier changes sign between two decimals."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from ..certificates.balls import ball, decimal, flint, precision
+from ..certificates.logsums import LogSums, Term, drawn_terms, log_sums, read, softmax_terms
+from ..errors import ProblemError
+from ..objectives.base import Objective
+from ..objectives.draws import SampledObjective
+from ..objectives.expectation import ExpectedSoftmax
+from ..objectives.one_view import OneView
+from ..objectives.pairwise import PairLoss
+from ..objectives.row_softmax import RowSoftmax
+from .two_levels import TwoLevels
+
+# How near the proved bracket must lie to the value found in floating point, and two numbers to count as one.
+_NEAR = 1e-9
+_MOST_STEPS = 100
+
+
+@dataclass(frozen=True)
+class VerifiedThreshold:
+    """A critical value, proved: between `lower` and `upper` minority collapse begins (or ends). See `verify`.
+
+    Attributes:
+        parameter: what varies: "ratio", "temperature" or "negatives".
+        value: the critical value in decimals, within one unit of the last place (of negatives the last k before the
+            change).
+        lower: an exact decimal; the minority's state there is proved.
+        upper: another, at which the opposite is proved.
+        collapses: "above" or "below": on which side of the value the minority shares a point.
+        digits: how many were asked for; upper - lower is at most 10^-digits of the value (1 for negatives).
+        statement: in a sentence.
+        reading: how the stored numbers of the problem were read, see `verify`.
+        bits: the working precision.
+        seconds: wall time.
+    """
+
+    parameter: str
+    value: str
+    lower: str
+    upper: str
+    collapses: str
+    digits: int
+    statement: str
+    reading: str
+    bits: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"critical {self.parameter} {self.value}: {self.statement}"
+
+
+def verify_bracket(
+    family: TwoLevels, parameter: str, value: float, bracket: tuple[float, float], digits: int, reading: str
+) -> VerifiedThreshold:
+    """The first critical value of a threshold with a proved bracket.
+
+    At both ends the best geometry with the minority in one point is enclosed: its one free cosine b lies between two
+    numbers at which the derivative of the loss has opposite signs, or is -1. There n_A D_AB - n_B D_BB (b = -1) or
+    D_AB^2 - D_AA D_BB (b > -1) is a ball that does not contain 0.
+
+    Args:
+        family: the problems that the parameter runs through.
+        parameter: its name.
+        value: a critical value, as `threshold` found it.
+        bracket: values on both sides of it.
+        digits: of the value.
+        reading: of the stored numbers, see `verify`.
+
+    Raises:
+        ProblemError: a loss whose dependence on the
+            ratio is not that of SupCon or GCL; a value that is not critical; a sign that could not be proved.
+    """
+    clock = time.perf_counter()
+    bits = math.ceil((2 * digits + 30) * math.log2(10.0))
+    with precision(bits):
+        if parameter == "negatives":
+            low, high = (str(int(end)) for end in bracket)
+            margins = [collapse_margin(log_sums(family.objective(int(k)), reading)) for k in (low, high)]
+            shown = low
+        else:
+            loss = _exact_family(family, parameter, value, reading)
+            low, high, shown = _bracket(loss, value, digits)
+            margins = [collapse_margin(loss(Fraction(end))) for end in (low, high)]
+        together = [margin > 0 for margin in margins]
+        apart = [margin < 0 for margin in margins]
+    if not (together[0] and apart[1]) and not (apart[0] and together[1]):
+        raise ProblemError(
+            f"threshold: no change of sign could be proved between {parameter} {low} and {high}; ask for other digits"
+        )
+    collapses = "above" if together[1] else "below"
+    states = ("apart", "in one point") if together[1] else ("in one point", "apart")
+    statement = (
+        f"at {parameter} {low} the optimum has the {family.minority} minority classes {states[0]}, at {high} "
+        f"{states[1]}: proved in balls of {bits} bits"
+    )
+    return VerifiedThreshold(
+        parameter=parameter,
+        value=shown,
+        lower=low,
+        upper=high,
+        collapses=collapses,
+        digits=digits,
+        statement=statement,
+        reading=reading,
+        bits=bits,
+        seconds=time.perf_counter() - clock,
+    )
+
+
+def _bracket(loss: Callable[[Fraction], LogSums], near: float, digits: int) -> tuple[str, str, str]:
+    """Two neighbouring decimals around the zero of the margin, and the zero, by the secant method."""
+    arb = flint().arb
+
+    def height(x: Any) -> Any:
+        return collapse_margin(loss(_fraction(x))).mid()
+
+    before, here = (arb(near) * (1 - arb(2) ** -32)).mid(), arb(near)
+    at_before, at_here = height(before), height(here)
+    for _ in range(_MOST_STEPS):
+        if at_here == at_before:
+            break
+        there = (here - at_here * (here - before) / (at_here - at_before)).mid()
+        if not (there > near * (1 - _NEAR) and there < near * (1 + _NEAR)):
+            raise ProblemError(
+                f"threshold: its value must be a critical one; got {near!r}, and the multiplier has no zero within a "
+                f"part {_NEAR:g} of it"
+            )
+        before, at_before, here = here, at_here, there
+        at_here = height(here)
+        if abs(here - before) < here * arb(10) ** -(2 * digits):
+            break
+    # 10^-places is at most 10^-digits of the value.
+    places = max(digits - math.floor(math.log10(near)), 0)
+    return decimal(here, places, up=False), decimal(here, places, up=True), decimal(here, max(places - 1, 0))
+
+
+def _fraction(number: Any) -> Fraction:
+    mantissa, exponent = (int(part) for part in number.man_exp())
+    return Fraction(mantissa) * Fraction(2) ** exponent
+
+
+def collapse_margin(loss: LogSums) -> Any:
+    """The logarithm of what holds a collapsed minority together over what drives it apart, as a ball.
+
+    The best collapsed geometry is computed in balls, see `verify_bracket`; the ball is everything where its equation
+    could not be enclosed.
+    """
+    arb = flint().arb
+    n_a, n_b = loss.sizes
+
+    def forces(cross: Any) -> tuple[Any, Any, Any]:
+        majority = (n_a * cross * cross - 1) / (n_a - 1) if n_a > 1 else arb(1)
+        total = loss.forces([[majority, cross], [cross, arb(1)]])
+        pairs = n_a * (n_a - 1)
+        return (total[0][0] / pairs if pairs else arb(0)), total[0][1] / (n_a * n_b), total[1][1] / (n_b * (n_b - 1))
+
+    def balance(cross: Any) -> Any:
+        aa, ab, _ = forces(cross)
+        return n_a * cross * aa + n_b * ab
+
+    if n_a == 1 or balance(arb(-1)) >= 0:
+        _, ab, bb = forces(arb(-1))
+        return (n_a * ab / (n_b * bb)).log()
+    if not balance(arb(-1)) < 0:
+        return arb("nan")
+    cross = _enclosed(balance)
+    if cross is None:
+        return arb("nan")
+    aa, ab, bb = forces(cross)
+    return (ab / aa * (ab / bb)).log()
+
+
+def _enclosed(balance: Callable[[Any], Any]) -> Any:
+    """A ball around the zero of an increasing function that is negative at -1; None where none could be proved."""
+    arb, bits = flint().arb, flint().ctx.prec
+    low, high = arb(-1), arb(0)
+    for _ in range(30):
+        middle = ((low + high) / 2).mid()
+        low, high = (middle, high) if balance(middle) < 0 else (low, middle)
+    before, here = low, high
+    at_before, at_here = balance(before).mid(), balance(here).mid()
+    for _ in range(_MOST_STEPS):
+        if at_here == at_before or here == before:
+            break
+        there = (here - at_here * (here - before) / (at_here - at_before)).mid()
+        before, at_before, here, at_here = here, at_here, there, balance(there).mid()
+        if abs(here - before) < abs(here) * arb(2) ** (20 - bits):
+            break
+    width = abs(here).mid() * arb(2) ** (30 - bits)
+    for _ in range(8):
+        ends = (here - width).mid(), (here + width).mid()
+        if balance(ends[0]) < 0 and balance(ends[1]) > 0 and ends[0] > -1:
+            return ends[0].union(ends[1])
+        width = width * 16
+    return None
+
+
+def _exact_family(family: TwoLevels, vary: str, near: float, reading: str) -> Callable[[Fraction], LogSums]:
+    """The loss as a function of the exact parameter, held against the builder's own at three values."""
+    objective = family.objective(near)
+    if vary == "temperature":
+        base = log_sums(objective, reading)
+        tau = ball(read(objective.temperature, reading))
+
+        def loss(value: Fraction) -> LogSums:
+            return _at_temperature(base, tau, ball(value))
+    else:
+        tau = ball(read(objective.temperature, reading))
+
+        def loss(value: Fraction) -> LogSums:
+            return _at_ratio(family, objective, ball(value), tau, reading)
+
+    for value in (near, 1.3 * near, 2.9 * near):
+        if not _agree(loss(Fraction(value)), log_sums(family.objective(value), "binary")):
+            raise ProblemError(
+                f"threshold: a bracket is proved for SupCon and GCL, whose dependence on the {vary} is known; got "
+                f"{objective.name}, which depends on it otherwise"
+            )
+    return loss
+
+
+def _at_temperature(base: LogSums, old: Any, new: Any) -> LogSums:
+    terms = tuple(tuple(term._replace(tau=new) for term in row) for row in base.terms)
+    return LogSums(base.sizes, terms, {place: pull * old / new for place, pull in base.pulls.items()})
+
+
+def _at_ratio(family: TwoLevels, objective: Objective, ratio: Any, tau: Any, reading: str) -> LogSums:
+    """SupCon or GCL of n_A classes of the ratio and n_B of 1, in balls; which of them, the objective shows."""
+    sizes = tuple(int(size) for size in objective.orbits.sizes)
+    shares = [x / (sizes[0] * ratio + sizes[1]) for x in (ratio, ball(1))]
+    factors = [n * share for n, share in zip(sizes, shares, strict=True)]
+    partners = [[sizes[0] - 1, sizes[1]], [sizes[0], sizes[1] - 1]]
+    supervised = False
+    if isinstance(objective, RowSoftmax):
+        each = None if family.per_class is None else ball(read(family.per_class, reading))
+        if each is not None:
+            # The last offset is V n - 1, the last weight V n.
+            views = round(float(objective.weights[-1, -1]) / float(family.per_class or 1.0))
+            counts = [views * each * ratio, views * each]
+            weights = [[n * count for n, count in zip(row, counts, strict=True)] for row in partners]
+            return LogSums(sizes, softmax_terms(factors, [count - 1 for count in counts], weights, tau))
+        supervised = float(objective.offsets[-1]) == 1.0
+        offsets = [ball(1), ball(1)] if supervised else [1 + share for share in shares]
+    elif isinstance(objective, SampledObjective):
+        supervised = float(objective.draws.own[-1]) == 0.0
+        offsets = []
+    else:
+        raise ProblemError(f"threshold: a bracket is proved for SupCon and GCL; got {objective.name}")
+    laws = [[n * share for n, share in zip(row, shares, strict=True)] for row in partners]
+    own = [ball(0), ball(0)] if supervised else shares
+    if supervised:
+        laws = [[x / (1 - share) for x in row] for row, share in zip(laws, shares, strict=True)]
+    if isinstance(objective, RowSoftmax):
+        return LogSums(sizes, softmax_terms(factors, offsets, laws, tau))
+    if isinstance(objective, PairLoss):
+        return LogSums(sizes, drawn_terms(factors, laws, own, 1, ball(1), ball(1), tau))
+    if isinstance(objective, ExpectedSoftmax):
+        alpha, beta = ball(read(objective.alpha, reading)), ball(read(objective.beta, reading))
+        return LogSums(sizes, drawn_terms(factors, laws, own, objective.count, alpha, beta, tau))
+    if isinstance(objective, OneView):
+        terms = drawn_terms(factors, laws, own, objective.count, ball(0), ball(1), tau)
+        return LogSums(sizes, tuple(tuple(term for term in row if term.offset > 0) for row in terms))
+    raise ProblemError(f"threshold: a bracket is proved for SupCon and GCL; got {objective.name}")
+
+
+def _agree(exact: LogSums, stored: LogSums) -> bool:
+    """Whether two losses are the same up to the rounding of the stored one."""
+
+    def near(x: Any, y: Any) -> bool:
+        return bool(abs(x - y).mid() <= abs(y).mid() * _NEAR)
+
+    def same(x: Term, y: Term) -> bool:
+        numbers = [(x.factor, y.factor), (x.offset, y.offset), (x.tau, y.tau)]
+        numbers += [(x.weights[b], y.weights[b]) for b in x.weights if b in y.weights]
+        return set(x.weights) == set(y.weights) and all(near(p, q) for p, q in numbers)
+
+    if [len(row) for row in exact.terms] != [
+        len(row) for row in stored.terms
+    ] or exact.pulls.keys() != stored.pulls.keys():
+        return False
+    return all(same(x, y) for p, q in zip(exact.terms, stored.terms, strict=True) for x, y in zip(p, q, strict=True))

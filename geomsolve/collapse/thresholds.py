@@ -1,0 +1,204 @@
+"""`threshold`: where minority collapse begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from ..arrays import Progress
+from ..certificates.certificate import check_tol
+from ..counts.counts import Counts, as_counts
+from ..errors import ProblemError
+from ..solvers.ladder import solve
+from ..solvers.solution import Quality, Solution
+from .crossings import Crossing
+from .growing import GrowingCounts
+from .proofs import VerifiedThreshold, verify_bracket
+from .two_levels import Builder, TwoLevels
+
+_VARY = ("ratio", "temperature", "negatives", "power", "tail")
+
+
+@dataclass(frozen=True, eq=False)
+class Threshold:
+    """Where collapse begins, see `threshold`.
+
+    Attributes:
+        parameter: what was varied: "ratio", "temperature", "negatives", "power" or "tail".
+        value: the first critical value (for negatives the last k before the change); None if there is none.
+        reason: in words: what happens on which side, or why there is no critical value.
+        crossings: every critical value found, ascending.
+        below: the geometry a thousandth below `value` (up to 3 percent where the transition is too sharp to certify
+            one nearer); None where there is no value, or none was asked for.
+        above: the same above.
+        confirmed: whether both are certified and as `reason` says; None where there are none.
+        classes: the classes that share a point beyond the critical value, by index.
+        problem: the loss and the classes in words.
+        family: the problems that the parameter runs through, for `verify`.
+        shared: for arbitrary counts, between which values of the parameter they begin to (the Gram matrix may lose rank
+            earlier: that is `value`); None elsewhere.
+    """
+
+    parameter: str
+    value: float | None
+    reason: str
+    crossings: tuple[Crossing, ...] = ()
+    below: Solution | None = field(default=None, repr=False)
+    above: Solution | None = field(default=None, repr=False)
+    confirmed: bool | None = None
+    classes: tuple[int, ...] = ()
+    shared: tuple[float, float] | None = None
+    problem: str = ""
+    family: TwoLevels | GrowingCounts | None = field(default=None, repr=False)
+
+    @property
+    def bracket(self) -> tuple[float, float] | None:
+        """Two values around the first critical one at which the order parameter has opposite signs."""
+        return self.crossings[0].bracket if self.crossings else None
+
+    @property
+    def residual(self) -> float | None:
+        """The size of the order parameter at `value`: log of a ratio of forces, or for given counts an eigenvalue."""
+        return self.crossings[0].residual if self.crossings else None
+
+    def verified(self, digits: int = 30, reading: str = "fractions") -> VerifiedThreshold:
+        """The first critical value with a bracket proved in ball arithmetic: what `verify` gives of a threshold.
+
+        Raises:
+            ProblemError: no critical value, arbitrary counts, a loss whose dependence on the parameter is not that of
+                SupCon or GCL, or a sign that could not be proved.
+        """
+        if self.value is None or self.bracket is None:
+            raise ProblemError(f"threshold: it has no critical value, so there is nothing to bracket ({self.reason})")
+        if not isinstance(self.family, TwoLevels):
+            raise ProblemError(
+                "threshold: a bracket is proved for majority and minority only; got arbitrary counts, whose order "
+                "parameter is an eigenvalue of a solution (its bracket in floating point is what there is)"
+            )
+        return verify_bracket(self.family, self.parameter, self.value, self.bracket, digits, reading)
+
+
+def threshold(
+    builder: Builder,
+    counts: Counts | ArrayLike | None = None,
+    *,
+    vary: str | None = None,
+    majority: int | None = None,
+    minority: int | None = None,
+    per_class: float | None = None,
+    ratio: float | None = None,
+    certify: bool = True,
+    tol: float = 1e-9,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Threshold:
+    """The critical value of one parameter, at which classes collapse into one point.
+
+    For `majority` classes of ratio * per_class examples and `minority` classes of per_class examples it comes from the
+    multiplier of the collapsed geometry (`minority_collapse`), not from solving on a grid:
+
+        minority collapse  <=>  D_AB >= n_B D_BB  (one majority class)   or   D_AB^2 >= D_AA D_BB  (several, at b > -1),
+
+    D the derivative of the loss in one cosine (majority A, minority B) at the best geometry with the minority in one
+    point. All sign changes are searched for. For arbitrary counts it is where the optimal Gram matrix loses rank: the
+    zero of its smallest eigenvalue besides the one that is always 0.
+
+    Args:
+        builder: the loss: `SupCon`, `GCL`, or any function of counts and `options` that returns an Objective.
+        counts: class counts, in place of majority and minority.
+        vary: what to vary:
+            "ratio" (the default without counts): majority count over minority count, 1 to 1e100;
+            "temperature": 0.005 to 1000, from 0.1 on where counts are given;
+            "negatives": k of GCL, whole numbers from 1 to 65,536;
+            "power" (the default with counts): every count raised to a power, the smallest kept;
+            "tail": all counts but the tail's multiplied by a factor, which is dividing the tail by it.
+        majority: n_A, at least 1.
+        minority: n_B, at least 2. With counts: how many of the smallest classes are the tail (those below the average).
+        per_class: examples of a minority class, for losses that depend on numbers of examples: full-batch SupCon.
+        ratio: the imbalance ratio, where something else is varied.
+        certify: also solve a thousandth below and above, and see whether the geometry is as predicted.
+        tol: the relative gap to certify there.
+        progress: called with a line of text as the work goes on.
+        options: keyword arguments of the builder, such as temperature.
+
+    Returns:
+        A Threshold. Its `value` is None where nothing collapses; `reason` then says why.
+
+    Raises:
+        ProblemError: bad arguments, or a loss in which atoms attract each other (every other than SupCon and GCL of
+            this package): there classes close up one by one, not at a value of this kind. For SupCL
+            `class_critical_alphas` gives the alpha at which each class opens.
+
+    Cost: some 30 derivatives of the loss on two orbits; for arbitrary counts, some 30 Newton solves.
+    Source: ours, see the theory page; closed forms for one majority class and one negative.
+    """
+    if vary is None:
+        vary = "ratio" if counts is None else "power"
+    if vary not in _VARY:
+        raise ProblemError(f"vary: must be one of {', '.join(_VARY)}; got {vary!r:.40}")
+    if vary in options:
+        raise ProblemError(f"{vary}: is what is varied; got {options[vary]} (leave it out, or vary something else)")
+    check_tol(tol)
+    if counts is not None:
+        for name, given in (("majority", majority), ("per_class", per_class), ("ratio", ratio)):
+            if given is not None:
+                raise ProblemError(f"{name}: goes with majority and minority, not with counts; got {given}")
+        if vary == "ratio":
+            raise ProblemError('vary: "ratio" is for majority and minority; with counts write "power" or "tail"')
+        if minority is not None and vary != "tail":
+            raise ProblemError(f'minority: with counts only for vary="tail"; got {minority} (leave it out)')
+    report = progress or (lambda _: None)
+    family: TwoLevels | GrowingCounts
+    if counts is None:
+        family = TwoLevels(builder, vary, majority, minority, per_class, ratio, options)
+    else:
+        family = GrowingCounts(builder, as_counts(counts), vary, minority, options)
+    crossings, reason = family.crossings(report)
+    if not crossings:
+        return Threshold(vary, None, reason, problem=family.problem)
+    first = crossings[0]
+    found = Threshold(vary, first.value, reason, tuple(crossings), problem=family.problem, family=family)
+    if not certify:
+        return found
+    classes, shared = family.classes(first, report)
+    sides = [_Side(family, vary, first, above, tol, report) for above in (False, True)]
+    return replace(
+        found,
+        below=sides[0].solution,
+        above=sides[1].solution,
+        confirmed=all(side.as_predicted for side in sides),
+        classes=classes,
+        shared=shared,
+    )
+
+
+class _Side:
+    """The geometry on one side of a critical value, as near to it as it can be certified."""
+
+    def __init__(
+        self,
+        family: TwoLevels | GrowingCounts,
+        vary: str,
+        crossing: Crossing,
+        above: bool,
+        tol: float,
+        report: Progress,
+    ) -> None:
+        self.solution: Solution | None = None
+        self.as_predicted = True
+        # A thousandth away; farther only where the two phases are too much alike to be told apart there.
+        for offset in (1e-3, 3e-3, 1e-2, 3e-2):
+            value = crossing.value * (1.0 + offset if above else 1.0 - offset)
+            if vary == "negatives":
+                value = crossing.bracket[above]
+            if vary == "ratio" and value < 1.0:
+                return
+            report(f"certifying {vary} {value:.12g}, {'above' if above else 'below'} the critical value")
+            self.solution = solve(family.objective(value), tol=tol, throw=False)
+            apart = (crossing.collapses == "above") != above
+            certified = self.solution.quality is Quality.CERTIFIED
+            self.as_predicted = certified and family.shows(self.solution, apart)
+            if self.as_predicted or vary == "negatives":
+                return

@@ -1,0 +1,216 @@
+"""Two-level counts, n_A majority and n_B minority classes, as a family of problems in one parameter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Progress
+from ..certificates.certificate import certify
+from ..counts.counts import Counts, as_counts
+from ..errors import ProblemError
+from ..objectives.base import Objective
+from ..objectives.supcl import InstanceSoftmax
+from ..solvers.solution import Solution
+from .crossings import Crossing, refine, sign_changes, whole_crossings
+from .states import minority_collapse
+
+Builder = Callable[..., Objective]
+
+# Ratios are examined up to here; counts may not be larger.
+MOST_RATIO = 1e100
+TEMPERATURES = (5e-3, 1e3)
+MOST_NEGATIVES = 65_536
+# What varies in the loss itself, not in the counts.
+MOVING = ("temperature", "negatives")
+
+
+def two_level_counts(majority: int, minority: int, ratio: float, per_class: float | None = None) -> Counts:
+    """Counts of exactly two orbits, majority first, at ratio 1 too; proportions where `per_class` is None."""
+    values = np.array([ratio, 1.0]) * (1.0 / (majority * ratio + minority) if per_class is None else per_class)
+    groups = np.repeat([0, 1], [majority, minority])
+    name = f"{majority} of ratio {ratio:.10g} and {minority} of 1"
+    return Counts(values, np.array([majority, minority], dtype=float), groups, name, per_class is None)
+
+
+def check_loss(builder: Builder, vary: str, options: dict[str, Any]) -> None:
+    """A ProblemError unless collapse of the loss has a critical value of this kind, whatever the counts.
+
+    Every orbit must be classes, and no force attract: then the minority collapses at once. Examples or classifiers
+    that attract each other close up gradually, class by class.
+    """
+    given = {**options, vary: {"temperature": 1.0, "negatives": 1}[vary]} if vary in MOVING else options
+    try:
+        objective = builder(as_counts([400.0, 400.0, 200.0, 200.0]), **given)
+    except ProblemError:
+        return  # bad options, or a loss of two classes: it says so itself, with the counts it is for
+    if isinstance(objective.attraction, float):
+        return
+    instead = "geomsolve solve shows which classes share a point"
+    if isinstance(objective, InstanceSoftmax):
+        instead = "for the alpha at which classes open: geomsolve guideline, geomsolve.choosing.class_critical_alphas"
+    raise ProblemError(
+        "objective: critical values are those of losses that only push classes apart, supcon, gcl and functions of "
+        f"your own; got {objective.name}, in which atoms attract each other ({instead})"
+    )
+
+
+@dataclass(frozen=True)
+class TwoLevels:
+    """The family: `ratio`, `temperature` or `negatives` vary. The order parameter is minus the collapse margin.
+
+    Raises:
+        ProblemError: numbers of classes, examples or a ratio that make no problem, or a loss that refuses them.
+    """
+
+    builder: Builder
+    vary: str
+    majority: int | None
+    minority: int | None
+    per_class: float | None
+    ratio: float | None
+    options: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.vary in ("power", "tail"):
+            raise ProblemError(f'vary: "{self.vary}" needs counts; with majority and minority write "ratio"')
+        self._numbers()
+        if self.per_class is not None and not (math.isfinite(self.per_class) and 1e-3 <= self.per_class <= 1e12):
+            raise ProblemError(f"per_class: must be the number of examples of a minority class; got {self.per_class}")
+        if self.vary == "ratio" and self.ratio is not None:
+            raise ProblemError(f"ratio: is what is varied; got {self.ratio} (leave it out, or vary something else)")
+        if self.vary != "ratio" and (self.ratio is None or not 1 <= self.ratio <= MOST_RATIO):
+            raise ProblemError(f"ratio: must be at least 1, majority count over minority count; got {self.ratio}")
+        check_loss(self.builder, self.vary, self.options)
+        try:
+            self.objective({"ratio": 1.0, "temperature": 1.0, "negatives": 1}[self.vary])
+        except ProblemError as error:
+            if self.per_class is None and "depends on the number of examples" in str(error):
+                raise ProblemError(
+                    "per_class: this loss depends on numbers of examples; give that of a minority class, such as 10"
+                ) from None
+            raise
+
+    def _numbers(self) -> tuple[int, int]:
+        """How many majority and minority classes."""
+        numbers = []
+        for name, number, least in (("majority", self.majority, 1), ("minority", self.minority, 2)):
+            whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+            if number is None or not whole or not least <= number <= 1_000_000:
+                got = "none" if number is None else number
+                raise ProblemError(f"{name}: must be a whole number of at least {least}; got {got}")
+            numbers.append(number)
+        return numbers[0], numbers[1]
+
+    def objective(self, value: float) -> Objective:
+        """The problem at one value of the parameter."""
+        options, ratio = dict(self.options), value if self.ratio is None else self.ratio
+        if self.vary != "ratio":
+            options[self.vary] = value
+        return self.builder(two_level_counts(*self._numbers(), ratio, self.per_class), **options)
+
+    @property
+    def problem(self) -> str:
+        """The loss and the classes in words."""
+        objective = self.objective({"ratio": 1.0, "temperature": 1.0, "negatives": 1}[self.vary])
+        name = objective.name.replace("k=1,", "any k,") if self.vary == "negatives" else objective.name
+        heat = "" if self.vary == "temperature" else f", temperature {objective.temperature:g}"
+        ratio = "" if self.ratio is None else f", ratio {self.ratio:g}"
+        sizes = "" if self.per_class is None else f" of {self.per_class:g} examples"
+        return f"{name}{heat}, {self.majority} majority and {self.minority} minority classes{sizes}{ratio}"
+
+    def order(self, value: float) -> float:
+        """Positive where the minority classes are apart: minus the log of holding over driving force."""
+        return -minority_collapse(self.objective(value)).margin
+
+    def shows(self, solution: Solution, apart: bool) -> bool:
+        """Whether a certified solution has the minority apart, or together, as it should.
+
+        Where the optimum is not unique it is enough that the collapsed geometry is certified too.
+        """
+        if solution.orbits.within[1] >= 1.0 - 1e-8:
+            return not apart
+        if apart:
+            return True
+        collapsed = minority_collapse(solution.objective).gram(solution.objective)
+        return certify(solution.objective, collapsed).holds()
+
+    def crossings(self, progress: Progress) -> tuple[list[Crossing], str]:
+        """Every critical value, ascending, and what happens there in words."""
+        progress(f"looking for critical values of the {self.vary}")
+        crossings = getattr(self, f"_in_{self.vary}")()
+        if not crossings:
+            return [], getattr(self, f"_never_in_{self.vary}")()
+        first = crossings[0]
+        where = f"{self.vary} {first.value:.12g}" if self.vary != "negatives" else f"k = {first.bracket[1]:g}"
+        side = first.collapses
+        if self.vary == "negatives":
+            where, side = (
+                (f"k = {first.bracket[1]:g}", "from") if side == "above" else (f"k = {first.value:g}", "up to")
+            )
+        more = f"; {len(crossings) - 1} more critical values follow" if len(crossings) > 1 else ""
+        if first.collapses == "above" and -1e-11 < self.order(1.5 * first.value) < 0 and self.vary == "ratio":
+            more += " (the loss is linear there: so do other optima, in which they are apart)"
+        return crossings, f"the {self.minority} minority classes share one point {side} {where}{more}"
+
+    def classes(self, crossing: Crossing, progress: Progress) -> tuple[tuple[int, ...], tuple[float, float] | None]:
+        """The classes that go first, the minority; they share a point from the crossing on."""
+        majority, minority = self._numbers()
+        return tuple(range(majority, majority + minority)), None
+
+    def _in_ratio(self) -> list[Crossing]:
+        if self.order(1.0) <= 0:
+            # Only a loss that is linear in the cosines holds classes together without any imbalance.
+            return [Crossing(1.0, (1.0, 1.0), abs(self.order(1.0)), "above")]
+
+        def order(log_ratio: float) -> float:
+            return self.order(math.exp(log_ratio))
+
+        spans = sign_changes(order, 0.0, math.log(MOST_RATIO), slope=3.0, step=0.25)
+        return [refine(self.order, math.exp(low), math.exp(high)) for low, high in spans]
+
+    def _in_temperature(self) -> list[Crossing]:
+        # Every force is a product of powers of e^{1/tau} and bounded factors: 1/tau is the variable of even slope.
+        def order(inverse: float) -> float:
+            return self.order(1.0 / inverse)
+
+        low, high = (1.0 / temperature for temperature in reversed(TEMPERATURES))
+        spans = list(sign_changes(order, low, high, slope=4.0, step=0.02))
+        return [refine(self.order, 1.0 / right, 1.0 / left) for left, right in reversed(spans)]
+
+    def _in_negatives(self) -> list[Crossing]:
+        return whole_crossings(self.order, MOST_NEGATIVES)
+
+    def _never_in_ratio(self) -> str:
+        far = minority_collapse(self.objective(MOST_RATIO)).margin
+        temperature = float(self.options.get("temperature", 1.0))
+        if far == -math.inf and self.objective(1.0).smooth and temperature < 3e-3:
+            return f"no collapse found: at temperature {temperature:g} the forces at opposite points underflow"
+        if far == -math.inf:
+            return (
+                "never: with the minority in one point the loss exerts no force between it and the majority (psi' is 0 "
+                "at their distance), and nothing holds it together against its own repulsion"
+            )
+        nearer = minority_collapse(self.objective(MOST_RATIO * 1e-20)).margin
+        coldest = math.exp(min(2.0 / temperature, 700.0))
+        if abs(far - nearer) < 1e-6 and coldest < MOST_RATIO * 1e-25:
+            return (
+                "never: as the ratio grows, what holds the collapsed minority together (D_AB^2) tends to "
+                f"{math.exp(far):.6g} times what drives it apart (D_AA D_BB), and below 1 it falls apart"
+            )
+        return f"no collapse up to ratio {MOST_RATIO:g}; larger ones were not examined"
+
+    def _never_in_temperature(self) -> str:
+        state = "apart" if self.order(1.0) > 0 else "in one point"
+        return (
+            f"no critical temperature: at ratio {self.ratio:g} the minority classes are {state} at every temperature "
+            f"from {TEMPERATURES[0]:g} to {TEMPERATURES[1]:g}"
+        )
+
+    def _never_in_negatives(self) -> str:
+        state = "apart" if self.order(1.0) > 0 else "in one point"
+        return f"no critical k: at ratio {self.ratio:g} the minority classes are {state} for every k examined"

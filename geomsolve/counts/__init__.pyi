@@ -1,0 +1,10 @@
+from .counts import Counts as Counts
+from .counts import as_counts as as_counts
+from .counts import counts_from_labels as counts_from_labels
+from .counts import long_tail_counts as long_tail_counts
+from .counts import step_counts as step_counts
+from .laws import exponential_counts as exponential_counts
+from .laws import lognormal_counts as lognormal_counts
+from .laws import zipf_counts as zipf_counts
+from .sources import load_counts as load_counts
+from .sources import profile_names as profile_names

@@ -1,0 +1,134 @@
+"""Counts that follow a law: Zipf, log-normal, exponential; a million classes, or a distribution of counts."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.polynomial.legendre import leggauss
+from scipy.special import ndtri
+
+from ..arrays import Array
+from ..errors import ProblemError
+from .counts import Counts
+
+# Classes that are listed one by one; of more, the distribution is taken by a Gauss rule.
+MOST_LISTED = 2_000_000
+# Classes in place of infinitely many; more would leave no digits to the smallest eigenvalue.
+_ENDLESS = 1e9
+# Nodes for the part of a distribution that is not listed.
+_NODES = 64
+# Of a Zipf law, classes that are listed before the tail is taken by a rule.
+_HEAD = 1000
+
+
+def zipf_counts(classes: float, exponent: float = 1.0, largest: float = 1e4) -> Counts:
+    """Counts n_c = largest / c^exponent of classes c = 1 ... C, not rounded to whole numbers.
+
+    Args:
+        classes: C, from 2. Up to two million are listed one by one, with all counts distinct. Of more, the first
+            thousand are, and the rest is a distribution: a Gauss-Legendre rule of 64 nodes over log c. math.inf (taken
+            as 1e9) is allowed where the sum converges, for exponents above 1. What is left out is of the order of
+            1e9^(1-s)/(s-1): 1e-9 of the first class at s = 2, but 8 % of it at 1.2.
+        exponent: s > 0; 1 is Zipf's law.
+        largest: the count of the first class.
+
+    Raises:
+        ProblemError: an argument out of range, or a sum that does not converge.
+    """
+    classes = _check_classes(classes)
+    _check_above("exponent", exponent, 0.0)
+    _check_above("largest", largest, 0.0)
+    if math.isinf(classes) and exponent <= 1.0:
+        raise ProblemError(f"classes: infinitely many need an exponent above 1; got exponent {exponent:g}")
+    name = f"Zipf, C={classes:g}, exponent {exponent:g}"
+    if classes <= MOST_LISTED:
+        return _listed(largest * np.arange(1.0, classes + 1.0) ** -exponent, name)
+    last = _ENDLESS if math.isinf(classes) else classes
+    # sum_{c > H} f(c) is the integral of f from H + 1/2 to C + 1/2, up to f'/24 at the end of the list.
+    low, high = math.log(_HEAD + 0.5), math.log(last + 0.5)
+    nodes, weights = leggauss(_NODES)
+    places = np.exp(low + (high - low) * (nodes + 1.0) / 2.0)
+    return _distribution(
+        np.concatenate([np.arange(1.0, _HEAD + 1.0), places]) ** -exponent * largest,
+        np.concatenate([np.ones(_HEAD), places * weights * (high - low) / 2.0]),
+        name,
+    )
+
+
+def lognormal_counts(classes: float, sigma: float, median: float = 100.0) -> Counts:
+    """Log-normal counts: log n normal with standard deviation sigma around log(median).
+
+    Not a draw: n_c is the quantile at 1 - (c - 1/2)/C. Up to two million classes are listed one by one; more, and
+    math.inf (taken as 1e9), are a distribution, by a Gauss-Legendre rule of 64 nodes over the same quantiles.
+
+    Args:
+        classes: C, from 2.
+        sigma: above 0, in units of log count.
+        median: of the counts.
+
+    Raises:
+        ProblemError: an argument out of range.
+    """
+    classes = _check_classes(classes)
+    _check_above("sigma", sigma, 0.0)
+    _check_above("median", median, 0.0)
+    name = f"log-normal, C={classes:g}, sigma {sigma:g}"
+    if classes <= MOST_LISTED:
+        below = (np.arange(classes) + 0.5) / classes
+        return _listed(median * np.exp(-sigma * ndtri(below)), name)
+    classes = min(classes, _ENDLESS)
+    last = -float(ndtri(0.5 / classes))
+    nodes, weights = leggauss(_NODES)
+    density = weights * np.exp(-((last * nodes) ** 2) / 2.0)
+    return _distribution(median * np.exp(-sigma * last * nodes), classes * density / density.sum(), name)
+
+
+def exponential_counts(classes: float, imbalance_ratio: float, largest: float = 1e4) -> Counts:
+    """Counts n_c = largest * IR^{-(c-1)/(C-1)}: the long-tail rule, not rounded to whole numbers.
+
+    Args:
+        classes: C, from 2. Up to two million are listed one by one; more, and math.inf, are a distribution: log n is
+            uniform, by a Gauss-Legendre rule of 64 nodes.
+        imbalance_ratio: IR > 1, largest over smallest count.
+        largest: the count of the first class.
+
+    Raises:
+        ProblemError: an argument out of range.
+    """
+    classes = _check_classes(classes)
+    _check_above("imbalance_ratio", imbalance_ratio, 1.0)
+    _check_above("largest", largest, 0.0)
+    name = f"exponential, C={classes:g}, IR={imbalance_ratio:g}"
+    if classes <= MOST_LISTED:
+        return _listed(largest * imbalance_ratio ** (-np.arange(classes) / (classes - 1.0)), name)
+    nodes, weights = leggauss(_NODES)
+    return _distribution(
+        largest * imbalance_ratio ** (-(nodes + 1.0) / 2.0), min(classes, _ENDLESS) * weights / 2.0, name
+    )
+
+
+def _listed(values: Array, name: str) -> Counts:
+    """Falling counts, one per class."""
+    return Counts(values, np.ones(len(values)), np.arange(len(values)), name)
+
+
+def _distribution(values: Array, sizes: Array, name: str) -> Counts:
+    return Counts(values, sizes, np.empty(0, np.intp), name)
+
+
+def _check_classes(classes: float) -> float:
+    try:
+        number = float(classes)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (number >= 2 and (math.isinf(number) or number == int(number))):
+        raise ProblemError(f"classes: must be a whole number of at least 2, or inf; got {classes!r:.40}")
+    return number
+
+
+def _check_above(name: str, number: float, least: float) -> None:
+    if isinstance(number, bool) or not isinstance(number, (int, float, np.number)) or not math.isfinite(number):
+        raise ProblemError(f"{name}: must be a finite number above {least:g}; got {number!r:.40}")
+    if not number > least:
+        raise ProblemError(f"{name}: must be above {least:g}; got {number:g}")

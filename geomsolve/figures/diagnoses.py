@@ -1,0 +1,188 @@
+"""Pictures of diagnoses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import Array
+from .solutions import colour_bar, heat_map
+from .style import ACCENT, FEW, GREY, HEAD, TAIL, check_suffix, whole_ticks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..training.diagnoses import Diagnosis
+
+_PIXELS = 400  # the heat maps' side at most
+_BARS = 60  # above so many classes, dots in place of bars
+_DOTS = 3000  # above so many pairs of classes, their density in place of dots
+
+
+def plot_diagnosis(found: Diagnosis, path: str | Path | None = None) -> Figure:
+    """A page of five panels: cosines of class means, measured and optimal and against each other; SAA and CAC; spectra.
+
+    Classes are sorted by count, largest first. Without an objective the regular simplex stands for the optimum.
+
+    Args:
+        found: what `diagnose` returned.
+        path: where to save it as well: .png, .pdf or .svg.
+
+    Raises:
+        ProblemError: a path of another kind.
+    """
+    if path is not None:
+        check_suffix(path)
+    from matplotlib.figure import Figure
+
+    order = np.argsort(-found.counts.per_class, kind="stable")
+    labels = found.samples.classes[order].tolist()
+    names = [label.decode(errors="replace") if isinstance(label, bytes) else str(label) for label in labels]
+    names = [name if len(name) <= 10 else name[:9] + "…" for name in names]
+    measured = found.collapse.cosines[np.ix_(order, order)]
+    if found.optimum is None:
+        best, what = _simplex(len(order)), "regular simplex"
+    else:
+        best, what = found.optimum.solution.gram[np.ix_(order, order)], "optimum"
+    figure = Figure(figsize=(16, 10), dpi=120, layout="constrained")
+    panels: Any = figure.subplot_mosaic([["measured", "best", "pairs"], ["bars", "bars", "spectrum"]])
+    off = ~np.eye(len(order), dtype=bool)
+    pale = bool(max(np.abs(measured[off]).max(), np.abs(best[off]).max()) < 0.3 and len(order) > FEW)
+    for key, cosines, title in (("measured", measured, "class means, measured"), ("best", best, what)):
+        image = heat_map(panels[key], _sampled(cosines), len(order), pale=pale)
+        shown = cosines[off]
+        panels[key].set_title(f"Cosines of {title}" if key == "measured" else f"Cosines of the {title}")
+        panels[key].set_xlabel(f"class by count, largest first (cosines {shown.min():.3g} to {shown.max():.3g})")
+        _name_ticks(panels[key], names, both=True)
+        if key == "best":
+            colour_bar(panels[key].inset_axes((1.03, 0.0, 0.05, 1.0)), image, pale=pale)
+    _pairs(panels["pairs"], measured[off], best[off], what)
+    _bars(panels["bars"], found, order, names)
+    _spectrum(panels["spectrum"], found, measured, best, what)
+    figure.suptitle(_title(found), fontsize=14)
+    if path is not None:
+        figure.savefig(path, format=Path(path).suffix[1:].lower())
+    return figure
+
+
+def _title(found: Diagnosis) -> str:
+    samples, optimum = found.samples, found.optimum
+    first = found.verdict.value[:1].upper() + found.verdict.value[1:]
+    views = f" x {samples.views} views" if samples.views > 1 else ""
+    second = f"{len(samples.classes)} classes, {samples.counts.sum():,} samples{views}"
+    if optimum is None:
+        return f"{first}\n{second}"
+    objective = optimum.solution.objective
+    return (
+        f"{first}\n{second}; {objective.name}, temperature {objective.temperature:g}: loss {optimum.excess:.3g} nats "
+        f"above the {optimum.solution.quality.value} optimum, cosines off by {optimum.rms:.3f}"
+    )
+
+
+def _simplex(classes: int) -> Array:
+    simplex = np.full((classes, classes), -1.0 / (classes - 1.0))
+    np.fill_diagonal(simplex, 1.0)
+    return simplex
+
+
+def _sampled(cosines: Array) -> Array:
+    """The matrix, or every so many of its rows and columns."""
+    side = min(len(cosines), _PIXELS)
+    places = ((np.arange(side) + 0.5) * len(cosines) / side).astype(int)
+    return cosines[np.ix_(places, places)]
+
+
+def _name_ticks(axes: Axes, names: list[str], *, both: bool = False) -> None:
+    """Labels on the ticks where they are few; else ranks."""
+    if len(names) > FEW:
+        whole_ticks(axes.xaxis)
+        if both:
+            whole_ticks(axes.yaxis)
+        return
+    places = np.arange(1, len(names) + 1)
+    # So many characters fit beside each other on a third of the page, or on two.
+    long = len(names) * max(map(len, names)) > (30 if both else 80)
+    axes.set_xticks(places, names, rotation=45 if long else 0, ha="right" if long else "center")
+    if both:
+        axes.set_yticks(places, names)
+
+
+def _pairs(axes: Axes, measured: Array, best: Array, what: str) -> None:
+    low, high = min(measured.min(), best.min()), max(measured.max(), best.max())
+    room = 0.05 * max(high - low, 0.02)
+    axes.axline((0.0, 0.0), slope=1.0, color=GREY, linestyle="--", linewidth=1.5, label=f"as the {what}")
+    if len(best) > _DOTS:
+        from matplotlib.colors import LogNorm
+
+        edges = np.linspace(low - room, high + room, 81)
+        heights = np.histogram2d(best, measured, (edges, edges))[0] / 2.0
+        drawn = np.ma.masked_equal(heights.T, 0.0)
+        mesh = axes.pcolormesh(edges, edges, drawn, cmap="viridis", norm=LogNorm(0.5, max(drawn.max(), 1.0)))
+        axes.figure.colorbar(mesh, cax=axes.inset_axes((1.03, 0.0, 0.05, 1.0)), label="pairs of classes")
+    else:
+        axes.plot(best, measured, "o", color=TAIL, markersize=6, alpha=0.6, label="a pair of classes")
+    axes.set(xlim=(low - room, high + room), ylim=(low - room, high + room), aspect="equal")
+    # The legend goes where no pair is: to the upper left, unless classes are nearer there than they ought to be.
+    middle = (low + high) / 2.0
+    crossed = (best < middle) & (measured > middle)
+    axes.set(title="Pairs of classes", xlabel=f"cosine at the {what}", ylabel="measured cosine")
+    axes.locator_params(nbins=6)
+    axes.grid(alpha=0.25)
+    axes.set_axisbelow(True)
+    axes.legend(fontsize=9, framealpha=0.85, loc="lower right" if crossed.any() else "upper left")
+
+
+def _bars(axes: Axes, found: Diagnosis, order: NDArray[np.intp], names: list[str]) -> None:
+    places = np.arange(1, len(order) + 1)
+    local = found.local
+    shown = [(f"CAC (share of own class among {local.neighbours} neighbours)", local.cac[order], ACCENT)]
+    if found.samples.views > 1:
+        shown.insert(0, ("SAA (nearest is another view)", local.saa[order], HEAD))
+    width = 0.8 / len(shown)
+    for place, (label, values, colour) in enumerate(shown):
+        if len(order) <= _BARS:
+            shift = (place - (len(shown) - 1) / 2.0) * width
+            axes.bar(places + shift, np.nan_to_num(values), width, color=colour, label=label)
+        else:
+            axes.plot(places, values, ".", color=colour, markersize=5, alpha=0.7, label=label)
+    edges = np.append(places - 0.5, places[-1] + 0.5)
+    for values, style, label in (
+        (local.cac_limit[order], "--", "the most CAC can be"),
+        (local.cac_chance[order], ":", "CAC by chance"),
+    ):
+        axes.stairs(values, edges, baseline=None, color="black", linewidth=1.5, linestyle=style, label=label)
+    axes.set(title="Neighbourhoods by class", xlabel="class by count, largest first", ylabel="percent", ylim=(0, 105))
+    axes.set_xlim(0.4, len(order) + 0.6)
+    _name_ticks(axes, names)
+    axes.grid(alpha=0.25, axis="y")
+    axes.set_axisbelow(True)
+    axes.legend(fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.06), ncols=4, frameon=False)
+
+
+def _spectrum(axes: Axes, found: Diagnosis, measured: Array, best: Array, what: str) -> None:
+    floor = 1e-4
+    lines = (
+        ("all embeddings", found.collapse.singular_values, TAIL, "-"),
+        ("class means", np.sqrt(np.maximum(np.linalg.eigvalsh(measured)[::-1], 0.0)), HEAD, "-"),
+        (f"class means, {what}", np.sqrt(np.maximum(np.linalg.eigvalsh(best)[::-1], 0.0)), "black", "--"),
+    )
+    for label, values, colour, style in lines:
+        kept = values[values > floor * values[0]] / values[0]
+        marker = None if len(kept) > 30 else "o" if style == "-" else "x"
+        axes.plot(
+            np.arange(1, len(kept) + 1), kept, color=colour, linestyle=style, linewidth=2, marker=marker, label=label
+        )
+    axes.set(
+        title=f"Singular values (effective rank {found.collapse.effective_rank:.1f})",
+        xlabel="rank",
+        ylabel="over the largest",
+        yscale="log",
+        ylim=(floor, 2.0),
+    )
+    whole_ticks(axes.xaxis)
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize=9, framealpha=0.85, loc="lower left")

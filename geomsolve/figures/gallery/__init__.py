@@ -1,0 +1,1 @@
+"""The figures of the theory, each from its own certified data."""

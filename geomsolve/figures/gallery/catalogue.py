@@ -1,0 +1,106 @@
+"""`draw_figures`: every figure of the theory by its name, each saved as PDF and PNG with the CSV behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...arrays import Progress
+from ...errors import ProblemError
+from .cosines import cosines
+from .label_circles import label_circle
+from .layer_peeled import layer_peeled
+from .pages import Picture, check_files, save, uncertified
+from .phases import collapse_window, critical_ratios, phase_diagrams
+from .profiles import long_tails
+from .realizability import soft_supcon, x_clr_boundary, y_aware_gap
+from .spheres import collapse_sphere
+from .thresholds import threshold_negatives, threshold_temperature
+
+Draw = Callable[..., Picture]
+
+# Name, which files are called by: a line about it, and the function that computes its data and draws it. The function
+# takes `progress`; whatever else it takes has a default.
+FIGURES: dict[str, tuple[str, Draw]] = {
+    "cosines": ("cosines of class means against the imbalance ratio, and where the minority collapses", cosines),
+    "threshold-negatives": ("the threshold of collapse against the number of negatives", threshold_negatives),
+    "threshold-temperature": ("the threshold of collapse against temperature, and its limits", threshold_temperature),
+    "phase-diagrams": ("where the minority collapses, by ratio, temperature and number of negatives", phase_diagrams),
+    "collapse-window": ("SupCon with two majority classes: collapse that ends at high temperature", collapse_window),
+    "critical-ratios": ("the threshold of collapse by numbers of majority and minority classes", critical_ratios),
+    "sphere": ("four class means on the sphere before, at and after the threshold", collapse_sphere),
+    "long-tails": ("optimal Gram matrices of the built-in profiles", long_tails),
+    "layer-peeled": ("classifier cosines in the Layer-Peeled Model against the imbalance ratio", layer_peeled),
+    "soft-supcon": ("cosines under SupCon and Soft SupCon, and where imbalance does not move them", soft_supcon),
+    "y-aware-gap": ("y-Aware InfoNCE above its entropy bound against the radius of the labels", y_aware_gap),
+    "x-clr-boundary": ("X-CLR above its entropy bound over both temperatures, and where it attains it", x_clr_boundary),
+    "label-circle": ("the circle that y-Aware InfoNCE makes of the hours of the day", label_circle),
+}
+
+
+@dataclass(frozen=True)
+class DrawnFigure:
+    """A figure that was drawn.
+
+    Attributes:
+        name: its name.
+        description: what it shows.
+        files: the PDF, the PNG and the CSV.
+        points: the rows of the CSV.
+        uncertified: how many of them are not certified; the picture says so too.
+    """
+
+    name: str
+    description: str
+    files: tuple[Path, ...]
+    points: int
+    uncertified: int
+
+
+def draw_figures(
+    out: str | Path, names: Sequence[str] | None = None, *, progress: Progress | None = None
+) -> tuple[DrawnFigure, ...]:
+    """Draw figures of the theory into a folder: NAME.pdf, NAME.png and the data behind them in NAME.csv.
+
+    Args:
+        out: the folder; made if it is missing.
+        names: which figures; None for all of them.
+        progress: called with a line of text as the work goes on.
+
+    Raises:
+        ProblemError: a name that is not in the catalogue, or a folder or file that cannot be written.
+    """
+    chosen = _known(names)
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProblemError(f"out: must be a folder that can be made; got {folder} ({error.strerror})") from None
+    check_files(folder, chosen)
+    drawn = []
+    for place, name in enumerate(chosen):
+        start = f"figure {place + 1} of {len(chosen)}, {name}"
+        description, draw = FIGURES[name]
+        picture = draw(progress=_prefixed(start, progress))
+        files = tuple(save(picture, folder, name))
+        drawn.append(DrawnFigure(name, description, files, len(picture.rows), uncertified(picture.rows)))
+    return tuple(drawn)
+
+
+def _known(names: Sequence[str] | None) -> list[str]:
+    if names is None:
+        return list(FIGURES)
+    if isinstance(names, str):
+        names = [names]
+    for name in names:
+        if name not in FIGURES:
+            raise ProblemError(f"names: must be among {', '.join(FIGURES)}; got {name!r:.40}")
+    return list(dict.fromkeys(names)) or list(FIGURES)
+
+
+def _prefixed(start: str, progress: Progress | None) -> Progress | None:
+    if progress is None:
+        return None
+    progress(start)
+    return lambda line: progress(f"{start}: {line}")

@@ -1,0 +1,100 @@
+"""Cosines of class means against the imbalance ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...arrays import Progress
+from ...collapse.thresholds import threshold
+from ...counts.counts import step_counts
+from ...objectives.generalized import GCL
+from ...solvers.ladder import solve
+from ..style import ACCENT, GREY, HEAD, TAIL
+from .pages import Picture, Row, page, proof
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MIXES = ((1, 9), (2, 8), (5, 5), (1, 3))
+SAMPLINGS = ("supervised", "unsupervised")
+RATIOS = tuple(np.geomspace(1.0, 1000.0, 81).tolist())
+_LINES = (
+    ("minority_cosine", "two minority classes", TAIL, "-"),
+    ("between_cosine", "one of each", ACCENT, "-."),
+    ("majority_cosine", "two majority classes", HEAD, "--"),
+)
+
+
+def step_row(majority: int, minority: int, ratio: float, sampling: str) -> Row:
+    """The certified cosines of so many majority and minority classes, logistic loss at temperature 1."""
+    counts = step_counts(majority, minority, 1.0, ratio)
+    solution = solve(GCL(counts, loss="logistic", sampling=sampling), throw=False)
+    gram = solution.gram
+    return {
+        "sampling": sampling,
+        "majority": majority,
+        "minority": minority,
+        "ratio": ratio,
+        "majority_cosine": float(gram[0, 1]) if majority > 1 else None,
+        "between_cosine": float(gram[0, -1]),
+        "minority_cosine": float(gram[-1, -2]),
+        **proof(solution),
+    }
+
+
+def cosines(
+    *,
+    mixes: Sequence[tuple[int, int]] = MIXES,
+    ratios: Sequence[float] = RATIOS,
+    progress: Progress | None = None,
+) -> Picture:
+    """Cosines against the ratio for several numbers of majority and minority classes, with their thresholds."""
+    rows: list[Row] = []
+    for sampling in SAMPLINGS:
+        for majority, minority in mixes:
+            if progress is not None:
+                progress(f"{sampling}, {majority} majority and {minority} minority classes")
+            found = threshold(
+                GCL, majority=majority, minority=minority, loss="logistic", sampling=sampling, certify=False
+            )
+            rows += [{**step_row(majority, minority, ratio, sampling), "threshold": found.value} for ratio in ratios]
+    figure = page(
+        "Cosines of class means against imbalance (logistic loss, one negative, temperature 1)", rows, (14, 7)
+    )
+    panels = figure.subplots(len(SAMPLINGS), len(mixes), sharex=True, sharey=True, squeeze=False)
+    for line, sampling in enumerate(SAMPLINGS):
+        for place, (majority, minority) in enumerate(mixes):
+            key = (sampling, majority, minority)
+            chosen = [row for row in rows if (row["sampling"], row["majority"], row["minority"]) == key]
+            _panel(panels[line, place], chosen, majority + minority)
+            if line == 0:
+                panels[line, place].set_title(f"{majority} majority, {minority} minority", fontsize=11)
+        panels[line, 0].set_ylabel(f"{sampling} negatives\ncosine")
+    for axes in panels[-1]:
+        axes.set_xlabel("imbalance ratio")
+    panels[0, 0].set(xscale="log", xlim=(min(ratios), max(ratios)), ylim=(-1.08, 1.08))
+    drawn = {str(line.get_label()): line for axes in panels.flat for line in axes.get_lines()}
+    # In the order of the fullest panel, whichever panel a line was first seen in.
+    order = [label for _, label, _, _ in _LINES if label in drawn]
+    order += [label for label in drawn if label not in order]
+    handles = [drawn[label] for label in order]
+    figure.legend(handles, order, loc="outside lower center", ncols=len(order), fontsize=10)
+    return Picture(figure, rows)
+
+
+def _panel(axes: Axes, rows: Sequence[Row], classes: int) -> None:
+    ratios = [row["ratio"] for row in rows]
+    for column, label, colour, style in _LINES:
+        if rows[0][column] is not None:
+            axes.plot(ratios, [row[column] for row in rows], style, color=colour, linewidth=2.2, label=label)
+    axes.axhline(-1.0 / (classes - 1.0), color=GREY, linestyle="--", linewidth=1.2, label="regular simplex, −1/(C−1)")
+    value = rows[0]["threshold"]
+    if value is None:
+        axes.text(0.5, 0.93, "never collapses", transform=axes.transAxes, ha="center", va="center")
+    else:
+        axes.axvline(value, color="black", linewidth=1.2, linestyle=(0, (1, 1)), label="threshold of collapse")
+        axes.annotate(f"{value:.4f}", (value, 0.75), xytext=(5, 0), textcoords="offset points", va="center")
+    axes.grid(alpha=0.25)

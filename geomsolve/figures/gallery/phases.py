@@ -1,0 +1,160 @@
+"""Phase diagrams of minority collapse."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...arrays import Progress
+from ...collapse.phases import PhaseDiagram, phase_diagram
+from ...collapse.thresholds import threshold
+from ...collapse.two_levels import two_level_counts
+from ...objectives.base import Objective
+from ...objectives.generalized import GCL
+from ...objectives.supcon import SupCon
+from ...solvers.ladder import solve
+from ...solvers.solution import Quality
+from ..phases import draw_class_table, draw_phases
+from .pages import Picture, Row, page, proof
+
+SAMPLINGS = ("supervised", "unsupervised")
+_MAJORITY, _MINORITY = 1, 9
+# What is varied beside the ratio, over which span, and the loss's other options.
+_PLANES: tuple[tuple[str, tuple[float, float], dict[str, Any]], ...] = (
+    ("temperature", (0.3, 3.0), {"negatives": math.inf}),
+    ("negatives", (1.0, 1024.0), {"temperature": 1.0, "normalization": "sum"}),
+)
+
+
+def phase_diagrams(*, grid: tuple[int, int] = (41, 25), progress: Progress | None = None) -> Picture:
+    """The cosine of two minority classes over ratio and temperature or negatives, with the boundary of collapse."""
+    diagrams: list[tuple[str, PhaseDiagram]] = []
+    rows: list[Row] = []
+    for over, span, options in _PLANES:
+        for sampling in SAMPLINGS:
+            settings = {**options, "sampling": sampling}
+            found = phase_diagram(
+                GCL,
+                over=over,
+                majority=_MAJORITY,
+                minority=_MINORITY,
+                ratios=(1.0, 1e3),
+                span=span,
+                grid=grid,
+                progress=progress,
+                **settings,
+            )
+            diagrams.append((sampling, found))
+            rows += _rows({"over": over, "sampling": sampling}, found, functools.partial(_gcl, over, settings))
+    title = f"Where the minority collapses: {_MAJORITY} majority and {_MINORITY} minority classes, InfoNCE"
+    figure = page(title, rows, (13, 9.5))
+    panels = figure.subplots(len(_PLANES), len(SAMPLINGS))
+    for axes, (sampling, diagram) in zip(panels.flat, diagrams, strict=True):
+        draw_phases(axes, diagram)
+        others = (
+            "infinitely many negatives" if diagram.over == "temperature" else "summed over negatives, temperature 1"
+        )
+        axes.set_title(f"{sampling}, {others}", fontsize=11)
+    return Picture(figure, rows)
+
+
+def _gcl(over: str, settings: dict[str, Any], ratio: float, value: float) -> Objective:
+    return GCL(two_level_counts(_MAJORITY, _MINORITY, ratio), **{**settings, over: value})
+
+
+def collapse_window(*, grid: tuple[int, int] = (41, 33), progress: Progress | None = None) -> Picture:
+    """SupCon with two majority classes over ratio and temperature: collapse that ends as the temperature rises."""
+    majority, minority, examples = 2, 5, 20.0
+    diagram = phase_diagram(
+        SupCon,
+        majority=majority,
+        minority=minority,
+        per_class=examples,
+        ratios=(1.0, 3000.0),
+        span=(0.2, 3.0),
+        grid=grid,
+        progress=progress,
+    )
+
+    def problem(ratio: float, temperature: float) -> Objective:
+        return SupCon(two_level_counts(majority, minority, ratio, examples), temperature=temperature)
+
+    rows = _rows({"over": "temperature"}, diagram, problem)
+    figure = page(f"Collapse that ends as the temperature rises: SupCon, {majority} majority classes", rows, (8.4, 6.2))
+    axes = figure.subplots()
+    draw_phases(axes, diagram)
+    axes.set_title(f"{minority} minority classes of {examples:g} examples, two views", fontsize=11)
+    return Picture(figure, rows)
+
+
+def _rows(start: Row, diagram: PhaseDiagram, problem: Callable[[float, float], Objective]) -> list[Row]:
+    """The grid, and the points of the boundary solved and certified like those of the grid."""
+    rows = []
+    for line, value in enumerate(diagram.values):
+        for place, ratio in enumerate(diagram.ratios):
+            at = line, place
+            rows.append(
+                {
+                    **start,
+                    "kind": "grid",
+                    "ratio": float(ratio),
+                    "value": float(value),
+                    "minority_cosine": float(diagram.minority_cosine[at]),
+                    "between_cosine": float(diagram.cross_cosine[at]),
+                    "relative_gap": float(diagram.relative_gap[at]),
+                    "quality": (Quality.CERTIFIED if diagram.certified[at] else Quality.UNCERTIFIED).value,
+                }
+            )
+    for curve in diagram.boundary:
+        for ratio, value in curve.tolist():
+            solution = solve(problem(ratio, value), throw=False)
+            proved = proof(solution)
+            rows.append(
+                {
+                    **start,
+                    "kind": "boundary",
+                    "ratio": ratio,
+                    "value": value,
+                    "minority_cosine": float(solution.orbits.within[1]),
+                    "between_cosine": float(solution.orbits.between[0, 1]),
+                    "relative_gap": proved["relative_gap"],
+                    "quality": proved["quality"],
+                }
+            )
+    return rows
+
+
+def critical_ratios(
+    *,
+    majorities: tuple[int, ...] = (1, 2, 3, 4),
+    minorities: tuple[int, ...] = tuple(range(2, 11)),
+    progress: Progress | None = None,
+) -> Picture:
+    """The critical ratio for every number of majority and minority classes, with one unsupervised negative."""
+    settings: dict[str, Any] = {"negatives": 1, "sampling": "unsupervised", "temperature": 1.0}
+    rows: list[Row] = []
+    for majority in majorities:
+        for minority in minorities:
+            found = threshold(GCL, majority=majority, minority=minority, progress=progress, **settings)
+            proved, shown = found.confirmed, [side for side in (found.below, found.above) if side is not None]
+            if found.value is None:  # apart at any ratio, so at a large one
+                far = solve(GCL(two_level_counts(majority, minority, 1e6), **settings), throw=False)
+                proved, shown = far.quality is Quality.CERTIFIED and far.orbits.within[1] < 1.0 - 1e-8, [far]
+            rows.append(
+                {
+                    "majority": majority,
+                    "minority": minority,
+                    "critical_ratio": math.nan if found.value is None else found.value,
+                    "reason": found.reason,
+                    "relative_gap": max(side.certificate.relative_gap for side in shown),
+                    "quality": (Quality.CERTIFIED if proved else Quality.UNCERTIFIED).value,
+                }
+            )
+    table = np.array([(row["majority"], row["minority"], row["critical_ratio"]) for row in rows])
+    figure = page("Critical imbalance ratio: InfoNCE, one unsupervised negative, temperature 1", rows, (7.6, 5.6))
+    draw_class_table(figure.subplots(), table)
+    return Picture(figure, rows)

@@ -1,0 +1,294 @@
+"""Where weighted InfoNCE attains its entropy bound: Soft SupCon, y-Aware and X-CLR."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...arrays import Array, Progress
+from ...similarities.feasibility import LogGram
+from ...similarities.realizations import Realization, Verdict, realize
+from ...similarities.schemes import soft_supcon_weights, x_clr_weights, y_aware_weights
+from ..style import ACCENT, GREY, HEAD, MEAN, TAIL
+from .pages import Picture, Row, page
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_CLASSES = 4
+_SMALL_CLASS = 2  # samples of each class but the first
+TEMPERATURE = 0.5
+CONVENTIONS = (True, False)
+IMBALANCES = tuple(np.geomspace(1.0, 1000.0, 19).tolist())
+RADII = tuple(np.geomspace(0.1, 10.0, 13).tolist())
+_ABOVE = (1.01, 1.06)
+_REALIZABLE = "#E4E4E4"
+_BELOW = 2  # cells below the boundary in each column of the map
+_SHAPES = (
+    ("line", TAIL, "o", "on a line"),
+    ("disc", HEAD, "s", "filling a disc"),
+    ("circle", MEAN, "^", "on a circle"),
+    ("sphere", ACCENT, "D", "on a sphere"),
+)
+
+
+def verdict_row(found: Realization) -> Row:
+    """The columns that say whether the bound is attained, and what is proved of the geometry."""
+    return {
+        "realizable": found.verdict is Verdict.REALIZABLE,
+        "excess": found.excess,
+        "excess_lower_bound": found.excess_lower_bound,
+        "relative_gap": found.gap / found.solution.certificate.excess,
+        "cosine_residual": found.solution.certificate.cosine_residual,
+        "quality": "certified" if found.certified else "uncertified",
+    }
+
+
+def critical_epsilon(classes: int, temperature: float) -> float:
+    """The smallest epsilon of Soft SupCon at which 1 + tau log(epsilon) can be the cosine of all pairs of classes."""
+    return math.exp(-classes / ((classes - 1) * temperature))
+
+
+def soft_supcon(*, ratios: Sequence[float] = IMBALANCES, progress: Progress | None = None) -> Picture:
+    """Cosines within and between classes against imbalance, for several epsilon, self-pairs in and out."""
+    critical = critical_epsilon(_CLASSES, TEMPERATURE)
+    epsilons = (0.0, critical / 4.0, critical, 4.0 * critical)
+    rows: list[Row] = []
+    for self_pairs in CONVENTIONS:
+        for epsilon in epsilons:
+            if progress is not None:
+                progress(f"self-pairs {'in' if self_pairs else 'out'}, epsilon {epsilon:.4g}")
+            rows += [_supcon_row(ratio, epsilon, critical, self_pairs) for ratio in ratios]
+    title = f"SupCon and Soft SupCon: one class larger than {_CLASSES - 1} others, temperature {TEMPERATURE:g}"
+    figure = page(title, rows, (14, 7.4))
+    panels = figure.subplots(len(CONVENTIONS), len(epsilons), sharex=True, sharey=True)
+    heads = ("SupCon, ε = 0", "ε = critical / 4", "critical ε", "ε = 4 · critical")
+    for line, self_pairs in enumerate(CONVENTIONS):
+        for place, epsilon in enumerate(epsilons):
+            chosen = [row for row in rows if (row["self_pairs"], row["epsilon"]) == (self_pairs, epsilon)]
+            _supcon_panel(panels[line, place], chosen)
+            if line == 0:
+                size = f" = {epsilon:.4f}" if epsilon else ""
+                panels[line, place].set_title(f"{heads[place]}{size}", fontsize=11)
+        panels[line, 0].set_ylabel(f"self-pairs {'in' if self_pairs else 'out'}\ncosine")
+    for axes in panels[-1]:
+        axes.set_xlabel("imbalance ratio")
+    panels[0, 0].set(xscale="log", xlim=(min(ratios), max(ratios)), ylim=(-1.12, 1.12))
+    drawn = {artist.get_label(): artist for axes in panels.flat for artist in axes.get_legend_handles_labels()[0]}
+    figure.legend(list(drawn.values()), list(drawn), loc="outside lower center", ncols=3, fontsize=10)
+    return Picture(figure, rows)
+
+
+def _supcon_row(ratio: float, epsilon: float, critical: float, self_pairs: bool) -> Row:
+    sizes = [round(_SMALL_CLASS * ratio), *[_SMALL_CLASS] * (_CLASSES - 1)]
+    weighting = soft_supcon_weights(np.repeat(range(_CLASSES), sizes), epsilon=epsilon, self_pairs=self_pairs)
+    found = realize(weighting, temperature=TEMPERATURE)
+    cosines = found.solution.orbits.cosines
+    # Self-pairs out, a whole family may attain the bound: all cosines of different samples move by one constant.
+    low = high = None
+    if found.verdict is Verdict.REALIZABLE and found.shifts is not None:
+        low, high = (LogGram.of(weighting).gram(TEMPERATURE, shift).cosines for shift in found.shifts)
+    return {
+        "self_pairs": self_pairs,
+        "epsilon": epsilon,
+        "critical_epsilon": critical,
+        "ratio": sizes[0] / _SMALL_CLASS,
+        "within_cosine": float(np.diag(cosines).min()),
+        "between_cosine": float(cosines[0, 1]),
+        "small_cosine": float(cosines[1, 2]),
+        "between_lowest": None if low is None else float(low[0, 1]),
+        "between_highest": None if high is None else float(high[0, 1]),
+        "within_lowest": None if low is None else float(low[0, 0]),
+        "within_highest": None if high is None else float(high[0, 0]),
+        **verdict_row(found),
+    }
+
+
+def _supcon_panel(axes: Axes, rows: Sequence[Row]) -> None:
+    ratios = [row["ratio"] for row in rows]
+    family = all(row["between_lowest"] is not None for row in rows)
+    if family:
+        for name, colour, words in (("within", MEAN, "within a class"), ("between", ACCENT, "between classes")):
+            low, high = ([row[f"{name}_{end}"] for row in rows] for end in ("lowest", "highest"))
+            axes.fill_between(ratios, low, high, color=colour, alpha=0.18, linewidth=0, label=f"all optima, {words}")
+    axes.plot(ratios, [row["within_cosine"] for row in rows], color=MEAN, linewidth=2.2, label="within a class")
+    lines = (
+        ("small_cosine", "two small classes", TAIL, "-"),
+        ("between_cosine", "the large class and a small one", HEAD, "--"),
+    )
+    for column, label, colour, style in lines:
+        axes.plot(ratios, [row[column] for row in rows], style, color=colour, linewidth=2.2, label=label)
+    axes.axhline(-1.0 / (_CLASSES - 1.0), color=GREY, linestyle=":", linewidth=1.6, label="regular simplex, −1/(C−1)")
+    words = _claim(rows, family)
+    axes.text(0.04, 0.04, words, transform=axes.transAxes, ha="left", va="bottom", fontsize=9.5)
+    axes.grid(alpha=0.25)
+
+
+def _claim(rows: Sequence[Row], family: bool) -> str:
+    if not all(row["realizable"] for row in rows):
+        return "bound not attained"
+    if family:
+        return "bound attained by a family: all cosines\nmay fall together, at every ratio"
+    if abs(rows[0]["epsilon"] / rows[0]["critical_epsilon"] - 1.0) < 1e-9:
+        return "bound attained:\nregular simplex at every ratio"
+    return "bound attained:\n1 + τ ln ε at every ratio"
+
+
+def label_shapes(samples: int) -> dict[str, Array]:
+    """Labels on or in the unit ball: evenly on a line, a circle, a disc (sunflower) and a sphere (Fibonacci)."""
+    place = np.arange(samples)
+    turn = 2.0 * np.pi * place / samples
+    golden = np.pi * (3.0 - math.sqrt(5.0)) * place
+    height = 1.0 - (2.0 * place + 1.0) / samples
+    across, radius = np.sqrt(1.0 - height**2), np.sqrt((place + 0.5) / (samples - 0.5))
+    return {
+        "line": np.linspace(-1.0, 1.0, samples)[:, None],
+        "disc": np.column_stack([radius * np.cos(golden), radius * np.sin(golden)]),
+        "circle": np.column_stack([np.cos(turn), np.sin(turn)]),
+        "sphere": np.column_stack([across * np.cos(golden), across * np.sin(golden), height]),
+    }
+
+
+def y_aware_gap(*, samples: int = 12, radii: Sequence[float] = RADII, progress: Progress | None = None) -> Picture:
+    """The excess over the entropy bound against the radius of the labels, for labels of several shapes."""
+    allowed = 1.0 / math.sqrt(TEMPERATURE)  # of sigma = 1
+    rows: list[Row] = []
+    for self_pairs in CONVENTIONS:
+        for shape, labels in label_shapes(samples).items():
+            if progress is not None:
+                progress(f"self-pairs {'in' if self_pairs else 'out'}, {shape}")
+            unit = y_aware_weights(labels * allowed, sigma=1.0, self_pairs=self_pairs)
+            limit = math.sqrt(LogGram.of(unit).largest_temperature / TEMPERATURE)
+            for radius in _near(radii, limit):
+                weighting = y_aware_weights(labels * allowed * radius, sigma=1.0, self_pairs=self_pairs)
+                found = realize(weighting, temperature=TEMPERATURE)
+                start = {"self_pairs": self_pairs, "shape": shape, "radius": radius, "largest_radius": limit}
+                rows.append({**start, **verdict_row(found)})
+    title = f"y-Aware InfoNCE, Gaussian kernel: {samples} labels of several shapes, temperature {TEMPERATURE:g}"
+    figure = page(title, rows, (13, 6.6))
+    panels = figure.subplots(2, len(CONVENTIONS), sharex=True, sharey="row", height_ratios=(5, 1.3))
+    for place, self_pairs in enumerate(CONVENTIONS):
+        chosen = [row for row in rows if row["self_pairs"] is self_pairs]
+        _gap_panel(panels[0, place], chosen)
+        _range_panel(panels[1, place], chosen, min(radii))
+        panels[0, place].set_title(f"self-pairs {'in' if self_pairs else 'out'}", fontsize=11)
+        panels[1, place].set_xlabel("radius of the labels, in units of σ/√τ")
+    panels[0, 0].set_ylabel("mean excess over\nthe entropy bound (nats)")
+    panels[1, 0].set_ylabel("excess 0\n(realizable)")
+    panels[0, 0].set(xscale="log", yscale="log", xlim=(min(radii), max(radii)), ylim=(1e-8, 5.0))
+    panels[1, 0].set(yticks=range(len(_SHAPES)), yticklabels=[shape for shape, *_ in _SHAPES], ylim=(3.7, -0.7))
+    handles, names = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=10)
+    return Picture(figure, rows)
+
+
+def _near(radii: Sequence[float], limit: float) -> list[float]:
+    """These radii and two a little above the limit, to which the curve falls steeply."""
+    return sorted({*radii, *(limit * factor for factor in _ABOVE if limit > min(radii))})
+
+
+def _gap_panel(axes: Axes, rows: Sequence[Row]) -> None:
+    for shape, colour, marker, words in _SHAPES:
+        over = [row for row in rows if row["shape"] == shape and not row["realizable"]]
+        radii, excesses = [row["radius"] for row in over], [row["excess"] for row in over]
+        axes.plot(radii, excesses, color=colour, marker=marker, markersize=5, linewidth=1.8, label=words)
+    axes.axvline(1.0, color=GREY, linestyle=":", linewidth=1.6, label="radius σ/√τ")
+    axes.grid(alpha=0.25)
+
+
+def _range_panel(axes: Axes, rows: Sequence[Row], least: float) -> None:
+    """Up to which radius the bound is attained: there the excess is 0, for which a logarithmic axis has no place."""
+    for place, (shape, colour, _, _) in enumerate(_SHAPES):
+        limit = next(row["largest_radius"] for row in rows if row["shape"] == shape)
+        if limit > least:
+            axes.barh(place, limit - least, left=least, height=0.8, color=colour)
+            axes.text(0.95 * limit, place, f"≤ {limit:.3g}", ha="right", va="center", fontsize=9, color="white")
+        else:
+            axes.annotate("at no radius", (least, place), (6, 0), textcoords="offset points", va="center", fontsize=9)
+    axes.axvline(1.0, color=GREY, linestyle=":", linewidth=1.6, zorder=0)
+
+
+def label_embeddings() -> dict[str, tuple[str, Array]]:
+    """Unit label embeddings, each with a title: random ones, the same with a common part, one-hot ones."""
+    points = np.random.default_rng(0).normal(size=(8, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    together = np.column_stack([points, np.ones(len(points))]) / math.sqrt(2.0)
+    return {
+        "random": ("8 random labels in 3-D", points),
+        "cone": ("the same with a common component", together),
+        "one-hot": ("4 one-hot labels (a regular simplex)", np.eye(4)),
+    }
+
+
+def x_clr_boundary(
+    *, cells: int = 14, span: tuple[float, float] = (0.1, 4.0), progress: Progress | None = None
+) -> Picture:
+    """The excess over the entropy bound for temperatures of features and labels, and where it is 0."""
+    low, high = span
+    step = (high / low) ** (1.0 / cells)
+    rows: list[Row] = []
+    for kind, (_, labels) in label_embeddings().items():
+        for column in range(cells):
+            label_temperature = low * step ** (column + 0.5)
+            if progress is not None:
+                progress(f"{kind} labels, label temperature {label_temperature:.3g}")
+            weighting = x_clr_weights(labels, label_temperature=label_temperature)
+            largest = LogGram.of(weighting).largest_temperature
+            # Cells start from the boundary, so that none lies on both sides of it.
+            for line in range(-_BELOW, cells):
+                temperature = largest * step ** (line + 0.5)
+                if largest * step ** (line - 0.5) < high:
+                    found = realize(weighting, temperature=temperature)
+                    start = {"labels": kind, "label_temperature": label_temperature, "temperature": temperature}
+                    start = {**start, "column": column, "line": line, "largest_temperature": largest}
+                    rows.append({**start, **verdict_row(found)})
+    return Picture(_boundary_page(rows, low * step ** np.arange(cells + 1)), rows)
+
+
+def _boundary_page(rows: Sequence[Row], edges: Array) -> Figure:
+    from matplotlib.colors import LogNorm
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    figure = page("X-CLR, self-pairs in: excess of the optimum over the entropy bound", rows, (14, 5.8))
+    kinds = label_embeddings()
+    panels = figure.subplots(1, len(kinds), sharex=True, sharey=True)
+    cells, step = len(edges) - 1, edges[1] / edges[0]
+    for axes, (kind, (title, _)) in zip(panels, kinds.items(), strict=True):
+        chosen = [row for row in rows if row["labels"] == kind]
+        excess = np.full((cells, cells), math.nan)
+        for row in chosen:
+            if not row["realizable"]:
+                excess[row["line"], row["column"]] = row["excess"]
+        ratio = float(np.median([row["largest_temperature"] / row["label_temperature"] for row in chosen]))
+        across, up = np.meshgrid(edges, step ** np.arange(cells + 1))
+        norm = LogNorm(1e-5, 1.0)
+        mesh = axes.pcolormesh(across, ratio * across * up, excess, norm=norm, cmap="viridis", rasterized=True)
+        axes.set_facecolor(_REALIZABLE)
+        axes.plot(edges, ratio * edges, color=HEAD, linewidth=2.6)
+        axes.plot(edges, edges, color=MEAN, linestyle=(0, (4, 3)), linewidth=1.6)
+        part = Fraction(ratio).limit_denominator(100)
+        words = f"boundary τ = {'' if part == 1 else f'{part} '}τ$_s$"
+        axes.text(0.96, 0.05, words, transform=axes.transAxes, ha="right", fontsize=11)
+        axes.set_title(title, fontsize=11)
+        axes.set_xlabel("temperature of the labels, τ$_s$")
+    panels[0].set(xscale="log", yscale="log", xlim=edges[[0, -1]], ylim=edges[[0, -1]])
+    for axis in (panels[0].xaxis, panels[0].yaxis):
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
+    panels[0].set_ylabel("temperature of the features, τ")
+    handles = [
+        Patch(facecolor=_REALIZABLE, edgecolor=GREY, label="realizable: excess 0"),
+        Line2D([], [], color=HEAD, linewidth=2.6, label="boundary, τ = τ$_s$/R², R: circumradius of the labels"),
+        Line2D([], [], color=MEAN, linestyle=(0, (4, 3)), linewidth=1.6, label="τ = τ$_s$"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=10)
+    figure.colorbar(mesh, ax=panels, label="mean excess over the entropy bound (nats)", extend="both")
+    return figure

@@ -1,0 +1,119 @@
+"""The threshold of minority collapse against the number of negatives and against temperature."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...arrays import Progress
+from ...collapse.thresholds import threshold
+from ...objectives.generalized import GCL
+from ...solvers.solution import Quality
+from ..style import ACCENT, GREY, HEAD, MEAN, TAIL
+from .pages import Picture, Row, page
+
+SAMPLINGS = ("supervised", "unsupervised")
+NEGATIVES = tuple(2**j for j in range(17))
+COLDNESSES = tuple(np.linspace(0.25, 6.0, 47).tolist())  # 1/temperature
+_MINORITY = 9  # with one majority class
+
+
+def threshold_row(minority: int, **options: Any) -> Row:
+    """The threshold in the ratio for one majority class, and what is proved of the geometry on both its sides."""
+    found = threshold(GCL, majority=1, minority=minority, **options)
+    sides = [side.certificate.relative_gap for side in (found.below, found.above) if side is not None]
+    low, high = found.bracket or (None, None)
+    return {
+        "threshold": found.value,
+        "bracket_low": low,
+        "bracket_high": high,
+        "residual": found.residual,
+        "relative_gap": max(sides, default=None),
+        "quality": (Quality.CERTIFIED if found.confirmed else Quality.UNCERTIFIED).value,
+    }
+
+
+def threshold_negatives(
+    *, negatives: Sequence[int] = NEGATIVES, minority: int = _MINORITY, progress: Progress | None = None
+) -> Picture:
+    """The threshold against the number k of negatives, InfoNCE averaged and summed over them."""
+    rows: list[Row] = []
+    for sampling in SAMPLINGS:
+        for normalization in ("mean", "sum"):
+            last = (math.inf,) if normalization == "mean" else ()
+            for count in (*negatives, *last):
+                if progress is not None:
+                    progress(f"{sampling}, {normalization}, k = {count:g}")
+                options = {"sampling": sampling, "normalization": normalization, "negatives": count}
+                rows.append({**options, **threshold_row(minority, **options)})
+    title = f"Where the minority collapses: one majority class, {minority} minority classes, InfoNCE, temperature 1"
+    figure = page(title, rows, (12, 5))
+    panels = figure.subplots(1, len(SAMPLINGS), sharex=True)
+    for axes, sampling in zip(panels, SAMPLINGS, strict=True):
+        for normalization, colour, mark in (("mean", TAIL, "-o"), ("sum", HEAD, "--s")):
+            key = (sampling, normalization)
+            chosen = [row for row in rows if (row["sampling"], row["normalization"]) == key]
+            finite = [row for row in chosen if row["negatives"] < math.inf]
+            label = f"{normalization} over negatives"
+            axes.plot([row["negatives"] for row in finite], [row["threshold"] for row in finite], mark, color=colour,
+                      linewidth=2.0, markersize=5, label=label)  # fmt: skip
+            for row in chosen:
+                if row["negatives"] == math.inf and row["threshold"] is not None:
+                    value = row["threshold"]
+                    label = f"mean, infinitely many: {value:.4f}"
+                    axes.axhline(value, color=GREY, linestyle=(0, (1, 1.5)), linewidth=1.8, label=label)
+        axes.set(title=f"{sampling} negatives", xlabel="number of negatives k", ylabel="critical imbalance ratio r*")
+        axes.set_xscale("log", base=2)
+        axes.grid(alpha=0.25)
+        axes.legend()
+    return Picture(figure, rows)
+
+
+# For one majority class and large 1/temperature b (ours; from the forces at the collapsed geometry).
+_LIMITS = {
+    ("supervised", 1.0): ("(C−1) $e^{1/τ}$", lambda classes, b: (classes - 1.0) * math.exp(b)),
+    ("supervised", math.inf): ("√2 (C−1) $e^{1/τ}$", lambda classes, b: math.sqrt(2.0) * (classes - 1.0) * math.exp(b)),
+    ("unsupervised", 1.0): ("½ (C−1) $e^{2/τ}$", lambda classes, b: 0.5 * (classes - 1.0) * math.exp(2.0 * b)),
+    ("unsupervised", math.inf): (
+        "4/3 (C−1) $e^{2/τ}$",
+        lambda classes, b: 4.0 / 3.0 * (classes - 1.0) * math.exp(2 * b),
+    ),
+}
+_STYLES = ((TAIL, "-"), (ACCENT, "--"), (HEAD, "-"), (MEAN, "--"))
+
+
+def threshold_temperature(
+    *, coldnesses: Sequence[float] = COLDNESSES, minority: int = _MINORITY, progress: Progress | None = None
+) -> Picture:
+    """The threshold against 1/temperature, beside the exponentials it tends to."""
+    rows: list[Row] = []
+    for (sampling, negatives), (_, limit) in _LIMITS.items():
+        for coldness in coldnesses:
+            temperature = 1.0 / coldness
+            if progress is not None:
+                progress(f"{sampling}, k = {negatives:g}, temperature {temperature:.3g}")
+            options = {"sampling": sampling, "negatives": negatives, "temperature": temperature}
+            found = threshold_row(minority, **options)
+            rows.append({**options, **found, "asymptote": limit(minority + 1, coldness)})
+    title = f"Where the minority collapses: one majority class, {minority} minority classes, InfoNCE"
+    figure = page(title, rows, (12.5, 5.6))
+    left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
+    for (key, (words, _)), (colour, style) in zip(_LIMITS.items(), _STYLES, strict=True):
+        chosen = [row for row in rows if (row["sampling"], row["negatives"]) == key]
+        label = f"{key[0]}, k = {'∞' if key[1] == math.inf else '1'}"
+        values = np.array([math.nan if row["threshold"] is None else row["threshold"] for row in chosen])
+        limits = np.array([row["asymptote"] for row in chosen])
+        left.plot(coldnesses, values, style, color=colour, linewidth=2.2, label=label)
+        left.plot(coldnesses, limits, color=colour, linestyle=(0, (1, 2)), linewidth=1.6)
+        right.plot(coldnesses, values / limits, style, color=colour, linewidth=2.2, label=f"{label}: {words}")
+    left.plot([], [], color=GREY, linestyle=(0, (1, 2)), label="what each tends to (right)")
+    left.set(yscale="log", xlabel="1/τ, inverse temperature", ylabel="critical imbalance ratio r*")
+    right.axhline(1.0, color=GREY, linestyle=(0, (1, 2)))
+    right.set(xlabel="1/τ, inverse temperature", ylabel="r* over its asymptote")
+    for axes in (left, right):
+        axes.grid(alpha=0.25)
+        axes.legend()
+    return Picture(figure, rows)

@@ -1,0 +1,134 @@
+"""Pictures of phase diagrams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .style import check_suffix, whole_ticks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..collapse.phases import PhaseDiagram
+
+_NAMES = {"temperature": "temperature τ", "negatives": "negatives per anchor k"}
+
+
+def plot_phases(diagram: PhaseDiagram, path: str | Path | None = None) -> Figure:
+    """A figure of a phase diagram: the certified minority cosine as colour, the critical curve on it.
+
+    For numbers of classes: the critical ratio of every pair as colour and number, "never" where there is none.
+
+    Args:
+        diagram: what `phase_diagram` returned.
+        path: where to save it as well: .png, .pdf or .svg.
+
+    Raises:
+        ProblemError: a path of another kind.
+    """
+    if path is not None:
+        check_suffix(path)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.4, 6.2), dpi=150, layout="constrained")
+    draw_phases(figure.subplots(), diagram)
+    if path is not None:
+        figure.savefig(path, format=Path(path).suffix[1:].lower())
+    return figure
+
+
+def draw_phases(axes: Axes, diagram: PhaseDiagram) -> None:
+    """Draw the diagram into axes of a figure."""
+    if diagram.over != "classes":
+        _plane(axes, diagram)
+        return
+    draw_class_table(axes, diagram.boundary[0])
+    axes.set_title(f"Ratio from which the minority shares one point\n{diagram.name}", fontsize=10)
+
+
+def _plane(axes: Axes, diagram: PhaseDiagram) -> None:
+    least = -1.0 / (diagram.rank.max())
+    image = axes.pcolormesh(
+        _edges(diagram.ratios),
+        _edges(diagram.values),
+        diagram.minority_cosine,
+        cmap="cividis",
+        vmin=min(least, np.nanmin(diagram.minority_cosine)),
+        vmax=1.0,
+    )
+    axes.figure.colorbar(image, ax=axes, label="cosine of two minority classes (1: collapsed)")
+    for number, curve in enumerate(diagram.boundary):
+        style: dict[str, Any] = {"label": "critical ratio"} if number == 0 else {}
+        # White under black: seen on dark and on light.
+        axes.plot(curve[:, 0], curve[:, 1], color="white", linewidth=5.0)
+        axes.plot(curve[:, 0], curve[:, 1], color="black", linewidth=2.2, **style)
+    together = diagram.minority_cosine >= 1.0 - 1e-8
+    if together.any():
+        y, x = np.nonzero(together)
+        style = {"color": "black", "markersize": 1.8, "alpha": 0.6, "label": "minority in one point"}
+        axes.plot(diagram.ratios[x], diagram.values[y], "o", **style)
+    wrong = ~diagram.certified
+    if wrong.any():
+        y, x = np.nonzero(wrong)
+        axes.plot(diagram.ratios[x], diagram.values[y], "rx", markersize=5, label="not certified")
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="imbalance ratio",
+        ylabel=_NAMES[diagram.over],
+        xlim=(diagram.ratios[0], diagram.ratios[-1]),
+        ylim=(diagram.values[0], diagram.values[-1]),
+    )
+    axes.set_title(f"Minority collapse\n{diagram.name}", fontsize=10)
+    if diagram.over == "temperature":
+        _plain_ticks(axes.yaxis, diagram.values[0], diagram.values[-1])
+    if diagram.boundary or wrong.any():
+        axes.legend(loc="lower left", framealpha=0.9)
+
+
+def _plain_ticks(axis: Any, low: float, high: float) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    ticks = [m * d for d in decades for m in (1, 2, 5) if low * 0.999 <= m * d <= high * 1.001]
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
+
+
+def _edges(centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cell edges, half-way in the logarithm."""
+    logs = np.log(centres)
+    middle = (logs[1:] + logs[:-1]) / 2.0
+    return np.exp(np.concatenate([[2 * logs[0] - middle[0]], middle, [2 * logs[-1] - middle[-1]]]))
+
+
+def draw_class_table(axes: Axes, table: NDArray[np.float64]) -> None:
+    """Draw critical ratios, rows (n_A, n_B, ratio) with NaN for never, as a map with numbers."""
+    from matplotlib.colors import LogNorm
+
+    heads, tails = np.unique(table[:, 0]), np.unique(table[:, 1])
+    ratios = np.full((len(tails), len(heads)), np.nan)
+    ratios[np.searchsorted(tails, table[:, 1]), np.searchsorted(heads, table[:, 0])] = table[:, 2]
+    known = ratios[np.isfinite(ratios)]
+    low, high = (known.min(), known.max()) if known.size else (1.0, 10.0)
+    norm = LogNorm(low, max(high, 1.01 * low))
+    axes.set_facecolor("#D9D9D9")
+    image = axes.pcolormesh(heads, tails, ratios, cmap="cividis", norm=norm, shading="nearest", edgecolors="white")
+    middle = np.sqrt(low * high)
+    for (row, column), ratio in np.ndenumerate(ratios):
+        text = "never" if np.isnan(ratio) else (f"{ratio:.3g}" if ratio < 1e4 else f"{ratio:.1e}")
+        colour = "black" if np.isnan(ratio) or ratio > middle else "white"
+        axes.text(float(heads[column]), float(tails[row]), text, ha="center", va="center", fontsize=8, color=colour)
+    axes.figure.colorbar(image, ax=axes, label="critical imbalance ratio")
+    axes.set(
+        xlabel="majority classes $n_A$",
+        ylabel="minority classes $n_B$",
+    )
+    whole_ticks(axes.xaxis)
+    whole_ticks(axes.yaxis)

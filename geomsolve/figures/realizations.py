@@ -1,0 +1,177 @@
+"""Pictures of verdicts on weightings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import Array
+from .solutions import colour_bar, heat_map, raster
+from .style import ACCENT, FEW, GREY, HEAD, TAIL, check_suffix, whole_ticks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..similarities.dimensions import InDimension
+    from ..similarities.realizations import Realization
+
+_MOST_PAIRS = 20_000
+_ANGLE = "label, as an angle (degrees)"
+_MOST_POINTS = 3000
+
+
+def plot_realization(
+    found: Realization, path: str | Path | None = None, *, within: InDimension | None = None
+) -> Figure:
+    """A figure of four panels: the optimal cosines, weights against softmax, excess per sample, and the points.
+
+    - The Gram matrix of the samples as a heat map, in the order of their first appearance (labels of one number, or
+      cyclic ones: from the smallest to the largest).
+    - log p_ij against log w_ij, a dot a pair: on the diagonal where the weight is attained.
+    - KL(w_i || p_i), against such a label, else sorted.
+    - The points in their first two principal axes, coloured from the first sample (or smallest label) to the last.
+
+    Args:
+        found: what `realize` returned.
+        path: where to save it as well: .png, .pdf or .svg.
+        within: the best geometry found in a number of coordinates (`realize_in`): the last panel shows its points; the
+            others always show the best geometry of any dimension.
+
+    Raises:
+        ProblemError: a path of another kind.
+    """
+    if path is not None:
+        check_suffix(path)
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    figure = Figure(figsize=(18, 4.9), dpi=140, layout=ConstrainedLayoutEngine(w_pad=0.1))
+    gram_axes, softmax_axes, excess_axes, point_axes = figure.subplots(1, 4)
+    keys, what = _order(found)
+    _gram(gram_axes, found, np.argsort(keys, kind="stable"), what)
+    _softmax(softmax_axes, found)
+    _excess(excess_axes, found, keys, what)
+    _points(point_axes, found, within, keys, cyclic=what == _ANGLE)
+    weighting = found.weighting
+    settled = "" if found.settled else " found (cosines not settled)"
+    bound = "attained" if found.excess < 1e-10 else f"missed by {found.excess:.5g} nats"
+    figure.suptitle(
+        f"{weighting.name}, {weighting.convention}, temperature {found.temperature:g}, {weighting.samples} samples\n"
+        f"{found.verdict.value}: entropy bound {bound}, {found.min_dim} dimension{'s' * (found.min_dim > 1)}{settled}",
+        fontsize=13,
+    )
+    if path is not None:
+        figure.savefig(path, format=Path(path).suffix[1:].lower())
+    return figure
+
+
+def _order(found: Realization) -> tuple[Array, str | None]:
+    """(K,) what different samples are sorted and coloured by, and its name: None for the order they came in."""
+    labels = found.weighting.labels
+    if labels is not None and labels.shape[1] == 1:
+        return labels[:, 0], "label"
+    if labels is not None and labels.shape[1] == 2 and len(labels) > 2:
+        radius = np.hypot(*labels.T)
+        if radius.min() > 0 and np.ptp(radius) <= 1e-9 * radius.max():  # a cyclic label
+            return np.mod(np.degrees(np.arctan2(labels[:, 1], labels[:, 0])) + 1e-9, 360.0), _ANGLE
+    return np.arange(len(found.weighting.orbits.sizes), dtype=np.float64), None
+
+
+def _gram(axes: Axes, found: Realization, order: NDArray[np.intp], what: str | None) -> None:
+    from ..geometry.orbits import OrbitGram, Orbits
+
+    gram = found.solution.orbits
+    sorted_gram = OrbitGram(Orbits(gram.sizes[order]), gram.cosines[np.ix_(order, order)])
+    image = heat_map(axes, raster(sorted_gram), found.weighting.samples, pale=False)
+    cosines = gram.cosines[gram.orbits.partners > 0]
+    order_of = "samples in their order, from 1" if what is None else "samples by label, from 1"
+    axes.set(title=f"cosines ({cosines.min():.3g} to {cosines.max():.3g})", xlabel=order_of, ylabel=order_of)
+    colour_bar(axes.inset_axes((1.04, 0.0, 0.05, 1.0)), image, pale=False)
+
+
+def _softmax(axes: Axes, found: Realization) -> None:
+    weighting = found.weighting
+    logs, _ = found.objective.log_softmax(found.solution.orbits)
+    there = (weighting.orbits.partners > 0) & ~np.isneginf(weighting.logs)
+    wanted, got = weighting.logs[there], logs[there]
+    pairs = weighting.orbits.sizes[:, None] * weighting.orbits.partners  # (i, j) and (j, i), a dot for those alike
+    every, times = wanted, pairs[there]
+    if len(wanted) > _MOST_PAIRS:
+        chosen = np.random.default_rng(0).choice(len(wanted), _MOST_PAIRS, replace=False)
+        wanted, got = wanted[chosen], got[chosen]
+    # Weights of e^-50 say nothing more than that: the softmax cannot go below e^(-2/tau) of its largest.
+    floor = got.min() - 0.15 * (got.max() - got.min() + 1.0)
+    low, high = float(min(max(wanted.min(), floor), got.min())), float(max(wanted.max(), got.max()))
+    margin = 0.05 * (high - low) + 1e-3
+    ends = (low - margin, high + margin)
+    axes.plot(ends, ends, color=GREY, linewidth=1.2, linestyle="--", label="attained", zorder=1)
+    size = 8 if len(wanted) > 200 else 26
+    axes.scatter(wanted, got, s=size, color=TAIL, alpha=0.4, linewidths=0, label="pairs of samples", rasterized=True)
+    axes.set(xlim=ends, ylim=ends, xlabel="log weight", ylabel="log softmax", title="what is asked, and what is got")
+    below = round(float(np.sum(times[every < ends[0]])))
+    zero = round(float(np.sum(pairs[weighting.zeros])))
+    notes = [f"{below} pairs further left"] * bool(below) + [f"{zero} pairs of weight 0"] * bool(zero)
+    if notes:
+        axes.text(0.97, 0.04, "\n".join(notes), transform=axes.transAxes, ha="right", va="bottom", fontsize=9)
+    axes.legend(loc="upper left", fontsize=9)
+    axes.grid(alpha=0.25)
+
+
+def _excess(axes: Axes, found: Realization, keys: Array, what: str | None) -> None:
+    excess = found.objective.divergences(found.solution.orbits)
+    marker = "o" if len(excess) <= 60 else None
+    if what is None:
+        each = np.sort(found.excess_per_sample)[::-1]
+        axes.plot(np.arange(1, len(each) + 1), each, color=HEAD, marker=marker if len(each) <= 60 else None)
+        axes.set(xlabel="samples, worst first")
+        whole_ticks(axes.xaxis)
+    else:
+        order = np.argsort(keys, kind="stable")
+        axes.plot(keys[order], excess[order], color=HEAD, marker=marker, markersize=4)
+        axes.set(xlabel=what)
+    if found.excess < 1e-10:
+        axes.set_ylim(-0.02, 1.0)
+        axes.set_yticks([0.0])
+        axes.text(0.5, 0.5, f"at most {excess.max():.1e}", transform=axes.transAxes, ha="center")
+    else:
+        axes.set_ylim(bottom=0.0)
+        axes.axhline(found.excess, color=GREY, linestyle="--", linewidth=1.2, label=f"mean {found.excess:.4g}")
+        axes.legend(fontsize=9)
+    axes.set(ylabel="KL(w‖p), nats", title="excess per sample")
+    axes.grid(alpha=0.25)
+
+
+def _points(axes: Axes, found: Realization, within: InDimension | None, keys: Array, *, cyclic: bool) -> None:
+    points = found.points if within is None else within.points
+    colours: Any = np.asarray(keys, dtype=float)[found.weighting.orbits.listed()]
+    if len(points) > _MOST_POINTS:
+        chosen = np.random.default_rng(0).choice(len(points), _MOST_POINTS, replace=False)
+        points, colours = points[chosen], colours[chosen]
+    planar = (found.min_dim if within is None else within.dim) <= 2
+    centred = points if planar else points - points.mean(axis=0)
+    left, values, _ = np.linalg.svd(centred, full_matrices=False)
+    flat = np.pad(left * values, ((0, 0), (0, 2)))[:, :2]
+    if planar:
+        angle = np.linspace(0.0, 2.0 * np.pi, 200)
+        axes.plot(np.cos(angle), np.sin(angle), color=GREY, linewidth=0.8)
+    size, colour_map = 30 if len(points) <= 200 else 8, "twilight_shifted" if cyclic else "viridis"
+    axes.scatter(flat[:, 0], flat[:, 1], c=colours, cmap=colour_map, s=size, zorder=3)
+    if len(points) <= FEW:
+        names: dict[tuple[float, float], list[str]] = {}
+        for i, (x, y) in enumerate(np.round(flat, 4).tolist()):
+            names.setdefault((x, y), []).append(str(i))
+        for place, here in names.items():
+            axes.annotate(", ".join(here), place, xytext=(4, 3), textcoords="offset points", fontsize=9, color=ACCENT)
+    share = float(np.sum(values[:2] ** 2) / max(np.sum(values**2), 1e-300))
+    where = "points" if within is None else f"points in {within.dim} dimension{'s' * (within.dim > 1)}"
+    if within is not None and not within.exact:
+        where += f", excess {within.excess:.3g} nats,\nat least {within.excess_lower_bound:.3g} in as many"
+    title = where if planar else f"{where}, centred: {100 * share:.0f} % of their spread"
+    axes.set(title=title, xlabel="first principal axis", ylabel="second", aspect="equal")
+    axes.set_adjustable("datalim")
+    axes.margins(0.1)
+    axes.grid(alpha=0.25)

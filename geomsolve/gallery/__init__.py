@@ -1,1 +1,0 @@
-"""The figures of the theory, each drawn from certified data: `geomsolve figures`."""

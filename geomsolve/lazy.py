@@ -1,0 +1,33 @@
+"""Names that a package loads when they are first used. The stub beside its `__init__.py` is the table of contents."""
+
+import ast
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """`__getattr__`, `__dir__` and `__all__` of a package, from the relative imports in its `__init__.pyi`.
+
+    One list serves people, type checkers and the interpreter; a name costs nothing until somebody asks for it.
+    """
+    path = sys.modules[package].__file__
+    stub = ast.parse(Path(str(path)).with_suffix(".pyi").read_text(encoding="utf-8"))
+    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    homes = {alias.name: node.module for node in imports for alias in node.names}
+
+    def load(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        home = homes[name]
+        if home is None:
+            return importlib.import_module(f".{name}", package)
+        value = getattr(importlib.import_module(f".{home}", package), name)
+        # Where a module is named like what it holds (solve), the name is the latter.
+        setattr(sys.modules[package], name, value)
+        return value
+
+    names = sorted(homes)
+    return load, lambda: names, names

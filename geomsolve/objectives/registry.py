@@ -1,0 +1,135 @@
+"""Losses by name and options, as the command line and sweep files give them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import inspect
+import runpy
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..counts.counts import Counts
+from ..errors import ProblemError
+from .base import Objective
+
+# The loss by its name on the command line, and where its builder lives. What options a loss takes, and which it
+# requires, is read off the builder's keyword arguments.
+OBJECTIVES = {
+    "supcon": ("supcon", "SupCon"),
+    "gcl": ("generalized", "GCL"),
+    "bcl": ("balanced", "BCL"),
+    "kcl": ("balanced", "KCL"),
+    "ecl": ("equilibrium", "ECL"),
+    "lc": ("equilibrium", "LogitCompensated"),
+    "supmin": ("two_class", "SupMin"),
+    "supcl": ("supcl", "SupCL"),
+    "supcon-instances": ("two_class", "SupConInstances"),
+}
+# Losses that only `geomsolve solve` takes: not convex, or with part of the Gram matrix given.
+ELSEWHERE = ("supproto", "tsc")
+# What `objective_options` gives for an option without a default.
+REQUIRED = inspect.Parameter.empty
+
+
+def build_objective(name: str, counts: Counts, options: Mapping[str, Any]) -> Objective:
+    """The objective of that name.
+
+    Args:
+        name: one of `OBJECTIVES`.
+        counts: class counts.
+        options: keyword arguments of the builder, such as temperature; None means "not given". Numbers may be texts.
+
+    Raises:
+        ProblemError: an unknown name, an option the loss does not take, a missing one, or what the builder refuses.
+    """
+    builder = _builder(name)
+    given = checked_options(name, builder, options)
+    if ".py:" in str(given.get("loss")):
+        given["loss"] = _load_function(str(given["loss"]))
+    if "negatives" in given:
+        given["negatives"] = _count_or_infinity(given["negatives"])
+    return builder(counts, **given)
+
+
+def checked_options(name: str, builder: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are given, or a ProblemError where the builder takes others."""
+    known = {option: default is REQUIRED for option, default in _options(builder).items()}
+    given = {option: value for option, value in options.items() if value is not None}
+    for option, value in given.items():
+        if option not in known:
+            # The one option of a neighbour whose own name for it one would not guess.
+            instead = (
+                "write scale, the inverse temperature" if (name, option) == ("lc", "temperature") else "leave it out"
+            )
+            raise ProblemError(
+                f"{_flag(option)}: {name} has no such option; got {value} ({instead}; it takes {', '.join(known)})"
+            )
+    for option, required in known.items():
+        if required and option not in given:
+            example = " (0.1 is usual)" if option == "temperature" else ""
+            raise ProblemError(f"{_flag(option)}: {name} needs it; got none{example}")
+    return given
+
+
+def objective_options(name: str) -> Mapping[str, Any]:
+    """The options of the loss of that name with their defaults, REQUIRED for one that has none.
+
+    Raises:
+        ProblemError: an unknown name.
+    """
+    return _options(_builder(name))
+
+
+@functools.cache
+def _options(builder: Callable[..., Any]) -> Mapping[str, Any]:
+    parameters = inspect.signature(builder).parameters.values()
+    return {one.name: one.default for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def _builder(name: str) -> Callable[..., Objective]:
+    if name in ELSEWHERE:
+        raise ProblemError(
+            f"objective: must be free and convex here, one of {', '.join(OBJECTIVES)}; got {name} "
+            "(geomsolve solve takes it)"
+        )
+    if name not in OBJECTIVES:
+        raise ProblemError(f"objective: must be one of {', '.join(OBJECTIVES)}; got {name!r:.40}")
+    module, builder = OBJECTIVES[name]
+    return getattr(importlib.import_module(f".{module}", __package__), builder)
+
+
+def _flag(option: str) -> str:
+    return option.replace("_", "-")
+
+
+def _count_or_infinity(negatives: Any) -> float:
+    try:
+        return float(negatives)
+    except (TypeError, ValueError):
+        raise ProblemError(f"negatives: must be a whole number of at least 1, or inf; got {negatives!r:.40}") from None
+
+
+@functools.cache  # a threshold builds its loss some sixty times
+def _load_function(reference: str) -> Any:
+    """The function that "FILE.py:NAME" names."""
+    path, _, name = reference.rpartition(":")
+    if not Path(path).is_file():
+        raise ProblemError(f"loss: {path} does not exist (write FILE.py:NAME, NAME a function psi in that file)")
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+            function = runpy.run_path(path).get(name)
+    except (Exception, SystemExit) as error:
+        raise ProblemError(f"loss: running {path} gave {type(error).__name__}: {error}") from None
+    if not callable(function):
+        raise ProblemError(f"loss: {path} defines no function {name!r:.40}")
+
+    @functools.wraps(function)
+    def quiet(t: Any) -> Any:
+        with contextlib.redirect_stdout(sys.stderr):
+            return function(t)
+
+    return quiet

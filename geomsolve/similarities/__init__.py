@@ -1,0 +1,5 @@
+"""Weighted InfoNCE as distance geometry: weightings, verdicts, remedies."""
+
+from ..lazy import attach
+
+__getattr__, __dir__, __all__ = attach(__name__)

@@ -1,0 +1,102 @@
+"""Realizability verdicts checked by descent: how near to the entropy bound do embeddings come?"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from ..arrays import Progress
+from ..geometry.orbits import OrbitGram
+from ..objectives.weighted import WeightedInfoNCE
+from ..objectives.weightings import Weighting
+from ..solvers.base import Termination
+from ..solvers.crosschecks import MOST_DESCENDED
+from ..solvers.descent import Descent
+from ..solvers.devices import check_device
+from .realizations import Realization, realize
+
+# Nats, as a share of the loss (at least 1): rounding of the loss, and how near to the optimum descent has to come.
+_ROUNDING, _NEAR = 1e-12, 1e-9
+
+
+@dataclass(frozen=True)
+class VerdictCheck:
+    """A verdict and what descent says of it.
+
+    Attributes:
+        realization: the verdict, with its certified excess over the entropy bound.
+        excess: mean KL(w_i || p_i) of the best embedding that descent found, in nats; None where it has no answer.
+        verdict: "agrees": this is the certified excess, within its gap and 1e-9 nats. "disagrees": it is below what is
+            proved, or descent converged above it. "inconclusive": descent did not converge. "not applicable".
+        agree: whether it agrees, and the certified excess is certified.
+        compared: whether descent was conclusive.
+        seconds: wall time of the descent.
+        message: what the descent says.
+    """
+
+    realization: Realization
+    excess: float | None
+    verdict: str
+    agree: bool
+    compared: bool
+    seconds: float
+    message: str
+
+    @property
+    def difference(self) -> float | None:
+        """The excess of descent minus the certified one."""
+        return None if self.excess is None else self.excess - self.realization.excess
+
+
+def crosscheck_verdict(
+    weighting: Weighting,
+    *,
+    temperature: float,
+    seeds: int = 1,
+    device: str | None = None,
+    tol: float = 1e-7,
+    progress: Progress | None = None,
+) -> VerdictCheck:
+    """Whether descent over embeddings comes as near to the entropy bound as `realize` proves, and no nearer.
+
+    `realize` looks at eigenvalues of what the weights ask for; descent minimises the loss, written a second time, from
+    random points of as many coordinates as there are samples.
+
+    Args:
+        weighting: as in `realize`, like the two that follow.
+        temperature: tau > 0.
+        seeds: random starts of the descent.
+        device: "cpu", "gpu" or None for JAX's default.
+        tol: what gap of `realize` is called certified.
+        progress: called with a line of text as the work goes on.
+
+    Raises:
+        ProblemError: a bad argument.
+        NotCertified: as `realize`.
+
+    Cost: that of `realize`, and one descent; up to 600 samples.
+    """
+    check_device(device)
+    found = realize(weighting, temperature=temperature, tol=tol, progress=progress)
+    objective = WeightedInfoNCE(weighting, temperature=temperature)
+    if weighting.orbits.atoms > MOST_DESCENDED:
+        reason = f"descent checks at most {MOST_DESCENDED} samples; got {weighting.orbits.atoms:g}"
+        return VerdictCheck(found, None, "not applicable", False, False, 0.0, reason)
+    clock = time.perf_counter()
+    attempt = Descent(restarts=seeds, device=device).run(objective, progress=progress)
+    seconds = time.perf_counter() - clock
+    if not isinstance(attempt.gram, OrbitGram):
+        verdict = "not applicable" if attempt.termination is Termination.NOT_APPLICABLE else "inconclusive"
+        return VerdictCheck(found, None, verdict, False, False, seconds, attempt.message)
+    excess = objective.divergence(attempt.gram.repaired()[0])
+    difference, scale = excess - found.excess, max(1.0, abs(found.value))
+    if difference < -(found.gap + _ROUNDING * scale):
+        verdict = "disagrees"
+    elif difference <= found.gap + _NEAR * scale:
+        verdict = "agrees"
+    else:
+        verdict = "disagrees" if attempt.termination is Termination.CONVERGED else "inconclusive"
+    compared = verdict in ("agrees", "disagrees")
+    return VerdictCheck(
+        found, excess, verdict, verdict == "agrees" and found.certified, compared, seconds, attempt.message
+    )

@@ -1,0 +1,165 @@
+"""Whether labels fit on the sphere that Gaussian weights ask for, and up to which temperature."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..arrays import Array
+from ..objectives.base import check_temperature
+from ..objectives.weightings import Weighting
+from .feasibility import LogGram
+
+
+@dataclass(frozen=True, eq=False)
+class LabelFit:
+    """Labels with Gaussian weights of bandwidth sigma, beside the sphere of embeddings at temperature tau.
+
+    With self-pairs the entropy bound asks for |z_i - z_j|^2 = (tau / sigma^2) |y_i - y_j|^2 between unit vectors, so
+    all labels must lie on one sphere of radius at most sigma / sqrt(tau). Without self-pairs a constant may be added
+    to all squared distances, which makes room for labels of any shape at temperatures low enough.
+
+    Attributes:
+        self_pairs: the convention of the weighting.
+        temperature: tau.
+        bandwidth: sigma.
+        hull_dim: the dimension of the affine hull of the labels.
+        centre: (d,) of the sphere in that hull that fits best: sum_i (|y_i - centre|^2 - radius^2)^2 over samples is
+            least. On a sphere of labels it is that sphere.
+        radius: of it; root mean square distance of labels from the centre.
+        rms: the root mean square over samples of | |y_i - centre| - radius |. Not 0: the labels lie on no sphere.
+        needed_radius: of the smallest sphere on which all labels lie; infinite where there is none.
+        allowed_radius: sigma / sqrt(tau), the largest that fits.
+        largest_ratio_with: the largest tau / sigma^2 at which the bound is attained with self-pairs in,
+            1 / needed_radius^2: 0 where at none, infinite where at all.
+        largest_ratio_without: the same with self-pairs out; never smaller.
+    """
+
+    self_pairs: bool
+    temperature: float
+    bandwidth: float
+    hull_dim: int
+    centre: Array = field(repr=False)
+    radius: float
+    rms: float
+    needed_radius: float
+    allowed_radius: float
+    largest_ratio_with: float
+    largest_ratio_without: float
+
+    @property
+    def largest_ratio(self) -> float:
+        """The largest realizable tau / sigma^2 in the weighting's own convention."""
+        return self.largest_ratio_with if self.self_pairs else self.largest_ratio_without
+
+    @property
+    def ratio(self) -> float:
+        """Tau / sigma^2."""
+        return self.temperature / self.bandwidth**2
+
+    @property
+    def fits(self) -> bool:
+        """Whether the entropy bound is attained, to a relative 1e-9 of the temperature."""
+        return self.ratio <= self.largest_ratio * (1.0 + 1e-9)
+
+    @property
+    def sentence(self) -> str:
+        """The fit in a sentence or two."""
+        allowed = f"sigma/sqrt(tau) = {self.allowed_radius:.4g}"
+        if math.isinf(self.needed_radius):
+            first = (
+                f"The labels lie on no sphere (root mean square distance {self.rms:.3g} from the best one, of radius "
+                f"{self.radius:.4g}), so with self-pairs no temperature attains the bound."
+            )
+        else:
+            relation = "at most" if self.ratio <= self.largest_ratio_with * (1.0 + 1e-9) else "more than"
+            first = (
+                f"All labels lie on a sphere of radius {self.needed_radius:.4g}, {relation} the {allowed} that "
+                "self-pairs allow."
+            )
+        if self.self_pairs:
+            return first
+        if math.isinf(self.largest_ratio_without):
+            return f"{first} Self-pairs are out here, and every temperature attains the bound."
+        return (
+            f"{first} Self-pairs are out here, which attains the bound at tau/sigma^2 up to "
+            f"{self.largest_ratio_without:.4g}; here it is {self.ratio:.4g}."
+        )
+
+
+def label_fit(weighting: Weighting, temperature: float) -> LabelFit | None:
+    """How the labels behind Gaussian weights lie beside the sphere on which the entropy bound wants them.
+
+        needed_radius = 1 / sqrt(t),   t = the largest tau/sigma^2 with 1 1^T - (t / 2) D >= 0,   D_ij = |y_i - y_j|^2
+
+    for 1 1^T - (t/2) D is the Gram matrix of sqrt(t) times the labels about the centre of a sphere of radius 1/sqrt(t).
+
+    Args:
+        weighting: from `y_aware_weights` with the Gaussian kernel (a cyclic label: its points on the circle), or from
+            `x_clr_weights` (labels of length 1, sigma^2 = label temperature).
+        temperature: tau > 0.
+
+    Returns:
+        The fit, or None for weights that are no Gaussian kernel of labels.
+
+    Raises:
+        ProblemError: a bad temperature.
+
+    Cost: three eigendecompositions or least-squares problems of size K, the distinct labels.
+    Source: the sphere of labels: the paper on the distance geometry of weighted InfoNCE; the radius from the largest
+    temperature of `LogGram` is ours, and equals 1/sqrt(2 1^T D^+ 1) of distance geometry (Gower 1985).
+    """
+    temperature = check_temperature(temperature)
+    labels, sigma = weighting.labels, weighting.bandwidth
+    if labels is None or sigma is None or weighting.kernel != "gaussian":
+        return None
+    sizes = weighting.orbits.sizes
+    centre, radius, rms, hull_dim = _best_sphere(labels, sizes)
+    with_pairs, without = (_largest_ratio(weighting, labels, sizes, pairs) for pairs in (True, False))
+    return LabelFit(
+        self_pairs=weighting.self_pairs,
+        temperature=temperature,
+        bandwidth=sigma,
+        hull_dim=hull_dim,
+        centre=centre,
+        radius=radius,
+        rms=rms,
+        needed_radius=0.0 if math.isinf(with_pairs) else math.inf if with_pairs == 0 else 1.0 / math.sqrt(with_pairs),
+        allowed_radius=sigma / math.sqrt(temperature),
+        largest_ratio_with=with_pairs,
+        largest_ratio_without=max(with_pairs, without),
+    )
+
+
+def _largest_ratio(weighting: Weighting, labels: Array, sizes: Array, self_pairs: bool) -> float:
+    """The largest tau / sigma^2, from weights of bandwidth equal to the size of the labels: no kernel underflows."""
+    if len(labels) == 1:
+        return math.inf
+    square = sum(np.subtract.outer(column, column) ** 2 for column in labels.T)
+    size = float(np.max(square))
+    logs = -np.asarray(square) / (2.0 * size)
+    alike = Weighting.normalised(weighting.orbits, logs, np.zeros(len(sizes)), self_pairs, weighting.name)
+    return LogGram.of(alike).largest_temperature / size
+
+
+def _best_sphere(labels: Array, sizes: Array) -> tuple[Array, float, float, int]:
+    """Centre, radius, root mean square distance from the sphere, and dimension of the affine hull."""
+    share = sizes / sizes.sum()
+    mean = share @ labels
+    moved = labels - mean
+    size = float(np.abs(moved).max())
+    if size == 0.0:
+        return mean, 0.0, 0.0, 0
+    root = np.sqrt(share)[:, None]
+    _, values, axes = np.linalg.svd(moved / size, full_matrices=False)
+    axes = axes[values > 1e-12 * len(labels) * values[0]]
+    inside = moved @ axes.T / size
+    # |y|^2 = 2 y.c + (r^2 - |c|^2) in the unknowns c and the bracket: linear, and of full rank in the hull.
+    system = np.column_stack([2.0 * inside, np.ones(len(inside))])
+    unknowns = np.linalg.lstsq(system * root, np.sum(inside**2, axis=1) * root[:, 0], rcond=None)[0]
+    distances = np.linalg.norm(inside - unknowns[:-1], axis=1)
+    radius = float(np.sqrt(share @ distances**2))
+    rms = float(np.sqrt(share @ (distances - radius) ** 2))
+    return mean + size * unknowns[:-1] @ axes, size * radius, size * rms, len(axes)

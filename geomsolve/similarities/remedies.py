@@ -1,0 +1,306 @@
+"""What to change, and to which number, so that weights become realizable."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import Array
+from ..errors import ProblemError
+from ..objectives.weightings import Weighting
+from .euclidean import euclidean_realization
+from .feasibility import LogGram
+from .realizations import Realization, Verdict
+from .schemes import soft_supcon_weights, x_clr_weights, y_aware_weights
+
+# Kernels without zeros, of which another may fit where the chosen one does not.
+_POSITIVE_KERNELS = ("gaussian", "laplacian", "cauchy")
+# Whose required squared distances scale with sigma to this power: then one temperature gives every sigma.
+_POWERS = {"gaussian": 2.0, "laplacian": 1.0}
+# Squared distances are eigendecomposed over as many samples.
+_MOST_SAMPLES = 2000
+# Weights this near to each other, in nats, have nothing left of the labels, and what decides is soon their rounding.
+_ALIKE = 1e-3
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One change of the problem, everything else left as it is.
+
+    Attributes:
+        change: "temperature", "label temperature", "sigma", "epsilon", "kernel", "self-pairs", "symmetry" or
+            "similarity".
+        text: what to write, or why it is of no use, in a sentence.
+        value: the number to write, on the safe side of its last digit; None where the change is no number.
+        works: whether the entropy bound is attained after the change; where True, the verdict was computed again.
+    """
+
+    change: str
+    text: str
+    value: float | None
+    works: bool
+
+
+def suggest_remedies(realization: Realization) -> tuple[Remedy, ...]:
+    """Single changes after which an embedding attains the entropy bound, each checked by a verdict of its own.
+
+        temperature        the largest one that attains the bound: `LogGram.largest_temperature`
+        sigma              from there: tau d^2/sigma^2 (Gaussian) and tau d/sigma (Laplacian) are all that counts, so
+                           sigma (tau/largest)^{1/2} and sigma tau/largest; other kernels by search
+        label temperature  of X-CLR, sigma^2 of its Gaussian kernel
+        epsilon            of Soft SupCon: tau log(epsilon) is all that counts, so epsilon^{largest/tau}; with
+                           self-pairs and C classes e^{-C/((C-1) tau)}, and never above 1
+        kernel             another one without zeros at the same sigma
+        self-pairs         out; never in: p_ij = w_ij for all j, j = i among them, makes it so without j = i
+        symmetry           the nearest weights of the form K_ij / r_i with symmetric K
+        similarity         squared distances in Euclidean space in place of cosines: `euclidean_realization`
+
+    Args:
+        realization: from `realize`.
+
+    Returns:
+        Nothing for a verdict REALIZABLE. Otherwise those that work, after what happens to the temperature, which is
+        there in any case: that no temperature helps is worth knowing, and so is the one that would without self-pairs.
+
+    Cost: an eigendecomposition of size K for each candidate, some 30 for sigma of other kernels than Gaussian and
+    Laplacian; squared distances are tried for up to 2000 samples.
+    Source: ours.
+    """
+    if realization.verdict is Verdict.REALIZABLE:
+        return ()
+    weighting, temperature = realization.weighting, realization.temperature
+    found: list[Remedy | None] = [_temperature(realization)]
+    if weighting.labels is not None:
+        found += [_bandwidth(weighting, temperature), *_kernels(weighting, temperature)]
+    elif (epsilon := _two_levels(weighting)) is not None:
+        found += [_epsilon(weighting, epsilon, temperature)]
+    found += [_without_self_pairs(realization), _symmetry(realization), _euclidean(weighting, temperature)]
+    return tuple(each for each in found if each is not None)
+
+
+def attains(weighting: Weighting, temperature: float) -> bool:
+    """Whether an embedding on the sphere attains the entropy bound: the verdict of `realize` without its geometry."""
+    return weighting.positive and LogGram.of(weighting).feasible(temperature)
+
+
+def _rounded(value: float, *, down: bool) -> float:
+    """Six digits that keep on the safe side, or the number itself where there are none."""
+    if not math.isfinite(value) or value <= 0 or abs(math.log10(value)) > 290:
+        return value
+    unit = 10.0 ** (math.floor(math.log10(value)) - 5)
+    # A number that has six digits already, but for rounding, keeps them.
+    steps = value / unit
+    steps = round(steps) if abs(steps - round(steps)) < 1e-6 else math.floor(steps) if down else math.ceil(steps)
+    return float(f"{steps * unit:.6g}")
+
+
+def _safely(holds: Callable[[float], bool], value: float) -> bool:
+    """Whether a number works; no if the scheme does not take it."""
+    try:
+        return holds(value)
+    except ProblemError:
+        return False
+
+
+def _temperature(realization: Realization) -> Remedy:
+    weighting, largest = realization.weighting, realization.largest_temperature
+    none = "No temperature helps: "
+    kernel = weighting.kernel
+    if not weighting.positive:
+        return Remedy("temperature", f"{none}no finite similarity gives a weight of 0.", None, False)
+    if largest is None:
+        return Remedy("temperature", f"{none}the weights are asymmetric, cosines are not.", None, False)
+    value = _rounded(largest, down=True)
+    if value > 0 and attains(weighting, value):
+        return Remedy("temperature", f"Lower the temperature to {value:g}.", value, True)
+    if _two_levels(weighting) is not None and weighting.labels is None:
+        reason = "samples of different classes have larger weights than samples of the same class."
+    elif weighting.labels is None:
+        reason = "the matrix of wanted cosines keeps a negative eigenvalue."
+    elif kernel == "gaussian" and weighting.self_pairs:
+        reason = "the labels lie on no sphere (so no bandwidth helps either)."
+    else:
+        reason = f"the cosines that the {kernel} kernel asks of these labels are those of no points."
+    return Remedy("temperature", none + reason, None, False)
+
+
+def _listed(weighting: Weighting) -> Array:
+    """(N, d) the labels in the caller's order."""
+    if weighting.labels is None:
+        raise ProblemError(f"weighting: {weighting.name} has no labels")
+    return weighting.labels[weighting.orbits.listed()]
+
+
+def _is_x_clr(weighting: Weighting) -> bool:
+    return weighting.name.startswith("X-CLR")
+
+
+def _bandwidth(weighting: Weighting, temperature: float) -> Remedy | None:
+    """A larger sigma, or for X-CLR a larger label temperature."""
+    sigma, kernel, labels = float(weighting.bandwidth or 0.0), str(weighting.kernel), _listed(weighting)
+
+    def of_sigma(value: float) -> Weighting:
+        return y_aware_weights(labels, sigma=value, kernel=kernel, self_pairs=weighting.self_pairs)
+
+    def of_label_temperature(value: float) -> Weighting:
+        return x_clr_weights(labels, label_temperature=value, self_pairs=weighting.self_pairs)
+
+    if kernel in _POWERS:
+        largest = LogGram.of(weighting).largest_temperature if weighting.positive else 0.0
+        if not largest > 0:
+            return None
+        growth = temperature / largest
+        if _is_x_clr(weighting):
+            value = _rounded(growth * sigma**2, down=False)
+            text = f"Raise the label temperature of X-CLR to {value:g}."
+            works = _safely(lambda x: attains(of_label_temperature(x), temperature), value)
+            return Remedy("label temperature", text, value, True) if works else None
+        value = _rounded(sigma * growth ** (1.0 / _POWERS[kernel]), down=False)
+        works = _safely(lambda x: attains(of_sigma(x), temperature), value)
+        return Remedy("sigma", f"Raise sigma to {value:g}, the smallest that works.", value, True) if works else None
+    return _searched(of_sigma, sigma, temperature)
+
+
+def _searched(of_sigma: Callable[[float], Weighting], sigma: float, temperature: float) -> Remedy | None:
+    """A sigma that works, by doubling and then halving the step; None where none does before all weights are alike."""
+
+    def helps(value: float) -> bool:
+        weighting = of_sigma(value)
+        alike = bool(np.ptp(np.where(np.isneginf(weighting.logs), -1e3, weighting.logs)) < _ALIKE)
+        return not alike and attains(weighting, temperature)
+
+    high = next((sigma * 2.0**k for k in range(1, 21) if _safely(helps, sigma * 2.0**k)), None)
+    if high is None:
+        return None
+    low = high / 2.0
+    for _ in range(10):
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if _safely(helps, middle) else (middle, high)
+    value = _rounded(high, down=False)
+    return Remedy("sigma", f"Raise sigma to {value:g}.", value, True) if _safely(helps, value) else None
+
+
+def _kernels(weighting: Weighting, temperature: float) -> list[Remedy]:
+    if _is_x_clr(weighting):
+        return []
+    labels, sigma = _listed(weighting), float(weighting.bandwidth or 0.0)
+    found = []
+    for kernel in _POSITIVE_KERNELS:
+        if kernel == weighting.kernel:
+            continue
+        other = y_aware_weights(labels, sigma=sigma, kernel=kernel, self_pairs=weighting.self_pairs)
+        if attains(other, temperature):
+            found.append(Remedy("kernel", f"Take the {kernel} kernel, at the same sigma.", None, True))
+    return found
+
+
+def _two_levels(weighting: Weighting) -> float | None:
+    """Epsilon, where the weights are those of Soft SupCon with orbits as classes; else None."""
+    logs, own, plural = weighting.logs, weighting.own, weighting.orbits.plural
+    first = 0 if weighting.self_pairs else int(np.argmax(plural))
+    inside = own[first] if weighting.self_pairs else logs[first, first]
+    if len(plural) < 2 or np.isneginf(inside) or not (weighting.self_pairs or plural.any()):
+        return None
+    epsilon = math.exp(min(logs[first, 1 if first == 0 else 0] - inside, 700.0))
+    try:
+        same = soft_supcon_weights(weighting.orbits.listed(), epsilon=epsilon, self_pairs=weighting.self_pairs)
+    except ProblemError:
+        return None
+    there = weighting.orbits.partners > 0
+    alike = np.allclose(np.where(there, same.logs, 0.0), np.where(there, logs, 0.0), rtol=0.0, atol=1e-9)
+    return epsilon if alike and np.allclose(same.own, own, rtol=0.0, atol=1e-9) else None
+
+
+def _epsilon(weighting: Weighting, epsilon: float, temperature: float) -> Remedy | None:
+    classes = weighting.orbits.listed()
+
+    def of_epsilon(value: float) -> Weighting:
+        return soft_supcon_weights(classes, epsilon=value, self_pairs=weighting.self_pairs)
+
+    def works(value: float) -> bool:
+        return attains(of_epsilon(value), temperature)
+
+    if epsilon > 1.0:
+        text = "Lower epsilon to 1: no cosine between classes is larger than the one inside."
+        return Remedy("epsilon", text, 1.0, True) if _safely(works, 1.0) else None
+    # L is log(epsilon) times a matrix of 0 and 1, so the largest temperature is proportional to 1 / log(1/epsilon).
+    largest = LogGram.of(of_epsilon(math.exp(-1.0))).largest_temperature
+    value = _rounded(math.exp(-largest / temperature), down=False)
+    if not (value > 0 and _safely(works, value)):
+        return None
+    scheme = "" if epsilon > 0 else " (Soft SupCon)"
+    text = f"Raise epsilon, the weight of pairs of different classes, to {value:g}{scheme}, the smallest that works."
+    return Remedy("epsilon", text, value, True)
+
+
+def _without_self_pairs(realization: Realization) -> Remedy | None:
+    weighting, temperature = realization.weighting, realization.temperature
+    if not weighting.self_pairs:
+        return None
+    try:
+        other = Weighting.normalised(
+            weighting.orbits, weighting.logs, weighting.own, False, weighting.name, weighting.rounding
+        )
+    except ProblemError:
+        return None
+    if attains(other, temperature):
+        return Remedy("self-pairs", "Leave self-pairs out of both sums.", None, True)
+    if realization.largest_temperature or not (other.positive and (logs := LogGram.of(other)).symmetric):
+        return None
+    # Two changes, where no temperature alone would do.
+    value = _rounded(logs.largest_temperature, down=True)
+    if not (value > 0 and attains(other, value)):
+        return None
+    text = f"Leaving self-pairs out of both sums is not enough at this temperature, but it is at {value:g} and below."
+    return Remedy("self-pairs", text, value, False)
+
+
+def _symmetry(realization: Realization) -> Remedy | None:
+    weighting = realization.weighting
+    if not weighting.positive or realization.largest_temperature is not None:
+        return None
+    logs = LogGram.of(weighting)
+    own = np.zeros(len(logs.entries))
+    other = Weighting.normalised(weighting.orbits, logs.entries, own, weighting.self_pairs, weighting.name)
+    if not attains(other, realization.temperature):
+        return None
+    text = "Make the weights symmetric, w_ij = K_ij / r_i with K_ij = K_ji: the nearest ones of that form work."
+    return Remedy("symmetry", text, None, True)
+
+
+def _euclidean(weighting: Weighting, temperature: float) -> Remedy | None:
+    if not weighting.positive or not (logs := LogGram.of(weighting)).symmetric:
+        return None
+    orbits = weighting.orbits
+    plural, twins = orbits.plural, np.diag(logs.entries)
+    if weighting.self_pairs and not twins[plural].any():
+        # Samples of one orbit share a point: one of each decides, and rows are the same up to their sums.
+        full = weighting.logs.copy()
+        np.fill_diagonal(full, weighting.own)
+        entries = logs.entries
+    else:
+        if weighting.samples > _MOST_SAMPLES:
+            return None
+        labels = orbits.listed()
+        full = weighting.logs[labels[:, None], labels]
+        np.fill_diagonal(full, weighting.own[labels])
+        entries = logs.entries[labels[:, None], labels]
+        np.fill_diagonal(entries, 0.0)
+    if not 2 <= len(full) <= _MOST_SAMPLES:
+        return None
+    if weighting.self_pairs:
+        # `euclidean_realization` would go on to minimise where this fails.
+        centred = entries - entries.mean(axis=0) - entries.mean(axis=1)[:, None] + entries.mean()
+        if np.linalg.eigvalsh(centred)[0] < -1e-9 * max(float(np.abs(entries).max()), 1e-300):
+            return None
+    geometry = euclidean_realization(full, temperature=temperature, self_pairs=weighting.self_pairs)
+    if geometry.verdict != "realizable":
+        return None
+    text = "Compare by squared distances, e^{-|z_i - z_j|^2 / (2 tau)}, in place of cosines"
+    if weighting.labels is not None and weighting.kernel == "gaussian":
+        value = math.sqrt(temperature) / float(weighting.bandwidth or 1.0)
+        return Remedy("similarity", f"{text}: z_i = {value:.6g} y_i attains the bound.", value, True)
+    return Remedy("similarity", f"{text}: points in {geometry.min_dim} dimensions attain the bound.", None, True)

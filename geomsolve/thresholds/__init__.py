@@ -1,1 +1,0 @@
-"""Where classes collapse: critical imbalance, temperature and number of negatives, and phase diagrams."""

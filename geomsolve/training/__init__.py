@@ -1,0 +1,5 @@
+"""Between theory and training: losses, targets, metrics, diagnoses."""
+
+from ..lazy import attach
+
+__getattr__, __dir__, __all__ = attach(__name__)

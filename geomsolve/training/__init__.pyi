@@ -1,0 +1,10 @@
+from .diagnoses import Diagnosis as Diagnosis
+from .diagnoses import OptimumDistance as OptimumDistance
+from .diagnoses import diagnose as diagnose
+from .exports import targets as targets
+from .neighbourhoods import Neighbourhoods as Neighbourhoods
+from .neural_collapse import CollapseMetrics as CollapseMetrics
+from .samples import Samples as Samples
+from .target_files import Targets as Targets
+from .target_files import read_targets as read_targets
+from .verdicts import Verdict as Verdict

@@ -1,0 +1,325 @@
+"""Targets for training: the optimal geometry as one unit row per class, in the user's class order."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import __version__
+from ..arrays import Array, Progress
+from ..certificates.certificate import check_tol
+from ..choosing.targeted import TargetedGeometry
+from ..choosing.two_classes import PrototypeGeometry
+from ..choosing.variances import class_variances
+from ..counts.counts import Counts, as_counts
+from ..counts.sources import profile_names
+from ..errors import ProblemError
+from ..geometry.orbits import OrbitGram, Orbits
+from ..objectives.base import Objective
+from ..objectives.parts import Parts, parts_of
+from ..objectives.supcl import InstanceSoftmax
+from ..solvers.embedding import Embedding, check_dim, embed
+from ..solvers.ladder import solve
+from ..solvers.solution import Solution
+from .target_files import Targets
+
+Source = Objective | Solution | TargetedGeometry | PrototypeGeometry
+
+# A class mean shorter than this is rounding: it has no direction.
+_SHORTEST = 1e-6
+
+
+def targets(
+    source: Source,
+    counts: Counts | ArrayLike | None = None,
+    *,
+    dim: int,
+    part: str | None = None,
+    sorted_classes: bool = False,
+    rotate: bool = True,
+    seed: int = 0,
+    restarts: int = 8,
+    max_steps: int = 2000,
+    tol: float = 1e-9,
+    progress: Progress | None = None,
+) -> Targets:
+    """The optimal geometry as fixed class targets for training: (C, dim) unit rows of float32.
+
+    From the rank on, the rows have the solution's cosines: z_c . z_c' = G_cc', to the rounding of float32. Below it,
+    they are the best of `restarts` descents, with the gap proved for them (quality "descended"). Of losses over
+    instances (SupCL, KCL, SupMin, BCL, ...) the class mean is taken and normalised: with rho_c the cosine inside class
+    c of n_c instances, it has length sqrt(1 - (1 - rho_c)(n_c - 1)/n_c), 1 where the class has collapsed.
+
+    **Rotation.** The r <= C coordinates of a geometry say nothing about a network's `dim`. Filled up with zeros they
+    would leave dim - r of them dead: no target tells those apart, and a projection with batch normalisation, which
+    gives every coordinate the same variance, could never reach the targets. So the rows are turned by a random rotation
+    of all coordinates, uniform over rotations and drawn from `seed`; no cosine changes. rotate=False: zeros.
+
+    Args:
+        source: a loss, which is solved first, or what `solve`, `targeted_supcon` or `supervised_prototypes` returned
+            (of the latter two, at the rank or above). An uncertified solution is taken, and called so.
+        counts: examples per class in class order, to be written into the files; losses over several points per class
+            need them, too, to say which classes are exchangeable. Built-in profiles of data sets are refused: they are
+            sorted by count, and row c would be the target of some other class than c. Nothing tells that of a *loss*
+            over such a profile: give both the counts of your training labels.
+        dim: coordinates; usually the width of the projection head.
+        part: None: class means. Otherwise what the rows stand for in a loss over several points per class:
+            "prototype" (BCL, ECL), "classifier" (ECL, LC), "target" (TSC).
+        sorted_classes: takes a built-in profile all the same: class 0 of your data is the largest, and so on down.
+        rotate: whether to.
+        seed: of the rotation and of the descents.
+        restarts: descents below the rank.
+        max_steps: of each descent.
+        tol: the relative gap to certify, of a loss and of TSC and Supervised Prototypes.
+        progress: called with a line of text as the work goes on.
+
+    Raises:
+        ProblemError: bad arguments; a class whose mean is 0, so that it has no direction; below the rank, TSC and
+            Supervised Prototypes, or more than 4000 points.
+        NotCertified: a loss was given whose optimum cannot be certified (`solve` with throw=False gives what there is).
+
+    Cost: `solve`, `embed`, and a QR decomposition of (dim, r). Below the rank the descents are nearly all of it: for
+    1000 classes in 128 dimensions minutes each; fewer restarts and steps give a larger gap, which is always said.
+    Source: ours. That fixed targets help training is TSC's (Li et al., CVPR 2022).
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ProblemError(f"seed: must be a whole number of at least 0; got {seed!r:.40}")
+    if isinstance(max_steps, bool) or not isinstance(max_steps, (int, np.integer)) or max_steps < 1:
+        raise ProblemError(f"max_steps: must be a whole number of at least 1; got {max_steps!r:.40}")
+    check_tol(tol)
+    check_wanted(source, dim, part)
+    if counts is None and isinstance(source, (TargetedGeometry, PrototypeGeometry)):
+        counts = source.counts
+    counted = None if counts is None else as_counts(counts)
+    if counted is not None:
+        check_class_order(counted, sorted_classes)
+    if isinstance(source, Objective):
+        source = solve(source, tol=tol, progress=progress)
+    objective = loss_of(source)
+    whole = source.orbits if isinstance(source, Solution) else source.gram
+    kind, gram = _class_part(objective, whole, part)
+    check_dim(dim, gram.orbits.atoms)
+    proof, rank = _proof(source, tol), gram.rank()
+    parts = _parts(objective)
+    if isinstance(source, Solution) and (parts is None or dim < rank):
+        embedding = embed(source, dim, restarts=restarts, seed=seed, max_steps=max_steps, progress=progress)
+        points = embedding.points if parts is None else _part_points(objective.orbits.listed(), parts, embedding, kind)
+        if embedding.exact:
+            rank = min(rank, dim)  # a hinge can have optima of lower rank than the solver's
+        else:
+            floor = proof.value - proof.excess
+            relative = embedding.gap / max(embedding.value - floor, 1e-300)
+            quality = "descended" if proof.quality == "certified" else proof.quality
+            proof = _Proof(embedding.value, embedding.gap, embedding.value - floor, relative, quality)
+    elif dim >= rank:
+        points = gram.embed()
+    else:
+        raise ProblemError(
+            f"dim: must be at least {rank}, the rank of these points; got {dim} (below it {_name(source)} has no known "
+            "optimum)"
+        )
+    return Targets(
+        rows=(_rotated if rotate else _padded)(points, dim, seed).astype(np.float32),
+        loss=_name(source),
+        temperature=source.temperature if isinstance(source, PrototypeGeometry) else objective.temperature,
+        counts=None if counted is None else tuple(counted.per_class.tolist()),
+        part=kind,
+        quality=proof.quality,
+        value=proof.value,
+        gap=proof.gap,
+        relative_gap=proof.relative_gap,
+        exact=dim >= rank,
+        rank=rank,
+        whole_rank=whole.rank(),
+        exchangeable=_exchangeable(objective, gram, counted),
+        collapsed=_collapsed(gram) if dim >= rank else _coinciding(points),
+        seed=int(seed) if rotate else None,
+        version=__version__,
+    )
+
+
+def loss_of(source: Source) -> Objective:
+    """The loss whose optimum it is (of Supervised Prototypes, that of the parts orthogonal to the prototypes)."""
+    if isinstance(source, PrototypeGeometry):
+        return source.solution.objective
+    return source if isinstance(source, Objective) else source.objective
+
+
+def check_wanted(source: Source, dim: int, part: str | None) -> None:
+    """Nothing, or the ProblemError of `targets` for a source, dim or part that it does not take: before it solves."""
+    if not isinstance(source, (Objective, Solution, TargetedGeometry, PrototypeGeometry)):
+        raise ProblemError(
+            "source: must be a loss such as geomsolve.SupCon(...), or what solve, targeted_supcon or "
+            f"supervised_prototypes returned; got {type(source).__name__}"
+        )
+    objective = loss_of(source)
+    parts = _parts(objective)
+    if dim is None:
+        raise ProblemError("dim: must be given, the width of the projection head; got none")
+    check_dim(dim, objective.orbits.atoms if parts is None else len(set(parts.classes)))
+    if part is None:
+        return
+    if parts is None:
+        raise ProblemError(f"part: {objective.name} has one point per class; got {part!r:.40} (leave it out)")
+    if part not in parts.names:
+        kinds = ", ".join(dict.fromkeys(parts.names))
+        raise ProblemError(f"part: must be one of {kinds} for {objective.name}; got {part!r:.40}")
+
+
+def check_class_order(counts: Counts, sorted_classes: bool) -> None:
+    """Nothing, or a ProblemError for a profile sorted by count, unless the user's classes are sorted so as well."""
+    if counts.name in profile_names() and not sorted_classes:
+        raise ProblemError(
+            f"counts: must be in the class order of your training labels; got {counts.name}, a built-in profile, "
+            "sorted by count (write a CSV of your counts, or --sorted-classes, in Python sorted_classes=True, if class "
+            "0 of your data is the largest, and so on)"
+        )
+
+
+def _name(source: Solution | TargetedGeometry | PrototypeGeometry) -> str:
+    if isinstance(source, PrototypeGeometry):
+        return f"Supervised Prototypes(views={source.views})"
+    return source.objective.name
+
+
+class _Proof(NamedTuple):
+    value: float
+    gap: float
+    excess: float
+    relative_gap: float
+    quality: str
+
+
+def _proof(source: Solution | TargetedGeometry | PrototypeGeometry, tol: float) -> _Proof:
+    if isinstance(source, Solution):
+        found = source.certificate
+        return _Proof(found.value, found.gap, found.excess, found.relative_gap, source.quality.value)
+    if isinstance(source, TargetedGeometry):
+        excess = source.value - source.objective.floor
+    else:
+        excess = source.solution.certificate.excess
+    # As in `compare`: a gap below the rounding of the value is none.
+    relative = (source.gap + 4.0 * np.finfo(float).eps * abs(source.value)) / max(excess, 1e-300)
+    return _Proof(source.value, source.gap, excess, relative, "certified" if relative <= tol else "uncertified")
+
+
+def _parts(objective: Objective) -> Parts | None:
+    """What the atoms of every orbit are; None where they are one mean per class."""
+    if isinstance(objective, InstanceSoftmax):
+        # Its orbits are sorted by size; its atoms come class by class.
+        first = np.unique(objective.orbits.listed(), return_index=True)[1]
+        return Parts(("instances",) * len(first), tuple(np.argsort(np.argsort(first)).tolist()))
+    return parts_of(objective)
+
+
+def _class_part(objective: Objective, whole: OrbitGram, part: str | None) -> tuple[str, OrbitGram]:
+    """What stands for a class, and its Gram matrix over classes in the caller's order."""
+    parts = _parts(objective)
+    if parts is None:
+        return "mean", whole
+    kind = part or ("instances" if "instances" in parts.names else "mean")
+    places = {
+        index: place for place, (name, index) in enumerate(zip(parts.names, parts.classes, strict=True)) if name == kind
+    }
+    order = [places[index] for index in sorted(places)]
+    own = OrbitGram(Orbits(whole.sizes[order]), whole.cosines[np.ix_(order, order)])
+    length = np.sqrt(np.clip(1.0 - class_variances(own).per_class, 0.0, None))
+    _check_directions(length)
+    cosines = np.clip(own.cosines / length[:, None] / length, -1.0, 1.0)
+    np.fill_diagonal(cosines, 1.0)
+    return kind, OrbitGram(Orbits(np.ones(len(order)), np.arange(len(order))), (cosines + cosines.T) / 2.0)
+
+
+def _part_points(labels: NDArray[np.intp], parts: Parts, embedding: Embedding, kind: str) -> Array:
+    """(C, dim) the normalised class means of the atoms of that kind."""
+    means = np.zeros((max(parts.classes) + 1, embedding.dim))
+    counted = np.zeros(len(means))
+    chosen = [place for place, name in enumerate(parts.names) if name == kind]
+    for place in chosen:
+        atoms = labels == place
+        means[parts.classes[place]] += embedding.points[atoms].sum(axis=0)
+        counted[parts.classes[place]] += atoms.sum()
+    means /= counted[:, None]
+    length = np.linalg.norm(means, axis=1)
+    _check_directions(length)
+    return means / length[:, None]
+
+
+def _check_directions(length: Array) -> None:
+    lost = np.flatnonzero(length < _SHORTEST)
+    if lost.size:
+        raise ProblemError(
+            f"source: the examples of class {lost[0]} balance around the origin (their mean has length "
+            f"{length[lost[0]]:.1e}), so it has no direction to be a target; take another loss, or a smaller alpha"
+        )
+
+
+def _exchangeable(objective: Objective, gram: OrbitGram, counts: Counts | None) -> tuple[tuple[int, ...], ...]:
+    """The groups of two classes and more that the loss treats alike."""
+    labels = gram.orbits.listed()
+    if counts is not None and counts.classes != len(labels):
+        raise ProblemError(f"counts: must be one per class, {len(labels)} of them; got {counts.classes}")
+    groups = _grouped(labels)
+    if counts is None:
+        return groups
+    if _parts(objective) is not None:
+        return _grouped(counts.groups)
+    check_same_counts(labels, counts)
+    return groups
+
+
+def check_same_counts(labels: NDArray[np.intp], counts: Counts) -> None:
+    """Nothing, or a ProblemError where classes that a loss treats alike, by its orbits' labels, differ in count."""
+    for group in _grouped(labels):
+        each = counts.per_class[list(group)]
+        if np.ptp(each) > 0:
+            raise ProblemError(
+                f"counts: must be those of the loss, in its class order; class {group[0]} has {each[0]:g} and class "
+                f"{group[int(np.argmax(each != each[0]))]} has {each[each != each[0]][0]:g}, and the loss treats them "
+                "alike"
+            )
+
+
+def _grouped(labels: NDArray[np.intp]) -> tuple[tuple[int, ...], ...]:
+    order = np.argsort(labels, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+    return tuple(sorted(tuple(group.tolist()) for group in groups if len(group) > 1))
+
+
+def _collapsed(gram: OrbitGram) -> tuple[tuple[int, ...], ...]:
+    labels = gram.orbits.listed()
+    groups = (tuple(np.flatnonzero(np.isin(labels, group)).tolist()) for group in gram.merged())
+    return tuple(sorted(group for group in groups if len(group) > 1))
+
+
+def _coinciding(points: Array) -> tuple[tuple[int, ...], ...]:
+    """Groups of classes whose points the descents left in one place: in one dimension there are but two."""
+    first = np.argmax(points @ points.T > 1.0 - 1e-8, axis=1)
+    return _grouped(first)
+
+
+def _used(points: Array, dim: int) -> Array:
+    """The points without trailing zeros, in at most `dim` coordinates."""
+    used = points[:, : np.flatnonzero(points.any(axis=0))[-1] + 1]
+    if used.shape[1] <= dim:
+        return used
+    # Directions of weight below 1e-8 are rounding; the largest ones are kept.
+    left, values, _ = np.linalg.svd(used, full_matrices=False)
+    kept = left[:, :dim] * values[:dim]
+    return np.asarray(kept / np.linalg.norm(kept, axis=1, keepdims=True))
+
+
+def _padded(points: Array, dim: int, seed: int) -> Array:
+    used = _used(points, dim)
+    return np.pad(used, ((0, 0), (0, dim - used.shape[1])))
+
+
+def _rotated(points: Array, dim: int, seed: int) -> Array:
+    """(C, dim) the points under a rotation of all coordinates, uniform over rotations: only r of its columns matter."""
+    used = _used(points, dim)
+    normal = np.random.default_rng(seed).normal(size=(dim, used.shape[1]))
+    frame, triangle = np.linalg.qr(normal)
+    frame *= np.sign(np.diag(triangle))  # without this, the signs of LAPACK's choice: not uniform
+    return np.asarray(used @ frame.T)

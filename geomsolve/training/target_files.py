@@ -1,0 +1,268 @@
+"""Targets for training as files: arrays, and what is proved of them, beside them in texts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import frozen
+from ..errors import BackendError, ProblemError
+from ..files import read_npy
+
+LAYOUTS = ("proxies", "weights")
+# The name of the tensor in .safetensors files.
+_TENSOR = "targets"
+_SUFFIXES = (".npy", ".safetensors")
+_QUALITIES = ("certified", "descended", "uncertified", "unknown")
+# Attributes that are texts; in files the others are JSON.
+_TEXTS = ("loss", "part", "quality", "version")
+_WANTED = "a file of one float32 array of two axes, as Targets.save writes it"
+# Of a row, in float32 and after many rows of float32 sums.
+_LENGTH = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """One fixed unit vector per class, and what is proved of them. See `targets`.
+
+    Attributes:
+        rows: (C, dim) float32 unit rows: row c belongs to class c of the counts.
+        loss: the loss they are the optimum of, in words.
+        temperature: tau of that loss.
+        counts: (C,) examples per class; None where they were not given.
+        part: what the rows stand for: "mean" or "instances" (class means), "prototype", "classifier" or "target".
+        quality: "certified": the rows realise a geometry that is proved optimal. "descended": they are the best of
+            several descents, below the rank, and `gap` is all that is proved. "uncertified": no optimum, nor called
+            one. "unknown": read from a file that does not say.
+        value: the loss of the geometry, in nats.
+        gap: no geometry of any dimension has a loss lower than `value` by more than this.
+        relative_gap: the gap over the loss above its floor.
+        exact: whether the rows have the cosines of the solution (to float32), or were descended below their rank.
+        rank: dimensions that the rows need.
+        whole_rank: dimensions that the whole geometry needs, prototypes and the spread within classes too.
+        exchangeable: the groups of two classes and more that the loss treats alike (equal counts). Inside a group
+            classes may trade rows; any other trade gives frequent classes the places of rare ones.
+        collapsed: the groups of classes that share one row (cosines within 1e-8 of 1).
+        seed: of the rotation; None where there was none.
+        version: of geomsolve.
+    """
+
+    rows: NDArray[np.float32] = field(repr=False)
+    loss: str = "unknown"
+    temperature: float | None = None
+    counts: tuple[float, ...] | None = field(default=None, repr=False)
+    part: str = "unknown"
+    quality: str = "unknown"
+    value: float | None = None
+    gap: float | None = None
+    relative_gap: float | None = None
+    exact: bool | None = None
+    rank: int | None = None
+    whole_rank: int | None = None
+    exchangeable: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
+    collapsed: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
+    seed: int | None = None
+    version: str = "unknown"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", frozen("rows", self.rows, np.float32))
+
+    @property
+    def dim(self) -> int:
+        """The number of coordinates."""
+        return self.rows.shape[1]
+
+    @property
+    def ordered(self) -> bool:
+        """Whether it matters which class has which row: not where the loss treats all classes alike."""
+        return len(self.exchangeable) != 1 or len(self.exchangeable[0]) != len(self.rows)
+
+    @property
+    def warning(self) -> str:
+        """Which classes may be matched to which rows, in words: the mistake that no error message will show."""
+        if not self.ordered:
+            return "all classes are alike to this loss: any assignment of rows to classes is as good as this one"
+        return (
+            "row c belongs to class c of the counts: no loader may re-match rows to classes by assignment "
+            "(linear_sum_assignment, as TSC's code does), except inside the groups named exchangeable"
+        )
+
+    def matrix(self, layout: str = "proxies") -> NDArray[np.float32]:
+        """The rows as training code wants them: (C, dim) for "proxies", (dim, C) for "weights"; contiguous, writable.
+
+        Raises:
+            ProblemError: another layout.
+        """
+        _check_layout(layout)
+        return np.array(self.rows if layout == "proxies" else self.rows.T, order="C")
+
+    def metadata(self, layout: str = "proxies") -> dict[str, str]:
+        """What files say of rows, as texts: attributes (JSON unless texts), layout, digest of the array, warning."""
+        told = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "rows"}
+        texts = {name: value if name in _TEXTS else json.dumps(value) for name, value in told.items()}
+        return {**texts, "layout": layout, "sha256": _digest(self.matrix(layout)), "warning": self.warning}
+
+    def save(self, path: str | Path, *, layout: str = "proxies") -> tuple[Path, ...]:
+        """Write the rows, and return the names of the files.
+
+        - `.safetensors`: one tensor "targets", and `metadata` in the header.
+        - `.npy`: the array; `metadata` goes as JSON into a file of the same name with .json added.
+        - a folder (or a name without a suffix): `optimal_{C}_{dim}_analytical.npy` with its .json, and
+          `optimal_{C}_{dim}_label.npy`, the class of every row: the two names that TSC's loader asks for.
+
+        Raises:
+            ProblemError: an unknown suffix or layout, weights for TSC's loader (it wants rows), or a path that cannot
+                be written.
+            BackendError: .safetensors, and the package is not installed.
+        """
+        kind = check_destination(path, layout)
+        path, array = Path(path), self.matrix(layout)
+        try:
+            if kind == ".safetensors":
+                from safetensors.numpy import save
+
+                path.write_bytes(save({_TENSOR: array}, metadata=self.metadata(layout)))
+                return (path,)
+            written: tuple[Path, ...] = ()
+            if kind == "":
+                path.mkdir(parents=True, exist_ok=True)
+                stem = f"optimal_{len(self.rows)}_{self.dim}"
+                label, path = path / f"{stem}_label.npy", path / f"{stem}_analytical.npy"
+                np.save(label, np.arange(len(self.rows)))
+                written = (label,)
+            with path.open("wb") as handle:  # numpy.save would add a second suffix to T.NPY
+                np.save(handle, array)
+            beside = described(path)
+            beside.write_text(json.dumps(self.metadata(layout), indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise ProblemError(
+                f"out: must be a path that can be written; got {error.filename or path} ({error.strerror or error})"
+            ) from None
+        return (path, beside, *written)
+
+
+def check_destination(path: str | Path, layout: str = "proxies") -> str:
+    """The kind of a destination of `Targets.save`: ".npy", ".safetensors", or "" for a folder; or what `save` raises.
+
+    Found out before anything is solved; whether the path can be written is not looked at.
+    """
+    _check_layout(layout)
+    path = Path(path)
+    kind = "" if path.is_dir() else path.suffix.lower()
+    if kind not in ("", *_SUFFIXES):
+        raise ProblemError(f"out: must end in .npy or .safetensors, or be a folder; got {str(path)!r:.60}")
+    if kind == "" and layout != "proxies":
+        raise ProblemError(
+            f"layout: a folder is for TSC's loader, which wants proxies; got {layout} (write --out NAME.npy)"
+        )
+    if kind == ".safetensors":
+        _safetensors()
+    return kind
+
+
+def _check_layout(layout: str) -> None:
+    if layout not in LAYOUTS:
+        raise ProblemError(
+            f"layout: must be proxies, for (classes, dim), or weights, for (dim, classes); got {layout!r:.40}"
+        )
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError:
+        raise BackendError(
+            'out: .safetensors files need the package safetensors; run: pip install "geomsolve[safetensors]" '
+            "(or write .npy)"
+        ) from None
+    return safetensors
+
+
+def described(path: Path) -> Path:
+    """The file beside a .npy file that holds its metadata."""
+    return path.with_name(f"{path.name}.json")
+
+
+def read_targets(path: str | Path) -> Targets:
+    """The targets in a file that `Targets.save` wrote, bit for bit; rows (C, dim), whatever the layout of the file.
+
+    A `.npy` file without its .json (or of another origin) is an array and nothing else: its quality is "unknown", and
+    it is taken as (C, dim) if its rows are unit vectors, as (dim, C) if only its columns are.
+
+    Raises:
+        ProblemError: another suffix, a file that is missing or damaged, or vectors that are not of length 1.
+        BackendError: .safetensors, and the package is not installed.
+    """
+    path = Path(path)
+    kind = path.suffix.lower()
+    if kind not in _SUFFIXES:
+        raise ProblemError(f"targets: must be a .npy or .safetensors file; got {str(path)!r:.60}")
+    try:
+        array, told = _read_safetensors(path) if kind == ".safetensors" else _read_npy(path)
+    except OSError as error:
+        raise ProblemError(f"targets: cannot read {path}: {error.strerror or error}") from None
+    if array is None or array.ndim != 2 or array.dtype != np.float32 or 0 in array.shape:
+        raise ProblemError(f"targets: {path} must be {_WANTED}")
+    if told.get("sha256", _digest(array)) != _digest(array):
+        raise ProblemError(f"targets: what is said of {path} is said of another array (write it again)")
+    layout = told.pop("layout", "proxies" if _unit(array) else "weights")
+    rows = array if layout == "proxies" else array.T
+    if not _unit(rows):
+        raise ProblemError(f"targets: every vector of {path} must have length 1; they have not")
+    try:
+        known = {part.name for part in fields(Targets)} - {"rows"}
+        given: dict[str, Any] = {
+            name: text if name in _TEXTS else json.loads(text) for name, text in told.items() if name in known
+        }
+        for name in ("counts", "exchangeable", "collapsed"):
+            given[name] = _tuples(given.get(name, None if name == "counts" else []))
+        found = Targets(rows, **given)
+        if found.quality not in _QUALITIES or (found.counts is not None and len(found.counts) != len(rows)):
+            raise ValueError
+        return found
+    except (TypeError, ValueError):
+        raise ProblemError(f"targets: the metadata of {path} must be as Targets.save writes it") from None
+
+
+def _digest(array: NDArray[np.float32]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def _unit(rows: NDArray[np.float32]) -> bool:
+    return bool(np.all(np.abs(np.linalg.norm(rows.astype(np.float64), axis=1) - 1.0) < _LENGTH))
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
+
+
+def _read_npy(path: Path) -> tuple[NDArray[Any], dict[str, str]]:
+    beside = described(path)
+    told: Any = {}
+    array = read_npy("targets", path, "f", _WANTED)
+    if beside.is_file():
+        try:
+            told = json.loads(beside.read_text(encoding="utf-8"))
+        except ValueError:
+            told = None
+        if not isinstance(told, dict) or not all(isinstance(text, str) for text in told.values()):
+            raise ProblemError(f"targets: {beside} must be as Targets.save writes it (or not be there)")
+    return array, told
+
+
+def _read_safetensors(path: Path) -> tuple[NDArray[Any] | None, dict[str, str]]:
+    safetensors = _safetensors()
+    with path.open("rb"):  # what is wrong with the path, in the system's words
+        pass
+    try:
+        with safetensors.safe_open(path, framework="numpy") as opened:
+            array = opened.get_tensor(_TENSOR) if _TENSOR in opened.keys() else None  # noqa: SIM118 - no mapping
+            return array, dict(opened.metadata() or {})
+    except safetensors.SafetensorError:
+        return None, {}

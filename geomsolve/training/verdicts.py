@@ -1,0 +1,159 @@
+"""What trained embeddings are, in words: the verdicts of `diagnose`, and the limits that they rest on."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .diagnoses import OptimumDistance
+    from .neural_collapse import CollapseMetrics
+
+# Two classes share a point where the cosine of their means is at least this: an angle of 8 degrees, a distance of a
+# tenth of that of orthogonal classes. Cosines are taken without the bias of means of few examples.
+SHARED = 0.99
+# ... and where each holds together: two examples of it have a mean cosine of at least this, the greater part of them in
+# common. Means of scattered classes may coincide for other reasons, such as labels that say nothing.
+HELD = 0.5
+# ... and where the means are this near as they stand: of two or three examples, what is left without the bias is noise,
+# and random ones in a few dimensions would now and then share a point.
+SEEN = 0.9
+# At the optimum: cosines of class means off by at most this, root mean square and at worst, and classes as tight as
+# this, all together and the loosest. 0.02 is about what sampling alone does to a cosine: a mean of ten examples with a
+# spread of 0.05 over 16 dimensions is off by sqrt(0.05 / 16 / 10) in a given direction. 0.1 is for the worst of
+# thousands of pairs, and so is 0.25 for the loosest class: of two examples, perhaps.
+AT_RMS, AT_WORST, AT_WITHIN, AT_LOOSEST = 0.02, 0.1, 0.05, 0.25
+# Near it: within 6 degrees on average and 15 at worst (of a right angle), and two examples of a class within 41 of each
+# other. Random directions in 128 dimensions have cosines of 0.09 as well: it is the spread that tells them apart, and
+# the loosest class that tells one which was not learnt from a hundred which were.
+NEAR_RMS, NEAR_WORST, NEAR_WITHIN, NEAR_LOOSEST = 0.1, 0.25, 0.25, 1.0 - HELD
+# The optimum has a collapse where its own cosines reach this.
+PREDICTED = SHARED - AT_RMS
+# ... and keeps classes apart where they are below this.
+APART = SHARED - NEAR_WORST
+
+
+class Verdict(enum.Enum):
+    """What the embeddings are, in words. With an objective one of the first seven or COINCIDENT, else another."""
+
+    AT_OPTIMUM = "at the optimum"
+    NEAR_OPTIMUM = "near the optimum"
+    FAR = "far from the optimum"
+    MINORITY_AS_OPTIMUM = "minority collapsed, as the optimum is"
+    MINORITY_FAILURE = "minority collapsed though the optimum is not: training failure"
+    MERGED_FAILURE = "classes merged though the optimum keeps them apart: training failure"
+    FULL_FAILURE = "fully collapsed: training failure"
+    FULL = "fully collapsed"
+    MINORITY = "minority collapsed"
+    MERGED = "classes merged"
+    COINCIDENT = "class means coincide, examples do not"
+    SIMPLEX = "regular simplex"
+    SPREAD = "spread"
+
+
+@dataclass(frozen=True, eq=False)
+class Sharing:
+    """Which classes share a point.
+
+    Attributes:
+        pairs: (C, C) whether two classes do, with the diagonal.
+        merged: groups of two classes or more that are linked by such pairs.
+        small: the groups of classes that all have fewer examples than the average class.
+        full: whether all classes do, in one group and with cosines of 0.97 and more.
+        coincident: whether all means coincide, held together or not.
+    """
+
+    pairs: NDArray[np.bool_]
+    merged: tuple[tuple[int, ...], ...]
+    small: tuple[tuple[int, ...], ...]
+    full: bool
+    coincident: bool
+
+    @property
+    def minority(self) -> bool:
+        """Whether the minority is collapsed, and not everything."""
+        return not self.full and bool(self.small)
+
+
+def sharing(collapse: CollapseMetrics, counts: NDArray[np.float64]) -> Sharing:
+    """Which classes share a point, by the metrics of the embeddings and the examples per class in training."""
+    held = collapse.coherence >= HELD
+    near = collapse.unbiased_cosines >= SHARED
+    np.fill_diagonal(near, True)
+    pairs = near & (collapse.cosines >= SEEN) & held[:, None] & held
+    tail = counts < counts.mean() * (1.0 - 1e-12)
+    merged = groups(pairs)
+    small = tuple(group for group in merged if tail[list(group)].all())
+    # All in one group, and none as far from another as classes that the optimum keeps apart: a few pairs of rare
+    # classes miss the limit by chance.
+    linked = bool(merged) and len(merged[0]) == len(pairs)
+    full = linked and bool((np.where(pairs, 1.0, collapse.unbiased_cosines) >= PREDICTED).all())
+    return Sharing(pairs, merged, small, full, bool(near.all()))
+
+
+def groups(shared: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:
+    """Groups of two classes or more that are linked by pairs that share a point, in class order."""
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    _, codes = connected_components(csr_array(shared), directed=False)
+    order = np.argsort(codes, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    return tuple(sorted(tuple(part.tolist()) for part in parts if len(part) > 1))
+
+
+def spread(spreads: NDArray[np.float64]) -> float:
+    """The mean of 1 - mean cosine of two examples over classes, NaN (of single examples) apart; NaN if all are."""
+    known = spreads[~np.isnan(spreads)]
+    return float(known.mean()) if known.size else np.nan
+
+
+def verdict(
+    collapse: CollapseMetrics, spreads: NDArray[np.float64], shared: Sharing, distance: OptimumDistance | None
+) -> Verdict:
+    """The verdict.
+
+    Args:
+        collapse: metrics of the embeddings.
+        spreads: (C,) of every class 1 less the mean cosine of two examples; NaN for a single one.
+        shared: which classes share a point.
+        distance: from the optimum; None without a loss.
+    """
+    # Classes of one example say nothing about the spread, and stand in no verdict's way.
+    within, loosest = np.nan_to_num([spread(spreads), np.max(spreads, initial=0.0, where=~np.isnan(spreads))])
+    tight = within <= AT_WITHIN and loosest <= AT_LOOSEST
+    if distance is None:
+        if shared.full:
+            return Verdict.FULL
+        if shared.merged:
+            return Verdict.MINORITY if shared.minority else Verdict.MERGED
+        if shared.coincident:
+            return Verdict.COINCIDENT
+        off = np.abs(collapse.cosines + 1.0 / (len(spreads) - 1.0))[~np.eye(len(spreads), dtype=bool)]
+        simplex = collapse.ms <= AT_RMS and off.max() <= AT_WORST
+        return Verdict.SIMPLEX if simplex and tight else Verdict.SPREAD
+    # The least cosine that the optimum gives a pair of the group that shares a point.
+    best = {group: _least(distance.solution.gram, shared.pairs, group) for group in shared.merged}
+    lost = [group for group, cosine in best.items() if cosine < APART]
+    if lost and shared.full:
+        return Verdict.FULL_FAILURE
+    if lost:
+        return Verdict.MINORITY_FAILURE if set(lost) & set(shared.small) else Verdict.MERGED_FAILURE
+    if not best and shared.coincident:
+        return Verdict.COINCIDENT
+    near = distance.rms <= NEAR_RMS and distance.worst <= NEAR_WORST
+    near = near and within <= NEAR_WITHIN and loosest <= NEAR_LOOSEST
+    if near and shared.minority and min(best.values()) >= PREDICTED:
+        return Verdict.MINORITY_AS_OPTIMUM
+    if distance.rms <= AT_RMS and distance.worst <= AT_WORST and tight:
+        return Verdict.AT_OPTIMUM
+    return Verdict.NEAR_OPTIMUM if near else Verdict.FAR
+
+
+def _least(gram: NDArray[np.float64], pairs: NDArray[np.bool_], group: tuple[int, ...]) -> float:
+    block = np.ix_(group, group)
+    return float(gram[block][pairs[block]].min())

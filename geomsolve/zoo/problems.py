@@ -1,0 +1,175 @@
+"""The zoo: named problems whose optimum is known to many digits, to test and time solvers on."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array
+from ..counts.counts import as_counts
+from ..counts.sources import load_counts
+from ..errors import ProblemError
+from ..geometry.orbits import OrbitGram
+from ..objectives.base import Objective
+from ..objectives.registry import build_objective
+from ..similarities.schemes import build_weighting
+
+
+@dataclass(frozen=True, eq=False)
+class ZooProblem:
+    """A problem and its optimum. Make one with `problem`.
+
+    Numbers in the definition (temperature, counts, ...) are float64, and the optimum is that of these very numbers.
+
+    Attributes:
+        name: such as "supcon-cifar10-lt".
+        description: in a line.
+        loss: the name of the loss, as in `geomsolve solve --objective`; "weighted" for weighted InfoNCE.
+        counts: class counts, the name of a profile, or for "weighted" the labels of samples.
+        options: the other arguments of the loss.
+        tags: what the problem is there for, such as "collapsed", "low temperature", "kinks", "joint atoms".
+        source: where the optimum is from: a closed form, or a proof in ball arithmetic.
+        value: the optimal loss in nats, as a decimal number all of whose digits but the last are proved.
+        excess: the optimal loss above its floor likewise, or None; at low temperature the loss itself says nothing.
+        optimum: what is stored of it: digits of cosines, and how well they are proved.
+    """
+
+    name: str
+    description: str
+    loss: str
+    counts: Any
+    options: Mapping[str, Any] = field(repr=False)
+    tags: tuple[str, ...]
+    source: str
+    value: str
+    excess: str | None
+    optimum: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def unique(self) -> bool:
+        """Whether only one Gram matrix is optimal. Where not, `gram` is one of them."""
+        return "not unique" not in self.tags
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The loss, as a user would build it."""
+        options = dict(self.options)
+        if self.loss == "weighted":
+            from ..objectives.weighted import WeightedInfoNCE
+
+            temperature, scheme = options.pop("temperature"), options.pop("scheme")
+            return WeightedInfoNCE(build_weighting(scheme, self.counts, options), temperature=temperature)
+        counts = load_counts(self.counts) if isinstance(self.counts, str) else as_counts(self.counts)
+        return build_objective(self.loss, counts, options)
+
+    @cached_property
+    def orbits(self) -> OrbitGram:
+        """The optimal Gram matrix by orbits of the objective, rounded to float64."""
+        stored = self.optimum
+        if "cosines" in stored:
+            lower = [[float(entry) for entry in row] for row in stored["cosines"]]
+            cosines = np.array([row + [0.0] * (len(lower) - len(row)) for row in lower])
+            cosines = cosines + np.tril(cosines, -1).T
+        else:
+            # e^{(G_ab - 1)/tau} = 2 tau u_a u_b / (m_a W_ab / Z_a + m_b W_ba / Z_b), the stationarity of SupCon.
+            u, z = (np.array([float(entry) for entry in stored[name]]) for name in ("dual", "denominators"))
+            masses, weights = self.objective.masses, self.objective.weights  # type: ignore[attr-defined]
+            push = (masses / z)[:, None] * weights
+            tau = self.objective.temperature
+            cosines = 1.0 + tau * np.log(2.0 * tau * u[:, None] * u / (push + push.T))
+            np.fill_diagonal(cosines, np.where(self.objective.orbits.plural, np.diag(cosines), 1.0))
+        return OrbitGram(self.objective.orbits, cosines)
+
+    @property
+    def gram(self) -> Array:
+        """(m, m) the optimal Gram matrix in the caller's order of classes (of samples, for "weighted")."""
+        return self.orbits.expand()
+
+    def distance(self, gram: OrbitGram | Array) -> float:
+        """The largest difference of a cosine from the optimum: of an OrbitGram of this objective, or an (m, m) matrix.
+
+        Only meaningful where the optimum is `unique`.
+        """
+        if isinstance(gram, OrbitGram) and gram.orbits.same_as(self.orbits.orbits):
+            return float(np.abs(gram.cosines - self.orbits.cosines).max())
+        matrix = gram.expand() if isinstance(gram, OrbitGram) else np.asarray(gram)
+        return float(np.abs(matrix - self.gram).max())
+
+
+def names(*tags: str) -> tuple[str, ...]:
+    """The names of all problems in the zoo, or of those that bear every one of these tags.
+
+    Raises:
+        ProblemError: a tag that no problem bears.
+    """
+    known = sorted({tag for row in zoo_definitions() for tag in row["tags"]})
+    for tag in tags:
+        if tag not in known:
+            raise ProblemError(f"tags: must be among {', '.join(known)}; got {tag!r:.40}")
+    return tuple(row["name"] for row in zoo_definitions() if set(tags) <= set(row["tags"]))
+
+
+def problem(name: str) -> ZooProblem:
+    """The problem of that name with its optimum: value, Gram matrix, and where they are from.
+
+    Values and Gram matrices are stored. Every value was proved in ball arithmetic from the formulas of the losses,
+    written down a second time: with G exactly feasible, S its slack matrix and F a factor of it to many digits,
+
+        L(G) - m |S - F F^T|  <=  optimum  <=  L(G),
+
+    and for many a closed form says the same. No answer of a solver of this package is taken for truth.
+
+    Raises:
+        ProblemError: an unknown name.
+
+    Source: the bound is the one of `certify`, see the theory page.
+    """
+    rows = {row["name"]: row for row in zoo_definitions()}
+    if not isinstance(name, str) or name not in rows:
+        near = difflib.get_close_matches(str(name), rows, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ProblemError(f"name: the zoo has no problem {name!r:.60} ({hint}names() lists all {len(rows)})")
+    found = _optima()[name]
+    proof = f"ours, proved in ball arithmetic to {found['error']} nats"
+    closed = rows[name].get("closed")
+    return ZooProblem(
+        **_definition(rows[name]),
+        source=f"closed form: {closed}; {proof}" if closed else proof,
+        value=found["value"],
+        excess=found.get("excess"),
+        optimum=found,
+    )
+
+
+def without_optimum(definition: Mapping[str, Any]) -> ZooProblem:
+    """A problem of which nothing is known yet: what an optimum is to be computed for."""
+    return ZooProblem(**_definition(definition), source="none", value="nan", excess=None, optimum={})
+
+
+@cache
+def zoo_definitions() -> tuple[Mapping[str, Any], ...]:
+    """The problems as data, without their optima."""
+    return tuple(json.loads((files("geomsolve.zoo") / "data" / "problems.json").read_text()))
+
+
+@cache
+def _optima() -> Mapping[str, Any]:
+    data: Mapping[str, Any] = json.loads((files("geomsolve.zoo") / "data" / "optima.json").read_text())["problems"]
+    return data
+
+
+def _definition(row: Mapping[str, Any]) -> dict[str, Any]:
+    counts, tags = row["counts"], tuple(row["tags"])
+    kept = {key: row[key] for key in ("name", "description", "loss", "options")}
+    return {**kept, "counts": counts if isinstance(counts, str) else _frozen(counts), "tags": tags}
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(part) for part in value) if isinstance(value, list) else value

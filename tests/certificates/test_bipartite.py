@@ -1,0 +1,147 @@
+"""Newton's method where anchors see only classifiers, and the reading of the certificate that goes with it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import dense_simplex
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import geomsolve as gs
+from geomsolve.certificates import slack
+from geomsolve.certificates.balls import precision
+from geomsolve.certificates.bipartite import Bipartite, Point
+from geomsolve.certificates.bipartite_residual import bipartite_reading
+from geomsolve.certificates.logsums import log_sums
+from geomsolve.certificates.refining import refine
+from geomsolve.solvers.interior import Interior
+
+# Ten decades, and scales from where all forces are alike to where they are 1e-30 of what ties a class.
+RARE = [2e9, 1.5e9, 1e9, 6e4, 40, 3, 2]
+PROBLEMS = [(RARE, 0.3), (RARE, 3.0), ([100, 10, 1], 30.0), ([9, 9, 5, 4, 4, 4, 2], 40.0)]
+
+
+def problem(counts, scale):
+    objective = gs.LogitCompensated(counts, scale=scale)
+    return objective, Bipartite.of(objective)
+
+
+@pytest.mark.parametrize(("counts", "scale"), PROBLEMS)
+def test_derivative_against_differences(counts, scale):
+    """Of all equations in all unknowns, away from a solution."""
+    loss = problem(counts, scale)[1]
+    rng = np.random.default_rng(0)
+    count, h = len(counts), 1e-6 / scale
+    cosines = dense_simplex(count) + 0.1 / scale * rng.normal(size=(count, count))
+    log_u = Point.at(loss, cosines, None).log_u + 0.1 * rng.normal(size=count)
+    for _ in range(5):
+        way = rng.normal(size=(count + 1, count))
+        ends = [Point.at(loss, cosines + s * h * way[:-1], log_u + s * h * way[-1]).equations for s in (1, -1)]
+        slope = (ends[0] - ends[1]) / (2.0 * h)
+        found = Point.at(loss, cosines, log_u).change(way)
+        assert np.abs(found - slope).max() <= 1e-6 * np.abs(slope).max()
+
+
+@pytest.mark.parametrize("scale", [0.1, 5.0, 40.0])
+@pytest.mark.parametrize("count", [3, 8])
+def test_equal_classes_are_a_simplex(count, scale):
+    solution = gs.solve(gs.LogitCompensated([7] * count, scale=scale), gs.solvers.Newton())
+    assert np.abs(solution.gram - np.tile(dense_simplex(count), (2, 2))).max() <= 1e-13
+
+
+@pytest.mark.parametrize(("counts", "scale"), PROBLEMS)
+def test_digits_against_extended_precision(counts, scale):
+    """The conditions S = V V^T, G V = 0 of `verify`, solved to 40 digits in other unknowns."""
+    pytest.importorskip("flint")
+    objective = problem(counts, scale)[0]
+    solution = gs.solve(objective, gs.solvers.Newton())
+    gram = solution.orbits
+    with precision(400):
+        arb = __import__("flint").arb
+        start = [[arb(x) for x in row] for row in gram.cosines.tolist()]
+        loss = log_sums(objective, "binary")
+        # Of 2 C points in C - 1 dimensions.
+        found = refine(loss, start, np.zeros(len(gram.sizes), bool), len(counts) + 1, 60)
+        true = np.array([[float(x.mid()) for x in row] for row in found.cosines])
+    assert np.abs(true - gram.cosines).max() <= 2e-13
+    assert gs.verify(solution, digits=20, reading="binary").proved
+
+
+def test_against_the_interior():
+    """A method without dual factors, at masses it can see."""
+    objective = gs.LogitCompensated([50, 20, 20, 9, 4, 1], scale=2.0)
+    found = gs.solve(objective, gs.solvers.Newton()).gram
+    assert np.abs(found - gs.solve(objective, Interior()).gram).max() <= 1e-8
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.lists(st.floats(0.0, 8.0), min_size=3, max_size=9), st.floats(-1.0, 1.5), st.randoms())
+def test_any_counts_in_any_order(logs, scale, random):
+    counts = np.rint(10.0 ** np.array(logs)) + 1.0
+    order = list(range(len(counts)))
+    random.shuffle(order)
+    found = gs.solve(gs.LogitCompensated(counts, scale=10.0**scale))
+    other = gs.solve(gs.LogitCompensated(counts[order], scale=10.0**scale))
+    both = np.concatenate([order, np.array(order) + len(counts)])
+    assert np.abs(found.gram[np.ix_(both, both)] - other.gram).max() <= 1e-6
+    assert found.certificate.relative_gap <= 1e-9
+
+
+def test_merging_classes_are_left_to_others():
+    """Where a class has most of the data, the rest may meet opposite to it."""
+    solution = gs.solve(gs.LogitCompensated([8e6, 1e6, 1e4, 9e3, 50, 30, 2], scale=0.4))
+    assert solution.quality is gs.Quality.CERTIFIED
+    assert solution.collapsed
+    assert "two kinds" not in solution.stats[0].message
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        gs.LogitCompensated([5, 3], scale=2.0),
+        gs.SupCon([5, 3, 2], temperature=0.5),
+        gs.BCL([5, 3, 2], temperature=0.5),
+        gs.ECL([5, 3, 2], temperature=0.5),
+        gs.ECL([5, 3, 2], temperature=0.5, classifier=False),
+        gs.KCL([5, 3, 2], temperature=0.5),
+    ],
+    ids=lambda objective: objective.name,
+)
+def test_other_losses(objective):
+    assert Bipartite.of(objective) is None
+    assert bipartite_reading(objective, gs.OrbitGram.simplex(objective.orbits)) == 0.0
+
+
+def test_rare_classes_at_a_wrong_angle_are_seen(monkeypatch):
+    """Two rare classes that repel each other by a tenth more: that is 1e-10 of what ties one of them to its anchor."""
+    objective = gs.LogitCompensated([2e9, 1.5e9, 1e9, 4e8, 3, 2], scale=1.0)
+    weights = objective.weights.copy()
+    weights[4, 11] *= 1.1
+    weights[5, 10] *= 1.1
+    wrong = gs.solve(replace(objective, weights=weights), gs.solvers.Newton()).orbits
+    right = gs.solve(objective, gs.solvers.Newton()).orbits
+    off = np.abs(wrong.cosines - right.cosines).max()
+    assert off > 0.05
+    assert gs.certify(objective, right).cosine_residual <= 1e-6
+    found = gs.certify(objective, wrong)
+    assert found.cosine_residual == pytest.approx(off, rel=0.1)
+    assert found.relative_gap <= 1e-9
+    monkeypatch.setattr(slack, "bipartite_reading", lambda *_: 0.0)
+    assert gs.certify(objective, wrong).holds(), "nothing else sees it"
+
+
+def test_rare_classes_wrongly_in_one_point_are_seen(monkeypatch):
+    """Fewer dimensions than the optimum has, by forces among rare classes that are off by some 2 %."""
+    counts = [6.4e8, 9.8e7, 1.6e6, 1.6e6, 1.1e5, 1.1e5, 12, 12, 2]
+    objective = gs.LogitCompensated(counts, scale=1.08)
+    weights, rng = objective.weights.copy(), np.random.default_rng(0)
+    weights[6:9, 15:18] *= np.exp(0.02 * rng.normal(size=(9, 9)))[6:, 6:]
+    wrong = gs.solve(replace(objective, weights=weights), gs.solvers.Newton(), throw=False)
+    right = gs.solve(objective)
+    assert wrong.rank < right.rank == 8
+    off = np.abs(wrong.orbits.cosines - right.orbits.cosines).max()
+    assert off > 1e-3
+    assert gs.certify(objective, wrong.orbits).cosine_residual == pytest.approx(off, rel=1e-3)
+    monkeypatch.setattr(slack, "bipartite_reading", lambda *_: 0.0)
+    assert gs.certify(objective, wrong.orbits).holds(), "nothing else sees it"

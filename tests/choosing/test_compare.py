@@ -1,0 +1,166 @@
+"""`compare`: every loss on the same counts, against what each loss gives alone and against known optima."""
+
+import json
+
+import numpy as np
+import pytest
+
+import geomsolve as gs
+from geomsolve import cli
+from geomsolve.cli.reports.comparisons import comparison_report, comparison_text
+from geomsolve.figures.comparisons import plot_comparison
+
+COUNTS = [60, 12, 12, 3]
+
+
+@pytest.fixture(scope="module")
+def found():
+    return gs.compare(COUNTS, temperature=0.5)
+
+
+def test_every_loss_is_certified_or_says_why_not(found):
+    assert [row.loss for row in found.losses] == list(gs.choosing.loss_names())
+    for row in found.losses:
+        if row.loss in ("supmin", "supproto"):
+            assert row.quality == "not solved"
+            assert "two classes" in row.reason
+        else:
+            assert row.certified, row.loss
+
+
+def test_measures_are_those_of_the_gram_matrix(found):
+    row = found["supcon"]
+    gram = gs.solve(gs.SupCon(COUNTS, temperature=0.5)).gram
+    above = gram[np.triu_indices(4, 1)]
+    assert row.largest_cosine == pytest.approx(above.max(), abs=1e-12)
+    assert row.separation == pytest.approx(np.degrees(np.arccos(above.max())))
+    # 87 examples in 4 classes: all but the first have fewer than average.
+    assert row.tail_tail == pytest.approx(np.mean([gram[1, 2], gram[1, 3], gram[2, 3]]), abs=1e-12)
+    assert row.head_tail == pytest.approx(gram[0, 1:].mean(), abs=1e-12)
+    assert row.simplex_distance == pytest.approx(np.sqrt(np.mean((above + 1 / 3) ** 2)), abs=1e-12)
+    assert (row.rank, row.collapsed, row.within, row.alignment) == (3, False, 0.0, None)
+
+
+def test_means_of_losses_over_instances(found):
+    """From points: the class means of SupCL's optimum, and the mean spread about them."""
+    solution = gs.solve(gs.SupCL(COUNTS, alpha=0.5, temperature=0.5))
+    points = solution.embed().points
+    labels = np.repeat(np.arange(4), COUNTS)
+    means = np.array([points[labels == c].mean(axis=0) for c in range(4)])
+    within = np.sum((points - means[labels]) ** 2, axis=1).mean()
+    unit = means / np.linalg.norm(means, axis=1, keepdims=True)
+    row = found["supcl"]
+    np.testing.assert_allclose(row.means.expand(), unit @ unit.T, atol=1e-6)
+    assert row.within == pytest.approx(within, abs=1e-6)
+
+
+def test_class_balanced_losses_reach_the_simplex(found):
+    for loss in ("bcl-class", "design"):
+        assert found[loss].simplex_distance < 1e-8
+        assert loss in found.recommendation
+    assert found["bcl-class"].alignment == pytest.approx(1.0, abs=1e-9)
+    assert found["bcl"].simplex_distance > 0.05
+    assert found["bcl"].alignment < 1.0 - 1e-6
+
+
+def test_large_problems_only_by_name_but_theorems_at_once():
+    counts = np.linspace(200, 5, 60).astype(int)
+    found = gs.compare(counts, temperature=0.2)
+    assert "ask for it by name" in found["bcl"].reason
+    assert "ask for it by name" in found["ecl"].reason
+    known = found["bcl-class"]
+    assert known.certified
+    assert known.solution.solver == "theorem"
+    assert known.simplex_distance < 1e-12
+
+
+def test_losses_with_bounds_of_their_own(found):
+    targeted = gs.choosing.targeted_supcon(COUNTS, temperature=0.5)
+    row = found["tsc"]
+    assert row.certified
+    assert row.value == targeted.value
+    labels = np.repeat(np.arange(4), COUNTS)
+    points = targeted.gram.embed()
+    means = np.array([points[: len(labels)][labels == c].mean(axis=0) for c in range(4)])
+    unit = means / np.linalg.norm(means, axis=1, keepdims=True)
+    np.testing.assert_allclose(row.means.expand(), unit @ unit.T, atol=1e-6)
+    assert row.alignment == pytest.approx(np.mean(np.sum(unit * points[len(labels) :], axis=1)), abs=1e-6)
+    two = gs.compare([100, 20], temperature=0.07, losses=["supproto"])["supproto"]
+    assert two.certified
+    assert two.value == gs.choosing.supervised_prototypes([100, 20]).value
+    assert not gs.compare([255, 1], temperature=0.07, losses=["supproto"])["supproto"].certified
+
+
+def test_collapse_is_named():
+    found = gs.compare([3000, 3, 3, 3], temperature=2.0, losses=["supcon", "gcl-supervised", "design"])
+    assert found["supcon"].collapsed
+    assert not found["design"].collapsed
+    assert "Classes share a point under supcon" in found.recommendation
+
+
+def test_two_classes_have_supervised_minority():
+    found = gs.compare([40, 8], temperature=0.5, losses=["supcon", "supmin"])
+    assert found["supmin"].certified
+    assert found["supmin"].within > 0.1
+    assert "supmin" in found.recommendation
+
+
+def test_two_classes_are_not_told_apart_by_the_angle_of_their_means():
+    words = gs.compare([100, 10], temperature=0.1).recommendation
+    assert "With two classes the class means are opposite under every loss certified here" in words
+    assert "regular simplex" not in words
+    assert "No two classes share a point" not in words
+    assert "Every class is one point under supcon," in words
+    assert "stay apart (variance within) under supmin (0.908), supproto (0.750), supcl (0.432), kcl (0.324)" in words
+    assert "Class means do not point" not in words
+    even = gs.compare([50, 50], temperature=0.1, losses=["supcon", "supcl"]).recommendation
+    assert even.endswith("With equal counts there is no imbalance to correct.")
+
+
+def test_two_classes_certify_the_classifier_too():
+    assert gs.compare([100, 10], temperature=0.1, losses=["lc"])["lc"].certified
+
+
+def test_what_was_not_solved_measures_nothing(found):
+    row = found["supmin"]
+    assert (row.tail, row.tail_tail, row.head_tail, row.largest_cosine, row.separation) == (None,) * 5
+    assert (row.simplex_distance, row.rank, row.collapsed) == (None,) * 3
+
+
+def test_report_text_and_picture(found, tmp_path):
+    report = comparison_report(found)
+    assert {row["loss"]: row["quality"] for row in report["losses"]}["supmin"] == "not solved"
+    text = comparison_text(found)
+    assert "supmin: not solved" in text
+    for row in found.losses:
+        assert row.loss in text
+    figure = plot_comparison(found, tmp_path / "compare.png")
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == [row.loss for row in found.losses if row.means is not None]
+    widths = [bar.get_width() for bar in figure.axes[0].patches]
+    np.testing.assert_allclose(widths, [row.separation for row in found.losses if row.means is not None])
+
+
+def test_on_the_command_line(tmp_path, capsys):
+    picture = tmp_path / "c.png"
+    arguments = ["compare", "--counts", "60,12,3", "--temperature", "0.5", "--losses", "supcon, design"]
+    assert cli.run([*arguments, "--json", "-", "--plot", str(picture)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [row["loss"] for row in report["losses"]] == ["supcon", "design"]
+    assert report["recommendation"]
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"losses": ["triplet"]}, "losses: must be among supcon, supcon-batch"),
+        ({"temperature": 0.0}, "temperature: must be finite and above 0"),
+        ({"counts": [5]}, "counts: must have at least two classes"),
+        ({"tol": 3.0}, "tol: must be a number between 0 and 1"),
+        ({"counts": [0.5, 0.5], "losses": "supcon"}, "SupCon depends on the number of examples"),
+    ],
+)
+def test_bad_input(arguments, message):
+    with pytest.raises(gs.ProblemError, match=message):
+        gs.compare(**{"counts": COUNTS, "temperature": 0.5, **arguments})

@@ -1,0 +1,318 @@
+"""Designed weights: the wanted geometry comes out of the solver, and out of every example on its own."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from helpers import dense_simplex
+
+import geomsolve as gs
+from geomsolve.cli import run
+
+TEMPERATURES = [0.07, 0.1, 0.5, 1.0, 5.0]
+
+
+def random_target(rng, classes, rank):
+    """A Gram matrix with a positive null vector, of the given rank at most."""
+    positive = rng.uniform(0.2, 1, classes)
+    positive /= np.linalg.norm(positive)
+    points = (np.eye(classes) - np.outer(positive, positive)) @ rng.normal(size=(classes, rank))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    return points @ points.T
+
+
+def draw(seed):
+    rng = np.random.default_rng(seed)
+    classes = int(rng.integers(3, 12))
+    target = random_target(rng, classes, int(rng.integers(2, classes)))
+    counts = np.ceil(2 * 10 ** rng.uniform(0, 3, classes))
+    return gs.design(
+        counts,
+        target,
+        temperature=float(rng.choice(TEMPERATURES)),
+        anchors=[str(rng.choice(["class", "instance"])), rng.uniform(0.1, 1, classes)][int(rng.integers(2))],
+    ), target
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_the_certified_optimum_is_the_wanted_gram(seed):
+    """Of full rank and of less, at all temperatures: Newton starts from the simplex and is told nothing."""
+    found, target = draw(seed)
+    assert found.certificate.holds()
+    assert np.abs(found.target - target).max() <= 1e-12
+    assert np.abs(target @ found.balance).max() <= 1e-12 * found.balance.sum()
+    solution = gs.solve(found.objective)
+    assert np.abs(solution.gram - target).max() <= 1e-8
+
+
+@pytest.mark.parametrize("seed", [7, 15, 16])
+def test_points_of_few_dimensions_are_found_from_near_by(seed):
+    """The dual factor has rank one all the same: tried once more on the way over the spheres, which take 125 and up."""
+    rng = np.random.default_rng(seed)
+    target = random_target(rng, 16, 4)
+    found = gs.design(10 ** rng.uniform(0, 3, 16), target, temperature=0.03, anchors="instance")
+    solution = gs.solve(found.objective, gs.solvers.Newton(max_steps=115))
+    assert np.abs(solution.gram - target).max() <= 1e-8
+
+
+def test_every_weight_matters():
+    """The certificate of the target fails when one weight is off by a thousandth."""
+    found, target = draw(3)
+    weights = found.weights.copy()
+    weights[0, 1] *= 1.001
+    changed = gs.RowSoftmax(
+        orbits=found.objective.orbits,
+        masses=found.masses,
+        weights=weights,
+        offsets=found.offsets,
+        temperature=found.objective.temperature,
+    )
+    assert not gs.certify(changed, target).holds()
+
+
+def test_balanced_simplex_has_equal_weights():
+    for counts, temperature in (([7, 7, 7], 0.5), ([500, 30, 2, 1], 0.1)):
+        found = gs.design(counts, temperature=temperature)
+        classes = len(counts)
+        assert np.allclose(found.weights, 1 - np.eye(classes), rtol=1e-12)
+        assert np.array_equal(found.offsets, np.ones(classes))
+        drift = (classes - 1) * math.exp(-classes / (classes - 1) / temperature)
+        assert math.isclose(found.certificate.value, math.log1p(drift), rel_tol=1e-12)
+        assert np.allclose(found.anchor_weights * counts, np.sum(counts) / classes)
+
+
+def test_instance_anchors_keep_every_example_alike():
+    found = gs.design([20, 5, 1], temperature=0.5, anchors="instance")
+    assert np.allclose(found.anchor_weights, 1, rtol=1e-15)
+    assert found.certificate.holds()
+    # Rare classes must be pushed harder, and every anchor pushes all others alike.
+    assert np.all(np.diff([found.weights[0, 1], found.weights[1, 0], found.weights[2, 0]]) > 0)
+    assert np.allclose(found.weights[2, :2], found.weights[2, 0], rtol=1e-12)
+
+
+def example_loss(found, labels, points):
+    """The loss of the docstring of `design`, example by example."""
+    tau, total = found.objective.temperature, 0.0
+    for i, y in enumerate(labels):
+        own = [k for k in range(len(labels)) if labels[k] == y and k != i]
+        inside = found.offsets[y] * np.mean([math.exp(points[i] @ points[k] / tau) for k in own])
+        for j in set(labels) - {y}:
+            members = [k for k in range(len(labels)) if labels[k] == j]
+            inside += found.weights[y, j] * np.mean([math.exp(points[i] @ points[k] / tau) for k in members])
+        pull = np.mean([points[i] @ points[p] / tau for p in own])
+        total += found.anchor_weights[y] * (math.log(inside) - pull)
+    return total / len(labels)
+
+
+def examples_objective(found, labels):
+    """The same loss as row softmax over examples."""
+    sizes = np.bincount(labels)
+    each = sizes[labels].astype(float)
+    same = (labels[:, None] == labels) & ~np.eye(len(labels), dtype=bool)
+    positives = same / (each[:, None] - 1)
+    weights = positives * found.offsets[labels][:, None] + found.weights[np.ix_(labels, labels)] / each
+    return gs.RowSoftmax(
+        orbits=gs.geometry.Orbits(np.ones(len(labels)), np.arange(len(labels))),
+        masses=found.anchor_weights[labels] / len(labels),
+        weights=weights,
+        offsets=np.zeros(len(labels)),
+        positives=positives,
+        temperature=found.objective.temperature,
+    )
+
+
+@pytest.mark.parametrize("anchors", ["class", "instance"])
+def test_the_loss_over_examples_has_the_same_optimum(anchors):
+    rng = np.random.default_rng(2)
+    counts = np.array([6, 2, 3, 4])
+    labels = np.repeat(np.arange(4), counts)
+    target = random_target(rng, 4, 3)
+    found = gs.design(counts, target, temperature=0.4, anchors=anchors)
+    objective = examples_objective(found, labels)
+    for _ in range(3):
+        points = rng.normal(size=(len(labels), 5))
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+        gram = gs.OrbitGram.from_matrix(points @ points.T, objective.orbits)
+        assert math.isclose(objective.value(gram), example_loss(found, labels, points), rel_tol=1e-12)
+    certificate = gs.certify(objective, target[np.ix_(labels, labels)])
+    assert certificate.gap <= 1e-12
+    assert math.isclose(certificate.value, found.certificate.value, rel_tol=1e-12)
+
+
+def test_single_precision_targets_are_moved_onto_the_boundary():
+    target = random_target(np.random.default_rng(5), 6, 5)
+    found = gs.design([3] * 6, target.astype(np.float32), temperature=0.3)
+    assert 0 < found.moved <= 1e-6
+    assert found.certificate.holds()
+    assert np.abs(found.target - target).max() <= 1e-6
+
+
+def test_where_projection_fails_another_null_vector_is_found():
+    """Most classes of a plane on one side: the null space is wide, and few of its vectors are positive."""
+    angles = np.array([0.7] * 9 + [-0.7] * 9 + [0.0, 1.8, -1.8])
+    target = np.cos(angles[:, None] - angles)
+    space = np.linalg.svd(target)[0][:, 2:]
+    assert (space @ space.sum(axis=0)).min() < 0
+    found = gs.design([1] * 21, target, temperature=0.5)
+    assert found.balance.min() > 0
+    assert found.certificate.holds()
+
+
+def test_classes_may_share_a_point():
+    target = np.array([[1, -1, -1], [-1, 1, 1], [-1, 1, 1.0]])
+    found = gs.design([9, 3, 1], target, temperature=0.5)
+    assert found.certificate.holds()
+    assert np.abs(gs.solve(found.objective).gram - target).max() <= 1e-8
+
+
+SIMPLEX = dense_simplex(3)
+BAD = {
+    "shape": ({"target": np.eye(2)}, r"target: must have shape \(3, 3\), one row per class; got \(2, 2\)"),
+    "words": ({"target": [["a"]]}, "target: must be a square array of numbers"),
+    "diagonal": ({"target": 2 * SIMPLEX}, "target: must have a unit diagonal; it is off by 1"),
+    "asymmetric": ({"target": SIMPLEX + np.triu(np.full((3, 3), 0.1), 1)}, "target: must be symmetric"),
+    "not finite": ({"target": np.where(np.eye(3), 1, np.nan)}, "target: every entry must be finite"),
+    "indefinite": (
+        {"target": np.where(np.eye(3), 1, -0.6)},
+        "target: must be positive semidefinite; its smallest eigenvalue is -0.2",
+    ),
+    "not singular": ({"target": np.eye(3)}, "target: must be singular; its smallest eigenvalue is 1"),
+    "null vector with a sign": (
+        {"target": np.cos(np.subtract.outer([0.0, 0.5, 1.0], [0.0, 0.5, 1.0]))},
+        "target: must have a null vector with all entries above 0 .* fails at classes 1",
+    ),
+    "null vector with a zero": (
+        {"target": np.array([[1, -1, 0], [-1, 1, 0], [0, 0, 1.0]])},
+        "null vector with all entries above 0 .* fails at classes 2",
+    ),
+    "anchors": ({"anchors": "batch"}, "anchors: must be class, instance, or one number per class; got 'batch'"),
+    "too few anchors": ({"anchors": [1, 1]}, r"anchors: must be one number per class, 3; got shape \(2,\)"),
+    "anchors of zero": ({"anchors": [1, 0, 1]}, "anchors: must be finite and above 0; class 1 has 0"),
+    "temperature": ({"temperature": 0}, "temperature: must be finite and above 0; got 0"),
+    "low temperature": (
+        {"temperature": 1e-4, "target": random_target(np.random.default_rng(0), 3, 2)},
+        "temperature: at 0.0001 this target needs weights of e.* at least",
+    ),
+}
+
+
+def refusal(counts, target, temperature):
+    """What `design` says where it refuses; empty where it does not."""
+    try:
+        gs.design(counts, target, temperature=temperature, anchors="instance")
+    except gs.ProblemError as error:
+        return str(error)
+    return ""
+
+
+def noisy(target, size, seed):
+    noise = np.random.default_rng(seed).normal(size=target.shape) * size
+    np.fill_diagonal(noise, 0)
+    return target + (noise + noise.T) / 2
+
+
+@pytest.mark.parametrize(("classes", "rank"), [(3, 2), (10, 9), (10, 4)])
+@pytest.mark.parametrize("size", [2e-7, 4e-7, 6e-7, 1e-6, 1e-5, 1e-4])
+def test_noise_is_named_and_the_cure_works(classes, rank, size):
+    """Every refusal of a noisy target quotes numpy that takes the noise out: run it, and the design is accepted."""
+    exact = dense_simplex(classes) if rank == classes - 1 else random_target(np.random.default_rng(7), classes, rank)
+    for seed in range(5):
+        target = noisy(exact, size, seed)
+        if refused := refusal([5] * classes, target, 0.5):
+            assert "noise" in refused
+            recipe = refused.partition("with w, V = ")[2].removesuffix(", all in float64")
+            scope = {"numpy": np, "target": target}
+            exec("w, V = " + recipe.replace("target): X", "target)\nX").replace("; ", "\n"), scope)
+            target = scope["target"]
+        found = gs.design([5] * classes, target, temperature=0.5)
+        assert found.certificate.holds()
+        assert np.abs(found.target - exact).max() <= 20 * size
+
+
+def test_a_target_that_is_wrong_by_more_than_noise_is_not_called_noisy():
+    for target in (np.eye(3), np.where(np.eye(3), 1, -0.6)):
+        with pytest.raises(gs.ProblemError) as caught:
+            gs.design([20, 5, 1], target, temperature=0.5)
+        assert "noise" not in str(caught.value)
+
+
+@pytest.mark.parametrize("counts", [[5, 1], [9, 3, 1], [2] * 20])
+@pytest.mark.parametrize("anchors", ["class", "instance"])
+def test_temperatures_are_refused_where_float64_ends_and_the_advice_holds(counts, anchors):
+    with pytest.raises(gs.ProblemError, match=r"temperature: at 0.001 .* must be higher, at least 0\.00") as caught:
+        gs.design(counts, temperature=0.001, anchors=anchors)
+    advised = float(str(caught.value).rpartition(" ")[2])
+    assert gs.design(counts, temperature=advised, anchors=anchors).certificate.holds()
+    assert advised < 0.005
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_temperature_is_refused_or_certified(seed):
+    rng = np.random.default_rng(seed)
+    classes = int(rng.integers(2, 12))
+    target = random_target(rng, classes, classes - 1) if seed % 2 else None
+    for temperature in (0.0017, 0.0022, 0.003, 0.0045, 0.007):
+        used = temperature
+        if refused := refusal([5] * classes, target, temperature):
+            assert "at least" in refused
+            used = float(refused.rpartition(" ")[2])
+        assert gs.design([5] * classes, target, temperature=used, anchors="instance").certificate.holds()
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_input(arguments, message):
+    with pytest.raises(gs.ProblemError, match=message):
+        gs.design([20, 5, 1], **{"temperature": 0.5, **arguments})
+
+
+def test_bad_counts():
+    with pytest.raises(gs.ProblemError, match=r"counts: every class must have .*; class 1 has 0"):
+        gs.design([3, 0], temperature=1)
+    with pytest.raises(gs.ProblemError, match="for at most 4000 classes; got 8142"):
+        gs.design(gs.load_counts("inaturalist2018"), temperature=1)
+
+
+# The command ----------------------------------------------------------------------------------------------------------
+
+
+def test_command(tmp_path, capsys):
+    target = random_target(np.random.default_rng(1), 3, 2)
+    np.save(tmp_path / "g.npy", target)
+    words = ["design", "--counts", "20,5,1", "--temperature", "0.5", "--target", str(tmp_path / "g.npy")]
+    assert run([*words, "--json", "-", "--out", str(tmp_path / "made")]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["quality"] == "certified"
+    assert report["classes"] == 3
+    expected = gs.design([20, 5, 1], target, temperature=0.5)
+    assert np.array_equal(report["negative_weights"], expected.weights)
+    assert np.array_equal(report["anchor_weights"], expected.anchor_weights)
+    with np.load(tmp_path / "made" / "design.npz", allow_pickle=False) as arrays:
+        assert np.array_equal(arrays["negative_weights"], expected.weights)
+        assert float(arrays["temperature"]) == 0.5
+    assert json.loads((tmp_path / "made" / "design.json").read_text()) == report
+
+
+def test_command_in_words(capsys):
+    assert run(["design", "--counts", "20,5,1", "--temperature", "0.5", "--anchors", "instance"]) == 0
+    out = capsys.readouterr().out
+    assert "CERTIFIED: the target is the only optimum" in out
+    assert "4.64159" in out
+    assert run(["design", "--counts", "cifar100_lt:100", "--temperature", "0.1"]) == 0
+    assert "100 x 100" in capsys.readouterr().out
+
+
+def test_command_refuses(tmp_path, capsys):
+    np.save(tmp_path / "g.npy", np.eye(3))
+    words = ["design", "--counts", "20,5,1", "--temperature", "0.5", "--target", str(tmp_path / "g.npy")]
+    assert run(words) == 2
+    assert capsys.readouterr().err.startswith("geomsolve: target: must be singular")
+    assert run(["design", "--counts", "5,1", "--temperature", "0.001"]) == 2
+    assert "temperature: at 0.001 the forces at this target are e^-2001" in capsys.readouterr().err
+
+
+def test_command_without_a_proof(capsys):
+    """A tolerance no certificate of this temperature reaches: exit code 3, and said so."""
+    words = ["design", "--counts", "20,5,1", "--temperature", "0.5", "--tol", "1e-18"]
+    assert run(words) == 3
+    assert "NOT CERTIFIED" in capsys.readouterr().out

@@ -1,0 +1,176 @@
+"""TSC with fixed targets: the formula embedding by embedding, and a bound that no geometry with them breaks."""
+
+import math
+
+import numpy as np
+import pytest
+from atoms import check_slopes, unit_rows
+from helpers import dense_simplex
+
+import geomsolve as gs
+
+
+def tsc(points, labels, targets, temperature, pull, views):
+    """The docstring's formula, view by view."""
+    points, labels = np.repeat(points, views, axis=0), np.repeat(labels, views)
+    losses = []
+    for i, y in enumerate(labels):
+        others = [j for j in range(len(labels)) if j != i]
+        denominator = math.fsum(math.exp(points[i] @ points[j] / temperature) for j in others)
+        denominator += math.fsum(math.exp(points[i] @ target / temperature) for target in targets)
+        positives = [j for j in others if labels[j] == y]
+        drawn = math.fsum(points[i] @ points[j] / temperature - math.log(denominator) for j in positives)
+        drawn += pull * (points[i] @ targets[y] / temperature - math.log(denominator))
+        losses.append(-drawn / (len(positives) + 1))
+    return np.mean(losses)
+
+
+def target_points(classes, dim):
+    values, vectors = np.linalg.eigh(dense_simplex(classes))
+    targets = np.zeros((classes, dim))
+    targets[:, :classes] = vectors * np.sqrt(np.maximum(values, 0))
+    return targets
+
+
+CASES = pytest.mark.parametrize(
+    ("counts", "temperature", "pull", "views"),
+    [
+        ([6, 3, 1], 0.5, 1.0, 2),
+        ([6, 3, 1], 0.1, 1.0, 2),
+        ([4, 4], 0.3, 0.5, 3),
+        ([5, 2, 1], 0.5, 20.0, 2),
+        ([5, 3, 2], 1.0, 0.0, 2),
+    ],
+)
+
+
+@CASES
+def test_value_and_bound(counts, temperature, pull, views):
+    found = gs.choosing.targeted_supcon(counts, temperature=temperature, pull=pull, views=views)
+    classes, labels = len(counts), np.repeat(np.arange(len(counts)), counts)
+    total = len(labels)
+    gram = found.gram.expand()
+    assert np.abs(gram[total:, total:] - dense_simplex(classes)).max() <= 1e-14
+    values, vectors = np.linalg.eigh(gram)
+    assert values[0] >= -1e-12
+    every = vectors * np.sqrt(np.maximum(values, 0))
+    value = tsc(every[:total], labels, every[total:], temperature, pull, views)
+    assert math.isclose(value, found.value, rel_tol=1e-10)
+    assert 0 <= found.gap <= 1e-8 * found.value
+    rng = np.random.default_rng(0)
+    targets = target_points(classes, 2 * classes)
+    for spread in (0.0, 0.02, 0.3, 3.0) * 10:
+        points = targets[labels] + spread * unit_rows(rng, total, 2 * classes)
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+        assert tsc(points, labels, targets, temperature, pull, views) >= found.lower_bound
+    # Near the optimum itself, off it in every direction.
+    for _ in range(10):
+        points = every[:total] + 1e-3 * unit_rows(rng, total, len(gram))
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+        assert tsc(points, labels, every[total:], temperature, pull, views) >= found.lower_bound
+    check_slopes(found.objective)
+
+
+@pytest.mark.parametrize(("counts", "temperature", "pull"), [([4, 2, 1], 0.5, 1.0), ([5, 3], 0.4, 30.0)])
+def test_descent_over_single_points_finds_the_same(counts, temperature, pull):
+    """Free points for all examples, in JAX: no orbits, no gradients of ours, and no start at the targets."""
+    import jax
+    import jax.numpy as jnp
+    from scipy.optimize import minimize
+
+    found = gs.choosing.targeted_supcon(counts, temperature=temperature, pull=pull)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    total, classes = len(labels), len(counts)
+    dim = total + classes
+    targets = target_points(classes, dim)
+    pairs = np.array(counts)[labels] * 2.0
+
+    def loss(flat):
+        raw = flat.reshape(total, dim)
+        points = raw / jnp.linalg.norm(raw, axis=1, keepdims=True)
+        own, near = points @ points.T, points @ targets.T
+        off = 1 - jnp.eye(total)
+        denominator = jnp.exp(1 / temperature) + jnp.sum(2 * off * jnp.exp(own / temperature), axis=1)
+        denominator += jnp.sum(jnp.exp(near / temperature), axis=1)
+        same = off * (labels[:, None] == labels)
+        drawn = (1 + jnp.sum(2 * same * own, axis=1) + pull * near[jnp.arange(total), labels]) / temperature
+        return jnp.mean((pairs - 1 + pull) / pairs * jnp.log(denominator) - drawn / pairs)
+
+    with jax.enable_x64(True):
+        slope = jax.jit(jax.value_and_grad(loss))
+        start = np.random.default_rng(0).normal(size=total * dim)
+        options = {"maxiter": 5000, "ftol": 0, "gtol": 1e-10}
+        done = minimize(lambda x: tuple(map(np.asarray, slope(x))), start, jac=True, method="L-BFGS-B", options=options)
+    assert found.lower_bound <= float(done.fun) + 1e-12
+    assert math.isclose(float(done.fun), found.value, rel_tol=1e-9)
+
+
+def test_balanced_classes_meet_their_targets():
+    found = gs.choosing.targeted_supcon([6] * 4, temperature=0.3)
+    assert found.gap <= 1e-12
+    assert np.abs(found.own_target - 1).max() <= 1e-9
+    assert np.abs(found.gram.cosines[:4, :4] - dense_simplex(4)).max() <= 1e-7
+
+
+def test_imbalance_moves_classes_off_their_targets():
+    found = gs.choosing.targeted_supcon([20, 5, 1], temperature=0.5)
+    assert found.gap <= 1e-12
+    np.testing.assert_allclose(found.own_target, [0.99452, 0.95596, 0.99172], atol=1e-5)
+    between = found.gram.cosines[[0, 0, 1], [1, 2, 2]]
+    np.testing.assert_allclose(between, [-0.79932, -0.52068, -0.09684], atol=1e-5)
+    plain = gs.solve(gs.SupCon([20, 5, 1], temperature=0.5)).gram[[0, 0, 1], [1, 2, 2]]
+    assert np.abs(between + 0.5).max() < np.abs(plain + 0.5).max()
+
+
+def test_a_strong_target_opens_classes():
+    found = gs.choosing.targeted_supcon([20, 5, 1], temperature=0.5, pull=20)
+    assert found.gap <= 1e-8
+    np.testing.assert_allclose(np.diag(found.gram.cosines)[:2], [0.73506, 0.89199], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("counts", "temperature", "pull"),
+    [
+        ([100, 3, 24, 2, 47], 0.5, 0.0),
+        ([23, 2, 348, 3, 25], 0.07, 5.0),
+        ([2, 450, 63, 1786, 2, 881, 2, 17, 33, 2406, 93, 9, 8], 0.5, 0.0),
+    ],
+)
+def test_polished_where_descent_alone_leaves_a_gap(counts, temperature, pull):
+    """L-BFGS alone left 1e-8, 3e-9 and 1.5e-5 of the loss here."""
+    found = gs.choosing.targeted_supcon(counts, temperature=temperature, pull=pull)
+    assert 0 <= found.gap <= 1e-10 * (found.value - found.objective.floor)
+
+
+BAD = {
+    "shares": (
+        lambda: gs.choosing.targeted_supcon([0.5, 0.5], temperature=1),
+        "counts: targeted_supcon depends on the number",
+    ),
+    "classes": (
+        lambda: gs.choosing.targeted_supcon([2] * 201, temperature=1),
+        "counts: targeted_supcon takes at most 200 classes; got 201",
+    ),
+    "temperature": (
+        lambda: gs.choosing.targeted_supcon([3, 2], temperature=0),
+        "temperature: must be finite and above 0",
+    ),
+    "pull": (
+        lambda: gs.choosing.targeted_supcon([3, 2], temperature=1, pull=-1),
+        "pull: must be a number from 0 to 1e6; got -1",
+    ),
+    "pull in words": (
+        lambda: gs.choosing.targeted_supcon([3, 2], temperature=1, pull="1"),
+        "pull: must be a number .*got '1'",
+    ),
+    "views": (
+        lambda: gs.choosing.targeted_supcon([3, 2], temperature=1, views=1),
+        "views: must be a whole number of at least 2",
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_input(call, message):
+    with pytest.raises(gs.ProblemError, match=message):
+        call()

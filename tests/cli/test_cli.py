@@ -1,0 +1,506 @@
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import geomsolve as gs
+from geomsolve import cli
+
+BASE = ["solve", "--counts", "1000,100,10", "--temperature", "0.1"]
+CONTRACT = {
+    "value", "lower_bound", "gap", "cosine_residual", "quality", "solver", "seconds", "classes", "rank", "collapsed",
+    "orbits", "between",
+}  # fmt: skip
+
+
+def run(capsys, *arguments):
+    code = cli.run([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def strict(text):
+    def refuse(word):
+        raise AssertionError(f"{word} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def solve_json(capsys, *arguments, code=0):
+    got, out, _ = run(capsys, "solve", *arguments, "--json", "-")
+    assert got == code
+    return strict(out)
+
+
+# Each row is the valid baseline with exactly one fault.
+BAD = {
+    "negative count": (["--counts", "1000,-5,10"], r"counts: .*above 0; class 1 has -5"),
+    "zero count": (["--counts", "1000,0,10"], r"counts: .*class 1 has 0"),
+    "NaN count": (["--counts", "1000,nan,10"], r"counts: .*class 1 has nan"),
+    "infinite count": (["--counts", "1000,inf,10"], r"counts: .*class 1 has inf"),
+    "no counts": (["--counts", ""], r"counts: must have at least two classes; got none"),
+    "single class": (["--counts", "1000"], r"counts: must have at least two classes; got one"),
+    "non-numeric count": (["--counts", "1000,many,10"], r"counts: every entry must be a number; got .*many"),
+    "non-numeric CSV": (["--counts", "{tmp}/words.csv"], r'counts: .*line 3: "count" must be a number; got .?many'),
+    "missing column": (
+        ["--counts", "{tmp}/column.csv"],
+        r'counts: .*needs one column "count"; its columns are name, n',
+    ),
+    "empty CSV": (["--counts", "{tmp}/empty.csv"], r'counts: .*needs one column "count"'),
+    "missing file": (["--counts", "{tmp}/none.csv"], r"counts: cannot read .*none.csv: No such file"),
+    "unknown profile": (["--counts", "imagenet"], r"counts: unknown profile .*imagenet_lt"),
+    "rule without ratio": (["--counts", "cifar10_lt"], r"counts: .*cifar10_lt:100"),
+    "rule with a bad ratio": (["--counts", "cifar10_lt:x"], r"counts: the ratio .* must be a number"),
+    "proportions that do not sum to 1": (
+        ["--counts", "0.5,0.3,0.1", "--objective", "gcl"],
+        r"counts: .*must sum to 1; they sum to 0.9",
+    ),
+    "proportions for supcon": (["--counts", "0.6,0.3,0.1"], r"counts: SupCon .* give counts"),
+    "zero temperature": (["--temperature", "0"], r"temperature: must be finite and above 0; got 0"),
+    "negative temperature": (["--temperature", "-1"], r"temperature: must be finite and above 0; got -1"),
+    "NaN temperature": (["--temperature", "nan"], r"temperature: must be finite and above 0; got nan"),
+    "temperature in words": (["--temperature", "warm"], r"temperature: .*'warm'"),
+    "temperature in words, joined": (["--temperature=warm"], r"temperature: .*'warm'"),
+    "no value": (["--temperature"], r"--temperature.* requires an argument"),
+    "dim 0": (["--dim", "0"], r"dim: must be a whole number of at least 1; got 0"),
+    "dim in words": (["--dim", "2.5"], r"dim: .*'2.5'"),
+    "unknown objective": (["--objective", "triplet"], r"objective: must be one of supcon, gcl, .*; got 'triplet'"),
+    "unknown solver": (["--solver", "gurobi"], r"solver: must be one of newton, .*; got 'gurobi'"),
+    "unknown option": (["--temprature", "1"], r"[Nn]o such option: --temprature"),
+    "stray argument": (["imagenet_lt"], r"unexpected extra argument"),
+    "margin with supcon": (["--margin", "1"], r"margin: supcon has no such option; got 1"),
+    "loss with supcon": (["--loss", "hinge"], r"loss: supcon has no such option"),
+    "no margin for the hinge": (
+        ["--objective", "gcl", "--loss", "hinge", "-temperature"],
+        r"margin: the hinge needs a finite margin above 0",
+    ),
+    "views with gcl": (["--objective", "gcl", "--views", "2"], r"views: gcl has no such option; got 2"),
+    "margin without the hinge": (["--objective", "gcl", "--margin", "1"], r"margin: only the hinge has one"),
+    "unknown sampling": (["--objective", "gcl", "--sampling", "x"], r"sampling: must be one of supervised"),
+    "unknown loss": (["--objective", "gcl", "--loss", "x"], r"loss: must be one of infonce"),
+    "unknown normalization": (["--objective", "gcl", "--normalization", "x"], r"normalization: must be one of mean"),
+    "half a negative": (["--objective", "gcl", "--negatives", "1.5"], r"negatives: must be a whole number.*got 1.5"),
+    "negatives in words": (["--objective", "gcl", "--negatives", "few"], r"negatives: must be a whole number.*'few'"),
+    "non-convex psi": (
+        ["--objective", "gcl", "--loss", "{tmp}/psi.py:wavy"],
+        r"loss: psi must be convex; between t = \(-.*\) and \(-.*\) its value at the middle",
+    ),
+    "decreasing psi": (["--objective", "gcl", "--loss", "{tmp}/psi.py:falling"], r"loss: psi must be nondecreasing"),
+    "psi that is not there": (["--objective", "gcl", "--loss", "{tmp}/psi.py:none"], r"loss: .* defines no function"),
+    "psi file that is not there": (["--objective", "gcl", "--loss", "{tmp}/no.py:psi"], r"loss: .* does not exist"),
+    "infinite sum": (["--objective", "gcl", "--normalization", "sum"], r'normalization: "sum" has no limit'),
+    "two negatives for logistic": (
+        ["--objective", "gcl", "--loss", "logistic", "--negatives", "2"],
+        r"negatives: the logistic loss takes one negative",
+    ),
+    "no views": (["--views", "0"], r"views: must be a whole number of at least 1; got 0"),
+    "no positive pair": (["--counts", "10,5,1", "--views", "1"], r"counts: with views=1 class 2 .* no positive pair"),
+    "zero tol": (["--tol", "0"], r"tol: must be a number between 0 and 1; got 0"),
+    "no steps": (["--solver", "newton", "--max-steps", "0"], r"max-steps: must be at least 1; got 0"),
+    "steps of no solver": (["--max-steps", "5"], r"max-steps: needs a solver"),
+    "seed of nothing": (["--seed", "1"], r"seed: only --solver descent and --dim draw at random; got 1"),
+    "negative seed": (["--dim", "2", "--seed", "-1"], r"seed: must be at least 0; got -1"),
+    "unknown picture": (["--plot", "{tmp}/a.bmp"], r"plot: must end in .png, .pdf, .svg; got .*a.bmp"),
+    "picture nowhere": (["--plot", "{tmp}/no/a.png"], r"plot: must be a path that can be written; got .*No such file"),
+    "JSON nowhere": (["--json", "{tmp}/no/a.json"], r"json: must be a path that can be written; got"),
+    "JSON to a folder": (["--json", "{tmp}"], r"json: must be a path that can be written; got .*directory"),
+    "out on a file": (["--out", "{tmp}/words.csv"], r"out: must be a folder that can be made; got .*words.csv"),
+}
+
+
+def faulty(fault, tmp_path):
+    (tmp_path / "words.csv").write_text("name,count\na,10\nb,many\n")
+    (tmp_path / "column.csv").write_text("name,n\na,10\nb,5\n")
+    (tmp_path / "empty.csv").write_text("")
+    psi = "import jax.numpy as jnp\ndef wavy(t): return jnp.sum(jnp.sin(3 * t))\ndef falling(t): return -jnp.sum(t)\n"
+    (tmp_path / "psi.py").write_text(psi)
+    changes = [word.replace("{tmp}", str(tmp_path)) for word in BAD[fault][0]]
+    arguments = list(BASE)
+    for change in changes:
+        name = change.partition("=")[0].lstrip("-")
+        if change.startswith("-") and f"--{name}" in arguments:
+            place = arguments.index(f"--{name}")
+            del arguments[place : place + 2]
+    return [*arguments, *(change for change in changes if change != "-temperature")]
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_bad_input_is_one_line_and_exit_2(capsys, tmp_path, fault):
+    code, out, err = run(capsys, *faulty(fault, tmp_path))
+    assert code == 2
+    assert out == ""
+    assert err.endswith("\n")
+    assert err.count("\n") == 1
+    assert err.startswith("geomsolve: ")
+    assert re.search(BAD[fault][1], err), err
+
+
+def test_the_baseline_of_the_faults_is_good(capsys):
+    code, out, err = run(capsys, *BASE)
+    assert (code, err) == (0, "")
+    assert "CERTIFIED: proved optimal" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["solve", "--temperature", "0.1"], "counts: must be given"),
+        (["solve", "--counts", "10,5"], "temperature: supcon needs it"),
+        (["solve", "--objective", "supcon", "--counts", "10,5"], "temperature: supcon needs it"),
+        (["slove"], "No such command"),
+        (["crosscheck", "--counts", "10,5", "--temperature", "1", "--seeds", "0"], "seeds: must be at least 1; got 0"),
+        (["crosscheck", "--counts", "10,5", "--temperature", "1", "--device", "tpu"], "device: must be"),
+        (["crosscheck", "--counts", "10,5", "--temperature", "1", "--dim", "2"], "No such option: --dim"),
+    ],
+)
+def test_usage_errors_are_one_line_too(capsys, arguments, message):
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("solver", ["interior", "graded"])
+def test_paths_through_the_interior_can_be_asked_for(capsys, solver):
+    report = solve_json(capsys, "--counts", "50,20,5,2", "--temperature", "0.3", "--solver", solver)
+    assert (report["solver"], report["quality"]) == (solver, "certified")
+    assert report["value"] == pytest.approx(gs.solve(gs.SupCon([50, 20, 5, 2], temperature=0.3)).value, abs=1e-12)
+
+
+def test_a_path_of_hinges_can_be_asked_for(capsys):
+    hinge = ["--objective", "gcl", "--loss", "hinge", "--margin", "1.5", "--counts", "50,20,5,2"]
+    report = solve_json(capsys, *hinge, "--solver", "hinges")
+    assert (report["solver"], report["quality"]) == ("hinges", "certified")
+
+
+def test_a_solver_that_is_not_installed_is_one_line(capsys, monkeypatch):
+    from geomsolve.solvers import conic
+
+    monkeypatch.setitem(conic._PACKAGES, "MOSEK", "no_such_package")
+    code, out, err = run(capsys, *BASE, "--solver", "mosek")
+    assert (code, out) == (2, "")
+    assert "no_such_package is not installed" in err
+    assert err.count("\n") == 1
+
+
+def test_json_has_the_contracts_keys_and_the_solutions_numbers(capsys):
+    report = solve_json(capsys, "--counts", "cifar10_lt:100", "--temperature", "0.1", "--views", "1")
+    assert report.keys() >= CONTRACT
+    assert report["value"] == pytest.approx(7.781503073508, abs=1e-9)
+    assert report["lower_bound"] == pytest.approx(report["value"] - report["gap"], abs=1e-12)
+    assert report["quality"] == "certified"
+    assert (report["solver"], report["classes"], report["rank"], report["collapsed"]) == ("newton", 10, 9, [])
+    assert [orbit["count"] for orbit in report["orbits"]] == [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
+    assert all(orbit.keys() == {"size", "count", "proportion", "within"} for orbit in report["orbits"])
+    assert all((orbit["size"], orbit["within"]) == (1, None) for orbit in report["orbits"])
+    assert sum(orbit["proportion"] for orbit in report["orbits"]) == pytest.approx(1)
+    assert report["between"][0][9] == pytest.approx(-0.199609077, abs=1e-9)
+    assert [report["between"][a][a] for a in range(10)] == [None] * 10
+    assert report["attempts"][0]["termination"] == "converged"
+    assert (report["counts"], report["version"]) == ("cifar10_lt:100", gs.__version__)
+
+
+def test_orbits_of_several_classes_come_largest_count_first(capsys):
+    report = solve_json(capsys, "--counts", "10,500,10,10", "--temperature", "0.5")
+    assert [(orbit["count"], orbit["size"]) for orbit in report["orbits"]] == [(500, 1), (10, 3)]
+    gram = gs.solve(gs.SupCon([10, 500, 10, 10], temperature=0.5)).gram
+    assert report["orbits"][1]["within"] == pytest.approx(gram[0, 2], abs=1e-12)
+    assert report["between"] == [[None, pytest.approx(gram[0, 1])], [pytest.approx(gram[0, 1]), None]]
+
+
+def test_a_csv_keeps_the_users_class_order(capsys, tmp_path):
+    path = tmp_path / "classes.csv"
+    path.write_text("class,count\nrare,1\ncommon,30\n" + "rare,1\n" * 8)
+    report = solve_json(capsys, "--counts", path, "--objective", "gcl", "--negatives", "1", "--out", tmp_path / "out")
+    assert report["collapsed"] == [[0, 2, 3, 4, 5, 6, 7, 8, 9]]
+    assert (report["rank"], report["counts"]) == (1, "classes.csv")
+    gram, points = (np.load(tmp_path / "out" / name) for name in ("gram.npy", "points.npy"))
+    assert gram[0, 1] == pytest.approx(-1)
+    assert points.shape == (10, 1)
+    np.testing.assert_allclose(points @ points.T, gram, atol=1e-7)
+    assert strict((tmp_path / "out" / "solution.json").read_text()) == report
+    assert report["files"][-1].endswith("solution.json")
+    _, out, _ = run(capsys, "solve", "--counts", path, "--objective", "gcl", "--negatives", "1")
+    assert "9 classes of 1 in one point (classes 0, 2-9)" in out
+
+
+def test_several_thousand_classes_are_written_by_orbits(capsys, tmp_path):
+    arguments = ["solve", "--counts", "inaturalist2018", "--temperature", "0.1"]
+    code, out, _ = run(capsys, *arguments, "--out", tmp_path, "--json", tmp_path / "a")
+    assert code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "orbits.npz", "solution.json"]
+    assert "written by orbits" in out
+    with np.load(tmp_path / "orbits.npz") as stored:
+        assert stored["sizes"].sum() == 8142
+        assert stored["cosines"].shape == (463, 463)
+        assert stored["labels"].shape == (8142,)
+
+
+@pytest.mark.parametrize("profile", [name for name in gs.profile_names() if not name.endswith(":IR")])
+def test_every_profile_is_certified(capsys, profile):
+    report = solve_json(capsys, "--counts", profile, "--temperature", "0.1")
+    assert report["quality"] == "certified"
+    assert report["gap"] <= 1e-12
+    assert report["cosine_residual"] <= 1e-8
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--negatives", "inf"],
+        ["--negatives", "3", "--normalization", "sum"],
+        ["--sampling", "unsupervised", "--loss", "logistic", "--temperature", "2"],
+    ],
+)
+def test_gcl_takes_its_options(capsys, options):
+    report = solve_json(capsys, "--counts", "0.6,0.3,0.1", "--objective", "gcl", *options)
+    assert report["quality"] == "certified"
+    assert report["temperature"] == (2.0 if "--temperature" in options else 1.0)
+    assert [orbit["count"] for orbit in report["orbits"]] == pytest.approx([0.6, 0.3, 0.1])
+
+
+def test_an_answer_that_is_not_certified_is_printed_written_and_exit_3(capsys, tmp_path):
+    path = tmp_path / "a.json"
+    short = ["--solver", "newton", "--max-steps", "1"]
+    code, out, err = run(capsys, *BASE, *short, "--json", path, "--out", tmp_path / "out")
+    assert (code, err) == (3, "")
+    assert "NOT CERTIFIED" in out
+    assert "stopped at max_steps" in out
+    assert strict(path.read_text())["quality"] == "uncertified"
+    assert strict((tmp_path / "out" / "solution.json").read_text())["attempts"][0]["termination"] == "step_limit"
+    assert solve_json(capsys, *BASE[1:], *short, code=3)["quality"] == "uncertified"
+
+
+def test_numbers_that_are_not_finite_become_null():
+    from geomsolve.cli.reports.basics import dumps
+
+    assert json.loads(dumps({"a": np.inf, "b": [np.float64("nan"), np.int64(2), True], "c": np.eye(1)})) == {
+        "a": None,
+        "b": [None, 2, True],
+        "c": [[1.0]],
+    }
+
+
+def test_an_embedding_below_the_rank_comes_with_its_gap(capsys, tmp_path):
+    report = solve_json(capsys, "--counts", "100,50,20,10", "--temperature", "0.5", "--dim", "1", "--out", tmp_path)
+    assert report["embedding"].keys() == {
+        "dim", "value", "lower_bound", "gap", "bound_in_dimension", "gap_in_dimension", "restarts", "reached",
+        "second_order",
+    }  # fmt: skip
+    assert report["embedding"]["dim"] == 1
+    assert report["embedding"]["value"] > report["value"]
+    assert report["embedding"]["gap"] == pytest.approx(report["embedding"]["value"] - report["lower_bound"])
+    assert np.load(tmp_path / "points.npy").shape == (4, 1)
+    _, out, _ = run(capsys, *BASE, "--dim", "5")
+    assert "5 dimensions" in out
+    assert "(exact)" in out
+
+
+def test_a_picture_is_drawn(capsys, tmp_path):
+    path = tmp_path / "figure.svg"
+    code, out, _ = run(capsys, *BASE, "--plot", path)
+    assert code == 0
+    assert f"wrote {path}" in out
+    assert "<svg" in path.read_text()
+
+
+def test_checking_that_a_path_can_be_written_leaves_files_alone(capsys, tmp_path):
+    path = tmp_path / "kept.json"
+    path.write_text("before")
+    assert run(capsys, *BASE, "--json", path, "--plot", tmp_path / "new.png", "--tol", "0")[0] == 2
+    assert path.read_text() == "before"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["kept.json"]
+
+
+def test_crosscheck_reports_every_route(capsys, monkeypatch):
+    from types import SimpleNamespace
+
+    from geomsolve.cli.reports.checks import _ROUTE_FIELDS
+    from geomsolve.solvers import crosschecks as crosschecks
+
+    numbers = dict.fromkeys(set(_ROUTE_FIELDS) - {"name", "verdict", "certified", "seconds", "message"})
+
+    def fake(objective, **options):
+        assert options["seeds"] == 2
+        more = {**numbers, "seconds": 0.1, "message": "too\nlarge"}
+        good = SimpleNamespace(**{**more, "value": 1.5}, name="newton", verdict="reference", certified=True)
+        bad = SimpleNamespace(**more, name="scs", verdict="not applicable", certified=False)
+        return SimpleNamespace(routes=(good, bad), reference="newton", agree=False, compared=True)
+
+    monkeypatch.setattr(crosschecks, "crosscheck", fake)
+    arguments = ["crosscheck", "--counts", "9,5,2", "--temperature", "1", "--seeds", "2"]
+    code, out, _ = run(capsys, *arguments)
+    assert code == 3
+    assert "do NOT agree" in out
+    assert "scs: too large" in out
+    code, out, _ = run(capsys, *arguments, "--json", "-")
+    report = strict(out)
+    assert (code, report["agree"], report["reference"]) == (3, False, "newton")
+    assert [route["name"] for route in report["routes"]] == ["newton", "scs"]
+
+
+def test_profiles_lists_what_counts_takes(capsys):
+    code, out, _ = run(capsys, "profiles")
+    assert code == 0
+    assert all(name in out for name in gs.profile_names())
+    report = strict(run(capsys, "profiles", "--json", "-")[1])
+    assert {"name": "inaturalist2018", "classes": 8142}.items() <= report["profiles"][2].items()
+
+
+def test_ctrl_c_is_exit_130(capsys, monkeypatch):
+    from geomsolve.solvers import ladder as ladder
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ladder, "solve", interrupted)
+    assert run(capsys, *BASE) == (130, "", "geomsolve: interrupted\n")
+
+
+def process(*arguments, **options):
+    code = "from geomsolve.cli import main; main()"
+    command = [sys.executable, *options.pop("python", []), "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+def test_the_process_exits_as_promised(tmp_path):
+    good = process(*BASE, "--json", "-")
+    assert (good.returncode, good.stderr) == (0, "")
+    assert strict(good.stdout)["quality"] == "certified"
+    bad = process("solve", "--counts", "1000,0", "--temperature", "0.1")
+    assert (bad.returncode, bad.stdout, bad.stderr.count("\n")) == (2, "", 1)
+    assert process("--version").stdout == f"geomsolve {gs.__version__}\n"
+    assert process().returncode == 2
+    narrow = process("solve", "--help", env={**os.environ, "COLUMNS": "100"})
+    assert narrow.returncode == 0
+    assert "--temperature" in narrow.stdout
+
+
+def test_solving_a_large_profile_imports_no_heavy_package():
+    answer = process("solve", "--counts", "inaturalist2018", "--temperature", "0.1", python=["-X", "importtime"])
+    assert answer.returncode == 0
+    imported = {line.rpartition("|")[2].strip() for line in answer.stderr.splitlines()}
+    assert "geomsolve.solvers.newton" in imported
+    assert not imported & {"cvxpy", "jax", "optax", "matplotlib", "rich"}
+
+
+def test_crosscheck_of_a_small_problem_agrees(capsys):
+    code, out, _ = run(capsys, "crosscheck", "--counts", "9,5,2", "--temperature", "1", "--json", "-")
+    report = strict(out)
+    assert (code, report["agree"]) == (0, True)
+    names = {route["name"] for route in report["routes"]}
+    assert names >= {"newton", "clarabel", "scs", "descent"}
+    assert {route["verdict"] for route in report["routes"]} == {"reference", "agrees"}
+
+
+def test_a_psi_of_ones_own_from_a_file(capsys, tmp_path):
+    (tmp_path / "mine.py").write_text("import jax.numpy as jnp\ndef psi(t):\n    return jnp.log1p(jnp.exp(t[0]))\n")
+    own = solve_json(
+        capsys, "--counts", "9,5,2", "--objective", "gcl", "--temperature", "0.5", "--loss", f"{tmp_path}/mine.py:psi"
+    )
+    built_in = solve_json(
+        capsys, "--counts", "9,5,2", "--objective", "gcl", "--temperature", "0.5", "--loss", "logistic"
+    )
+    assert own["value"] == pytest.approx(built_in["value"], abs=1e-12)
+
+
+def test_certify_judges_a_gram_matrix_from_a_file(capsys, tmp_path):
+    counts = [1000, 10, 100]
+    gram = gs.solve(gs.SupCon(counts, temperature=0.1)).gram
+    np.save(tmp_path / "gram.npy", gram)
+    certify = ("certify", "--counts", "1000,10,100", "--gram", tmp_path / "gram.npy", "--json", "-")
+    code, out, _ = run(capsys, *certify, "--temperature", "0.1")
+    assert code == 0
+    report = strict(out)
+    assert report["quality"] == "certified"
+    assert report["gap"] <= 1e-12
+    code, out, _ = run(capsys, *certify, "--temperature", "0.2")
+    assert code == 3
+    assert strict(out)["quality"] == "uncertified"
+    code, out, _ = run(capsys, *certify[:-2], "--temperature", "0.1")
+    assert code == 0
+    assert "CERTIFIED: proved optimal" in out
+
+
+@pytest.mark.parametrize(
+    ("gram", "message"),
+    [
+        (np.eye(2), r"gram: must have shape \(3, 3\), one row per class; got \(2, 2\)"),
+        (np.ones(3), r"gram: must have shape \(3, 3\)"),
+        (np.eye(3) * 2, r"gram: must have a unit diagonal; it is off by 1"),
+        (np.eye(3) + np.triu(np.ones((3, 3)), 1), r"gram: must be symmetric; entries differ by 1"),
+        (np.full((3, 3), np.nan), r"gram: every entry must be finite"),
+        (np.array([["a"] * 3] * 3), r"gram: .* must be a .npy file of one array of numbers"),
+        (np.eye(3, dtype=complex), r"gram: .* must be a .npy file of one array of numbers"),
+        (None, r"gram: cannot read .*: No such file"),
+    ],
+)
+def test_a_bad_gram_is_one_line_and_exit_2(capsys, tmp_path, gram, message):
+    if gram is not None:
+        np.save(tmp_path / "gram.npy", gram)
+    arguments = ("certify", "--counts", "1000,100,10", "--temperature", "0.1", "--gram", tmp_path / "gram.npy")
+    code, out, err = run(capsys, *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert re.search(message, err), err
+
+
+def test_object_arrays_are_never_unpickled(capsys, tmp_path):
+    np.save(tmp_path / "gram.npy", np.array([object()] * 9, dtype=object).reshape(3, 3), allow_pickle=True)
+    code, _, err = run(capsys, "certify", "--counts", "9,5,2", "--temperature", "1", "--gram", tmp_path / "gram.npy")
+    assert code == 2
+    assert "must be a .npy file of one array of numbers" in err
+
+
+def test_a_single_route_has_nothing_to_compare_with_and_that_is_no_failure(capsys):
+    counts = ",".join(str(10 + i % 100) for i in range(700))
+    code, out, _ = run(capsys, "crosscheck", "--counts", counts, "--temperature", "0.1")
+    assert code == 0
+    assert "Nothing to compare with" in out
+    assert "do NOT agree" not in out
+
+
+def test_many_distinct_counts_are_solved_two_ways(capsys):
+    code, out, _ = run(capsys, "crosscheck", "--counts", "inaturalist2018", "--temperature", "0.1")
+    assert code == 0
+    assert "quadrature" in out
+    assert "The routes agree" in out
+
+
+def test_user_code_cannot_exit_or_print_on_stdout(capsys, tmp_path):
+    (tmp_path / "exit.py").write_text("import sys\nsys.exit(0)\n")
+    gcl = ("solve", "--counts", "9,5,2", "--objective", "gcl", "--temperature", "0.5", "--json", "-")
+    code, out, err = run(capsys, *gcl, "--loss", f"{tmp_path}/exit.py:psi")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    (tmp_path / "loud.py").write_text(
+        "import jax.numpy as jnp\nprint('hello')\ndef psi(t):\n    print('called')\n    return jnp.exp(t[0])\n"
+    )
+    code, out, _ = run(capsys, *gcl, "--loss", f"{tmp_path}/loud.py:psi")
+    assert code == 0
+    assert strict(out)["quality"] == "certified"
+
+
+def test_below_the_rank_the_picture_is_that_of_the_points(capsys, tmp_path):
+    arguments = ("--counts", "50,20,9,4,2", "--temperature", "0.2", "--dim", "2", "--plot", tmp_path / "a.png")
+    code, out, _ = run(capsys, "solve", *arguments, "--out", tmp_path / "out")
+    assert code == 0
+    assert "that of the points is points @ points.T" in out
+    assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_json_says_which_orbit_every_class_is_in(capsys):
+    report = solve_json(capsys, "--counts", "5,1000,100,5", "--temperature", "0.1")
+    assert [report["orbits"][a]["count"] for a in report["class_orbit"]] == [5, 1000, 100, 5]
+
+
+@pytest.mark.parametrize("tol", ["0", "nan", "1", "inf", "-1"])
+@pytest.mark.parametrize("verb", ["solve", "crosscheck", "certify"])
+def test_a_tolerance_out_of_range_is_bad_input(capsys, tmp_path, verb, tol):
+    np.save(tmp_path / "gram.npy", np.eye(3))
+    more = ("--gram", tmp_path / "gram.npy") if verb == "certify" else ()
+    code, _, err = run(capsys, verb, "--counts", "9,5,2", "--temperature", "1", "--tol", tol, *more)
+    assert code == 2
+    assert "tol: must be a number between 0 and 1" in err

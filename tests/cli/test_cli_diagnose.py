@@ -1,0 +1,177 @@
+"""The verb `diagnose`."""
+
+import functools
+import json
+
+import numpy as np
+import pytest
+
+import geomsolve as gs
+from geomsolve.cli import run
+
+COUNTS = (12, 6, 4, 2)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Embeddings at the optimum of SupCon, their labels, and the points as a classifier."""
+    points = gs.solve(gs.SupCon(COUNTS, temperature=0.1)).embed(8).points
+    labels = np.repeat(np.arange(4), COUNTS)
+    z = points[labels] + 0.01 * np.random.default_rng(0).normal(size=(2, 24, 8))
+    np.save(tmp_path / "z.npy", (z / np.linalg.norm(z, axis=2, keepdims=True)).astype(np.float32))
+    np.save(tmp_path / "y.npy", np.array(["cat", "dog", "eel", "fox"])[labels])
+    np.save(tmp_path / "w.npy", points)
+    return tmp_path
+
+
+def diagnose(files, *options, embeddings="z.npy", labels="y.npy"):
+    given = ["--embeddings", str(files / embeddings), "--labels", str(files / labels)]
+    return run(["diagnose", *given, *options])
+
+
+def test_json_on_stdout(files, capsys):
+    assert diagnose(files, "--objective", "supcon", "--temperature", "0.1", "--json", "-") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["verdict"] == "at the optimum"
+    assert report["labels"] == ["cat", "dog", "eel", "fox"]
+    assert 0 < report["excess"] < 1e-5
+    assert report["neighbours"] == 2
+    assert report["optimum"]["quality"] == "certified"
+    assert report["nc3"] is None
+
+
+def test_without_a_loss(files, capsys):
+    assert diagnose(files, "--weights", str(files / "w.npy"), "--neighbours", "3", "--json", "-") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["excess"] is None
+    assert report["optimum"] is None
+    assert report["verdict"] == "spread"
+    assert report["neighbours"] == 3
+    assert report["nc4"] == 0
+    assert report["nc4_against"] == "classifier"
+
+
+@pytest.mark.parametrize("loss", [("--temperature", "0.1"), ("--objective", "gcl"), ("--objective=gcl",)])
+def test_any_option_of_a_loss_asks_for_it(files, capsys, loss):
+    assert diagnose(files, *loss, "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out)["excess"] is not None
+
+
+def test_an_uncertified_optimum_is_told(files, capsys, monkeypatch):
+    hasty = functools.partial(gs.solve, solver=gs.solvers.Newton(max_steps=1))
+    monkeypatch.setattr("geomsolve.training.diagnoses.solve", hasty)
+    assert diagnose(files, "--temperature", "0.1") == 3
+    out = capsys.readouterr().out
+    assert "The optimum is not certified" in out
+    assert "(uncertified, gap" in out
+
+
+def test_report_folder(files, capsys):
+    folder = files / "new" / "report"
+    assert diagnose(files, "--temperature", "0.1", "--counts", "1200,600,400,200", "--report", str(folder)) == 0
+    out = capsys.readouterr().out
+    text = (folder / "report.txt").read_text()
+    assert out.startswith(text.rstrip())
+    assert f"wrote {folder / 'diagnosis.png'}" in out
+    report = json.loads((folder / "diagnosis.json").read_text())
+    assert report["counts"] == [1200, 600, 400, 200]
+    assert report["samples_per_class"] == list(COUNTS)
+    assert [*sorted(path.name for path in folder.iterdir())] == ["diagnosis.json", "diagnosis.png", "report.txt"]
+    assert (folder / "diagnosis.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_labels_from_a_csv(files, capsys, numbers):
+    names = ["3", "11", "12", "20"] if numbers else ["cat", "dog", "eel", "fox"]
+    (files / "y.csv").write_text("image,label\n" + "".join(f"i,{names[c]}\n" for c in np.repeat(range(4), COUNTS)))
+    assert diagnose(files, "--temperature", "0.1", "--json", "-", labels="y.csv") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["labels"] == ([3, 11, 12, 20] if numbers else names)
+    assert report["verdict"] == "at the optimum"
+
+
+def test_a_report_that_cannot_be_written_is_known_first(files, capsys, monkeypatch):
+    (files / "report" / "diagnosis.png").mkdir(parents=True)
+    monkeypatch.setattr("geomsolve.training.diagnoses.solve", None)
+    assert diagnose(files, "--temperature", "0.1", "--report", str(files / "report")) == 2
+    err = capsys.readouterr().err
+    assert "report: must be a path that can be written" in err
+    assert "diagnosis.png" in err
+
+
+def test_a_profile_with_sorted_classes(files, capsys):
+    np.save(files / "y8.npy", np.repeat(np.arange(8), 3))
+    options = ("--counts", "isic2019", "--sorted-classes", "--temperature", "0.1", "--json", "-")
+    assert diagnose(files, *options, labels="y8.npy") == 0
+    assert json.loads(capsys.readouterr().out)["counts"][0] == 12875
+
+
+def write_bad_files(folder):
+    np.save(folder / "objects.npy", np.array([{"a": 1}, None], dtype=object), allow_pickle=True)
+    np.save(folder / "short.npy", np.arange(5))
+    np.save(folder / "one.npy", np.zeros(24, int))
+    np.savez(folder / "two.npz", a=np.eye(2))
+    (folder / "text.npy").write_text("1 2 3")
+    (folder / "empty.npy").write_bytes(b"")
+    (folder / "zip.npy").write_bytes(b"PK\x03\x04 and nothing else")
+    whole = (folder / "z.npy").read_bytes()
+    (folder / "cut.npy").write_bytes(whole[:-100])
+    (folder / "huge.npy").write_bytes(whole.replace(b"(2, 24, 8), }  ", b"(9" + b"9" * 12 + b",)}"))
+    (folder / "halves.csv").write_text("label\n" + "0.5\n1\n" * 12)
+    (folder / "columns.csv").write_text("name\n" + "a\nb\n" * 12)
+    (folder / "y.txt").write_text("0\n1\n" * 12)
+    nan = np.load(folder / "z.npy")
+    nan[1, 7] = np.nan
+    np.save(folder / "nan.npy", nan)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"embeddings": "objects.npy"}, "embeddings: "),
+        ({"labels": "objects.npy"}, "labels: "),
+        ({"embeddings": "two.npz"}, "must be a whole .npy file of one array"),
+        ({"embeddings": "text.npy"}, "must be a whole .npy file of one array"),
+        ({"embeddings": "empty.npy"}, "must be a whole .npy file of one array"),
+        ({"embeddings": "zip.npy"}, "must be a whole .npy file of one array"),
+        ({"embeddings": "cut.npy"}, "must be a whole .npy file of one array"),
+        ({"embeddings": "huge.npy"}, "must be a whole .npy file of one array"),
+        ({"embeddings": "missing.npy"}, "embeddings: cannot read"),
+        ({"embeddings": "."}, "embeddings: cannot read"),
+        ({"embeddings": "y.npy"}, "embeddings: must be real numbers; got dtype <U3"),
+        ({"embeddings": "nan.npy"}, "row 7 of view 1 has NaN"),
+        ({"labels": "short.npy"}, "labels: must be one per sample, shape (24,); got (5,)"),
+        ({"labels": "one.npy"}, "labels: must show two classes or more"),
+        ({"labels": "halves.csv"}, "labels: must be integers or texts; sample 0 has 0.5"),
+        ({"labels": "columns.csv"}, 'needs one column "label"'),
+        ({"labels": "y.txt"}, "or a .csv file"),
+    ],
+)
+def test_bad_files_in_one_line(files, capsys, options, message):
+    write_bad_files(files)
+    assert diagnose(files, **options) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--objective", "supcon"), "temperature: supcon needs it"),
+        (("--objective", "nonsense"), "objective: must be one of"),
+        (("--objective", "tsc", "--temperature", "0.1"), "objective: must be free and convex here"),
+        (("--objective", "ecl", "--temperature", "0.1"), "objective: must be a loss of one mean per class"),
+        (("--neighbours", "48"), "neighbours: must be a whole number of at most 47"),
+        (("--counts", "3,2"), "counts: must be one per class"),
+        (("--temperature", "0.1", "--tol", "2"), "tol: must be"),
+        (("--report", "/proc/nowhere"), "report: must be a folder"),
+        (("--counts", "isic2019"), "counts: must be in the class order of your training labels; got isic2019"),
+    ],
+)
+def test_bad_options_in_one_line(files, capsys, options, message):
+    assert diagnose(files, *options) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1

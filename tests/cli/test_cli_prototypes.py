@@ -1,0 +1,122 @@
+"""`solve --objective supproto`: never called an optimum, exit 0 only where the bound meets the value."""
+
+import json
+import math
+
+import pytest
+
+import geomsolve as gs
+from geomsolve import cli
+from geomsolve.choosing import two_classes as twoclasses
+
+
+def run(capsys, *arguments):
+    code = cli.run([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+SOLVE = ["solve", "--objective", "supproto"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "options", "code"),
+    [
+        ([100, 20], {}, 0),
+        ([20, 100], {"temperature": 0.05, "views": 4, "batch": 24}, 0),
+        ([253, 3], {}, 3),
+        ([255, 1], {}, 3),
+        ([10, 6], {"temperature": 0.2}, 0),
+        ([100, 20], {"temperature": 0.2}, 3),
+    ],
+)
+def test_the_report_is_what_python_says(capsys, counts, options, code):
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    got, out, err = run(capsys, *SOLVE, "--counts", ",".join(map(str, counts)), *words, "--json", "-")
+    assert (got, err) == (code, "")
+    report, found = json.loads(out), gs.choosing.supervised_prototypes(counts, **options)
+    assert (report["value"], report["lower_bound"], report["gap"]) == (found.value, found.lower_bound, found.gap)
+    assert report["quality"] == ("uncertified" if code else "certified")
+    assert (report["relative_gap"] <= 1e-9) is (code == 0)
+    assert report["convex"] is False
+    assert report["temperature"] == options.get("temperature", 0.07)
+    assert report["views"] == options.get("views", 2)
+    assert report["cross_cosine"] == found.gram.cosines[0, 1]
+    assert report["within_cosines"] == [orbit["within"] for orbit in report["orbits"]]
+    assert [orbit["size"] for orbit in report["orbits"]] == found.counts.per_class.tolist()
+    assert (report["rank"], report["collapsed"]) == (found.gram.rank(), [])
+    assert report["seconds"] >= 0
+    if counts[1] == 1:
+        assert report["within_cosines"][1] is None
+
+
+def test_text_does_not_claim_an_optimum(capsys, tmp_path):
+    code, out, _ = run(capsys, *SOLVE, "--counts", "100,20", "--json", tmp_path / "a.json")
+    assert code == 0
+    assert "NOT CONVEX, BOUND CLOSED" in out
+    assert "+0.242424242  (class 0)" in out
+    assert json.loads((tmp_path / "a.json").read_text())["quality"] == "certified"
+    code, out, _ = run(capsys, *SOLVE, "--counts", "255,1")
+    assert code == 3
+    assert "NOT CONVEX, NOT CERTIFIED" in out
+    assert "class 1" not in out
+    assert run(capsys, *SOLVE, "--counts", "253,3", "--tol", 0.01)[0] == 0
+
+
+def test_rounding_counts_against_the_bound(capsys):
+    """With four views the loss is log 3 and 1e-9 above: two bounds that print the same prove nothing to 1e-9."""
+    code, out, _ = run(capsys, *SOLVE, "--counts", "20,10", "--views", 4, "--temperature", 0.03, "--json", "-")
+    report = json.loads(out)
+    assert math.isclose(report["value"], math.log(3), rel_tol=1e-6)
+    assert report["relative_gap"] > 1e-9
+    assert (code, report["quality"]) == (3, "uncertified")
+
+
+def test_directions_without_a_certificate_are_exit_3(capsys, monkeypatch):
+    def give_up(objective):
+        raise gs.NotCertified("nothing reached\na certificate", None)
+
+    monkeypatch.setattr(twoclasses, "solve", give_up)
+    assert run(capsys, *SOLVE, "--counts", "9,4", "--json", "-") == (
+        3,
+        "",
+        "geomsolve: nothing reached a certificate\n",
+    )
+
+
+BAD = {
+    "alpha": (
+        [*SOLVE, "--counts", "9,4", "--alpha", 0.5],
+        r"alpha: supproto has no such option; got 0.5 \(leave it out; it takes temperature, views, batch\)",
+    ),
+    "dim": ([*SOLVE, "--counts", "9,4", "--dim", 3], r"dim: supproto has no such option; got 3 \(leave it out\)"),
+    "solver": ([*SOLVE, "--counts", "9,4", "--solver", "newton"], r"solver: supproto has no such option; got newton"),
+    "seed": ([*SOLVE, "--counts", "9,4", "--seed", 0], r"seed: supproto has no such option; got 0"),
+    "steps": ([*SOLVE, "--counts", "9,4", "--max-steps", 9], r"max-steps: supproto has no such option; got 9"),
+    "plot": ([*SOLVE, "--counts", "9,4", "--plot", "a.png"], r"plot: supproto has no such option; got a.png"),
+    "out": ([*SOLVE, "--counts", "9,4", "--out", "folder"], r"out: supproto has no such option; got folder"),
+    "tol": ([*SOLVE, "--counts", "9,4", "--tol", 0], r"tol: must be a number between 0 and 1; got 0"),
+    "three classes": ([*SOLVE, "--counts", "9,4,2"], r"counts: supervised_prototypes is a loss of two classes; got 3"),
+    "classes": ([*SOLVE, "--classes", 2, "--instances", 4], r"classes: only supcl takes it; got 2 with supproto"),
+    "one view": ([*SOLVE, "--counts", "9,4", "--views", 1], r"views: must be a whole number of at least 2; got 1"),
+    "temperature": ([*SOLVE, "--counts", "9,4", "--temperature", 0], r"temperature: must be finite and above 0; got 0"),
+    "batch": ([*SOLVE, "--counts", "9,4", "--batch", 1], r"batch: must be a whole number of at least 2; got 1"),
+    "crosscheck": (
+        ["crosscheck", *SOLVE[1:], "--counts", "9,4"],
+        r"objective: must be free and convex here, one of supcon, .*; got supproto \(geomsolve solve takes it\)",
+    ),
+    "threshold": (
+        ["threshold", *SOLVE[1:], "--majority", 1, "--minority", 2],
+        r"objective: must be free and convex here, one of supcon, .*; got supproto",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_command_lines(capsys, arguments, message):
+    code, out, err = run(capsys, *arguments)
+    assert code == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(err)

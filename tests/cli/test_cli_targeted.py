@@ -1,0 +1,57 @@
+"""`solve --objective tsc`: what Python says, the targets named, exit 0 only where the bound meets the value."""
+
+import json
+
+import numpy as np
+import pytest
+
+import geomsolve as gs
+from geomsolve import cli
+
+SOLVE = ["solve", "--objective", "tsc", "--counts", "20,5,1", "--temperature", "0.5"]
+
+
+def test_the_report_is_what_python_says(capsys):
+    assert cli.run([*SOLVE, "--pull", "2", "--json", "-"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    found = gs.choosing.targeted_supcon([20, 5, 1], temperature=0.5, pull=2.0)
+    assert (report["value"], report["lower_bound"]) == (found.value, found.lower_bound)
+    assert report["quality"] == "certified"
+    assert 0 <= report["relative_gap"] <= 1e-9
+    np.testing.assert_array_equal(report["own_target"], found.own_target)
+    assert [orbit["size"] for orbit in report["orbits"]] == [20, 5, 1]
+    assert report["orbits"][2]["within"] is None
+    assert report["between"][0][0] is None
+    assert report["between"][0][1] == found.gram.cosines[0, 1]
+
+
+def test_text_and_tolerance(capsys):
+    assert cli.run(SOLVE) == 0
+    text = capsys.readouterr().out
+    assert "CERTIFIED: proved optimal for these targets" in text
+    assert f"{gs.choosing.targeted_supcon([20, 5, 1], temperature=0.5).own_target[1]:+.6f}" in text
+    assert cli.run([*SOLVE, "--tol", "1e-16"]) == 3
+    assert "NOT CERTIFIED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--solver", "newton"], "solver: tsc has no such option; got newton"),
+        (["--anchors", "class"], "anchors: tsc has no such option"),
+        (["--pull", "-1"], "pull: must be a number from 0 to 1e6; got -1"),
+        (["--tol", "2"], "tol: must be a number between 0 and 1"),
+        (["--views", "1"], "views: "),
+    ],
+)
+def test_bad_input(capsys, extra, message):
+    assert cli.run([*SOLVE, *extra]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_other_verbs_say_where_it_goes(capsys):
+    assert cli.run(["crosscheck", *SOLVE[1:]]) == 2
+    assert "got tsc (geomsolve solve takes it)" in capsys.readouterr().err

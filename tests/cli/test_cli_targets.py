@@ -1,0 +1,150 @@
+"""`geomsolve targets`: what Python says, exit codes, warnings, one line for bad input."""
+
+import functools
+import json
+
+import numpy as np
+import pytest
+
+import geomsolve as gs
+from geomsolve import cli
+
+COUNTS = [30, 900, 7, 30]
+ASK = ["targets", "--counts", "30,900,7,30", "--objective", "supcon", "--temperature", "0.1"]
+
+
+def test_the_file_is_what_python_makes(tmp_path, capsys):
+    path = tmp_path / "T.safetensors"
+    assert cli.run([*ASK, "--dim", "8", "--out", str(path), "--layout", "weights", "--seed", "3", "--json", "-"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    found = gs.targets(gs.SupCon(COUNTS, temperature=0.1), COUNTS, dim=8, seed=3)
+    read = gs.training.read_targets(path)
+    np.testing.assert_array_equal(read.rows, found.rows)
+    assert read.counts == tuple(COUNTS)
+    assert report["quality"] == "certified"
+    assert report["layout"] == "weights"
+    assert report["per_class"] == COUNTS
+    assert report["exchangeable"] == [[0, 3]]
+    assert (report["gap"], report["value"]) == (found.gap, found.value)
+    assert report["files"] == [str(path)]
+    assert "no loader may re-match" in report["warning"]
+
+
+def test_text_says_what_is_proved_and_warns(tmp_path, capsys):
+    assert cli.run([*ASK, "--dim", "8", "--out", str(tmp_path / "T.npy")]) == 0
+    text = capsys.readouterr().out
+    assert "CERTIFIED" in text
+    assert "4 x 8 float32 (proxies)" in text
+    assert "exchangeable        classes 0, 3" in text
+    assert "WARNING: row c belongs to class c of the counts: no loader may re-match" in text
+    assert f"wrote {tmp_path / 'T.npy'}\n" in text
+    assert f"wrote {tmp_path / 'T.npy.json'}\n" in text
+
+
+def test_balanced_counts_need_no_warning(tmp_path, capsys):
+    assert cli.run([*ASK[:2], "5,5,5", *ASK[3:], "--dim", "8", "--out", str(tmp_path / "T.npy")]) == 0
+    text = capsys.readouterr().out
+    assert "WARNING" not in text
+    assert "any assignment" in text
+
+
+def test_a_folder(tmp_path, capsys):
+    folder = tmp_path / "tsc"
+    assert cli.run([*ASK, "--dim", "8", "--out", str(folder)]) == 0
+    assert np.load(folder / "optimal_4_8_analytical.npy").shape == (4, 8)
+    assert str(folder / "optimal_4_8_label.npy") in capsys.readouterr().out
+
+
+def test_below_the_rank(tmp_path, capsys):
+    path = tmp_path / "T.npy"
+    assert cli.run([*ASK, "--dim", "2", "--out", str(path)]) == 0
+    text = capsys.readouterr().out
+    assert "BELOW THE RANK (3): the best of several descents" in text
+    assert "CERTIFIED" not in text
+    assert gs.training.read_targets(path).quality == "descended"
+
+
+def test_uncertified_is_written_so_named_and_exits_3(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(
+        "geomsolve.solvers.ladder.solve", functools.partial(gs.solve, solver=gs.solvers.Newton(max_steps=1))
+    )
+    path = tmp_path / "T.npy"
+    assert cli.run([*ASK, "--dim", "8", "--out", str(path)]) == 3
+    text = capsys.readouterr().out
+    assert "NOT CERTIFIED: not known to be the optimum" in text
+    assert gs.training.read_targets(path).quality == "uncertified"
+
+
+@pytest.mark.parametrize(
+    ("extra", "part", "code"),
+    [
+        (["tsc", "--temperature", "0.5"], "instances", 0),
+        (["tsc", "--temperature", "0.5", "--part", "target"], "target", 0),
+        (["tsc", "--temperature", "0.5", "--tol", "1e-16"], "instances", 3),
+        (["lc", "--part", "classifier"], "classifier", 0),
+        (["kcl", "--temperature", "0.1"], "instances", 0),
+    ],
+)
+def test_losses_over_several_points(tmp_path, capsys, extra, part, code):
+    path = tmp_path / "T.safetensors"
+    assert cli.run(["targets", "--counts", "20,5,5", "--objective", *extra, "--dim", "8", "--out", str(path)]) == code
+    found = gs.training.read_targets(path)
+    assert found.part == part
+    assert found.exchangeable == ((1, 2),)
+    assert "each row is" in capsys.readouterr().out or part == "mean"
+
+
+def test_supervised_prototypes(tmp_path):
+    path = tmp_path / "T.npy"
+    assert cli.run(["targets", "--counts", "20,5", "--objective", "supproto", "--dim", "3", "--out", str(path)]) == 0
+    assert gs.training.read_targets(path).rows.shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", ["T.npy", "T.npy.json"])
+def test_json_over_the_targets_is_refused(tmp_path, capsys, name):
+    options = ["--counts", "9,3,7", "--temperature", "0.1", "--dim", "4", "--out", str(tmp_path / "T.npy")]
+    assert cli.run(["targets", *options, "--json", str(tmp_path / name)]) == 2
+    assert "json: must be a file of its own" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_profiles_are_refused_unless_the_classes_are_sorted(tmp_path, capsys):
+    path = tmp_path / "T.npy"
+    ask = ["targets", "--counts", "isic2019", "--temperature", "0.1", "--dim", "8", "--out", str(path)]
+    assert cli.run(ask) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(
+        "geomsolve: counts: must be in the class order of your training labels; got isic2019"
+    )
+    assert captured.err.count("\n") == 1
+    assert not path.exists()
+    assert cli.run([*ask, "--sorted-classes"]) == 0
+    assert path.exists()
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--dim", "0", "--out", "T.npy"], "dim: must be a whole number of at least 1; got 0"),
+        (["--dim", "many", "--out", "T.npy"], "dim: "),
+        (["--out", "T.npy"], "dim: must be given; got none"),
+        (["--dim", "8"], "out: must be given; got none"),
+        (["--dim", "8", "--out", "T.pt"], "out: must end in .npy or .safetensors, or be a folder; got 'T.pt'"),
+        (["--dim", "8", "--out", "none/T.npy"], "out: must be a path that can be written; got none/T.npy"),
+        (["--dim", "8", "--out", "T.npy", "--layout", "rows"], "layout: must be proxies, for (classes, dim), or"),
+        (["--dim", "8", "--out", "tsc", "--layout", "weights"], "layout: a folder is for TSC's loader"),
+        (["--dim", "8", "--out", "T.npy", "--part", "prototype"], "part: SupCon(views=2) has one point per class"),
+        (["--dim", "8", "--out", "T.npy", "--seed", "-1"], "seed: must be a whole number of at least 0; got -1"),
+        (["--dim", "2", "--out", "T.npy", "--restarts", "0"], "restarts: must be at least 1; got 0"),
+        (["--dim", "8", "--out", "T.npy", "--tol", "2"], "tol: must be a number between 0 and 1"),
+        (["--dim", "8", "--out", "T.npy", "--alpha", "1"], "alpha: supcon has no such option"),
+    ],
+)
+def test_bad_input(tmp_path, monkeypatch, capsys, extra, message):
+    monkeypatch.chdir(tmp_path)
+    assert cli.run([*ASK, *extra]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"geomsolve: {message}")
+    assert captured.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

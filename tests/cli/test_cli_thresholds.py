@@ -1,0 +1,159 @@
+"""`geomsolve threshold` and `geomsolve phase`, as a user runs them."""
+
+import json
+
+import pytest
+
+import geomsolve as gs
+from geomsolve import cli
+
+
+@pytest.fixture
+def run(capsys):
+    def command(*arguments):
+        code = cli.run([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return command
+
+
+GCL = ("threshold", "--objective", "gcl", "--temperature", "1", "--majority", "1")
+SUPCON = ("threshold", "--objective", "supcon", "--temperature", "1", "--majority", "1", "--minority", "5")
+
+
+def test_threshold_as_json(run):
+    code, out, err = run(*GCL, "--minority", "9", "--negatives", "16", "--json", "-")
+    report = json.loads(out)
+    assert (code, err) == (0, "")
+    assert report["ratio"] == pytest.approx(24.4662, abs=5e-5)
+    assert report["ratio"] == report["value"]
+    assert report["bracket"][0] <= report["ratio"] <= report["bracket"][1]
+    assert report["residual"] < 1e-12
+    assert report["confirmed"] is True
+    assert [report[side]["quality"] for side in ("below", "above")] == ["certified"] * 2
+    assert report["below"]["collapsed"] == []
+    assert report["above"]["collapsed"] == [list(range(1, 10))]
+
+
+def test_never_is_an_answer(run):
+    code, out, _ = run(
+        "threshold", "--objective", "gcl", "--majority", 3, "--minority", 8, "--sampling", "unsupervised",
+        "--negatives", 1, "--json", "-",
+    )  # fmt: skip
+    report = json.loads(out)
+    assert code == 0
+    assert report["ratio"] is None
+    assert report["bracket"] is None
+    assert report["reason"].startswith("never")
+
+
+def test_threshold_of_supcon_in_words(run):
+    code, out, _ = run(*SUPCON, "--per-class", "10", "--views", "1")
+    assert code == 0
+    assert "60.87528220645" in out
+    assert "The 5 minority classes share one point above ratio" in out
+
+
+def test_threshold_of_a_mini_batch_needs_no_sizes(run):
+    code, out, _ = run(*SUPCON, "--batch", "64", "--json", "-")
+    assert code == 0
+    assert json.loads(out)["ratio"] > 1
+
+
+def test_threshold_of_a_profile(run):
+    code, out, _ = run("threshold", "--counts", "isic2019", "--temperature", "1", "--json", "-")
+    report = json.loads(out)
+    assert code == 0
+    assert (report["parameter"], report["ratio"]) == ("power", None)
+    assert report["value"] == pytest.approx(2.8594, abs=1e-4)
+    assert report["classes"] == list(range(1, 8))
+
+
+def test_critical_temperature(run):
+    code, out, _ = run(
+        "threshold", "--objective", "gcl", "--majority", 1, "--minority", 9, "--negatives", 1, "--ratio", 20,
+        "--vary", "temperature", "--json", "-",
+    )  # fmt: skip
+    assert code == 0
+    assert json.loads(out)["value"] == pytest.approx(0.954073578938, abs=1e-11)
+
+
+def test_psi_from_a_file(run, tmp_path):
+    psi = tmp_path / "mine.py"
+    psi.write_text("import jax.numpy as jnp\nprint('loading')\ndef psi(t):\n    return jnp.log1p(jnp.exp(t[0]))\n")
+    code, out, err = run(*GCL, "--minority", "9", "--loss", f"{psi}:psi", "--json", "-")
+    assert code == 0
+    assert json.loads(out)["ratio"] == pytest.approx(18.91830673133, abs=1e-10)
+    assert err.count("loading") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((*GCL, "--minority", "1"), "minority: must be a whole number of at least 2; got 1"),
+        ((*GCL,), "minority: must be a whole number of at least 2; got none"),
+        ((*GCL, "--minority", "9", "--negatives", "0"), "negatives: must be a whole number of at least 1, or inf"),
+        ((*GCL, "--minority", "9", "--vary", "temperature", "--ratio", "3"), "temperature: is what is varied; got 1.0"),
+        ((*GCL, "--minority", "9", "--vary", "negatives"), "ratio: must be at least 1"),
+        ((*GCL, "--minority", "9", "--vary", "negatives", "--ratio", "0.5"), "ratio: must be at least 1"),
+        ((*SUPCON,), "per_class: this loss depends on numbers of examples"),
+        ((*SUPCON, "--counts", "10,5,5"), "majority: goes with majority and minority, not with counts"),
+        (("threshold", "--counts", "10,5,5"), "temperature: supcon needs it; got none"),
+        (("threshold", "--objective", "supcl", "--majority", "3", "--minority", "3"), "geomsolve guideline"),
+        (("threshold", "--objective", "supcl", "--counts", "10,5,5"), "objective: critical values are those of losses"),
+        (("phase", "--objective", "bcl"), "supcon, gcl and functions of your own; got BCL(anchors=instance), in which"),
+        (("phase", "--objective", "gcl", "--temperature", "1"), "temperature: is what is varied; got 1.0"),
+        (("phase", "--objective", "gcl", "--ratios", "0.5", "3"), "ratios: must be two ascending numbers"),
+        (("phase", "--objective", "gcl", "--over", "heat"), "over: must be one of"),
+        (("phase", "--objective", "gcl", "--plot", "x.bmp"), "plot: must end in"),
+        (("phase", "--objective", "gcl", "--csv", "no/such/folder.csv"), "csv: must be a path that can be written"),
+    ],
+)
+def test_bad_input(run, arguments, message):
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+
+
+ATTRACTING = {
+    "supcl": (gs.SupCL, {"alpha": 0.5, "temperature": 0.1}, "geomsolve.choosing.class_critical_alphas"),
+    "bcl": (gs.BCL, {"temperature": 0.1}, "geomsolve solve shows"),
+    "kcl": (gs.KCL, {"temperature": 0.1}, "geomsolve solve shows"),
+    "lc": (gs.LogitCompensated, {}, "geomsolve solve shows"),
+    "ecl": (gs.ECL, {"temperature": 0.1}, "geomsolve solve shows"),
+}
+
+
+@pytest.mark.parametrize(("builder", "options", "instead"), ATTRACTING.values(), ids=ATTRACTING.keys())
+@pytest.mark.parametrize(
+    "classes", [{"majority": 2, "minority": 3, "per_class": 5}, {"counts": [30, 9, 4]}], ids=["two levels", "counts"]
+)
+def test_losses_without_critical_values_say_so(builder, options, instead, classes):
+    with pytest.raises(gs.ProblemError) as caught:
+        gs.threshold(builder, **classes, **options)
+    assert str(caught.value).startswith("objective: critical values are those of losses that only push classes apart")
+    assert instead in str(caught.value)
+    if "temperature" in options:
+        del (options := dict(options))["temperature"]
+        varied = {**classes, "vary": "temperature"} | ({} if "counts" in classes else {"ratio": 3.0})
+        with pytest.raises(gs.ProblemError, match="objective: critical values are those of"):
+            gs.threshold(builder, **varied, **options)
+
+
+def test_phase(run, tmp_path):
+    arguments = ("phase", "--objective", "gcl", "--negatives", 1, "--grid", 4, 3, "--ratios", 1, 100)
+    files = ("--plot", tmp_path / "phase.pdf", "--csv", tmp_path / "phase.csv")
+    code, out, err = run(*arguments, *files, "--json", "-")
+    report = json.loads(out)
+    assert (code, err) == (0, "")
+    assert len(report["minority_cosine"]) == 3
+    assert len(report["minority_cosine"][0]) == 4
+    assert all(all(row) for row in report["certified"])
+    assert (tmp_path / "phase.csv").read_text().count("\n") == 13
+    assert (tmp_path / "phase.pdf").read_bytes()[:4] == b"%PDF"
+    code, out, _ = run(*arguments)
+    assert code == 0
+    assert "12 points, 12 certified" in out

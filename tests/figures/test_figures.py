@@ -1,0 +1,417 @@
+"""The gallery: figures, the data behind them, and the Layer-Peeled Model's own certificate."""
+
+import csv
+import json
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import geomsolve as gs
+from geomsolve import cli
+from geomsolve.figures.gallery import catalogue, pages, phases, profiles, spheres, thresholds
+from geomsolve.figures.gallery.cosines import cosines
+from geomsolve.figures.gallery.label_circles import critical_bandwidth, label_circle
+from geomsolve.figures.gallery.layer_peeled import Program, Setting, certify_cross, layer_peeled, peeled_rows
+from geomsolve.figures.gallery.realizability import label_embeddings, soft_supcon, x_clr_boundary, y_aware_gap
+
+
+def run(capsys, *arguments):
+    code = cli.run([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def read(path):
+    with path.open(newline="", encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
+
+
+def supervised(classes, temperature=1.0):
+    """The threshold of one majority class under the logistic loss, supervised negatives."""
+    rho = (1 + math.exp(2 / temperature)) / 2
+    return (-(2 * classes - 3) + math.sqrt((2 * classes - 3) ** 2 + 8 * (classes - 1) ** 2 * rho)) / 2
+
+
+def unsupervised(classes, temperature=1.0):
+    return (classes - 1) * (1 + math.exp(2 / temperature)) / 2
+
+
+# A figure by name, cut down to what a test can wait for.
+SMALL = {
+    "cosines": {"mixes": ((1, 3), (5, 5)), "ratios": (1.0, 5.0, 20.0)},
+    "threshold-negatives": {"negatives": (1, 16)},
+    "threshold-temperature": {"coldnesses": (1.0, 2.0)},
+    "phase-diagrams": {"grid": (3, 2)},
+    "collapse-window": {"grid": (3, 2)},
+    "critical-ratios": {"majorities": (1, 3), "minorities": (2, 4)},
+    "sphere": {},
+    "long-tails": {"names": ("isic2019", "cifar100_lt:100")},
+    "layer-peeled": {"ratios": (1.0, 2.0)},
+    "soft-supcon": {"ratios": (1.0, 20.0)},
+    "y-aware-gap": {"samples": 6, "radii": (0.5, 1.0, 2.0)},
+    "x-clr-boundary": {"cells": 3},
+    "label-circle": {"multiples": (1.0, 0.5)},
+}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The catalogue with cheap figures."""
+
+    def cheap(name, draw):
+        return lambda progress=None: draw(**SMALL.get(name, {}), progress=progress)
+
+    for name, (words, draw) in list(catalogue.FIGURES.items()):
+        monkeypatch.setitem(catalogue.FIGURES, name, (words, cheap(name, draw)))
+
+
+def test_the_command_draws_every_figure_with_its_data(small, tmp_path, capsys):
+    out = tmp_path / "deep" / "figures"
+    code, text, _ = run(capsys, "figures", "--out", out, "--json", "-")
+    assert code == 0
+    report = json.loads(text)
+    assert [figure["name"] for figure in report["figures"]] == list(catalogue.FIGURES)
+    for figure in report["figures"]:
+        pdf, png, table = (out / f"{figure['name']}{suffix}" for suffix in (".pdf", ".png", ".csv"))
+        assert figure["files"] == [str(pdf), str(png), str(table)]
+        assert pdf.read_bytes().startswith(b"%PDF")
+        assert png.read_bytes().startswith(b"\x89PNG")
+        width, height = np.frombuffer(png.read_bytes()[16:24], ">u4")
+        assert 800 <= width <= 2000
+        assert 400 <= height <= 1500
+        rows = read(table)
+        assert len(rows) == figure["points"]
+        assert {row["quality"] for row in rows} == {"certified"}
+        assert figure["uncertified"] == 0
+        assert all(float(row["relative_gap"]) <= 1e-6 for row in rows)
+    assert len(list(out.iterdir())) == 3 * len(catalogue.FIGURES)
+
+
+def test_named_figures_only_once_each_and_the_same_bytes_again(small, tmp_path):
+    lines = []
+    (drawn,) = gs.draw_figures(tmp_path / "a", ["sphere", "sphere"], progress=lines.append)
+    assert drawn.name == "sphere"
+    assert lines[0] == "figure 1 of 1, sphere"
+    assert "figure 1 of 1, sphere: before" in lines
+    (again,) = gs.draw_figures(tmp_path / "b", "sphere")
+    assert [file.name for file in again.files] == ["sphere.pdf", "sphere.png", "sphere.csv"]
+    for one, other in zip(drawn.files, again.files, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_the_list_names_every_figure(capsys):
+    code, text, _ = run(capsys, "figures", "--list")
+    assert code == 0
+    for name, (words, _) in catalogue.FIGURES.items():
+        assert name in text
+        assert words in text
+    code, text, _ = run(capsys, "figures", "--list", "--json", "-")
+    assert [figure["name"] for figure in json.loads(text)["figures"]] == list(catalogue.FIGURES)
+
+
+def test_bad_names_and_folders_are_refused_before_anything_is_drawn(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(pages, "save", lambda *_: pytest.fail("drawn"))
+    code, _, error = run(capsys, "figures", "nothing", "--out", tmp_path / "out")
+    assert code == 2
+    assert "names: must be among cosines, " in error
+    assert "got 'nothing'" in error
+    assert not (tmp_path / "out").exists()
+    code, _, error = run(capsys, "figures", "sphere")
+    assert code == 2
+    assert "out: must be given; got none" in error
+    (tmp_path / "file").write_text("")
+    code, _, error = run(capsys, "figures", "sphere", "--out", tmp_path / "file")
+    assert code == 2
+    assert "out: must be a folder that can be made" in error
+    (tmp_path / "taken" / "sphere.csv").mkdir(parents=True)
+    code, _, error = run(capsys, "figures", "sphere", "--out", tmp_path / "taken")
+    assert code == 2
+    assert "out: must be a path that can be written" in error
+    with pytest.raises(gs.ProblemError, match="names: must be among cosines, "):
+        gs.draw_figures(tmp_path, ["sphere", "spheres"])
+
+
+def test_an_uncertified_point_is_told_in_the_picture_and_by_the_exit_code(tmp_path, capsys, monkeypatch):
+    rows = [{"x": 1.0, "quality": "certified"}, {"x": 2.0, "quality": "uncertified"}]
+    figure = pages.page("A title", rows, (4, 3))
+    assert figure.get_suptitle() == "A title\n1 of 2 points NOT certified"
+    assert pages.page("A title", rows[:1], (4, 3)).get_suptitle() == "A title"
+    monkeypatch.setitem(
+        catalogue.FIGURES, "sphere", ("words", lambda progress=None: pages.Picture(figure=figure, rows=rows))
+    )
+    code, text, _ = run(capsys, "figures", "sphere", "--out", tmp_path, "--json", "-")
+    assert code == 3
+    assert json.loads(text)["figures"][0]["uncertified"] == 1
+
+
+def test_cosines_collapse_at_the_threshold_and_start_from_the_simplex():
+    thresholds_of = {"supervised": supervised(4), "unsupervised": unsupervised(4)}
+    inside = [value * factor for value in thresholds_of.values() for factor in (0.9, 1.1)]
+    picture = cosines(mixes=((1, 3), (2, 8), (5, 5)), ratios=(1.0, *inside))
+    for row in picture.rows:
+        classes = row["majority"] + row["minority"]
+        if row["ratio"] == 1.0:
+            for column in ("majority_cosine", "between_cosine", "minority_cosine"):
+                assert row[column] is None or row[column] == pytest.approx(-1 / (classes - 1), abs=1e-9)
+        if (row["majority"], row["minority"]) == (1, 3):
+            assert row["majority_cosine"] is None
+            assert row["threshold"] == pytest.approx(thresholds_of[row["sampling"]], rel=1e-11)
+            collapsed = row["ratio"] > row["threshold"]
+            assert (row["minority_cosine"] > 1 - 1e-8) == collapsed
+            assert (row["between_cosine"] < -1 + 1e-8) == collapsed
+        if row["majority"] == 5:
+            assert row["threshold"] is None
+            assert row["minority_cosine"] < 0.3
+    two = [row["threshold"] for row in picture.rows if row["majority"] == 2 and row["sampling"] == "unsupervised"]
+    assert two == pytest.approx([70.5462540289] * 5, rel=1e-10)
+    words = [text.get_text() for axes in picture.figure.get_axes() for text in axes.texts]
+    assert words.count("never collapses") == 2
+    assert f"{supervised(4):.4f}" in words
+
+
+def test_thresholds_against_negatives_are_the_known_ones():
+    rows = thresholds.threshold_negatives(negatives=(1, 2, 16, 256)).rows
+    found = {(row["sampling"], row["normalization"], row["negatives"]): row["threshold"] for row in rows}
+    known = {"mean": (18.9183, 21.5484, 24.4662, 24.8984), "sum": (18.9183, 18.7700, 16.6447, 14.6802)}
+    for normalization, values in known.items():
+        for count, value in zip((1, 2, 16, 256), values, strict=True):
+            assert found["supervised", normalization, count] == pytest.approx(value, abs=5e-5)
+    assert found["unsupervised", "sum", 1] == pytest.approx(unsupervised(10), rel=1e-11)
+    assert found["supervised", "mean", math.inf] > found["supervised", "mean", 256]
+    assert ("supervised", "sum", math.inf) not in found
+    for row in rows:
+        assert row["bracket_low"] <= row["threshold"] <= row["bracket_high"]
+
+
+def test_thresholds_against_temperature_follow_closed_forms_and_asymptotes():
+    rows = thresholds.threshold_temperature(coldnesses=(0.5, 2.0, 7.0), minority=3).rows
+    assert len(rows) == 12
+    for row in rows:
+        if row["negatives"] == 1:
+            closed = {"supervised": supervised, "unsupervised": unsupervised}[row["sampling"]]
+            assert row["threshold"] == pytest.approx(closed(4, row["temperature"]), rel=1e-10)
+        if row["temperature"] < 0.2:
+            assert row["threshold"] == pytest.approx(row["asymptote"], rel=5e-3)
+
+
+def test_the_boundary_of_the_phase_diagram_is_where_the_cosine_reaches_one():
+    picture = phases.phase_diagrams(grid=(4, 3))
+    rows = [row for row in picture.rows if row["over"] == "negatives" and row["sampling"] == "unsupervised"]
+    boundary = {row["value"]: row["ratio"] for row in rows if row["kind"] == "boundary"}
+    assert boundary[1.0] == pytest.approx(unsupervised(10), rel=1e-9)
+    grid = [row for row in rows if row["kind"] == "grid"]
+    assert len(grid) == 12
+    for row in grid:
+        assert (row["minority_cosine"] > 1 - 1e-8) == (row["ratio"] > boundary[row["value"]])
+    assert all(row["minority_cosine"] > 1 - 1e-6 for row in picture.rows if row["kind"] == "boundary")
+
+
+def test_the_sphere_shows_collapse_at_the_threshold():
+    rows = spheres.collapse_sphere().rows
+    by_part = {part: [row for row in rows if row["part"] == part] for part, _ in spheres.PARTS}
+    assert [sum(row["classes"] for row in part) for part in by_part.values()] == [4, 4, 4]
+    assert [len(part) for part in by_part.values()] == [4, 2, 2]
+    for row in rows:
+        assert row["x"] ** 2 + row["y"] ** 2 + row["z"] ** 2 == pytest.approx(1, abs=1e-12)
+        assert row["threshold"] == pytest.approx(supervised(4), rel=1e-11)
+    before = by_part["before"]
+    points = np.array([[row[axis] for axis in "xyz"] for row in before])
+    gram = points @ points.T
+    np.testing.assert_allclose(gram[0], [1, *[before[0]["between_cosine"]] * 3], atol=1e-9)
+    np.testing.assert_allclose(gram[1:, 1:][np.triu_indices(3, 1)], before[0]["minority_cosine"], atol=1e-9)
+
+
+def test_long_tails_hold_the_cosines_of_their_ranks():
+    picture = profiles.long_tails(names=("isic2019", "places_lt"))
+    places = gs.load_counts("places_lt")
+    gram = gs.solve(gs.SupCon(places, temperature=0.1)).gram
+    order = np.argsort(-places.per_class, kind="stable")
+    rows = [row for row in picture.rows if row["profile"] == "places_lt"]
+    assert len(rows) == 100 * 101 / 2
+    for row in rows[::37]:
+        a, b = order[row["rank"] - 1], order[row["other_rank"] - 1]
+        assert row["cosine"] == pytest.approx(gram[a, b], abs=1e-12)
+        assert (row["count"], row["other_count"]) == (places.per_class[a], places.per_class[b])
+    assert sum(row["profile"] == "isic2019" for row in picture.rows) == 36
+
+
+def simplex_cross(setting):
+    """The optimum of balanced classes: features and classifiers along the same simplex."""
+    count = setting.classes
+    return setting.radius / (count - 1) * (np.eye(count) - 1 / count)
+
+
+def test_balanced_classes_give_the_simplex_with_no_gap():
+    setting = Setting()
+    answer = certify_cross(setting, 1.0, simplex_cross(setting))
+    assert answer.relative_gap < 1e-13
+    assert answer.value == pytest.approx(math.log1p(9 * math.exp(-math.sqrt(5) * 10 / 9)), rel=1e-13)
+    np.testing.assert_allclose(answer.classifiers[np.triu_indices(10, 1)], -1 / 9, atol=1e-9)
+    rows, merge = peeled_rows(setting, [1.0])
+    assert merge is None
+    assert rows[0]["minority_cosine"] == pytest.approx(-1 / 9, abs=1e-6)
+    assert rows[0]["loss"] == pytest.approx(answer.value, rel=1e-9)
+
+
+@pytest.fixture(scope="module")
+def peeled():
+    program = Program(Setting())
+    return {ratio: program.solve(ratio) for ratio in (3.0, 100.0)}
+
+
+@pytest.mark.parametrize("ratio", [3.0, 100.0])
+def test_the_layer_peeled_certificate_bounds_every_feasible_loss(peeled, ratio):
+    answer, setting, rng = peeled[ratio], Setting(), np.random.default_rng(3)
+    assert answer.relative_gap < 1e-6
+    # Any feasible point of the 20 x 20 program, and the answer pulled towards it.
+    for scale in (1.0, 0.1, 1e-3):
+        features, classifiers = rng.normal(size=(2, 10, 12))
+        features *= math.sqrt(10 * setting.feature_energy) / np.linalg.norm(features)
+        classifiers *= math.sqrt(10 * setting.classifier_energy) / np.linalg.norm(classifiers)
+        other = certify_cross(setting, ratio, (1 - scale) * answer.cross + scale * features @ classifiers.T)
+        assert np.linalg.norm(other.cross, "nuc") <= setting.radius * (1 + 1e-12)
+        assert other.value >= answer.value - answer.gap
+        assert other.gap >= other.value - answer.value
+        assert other.relative_gap > answer.relative_gap
+
+
+def test_the_gradient_of_the_layer_peeled_model_is_that_of_its_loss():
+    setting, rng = Setting(2, 3), np.random.default_rng(0)
+    cross, direction = rng.normal(size=(2, 5, 5))
+    cross *= 0.5 * setting.radius / np.linalg.norm(cross, "nuc")
+    step = 1e-5
+    ends = [certify_cross(setting, 7.0, cross + sign * step * direction).value for sign in (1, -1)]
+    slope = np.sum(certify_cross(setting, 7.0, cross).gradient * direction)
+    assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(slope, rel=1e-7)
+
+
+def test_minority_classifiers_merge_where_the_margin_changes_its_sign():
+    setting = Setting(majority=2, minority=3)
+    rows, merge = peeled_rows(setting, (1.0, 5.0, 1000.0))
+    program = Program(setting)
+    before, after = (program.solve(merge * factor) for factor in (0.999, 1.001))
+    assert before.margin > 0 > after.margin
+    assert before.classifiers[-1, -2] < 1 - 1e-4
+    assert after.classifiers[-1, -2] > 1 - 1e-6
+    for row in rows:
+        assert row["quality"] == "certified"
+        assert (row["minority_cosine"] > 1 - 1e-6) == (row["ratio"] > merge * (1 + 1e-6)) or row["ratio"] == merge
+
+
+def test_the_picture_marks_where_minority_classifiers_merge():
+    picture = layer_peeled(setting=Setting(majority=2, minority=3), ratios=(1.0, 1000.0))
+    (words,) = [text.get_text() for axes in picture.figure.get_axes() for text in axes.texts]
+    merge = float(words.rpartition("= ")[2])
+    assert min(abs(row["ratio"] - merge) for row in picture.rows) < 1e-4
+
+
+def test_a_conic_solver_without_an_answer_leaves_an_uncertified_point():
+    program = Program(Setting())
+    program._problem = SimpleNamespace(solve=lambda **_: None)
+    rows_gap = program.solve(10.0).relative_gap
+    assert rows_gap > 1e-2
+
+
+def test_an_uncertified_solution_is_so_in_the_rows():
+    solution = gs.solve(gs.SupCon([10, 5, 2], temperature=0.5))
+    assert pages.proof(solution)["quality"] == "certified"
+    assert pages.proof(replace(solution, quality=gs.Quality.UNCERTIFIED))["quality"] == "uncertified"
+
+
+def test_soft_supcon_has_one_cosine_at_every_ratio_from_the_critical_epsilon_on():
+    rows = soft_supcon(ratios=(1.0, 10.0, 300.0)).rows
+    critical = math.exp(-4 / (3 * 0.5))
+    assert {row["epsilon"] for row in rows} == {0.0, critical / 4, critical, 4 * critical}
+    for row in rows:
+        attained = row["epsilon"] >= critical
+        assert row["realizable"] == attained
+        assert row["within_cosine"] == pytest.approx(1, abs=1e-8)
+        if attained:
+            cosine = 1 + 0.5 * math.log(row["epsilon"])
+            assert row["between_cosine"] == pytest.approx(cosine, abs=1e-9)
+            assert row["small_cosine"] == pytest.approx(cosine, abs=1e-9)
+            assert row["excess"] < 1e-14
+        else:
+            assert row["excess_lower_bound"] > 1e-5
+            simplex = row["small_cosine"] == pytest.approx(-1 / 3, abs=1e-6)
+            assert simplex == (row["ratio"] == 1.0)
+        if row["epsilon"] == critical:
+            assert row["between_cosine"] == pytest.approx(-1 / 3, abs=1e-9)
+        # A family only with self-pairs out and above the critical epsilon; its upper end is collapse.
+        assert (row["between_lowest"] is not None) == (not row["self_pairs"] and row["epsilon"] > critical)
+        if row["between_lowest"] is not None:
+            assert row["within_highest"] == pytest.approx(1, abs=1e-6)
+            assert row["within_lowest"] - row["between_lowest"] == pytest.approx(-0.5 * math.log(row["epsilon"]))
+            assert row["between_lowest"] < row["between_highest"] - 0.1
+
+
+def test_the_ends_of_the_family_are_gram_matrices_and_no_more():
+    (row,) = (row for row in soft_supcon(ratios=(1.0, 3.0)).rows if row["ratio"] == 3.0 and row["between_lowest"])
+    labels = np.repeat(range(4), (6, 2, 2, 2))
+    for push, sign in ((1e-6, 1), (-1e-3, -1)):
+        within, between = row["within_lowest"] + push, row["between_lowest"] + push
+        gram = np.where(labels[:, None] == labels, within, between)
+        np.fill_diagonal(gram, 1.0)
+        assert np.sign(np.linalg.eigvalsh(gram)[0]) == sign
+
+
+def test_the_y_aware_bound_is_attained_on_spheres_up_to_the_allowed_radius():
+    rows = y_aware_gap(samples=8, radii=(0.3, 0.999, 2.0)).rows
+    for row in rows:
+        assert row["realizable"] == (row["radius"] <= row["largest_radius"] * (1 + 1e-9))
+        assert (row["excess"] < 1e-14) == row["realizable"]
+        assert row["realizable"] or row["excess_lower_bound"] > 0
+        if row["shape"] in ("circle", "sphere"):
+            assert row["largest_radius"] == pytest.approx(1, rel=1e-9)
+        elif row["self_pairs"]:
+            assert row["largest_radius"] == 0
+        else:
+            assert 0.3 < row["largest_radius"] < 1
+    # Further beyond the limit, further from the bound.
+    for shape in ("line", "disc", "circle", "sphere"):
+        for inside in (True, False):
+            chosen = [row for row in rows if (row["shape"], row["self_pairs"]) == (shape, inside)]
+            excesses = [row["excess"] for row in chosen if not row["realizable"]]
+            assert excesses == sorted(excesses)
+            assert excesses
+
+
+def test_the_x_clr_boundary_is_the_circumradius_of_the_labels():
+    expected = {"random": 1.0, "cone": 2.0, "one-hot": 4 / 3}
+    rows = x_clr_boundary(cells=4).rows
+    assert {row["labels"] for row in rows} == set(expected)
+    for row in rows:
+        assert row["largest_temperature"] == pytest.approx(expected[row["labels"]] * row["label_temperature"], rel=1e-9)
+        assert row["realizable"] == (row["line"] < 0) == (row["temperature"] < row["largest_temperature"])
+        assert (row["excess"] < 1e-14) == row["realizable"]
+        labels = label_embeddings()[row["labels"]][1]
+        ratio = row["temperature"] / row["label_temperature"]
+        lowest = np.linalg.eigvalsh(ratio * labels @ labels.T + 1 - ratio)[0]
+        assert (lowest > -1e-9) == row["realizable"]
+    for _, labels in label_embeddings().values():
+        np.testing.assert_allclose(np.linalg.norm(labels, axis=1), 1, atol=1e-12)
+
+
+def test_the_hours_stand_on_a_circle_of_the_radius_that_the_bandwidth_asks_for():
+    picture = label_circle(multiples=(1.5, 1.0, 0.5))
+    critical = critical_bandwidth(0.5)
+    for multiple in (1.5, 1.0, 0.5):
+        for dim in (2, 3):
+            rows = [row for row in picture.rows if row["dim"] == dim and row["sigma"] == multiple * critical]
+            assert [row["hour"] for row in rows] == list(range(24))
+            points = np.array([[row[axis] for axis in "xyz"] for row in rows])
+            np.testing.assert_allclose(np.linalg.norm(points, axis=1), 1, atol=1e-9)
+            assert {row["realizable"] for row in rows} == {multiple >= 1.0}
+            optimal = multiple == 1.0 or (multiple, dim) == (1.5, 3)
+            assert {row["points"] for row in rows} == {"optimal" if optimal else "best found"}
+            assert (rows[0]["points_excess"] < 1e-14) == optimal
+            assert rows[0]["points_excess"] >= rows[0]["excess_lower_bound"]
+            if optimal:
+                # A circle of radius 1/multiple, horizontal in 3-D, that runs clockwise from midnight at the top.
+                angle = np.pi * np.arange(24) / 12
+                circle = np.column_stack([np.sin(angle), np.cos(angle)]) / multiple
+                np.testing.assert_allclose(points[:, :2], circle, atol=1e-6)
+                np.testing.assert_allclose(points[:, 2], math.sqrt(1 - multiple**-2), atol=1e-5)

@@ -1,0 +1,148 @@
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import geomsolve as gs
+from geomsolve.figures import solutions as plots
+from geomsolve.figures.spheres import representatives
+
+
+def solved(counts, temperature=0.1):
+    return gs.solve(gs.SupCon(counts, temperature=temperature))
+
+
+@pytest.fixture(scope="module")
+def cifar():
+    counts = gs.load_counts("cifar10_lt:100")
+    return solved(counts), counts
+
+
+def axes_titled(figure, start):
+    found = [axes for axes in figure.get_axes() if axes.get_title().startswith(start)]
+    assert len(found) == 1, [axes.get_title() for axes in figure.get_axes()]
+    return found[0]
+
+
+def test_the_heat_map_is_the_gram_matrix_with_classes_sorted_by_count():
+    counts = gs.as_counts([10, 1000, 100, 500, 10])
+    solution = solved(counts)
+    axes = axes_titled(plots.plot_solution(solution, counts=counts), "Gram matrix")
+    (image,) = axes.get_images()
+    order = np.argsort(-counts.per_class, kind="stable")
+    np.testing.assert_allclose(image.get_array(), solution.gram[np.ix_(order, order)], atol=0)
+    assert image.get_clim() == (-1, 1)
+    assert image.get_cmap().name == "RdBu_r"
+
+
+def test_every_panel_says_what_it_shows(cifar):
+    solution, counts = cifar
+    figure = plots.plot_solution(solution, counts=counts)
+    for axes in figure.get_axes():
+        assert axes.get_ylabel()
+        assert axes.get_xlabel() or axes.get_ylabel() == "cosine"  # the upper profile and the colour bar share theirs
+    title = figure.get_suptitle()
+    for part in ("SupCon", "temperature 0.1", "cifar10_lt:100", f"{solution.value:.10g}", "certified, gap"):
+        assert part in title
+    assert "NOT" not in title
+
+
+def test_an_uncertified_solution_is_called_that_in_the_title(cifar):
+    solution = replace(cifar[0], quality=gs.Quality.UNCERTIFIED)
+    assert "NOT certified" in plots.plot_solution(solution).get_suptitle()
+
+
+def test_the_profile_shows_rows_of_the_gram_matrix_against_rank(cifar):
+    solution, counts = cifar
+    axes = axes_titled(plots.plot_solution(solution, counts=counts), "Cosines")
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    head = lines["with the largest class"]
+    np.testing.assert_allclose(head.get_xdata(), np.arange(1, 11))
+    np.testing.assert_allclose(head.get_ydata()[1:], solution.gram[0, 1:])
+    assert np.isnan(head.get_ydata()[0])
+    np.testing.assert_allclose(lines["with the smallest class"].get_ydata()[:-1], solution.gram[-1, :-1])
+    np.testing.assert_allclose(lines["mean with all others"].get_ydata(), (solution.gram.sum(axis=1) - 1) / 9)
+    np.testing.assert_allclose(lines["regular simplex"].get_ydata(), -1 / 9)
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg", "PNG"])
+def test_a_figure_is_saved_in_the_kind_its_name_says(tmp_path, cifar, suffix):
+    path = tmp_path / f"figure.{suffix}"
+    plots.plot_solution(cifar[0], path)
+    start = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[suffix.lower()]
+    assert path.read_bytes().startswith(start)
+
+
+def test_another_kind_of_picture_is_refused(tmp_path, cifar):
+    with pytest.raises(gs.ProblemError, match=r"plot: must end in \.png, \.pdf, \.svg; got .*bmp"):
+        plots.plot_solution(cifar[0], tmp_path / "figure.bmp")
+
+
+def test_thousands_of_classes_are_never_expanded(monkeypatch, tmp_path):
+    counts = gs.load_counts("inaturalist2018")
+    solution = solved(counts)
+    monkeypatch.setattr(gs.OrbitGram, "expand", lambda self: pytest.fail("expanded"))
+    figure = plots.plot_solution(solution, tmp_path / "figure.png", counts=counts)
+    (image,) = axes_titled(figure, "Gram matrix").get_images()
+    assert max(image.get_array().shape) <= 600
+    bars = axes_titled(figure, "Distribution of cosines").patches
+    # The step outlines are polygons; the bars of all pairs count every pair once.
+    total = sum(patch.get_height() for patch in bars if hasattr(patch, "get_height"))
+    assert total == pytest.approx(8142 * 8141 / 2)
+
+
+def test_raster_samples_the_gram_matrix_at_even_ranks():
+    solution = solved(gs.load_counts("places_lt"))
+    order = np.argsort(-gs.load_counts("places_lt").per_class, kind="stable")
+    picked = order[((np.arange(50) + 0.5) * 365 / 50).astype(int)]
+    np.testing.assert_allclose(plots.raster(solution.orbits, 50), solution.gram[np.ix_(picked, picked)], atol=0)
+
+
+@pytest.mark.parametrize(
+    ("objective", "rank", "panel", "points"),
+    [
+        (gs.SupCon([1000, 10], temperature=0.1), 1, "Class means on a line", [1, 1]),
+        (gs.SupCon([1000, 100, 10], temperature=0.1), 2, "Class means on a circle", [1, 1, 1]),
+        (gs.SupCon([1000, 200, 50, 10], temperature=0.1), 3, "Class means on the sphere", [1, 1, 1, 1]),
+        (gs.SupCon([7, 7, 7, 7], temperature=0.1), 3, "Class means on the sphere", [1, 1, 1, 1]),
+        (gs.GCL(gs.step_counts(1, 9, 1, 30), negatives=1), 1, "Class means on a line", [1, 9]),
+        (gs.SupCon([7] * 5, temperature=0.1), 4, "Eigenvalues", None),
+    ],
+)
+def test_the_third_panel_suits_the_rank(objective, rank, panel, points):
+    solution = gs.solve(objective)
+    assert solution.rank == rank
+    axes_titled(plots.plot_solution(solution), panel)
+    if points is not None:
+        found, orbits, totals = representatives(solution.orbits)
+        assert totals.tolist() == points
+        expected = solution.orbits.cosines[orbits[:, None], orbits].copy()
+        np.fill_diagonal(expected, 1.0)
+        np.testing.assert_allclose(found @ found.T, expected, atol=1e-7)
+
+
+def test_collapsed_classes_are_named_in_the_picture():
+    counts = gs.step_counts(1, 9, 1, 30)
+    figure = plots.plot_solution(gs.solve(gs.GCL(counts, negatives=1)), counts=counts)
+    axes = axes_titled(figure, "Class means on a line")
+    assert {text.get_text() for text in axes.texts} == {"30", "9 classes of 1"}
+    assert "ringed" in axes.get_title()
+
+
+def test_drawing_leaves_pyplot_and_the_settings_alone():
+    code = """
+import sys, json
+import geomsolve as gs
+solution = gs.solve(gs.SupCon([1000, 100, 10], temperature=0.1))
+import geomsolve.plots.solutions
+before = "matplotlib" in sys.modules
+import matplotlib
+settings = matplotlib.rcParams.copy()  # a dict of them would make matplotlib choose a backend
+geomsolve.plots.solutions.plot_solution(solution)
+print(json.dumps([before, "matplotlib.pyplot" in sys.modules, matplotlib.rcParams.copy() == settings]))
+"""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(answer.stdout) == [False, False, True]

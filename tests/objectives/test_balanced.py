@@ -1,0 +1,301 @@
+"""BCL and KCL against plain loops over instances, prototypes and drawn positives."""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+from atoms import check_routes, check_slopes, gram_of, unit_rows
+from helpers import dense_simplex
+
+import geomsolve as gs
+from geomsolve.cli import run
+
+# BCL ------------------------------------------------------------------------------------------------------------------
+
+
+def bcl_loss(points, labels, prototypes, temperature, anchors):
+    """The formula of the docstring of BCL, instance by instance."""
+    classes, losses = len(prototypes), []
+    for i, y in enumerate(labels):
+        denominator = 0.0
+        for j in range(classes):
+            members = [points[k] for k in range(len(labels)) if labels[k] == j and k != i] + [prototypes[j]]
+            size = np.sum(labels == j) + 1
+            denominator += sum(math.exp(points[i] @ z / temperature) for z in members) / (size - (j == y))
+        positives = [points[p] for p in range(len(labels)) if labels[p] == y and p != i] + [prototypes[y]]
+        pull = sum(math.log(math.exp(points[i] @ z / temperature) / denominator) for z in positives)
+        losses.append(-pull / np.sum(labels == y))
+    if anchors == "instance":
+        return np.mean(losses)
+    return np.mean([np.mean([loss for loss, y in zip(losses, labels, strict=True) if y == c]) for c in range(classes)])
+
+
+def bcl_instances(labels, temperature, anchors):
+    """The same loss as row softmax over single instances, then prototypes."""
+    sizes = np.bincount(labels).astype(float)
+    kinds = np.append(labels, np.arange(len(sizes)))
+    same = (kinds[:, None] == kinds) & ~np.eye(len(kinds), dtype=bool)
+    is_anchor = np.arange(len(kinds)) < len(labels)
+    share = 1 / len(labels) if anchors == "instance" else 1 / len(sizes) / sizes[kinds]
+    weights = np.where(same, 1 / sizes[kinds][:, None], 1 / (sizes[kinds] + 1)) * (1 - np.eye(len(kinds)))
+    return gs.RowSoftmax(
+        orbits=gs.geometry.Orbits(np.ones(len(kinds)), np.arange(len(kinds))),
+        masses=np.where(is_anchor, share, 0),
+        weights=weights,
+        offsets=np.zeros(len(kinds)),
+        positives=same / sizes[kinds][:, None],
+        temperature=temperature,
+    )
+
+
+@pytest.mark.parametrize("anchors", ["instance", "class"])
+def test_bcl_value_instance_by_instance(anchors):
+    rng = np.random.default_rng(0)
+    counts, temperature = np.array([4, 1, 2]), 0.3
+    labels = np.repeat(np.arange(3), counts)
+    objective = gs.BCL(counts, temperature=temperature, anchors=anchors)
+    for _ in range(5):
+        # Any points: single instances. Two points a class: the objective of the package.
+        points, prototypes = unit_rows(rng, 7, 4), unit_rows(rng, 3, 4)
+        single = bcl_instances(labels, temperature, anchors)
+        expected = bcl_loss(points, labels, prototypes, temperature, anchors)
+        assert math.isclose(single.value(gram_of(single, np.vstack([points, prototypes]))), expected, rel_tol=1e-12)
+        means = unit_rows(rng, 3, 4)
+        expected = bcl_loss(means[labels], labels, prototypes, temperature, anchors)
+        assert math.isclose(
+            objective.value(gram_of(objective, np.vstack([means, prototypes]))), expected, rel_tol=1e-12
+        )
+
+
+@pytest.mark.parametrize("anchors", ["instance", "class"])
+@pytest.mark.parametrize("temperature", [0.2, 0.5])
+def test_bcl_instances_share_a_point(anchors, temperature):
+    """The optimum of the package, every instance put back in, is certified over all instances."""
+    counts = np.array([5, 3, 1])
+    labels = np.append(np.repeat(np.arange(3), counts), [3, 4, 5])
+    found = gs.solve(gs.BCL(counts, temperature=temperature, anchors=anchors))
+    certificate = gs.certify(bcl_instances(labels[:-3], temperature, anchors), found.gram[np.ix_(labels, labels)])
+    # Each was repaired by some ulps, which moves its loss by that much over the temperature.
+    repairs = certificate.repair + found.certificate.repair
+    assert abs(certificate.value - found.value) <= 1e-12 * found.value + repairs / temperature
+    assert certificate.gap <= 1e-12
+
+
+@pytest.mark.parametrize("anchors", ["instance", "class"])
+def test_bcl_slopes(anchors):
+    check_slopes(gs.BCL([20, 5, 1], temperature=0.5, anchors=anchors))
+
+
+@pytest.mark.parametrize(("counts", "temperature"), [([20, 5, 1], 0.5), ([9, 9, 2, 2], 0.3), ([30, 1], 1.0)])
+def test_bcl_routes_agree(counts, temperature):
+    check_routes(gs.BCL(counts, temperature=temperature))
+
+
+def test_bcl_of_three_classes():
+    """By instances the optimum lies below the simplex, and prototypes stand apart: holding them back has a price."""
+    found = gs.solve(gs.BCL([20, 5, 1], temperature=0.5))
+    assert math.isclose(found.value, 0.0834210128, rel_tol=1e-8)
+    assert np.allclose(found.gram[[0, 0, 1], [1, 2, 2]], [-0.6795, -0.6263, -0.1464], atol=5e-5)
+    assert np.allclose(np.diag(found.gram[:3, 3:]), [0.99877, 0.98191, 0.99879], atol=1e-4)
+    assert found.rank == 2
+    simplex = np.tile(dense_simplex(3), (2, 2))
+    value = math.log1p(2 * math.exp(-1.5 / 0.5))
+    at_simplex = gs.certify(found.objective, simplex)
+    assert math.isclose(at_simplex.value, value, rel_tol=1e-12)
+    assert math.isclose(value, 0.09492, abs_tol=5e-6)
+    assert not at_simplex.holds()
+    # One point for the class and its prototype: the loss of the class means alone, and its optimum.
+    merged = gs.RowSoftmax(
+        orbits=gs.geometry.Orbits(np.ones(3), np.arange(3)),
+        masses=np.array([20, 5, 1]) / 26,
+        weights=np.ones((3, 3)),
+        offsets=np.ones(3),
+        temperature=0.5,
+    )
+    together = gs.solve(merged)
+    tiled = gs.certify(found.objective, np.tile(together.gram, (2, 2)))
+    assert math.isclose(tiled.value, together.value, rel_tol=1e-12)
+    assert tiled.lower_bound <= found.value < together.value - 5e-4
+
+
+@pytest.mark.parametrize("counts", [[20, 5, 1], [1000, 30, 30, 2], [3, 1]])
+@pytest.mark.parametrize("temperature", [0.1, 0.5, 2.0])
+def test_bcl_with_class_anchors_is_the_simplex(counts, temperature):
+    classes = len(counts)
+    objective = gs.BCL(counts, temperature=temperature, anchors="class")
+    found = gs.solve(objective, gs.solvers.Newton())
+    assert np.abs(found.gram - np.tile(dense_simplex(classes), (2, 2))).max() <= 1e-7
+    expected = math.log1p((classes - 1) * math.exp(-classes / (classes - 1) / temperature))
+    # A sum of attraction and repulsion of order one: no digits beyond 1e-15.
+    assert math.isclose(found.value, expected, rel_tol=1e-12, abs_tol=4e-15)
+
+
+def test_bcl_values_at_the_simplex():
+    for classes, expected in ((3, 6.118e-7), (10, 1.345e-4)):
+        found = gs.solve(gs.BCL([7] * classes, temperature=0.1))
+        assert math.isclose(found.value, expected, rel_tol=1e-4)
+        assert np.abs(found.gram - np.tile(dense_simplex(classes), (2, 2))).max() <= 1e-7
+
+
+def test_bcl_views_multiply_counts():
+    assert gs.solve(gs.BCL([10, 5, 2], temperature=0.5, views=2)).value == pytest.approx(
+        gs.solve(gs.BCL([20, 10, 4], temperature=0.5)).value, rel=1e-13
+    )
+
+
+def test_parts_name_the_atoms():
+    objective = gs.BCL([20, 5, 1], temperature=0.5)
+    assert objective.parts == gs.objectives.Parts(("instances",) * 3 + ("prototype",) * 3, (0, 1, 2, 0, 1, 2))
+    assert objective.ungrouped().parts == objective.parts
+    single = gs.KCL([3, 2], temperature=0.5).ungrouped()
+    assert single.parts.classes == (0, 0, 0, 1, 1)
+
+
+# KCL ------------------------------------------------------------------------------------------------------------------
+
+
+def kcl_loss(points, labels, views, k, temperature):
+    """KCL with all draws of k other examples, one view each, enumerated; `points` are by example, then view."""
+    count, losses = len(labels), []
+    for i, v in itertools.product(range(count), range(views)):
+        anchor = points[i, v]
+        denominator = sum(
+            math.exp(anchor @ points[j, w] / temperature)
+            for j, w in itertools.product(range(count), range(views))
+            if (j, w) != (i, v)
+        )
+        others = [j for j in range(count) if labels[j] == labels[i] and j != i]
+        drawn = []
+        for chosen in itertools.combinations(others, min(k, len(others))):
+            for which in itertools.product(range(views), repeat=len(chosen)):
+                positives = [points[i, w] for w in range(views) if w != v]
+                positives += [points[j, w] for j, w in zip(chosen, which, strict=True)]
+                drawn.append(-np.mean([math.log(math.exp(anchor @ z / temperature) / denominator) for z in positives]))
+        losses.append(np.mean(drawn))
+    return np.mean(losses)
+
+
+def views_objective(objective, labels, shares, views):
+    """The same loss with every view an atom."""
+    example = np.repeat(np.arange(len(labels)), views)
+    own = (example[:, None] == example) & ~np.eye(len(example), dtype=bool)
+    kin = (labels[example][:, None] == labels[example]) & (example[:, None] != example)
+    share = shares[labels[example]][:, None]
+    positives = own * (1 - share) / (views - 1) + kin * share / np.maximum(kin.sum(axis=1, keepdims=True), 1)
+    return gs.RowSoftmax(
+        orbits=gs.geometry.Orbits(np.ones(len(example)), np.arange(len(example))),
+        masses=np.full(len(example), 1 / len(example)),
+        weights=1 - np.eye(len(example)),
+        offsets=np.zeros(len(example)),
+        positives=positives,
+        temperature=objective.temperature,
+    ), example
+
+
+@pytest.mark.parametrize("k", [1, 2, 9])
+def test_kcl_value_draw_by_draw(k):
+    rng = np.random.default_rng(k)
+    labels, views, temperature = np.array([0, 0, 0, 1, 1, 2]), 2, 0.4
+    objective = gs.KCL([3, 2, 1], temperature=temperature, positives=k, views=views).ungrouped()
+    points = unit_rows(rng, 6, 4)
+    together = np.repeat(points[:, None], views, axis=1)
+    expected = kcl_loss(together, labels, views, k, temperature)
+    assert math.isclose(objective.value(gram_of(objective, points)), expected, rel_tol=1e-12)
+    # And with views apart, for the objective of the next test.
+    drawn = np.minimum(k, np.array([2.0, 1, 0]))
+    each, _ = views_objective(objective, labels, drawn / (views - 1 + drawn), views)
+    apart = unit_rows(rng, 12, 4)
+    expected = kcl_loss(apart.reshape(6, 2, 4), labels, views, k, temperature)
+    assert math.isclose(each.value(gram_of(each, apart)), expected, rel_tol=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 3, 50])
+@pytest.mark.parametrize("temperature", [0.2, 1.0])
+def test_kcl_views_share_a_point(k, temperature):
+    counts, views = np.array([6, 3, 2]), 2
+    found = gs.solve(gs.KCL(counts, temperature=temperature, positives=k, views=views))
+    drawn = np.minimum(k, counts - 1.0)
+    each, example = views_objective(
+        found.objective, np.repeat(np.arange(3), counts), drawn / (views - 1 + drawn), views
+    )
+    certificate = gs.certify(each, found.gram[np.ix_(example, example)])
+    assert math.isclose(certificate.value, found.value, rel_tol=1e-11)
+    assert certificate.gap <= 1e-11
+
+
+def test_kcl_slopes_and_routes():
+    check_slopes(gs.KCL([9, 4, 2], temperature=0.5, positives=2))
+    found = check_routes(gs.KCL([9, 4, 2], temperature=0.5, positives=2))
+    # Few positives keep a large class apart, and not a small one, whose examples are drawn often.
+    assert found.orbits.within[0] < 0.5
+    assert found.orbits.within[2] > 1 - 1e-8
+
+
+def test_kcl_of_many_positives_collapses_classes_like_supcon():
+    """From k = n - 1 on every other example is drawn, and weighs less than in SupCon, but enough at temperature 1."""
+    found = gs.solve(gs.KCL([9, 4, 3], temperature=1.0, positives=100))
+    supcon = gs.solve(gs.SupCon([9, 4, 3], temperature=1.0))
+    assert np.allclose(found.orbits.within, 1, atol=1e-8)
+    assert math.isclose(found.value, supcon.value, rel_tol=1e-9)
+
+
+# Bad input and the command --------------------------------------------------------------------------------------------
+
+BAD = {
+    "anchors": (
+        lambda: gs.BCL([3, 2], temperature=1, anchors="pair"),
+        "anchors: must be one of instance, class; got 'p",
+    ),
+    "proportions": (lambda: gs.BCL([0.5, 0.5], temperature=1), "counts: BCL depends on the number of examples"),
+    "halves": (lambda: gs.BCL([2.5, 2], temperature=1), r"counts: BCL .* whole number; class 0 has 2.5 \(round it\)"),
+    "classes": (
+        lambda: gs.BCL([2] * 501, temperature=1),
+        "counts: BCL .* pair of its 1002 kinds of atoms, at most 1000",
+    ),
+    "temperature": (lambda: gs.BCL([2, 2], temperature=0), "temperature: must be finite and above 0; got 0"),
+    "views": (lambda: gs.BCL([2, 2], temperature=1, views=0), "views: must be a whole number of at least 1; got 0"),
+    "one view": (lambda: gs.KCL([2, 2], temperature=1, views=1), "views: must be a whole number of at least 2; got 1"),
+    "no positives": (
+        lambda: gs.KCL([2, 2], temperature=1, positives=0),
+        "positives: must be a whole number of at least",
+    ),
+    "halves of kcl": (lambda: gs.KCL([2.5, 2], temperature=1), "counts: KCL counts single examples"),
+}
+
+
+@pytest.mark.parametrize(("call", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_input(call, message):
+    with pytest.raises(gs.ProblemError, match=message):
+        call()
+
+
+def test_command(tmp_path, capsys):
+    words = ["solve", "--counts", "20,5,1", "--objective", "bcl", "--temperature", "0.5"]
+    assert run([*words, "--json", "-", "--out", str(tmp_path)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert math.isclose(report["value"], 0.0834210128, rel_tol=1e-8)
+    assert [(orbit["part"], orbit["class"]) for orbit in report["orbits"][2:4]] == [("instances", 2), ("prototype", 0)]
+    assert [orbit["count"] for orbit in report["orbits"]] == [20, 5, 1, 20, 5, 1]
+    assert math.isclose(report["between"][0][1], -0.6795048, abs_tol=1e-7)
+    assert np.load(tmp_path / "gram.npy").shape == (6, 6)
+    assert run([*words, "--anchors", "class"]) == 0
+    out = capsys.readouterr().out
+    assert "two classes         -0.500000000  (instances)" in out
+    assert "0.0949229" in out
+
+
+def test_command_for_examples(capsys):
+    assert run(["solve", "--counts", "100,20,5", "--objective", "kcl", "--temperature", "1", "--positives", "60"]) == 0
+    out = capsys.readouterr().out
+    assert "in one point" in out
+    assert "instances of class 2" in out
+
+
+def test_command_refuses(tmp_path, capsys):
+    words = ["solve", "--counts", "20,5,1", "--objective", "bcl", "--temperature", "0.5"]
+    assert run([*words, "--plot", str(tmp_path / "a.png")]) == 2
+    assert "plot: draws one mean per class; got BCL(anchors=instance), over instances and" in capsys.readouterr().err
+    assert run([*words, "--positives", "3"]) == 2
+    assert "positives: bcl has no such option; got 3" in capsys.readouterr().err

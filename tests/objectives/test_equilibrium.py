@@ -1,0 +1,279 @@
+"""ECL and the logit-compensated classifier against plain loops over instances."""
+
+import json
+import math
+
+import mpmath
+import numpy as np
+import pytest
+from atoms import check_routes, check_slopes, gram_of, unit_rows
+from helpers import dense_simplex
+
+import geomsolve as gs
+from geomsolve.cli import run
+
+
+def contrast_loss(points, labels, prototypes, temperature, anchors):
+    """L_BC of the docstring of ECL, instance by instance."""
+    classes, losses = len(prototypes), []
+    for i, y in enumerate(labels):
+        denominator = 0.0
+        for j in range(classes):
+            members = [points[k] for k in range(len(labels)) if labels[k] == j and k != i]
+            denominator += 0.5 * np.mean([math.exp(points[i] @ z / temperature) for z in members])
+            denominator += 0.5 * math.exp(points[i] @ prototypes[j] / temperature)
+        own = [points[p] @ points[i] / temperature for p in range(len(labels)) if labels[p] == y and p != i]
+        pull = 0.5 * np.mean(own) + 0.5 * points[i] @ prototypes[y] / temperature
+        losses.append(math.log(denominator) - pull)
+    if anchors == "instance":
+        return np.mean(losses)
+    return np.mean([np.mean([loss for loss, y in zip(losses, labels, strict=True) if y == c]) for c in range(classes)])
+
+
+def classifier_loss(points, labels, classifiers, scale):
+    """L_LC, instance by instance."""
+    priors = np.bincount(labels) / len(labels)
+    losses = []
+    for z, y in zip(points, labels, strict=True):
+        logits = [scale * z @ w + math.log(p) for w, p in zip(classifiers, priors, strict=True)]
+        losses.append(math.log(math.fsum(map(math.exp, logits))) - logits[y])
+    return np.mean(losses)
+
+
+COUNTS = np.array([4, 2, 3])
+LABELS = np.repeat(np.arange(3), COUNTS)
+ANCHORS = pytest.mark.parametrize("anchors", ["instance", "class"])
+
+
+@ANCHORS
+def test_value_instance_by_instance(anchors):
+    rng = np.random.default_rng(0)
+    options = {"temperature": 0.4, "anchors": anchors}
+    for _ in range(5):
+        means, prototypes, classifiers = (unit_rows(rng, 3, 5) for _ in range(3))
+        balanced = contrast_loss(means[LABELS], LABELS, prototypes, 0.4, anchors)
+        alone = gs.ECL(COUNTS, classifier=False, **options)
+        assert math.isclose(alone.value(gram_of(alone, np.vstack([means, prototypes]))), balanced, rel_tol=1e-12)
+        compensated = classifier_loss(means[LABELS], LABELS, classifiers, 3.0)
+        crossed = gs.LogitCompensated(COUNTS, scale=3.0)
+        found = crossed.value(gram_of(crossed, np.vstack([means, classifiers])))
+        assert math.isclose(found, compensated, rel_tol=1e-12)
+        frobenius = np.linalg.norm(classifiers / np.linalg.norm(classifiers) - prototypes / np.linalg.norm(prototypes))
+        joint = gs.ECL(COUNTS, contrast=0.35, align=2.0, scale=3.0, **options)
+        expected = compensated + 0.35 * balanced + 2.0 * frobenius**2
+        found = joint.value(gram_of(joint, np.vstack([means, prototypes, classifiers])))
+        assert math.isclose(found, expected, rel_tol=1e-12)
+
+
+def contrast_objective(temperature, anchors):
+    """L_BC as row softmax over single instances, then prototypes."""
+    kinds, each = np.append(LABELS, [0, 1, 2]), np.append(COUNTS[LABELS], [1, 1, 1]).astype(float)
+    distinct, same = 1 - np.eye(12), kinds[:, None] == kinds
+    instance = np.append(np.ones(9, bool), np.zeros(3, bool))
+    size = np.where(instance, np.where(same, each - 1, each), 1)
+    weights = 0.5 * distinct / np.maximum(size, 1)
+    share = 1 / 9 if anchors == "instance" else 1 / 3 / each
+    return gs.RowSoftmax(
+        orbits=gs.geometry.Orbits(np.ones(12), np.arange(12)),
+        masses=np.where(instance, share, 0),
+        weights=weights,
+        offsets=np.zeros(12),
+        positives=same * weights,
+        temperature=temperature,
+    )
+
+
+@ANCHORS
+@pytest.mark.parametrize("temperature", [0.2, 0.5])
+def test_instances_share_a_point(anchors, temperature):
+    rng = np.random.default_rng(1)
+    single = contrast_objective(temperature, anchors)
+    points, prototypes = unit_rows(rng, 9, 4), unit_rows(rng, 3, 4)
+    expected = contrast_loss(points, LABELS, prototypes, temperature, anchors)
+    assert math.isclose(single.value(gram_of(single, np.vstack([points, prototypes]))), expected, rel_tol=1e-12)
+    found = gs.solve(gs.ECL(COUNTS, temperature=temperature, anchors=anchors, classifier=False))
+    labels = np.append(LABELS, [3, 4, 5])
+    certificate = gs.certify(single, found.gram[np.ix_(labels, labels)])
+    # Each was repaired by some ulps, which moves its loss by that much over the temperature.
+    repairs = certificate.repair + found.certificate.repair
+    assert abs(certificate.value - found.value) <= 1e-12 * found.value + repairs / temperature
+    assert certificate.gap <= 1e-12
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        gs.ECL([20, 5, 1], temperature=0.5, scale=4.0),
+        gs.ECL([20, 5, 1], temperature=0.3, classifier=False),
+        gs.LogitCompensated([20, 5, 1], scale=4.0),
+    ],
+    ids=["joint", "contrast", "classifier"],
+)
+def test_slopes(objective):
+    check_slopes(objective)
+    check_slopes(objective.ungrouped())
+    assert objective.ungrouped().parts == objective.parts
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [gs.ECL([20, 5, 1], temperature=0.5, classifier=False), gs.LogitCompensated([20, 5, 1], scale=2.0)],
+    ids=["contrast", "classifier"],
+)
+def test_routes_agree(objective):
+    check_routes(objective)
+
+
+@pytest.mark.parametrize("scale", [2.0, 10.0])
+def test_joint_loss_in_jax(scale):
+    """Value and slope of the second form, and the whole route through descent."""
+    import jax
+
+    from geomsolve.solvers.jax_losses import loss
+
+    objective = gs.ECL([20, 5, 1], temperature=0.5, scale=scale, contrast=0.35, align=2.0)
+    rng = np.random.default_rng(2)
+    off = ~np.eye(9, dtype=bool)
+    for _ in range(3):
+        gram = gram_of(objective, unit_rows(rng, 9, 6))
+        with jax.enable_x64(True):
+            form = loss(objective)
+            value, slope = jax.value_and_grad(lambda cosines, form=form: form(cosines))(gram.cosines)
+            value, slope = float(value), np.array(slope)
+        assert math.isclose(value, objective.excess(gram), rel_tol=1e-12)
+        assert math.isclose(objective.floor + value, objective.value(gram), rel_tol=1e-12)
+        np.testing.assert_allclose(slope[off], objective.row_gradient(gram)[off], rtol=1e-10, atol=1e-15)
+    check_routes(objective)
+    check = gs.crosscheck(objective)
+    verdicts = {route.name: route.verdict for route in check.routes}
+    assert check.agree
+    assert {verdicts["newton"], verdicts["descent"]} == {"reference", "agrees"}
+
+
+@pytest.mark.parametrize("scale", [2.0, 10.0])
+def test_joint_optimum_is_that_of_descent_over_points(scale):
+    """Points for all nine atoms, moved downhill by their own gradients: no orbits, no duality."""
+    from scipy.optimize import minimize
+
+    counts = [20, 5, 1]
+    objective = gs.ECL(counts, temperature=0.5, scale=scale)
+    found = gs.solve(objective, gs.solvers.Newton())
+    rng = np.random.default_rng(0)
+
+    def value_and_slope(flat):
+        raw = flat.reshape(9, 8)
+        length = np.linalg.norm(raw, axis=1, keepdims=True)
+        points = raw / length
+        gram = gs.OrbitGram(objective.orbits, points @ points.T)
+        pull = objective.row_gradient(gram) * (1 - np.eye(9))
+        slope = (pull + pull.T) @ points
+        slope = (slope - np.sum(slope * points, axis=1, keepdims=True) * points) / length
+        return objective.excess(gram), slope.ravel()
+
+    done = minimize(
+        value_and_slope,
+        rng.normal(size=72),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 5000, "ftol": 0, "gtol": 1e-11},
+    )
+    points = done.x.reshape(9, 8)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    assert math.isclose(objective.floor + done.fun, found.value, rel_tol=1e-9)
+    assert np.abs(points @ points.T - found.gram).max() <= 1e-4
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5])
+def test_balanced_classes_are_a_simplex_in_all_parts(temperature):
+    for objective, kinds in (
+        (gs.ECL([6] * 4, temperature=temperature), 3),
+        (gs.ECL([6] * 4, temperature=temperature, classifier=False), 2),
+        (gs.ECL([60, 6, 5, 1], temperature=temperature, classifier=False, anchors="class"), 2),
+    ):
+        found = gs.solve(objective, gs.solvers.Newton())
+        assert np.abs(found.gram - np.tile(dense_simplex(4), (kinds, kinds))).max() <= 1e-7
+
+
+def test_imbalance_moves_prototypes_off_their_class():
+    found = gs.solve(gs.ECL([20, 5, 1], temperature=0.5, classifier=False))
+    assert np.abs(found.gram[[0, 0, 1], [1, 2, 2]] + 0.5).max() > 0.3
+    assert np.diag(found.gram[:3, 3:]).min() < 0.98
+    doubled = gs.solve(gs.ECL([40, 10, 2], temperature=0.5, classifier=False))
+    assert np.abs(doubled.gram - found.gram).max() <= 1e-9, "sizes do not matter, only proportions"
+
+
+def test_classifier_alone_is_no_simplex_under_imbalance():
+    even = gs.solve(gs.LogitCompensated([7, 7, 7], scale=5.0))
+    assert np.abs(even.gram - np.tile(dense_simplex(3), (2, 2))).max() <= 1e-7
+    uneven = gs.solve(gs.LogitCompensated([20, 5, 1], scale=5.0))
+    assert uneven.value < even.value
+    assert np.abs(uneven.gram[:3, :3] - dense_simplex(3)).max() > 0.3
+
+
+@pytest.mark.parametrize("counts", [[100, 10], [10_000, 1], [100, 10, 1], [5000] * 5 + [50] * 5])
+def test_classifier_alone_is_certified_at_its_default_scale(counts):
+    assert gs.solve(gs.LogitCompensated(counts), throw=False).quality is gs.Quality.CERTIFIED
+
+
+def test_classifier_alone_at_high_scale():
+    """The forces are 1e-35 of repulsion or attraction; of two classes the simplex is the optimum at any scale."""
+    solution = gs.solve(gs.LogitCompensated([100, 10], scale=40.0))
+    simplex = np.outer([1, -1, 1, -1], [1, -1, 1, -1])
+    assert np.abs(solution.gram - simplex).max() < 1e-12
+
+
+@pytest.mark.parametrize("scale", [30.0, 100.0])
+def test_classifier_alone_at_high_scale_stands_still(scale):
+    """Of three classes, 1e-19 and 1e-65 of force: from the formula in 100 digits, outward in every row."""
+    counts = [100, 10, 1]
+    solution = gs.solve(gs.LogitCompensated(counts, scale=scale))
+    values, vectors = np.linalg.eigh(solution.gram)
+    rows = vectors[:, values > 1e-12] * np.sqrt(values[values > 1e-12])
+    with mpmath.workdps(100):
+        means, classifier = (mpmath.matrix(part.tolist()) for part in (rows[:3], rows[3:]))
+        logits = scale * means * classifier.T
+        pull = mpmath.matrix(3, 3)
+        for y in range(3):
+            shares = [counts[j] * mpmath.exp(logits[y, j] - logits[y, y]) for j in range(3)]
+            others = mpmath.fsum(shares) - shares[y]
+            for j in range(3):
+                pull[y, j] = counts[y] * (others if j == y else -shares[j]) / mpmath.fsum(shares)
+        forces = [(pull * classifier, means), (pull.T * means, classifier)]
+        for force, points in forces:
+            for y in range(3):
+                length = mpmath.norm(force[y, :])
+                assert mpmath.norm(force[y, :] - (force[y, :] * points[y, :].T)[0] * points[y, :]) < 1e-10 * length
+
+
+BAD = {
+    "anchors": (lambda: gs.ECL([3, 2], temperature=1, anchors="x"), "anchors: must be one of instance, class; got 'x'"),
+    "contrast": (lambda: gs.ECL([3, 2], temperature=1, contrast=0), "contrast: must lie between 1e-6 and 1e6; got 0"),
+    "align": (lambda: gs.ECL([3, 2], temperature=1, align=-1), "align: must be a finite number of at least 0; got -1"),
+    "scale": (lambda: gs.LogitCompensated([3, 2], scale=math.inf), "scale: must be a finite number above 0; got inf"),
+    "scale in words": (lambda: gs.ECL([3, 2], temperature=1, scale="30"), "scale: must be a finite number above 0"),
+    "classes": (lambda: gs.ECL([2] * 334, temperature=1), "counts: ECL is solved over every pair of its 1002 kinds"),
+    "temperature": (lambda: gs.ECL([3, 2], temperature=0), "temperature: must be finite and above 0; got 0"),
+}
+
+
+@pytest.mark.parametrize(("call", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_input(call, message):
+    with pytest.raises(gs.ProblemError, match=message):
+        call()
+
+
+def test_command(capsys):
+    words = ["solve", "--counts", "20,5,1", "--objective", "ecl", "--temperature", "0.5"]
+    assert run([*words, "--json", "-"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [orbit["part"] for orbit in report["orbits"]] == ["mean"] * 3 + ["prototype"] * 3 + ["classifier"] * 3
+    assert run([*words, "--no-classifier", "--anchors", "class"]) == 0
+    assert "0.0949229" in capsys.readouterr().out
+    assert run(["solve", "--counts", "20,5,1", "--objective", "lc", "--scale", "5"]) == 0
+    assert "mean, classifier" in capsys.readouterr().out
+    assert run(["solve", "--counts", "100,10", "--objective", "lc"]) == 0
+    assert "scale=12" in capsys.readouterr().out
+    assert run(["solve", "--counts", "100,10", "--objective", "lc", "--temperature", "0.1"]) == 2
+    assert (
+        "temperature: lc has no such option; got 0.1 (write scale, the inverse temperature" in capsys.readouterr().err
+    )

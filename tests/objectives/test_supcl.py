@@ -1,0 +1,249 @@
+import math
+
+import numpy as np
+import pytest
+from helpers import random_gram
+from supcl_samples import descend, over_views, sample_loss, within_variance
+
+import geomsolve as gs
+from geomsolve.choosing.variances import balanced_alpha, own_share
+from geomsolve.objectives.supcl import by_class
+
+CONVENTIONS = pytest.mark.parametrize("self_pairs", [True, False], ids=["self-pairs", "no self-pairs"])
+
+
+def alpha_c(m, n, **settings):
+    return gs.choosing.supcl_critical_alpha(m, n, **settings)
+
+
+# The loss ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("views", "self_pairs"), [(1, True), (2, True), (3, True), (2, False), (3, False)])
+@pytest.mark.parametrize("counts", [[2, 2], [3, 5, 2], [4, 4, 4]])
+def test_the_value_is_that_of_all_views(counts, views, self_pairs):
+    rng = np.random.default_rng(views)
+    for alpha, temperature in ((0.0, 0.3), (0.35, 0.1), (1.0, 2.0)):
+        objective = gs.SupCL(counts, alpha=alpha, temperature=temperature, views=views, self_pairs=self_pairs)
+        gram = random_gram(rng, objective.orbits)
+        points = np.repeat(gram.embed(), views, axis=0)
+        expected = sample_loss(points, counts, views, alpha, temperature, self_pairs)
+        assert math.isclose(objective.value(gram), expected, rel_tol=1e-12)
+        everything = over_views(counts, views, alpha, temperature, self_pairs)
+        assert math.isclose(everything.value(gs.OrbitGram.from_matrix(points @ points.T, everything.orbits)), expected)
+
+
+def test_instances_come_class_by_class_in_the_order_given():
+    objective = gs.SupCL([3, 5, 2, 5], alpha=0.5, temperature=0.2)
+    assert objective.orbits.sizes.tolist() == [5, 5, 3, 2]
+    assert objective.orbits.listed().tolist() == [2] * 3 + [0] * 5 + [3] * 2 + [1] * 5
+    assert by_class(gs.as_counts([3, 5, 2, 5])).per_class.tolist() == [3, 5, 2, 5]
+
+
+# Closed form for equal sizes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "temperature", "critical", "variances"),
+    [
+        (10, 50, 0.1, "0.0201", {0.2: "0.245", 0.5: "0.380", 0.8: "0.515"}),
+        (10, 50, 0.5, "0.558", {}),
+        (100, 5, 0.1, "0.203", {}),
+    ],
+)
+def test_the_table(m, n, temperature, critical, variances):
+    """As printed, to three digits; the root equation below has the others."""
+    found = alpha_c(m, n, temperature=temperature)
+    assert f"{found:.{len(critical) - 2}f}" == critical
+    for alpha, variance in variances.items():
+        assert f"{gs.choosing.supcl_variance(m, n, alpha=alpha, temperature=temperature):.3f}" == variance
+        solution = gs.solve(gs.SupCL([n] * m, alpha=alpha, temperature=temperature))
+        assert f"{gs.choosing.class_variances(solution.orbits).within:.3f}" == variance
+
+
+@CONVENTIONS
+def test_the_root_equation_holds(self_pairs):
+    """Divided by e^{1/tau}, as printed in the docstring."""
+    rng = np.random.default_rng(5)
+    checked = 0
+    for _ in range(300):
+        m, n, p = (int(k) for k in (rng.integers(2, 200), rng.integers(2, 300), rng.integers(2, 5)))
+        temperature, alpha = float(10 ** rng.uniform(-1.7, 0.5)), float(rng.uniform())
+        variance = gs.choosing.supcl_variance(
+            m, n, alpha=alpha, temperature=temperature, views=p, self_pairs=self_pairs
+        )
+        assert (variance > 0) == (alpha > alpha_c(m, n, temperature=temperature, views=p, self_pairs=self_pairs))
+        if variance == 0:
+            continue
+        kappa = 1.0 if self_pairs else (p - 1) / p
+        near = math.exp(-variance * n / (n - 1) / temperature)
+        far = math.exp((-(1 - variance) / (m - 1) - 1) / temperature)
+        left = (1 - alpha) * n / (n - 1) * (kappa + (n - 1) * near + n * (m - 1) * far)
+        assert abs(left - n * (near - far)) <= 1e-10 * left
+        back = balanced_alpha(m, n, variance, np.array([temperature]), own_share(p, self_pairs))[0]
+        assert abs(back - alpha) <= 1e-10
+        checked += 1
+    assert checked > 100
+
+
+@CONVENTIONS
+def test_limits_of_the_closed_form(self_pairs):
+    m, n, p = 10, 50, 2
+    settings = {"views": p, "self_pairs": self_pairs}
+    limit = 1 / n if self_pairs else (p - 1) / (p * n - 1)
+    assert math.isclose(alpha_c(m, n, temperature=0.01, **settings), limit, rel_tol=1e-12)
+    assert alpha_c(m, n, temperature=1e3, **settings) > 0.999
+    kappa, temperature, alpha = (1.0 if self_pairs else 0.5), 0.01, 0.4
+    small = (n - 1) / n * temperature * math.log(alpha * (n - 1) / ((1 - alpha) * kappa))
+    assert math.isclose(
+        gs.choosing.supcl_variance(m, n, alpha=alpha, temperature=temperature, **settings), small, rel_tol=1e-12
+    )
+    most = m * (n - 1) / (m * n - 1)
+    for temperature in (0.01, 0.1, 10.0):
+        assert gs.choosing.supcl_variance(m, n, alpha=1.0, temperature=temperature, **settings) == most
+        assert gs.choosing.supcl_variance(m, n, alpha=0.0, temperature=temperature, **settings) == 0.0
+        closest = gs.choosing.supcl_variance(m, n, alpha=1 - 1e-12, temperature=10.0, **settings)
+        assert math.isclose(closest, most, rel_tol=1e-9)
+
+
+# Solved and certified -------------------------------------------------------------------------------------------------
+
+
+def test_classes_collapse_up_to_the_critical_alpha_and_no_further():
+    """300 random settings, half of them close to the critical alpha."""
+    rng = np.random.default_rng(8)
+    sides = []
+    for number in range(300):
+        m, n, p = (int(k) for k in (rng.integers(2, 15), rng.integers(2, 30), rng.integers(2, 5)))
+        settings = {"temperature": float(10 ** rng.uniform(-0.8, 0.4)), "views": p, "self_pairs": bool(number % 2)}
+        critical = alpha_c(m, n, **settings)
+        alpha = float(rng.uniform())
+        if number % 4 < 2:
+            alpha = min(1.0, critical * (1 + float(rng.choice([-1, 1]) * 10 ** rng.uniform(-4, -1))))
+        solution = gs.solve(gs.SupCL([n] * m, alpha=alpha, **settings), gs.solvers.Newton())  # raises unless certified
+        variances = gs.choosing.class_variances(solution.orbits)
+        expected = gs.choosing.supcl_variance(m, n, alpha=alpha, **settings)
+        assert abs(variances.within - expected) <= 1e-9
+        assert abs(variances.total - 1.0) <= 1e-12
+        collapsed = len(solution.orbits.merged()) == m
+        assert collapsed == (alpha <= critical), (m, n, alpha, settings)
+        sides.append(collapsed)
+    assert 60 < sum(sides) < 240
+
+
+@CONVENTIONS
+@pytest.mark.parametrize("temperature", [0.2, 0.5])
+@pytest.mark.parametrize("alpha", [0.25, 0.7])
+@pytest.mark.parametrize(("m", "n", "views"), [(3, 4, 2), (2, 5, 2), (4, 3, 2)])
+def test_descent_over_free_views_finds_the_same(m, n, views, alpha, temperature, self_pairs):
+    """24 settings, every view a vector of its own: that views coincide is found, not put in."""
+    settings = {"alpha": alpha, "temperature": temperature, "views": views, "self_pairs": self_pairs}
+    loss, points = descend([n] * m, **settings)
+    objective = gs.SupCL([n] * m, **settings)
+    solution = gs.solve(objective)
+    assert objective.views_coincide(solution.orbits)
+    # L(G) leaves out nothing: e^{1/tau} cancels between positives and denominator.
+    assert abs(loss - solution.value) <= 1e-6
+    assert abs(within_variance(points, [n] * m, views) - gs.choosing.supcl_variance(m, n, **settings)) <= 1e-3
+
+
+UNEQUAL = [[50, 20, 5], [2, 2, 3], [40, 7, 7, 7, 2], [2, 300, 2]]
+
+
+@CONVENTIONS
+@pytest.mark.parametrize("counts", UNEQUAL, ids=str)
+def test_unequal_sizes_are_certified(counts, self_pairs):
+    for temperature in (0.15, 0.5, 2.0):
+        for alpha in (0.0, 0.03, 0.2, 0.5, 0.9, 1.0):
+            objective = gs.SupCL(counts, alpha=alpha, temperature=temperature, self_pairs=self_pairs)
+            solution = gs.solve(objective)  # raises unless certified
+            variances = gs.choosing.class_variances(solution.orbits)
+            if alpha == 0:
+                assert variances.within <= 1e-12
+            if alpha == 1:
+                most = (sum(counts) - len(counts)) / (sum(counts) - 1)
+                assert math.isclose(variances.within, most, rel_tol=1e-9)
+
+
+@CONVENTIONS
+@pytest.mark.parametrize(("counts", "alpha"), [([6, 3, 2], 0.4), ([5, 2, 2, 2], 0.6), ([8, 2], 0.5)])
+def test_descent_confirms_unequal_sizes(counts, alpha, self_pairs):
+    settings = {"alpha": alpha, "temperature": 0.3, "views": 2, "self_pairs": self_pairs}
+    loss, points = descend(counts, **settings)
+    objective = gs.SupCL(counts, **settings)
+    solution = gs.solve(objective)
+    assert objective.views_coincide(solution.orbits)
+    assert abs(loss - solution.value) <= 1e-6
+    assert abs(within_variance(points, counts, 2) - gs.choosing.class_variances(solution.orbits).within) <= 1e-3
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.5])
+def test_the_conic_program_finds_the_same(alpha):
+    objective = gs.SupCL([5, 3, 2], alpha=alpha, temperature=0.3)
+    conic = gs.solve(objective, gs.solvers.Conic())
+    assert np.abs(conic.orbits.cosines - gs.solve(objective, gs.solvers.Newton()).orbits.cosines).max() <= 1e-6
+
+
+def test_views_stay_together_exactly_where_it_says():
+    """The certificate over all views, of the certified optimum over instances, is the judge."""
+    rng = np.random.default_rng(2)
+    answers = []
+    for number in range(60):
+        counts = [int(k) for k in rng.integers(2, 6, rng.integers(2, 5))]
+        views, self_pairs = int(rng.integers(2, 4)), bool(number % 4 == 0)
+        alpha = float(rng.choice([0.0, 0.05, 0.1, 0.2, 0.4]))
+        settings = {"alpha": alpha, "temperature": float(rng.choice([0.15, 0.2, 0.3, 0.6])), "self_pairs": self_pairs}
+        objective = gs.SupCL(counts, views=views, **settings)
+        gram = gs.solve(objective).orbits
+        together = objective.views_coincide(gram)
+        all_views = np.kron(gram.expand(), np.ones((views, views)))
+        certificate = gs.certify(over_views(counts, views, **settings), all_views)
+        assert together == (certificate.gap <= 1e-9), (counts, views, settings)
+        assert together or not self_pairs
+        answers.append(together)
+    assert 10 < sum(answers) < 50
+
+
+def test_descent_moves_views_apart_where_it_says():
+    settings = {"alpha": 0.0, "temperature": 0.2, "views": 2, "self_pairs": False}
+    objective = gs.SupCL([3, 3, 3], **settings)
+    solution = gs.solve(objective)
+    assert not objective.views_coincide(solution.orbits)
+    assert descend([3, 3, 3], **settings)[0] < solution.value - 1e-3
+
+
+# Bad input ------------------------------------------------------------------------------------------------------------
+
+GOOD = {"alpha": 0.5, "temperature": 0.1}
+BAD = {
+    "alpha above 1": ([5, 4], {"alpha": 1.2}, r"alpha: must be a number from 0 .* to 1 .*; got 1.2"),
+    "alpha below 0": ([5, 4], {"alpha": -0.1}, r"alpha: .*; got -0.1"),
+    "alpha NaN": ([5, 4], {"alpha": math.nan}, r"alpha: .*; got nan"),
+    "alpha in words": ([5, 4], {"alpha": "half"}, r"alpha: .*; got 'half'"),
+    "alpha true": ([5, 4], {"alpha": True}, r"alpha: .*; got True"),
+    "one instance": ([5, 4, 1], {}, r"counts: SupCL needs at least 2 instances .*; class 2 has 1 \(leave"),
+    "half an instance": ([5, 4.5], {}, r"counts: SupCL needs whole numbers of instances; class 1 has 4.5"),
+    "proportions": ([0.5, 0.5], {}, r"counts: SupCL depends on the number of instances"),
+    "one class": ([5], {}, r"counts: must have at least two classes"),
+    "too many classes": ([5] * 4001, {}, r"counts: SupCL takes at most 4000 classes; got 4001 .*supcl_variance"),
+    "too many instances": ([5, 1e8], {}, r"counts: SupCL takes at most 10000000 instances in all; got 1e\+08"),
+    "no temperature": ([5, 4], {"temperature": 0}, r"temperature: must be finite and above 0; got 0"),
+    "no views": ([5, 4], {"views": 0}, r"views: must be a whole number of at least 1; got 0"),
+    "one view alone": ([5, 4], {"views": 1, "self_pairs": False}, r"views: must be at least 2 without self-pairs"),
+    "self-pairs in words": ([5, 4], {"self_pairs": "no"}, r"self_pairs: must be True or False; got 'no'"),
+}
+
+
+@pytest.mark.parametrize(("counts", "fault", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_arguments(counts, fault, message):
+    with pytest.raises(gs.ProblemError, match=message):
+        gs.SupCL(counts, **{**GOOD, **fault})
+
+
+def test_bad_arguments_of_the_closed_form():
+    with pytest.raises(gs.ProblemError, match=r"instances: must be a whole number of at least 2; got 1"):
+        gs.choosing.supcl_variance(10, 1, **GOOD)
+    with pytest.raises(gs.ProblemError, match=r"classes: must be a whole number of at least 2; got 1"):
+        gs.choosing.supcl_critical_alpha(1, 5, temperature=0.1)
+    with pytest.raises(gs.ProblemError, match=r"alpha: .*; got 2"):
+        gs.choosing.supcl_variance(10, 5, alpha=2, temperature=0.1)

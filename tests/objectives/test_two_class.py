@@ -1,0 +1,155 @@
+"""Two classes, example by example and view by view."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from atoms import check_routes, check_slopes, gram_of, unit_rows
+
+import geomsolve as gs
+from geomsolve.cli import run
+
+
+def view_loss(points, labels, informed, temperature):
+    """L_out over all views: `informed` classes have their class as positives, others their own other views."""
+    count, views = points.shape[:2]
+    losses = []
+    for i in range(count):
+        for v in range(views):
+            rest = [(j, w) for j in range(count) for w in range(views) if (j, w) != (i, v)]
+            cosine = {pair: points[i, v] @ points[pair] / temperature for pair in rest}
+            total = math.log(math.fsum(math.exp(t) for t in cosine.values()))
+            kin = [pair for pair in rest if (labels[pair[0]] == labels[i] if informed[labels[i]] else pair[0] == i)]
+            losses.append(np.mean([total - cosine[pair] for pair in kin]))
+    return np.mean(losses)
+
+
+def views_objective(labels, informed, views, temperature):
+    """The same loss as row softmax, every view an atom."""
+    example = np.repeat(np.arange(len(labels)), views)
+    classes = labels[example]
+    kin = np.where(
+        np.asarray(informed)[classes][:, None], classes[:, None] == classes, example[:, None] == example
+    ) & ~np.eye(len(example), dtype=bool)
+    return gs.RowSoftmax(
+        orbits=gs.geometry.Orbits(np.ones(len(example)), np.arange(len(example))),
+        masses=np.full(len(example), 1 / len(example)),
+        weights=1 - np.eye(len(example)),
+        offsets=np.zeros(len(example)),
+        positives=kin / kin.sum(axis=1, keepdims=True),
+        temperature=temperature,
+    ), example
+
+
+LOSSES = {"supmin": (gs.SupMin, (False, True)), "supcon": (gs.SupConInstances, (True, True))}
+EITHER = pytest.mark.parametrize(("build", "informed"), LOSSES.values(), ids=LOSSES.keys())
+
+
+@EITHER
+@pytest.mark.parametrize("views", [2, 3])
+def test_value_view_by_view(build, informed, views):
+    rng = np.random.default_rng(views)
+    labels = np.array([0, 0, 0, 0, 1, 1])
+    objective = build([4, 2], temperature=0.4, views=views).ungrouped()
+    points = unit_rows(rng, 6, 4)
+    expected = view_loss(np.repeat(points[:, None], views, axis=1), labels, informed, 0.4)
+    assert math.isclose(objective.value(gram_of(objective, points)), expected, rel_tol=1e-12)
+    each, _ = views_objective(labels, informed, views, 0.4)
+    apart = unit_rows(rng, 6 * views, 4)
+    expected = view_loss(apart.reshape(6, views, 4), labels, informed, 0.4)
+    assert math.isclose(each.value(gram_of(each, apart)), expected, rel_tol=1e-12)
+
+
+@EITHER
+@pytest.mark.parametrize("counts", [[8, 3], [2, 9], [5, 1]])
+@pytest.mark.parametrize("temperature", [0.1, 0.5])
+def test_views_share_a_point(build, informed, counts, temperature):
+    """The optimum over examples, every view put back in, is certified over all views."""
+    found = gs.solve(build(counts, temperature=temperature))
+    order = informed if counts[1] <= counts[0] else informed[::-1]
+    each, example = views_objective(np.repeat([0, 1], counts), order, 2, temperature)
+    certificate = gs.certify(each, found.gram[np.ix_(example, example)])
+    assert math.isclose(certificate.value, found.value, rel_tol=1e-11, abs_tol=1e-14)
+    assert certificate.gap <= 1e-11
+
+
+@EITHER
+def test_slopes_and_routes(build, informed):
+    check_slopes(build([9, 4], temperature=0.5))
+    check_routes(build([9, 4], temperature=0.5), cosines=1e-6)
+
+
+@pytest.mark.parametrize("counts", [[500, 500], [950, 50], [990, 10], [999, 1]])
+@pytest.mark.parametrize("temperature", [0.07, 0.2, 0.5])
+def test_supmin_spreads_the_majority_where_supcon_collapses_it(counts, temperature):
+    supmin = gs.solve(gs.SupMin(counts, temperature=temperature))
+    supcon = gs.solve(gs.SupConInstances(counts, temperature=temperature))
+    assert supmin.orbits.within[0] < 0.2
+    if counts[1] > 1:
+        assert supmin.orbits.within[1] > 1 - 1e-8
+    # Majority examples and the minority point, each away from all others: one direction per majority example.
+    assert supmin.rank == counts[0]
+    assert -1 < supmin.orbits.between[0, 1] < 0
+    assert supcon.rank == 1
+    assert math.isclose(supcon.orbits.between[0, 1], -1, abs_tol=1e-8)
+    assert np.nanmin(supcon.orbits.within) > 1 - 1e-8
+
+
+def test_supcon_over_examples_is_supcon():
+    counts = [30, 6]
+    examples, classes = gs.SupConInstances(counts, temperature=0.3), gs.SupCon(counts, temperature=0.3)
+    assert math.isclose(gs.solve(examples).value, gs.solve(classes).value, rel_tol=1e-12)
+
+
+@pytest.mark.parametrize(("minority", "gain"), [(5, 0.057), (26, 0.203), (256, 0.695)])
+def test_gain_of_supcon_over_full_collapse(minority, gain):
+    """512 embeddings at 1 %, 5 % and 50 %: telling the classes apart is worth about the entropy of their ratio."""
+    level = gs.loss_levels([512 - minority, minority], temperature=0.07, views=1)
+    assert math.isclose(level.collapsed, math.log(511), rel_tol=1e-15)
+    assert math.isclose(level.collapsed - level.optimum, gain, abs_tol=5e-4)
+
+
+def test_minority_is_the_smaller_class_wherever_it_stands():
+    here, there = (gs.solve(gs.SupMin(counts, temperature=0.2)) for counts in ([40, 8], [8, 40]))
+    assert math.isclose(here.value, there.value, rel_tol=1e-12)
+    assert np.allclose(here.orbits.cosines, there.orbits.cosines[::-1, ::-1], atol=1e-9)
+    equal = gs.solve(gs.SupMin([6, 6], temperature=0.2))
+    assert equal.orbits.within[0] < equal.orbits.within[1]
+
+
+@pytest.mark.parametrize(
+    ("counts", "batch", "whole"), [([990, 10], 256, [253, 3]), ([999, 1], 100, [99, 1]), ([5, 7], 24, [10, 14])]
+)
+def test_batch_has_the_shares_of_the_counts(counts, batch, whole):
+    objective = gs.SupMin(counts, temperature=0.07, batch=batch)
+    assert objective.orbits.sizes.tolist() == whole
+    direct = gs.SupMin(whole, temperature=0.07)
+    assert gs.solve(objective).value == gs.solve(direct).value
+
+
+BAD = {
+    "three classes": (lambda: gs.SupMin([3, 2, 1]), "counts: SupMin is a loss of two classes; got 3"),
+    "one view": (lambda: gs.SupMin([3, 2], views=1), "views: must be a whole number of at least 2; got 1"),
+    "halves": (lambda: gs.SupMin([3.5, 2]), "counts: SupMin counts single examples.*class 0 has 3.5"),
+    "proportions": (lambda: gs.SupMin([0.9, 0.1]), "counts: SupMin depends on the number of examples"),
+    "batch of one": (lambda: gs.SupMin([3, 2], batch=1), "batch: must be a whole number of at least 2; got 1"),
+    "temperature": (lambda: gs.SupMin([3, 2], temperature=-1), "temperature: must be finite and above 0; got -1"),
+}
+
+
+@pytest.mark.parametrize(("call", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_input(call, message):
+    with pytest.raises(gs.ProblemError, match=message):
+        call()
+
+
+def test_command(capsys):
+    assert run(["solve", "--counts", "243,13", "--objective", "supmin", "--json", "-"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["temperature"] == 0.07
+    assert report["rank"] == 243
+    assert [orbit["size"] for orbit in report["orbits"]] == [243, 13]
+    assert report["orbits"][1]["within"] == 1
+    assert run(["solve", "--counts", "95,5", "--objective", "supcon-instances", "--temperature", "0.1"]) == 0
+    assert "instances of class 0; instances of class 1" in capsys.readouterr().out

@@ -1,0 +1,192 @@
+"""`dual_bound`: below every loss, equal to the best, and sharper than the certificate on the way there."""
+
+import functools
+import itertools
+
+import numpy as np
+import pytest
+from helpers import random_gram
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geomsolve.certificates.certificate import certify
+from geomsolve.geometry.orbits import OrbitGram
+from geomsolve.objectives.weighted import WeightedInfoNCE
+from geomsolve.objectives.weightings import weighting_from_matrix
+from geomsolve.similarities.dual_bound import dual_bound
+from geomsolve.similarities.feasibility import LogGram
+from geomsolve.similarities.realizations import _projected, realize
+from geomsolve.similarities.schemes import soft_supcon_weights, supcon_weights, y_aware_weights
+from geomsolve.solvers.newton import Newton
+
+LINE = np.linspace(-1.0, 1.0, 40)
+
+
+def plain_loss(weighting, points, temperature):
+    """Weighted InfoNCE sample by sample."""
+    weights, total = weighting.expand(), 0.0
+    for i, row in enumerate(points @ points.T / temperature):
+        terms = [j for j in range(len(row)) if weighting.self_pairs or j != i]
+        log_sum = np.logaddexp.reduce(row[terms])
+        total += sum(weights[i, j] * (log_sum - row[j]) for j in terms)
+    return total / len(points)
+
+
+def random_weights(rng, *, repeated=True, zeros=True):
+    """A weighting of 2 to 15 samples, often with equal ones, and a temperature."""
+    while True:
+        count = int(rng.integers(2, 6))
+        weights = np.exp(rng.normal(size=(count, count)) * rng.choice([0.1, 1.0, 4.0]))
+        if zeros and rng.random() < 0.4:
+            weights[rng.random((count, count)) < 0.3] = 0.0
+        if rng.random() < 0.5:
+            weights = weights + weights.T
+        copies = rng.integers(1, 4, count) if repeated else np.ones(count, dtype=int)
+        weights = np.repeat(np.repeat(weights, copies, axis=0), copies, axis=1)
+        self_pairs = bool(rng.random() < 0.5)
+        if not self_pairs:
+            np.fill_diagonal(weights, 0.0)
+        if weights.sum(axis=1).all():
+            temperature = float(rng.choice([0.05, 0.2, 0.5, 2.0, 10.0]))
+            return weighting_from_matrix(weights, self_pairs=self_pairs), temperature
+
+
+# Below every loss. ---------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**32 - 1))
+def test_no_points_have_a_loss_below_the_bound_from_any_gram_matrix(seed):
+    rng = np.random.default_rng(seed)
+    weighting, temperature = random_weights(rng)
+    objective = WeightedInfoNCE(weighting, temperature=temperature)
+    grams = [random_gram(rng, weighting.orbits).repaired()[0] for _ in range(4)]
+    grams.append(OrbitGram.simplex(weighting.orbits))
+    highest = max(dual_bound(objective, gram) for gram in grams)
+    assert np.isfinite(highest)
+    for dim in (1, 2, weighting.samples):
+        points = rng.normal(size=(weighting.samples, dim))
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+        assert highest <= plain_loss(weighting, points, temperature)
+    assert highest <= min(objective.value(gram) for gram in grams)
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 2**32 - 1))
+def test_never_above_the_optimum(seed):
+    rng = np.random.default_rng(seed)
+    weighting, temperature = random_weights(rng, zeros=False)
+    temperature = max(temperature, 0.2)
+    found = realize(weighting, temperature=temperature)
+    # Random Gram matrices, and mixtures that come as near to the optimum as rounding lets them.
+    near = found.solution.orbits.cosines
+    for share in (1.0, 0.1, 1e-3, 1e-6, 1e-9):
+        far = random_gram(rng, weighting.orbits).cosines
+        gram = OrbitGram(weighting.orbits, (1 - share) * near + share * far).repaired()[0]
+        assert dual_bound(found.objective, gram) <= found.value + 2e-15 * max(1.0, found.value)
+
+
+def test_never_above_the_entropy_bound_that_is_attained():
+    # Optimum known in closed form: the mean entropy of the weights.
+    rng = np.random.default_rng(5)
+    for self_pairs in (True, False):
+        labels = rng.normal(size=(12, 3))
+        labels /= np.linalg.norm(labels, axis=1, keepdims=True)
+        weighting = y_aware_weights(labels[[*range(12), 0, 0, 3]], sigma=1.0, self_pairs=self_pairs)
+        objective = WeightedInfoNCE(weighting, temperature=0.5)
+        for share in (1.0, 0.3, 1e-2, 1e-4, 1e-8, 0.0):
+            distinct = np.exp(-0.25 * ((labels[:, None] - labels) ** 2).sum(axis=2))  # another Gram matrix
+            cosines = (1 - share) * (1.0 - 0.25 * ((labels[:, None] - labels) ** 2).sum(axis=2)) + share * distinct
+            bound = dual_bound(objective, OrbitGram(weighting.orbits, cosines).repaired()[0])
+            assert bound <= weighting.entropy_bound
+            assert bound >= weighting.entropy_bound - share - 1e-13
+
+
+# Equal to the best. --------------------------------------------------------------------------------------------------
+
+ASYMMETRIC = np.array([[0, 2, 1.0, 3], [1, 0, 3, 1], [1, 1, 0, 5], [2, 1, 1, 0]])
+ZEROS = np.array([[1, 2, 0.0, 0], [0, 1, 3, 1], [1, 0, 1, 5], [2, 1, 0, 0]])
+CERTIFIED = {
+    "line": (y_aware_weights(LINE[::4], sigma=0.3), 0.5),
+    "line, self-pairs out": (y_aware_weights(LINE[::4], sigma=0.3, self_pairs=False), 0.5),
+    "repeated labels": (y_aware_weights([0.0, 0.0, 0.0, 1.0, 2.0, 2.0, 3.5], sigma=0.4), 0.3),
+    "SupCon": (supcon_weights([0, 0, 0, 1, 1, 2, 2, 2]), 0.5),
+    "Soft SupCon": (soft_supcon_weights([0, 0, 0, 1, 1, 2], epsilon=0.1), 0.9),
+    "Soft SupCon, self-pairs out": (soft_supcon_weights([0, 0, 0, 1, 1, 2], epsilon=0.1, self_pairs=False), 0.9),
+    "asymmetric": (weighting_from_matrix(ASYMMETRIC), 0.3),
+    "asymmetric, self-pairs in": (weighting_from_matrix(ASYMMETRIC + 1.0), 0.3),
+    "zeros, asymmetric": (weighting_from_matrix(ZEROS), 0.5),
+    "zeros, asymmetric, self-pairs out": (weighting_from_matrix(ZEROS, self_pairs=False), 0.5),
+}
+
+
+@pytest.mark.parametrize("case", CERTIFIED)
+def test_the_loss_itself_at_a_certified_optimum(case):
+    weighting, temperature = CERTIFIED[case]
+    found = realize(weighting, temperature=temperature)
+    assert found.solution.certificate.gap <= 1e-13  # an independent proof
+    bound = dual_bound(found.objective, found.solution.orbits)
+    assert found.value - 1e-12 <= bound <= found.value
+
+
+def test_a_closed_form():
+    # SupCon over two balanced classes: antipodal points, each with n - 1 positives and n negatives.
+    n, temperature = 5, 0.5
+    objective = WeightedInfoNCE(supcon_weights(np.repeat([0, 1], n)), temperature=temperature)
+    optimum = np.log(n - 1) + np.log1p(n / (n - 1) * np.exp(-2 / temperature))
+    gram = OrbitGram(objective.orbits, np.array([[1.0, -1.0], [-1.0, 1.0]]))
+    assert optimum - 1e-13 <= dual_bound(objective, gram) <= optimum + 1e-15
+    opened = OrbitGram(objective.orbits, np.array([[0.9, -0.9], [-0.9, 0.9]])).repaired()[0]
+    assert 0.0 < dual_bound(objective, opened) < optimum
+
+
+@pytest.mark.parametrize("self_pairs", [True, False])
+def test_folding_equal_samples_changes_nothing(self_pairs):
+    folded = y_aware_weights([0.0, 0.0, 0.0, 1.0, 2.0, 2.0], sigma=0.7, self_pairs=self_pairs)
+    found = realize(folded, temperature=0.5)
+    rng = np.random.default_rng(1)
+    for share in (0.1, 1e-2, 1e-4):
+        cosines = (1 - share) * found.solution.orbits.cosines + share * random_gram(rng, folded.orbits).cosines
+        gram = OrbitGram(folded.orbits, cosines).repaired()[0]
+        flat = OrbitGram.from_matrix(gram.expand(), folded.orbits)
+        bound = dual_bound(found.objective, gram)
+        assert bound == pytest.approx(dual_bound(found.objective.ungrouped(), flat), rel=1e-11)
+        assert 1e-12 < found.value - bound < 0.5
+
+
+def test_two_equal_samples_without_self_pairs_have_loss_0():
+    objective = WeightedInfoNCE(weighting_from_matrix([[0.0, 1.0], [1.0, 0.0]]), temperature=0.5)
+    for cosine in (-1.0, 0.3, 1.0):
+        assert dual_bound(objective, OrbitGram(objective.orbits, np.array([[cosine]]))) == pytest.approx(0.0, abs=1e-14)
+
+
+# Sharper than the certificate. ---------------------------------------------------------------------------------------
+
+
+@functools.cache
+def best_on_the_line(self_pairs):
+    return realize(y_aware_weights(LINE, sigma=1.0, self_pairs=self_pairs), temperature=0.5)
+
+
+@pytest.mark.parametrize(("self_pairs", "steps"), [(True, 12), (True, 15), (False, 8)])
+def test_sharper_than_the_certificate_where_newton_is_stopped_early(self_pairs, steps):
+    weighting = y_aware_weights(LINE, sigma=1.0, self_pairs=self_pairs)
+    objective = WeightedInfoNCE(weighting, temperature=0.5)
+    logs = LogGram.of(weighting)
+    start = _projected(logs.gram(0.5, logs.nearest_shift(0.5)))
+    gram = Newton(max_steps=steps).run(objective, start=start).gram.repaired()[0]
+    optimum = best_on_the_line(self_pairs).value
+    gap = objective.value(gram) - dual_bound(objective, gram)
+    assert objective.value(gram) > optimum + 1e-9  # it was early
+    assert objective.value(gram) - optimum <= gap
+    assert gap < 0.5 * certify(objective, gram).gap
+
+
+def test_the_bound_goes_to_the_optimum_as_the_gram_matrix_does():
+    found = best_on_the_line(True)
+    gaps = []
+    for share in (1e-2, 1e-4, 1e-6):
+        gram = OrbitGram(found.weighting.orbits, (1 - share) * found.solution.orbits.cosines + share * np.eye(40))
+        gaps.append(found.value - dual_bound(found.objective, gram.repaired()[0]))
+    assert gaps[0] < 1e-3
+    assert all(0 <= after < 0.02 * before for before, after in itertools.pairwise(gaps))

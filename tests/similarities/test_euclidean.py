@@ -1,0 +1,281 @@
+"""Weighted InfoNCE over squared distances: what is attained, what cannot be, and the proof of the best."""
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime, minimize
+from scipy.spatial.distance import cdist
+
+import geomsolve as gs
+from geomsolve.objectives.logweights import divergences, row_normalised, symmetric_part
+from geomsolve.similarities.euclidean import euclidean_realization
+
+NEVER = -np.inf
+
+
+def squares(points):
+    return cdist(points, points, "sqeuclidean")
+
+
+def gaussian(labels, width=1.0):
+    return -squares(labels) / (2.0 * width**2)
+
+
+def loss(points, log_weights, temperature, self_pairs):
+    """The definition, written out."""
+    log_w, total = row_normalised(log_weights, self_pairs), 0.0
+    logits = -squares(points) / (2.0 * temperature)
+    for i in range(len(points)):
+        others = [j for j in range(len(points)) if self_pairs or j != i]
+        norm = np.log(np.sum(np.exp(logits[i, others])))
+        total -= sum(np.exp(log_w[i, j]) * (logits[i, j] - norm) for j in others)
+    return total / len(points)
+
+
+def noise(n, seed, scale=1.0, symmetric=True):
+    values = scale * np.random.default_rng(seed).normal(size=(n, n))
+    if symmetric:
+        values = (values + values.T) / 2.0
+        np.fill_diagonal(values, scale)
+    return values
+
+
+@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("self_pairs", [True, False])
+def test_gaussian_weights_of_labels_are_realizable(seed, self_pairs):
+    rng = np.random.default_rng(seed)
+    n, d = int(rng.integers(3, 25)), int(rng.integers(1, 5))
+    labels, width, temperature = rng.normal(size=(n, d)), rng.uniform(0.3, 3.0), rng.uniform(0.05, 2.0)
+    weights = gaussian(labels, width) + rng.normal(size=(n, 1))
+    found = euclidean_realization(weights, temperature=temperature, self_pairs=self_pairs)
+    assert found.verdict == "realizable"
+    assert found.excess < 1e-24
+    assert found.lower_bound == found.entropy_bound
+    assert found.unique is self_pairs
+    wanted = squares(labels) * temperature / width**2
+    if self_pairs:
+        assert found.min_dim == min(d, n - 1)
+        np.testing.assert_allclose(squares(found.points), wanted, atol=1e-11 * wanted.max())
+    else:
+        assert found.min_dim <= n - 2
+        shift = (wanted - squares(found.points))[~np.eye(n, dtype=bool)]
+        assert np.ptp(shift) < 1e-11 * wanted.max()
+        assert shift.mean() > -1e-11  # the labels lie below c_max
+
+
+def test_points_are_those_of_classical_scaling_elsewhere():
+    manifold = pytest.importorskip("sklearn.manifold")
+    if not hasattr(manifold, "ClassicalMDS"):
+        pytest.skip("this scikit-learn has no ClassicalMDS")
+    labels = np.random.default_rng(0).normal(size=(20, 3))
+    found = euclidean_realization(gaussian(labels), temperature=0.3)
+    theirs = manifold.ClassicalMDS(n_components=3, metric="precomputed").fit_transform(np.sqrt(found.required))
+    np.testing.assert_allclose(np.abs(found.points), np.abs(theirs), atol=1e-10)
+
+
+@pytest.mark.parametrize("n", [3, 4, 9])
+def test_every_symmetric_kernel_is_realizable_without_self_pairs(n):
+    kernel = noise(n, n, 2.0)
+    found = euclidean_realization(kernel, temperature=0.7, self_pairs=False)
+    assert found.verdict == "realizable"
+    assert found.min_dim <= n - 2
+    assert found.excess < 1e-25
+    off = ~np.eye(n, dtype=bool)
+    for more in (-1e-3, 0.0, 1.0):
+        gram = -0.5 * (squares(found.points) + 2.0 * more * off)
+        centring = np.eye(n) - 1.0 / n
+        assert (np.linalg.eigvalsh(centring @ gram @ centring)[0] > -1e-12) == (more >= 0.0)
+    np.testing.assert_allclose(found.required, squares(found.points), atol=1e-11)
+    centred = centring @ (0.7 * (kernel - kernel[off].max()) * off) @ centring
+    assert np.sort(np.linalg.eigvalsh(centred + 1e3 / n))[0] == pytest.approx(found.shifts[1])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_witness_proves_that_distances_are_not_euclidean(seed):
+    found = euclidean_realization(noise(9, seed), temperature=0.4)
+    assert found.verdict == "inconsistent"
+    assert "not Euclidean" in found.reason
+    assert np.abs(found.witness.sum(axis=0)).max() < 1e-14
+    assert np.linalg.eigvalsh(found.witness)[0] > -1e-14
+    assert np.sum(found.witness * found.required) > 1e-3
+    assert np.sum(found.witness * squares(found.points)) < 1e-12
+
+
+@pytest.mark.parametrize("self_pairs", [True, False])
+@pytest.mark.parametrize(("n", "scale"), [(3, 1.0), (6, 0.3), (6, 3.0), (12, 1.0), (30, 2.0)])
+def test_the_best_is_proved_whatever_the_weights(n, scale, self_pairs):
+    weights = noise(n, n, scale, symmetric=False)
+    found = euclidean_realization(weights, temperature=0.5, self_pairs=self_pairs)
+    assert found.verdict == "inconsistent"
+    assert found.excess > 1e-3
+    assert 0.0 <= found.gap < 1e-11
+    assert found.value == pytest.approx(loss(found.points, weights, 0.5, self_pairs), rel=1e-13)
+    assert found.excess_per_sample.mean() == pytest.approx(found.excess)
+    assert np.abs(found.points.mean(axis=0)).max(initial=0.0) < 1e-12
+
+
+@pytest.mark.parametrize("self_pairs", [True, False])
+def test_restarts_find_nothing_better_and_reach_it(self_pairs):
+    n, weights = 5, noise(5, 1, 1.5, symmetric=False)
+    found = euclidean_realization(weights, temperature=0.5, self_pairs=self_pairs)
+    starts = np.random.default_rng(0).normal(size=(6, n * (n - 1)))
+    values = [minimize(lambda z: loss(z.reshape(n, -1), weights, 0.5, self_pairs), start).fun for start in starts]
+    assert min(values) >= found.lower_bound - 1e-12
+    assert min(values) == pytest.approx(found.value, abs=1e-8)
+
+
+def test_slack_is_the_gradient_in_the_gram_matrix_and_vanishes_on_the_points():
+    n, temperature, weights = 6, 0.5, noise(6, 3)
+    found = euclidean_realization(weights, temperature=temperature)
+
+    def at(flat):
+        gram = flat.reshape(n, n)
+        own = np.diag(gram)
+        logits = -(own[:, None] + own - gram - gram.T) / (2.0 * temperature)
+        log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return -np.sum(np.exp(row_normalised(weights, True)) * log_p) / n, np.exp(log_p)
+
+    gram = found.points @ found.points.T
+    share = (at(gram.ravel())[1] - np.exp(row_normalised(weights, True))) / (n * temperature)
+    pull = (share + share.T) / 2.0
+    np.fill_diagonal(pull, 0.0)
+    slack = pull - np.diag(pull.sum(axis=1))
+    numeric = approx_fprime(gram.ravel(), lambda flat: at(flat)[0], 1e-7).reshape(n, n)
+    np.testing.assert_allclose((numeric + numeric.T) / 2.0, slack, atol=1e-6)
+    assert np.linalg.eigvalsh(slack)[0] > -1e-11
+    assert np.abs(slack @ found.points).max() < 1e-11
+
+
+def test_two_samples():
+    far = euclidean_realization([[0.0, -2.0], [-2.0, 0.0]], temperature=0.5)
+    assert (far.verdict, far.min_dim) == ("realizable", 1)
+    assert squares(far.points)[0, 1] == pytest.approx(2.0)
+    near = euclidean_realization([[0.0, 1.0], [1.0, 0.0]], temperature=0.5)  # a partner nearer than oneself
+    assert (near.verdict, near.min_dim) == ("inconsistent", 0)
+    assert near.value == pytest.approx(np.log(2.0))
+    alone = euclidean_realization(np.zeros((2, 2)), temperature=0.5, self_pairs=False)
+    assert (alone.verdict, alone.min_dim, alone.value, alone.unique) == ("realizable", 0, 0.0, False)
+    assert alone.shifts == (-np.inf, pytest.approx(0.0))
+
+
+def test_kernels_whose_own_weights_differ_are_not_attained_with_self_pairs():
+    kernel = gaussian(np.random.default_rng(0).normal(size=(5, 2)))
+    kernel[2, 2] += 0.5
+    found = euclidean_realization(kernel, temperature=1.0)
+    assert found.verdict == "inconsistent"
+    assert "differ by 0.5;" in found.reason
+    assert found.required is None
+    assert found.gap < 1e-12
+    assert euclidean_realization(kernel, temperature=1.0, self_pairs=False).verdict == "realizable"
+
+
+def blocks(*parts):
+    n = sum(len(part) for part in parts)
+    whole, at = np.full((n, n), NEVER), 0
+    for part in parts:
+        whole[at : at + len(part), at : at + len(part)] = part
+        at += len(part)
+    return whole
+
+
+def test_parts_without_a_link_move_apart():
+    labels = np.random.default_rng(0).normal(size=(7, 2))
+    apart = blocks(gaussian(labels[:3]), gaussian(labels[3:6]), [[0.0]])
+    found = euclidean_realization(apart, temperature=0.5)
+    assert (found.verdict, found.min_dim, found.unique) == ("degenerate", 2, False)
+    assert found.excess < 1e-20
+    np.testing.assert_allclose(squares(found.points[3:6]), 0.5 * squares(labels[3:6]), atol=1e-10)
+    worse = euclidean_realization(blocks(gaussian(labels[:3]), noise(5, 0)), temperature=0.5)
+    single = euclidean_realization(noise(5, 0), temperature=0.5)
+    assert worse.verdict == "inconsistent"
+    assert worse.excess == pytest.approx(single.excess * 5 / 8)
+    assert worse.gap < 1e-12
+
+
+def ring(n, seed=0):
+    values, weights = np.random.default_rng(seed).normal(size=(2, n)), np.full((n, n), NEVER)
+    for i in range(n):
+        weights[i, (i + 1) % n], weights[(i + 1) % n, i] = values[:, i]
+    return weights
+
+
+def test_zeros_within_a_part():
+    weights = ring(6)
+    found = euclidean_realization(np.logaddexp(weights, np.where(np.eye(6), 1.0, NEVER)), temperature=0.5)
+    assert found.verdict == "inconsistent"
+    assert found.gap < 1e-12
+    out = euclidean_realization(weights, temperature=0.5, self_pairs=False)
+    assert out.verdict == "inconsistent"
+    assert "cycle (2, 3, 4, 5, 0, 1)" in out.reason
+    assert (out.shifts, out.gap < 1e-12) == (None, True)
+    cut = weights.copy()
+    cut[5, 0] = cut[0, 5] = NEVER  # a chain has no cycle to violate
+    assert euclidean_realization(cut, temperature=0.5, self_pairs=False).verdict == "degenerate"
+    one_way = np.where(np.triu(np.ones((6, 6)), 1) > 0, 0.0, NEVER)
+    one_way[5, 4] = 0.0
+    order = euclidean_realization(one_way, temperature=0.5, self_pairs=False)
+    assert (order.verdict, order.excess < 1e-20) == ("degenerate", True)
+    one_way[5, 0] = 0.0  # and back
+    back = euclidean_realization(one_way, temperature=0.5, self_pairs=False)
+    assert "one direction only" in back.reason
+    assert (back.excess > 1e-3, back.gap < 1e-12) == (True, True)
+
+
+def test_hidden_links_do_not_hide_the_bound():
+    weights = 1000.0 * noise(5, 0, symmetric=False)
+    found = euclidean_realization(weights, temperature=0.5)
+    assert (found.excess > 0.1, found.gap < 1e-10) == (True, True)
+
+
+def test_cycles_that_are_violated():
+    weights = row_normalised(noise(8, 0, symmetric=False), False)
+    _, asymmetry, (i, j, k) = symmetric_part(weights, False)
+    twist = np.subtract(weights, weights.T, where=~np.eye(8, dtype=bool), out=np.zeros((8, 8)))
+    sums = np.abs(twist[:, :, None] + twist[None] + twist.T[:, None, :])
+    assert asymmetry == pytest.approx(sums[i, j, k])
+    assert sums.max() / 3.0 <= asymmetry <= sums.max() * (1.0 + 1e-12)
+
+
+def test_symmetric_part_finds_the_kernel():
+    kernel = noise(7, 0)
+    weights = row_normalised(kernel + np.arange(7.0)[:, None], False)
+    fitted, asymmetry, _ = symmetric_part(weights, False)
+    off = ~np.eye(7, dtype=bool)
+    np.testing.assert_allclose(fitted[off], (kernel - kernel[off].max())[off], atol=1e-14)
+    assert asymmetry < 1e-13
+    assert np.array_equal(fitted, fitted.T)
+    fitted, asymmetry, _ = symmetric_part(row_normalised(kernel + np.arange(7.0)[:, None], True), True)
+    np.testing.assert_allclose(fitted, kernel - 1.0, atol=1e-14)
+
+
+def test_divergences_keep_their_digits():
+    mpmath = pytest.importorskip("mpmath")
+    rng = np.random.default_rng(0)
+    first = row_normalised(rng.normal(size=(4, 4)) * 3.0, True)
+    for size in (1e-6, 0.1, 2.0, 30.0):
+        second = row_normalised(first + size * rng.normal(size=(4, 4)), True)
+        with mpmath.workdps(40):
+            for i, found in enumerate(divergences(first, second)):
+                w, p = ([mpmath.exp(mpmath.mpf(float(x))) for x in row[i]] for row in (first, second))
+                exact = sum(a * mpmath.log(a * sum(p) / b / sum(w)) for a, b in zip(w, p, strict=True)) / sum(w)
+                assert found == pytest.approx(float(exact), rel=1e-8)
+    assert divergences(np.array([[0.0, NEVER]]), np.array([[NEVER, 0.0]]))[0] == np.inf
+
+
+@pytest.mark.parametrize(
+    ("weights", "options", "words"),
+    [
+        (np.zeros((2, 3)), {}, "shape"),
+        ([[0.0]], {}, "n >= 2"),
+        ([[0.0, np.nan], [0.0, 0.0]], {}, "finite or -inf"),
+        ([[0.0, np.inf], [0.0, 0.0]], {}, "finite or -inf"),
+        ([[0.0, NEVER], [0.0, 0.0]], {"self_pairs": False}, "row 0 has none"),
+        ("words", {}, "numbers"),
+        (np.zeros((2, 2)), {"temperature": 0.0}, "temperature"),
+        (np.zeros((2, 2)), {"self_pairs": 1}, "self_pairs"),
+        (np.zeros((2, 2)), {"tol": -1.0}, "tol"),
+        (np.zeros((2001, 2001)), {}, "at most 2000"),
+    ],
+)
+def test_bad_input(weights, options, words):
+    with pytest.raises(gs.errors.ProblemError, match=words):
+        euclidean_realization(weights, **{"temperature": 0.5, **options})

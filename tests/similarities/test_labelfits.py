@@ -1,0 +1,119 @@
+"""The sphere of labels against distance geometry, closed forms and the verdict itself."""
+
+import math
+
+import numpy as np
+import pytest
+
+import geomsolve as gs
+from geomsolve.similarities.label_fits import label_fit
+from geomsolve.similarities.realizations import Verdict, realize
+from geomsolve.similarities.schemes import soft_supcon_weights, x_clr_weights, y_aware_weights
+
+
+def circumradius(labels):
+    """1 / sqrt(2 1^T D^+ 1), D squared distances."""
+    square = ((labels[:, None] - labels) ** 2).sum(axis=2)
+    return 1.0 / math.sqrt(2.0 * np.linalg.pinv(square, rcond=1e-10).sum())
+
+
+def sphere(rng, count, dim, radius=1.0):
+    points = rng.normal(size=(count, dim))
+    return radius * points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(("count", "dim"), [(12, 2), (15, 3), (4, 5), (30, 6)])
+def test_labels_on_a_sphere(count, dim):
+    rng = np.random.default_rng(count)
+    labels = sphere(rng, count, dim, 3.0) + rng.normal(size=dim)
+    fit = label_fit(y_aware_weights(labels, sigma=0.7), 0.1)
+    assert fit.needed_radius == pytest.approx(circumradius(labels), rel=1e-7)
+    assert fit.radius == pytest.approx(fit.needed_radius, rel=1e-7)
+    assert fit.rms < 1e-10
+    assert fit.hull_dim == min(dim, count - 1)
+    # A simplex of fewer labels lies on the smaller sphere that its hull cuts out.
+    if count > dim:
+        assert fit.radius == pytest.approx(3.0, rel=1e-7)
+    else:
+        assert fit.radius < 3.0 - 1e-3
+    np.testing.assert_allclose(np.linalg.norm(labels - fit.centre, axis=1), fit.radius, rtol=1e-7)
+    assert fit.allowed_radius == pytest.approx(0.7 / math.sqrt(0.1))
+    assert fit.largest_ratio == fit.largest_ratio_with == pytest.approx(1.0 / fit.needed_radius**2, rel=1e-7)
+    assert f"radius {fit.needed_radius:.4g}" in fit.sentence
+
+
+@pytest.mark.parametrize("self_pairs", [True, False])
+@pytest.mark.parametrize("step", [0.999, 1.001])
+def test_the_verdict_turns_at_the_largest_ratio(self_pairs, step):
+    rng = np.random.default_rng(5)
+    labels = sphere(rng, 9, 3, 2.0)
+    weighting = y_aware_weights(labels, sigma=1.3, self_pairs=self_pairs)
+    temperature = step * label_fit(weighting, 1.0).largest_ratio * 1.3**2
+    fit = label_fit(weighting, temperature)
+    realized = realize(weighting, temperature=temperature).verdict is Verdict.REALIZABLE
+    assert realized == fit.fits == (step < 1)
+    # Self-pairs out is the weaker demand.
+    assert fit.largest_ratio_without >= fit.largest_ratio_with
+
+
+def test_a_line_of_three_has_no_sphere():
+    fit = label_fit(y_aware_weights([0.0, 1.0, 2.0], sigma=1.0), 0.1)
+    assert math.isinf(fit.needed_radius)
+    assert fit.largest_ratio_with == 0.0
+    # |y|^2 = 1, 0, 1 about the centre: r^2 = 2/3, distances 1, 0, 1.
+    radius = math.sqrt(2.0 / 3.0)
+    assert fit.radius == pytest.approx(radius)
+    assert fit.rms == pytest.approx(math.sqrt((2 * (1 - radius) ** 2 + radius**2) / 3.0))
+    assert "no sphere" in fit.sentence
+    assert not fit.fits
+    out = label_fit(y_aware_weights([0.0, 1.0, 2.0], sigma=1.0, self_pairs=False), 0.1)
+    assert out.largest_ratio == out.largest_ratio_without > 0.1
+    assert out.fits
+    assert "Self-pairs are out" in out.sentence
+
+
+def test_two_labels_and_one():
+    two = label_fit(y_aware_weights([0.0, 3.0, 3.0], sigma=1.0), 0.1)
+    assert two.needed_radius == pytest.approx(1.5)
+    assert two.radius == pytest.approx(1.5)
+    assert two.rms == pytest.approx(0.0, abs=1e-12)
+    one = label_fit(y_aware_weights([[2.0, 1.0]] * 3, sigma=1.0), 0.1)
+    assert (one.needed_radius, one.radius, one.rms, one.hull_dim) == (0.0, 0.0, 0.0, 0)
+    assert one.fits
+
+
+def test_the_fit_counts_samples():
+    """On a line the best sphere is {centre +- radius}; many samples at 0 and 1 leave the one at 5 outside."""
+    plain = label_fit(y_aware_weights([0.0, 1.0, 5.0], sigma=1.0), 0.1)
+    heavy = label_fit(y_aware_weights([0.0] * 500 + [1.0] * 500 + [5.0], sigma=1.0), 0.1)
+    listed = np.array([0.0] * 500 + [1.0] * 500 + [5.0])
+    system = np.column_stack([2 * listed, np.ones(len(listed))])
+    centre, rest = np.linalg.lstsq(system, listed**2, rcond=None)[0]
+    assert heavy.centre[0] == pytest.approx(centre)
+    assert heavy.radius == pytest.approx(math.sqrt(rest + centre**2))
+    assert abs(plain.centre[0] - centre) > 0.1
+
+
+def test_x_clr_and_far_labels():
+    rng = np.random.default_rng(0)
+    fit = label_fit(x_clr_weights(sphere(rng, 20, 4), label_temperature=0.3), 0.2)
+    assert fit.needed_radius == pytest.approx(1.0)
+    assert fit.ratio == pytest.approx(0.2 / 0.3)
+    assert fit.fits
+    # Weights of far labels underflow, but their distances do not: one circle, whatever sigma.
+    hours = np.arange(24.0)
+    fit = label_fit(y_aware_weights(hours, sigma=0.01, period=24.0), 0.1)
+    assert fit.needed_radius == pytest.approx(24 / (2 * math.pi), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "weighting",
+    [soft_supcon_weights([0, 1, 1], epsilon=0.1), y_aware_weights([0.0, 1.0], sigma=1.0, kernel="laplacian")],
+)
+def test_other_weights_have_no_labels_to_fit(weighting):
+    assert label_fit(weighting, 0.1) is None
+
+
+def test_temperature_is_checked():
+    with pytest.raises(gs.ProblemError, match="temperature"):
+        label_fit(y_aware_weights([0.0, 1.0], sigma=1.0), 0.0)

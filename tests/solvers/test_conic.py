@@ -1,0 +1,297 @@
+"""The conic solver: the cvxpy model is the objective, and its answers are the known ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from geomsolve.certificates.certificate import certify
+from geomsolve.counts.counts import long_tail_counts
+from geomsolve.errors import BackendError, ProblemError
+from geomsolve.geometry.orbits import OrbitGram, Orbits
+from geomsolve.objectives.base import Objective
+from geomsolve.objectives.generalized import GCL
+from geomsolve.objectives.row_softmax import RowSoftmax
+from geomsolve.objectives.supcon import SupCon
+from geomsolve.solvers import conic, conic_form
+from geomsolve.solvers.base import Termination
+from geomsolve.solvers.conic import Conic
+from geomsolve.solvers.conic_form import elliptope, expression, scaled_expression, terms
+
+cp = pytest.importorskip("cvxpy")
+
+STEP = [40, 40, 10, 10, 10, 3]  # orbits of 2, 3 and 1 classes
+
+
+def weighted(seed: int = 0, offset: float = 0.0) -> RowSoftmax:
+    """Random positives and negatives with zeros, one anchor without mass: nothing exchangeable."""
+    rng = np.random.default_rng(seed)
+    weights = rng.uniform(0.5, 2.0, (5, 5))
+    weights[0, 2] = weights[3, 1] = 0.0
+    positives = weights / (weights * (1 - np.eye(5))).sum(axis=1, keepdims=True)
+    return RowSoftmax(
+        orbits=Orbits(np.ones(5), np.arange(5)),
+        masses=np.array([0.3, 0.2, 0.0, 0.4, 0.1]),
+        temperature=0.4,
+        weights=weights,
+        offsets=np.array([offset, offset, offset, 0.7, offset]),
+        positives=positives,
+    )
+
+
+OBJECTIVES: dict[str, Objective] = {
+    "supcon": SupCon(STEP, temperature=0.5),
+    "supcon, low temperature": SupCon(STEP, temperature=0.1),
+    "infinitely many negatives": GCL(STEP, temperature=0.5),
+    "unsupervised": GCL(STEP, sampling="unsupervised"),
+    "positives, offsets": weighted(offset=1.5),
+    "positives, no offset": weighted(),
+    "logistic": GCL(STEP, loss="logistic", temperature=0.3),
+    "logistic, unsupervised": GCL(STEP, loss="logistic", sampling="unsupervised"),
+    "hinge": GCL(STEP, loss="hinge", margin=1.1),
+    "hinge, unsupervised": GCL(STEP, loss="hinge", margin=1.1, sampling="unsupervised"),
+    "three negatives": GCL(STEP, negatives=3, temperature=0.5),
+    "two negatives, summed, unsupervised": GCL(STEP, negatives=2, normalization="sum", sampling="unsupervised"),
+}
+
+
+def random_gram(orbits: Orbits, seed: int) -> OrbitGram:
+    """A random feasible Gram matrix that is constant on orbits."""
+    points = np.random.default_rng(seed).normal(size=(round(orbits.atoms), 4))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    gram = points @ points.T
+    np.fill_diagonal(gram, 1.0)
+    return OrbitGram.averaged(gram, orbits)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_expression_is_the_loss(name: str) -> None:
+    objective = OBJECTIVES[name]
+    for seed in range(3):
+        gram = random_gram(objective.orbits, seed)
+        value = float(expression(objective, cp.Constant(gram.cosines)).value)
+        assert value == pytest.approx(objective.value(gram), rel=1e-10, abs=1e-13)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_what_is_minimised_is_the_loss_in_other_units(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conic_form, "_TINY", 0.0)
+    # At fixed cosines the auxiliary variables must minimise to (loss - constant) / scale: compare differences.
+    objective = OBJECTIVES[name]
+    parts = terms(objective)
+    losses, models = [], []
+    near = OrbitGram.simplex(objective.orbits).cosines
+    for seed in range(3):
+        gram = random_gram(objective.orbits, seed)
+        cosines = cp.Variable(gram.cosines.shape, symmetric=True)
+        model, _ = scaled_expression(parts, near, cosines)
+        program = cp.Problem(cp.Minimize(model), [cosines == gram.cosines])
+        models.append(program.solve(solver="CLARABEL"))
+        losses.append(objective.value(gram))
+    scale = (losses[1] - losses[0]) / (models[1] - models[0])
+    assert scale > 0
+    assert losses[2] - losses[0] == pytest.approx(scale * (models[2] - models[0]), rel=1e-4)
+
+
+def test_tiny_rows_are_right_where_the_model_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conic_form, "_TINY", 1.0)
+    objective = GCL([3, 2, 1], temperature=0.3)
+    gram, other = (random_gram(objective.orbits, seed) for seed in (2, 0))
+    cosines = cp.Variable(gram.cosines.shape, symmetric=True)
+    model, fixed = scaled_expression(terms(objective), gram.cosines, cosines)
+    assert fixed
+    values = []
+    for at in (gram, other):
+        cosines.value = at.cosines
+        values.append(float(model.value) * objective.excess(gram))
+    # A majorant counted without w + e^{-w} - 1: its derivative at `gram` is the loss's own, its value never lower.
+    assert values[1] - values[0] >= objective.excess(other) - objective.excess(gram) - 1e-14
+    step = 1e-6
+    cosines.value = (1 - step) * gram.cosines + step * other.cosines
+    moved = float(model.value) * objective.excess(gram)
+    slope = objective.excess(OrbitGram(objective.orbits, cosines.value)) - objective.excess(gram)
+    assert (moved - values[0]) == pytest.approx(slope, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_kind_of_objective_is_solved(name: str) -> None:
+    objective = OBJECTIVES[name]
+    attempt = Conic().run(objective)
+    assert attempt.termination in (Termination.CONVERGED, Termination.STALLED)
+    assert attempt.gram is not None
+    gram, repair = attempt.gram.repaired()
+    assert repair < 1e-7
+    best = objective.excess(gram)
+    for other in (OrbitGram.simplex(objective.orbits), random_gram(objective.orbits, 0)):
+        for step in (1e-3, 1e-1, 1.0):
+            moved = OrbitGram(objective.orbits, (1 - step) * gram.cosines + step * other.cosines)
+            assert objective.excess(moved) >= best - 1e-9
+    if objective.smooth:
+        assert certify(objective, gram).relative_gap < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("counts", "temperature", "expected"),
+    [
+        ((1000, 100, 10), 1.0, (-0.99857027, -0.87669531, 0.84972764)),
+        ((1000, 100, 10), 0.5, (-0.96139763, -0.56030012, 0.31075666)),
+        ((1000, 100, 10), 0.1, (-0.56637918, -0.56727980, -0.35740847)),
+        ((500, 50, 50), 1.0, (-0.85883315, -0.85883315, 0.47518876)),
+        ((500, 50, 50), 0.5, (-0.70522790, -0.70522790, -0.00530718)),
+        ((500, 50, 50), 0.1, (-0.55170747, -0.55170747, -0.39123773)),
+    ],
+)
+@pytest.mark.parametrize(("solver", "tolerance"), [(Conic(), 1e-5), (Conic(full=True), 1e-5), (Conic("scs"), 1e-3)])
+def test_known_cosines(
+    solver: Conic, tolerance: float, counts: tuple[int, ...], temperature: float, expected: tuple[float, ...]
+) -> None:
+    objective = SupCon(counts, temperature=temperature, views=1)
+    attempt = solver.run(objective)
+    assert attempt.gram is not None
+    assert attempt.gram.orbits is objective.orbits
+    gram = attempt.gram.expand()
+    assert gram[[0, 0, 1], [1, 2, 2]] == pytest.approx(expected, abs=tolerance)
+
+
+@pytest.mark.parametrize("name", ["supcon", "unsupervised", "logistic", "three negatives"])
+def test_orbit_size_and_full_size_agree(name: str) -> None:
+    small, full = (Conic(full=full).run(OBJECTIVES[name]).gram for full in (False, True))
+    assert small is not None
+    assert full is not None
+    assert full.cosines == pytest.approx(small.cosines, abs=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 0.1, 0.05, 0.03])
+def test_low_temperature_keeps_its_digits(temperature: float) -> None:
+    # The excess is of order e^{-1/tau}, 3e-15 at tau = 0.03: a plain log_sum_exp model is wrong by more than all of it.
+    objective = SupCon(long_tail_counts(10, 5000, 100), temperature=temperature)
+    attempt = Conic().run(objective)
+    assert attempt.gram is not None
+    certificate = certify(objective, attempt.gram)
+    assert certificate.relative_gap < 1e-8
+    assert certificate.cosine_residual < 1e-6
+
+
+def test_orbit_collapse_is_found() -> None:
+    objective = GCL([200] + [1] * 3, negatives=1, loss="logistic", temperature=1.0)  # far above r* = 6.54
+    attempt = Conic().run(objective)
+    assert attempt.gram is not None
+    assert attempt.gram.within[1] == pytest.approx(1, abs=1e-6)
+    assert attempt.gram.between[0, 1] == pytest.approx(-1, abs=1e-6)
+    assert certify(objective, attempt.gram).relative_gap < 1e-6
+
+
+@pytest.mark.parametrize("backend", ["clarabel", "scs"])
+def test_step_limit_is_told_and_not_certified(backend: str) -> None:
+    objective = SupCon(long_tail_counts(10, 5000, 100), temperature=0.5)
+    attempt = Conic(backend, max_steps=3).run(objective)
+    assert attempt.termination is Termination.STEP_LIMIT
+    assert attempt.gram is not None
+    assert not certify(objective, attempt.gram).holds()
+
+
+def test_a_breakdown_is_an_attempt_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise cp.SolverError("no luck")
+
+    monkeypatch.setattr(cp.Problem, "solve", broken)
+    attempt = Conic().run(OBJECTIVES["supcon"])
+    assert attempt.termination is Termination.FAILED
+    assert attempt.gram is None
+    assert "no luck" in attempt.message
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"backend": "gurobi"}, "backend: must be one of CLARABEL, SCS, MOSEK, MOREAU; got 'gurobi'"),
+        ({"backend": None}, "backend: must be one of"),
+        ({"tol": 0.0}, "tol: must be between 0 and 1"),
+        ({"tol": math.nan}, "tol: must be between 0 and 1"),
+        ({"max_steps": 0}, "max_steps: must be at least 1"),
+    ],
+)
+def test_bad_options(options: dict, words: str) -> None:
+    with pytest.raises(ProblemError, match=words):
+        Conic(**options)
+
+
+def test_missing_backend_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = conic.importlib.util.find_spec
+    monkeypatch.setattr(conic.importlib.util, "find_spec", lambda name: None if name == "mosek" else find(name))
+    with pytest.raises(BackendError, match="pip install mosek"):
+        Conic("Mosek").run(OBJECTIVES["supcon"])
+
+
+def test_names() -> None:
+    assert [Conic().name, Conic("Scs").name, Conic(full=True).name] == ["clarabel", "scs", "clarabel-full"]
+    assert Conic("clarabel") == Conic("CLARABEL")
+
+
+@dataclasses.dataclass(frozen=True)
+class Square:
+    """A shape without conic form here."""
+
+    floor: float = 0.0
+    smooth: bool = True
+
+    def value(self, t: np.ndarray) -> np.ndarray:
+        return (t + 2) ** 2
+
+    slope = curvature = value
+
+
+@pytest.mark.parametrize(
+    ("objective", "words"),
+    [
+        (GCL(long_tail_counts(20, 5000, 100), negatives=256), "outcomes to list"),
+        (dataclasses.replace(OBJECTIVES["logistic"], shape=Square()), "shape Square"),
+        (SupCon(np.arange(10, 211), temperature=0.5), "201 orbits"),
+    ],
+)
+def test_what_it_cannot_treat(objective: Objective, words: str) -> None:
+    attempt = Conic().run(objective)
+    assert attempt.termination is Termination.NOT_APPLICABLE
+    assert attempt.gram is None
+    assert words in attempt.message
+
+
+@pytest.mark.parametrize("counts", [(10, 10, 10), (10, 10), (30, 10)])
+def test_smallest_problems_are_the_simplex(counts: tuple[int, ...]) -> None:
+    objective = SupCon(counts, temperature=0.2)
+    attempt = Conic().run(objective)
+    assert attempt.gram is not None
+    assert attempt.gram.cosines == pytest.approx(OrbitGram.simplex(objective.orbits).cosines, abs=1e-6)
+
+
+def test_orbit_sizes_may_be_fractions() -> None:
+    # As in a quadrature rule of a count distribution.
+    objective = dataclasses.replace(OBJECTIVES["supcon"], orbits=Orbits(np.array([2.5, 3.25, 1.0])))
+    attempt = Conic().run(objective)
+    assert attempt.gram is not None
+    assert certify(objective, attempt.gram).relative_gap < 1e-7
+
+
+def test_full_size_needs_listed_classes() -> None:
+    objective = dataclasses.replace(OBJECTIVES["supcon"], orbits=Orbits(np.array([2.0, 3.0, 1.0])))
+    assert Conic().run(objective).gram is not None
+    assert Conic(full=True).run(objective).termination is Termination.NOT_APPLICABLE
+
+
+def test_averaging_keeps_an_orbit_gram_and_never_raises_the_loss() -> None:
+    objective = OBJECTIVES["supcon"]
+    gram = random_gram(objective.orbits, 1)
+    assert OrbitGram.averaged(gram.expand(), objective.orbits).cosines == pytest.approx(gram.cosines, abs=1e-14)
+    loose = random_gram(objective.orbits.singletons(), 2)
+    assert objective.value(OrbitGram.averaged(loose.cosines, objective.orbits)) <= objective.ungrouped().value(loose)
+
+
+def test_elliptope_is_the_set_of_gram_matrices() -> None:
+    orbits = OBJECTIVES["supcon"].orbits
+    cosines, constraints = elliptope(orbits)
+    pairs = orbits.sizes[:, None] * orbits.partners
+    program = cp.Problem(cp.Minimize(cp.sum(cp.multiply(pairs, cosines))), constraints)
+    assert program.solve(solver="CLARABEL") == pytest.approx(-orbits.atoms, abs=1e-6)

@@ -1,0 +1,308 @@
+"""Descent: the loss written twice agrees, the answers are right, and JAX is left as it was found."""
+
+import math
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from geomsolve.certificates.certificate import certify
+from geomsolve.counts.counts import as_counts, long_tail_counts
+from geomsolve.errors import BackendError, ProblemError
+from geomsolve.geometry.orbits import OrbitGram, Orbits
+from geomsolve.objectives.custom import EnumeratedLoss
+from geomsolve.objectives.draws import Draws
+from geomsolve.objectives.expectation import ExpectedSoftmax
+from geomsolve.objectives.generalized import GCL
+from geomsolve.objectives.row_softmax import RowSoftmax
+from geomsolve.objectives.supcon import SupCon, class_orbits
+from geomsolve.objectives.weighted import WeightedInfoNCE
+from geomsolve.objectives.weightings import weighting_from_matrix
+from geomsolve.solvers.base import Termination
+from geomsolve.solvers.descent import MOST_ATOMS, Descent, descend, enough_dim
+from geomsolve.solvers.jax_losses import loss
+
+COUNTS = as_counts([50, 20, 20, 7, 3])
+
+
+def with_positives(temperature, offsets):
+    rng = np.random.default_rng(3)
+    size = len(COUNTS.values)
+    return RowSoftmax(
+        orbits=class_orbits(COUNTS),
+        masses=COUNTS.proportions,
+        weights=rng.uniform(0.1, 2.0, (size, size)),
+        offsets=np.full(size, offsets),
+        positives=rng.uniform(0.0, 0.2, (size, size)),
+        temperature=temperature,
+    )
+
+
+def mini_batch(temperature):
+    return ExpectedSoftmax(
+        orbits=class_orbits(COUNTS),
+        masses=COUNTS.proportions,
+        temperature=temperature,
+        draws=Draws(partner=np.broadcast_to(COUNTS.proportions, (4, 4)), own=COUNTS.proportions),
+        count=31,
+        alpha=1.0,
+        beta=2.0,
+    )
+
+
+def enumerated(temperature):
+    return EnumeratedLoss(
+        orbits=class_orbits(COUNTS),
+        masses=COUNTS.proportions,
+        temperature=temperature,
+        draws=Draws(partner=np.broadcast_to(COUNTS.proportions, (4, 4)), own=COUNTS.proportions),
+        count=2,
+        psi=softplus_of_two,
+    )
+
+
+def softplus_of_two(t):
+    return jax.numpy.log1p(jax.numpy.exp(t).sum())
+
+
+KINDS = {
+    "supcon": lambda tau: SupCon(COUNTS, temperature=tau),
+    "positives": lambda tau: with_positives(tau, 1.5),
+    "no offset": lambda tau: with_positives(tau, 0.0),
+    "infonce": lambda tau: GCL(COUNTS, temperature=tau),
+    "infonce, k=16, sum": lambda tau: GCL(COUNTS, temperature=tau, negatives=16, normalization="sum"),
+    "infonce, k=256, unsupervised": lambda tau: GCL(COUNTS, temperature=tau, negatives=256, sampling="unsupervised"),
+    "mini-batch": mini_batch,
+    "mini-batch, one view": lambda tau: SupCon(COUNTS, temperature=tau, views=1, batch=32),
+    "logistic": lambda tau: GCL(COUNTS, temperature=tau, loss="logistic"),
+    "logistic, unsupervised": lambda tau: GCL(COUNTS, temperature=tau, negatives=1, sampling="unsupervised"),
+    "hinge": lambda tau: GCL(COUNTS, loss="hinge", margin=1.2),
+    "hinge, unsupervised": lambda tau: GCL(COUNTS, loss="hinge", margin=0.7, sampling="unsupervised"),
+    "enumerated": enumerated,
+}
+
+
+# The loss is an argument: one compilation for every temperature.
+value_and_slope = jax.jit(jax.value_and_grad(lambda function, gram: function(gram), argnums=1))
+
+
+def random_gram(classes, seed):
+    points = np.random.default_rng(seed).standard_normal((classes, classes))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    gram = points @ points.T
+    np.fill_diagonal(gram, 1.0)
+    return gram
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.05, 0.5])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_loss_written_twice_agrees(kind, temperature):
+    objective = KINDS[kind](temperature)
+    each = objective.ungrouped()
+    for seed in range(3):
+        gram = random_gram(5, seed)
+        numpy_gram = OrbitGram.from_matrix(gram, objective.orbits)
+        with jax.enable_x64(True):
+            value, slope = value_and_slope(loss(objective), gram)
+            value, slope = float(value), np.array(slope)
+        # The excess itself, not only value = floor + excess: at tau = 0.01 it is e^{-100} or so.
+        assert value == pytest.approx(each.excess(numpy_gram), rel=1e-12, abs=0)
+        assert objective.floor + value == pytest.approx(each.value(numpy_gram), rel=1e-12, abs=0)
+        off = ~np.eye(5, dtype=bool)
+        expected = each.row_gradient(numpy_gram)
+        np.testing.assert_allclose(slope[off], expected[off], rtol=1e-10, atol=1e-15 * np.abs(expected[off]).max())
+
+
+def test_the_slope_stays_finite_where_everything_coincides():
+    objective = GCL(COUNTS, negatives=16, normalization="sum")
+    with jax.enable_x64(True):
+        slope = np.array(value_and_slope(loss(objective), np.ones((5, 5)))[1])
+    assert np.isfinite(slope).all()
+
+
+@pytest.mark.parametrize(
+    ("counts", "temperature", "cosines"),
+    [
+        ((1000, 100, 10), 1.0, (-0.99857027, -0.87669531, 0.84972764)),
+        ((1000, 100, 10), 0.5, (-0.96139763, -0.56030012, 0.31075666)),
+        ((1000, 100, 10), 0.1, (-0.56637918, -0.56727980, -0.35740847)),
+        ((500, 50, 50), 1.0, (-0.85883315, -0.85883315, 0.47518876)),
+        ((500, 50, 50), 0.5, (-0.70522790, -0.70522790, -0.00530718)),
+        ((500, 50, 50), 0.1, (-0.55170747, -0.55170747, -0.39123773)),
+    ],
+)
+def test_known_cosines(counts, temperature, cosines):
+    attempt = Descent().run(SupCon(counts, temperature=temperature, views=1))
+    gram = attempt.gram.expand()
+    assert attempt.termination is Termination.CONVERGED
+    np.testing.assert_allclose((gram[0, 1], gram[0, 2], gram[1, 2]), cosines, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 1.0])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda tau: SupCon(long_tail_counts(12, 1000, 100), temperature=tau),
+        lambda tau: GCL(long_tail_counts(12, 1000, 50), temperature=tau),
+        lambda tau: GCL([60, 4, 4, 4], temperature=tau, negatives=1),
+    ],
+    ids=["supcon", "infonce", "logistic"],
+)
+def test_answers_are_certified(build, temperature):
+    objective = build(temperature)
+    certificate = certify(objective, Descent().run(objective).gram)
+    assert certificate.relative_gap < 1e-10
+    assert certificate.cosine_residual < 1e-8
+
+
+@pytest.mark.parametrize("counts", [(6, 1, 1, 1), (100, 1, 1, 1)], ids=["open", "collapsed"])
+def test_minority_collapse(counts):
+    # Four classes, one negative, tau = 1: the minority collapses above the ratio 6.541654 (theory page).
+    objective = GCL(np.asarray(counts, float), temperature=1.0, negatives=1)
+    attempt = Descent().run(objective)
+    assert certify(objective, attempt.gram).holds()
+    assert (attempt.gram.rank() == 1) == (counts[0] > 6.541654)
+
+
+def test_low_temperature_needs_the_excess_in_units_of_itself():
+    objective = SupCon(long_tail_counts(8, 1000, 100), temperature=0.01)
+    attempt = Descent().run(objective)
+    certificate = certify(objective, attempt.gram)
+    assert certificate.excess < 1e-40
+    assert certificate.holds()
+
+
+def test_low_dimension_keeps_its_own_points():
+    objective = SupCon(long_tail_counts(8, 1000, 100), temperature=0.5)
+    found = descend(objective, dim=3, restarts=4, max_steps=2000)
+    assert found.points.shape == (8, 3)
+    assert found.points.dtype == np.float64
+    assert found.values.shape == (4,)
+    np.testing.assert_allclose(np.linalg.norm(found.points, axis=1), 1.0, rtol=1e-14)
+    assert found.value <= found.values.min() + 1e-12
+    whole = descend(objective)
+    assert found.value > whole.value + 1e-3
+    assert objective.value(OrbitGram.from_matrix(whole.points @ whole.points.T, objective.orbits)) == pytest.approx(
+        whole.value, rel=1e-12
+    )
+
+
+def test_starts_from_another_answer():
+    objective = SupCon(long_tail_counts(8, 1000, 100), temperature=0.5)
+    best = Descent().run(objective)
+    again = Descent(max_steps=100).run(objective, start=best.gram)
+    assert certify(objective, again.gram).holds()
+
+
+def test_jax_is_left_as_it_was_found():
+    before = jax.config.jax_enable_x64
+    found = descend(SupCon([30, 10, 5], temperature=0.5), max_steps=50)
+    assert jax.config.jax_enable_x64 == before
+    assert type(found.points) is np.ndarray
+    assert type(found.value) is float
+    assert jax.numpy.zeros(1).dtype == (np.float64 if before else np.float32)
+
+
+def test_seeds_reproduce():
+    objective = SupCon(long_tail_counts(8, 1000, 100), temperature=0.5)
+    first, second, other = (descend(objective, max_steps=20, seed=seed).points for seed in (7, 7, 8))
+    np.testing.assert_allclose(first, second, rtol=0, atol=1e-12)
+    assert np.abs(first - other).max() > 1e-2
+
+
+def test_a_step_limit_is_said_and_not_certified():
+    objective = SupCon(long_tail_counts(8, 1000, 100), temperature=0.5)
+    lines = []
+    attempt = Descent(max_steps=3).run(objective, progress=lines.append)
+    assert attempt.termination is Termination.STEP_LIMIT
+    assert attempt.steps == 3
+    assert attempt.history[-1]["step"] == 3
+    assert lines
+    assert not certify(objective, attempt.gram).holds()
+
+
+def test_a_missing_gpu_is_said():
+    try:
+        jax.devices("gpu")
+    except RuntimeError:
+        attempt = Descent(device="gpu", max_steps=5).run(SupCon([30, 10, 5], temperature=0.5))
+        assert "no GPU" in attempt.message
+        assert attempt.gram is not None
+    else:
+        pytest.skip("this machine has a GPU")
+
+
+def test_what_it_cannot_treat():
+    unlisted = replace(SupCon([30, 10], temperature=0.5), orbits=Orbits(np.array([1.0, 1.5])))
+    huge = SupCon(np.full(MOST_ATOMS + 1, 10), temperature=0.5)
+    for objective in (unlisted, huge):
+        attempt = Descent().run(objective)
+        assert attempt.termination is Termination.NOT_APPLICABLE
+        assert str(MOST_ATOMS) in attempt.message
+    with pytest.raises(BackendError, match=r"loss\.register"):
+        loss(object())
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"dim": 1}, "dim"),
+        ({"restarts": 0}, "restarts"),
+        ({"max_steps": 0}, "max_steps"),
+        ({"device": "tpu9"}, "device"),
+    ],
+)
+def test_bad_options_are_named(options, named):
+    with pytest.raises(ProblemError, match=named):
+        Descent(**options).run(SupCon([30, 10], temperature=0.5))
+
+
+def test_two_classes_oppose():
+    assert Descent().run(SupCon([30, 10], temperature=0.5)).gram.cosines[0, 1] == pytest.approx(-1.0, abs=1e-12)
+    assert math.isfinite(descend(SupCon([30, 30], temperature=0.5)).value)
+
+
+def test_blocks_of_rows_find_the_same_optimum(monkeypatch):
+    """Adam, L-BFGS and Newton over three rows at a time."""
+    from geomsolve.solvers import descent
+
+    objective = SupCon(long_tail_counts(8, 1000, 100), temperature=0.5)
+    whole = Descent().run(objective)
+    monkeypatch.setattr(descent, "block_rows", lambda atoms, restarts=1: 3)
+    blocked = Descent().run(objective)
+    assert blocked.termination is Termination.CONVERGED
+    np.testing.assert_allclose(blocked.gram.cosines, whole.gram.cosines, rtol=0, atol=1e-10)
+
+
+def test_points_that_stay_on_the_device_find_the_same_optimum(monkeypatch):
+    from geomsolve.solvers import descent
+
+    objective = SupCon(long_tail_counts(4, 1000, 100), temperature=0.5)
+    monkeypatch.setattr(descent, "_HOST_NUMBERS", 0)
+    found = descend(objective, max_steps=100)
+    stages = [line["step"] for line in found.history]
+    assert stages[-1] > 15  # Adam takes 10 of the 100, Newton a few
+    gram = OrbitGram.averaged_points(found.points, objective.orbits)
+    assert certify(objective, gram).holds()
+
+
+def test_attraction_can_need_a_dimension_more():
+    """Three samples with a weight of e^{1/tau} on themselves ask for the identity, whose rank is 3."""
+    weights = np.full((3, 3), 1.0) + (math.exp(2.0) - 1.0) * np.eye(3)
+    objective = WeightedInfoNCE(weighting_from_matrix(weights), temperature=0.5)
+    assert (enough_dim(objective), enough_dim(SupCon([9, 5, 2], temperature=0.5))) == (3, 2)
+    assert objective.divergence(Descent().run(objective).gram) < 1e-15
+    # In the plane the best is a regular triangle, cosines -1/2.
+    own, other = math.exp(2.0) / (math.exp(2.0) + 2.0), 1.0 / (math.exp(2.0) + 2.0)
+    log_own = -math.log1p(2.0 * math.exp(-3.0))
+    expected = own * (math.log(own) - log_own) + 2.0 * other * (math.log(other) - log_own + 3.0)
+    assert objective.divergence(Descent(dim=2).run(objective).gram) == pytest.approx(expected, rel=1e-9)
+
+
+def test_more_points_than_fit_are_refused_before_any_work():
+    whole = Descent().run(SupCon(np.full(15_000, 10), temperature=0.5))
+    assert whole.termination is Termination.NOT_APPLICABLE
+    assert "give a dim" in whole.message
+    with pytest.raises(ProblemError, match="dim: all starts together must fit into 200,000,000 numbers; got 10"):
+        descend(SupCon(np.full(8142, 10), temperature=0.5), restarts=10)

@@ -1,0 +1,198 @@
+"""Problems on which random draws showed a solver to fail, and the truth in more digits where float64 is not enough."""
+
+import math
+
+import mpmath as mp
+import numpy as np
+import pytest
+
+import geomsolve as gs
+
+
+def stationary(objective, gram, rank):
+    """The stationary Gram matrix near by, over unit vectors of `rank` coordinates, by Newton's method in 90 digits.
+
+    For row softmax over single atoms. Unknown are points (the first `rank` of them triangular, so that nothing can
+    rotate) and one multiplier for each; the derivative is taken by differences of 1e-40.
+    """
+    count = len(objective.masses)
+    values, vectors = np.linalg.eigh(gram.quotient)
+    points = vectors[:, -rank:] * np.sqrt(values[-rank:])
+    turned, _ = np.linalg.qr(points[:rank].T)
+    points = points @ turned
+    free = [(i, k) for i in range(count) for k in range(rank) if k <= i]
+    weights, pull = np.broadcast_to(objective.weights, (count, count)), objective.positives
+    with mp.workdps(90):
+        tau = mp.mpf(objective.temperature)
+
+        def conditions(x):
+            z = mp.zeros(count, rank)
+            for (i, k), value in zip(free, x, strict=False):
+                z[i, k] = value
+            g, slopes = z * z.T, mp.zeros(count, count)
+            for i in np.flatnonzero(objective.masses):
+                i = int(i)
+                terms = [mp.mpf(weights[i, j]) * mp.exp((g[i, j] - 1) / tau) * (i != j) for j in range(count)]
+                total = mp.mpf(objective.offsets[i]) + mp.fsum(terms)
+                for j in range(count):
+                    if j != i:
+                        slope = mp.mpf(objective.masses[i]) * (terms[j] / total - mp.mpf(pull[i, j])) / tau / 2
+                        slopes[i, j] += slope
+                        slopes[j, i] += slope
+            forces, out = slopes * z, []
+            for i in range(count):
+                unit = mp.fsum(abs(slopes[i, j]) for j in range(count))
+                held = mp.mpf(10) ** x[len(free) + i] * -1
+                out += [(forces[i, k] - held * z[i, k]) / unit for k in range(rank)]
+                out.append(mp.fsum(z[i, k] ** 2 for k in range(rank)) - 1)
+            return mp.matrix(out), g, slopes
+
+        x = [mp.mpf(float(points[i, k])) for i, k in free]
+        _, g, slopes = conditions([*x, *[mp.mpf(0)] * count])
+        pushed = slopes * g
+        x += [mp.log10(-pushed[i, i]) for i in range(count)]
+        for _ in range(12):
+            residual, g, _ = conditions(x)
+            columns = []
+            for c in range(len(x)):
+                moved = list(x)
+                moved[c] += mp.mpf(10) ** -40
+                columns.append((conditions(moved)[0] - residual) * mp.mpf(10) ** 40)
+            jacobian = mp.matrix([[columns[c][r] for c in range(len(x))] for r in range(len(residual))])
+            step = mp.qr_solve(jacobian, -residual)[0]
+            x = [a + b for a, b in zip(x, step, strict=True)]
+            if mp.norm(step, mp.inf) < 1e-22:
+                return np.array(g.tolist(), dtype=float)
+    raise AssertionError("Newton's method did not converge")
+
+
+def test_forces_far_below_the_rounding_of_attraction():
+    """At scale 20 repulsion is attraction but for 1e-13 of it: their difference had no digits."""
+    objective = gs.LogitCompensated([100, 10, 2], scale=20.0)
+    solution = gs.solve(objective, gs.solvers.Newton())
+    assert np.abs(stationary(objective, solution.orbits, 2) - solution.orbits.cosines).max() < 1e-12
+    points = solution.orbits.embed()
+    turned = np.pad(points, ((0, 0), (0, 1)))
+    turned[0, -1] = 0.01
+    turned /= np.linalg.norm(turned, axis=1, keepdims=True)
+    assert not gs.certify(objective, turned @ turned.T).holds()
+
+
+def test_prototypes_nearer_to_their_class_than_cosines_can_tell():
+    """1 - c is 1e-14 at tau = 0.03: cosines keep two digits of it, points all of them."""
+    objective = gs.BCL([50, 40, 5, 4, 3], temperature=0.03)
+    solution = gs.solve(objective, gs.solvers.Newton())
+    assert solution.orbits.founded
+    assert solution.certificate.repair == 0.0
+    proved = gs.verify(solution, digits=10, reading="binary")
+    cosines = np.array([[float(text or "nan") for text in row] for row in proved.cosines])
+    known = np.array(proved.cosine_errors) < 1e-9
+    known &= ~np.isnan(cosines)
+    assert known[:5, 5:].sum() + known[5:, :5].sum() >= 40, "those between classes and prototypes"
+    assert np.abs(cosines - solution.orbits.cosines)[known].max() < 1e-8
+
+
+def test_differences_of_repulsion_and_attraction_keep_their_digits():
+    objective = gs.LogitCompensated([30, 7, 2], scale=40.0)
+    cosines = np.tile((3 * np.eye(3) - 1) / 2, (2, 2))
+    row = objective.row_gradient(gs.OrbitGram(objective.orbits, cosines))
+    with mp.workdps(60):
+        shares = [mp.mpf(n) / 39 for n in (30, 7, 2)]
+        for i in range(3):
+            near = [shares[j] / shares[i] * mp.exp(40 * (mp.mpf(cosines[i, 3 + j]) - 1)) for j in range(3)]
+            total = mp.fsum(near)
+            others = mp.fsum(term for j, term in enumerate(near) if j != i)
+            for j in range(3):
+                wanted = 40 * shares[i] / total * (-others if i == j else near[j])
+                assert abs(row[i, 3 + j] / wanted - 1) < 1e-12
+
+
+@pytest.mark.parametrize("apart", [1e-12, 1e-5, 0.3])
+def test_what_solvers_compare_is_the_loss(apart):
+    """Up to a constant, and to more digits than the loss has: against 60 digits, at differences of all sizes."""
+    objective = gs.BCL([6, 3, 2], temperature=0.05)
+    rng = np.random.default_rng(1)
+    simplex = np.linalg.cholesky((3 * np.eye(3) - 0.999) / 2)
+    found, wanted = [], []
+    for _ in range(2):
+        points = np.vstack([simplex, simplex + math.sqrt(apart) * rng.normal(size=(3, 3))])
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+        rows = np.column_stack([points, np.zeros(6)])
+        gram = gs.OrbitGram(objective.orbits, (points @ points.T + (points @ points.T).T) / 2, points=rows)
+        assert gram.founded
+        found.append(objective.resolved(gram))
+        with mp.workdps(60):
+            exact = [[mp.mpf(float(v)) for v in row] for row in points]
+            exact = [[v / mp.sqrt(mp.fsum(w * w for w in row)) for v in row] for row in exact]
+            loss = mp.mpf(0)
+            for i in range(3):
+                t = [(mp.fsum(a * b for a, b in zip(exact[i], exact[j], strict=True)) - 1) / 0.05 for j in range(6)]
+                total = mp.fsum(mp.mpf(objective.weights[i, j]) * mp.exp(t[j]) for j in range(6) if j != i)
+                n = (6, 3, 2)[i]
+                # Weights and offset of an anchor are (1 - 1/n) + 1/n = 1 only up to rounding.
+                loss += mp.mpf(n) / 11 * (mp.log(mp.mpf(n - 1) / n + total) - t[3 + i] / n)
+            wanted.append(loss)
+    assert abs((found[0] - found[1]) / float(wanted[0] - wanted[1]) - 1) < 1e-4
+    assert abs(found[0] / float(wanted[0]) - 1) < 1e-4
+
+
+def test_many_examples_in_one_point_stay_there():
+    """Rounding makes the Gram matrix of m atoms indefinite by m ulps; mixing in the identity opened closed orbits."""
+    solution = gs.solve(gs.KCL([2, 5, 212126], temperature=0.9, positives=8), gs.solvers.Newton())
+    assert np.array_equal(solution.orbits.within[:2], [1.0, 1.0])
+    objective = gs.SupMin([7110, 501435], temperature=5.5)
+    solution = gs.solve(objective, gs.solvers.Newton())
+    # Without points, as from a file: the repair itself must leave them closed.
+    again = gs.OrbitGram(objective.orbits, solution.orbits.cosines)
+    assert gs.certify(objective, again).holds()
+
+
+def test_a_nudged_gram_matrix_is_positive_semidefinite():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        sizes = np.array([1.0, 3.0, 1e6, 4e6])
+        means = rng.normal(size=(4, 3))
+        means /= np.linalg.norm(means, axis=1, keepdims=True)
+        means[3] *= rng.choice([1.0, 0.5, 0.0])
+        cosines = means @ means.T
+        inside = np.diag(cosines) - (1 - np.diag(cosines)) / np.maximum(sizes - 1, 1)
+        np.fill_diagonal(cosines, np.where(sizes > 1, inside, 1.0))
+        cosines += 1e-15 * rng.normal() * (cosines != 1.0)
+        gram = gs.OrbitGram(gs.geometry.Orbits(sizes), (cosines + cosines.T) / 2)
+        fixed, step = gram.repaired()
+        assert step < 1e-8
+        own = np.sqrt(np.maximum(np.diag(fixed.quotient), 1.0))
+        assert np.linalg.eigvalsh(fixed.quotient / own / own[:, None])[0] > -1e-14
+        assert np.diag(fixed.cosines).max() <= 1.0
+
+
+def test_points_that_are_not_those_of_the_cosines_are_not_believed():
+    objective = gs.SupCon([9, 4, 2], temperature=0.3)
+    right = gs.solve(objective, gs.solvers.Newton()).orbits
+    wrong = gs.OrbitGram(right.orbits, np.full((3, 3), -0.6) + 1.6 * np.eye(3), points=np.eye(3, 4))
+    assert not wrong.founded
+    certificate = gs.certify(objective, wrong)
+    assert certificate.repair > 0.01
+    spread = gs.OrbitGram(right.orbits, np.eye(3), points=np.column_stack([np.zeros((3, 2)), np.ones(3)]))
+    assert not spread.founded, "a single class has no spread"
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: gs.SupCon([28429, 223, 109814204, 3718214864], temperature=0.4859, views=3, batch=726),
+        lambda: gs.LogitCompensated([6649682900, 528245, 439, 10, 2, 19856536174], scale=8.3227),
+    ],
+    ids=["supcon-batch", "lc"],
+)
+def test_rare_classes_that_turn_about_heavy_ones(build):
+    """A right step bends what is stiff, and the force grows although the next step is shorter."""
+    assert gs.solve(build()).certificate.holds()
+
+
+def test_parts_of_a_class_start_in_one_point():
+    """44 classes at temperature 0.02: anywhere else the loss is tens of orders of magnitude higher."""
+    counts = np.unique(np.rint(np.geomspace(3, 1e9, 44)))
+    solution = gs.solve(gs.BCL(counts, temperature=0.0215, anchors="class"), gs.solvers.Newton())
+    assert np.allclose(np.diag(solution.gram, 44), 1.0, rtol=0, atol=1e-12)
+    assert solution.certificate.holds()

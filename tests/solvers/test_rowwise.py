@@ -1,0 +1,77 @@
+"""The loss in blocks of rows: the numbers of the other formula, and memory that does not grow like the Gram matrix."""
+
+import jax
+import numpy as np
+import pytest
+from test_descent import KINDS, random_gram
+
+from geomsolve.errors import BackendError
+from geomsolve.geometry.orbits import OrbitGram
+from geomsolve.objectives.generalized import GCL
+from geomsolve.objectives.supcon import SupCon
+from geomsolve.solvers.compiled import block_rows
+from geomsolve.solvers.jax_losses import loss
+from geomsolve.solvers.rowwise import excess, excess_and_slope, lowest, slope_and_pull
+
+BLOCKED = ("supcon", "positives", "no offset", "mini-batch, one view", "enumerated")
+
+
+@pytest.mark.parametrize("kind", BLOCKED)
+def test_blocks_of_rows_give_what_the_other_formula_gives(kind):
+    """Two rows at a time of five: the last block reaches back into the one before."""
+    objective = KINDS[kind](0.5)
+    each = objective.ungrouped()
+    points = np.linalg.cholesky(random_gram(5, 4))
+    gram = OrbitGram.from_matrix(points @ points.T, objective.orbits)
+    row = each.row_gradient(gram) * (1.0 - np.eye(5))
+
+    @jax.jit
+    def blocked(form, points):
+        ends = excess(form, points, 2), lowest(form, 5, 2), form(2.0 * jax.numpy.eye(5) - 1.0)
+        return ends, excess_and_slope(form, points, 2), slope_and_pull(form, points, 2)
+
+    with jax.enable_x64(True):
+        (total, least, expected), (value, slope), (pulled, pull) = blocked(loss(objective), points)
+    np.testing.assert_allclose([total, value], each.excess(gram), rtol=1e-13)
+    np.testing.assert_allclose(least, expected, rtol=1e-13)
+    np.testing.assert_allclose(slope, (row + row.T) @ points, rtol=0, atol=1e-13 * np.abs(row).max())
+    np.testing.assert_allclose(pulled, slope, rtol=0, atol=1e-13 * np.abs(row).max())
+    attraction = np.zeros((5, 5))
+    if kind in ("positives", "no offset"):  # repulsion and attraction count each by itself
+        attraction = each.masses[:, None] * each.positives / each.temperature * (1.0 - np.eye(5))
+    forces = (row + attraction) + (row + attraction).T + attraction + attraction.T
+    np.testing.assert_allclose(pull, forces.sum(axis=1), rtol=1e-12)
+
+
+def test_memory_is_that_of_the_points_and_one_block():
+    classes, dim, rows = 3000, 16, 30
+    objective = SupCon(np.repeat([500.0, 50.0, 5.0], classes // 3), temperature=0.1)
+    with jax.enable_x64(True):
+        form = loss(objective)
+        points = jax.ShapeDtypeStruct((classes, dim), np.float64)
+        stats = jax.jit(excess_and_slope, static_argnums=2).lower(form, points, rows).compile().memory_analysis()
+    assert stats.temp_size_in_bytes < 8 * (10 * rows * classes + 10 * classes * dim)
+    assert stats.temp_size_in_bytes < classes**2  # an eighth of the Gram matrix
+
+
+def test_nothing_of_the_loss_is_as_large_as_the_gram_matrix():
+    for objective in (SupCon(np.repeat([50.0, 5.0], 500), temperature=0.1), GCL(np.repeat([50.0, 5.0], 500))):
+        form = loss(objective)
+        assert max(np.size(leaf) for leaf in jax.tree_util.tree_leaves(form)) <= 2 * 1000
+
+
+def test_small_problems_are_one_block_and_large_ones_many():
+    assert block_rows(4000) == 4000
+    assert block_rows(8142) == 515
+    assert block_rows(100, 1024) == 100
+    assert block_rows(100, 4096) == 10
+    assert block_rows(20_000, 10_000) == 1
+
+
+def test_too_many_draws_of_ones_own_psi_are_refused():
+    def psi(t):
+        return jax.numpy.log1p(jax.numpy.exp(t).sum())
+
+    objective = GCL(np.full(600, 10.0), loss=psi, negatives=2)
+    with pytest.raises(BackendError, match="2 negatives over 600 classes are 2"):
+        loss(objective)

@@ -1,0 +1,176 @@
+"""Newton on spheres of few dimensions: the same optima as at full dimension, from starts that miss directions."""
+
+import numpy as np
+import pytest
+
+import geomsolve as gs
+from geomsolve.certificates.slack import Slack
+from geomsolve.solvers.base import Termination
+from geomsolve.solvers.conic import Conic
+from geomsolve.solvers.newton import Newton
+from geomsolve.solvers.spheres import State, gram_of, retract
+from geomsolve.solvers.staircase import climb, narrow_start, start_of
+
+
+def weighted(weights, temperature, sizes=None, self_pairs=True):
+    """Weighted InfoNCE over atoms of K orbits; w_ij for one partner, the row of every atom summing to 1."""
+    count = len(weights)
+    sizes = np.ones(count) if sizes is None else np.asarray(sizes, float)
+    orbits = gs.geometry.Orbits(sizes, np.repeat(np.arange(count), sizes.astype(int)))
+    own = np.diag(weights) if self_pairs else 0.0
+    rows = weights / (np.sum(orbits.partners * weights, axis=1) + own)[:, None]
+    return gs.RowSoftmax(
+        orbits=orbits,
+        masses=np.full(count, 1.0 / orbits.atoms),
+        temperature=temperature,
+        weights=np.ones((count, count)),
+        offsets=np.full(count, 1.0 if self_pairs else 0.0),
+        positives=np.where(orbits.partners > 0, rows, 0.0),
+    )
+
+
+def y_aware(labels, sigma):
+    """The Gaussian weights of labels, one row each."""
+    labels = np.reshape(labels, (len(labels), -1))
+    return np.exp(-np.sum((labels[:, None] - labels) ** 2, axis=2) / (2.0 * sigma**2))
+
+
+def narrow(objective, columns, seed=0):
+    """The staircase from random points of so many columns."""
+    point = np.random.default_rng(seed).normal(size=(len(objective.orbits.sizes), columns + 1))
+    point[:, -1] *= objective.orbits.plural
+    history = []
+    gram, termination = climb(objective, retract(point, 0.0), 300, history, lambda _: None)
+    return gram, termination, history
+
+
+PROBLEMS = {
+    "line": lambda: weighted(y_aware(np.linspace(-1, 1, 10), 0.3), 0.5),
+    "line, wide": lambda: weighted(y_aware(np.linspace(-1, 1, 10), 1.0), 0.5),
+    "line, no self-pairs": lambda: weighted(y_aware(np.linspace(-1, 1, 10), 0.3), 0.5, self_pairs=False),
+    "plane": lambda: weighted(y_aware(np.random.default_rng(0).normal(size=(14, 2)), 0.5), 0.5),
+    "repeated labels": lambda: weighted(y_aware(np.linspace(-1, 1, 8), 0.4), 0.4, [1, 3, 2, 1, 5, 2, 1, 4]),
+}
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_narrow_and_full_agree(name):
+    """From two columns, though most optima have more: what is missing is found, and proved not to be."""
+    objective = PROBLEMS[name]()
+    gram, termination, _ = narrow(objective, 2)
+    certificate = gs.certify(objective, gram)
+    assert termination is Termination.CONVERGED
+    assert certificate.holds()
+    full = gs.certify(objective, Newton().run(objective).gram)
+    assert full.holds()
+    assert certificate.value == pytest.approx(full.value, abs=1e-12)
+
+
+def test_checked_values():
+    """The excess over the entropy of the weights for ten equally spaced labels, known from other routes."""
+    for sigma, self_pairs, expected in ((0.3, True, 0.042715), (1.0, True, 1.4127e-4), (0.3, False, 0.061156)):
+        weights = y_aware(np.linspace(-1, 1, 10), sigma)
+        objective = weighted(weights, 0.5, self_pairs=self_pairs)
+        if not self_pairs:
+            np.fill_diagonal(weights, 0.0)
+        rows = weights / weights.sum(axis=1, keepdims=True)
+        entropy = -np.sum(rows * np.log(np.where(rows > 0, rows, 1.0)), axis=1).mean()
+        value = gs.certify(objective, narrow(objective, 2)[0]).value
+        assert value - entropy == pytest.approx(expected, rel=2e-5)
+
+
+@pytest.mark.parametrize("name", ["line", "repeated labels"])
+def test_narrow_and_conic_agree(name):
+    pytest.importorskip("cvxpy")
+    objective = PROBLEMS[name]()
+    conic = Conic().run(objective).gram
+    value = gs.certify(objective, narrow(objective, 2)[0]).value
+    assert value == pytest.approx(gs.certify(objective, conic).value, abs=1e-9)
+
+
+def test_a_stationary_point_of_too_few_columns_is_left():
+    """All points in one: no force acts there, whatever the weights, and only the slack matrix says it is no optimum."""
+    objective = PROBLEMS["plane"]()
+    point = np.zeros((14, 2))
+    point[:, 0] = 1.0
+    assert State.at(objective, point).force() < 1e-14
+    assert not gs.certify(objective, gram_of(objective.orbits, point)).holds()
+    gram, termination = climb(objective, point, 300, [], lambda _: None)
+    assert termination is Termination.CONVERGED
+    assert gs.certify(objective, gram).holds()
+
+
+def test_closed_orbits_open():
+    """Orbits that start as points (no spread, so no force on it) are opened where that lowers the loss."""
+    objective = gs.SupCon([10, 10, 10, 10, 2, 2, 2], temperature=0.5)
+    count = len(objective.orbits.sizes)
+    gram, _ = climb(objective, np.eye(count, count + 1), 300, [], lambda _: None)
+    assert gs.certify(objective, gram).holds()
+    assert np.all(np.diag(gram.cosines) < 0.5)
+
+
+def test_the_slack_matrix_of_a_state():
+    """The one the certificate makes from scratch."""
+    objective = PROBLEMS["repeated labels"]()
+    rng = np.random.default_rng(1)
+    point = rng.normal(size=(8, 4))
+    point[:, -1] *= objective.orbits.plural
+    state = State.at(objective, retract(point, 0.0))
+    slack = Slack.of(objective, gram_of(objective.orbits, state.point))
+    quotient, inside = state.slack()
+    np.testing.assert_allclose(quotient, slack.quotient, atol=1e-14)
+    plural = objective.orbits.plural
+    np.testing.assert_allclose(inside[plural], slack.spread[plural], atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["plane", "repeated labels"])
+def test_hessian_is_the_derivative_of_the_gradient(name):
+    objective = PROBLEMS[name]()
+    rng = np.random.default_rng(2)
+    point = rng.normal(size=(len(objective.orbits.sizes), 5))
+    point[:, -1] *= objective.orbits.plural
+    state = State.at(objective, retract(point, 0.0))
+    direction = rng.normal(size=point.shape)
+    direction[:, -1] *= objective.orbits.plural
+    direction = state.tangent(direction)
+    step = 1e-5
+    ahead, behind = (State.at(objective, retract(state.point, s * direction)).gradient for s in (step, -step))
+    expected = state.tangent((ahead - behind) / (2.0 * step))
+    np.testing.assert_allclose(state.hessian(direction), expected, atol=1e-8 * np.abs(expected).max())
+
+
+def test_a_guess_without_low_rank_is_no_narrow_start():
+    objective = weighted(y_aware(np.linspace(-1, 1, 120), 0.3), 0.5)
+    points = np.random.default_rng(0).normal(size=(120, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    low = gs.OrbitGram.from_matrix(points @ points.T, objective.orbits)
+    simplex = gs.OrbitGram.simplex(objective.orbits)
+    assert start_of(low).shape == (120, 4)
+    assert narrow_start(objective, [simplex]) is None
+    assert narrow_start(objective, [low], fewest=120) is None
+    assert narrow_start(objective, [low]).shape == (120, 4)
+
+
+def test_newton_hands_over_to_few_dimensions(monkeypatch):
+    """Above 100 orbits, from a guess of low rank: without full dimension."""
+
+    def full(*_):
+        raise AssertionError("full dimension")
+
+    monkeypatch.setattr("geomsolve.solvers.newton.wide_start", full)
+    weights = y_aware(np.linspace(-1, 1, 120), 0.3)
+    objective = weighted(weights, 0.5)
+    angles = np.linspace(0, np.pi, 120)
+    points = np.column_stack([np.cos(angles), np.sin(angles)])
+    start = gs.OrbitGram.from_matrix(points @ points.T, objective.orbits)
+    solution = gs.solve(objective, start=start)
+    assert solution.quality is gs.Quality.CERTIFIED
+    assert solution.rank < 10
+
+
+def test_a_guess_without_a_strong_direction_keeps_its_strongest():
+    """Among ten million classes a regular simplex has no direction that stands out."""
+    orbits = gs.geometry.Orbits(np.array([1e7, 2e7, 3e7]))
+    start = start_of(gs.OrbitGram.simplex(orbits))
+    assert start.shape == (3, 2)
+    np.testing.assert_allclose(np.linalg.norm(start, axis=1), 1.0, rtol=1e-14)

@@ -1,0 +1,259 @@
+"""Optima and critical values proved in ball arithmetic: closed forms to 30 digits, and what must not be proved."""
+
+import math
+from fractions import Fraction
+
+import helpers
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_block_push import HEADS, planar, two_heads
+
+import geomsolve as gs
+from geomsolve.certificates.logsums import read
+from geomsolve.objectives.supcon import merged_supcon
+
+pytest.importorskip("flint")
+mpmath = pytest.importorskip("mpmath")
+mp = mpmath.mp
+
+
+@pytest.fixture(autouse=True)
+def many_digits():
+    with mpmath.workdps(200):
+        yield
+
+
+def exactly(number):
+    """A float as the fraction that the problem reads it as."""
+    found = read(number, "fractions")
+    return mp.mpf(found.numerator) / found.denominator
+
+
+def holds(verified, truth, digits=30):
+    """The truth lies between the bounds, and `value` is right in its last place."""
+    assert verified.proved
+    assert verified.digits == digits
+    assert mp.mpf(verified.lower) <= truth <= mp.mpf(verified.upper)
+    places = len(verified.value.partition(".")[2])
+    assert abs(mp.mpf(verified.value) - truth) <= mp.mpf(10) ** -places
+    assert mp.mpf(verified.upper) - mp.mpf(verified.lower) <= mp.mpf(10) ** -digits * mp.mpf(verified.excess)
+    low, high = verified.bracket
+    assert mp.mpf(low) <= truth <= mp.mpf(high)
+    return True
+
+
+def cosine(verified, a, b):
+    return mp.mpf(verified.cosines[a][b])
+
+
+# Closed forms ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", [0.005, 0.07, 0.5, 5.0])
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_the_regular_simplex(classes, temperature):
+    """SupCon of equal counts: log( 2n - 1 + 2n (C - 1) e^{-C/((C-1) tau)} ); its digits start at e^{-2/tau}."""
+    verified = gs.verify(gs.SupCon([7] * classes, temperature=temperature))
+    drift = mp.exp(-mp.mpf(classes) / (classes - 1) / exactly(temperature))
+    assert holds(verified, mp.log(13 + 14 * (classes - 1) * drift))
+    assert abs(cosine(verified, 0, 0) + mp.mpf(1) / (classes - 1)) <= mp.mpf(10) ** -30
+    assert abs(mp.mpf(verified.excess) / mp.log1p(mp.mpf(14) * (classes - 1) * drift / 13) - 1) < mp.mpf(10) ** -29
+
+
+def test_other_simplices():
+    """Where every class weighs the same, BCL and the loss of infinitely many negatives stay at the simplex."""
+    tau, classes = mp.mpf(3) / 10, 4
+    drift = mp.exp(-mp.mpf(classes) / (classes - 1) / tau)
+    assert holds(gs.verify(gs.BCL([9, 4, 2, 1], temperature=0.3, anchors="class")), mp.log1p(3 * drift))
+    assert holds(gs.verify(gs.GCL([5] * 4, temperature=0.3)), mp.log1p(drift))
+    unsupervised = gs.GCL([5] * 4, temperature=0.3, sampling="unsupervised")
+    assert holds(gs.verify(unsupervised), mp.log(mp.mpf(5) / 4 + 3 * drift / 4))
+
+
+def test_two_classes_are_opposite():
+    tau = mp.mpf(1) / 2
+    truth = mp.mpf(7) / 10 * mp.log(13 + 6 * mp.exp(-2 / tau)) + mp.mpf(3) / 10 * mp.log(5 + 14 * mp.exp(-2 / tau))
+    verified = gs.verify(gs.SupCon([7, 3], temperature=0.5), digits=50)
+    assert holds(verified, truth, 50)
+    assert verified.cosines[0][1] == "-1." + "0" * 50
+    assert verified.cosines[0][0] == "", "one class has no cosine with itself"
+
+
+def test_a_collapsed_minority():
+    """GCL of one negative beyond its threshold: the majority opposite, the minority in one point."""
+    shares = [mp.mpf(900) / 910, mp.mpf(5) / 910]
+    tail = mp.log1p(mp.exp(-2))
+    # A majority anchor sees the minority; a minority anchor the majority, or the other minority class at cosine 1.
+    minority = (shares[0] * tail + shares[1] * mp.log(2)) / (1 - shares[1])
+    verified = gs.verify(gs.GCL([900, 5, 5], negatives=1))
+    assert holds(verified, shares[0] * tail + 2 * shares[1] * minority)
+    assert cosine(verified, 1, 1) == 1
+    assert cosine(verified, 0, 1) == -1
+
+
+def test_a_tail_that_flattens_into_one_point():
+    """Five log-tailed counts at tau = 5: head at one pole and four different counts at the other; S has rank 4."""
+    counts = [1000, 400, 150, 60, 16]
+    verified = gs.verify(gs.SupCon(counts, temperature=5.0))
+    drift, truth = mp.exp(-mp.mpf(2) / 5), mp.mpf(0)
+    for c, own in enumerate(counts):
+        beside = sum(2 * n for j, n in enumerate(counts) if j != c and (c == 0 or j > 0))
+        opposite = 2 * counts[0] if c else 0
+        inner = 2 * own - 1 + (beside * drift if c == 0 else beside + opposite * drift)
+        truth += mp.mpf(own) / sum(counts) * mp.log(inner)
+    assert holds(verified, truth)
+    assert {verified.cosines[a][b] for a in range(1, 5) for b in range(a)} == {"1." + "0" * 30, "-1." + "0" * 30}
+
+
+def test_supcl_of_equal_sizes():
+    """One equation for the variance V within classes; s_w = 1 - V n/(n-1), s_b = -(1-V)/(m-1)."""
+    m, n, alpha, tau = 3, 4, mp.mpf(1) / 2, mp.mpf(1) / 5
+
+    def equation(v):
+        within, between = mp.exp((1 - v * n / (n - 1)) / tau), mp.exp(-(1 - v) / (m - 1) / tau)
+        inner = mp.exp(1 / tau) + (n - 1) * within + n * (m - 1) * between
+        return (1 - alpha) * n / (n - 1) * inner - n * (within - between)
+
+    root = mp.findroot(equation, (0.1, 0.6), solver="anderson", tol=mp.mpf(10) ** -120)
+    verified = gs.verify(gs.SupCL([n] * m, alpha=0.5, temperature=0.2))
+    assert verified.proved
+    for a in range(m):
+        assert abs(cosine(verified, a, a) - (1 - root * n / (n - 1))) <= mp.mpf(10) ** -30
+        assert abs(cosine(verified, a, (a + 1) % m) + (1 - root) / (m - 1)) <= mp.mpf(10) ** -30
+
+
+def test_weights_that_are_attained():
+    """Soft SupCon above its critical epsilon: the optimum is the entropy, all forces vanish; cosine 1 + tau ln eps."""
+    weighting = gs.similarities.soft_supcon_weights([0, 0, 0, 1, 1, 2], epsilon=0.5)
+    verified = gs.verify(gs.WeightedInfoNCE(weighting, temperature=0.5))
+    half = mp.mpf(1) / 2
+    rows = [(3, 3 + 3 * half, 3), (2, 2 + 4 * half, 4), (1, 1 + 5 * half, 5)]
+    entropy = sum(size * (mp.log(row) - others * half / row * mp.log(half)) for size, row, others in rows) / 6
+    # Weights are stored as logarithms, so they carry their rounding into the value.
+    assert verified.proved
+    assert abs(mp.mpf(verified.value) - entropy) < 1e-14
+    assert abs(cosine(verified, 0, 1) - (1 + mp.log(half) / 2)) < 1e-14
+
+
+# Independent routes ---------------------------------------------------------------------------------------------------
+
+
+def test_against_newton_in_mpmath():
+    """The 2K equations of one dual factor, written down again and solved by mpmath."""
+    counts, tau = [100, 30, 7], mp.mpf(1) / 5
+
+    def drift(u, z, a, b):
+        return 2 * tau * u[a] * u[b] / (mp.mpf(2 * counts[a] * counts[b]) / 137 * (1 / z[a] + 1 / z[b]))
+
+    def equations(*unknown):
+        u, z = [mp.exp(x) for x in unknown[:3]], [mp.exp(x) for x in unknown[3:]]
+        found = []
+        for a in range(3):
+            others = [b for b in range(3) if b != a]
+            found.append(2 * counts[a] - 1 + sum(2 * counts[b] * drift(u, z, a, b) for b in others) - z[a])
+            found.append(u[a] + sum(u[b] * (1 + tau * mp.log(drift(u, z, a, b))) for b in others))
+        return found
+
+    objective = gs.SupCon(counts, temperature=0.2)
+    gram = gs.solve(objective).orbits
+    row = objective.row_gradient(gram)
+    pairs = (row + row.T) / 2
+    start = [math.log(-sum(pairs[a, b] * gram.cosines[a, b] for b in range(3) if b != a)) / 2 for a in range(3)]
+    drifts = np.exp((gram.cosines - 1) / 0.2)
+    sums = [2 * n - 1 + sum(2 * counts[b] * drifts[a, b] for b in range(3) if b != a) for a, n in enumerate(counts)]
+    solved = mp.findroot(equations, start + [math.log(z) for z in sums], tol=mp.mpf(10) ** -150)
+    u, z = [mp.exp(x) for x in solved[:3]], [mp.exp(x) for x in solved[3:]]
+    verified = gs.verify(objective, digits=40)
+    assert holds(verified, sum(mp.mpf(n) / 137 * mp.log(z[a]) for a, n in enumerate(counts)), 40)
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        assert abs(cosine(verified, a, b) - 1 - tau * mp.log(drift(u, z, a, b))) <= mp.mpf(10) ** -40
+
+
+@pytest.mark.parametrize("problem", HEADS)
+def test_truths_of_90_digits(problem):
+    """ECL of two heads and two rare classes, rank 2 in 12 atoms; the angles are from Newton's method in 90 digits."""
+    count, temperature, align = problem
+    truth = planar(two_heads(*HEADS[problem]))
+    verified = gs.verify(gs.ECL([count, count, 1, 1], temperature=temperature, align=align))
+    assert verified.proved
+    known = np.isfinite(verified.cosine_errors) & ~np.eye(12, dtype=bool)
+    assert known.sum() > 40
+    for a, b in np.argwhere(known):
+        if verified.cosines[a][b]:
+            places = len(verified.cosines[a][b].partition(".")[2])
+            assert abs(float(verified.cosines[a][b]) - truth[a, b]) < 4e-15 + 10.0**-places
+
+
+@pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
+def test_draws_are_enumerated(sampling):
+    """A few negatives: the value is the loss, summed up class by class, at the cosines."""
+    counts = [6, 3, 3, 1]
+    verified = gs.verify(gs.GCL(counts, temperature=0.5, negatives=3, sampling=sampling))
+    assert verified.proved
+    cosines = np.array([[float(x or 1) for x in row] for row in verified.cosines])
+    gram = gs.OrbitGram(verified.objective.orbits, cosines).expand()
+    psi = helpers.infonce(0.5, 1 / 3)
+    assert helpers.generalised(counts, gram, psi, 3, sampling) == pytest.approx(float(verified.value), rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        gs.SupCon([6, 3, 3, 1], temperature=0.5, batch=5),
+        gs.SupCon([6, 3, 3, 1], temperature=0.5, batch=5, views=1),
+        gs.SupMin([8, 3], temperature=0.2),
+        gs.KCL([8, 3, 2], temperature=0.2),
+        gs.KCL([20] * 3, temperature=0.022),  # repulsion is 1e-20 of the attraction inside a class
+        gs.SupCL([5, 7, 50, 24], alpha=0.18, temperature=0.024),
+        gs.ECL([8, 3, 2], temperature=0.5, scale=5.0),
+        gs.LogitCompensated([8, 3, 2], scale=6.0),
+        gs.SupCL([8, 3, 2], alpha=0.3, temperature=0.3, self_pairs=False),
+        gs.WeightedInfoNCE(gs.similarities.y_aware_weights(np.linspace(-1, 1, 7), sigma=0.3), temperature=0.5),
+    ],
+    ids=lambda objective: objective.name,
+)
+def test_every_form_of_loss(objective):
+    solution = gs.solve(objective)
+    verified = gs.verify(solution)
+    assert verified.proved
+    assert verified.relative_gap < 1e-45
+    assert float(verified.value) == pytest.approx(solution.value, rel=1e-13)
+    for a, row in enumerate(verified.cosines):
+        for b, text in enumerate(row):
+            if text:
+                assert float(text) == pytest.approx(solution.orbits.cosines[a, b], abs=1e-7)
+
+
+def test_classes_in_one_point_keep_their_own_positives():
+    """One view, two of the classes held in one point: a term counts with the chance of a positive of the own class."""
+    objective = merged_supcon(gs.as_counts([6, 3, 2, 1]), np.array([1, 3]), temperature=0.5, views=1, batch=4)
+    verified = gs.verify(objective)
+    assert verified.proved
+    assert float(verified.value) == pytest.approx(gs.solve(objective).value, rel=1e-13)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(1, 10_000), min_size=2, max_size=6), st.sampled_from([0.03, 0.1, 0.5, 2.0]))
+def test_random_counts(counts, temperature):
+    solution = gs.solve(gs.SupCon(counts, temperature=temperature), throw=False)
+    verified = gs.verify(solution, digits=20)
+    low, high = verified.bracket
+    assert low <= solution.value * (1 + 1e-13)
+    assert high >= solution.certificate.lower_bound * (1 - 1e-13)
+    if verified.proved:
+        assert float(verified.excess) == pytest.approx(solution.certificate.excess, rel=1e-9)
+
+
+# Readings -------------------------------------------------------------------------------------------------------------
+
+
+def test_binary_reading():
+    """0.1 is then what float64 has for it, and the optimum another in the 17th digit."""
+    objective = gs.SupCon([7] * 3, temperature=0.1)
+    binary, fractions = gs.verify(objective, reading="binary"), gs.verify(objective)
+    assert binary.temperature == Fraction(0.1) != fractions.temperature == Fraction(1, 10)
+    masses = sum(mp.mpf(float(m)) for m in gs.as_counts([7] * 3).proportions[[0, 0, 0]])
+    assert holds(binary, masses * mp.log(13 + 28 * mp.exp(-mp.mpf(3) / 2 / mp.mpf(0.1))))
+    assert 1e-18 < abs(mp.mpf(binary.value) - mp.mpf(fractions.value)) < 1e-15

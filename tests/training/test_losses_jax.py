@@ -1,0 +1,350 @@
+"""Training losses in JAX against plain loops over samples, and against the Gram objectives of the same name."""
+
+import functools
+import inspect
+import itertools
+import math
+
+import jax
+import numpy as np
+import pytest
+from atoms import gram_of, unit_rows
+
+import geomsolve as gs
+from geomsolve.training import losses_jax as losses
+
+COUNTS = np.array([3, 1, 2])
+LABELS = np.array([2, 0, 1, 0, 2, 0])  # not sorted: nothing may depend on the order
+TAU = 0.4
+
+
+@functools.cache
+def compiled(loss):
+    """Jitted: words and whole numbers static, temperatures and other numbers traced."""
+    words = {"self_pairs", "similarity", "anchors", "normalization", "positives"}
+    parameters = inspect.signature(loss).parameters.values()
+    return jax.jit(loss, static_argnames=[p.name for p in parameters if p.kind == p.KEYWORD_ONLY and p.name in words])
+
+
+def value(loss, *arrays, **options):
+    """The loss in float64."""
+    with jax.enable_x64(True):
+        out = compiled(loss)(*arrays, **options)
+        assert (out.shape, out.dtype) == ((), np.float64)
+        return float(out)
+
+
+def directions(rng, *shape):
+    """Vectors of any length: the losses normalise them."""
+    return rng.normal(size=shape) * np.exp(rng.normal(size=(*shape[:-1], 1)))
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def apart(anchor, positives, denominators):
+    """sum_p w_p [ log sum_k v_k e^{a.z_k/tau} - a.z_p/tau ] for lists of (weight, vector)."""
+    total = math.fsum(weight * math.exp(anchor @ z / TAU) for weight, z in denominators)
+    return math.fsum(weight * (math.log(total) - anchor @ z / TAU) for weight, z in positives)
+
+
+def evenly(vectors, weight=1.0):
+    return [(weight / len(vectors), z) for z in vectors]
+
+
+def of_samples(embeddings, labels, positives, own=()):
+    """The mean over all views of L_out; `positives` picks (view, example) pairs, `own` says that self-pairs are in."""
+    views, count = embeddings.shape[:2]
+    every = list(itertools.product(range(views), range(count)))
+    terms = []
+    for at in every:
+        seen = [embeddings[other] for other in every if own or other != at]
+        terms.append(apart(embeddings[at], positives(at, every), [(1.0, z) for z in seen]))
+    return math.fsum(terms) / len(terms)
+
+
+@pytest.mark.parametrize("views", [1, 2, 3])
+def test_sup_con_is_the_loop(views):
+    z = directions(np.random.default_rng(views), views, 6, 4)
+
+    def positives(at, every):
+        return evenly([unit(z)[o] for o in every if o != at and LABELS[o[1]] == LABELS[at[1]]])
+
+    # With one view the sample of class 1 has no positive: it adds 0, and is counted.
+    expected = of_samples(unit(z), LABELS, positives)
+    assert math.isclose(value(losses.sup_con, z, LABELS, temperature=TAU), expected, rel_tol=1e-13)
+    if views == 1:
+        assert value(losses.sup_con, z[0], LABELS, temperature=TAU) == value(losses.sup_con, z, LABELS, temperature=TAU)
+
+
+@pytest.mark.parametrize("minority", [0, 1])
+def test_supervised_minority_is_the_loop(minority):
+    z, labels = directions(np.random.default_rng(0), 2, 5, 3), np.array([0, 1, 0, 0, 1])
+
+    def positives(at, every):
+        informed = labels[at[1]] == minority
+        kin = [o for o in every if o != at and (labels[o[1]] == labels[at[1]] if informed else o[1] == at[1])]
+        return evenly([unit(z)[o] for o in kin])
+
+    found = value(losses.supervised_minority, z, labels, temperature=TAU, minority=minority)
+    assert math.isclose(found, of_samples(unit(z), labels, positives), rel_tol=1e-13)
+
+
+@pytest.mark.parametrize("views", [2, 3])
+def test_supervised_prototypes_is_the_loop(views):
+    rng = np.random.default_rng(views)
+    z, labels = directions(rng, views, 5, 2), np.array([0, 1, 0, 0, 1])
+    prototypes = np.outer([0.1, -7.0], directions(rng, 2))
+    near = np.einsum("vnd,nd->vn", unit(z), unit(prototypes)[labels])
+    assert 1 < (near > 0.5).sum() < near.size - 1
+
+    def positives(at, every):
+        kin = [unit(z)[o] for o in every if o != at and o[1] == at[1]]
+        return evenly(kin + ([unit(prototypes)[labels[at[1]]]] if near[at] <= 0.5 else []))
+
+    found = value(losses.supervised_prototypes, z, labels, prototypes, temperature=TAU)
+    assert math.isclose(found, of_samples(unit(z), labels, positives), rel_tol=1e-13)
+
+
+@pytest.mark.parametrize(("views", "self_pairs"), [(1, True), (2, True), (2, False), (3, False)])
+def test_sup_cl_is_the_loop(views, self_pairs):
+    z = directions(np.random.default_rng(0), views, 6, 3)
+
+    def positives(at, every):
+        others = [unit(z)[o] for o in every if o[1] != at[1] and LABELS[o[1]] == LABELS[at[1]]]
+        own = [unit(z)[o] for o in every if o[1] == at[1] and (self_pairs or o != at)]
+        return evenly(others, 0.7) + evenly(own, 0.3)
+
+    found = value(losses.sup_cl, z, LABELS, alpha=0.3, temperature=TAU, self_pairs=self_pairs)
+    assert math.isclose(found, of_samples(unit(z), LABELS, positives, self_pairs), rel_tol=1e-13)
+
+
+@pytest.mark.parametrize("k", [1, 2, 9])
+def test_kcl_is_the_loop_over_all_draws(k):
+    z = directions(np.random.default_rng(k), 2, 6, 3)
+
+    def positives(at, every):
+        own = [unit(z)[o] for o in every if o[1] == at[1] and o != at]
+        kin = [e for e in range(6) if LABELS[e] == LABELS[at[1]] and e != at[1]]
+        draws = [
+            own + [unit(z)[view, example] for view, example in zip(chosen_views, chosen, strict=True)]
+            for chosen in itertools.combinations(kin, min(k, len(kin)))
+            for chosen_views in itertools.product(range(2), repeat=len(chosen))
+        ]
+        return [(weight / len(draws), w) for draw in draws for weight, w in evenly(draw)]
+
+    found = value(losses.kcl, z, LABELS, temperature=TAU, positives=k)
+    assert math.isclose(found, of_samples(unit(z), LABELS, positives), rel_tol=1e-13)
+
+
+@pytest.mark.parametrize("anchors", ["instance", "class"])
+@pytest.mark.parametrize("loss", [losses.bcl, losses.ecl], ids=["bcl", "ecl"])
+def test_losses_with_prototypes_are_the_loop(loss, anchors):
+    """Of four classes, one has a single sample in the batch and one has none."""
+    rng = np.random.default_rng(0)
+    z, prototypes = directions(rng, 6, 3), directions(rng, 4, 3)
+    points, centres, terms = unit(z), unit(prototypes), []
+    for i, y in enumerate(LABELS):
+        positives, denominators = [], []
+        for j in range(4):
+            members = [points[k] for k in range(6) if LABELS[k] == j and k != i]
+            if loss is losses.bcl:
+                average = evenly([*members, centres[j]])
+            elif members:
+                average = [*evenly(members, 0.5), (0.5, centres[j])]
+            else:
+                average = [(1.0, centres[j])]
+            denominators += average
+            positives += average if j == y else []
+        terms.append(apart(points[i], positives, denominators))
+    found = value(loss, z, LABELS, prototypes, temperature=TAU, anchors=anchors)
+    by_class = [np.mean(np.asarray(terms)[c == LABELS]) for c in range(3)]
+    assert math.isclose(found, np.mean(by_class if anchors == "class" else terms), rel_tol=1e-13)
+
+
+def test_cross_entropy_is_the_loop():
+    rng = np.random.default_rng(0)
+    z, classifiers, weights = directions(rng, 2, 6, 3), directions(rng, 3, 3), np.array([0.2, 3.0, 1.0])
+    for counts, class_weights in itertools.product((None, [50, 7, 1]), (None, weights)):
+        terms = []
+        for v, i in itertools.product(range(2), range(6)):
+            priors = counts or [1, 1, 1]
+            denominators = [p * math.exp(5 * unit(z)[v, i] @ w) for p, w in zip(priors, unit(classifiers), strict=True)]
+            terms.append(math.log(sum(denominators) / denominators[LABELS[i]]))
+        each = np.tile((weights if class_weights is not None else np.ones(3))[LABELS], 2)
+        options = {"counts": None if counts is None else np.array(counts), "class_weights": class_weights}
+        found = value(losses.cosine_cross_entropy, z, LABELS, classifiers, scale=5.0, **options)
+        assert math.isclose(found, np.average(terms, weights=each), rel_tol=1e-13)
+
+
+@pytest.mark.parametrize("self_pairs", [True, False])
+@pytest.mark.parametrize("similarity", ["cosine", "euclidean"])
+def test_weighted_infonce_is_the_loop(self_pairs, similarity):
+    rng = np.random.default_rng(0)
+    z, weights = directions(rng, 5, 3) + 4.0, rng.uniform(size=(5, 5)) * (rng.uniform(size=(5, 5)) < 0.6)
+    weights[:, 0] += 0.1
+    weights[0, 1] += 0.1
+    if not self_pairs:
+        np.fill_diagonal(weights, 0.0)
+    weights /= weights.sum(axis=1, keepdims=True)
+    total = 0.0
+    for i in range(5):
+        if similarity == "cosine":
+            s = [unit(z)[i] @ unit(z)[j] for j in range(5)]
+        else:
+            s = [-np.sum((z[i] - z[j]) ** 2) / 2 for j in range(5)]
+        seen = [j for j in range(5) if self_pairs or j != i]
+        log_sum = math.log(math.fsum(math.exp(s[j] / 2.0) for j in seen))
+        total += math.fsum(weights[i, j] * (log_sum - s[j] / 2.0) for j in seen) / 5
+    options = {"temperature": 2.0, "self_pairs": self_pairs, "similarity": similarity}
+    assert math.isclose(value(losses.weighted_infonce, z, weights, **options), total, rel_tol=1e-13)
+    if not self_pairs:
+        full = value(losses.weighted_infonce, z, weights + np.diag(np.arange(5.0)), **options)
+        assert math.isclose(full, total, rel_tol=1e-13), "the diagonal is not looked at"
+
+
+def test_infonce_of_drawn_negatives_is_the_loop():
+    rng = np.random.default_rng(0)
+    z, near, far = directions(rng, 4, 3), directions(rng, 4, 3), directions(rng, 4, 5, 3)
+    for normalization, beta in (("mean", 0.2), ("sum", 1.0)):
+        terms = []
+        for i in range(4):
+            t = [unit(z)[i] @ unit(far)[i, j] - unit(z)[i] @ unit(near)[i] for j in range(5)]
+            terms.append(math.log(1 + beta * sum(math.exp(x / TAU) for x in t)))
+        found = value(losses.gcl, z, near, far, temperature=TAU, normalization=normalization)
+        assert math.isclose(found, np.mean(terms), rel_tol=1e-13)
+
+
+# One definition against the other ------------------------------------------------------------------------------------
+
+
+def gram_value(objective, points):
+    each = objective.ungrouped()
+    return each.value(gram_of(each, points))
+
+
+TEMPERATURES = pytest.mark.parametrize("tau", [0.05, 0.4, 2.0])
+
+
+@TEMPERATURES
+@pytest.mark.parametrize("views", [2, 3])
+def test_losses_over_samples_are_their_gram_objectives(tau, views):
+    rng, counts = np.random.default_rng(views), [4, 2, 3]
+    labels = np.repeat(np.arange(3), counts)
+    close = functools.partial(math.isclose, rel_tol=1e-12, abs_tol=1e-12)
+    means, points = unit_rows(rng, 3, 4), unit_rows(rng, 9, 4)
+    shown = functools.partial(np.broadcast_to, shape=(views, 9, 4))
+    found = value(losses.sup_con, shown(means[labels]), labels, temperature=tau)
+    assert close(found, gram_value(gs.SupCon(counts, temperature=tau, views=views), means))
+    found = value(losses.sup_con, shown(points), labels, temperature=tau)
+    assert close(found, gram_value(gs.SupConInstances(counts, temperature=tau, views=views), points))
+    for k in (1, 3):
+        found = value(losses.kcl, shown(points), labels, temperature=tau, positives=k)
+        assert close(found, gram_value(gs.KCL(counts, temperature=tau, views=views, positives=k), points))
+    for self_pairs in (True, False):
+        options = {"alpha": 0.3, "temperature": tau, "self_pairs": self_pairs}
+        found = value(losses.sup_cl, shown(points), labels, **options)
+        assert close(found, gram_value(gs.SupCL(counts, views=views, **options), points))
+    for two, minority in (([7, 2], 1), ([3, 6], 0)):
+        labels = np.repeat([0, 1], two)
+        found = value(losses.supervised_minority, shown(points), labels, temperature=tau, minority=minority)
+        assert close(found, gram_value(gs.SupMin(two, temperature=tau, views=views), points))
+
+
+def test_full_batch_with_one_view():
+    means, labels = unit_rows(np.random.default_rng(0), 2, 3), np.repeat([0, 1], [3, 2])
+    found = value(losses.sup_con, means[labels], labels, temperature=0.2)
+    assert math.isclose(found, gram_value(gs.SupCon([3, 2], temperature=0.2, views=1), means), rel_tol=1e-12)
+
+
+@TEMPERATURES
+@pytest.mark.parametrize("anchors", ["instance", "class"])
+@pytest.mark.parametrize("views", [1, 2])
+def test_losses_with_prototypes_are_their_gram_objectives(tau, anchors, views):
+    counts = np.array([4, 2, 3])
+    rng, labels = np.random.default_rng(views), np.repeat(np.arange(3), counts)
+    means, prototypes, classifiers = (unit_rows(rng, 3, 4) for _ in range(3))
+    shown, options = np.broadcast_to(means[labels], (views, 9, 4)), {"temperature": tau, "anchors": anchors}
+    both = np.vstack([means, prototypes])
+    close = functools.partial(math.isclose, rel_tol=1e-12, abs_tol=1e-12)
+    found = value(losses.bcl, shown, labels, prototypes, **options)
+    assert close(found, gram_value(gs.BCL(counts, views=views, **options), both))
+    found = value(losses.ecl, shown, labels, prototypes, **options)
+    assert close(found, gram_value(gs.ECL(counts, classifier=False, **options), both))
+    options |= {"contrast": 0.35, "align": 2.0, "scale": 5.0}
+    found = value(losses.ecl, shown, labels, prototypes, classifiers, counts=counts, **options)
+    assert close(found, gram_value(gs.ECL(counts, **options), np.vstack([both, classifiers])))
+    found = value(losses.cosine_cross_entropy, shown, labels, classifiers, scale=5.0, counts=counts)
+    assert close(found, gram_value(gs.LogitCompensated(counts, scale=5.0), np.vstack([means, classifiers])))
+
+
+@pytest.mark.parametrize("self_pairs", [True, False])
+def test_weighted_infonce_is_row_softmax(self_pairs):
+    rng = np.random.default_rng(0)
+    points, weights = unit_rows(rng, 6, 3), rng.uniform(size=(6, 6)) * (1 - np.eye(6))
+    weights /= weights.sum(axis=1, keepdims=True)
+    objective = gs.RowSoftmax(
+        orbits=gs.geometry.Orbits(np.ones(6), np.arange(6)),
+        masses=np.full(6, 1 / 6),
+        weights=1 - np.eye(6),
+        offsets=np.full(6, float(self_pairs)),
+        positives=weights,
+        temperature=0.3,
+    )
+    expected = objective.value(gram_of(objective, points))
+    for similarity in ("cosine", "euclidean"):  # of unit rows, one loss
+        options = {"temperature": 0.3, "self_pairs": self_pairs, "similarity": similarity}
+        assert math.isclose(value(losses.weighted_infonce, points, weights, **options), expected, rel_tol=1e-12)
+
+
+def test_supervised_prototypes_tends_to_the_value_of_the_package():
+    found = gs.choosing.supervised_prototypes([5, 3], temperature=0.07)
+    labels = np.repeat([0, 1], [5, 3])
+    across = found.solution.embed().points
+    prototypes = np.zeros((2, across.shape[1] + 1))
+    prototypes[:, 0] = [1.0, -1.0]
+    for near, penalty in ((0.5 + 1e-13, 0.0), (0.5 - 1e-13, 0.5 / (2 * 0.07))):
+        sides = near * prototypes[labels, :1]
+        points = np.hstack([sides, math.sqrt(1 - near**2) * across])
+        reached = value(losses.supervised_prototypes, np.stack([points, points]), labels, prototypes, temperature=0.07)
+        assert math.isclose(reached, found.value + penalty, rel_tol=1e-10)
+
+
+@pytest.mark.parametrize("views", [1, 2])
+def test_batches_average_to_the_mini_batch_objective(views):
+    shares, batch, means = np.array([0.5, 0.3, 0.2]), 4, unit_rows(np.random.default_rng(7), 3, 3)
+    drawn = np.array(list(itertools.product(range(3), repeat=batch)))
+    chances = np.prod(shares[drawn], axis=1)
+    with jax.enable_x64(True):
+        shown = np.broadcast_to(means[drawn][:, None], (len(drawn), views, batch, 3))
+        each = jax.jit(jax.vmap(functools.partial(losses.sup_con, temperature=0.4)))(shown, drawn)
+    expected = gram_value(gs.SupCon(shares, temperature=0.4, views=views, batch=batch), means)
+    assert math.isclose(chances @ np.asarray(each), expected, rel_tol=1e-12)
+
+
+@pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
+@pytest.mark.parametrize("normalization", ["mean", "sum"])
+@pytest.mark.parametrize("k", [1, 3])
+def test_draws_average_to_the_generalised_loss(sampling, normalization, k):
+    means, terms = unit_rows(np.random.default_rng(0), 3, 3), []
+    for y in LABELS:
+        allowed = LABELS[y != LABELS] if sampling == "supervised" else LABELS
+        drawn = np.array(list(itertools.product(allowed, repeat=k)))
+        here = np.broadcast_to(means[y], (len(drawn), 3))
+        terms.append(value(losses.gcl, here, here, means[drawn], temperature=TAU, normalization=normalization))
+    options = {"temperature": TAU, "sampling": sampling, "negatives": k, "normalization": normalization}
+    assert math.isclose(np.mean(terms), gram_value(gs.GCL(COUNTS, **options), means), rel_tol=1e-12)
+
+
+@pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
+def test_negatives_are_drawn_evenly_from_those_allowed(sampling):
+    draw = jax.jit(functools.partial(losses.draw_negatives, count=20_000, sampling=sampling))
+    drawn = np.asarray(draw(jax.random.key(0), LABELS))
+    assert drawn.shape == (6, 20_000)
+    for i, row in enumerate(drawn):
+        allowed = np.flatnonzero(LABELS[i] != LABELS) if sampling == "supervised" else np.arange(6)
+        often = np.bincount(row, minlength=6) / len(row)
+        assert np.flatnonzero(often).tolist() == allowed.tolist()
+        assert np.abs(often[allowed] - 1 / len(allowed)).max() < 0.02  # six standard deviations
+    assert abs(np.corrcoef(drawn[0], drawn[1])[0, 1]) < 0.05

@@ -1,0 +1,270 @@
+"""Metrics of embeddings: by hand on a few points, by plain loops on random ones."""
+
+import math
+
+import numpy as np
+import pytest
+from helpers import dense_simplex
+
+from geomsolve import OrbitGram, Orbits
+from geomsolve.training import neighbourhoods as module
+from geomsolve.training.neighbourhoods import neighbourhoods
+from geomsolve.training.neural_collapse import collapse_metrics, effective_rank
+from geomsolve.training.samples import as_samples
+
+
+def unit(rows):
+    rows = np.asarray(rows, dtype=float)
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+def loops(points, labels, k):
+    """Per class: SAA, CAC, SAD, CAD, uniformity and alignment of (views, n, d), a tie worth its mean."""
+    views, n, _ = points.shape
+    everyone = [(v, i) for i in range(n) for v in range(views)]
+    found = {name: {c: [] for c in set(labels)} for name in ("saa", "cac", "sad", "cad", "uniformity", "alignment")}
+    for v, i in everyone:
+        c = labels[i]
+        others = [(w, j) for w, j in everyone if (w, j) != (v, i)]
+        away = {one: float(np.sum((points[one] - points[v, i]) ** 2)) for one in others}
+        nearest = [one for one in others if away[one] <= min(away.values()) + 1e-12]
+        found["saa"][c].append(100 * np.mean([j == i for _, j in nearest]))
+        kth = sorted(away.values())[k - 1]
+        surely = [labels[j] == c for w, j in others if away[w, j] < kth - 1e-12]
+        tied = [labels[j] == c for w, j in others if abs(away[w, j] - kth) <= 1e-12]
+        found["cac"][c].append(100 * (sum(surely) + (k - len(surely)) * np.mean(tied)) / k)
+        for (_, j), square in away.items():
+            if labels[j] == c:
+                found["cad"][c].append(math.sqrt(square))
+                found["uniformity"][c].append(math.exp(-2 * square))
+            if j == i:
+                found["sad"][c].append(math.sqrt(square))
+                found["alignment"][c].append(square)
+    return {name: [np.mean(rows[c]) if rows[c] else np.nan for c in sorted(rows)] for name, rows in found.items()}
+
+
+def test_four_points_on_a_circle():
+    """Class a at 0 and 90 degrees, class b at 80 and 180: the neighbours are read off."""
+    angles = np.radians([0, 90, 80, 180])
+    found = neighbourhoods(as_samples(np.c_[np.cos(angles), np.sin(angles)], list("aabb")), neighbours=1)
+    # 0 -> 80 (b), 90 -> 80 (b), 80 -> 90 (a), 180 -> 90 (a)
+    assert found.cac.tolist() == [0, 0]
+    two = neighbourhoods(as_samples(np.c_[np.cos(angles), np.sin(angles)], list("aabb")), neighbours=2)
+    # 0 -> 80, 90; 90 -> 80 and a tie of 0 and 180; 80 -> 90, 0; 180 -> 90, 80
+    assert np.allclose(two.cac, [(50 + 25) / 2, (0 + 50) / 2])
+    assert np.allclose(two.cad, [math.sqrt(2), 2 * math.sin(math.radians(50))])
+    assert np.allclose(two.uniformity, [math.exp(-4), math.exp(-8 * math.sin(math.radians(50)) ** 2)])
+    assert np.isnan(two.saa).all()
+    assert np.isnan(two.sad).all()
+    assert np.isnan(two.alignment).all()
+    assert two.cac_limit.tolist() == [50, 50]
+    assert np.allclose(two.cac_chance, 100 / 3)
+
+
+def test_two_views():
+    """A sample whose views are neighbours, and one whose second view sits on the first sample."""
+    views = unit([[[1, 0], [0, 1]], [[1, 0.1], [1, 0.2]]])
+    found = neighbourhoods(as_samples(views, [0, 1]), neighbours=1)
+    # (1, 0) -> (1, .1); (1, .1) -> (1, .2) or (1, 0): the angle to (1, .2) is less; (0, 1) -> (1, .2) -> (1, .1)
+    assert found.saa.tolist() == [50, 50]
+    assert np.allclose(found.sad, np.linalg.norm(views[0] - views[1], axis=1))
+    assert np.allclose(found.alignment, np.sum((views[0] - views[1]) ** 2, axis=1))
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("tied", [False, True])
+def test_against_plain_loops(seed, tied):
+    rng = np.random.default_rng(seed)
+    views, n, dim, classes = int(rng.integers(1, 4)), int(rng.integers(6, 14)), int(rng.integers(2, 5)), 3
+    points = rng.normal(size=(views, n, dim))
+    if tied:  # a few directions only, many points on each
+        points = rng.integers(0, 2, size=points.shape) + np.eye(dim)[0]
+    labels = np.concatenate([np.arange(classes), rng.integers(0, classes, n - classes)])
+    k = int(rng.integers(1, views * n - 1))
+    samples = as_samples(points if views > 1 else points[0], labels)
+    found, wanted = neighbourhoods(samples, neighbours=k), loops(unit(points), labels.tolist(), k)
+    for name, values in wanted.items():
+        if name in ("saa", "sad", "alignment") and views == 1:
+            continue
+        mine = getattr(found, name)
+        defined = (samples.sizes > 1) | (name == "saa")
+        assert np.isnan(mine[~defined]).all(), name
+        # Distances come from cosines: below 1e-7 they are rounding.
+        assert np.allclose(mine[defined], np.array(values)[defined], rtol=1e-9, atol=1e-7), name
+
+
+@pytest.mark.parametrize("k", [1, 7, 60, 399])
+@pytest.mark.parametrize("points", ["random", "clusters", "ties"])
+def test_blocks_and_candidates_change_nothing(k, points, monkeypatch):
+    rng = np.random.default_rng(k)
+    labels = rng.integers(0, 5, 200)
+    centre = np.eye(8)[labels]
+    z = {"random": rng.normal(size=(2, 200, 8)), "clusters": centre + 0.1 * rng.normal(size=(2, 200, 8))}
+    z["ties"] = np.stack([centre, np.roll(centre, 1, axis=0)])
+    samples = as_samples(z[points], labels)
+    whole = neighbourhoods(samples, neighbours=k)
+    monkeypatch.setattr(module, "_BLOCK", 8 * 400 * 17)
+    monkeypatch.setattr(module, "_SAMPLED", 30)
+    parts = neighbourhoods(samples, neighbours=k)
+    for name in ("saa", "cac", "sad", "cad", "uniformity", "alignment"):
+        assert np.allclose(getattr(whole, name), getattr(parts, name), rtol=0, atol=1e-9), name
+
+
+def test_a_bad_sample_of_columns_is_noticed(monkeypatch):
+    """Floors that leave too few candidates, or cut through a tie, change nothing."""
+    rng = np.random.default_rng(0)
+    samples = as_samples(np.round(rng.normal(size=(60, 2))) + 0.5, np.arange(60) % 3)
+    right = neighbourhoods(samples, neighbours=9).cac
+    for rank in (1, 9, 10, 30):
+        monkeypatch.setattr(module, "_floors", lambda block, k, rank=rank: np.sort(block, axis=1)[:, -rank])
+        assert np.allclose(neighbourhoods(samples, neighbours=9).cac, right, rtol=1e-12)
+
+
+def test_a_floor_between_ties_is_noticed():
+    """Three neighbours tied up to rounding, and a floor that two of them exceed: each has a third of the place."""
+    cosines = np.array([0.5 - 6e-13, -np.inf, 0.5, 0.5 - 3e-13, 0.1])
+    for floor in (0.5 - 4e-13, 0.4, -np.inf):
+        assert np.allclose(module._row(cosines, 1, floor, (0, 1), (2, 5)), (1 / 3, 2 / 3))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_fully_collapsed_is_chance(dtype):
+    """Everything in one point, at awkward sizes for blocked products: every neighbour is as near as any other."""
+    point = np.random.default_rng(0).normal(size=37).astype(dtype)
+    labels = np.repeat([0, 1, 2], [31, 5, 1])
+    found = neighbourhoods(as_samples(np.tile(point, (2, 37, 1)), labels), neighbours=0.05)
+    assert found.neighbours == 3
+    assert np.allclose(found.saa, 100 / 73, rtol=1e-12)
+    assert np.allclose(found.cac, 100 * (2 * np.array([31, 5, 1]) - 1) / 73, rtol=1e-12)
+    assert np.allclose(found.cac, found.cac_chance)
+    assert np.allclose(found.uniformity, 1, rtol=1e-12)
+    assert np.allclose(found.cad, 0, atol=1e-7)
+
+
+def test_a_share_of_neighbours_is_that_of_the_authors():
+    samples = as_samples(np.eye(50), np.arange(50) % 2)
+    for share, k in ((0.05, 2), (0.001, 1), (0.999, 49), (5, 5), (5.0, 5), (49, 49)):
+        assert neighbourhoods(samples, neighbours=share).neighbours == k
+
+
+def simplex_points(classes):
+    return OrbitGram.from_matrix(dense_simplex(classes), Orbits(np.ones(classes), np.arange(classes))).embed()
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_full_neural_collapse(classes):
+    """All examples on the regular simplex, the classifier its multiple: every measure at its end of the scale."""
+    points = np.pad(simplex_points(classes), ((0, 0), (0, 2)))
+    labels = np.repeat(np.arange(classes), np.arange(1, classes + 1))
+    found = collapse_metrics(as_samples(points[labels], labels), 3.0 * points)
+    numbers = (found.nc1, found.nc2_equinorm, found.nc2_equiangularity, found.nc2_equiangularity_max, found.nc3)
+    assert np.allclose(numbers, 0, atol=1e-12)
+    assert np.allclose([found.nc4, found.fc, found.ms, found.sd], 0, atol=1e-12)
+    assert found.nc4_against == "classifier"
+    assert math.isclose(found.effective_rank_means, classes - 1, rel_tol=1e-6)
+    assert np.allclose(found.cosines, dense_simplex(classes), atol=1e-12)
+
+
+def test_opposite_classifier():
+    """Weights that point away from their own class: NC3 and SD at their largest, NC4 all wrong."""
+    points = simplex_points(3)
+    found = collapse_metrics(as_samples(points, [0, 1, 2]), -points)
+    assert math.isclose(found.nc3, 2, rel_tol=1e-12)
+    assert math.isclose(found.sd, 2, rel_tol=1e-12)
+    # Of the two classes that -W takes alike, neither is the nearest mean.
+    assert math.isclose(found.nc4, 1, rel_tol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_neural_collapse_by_definition(seed):
+    """The covariances as matrices, the means in loops."""
+    rng = np.random.default_rng(seed)
+    classes, dim, views = int(rng.integers(2, 6)), int(rng.integers(2, 9)), int(rng.integers(1, 3))
+    labels = np.repeat(np.arange(classes), rng.integers(1, 6, classes))
+    z = unit(rng.normal(size=(views, len(labels), dim)) + 2 * rng.normal(size=(classes, dim))[labels])
+    weights = rng.normal(size=(classes, dim))
+    found = collapse_metrics(as_samples(z, labels), weights)
+    each = [z[:, labels == c].reshape(-1, dim) for c in range(classes)]
+    means = np.array([rows.mean(axis=0) for rows in each])
+    centred = means - means.mean(axis=0)
+    inside = np.mean([np.cov(rows.T, bias=True).reshape(dim, dim) for rows in each], axis=0)
+    between = centred.T @ centred / classes
+    assert math.isclose(found.nc1, np.trace(inside @ np.linalg.pinv(between, rcond=1e-10)) / classes, rel_tol=1e-6)
+    norms = np.linalg.norm(centred, axis=1)
+    assert math.isclose(found.nc2_equinorm, norms.std() / norms.mean(), rel_tol=1e-9, abs_tol=1e-12)
+    pairs = [(i, j) for i in range(classes) for j in range(classes) if i != j]
+    angles = [abs(centred[i] @ centred[j] / norms[i] / norms[j] + 1 / (classes - 1)) for i, j in pairs]
+    assert math.isclose(found.nc2_equiangularity, np.mean(angles), rel_tol=1e-9, abs_tol=1e-12)
+    assert math.isclose(found.nc2_equiangularity_max, max(angles), rel_tol=1e-9, abs_tol=1e-12)
+    wanted = np.linalg.norm(weights / np.linalg.norm(weights) - centred / np.linalg.norm(centred))
+    assert math.isclose(found.nc3, wanted, rel_tol=1e-9)
+    wrong = [np.argmin(np.sum((means - p) ** 2, axis=1)) != np.argmax(weights @ p) for p in z.reshape(-1, dim)]
+    assert math.isclose(found.nc4, np.mean(wrong), abs_tol=1e-12)
+    guess = [[np.argmin(np.sum((means - p) ** 2, axis=1)) != c for p in each[c]] for c in range(classes)]
+    plain = collapse_metrics(as_samples(z, labels))
+    assert math.isclose(plain.nc4, np.mean(np.concatenate(guess)), abs_tol=1e-12)
+    assert plain.nc3 is None
+    assert plain.sd is None
+    assert np.allclose(found.within, 1 - np.sum(means**2, axis=1), atol=1e-12)
+    assert math.isclose(found.fc, found.within.mean())
+    for c, rows in enumerate(z[:, labels == c].transpose(1, 0, 2) for c in range(classes)):
+        different = [
+            x @ y for i in range(len(rows)) for j in range(len(rows)) if i != j for x in rows[i] for y in rows[j]
+        ]
+        assert math.isclose(found.coherence[c], np.mean(different or means[c] @ means[c]), rel_tol=1e-9, abs_tol=1e-12)
+    if (found.coherence > 0).all():
+        wanted = means @ means.T / np.sqrt(np.outer(found.coherence, found.coherence))
+        off = ~np.eye(classes, dtype=bool)
+        assert np.allclose(found.unbiased_cosines[off], wanted[off], rtol=1e-9)
+    directions = unit(means)
+    away = [directions[i] @ directions[j] + 1 / (classes - 1) for i, j in pairs]
+    assert math.isclose(found.ms, math.sqrt(np.mean(np.square(away))), rel_tol=1e-9)
+    assert math.isclose(found.sd, np.mean(1 - np.sum(unit(weights) * directions, axis=1)), rel_tol=1e-9)
+    shares = np.linalg.svd(z.reshape(-1, dim), compute_uv=False)
+    shares /= shares.sum()
+    assert math.isclose(found.effective_rank, math.exp(-np.sum(shares * np.log(shares))), rel_tol=1e-6)
+
+
+def test_what_is_not_defined_is_none():
+    """All in one point: no spread between classes, no angles; a tie of every class for the nearest mean."""
+    found = collapse_metrics(as_samples(np.tile([0.6, 0.8], (6, 1)), [0, 0, 1, 1, 2, 2]))
+    assert (found.nc1, found.nc2_equinorm, found.nc2_equiangularity) == (None, None, None)
+    assert math.isclose(found.nc4, 2 / 3)
+    assert found.effective_rank == 1
+
+
+def test_a_mean_of_zero_has_no_direction():
+    found = collapse_metrics(as_samples([[1, 0], [-1, 0], [0, 1], [0.1, 1]], [0, 0, 1, 1]), np.eye(2))
+    assert found.directionless == (0,)
+    assert np.array_equal(found.cosines, np.eye(2))
+
+
+def test_effective_rank():
+    assert math.isclose(effective_rank(np.ones(5)), 5)
+    assert math.isclose(effective_rank(np.array([3.0, 0.0])), 1)
+    assert math.isclose(effective_rank(np.array([3.0, 1.0])), 4 / 3**0.75)
+    assert effective_rank(np.zeros(3)) == 0
+
+
+def test_lengths_do_not_matter_and_are_told():
+    rng = np.random.default_rng(1)
+    z, labels = unit(rng.normal(size=(30, 4))), rng.integers(0, 3, 30)
+    plain = as_samples(z, labels)
+    assert not plain.normalised
+    for factors in (rng.uniform(0.1, 9, (30, 1)), np.full((30, 1), 1e200), np.full((30, 1), 1e-200)):
+        scaled = as_samples(z * factors, labels)
+        assert scaled.normalised
+        assert math.isclose(scaled.longest, factors.max(), rel_tol=1e-12)
+        assert math.isclose(scaled.shortest, factors.min(), rel_tol=1e-12)
+        assert np.allclose(scaled.points, plain.points, rtol=0, atol=1e-14)
+    assert not as_samples(z.astype(np.float16), labels).normalised
+
+
+def test_classes_are_sorted_and_views_stand_together():
+    z = np.arange(1.0, 13.0).reshape(2, 3, 2)
+    samples = as_samples(z, ["b", "a", "b"])
+    assert samples.classes.tolist() == ["a", "b"]
+    assert samples.counts.tolist() == [1, 2]
+    assert np.allclose(samples.points, unit([z[0, 1], z[1, 1], z[0, 0], z[1, 0], z[0, 2], z[1, 2]]))
+    assert samples.codes.tolist() == [0, 0, 1, 1, 1, 1]
+    assert samples.ends.tolist() == [0, 2, 6]
