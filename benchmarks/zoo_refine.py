@@ -125,10 +125,10 @@ class Balance:
         balance = -np.sum((n - np.eye(self.count)) * forces * start.cosines, axis=1)
         tau = float(loss.temperature)
         weight = np.array([float(w) for w in loss.weight[0]])
-        drifts = np.exp((start.cosines - 1.0) / tau)
+        exponentials = np.exp((start.cosines - 1.0) / tau)
         self.z = [
             arb(float(z))
-            for z in np.array([float(o) for o in loss.own]) + ((n - np.eye(self.count)) * weight * drifts).sum(1)
+            for z in np.array([float(o) for o in loss.own]) + ((n - np.eye(self.count)) * weight * exponentials).sum(1)
         ]
         self.u = [arb(float(x)) for x in np.sqrt(balance)]
 

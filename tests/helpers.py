@@ -7,7 +7,8 @@ import math
 
 import numpy as np
 
-from geomsolve import OrbitGram, Orbits
+from geomsolve import OrbitGram
+from geomsolve.geometry import Orbits
 
 
 def random_counts(

@@ -1,3 +1,3 @@
 from .certificate import Certificate as Certificate
 from .certificate import certify as certify
-from .dimension_bound import dimension_bound as dimension_bound
+from .code_bounds import dimension_bound as dimension_bound

@@ -97,7 +97,7 @@ class BlockForces(NamedTuple):
         # A cosine inside a block is known to its last digits only, and a tie makes a force of them. From points it is
         # |z_i - z_j|^2 / 2, and these are known to an ulp of 1 each, their length too: d apart, to a few d + eps ulps.
         shaken = self.rounded + self.jitter
-        last = np.minimum(1.0, 16.0 * (np.sqrt(apart) + np.finfo(float).eps)) if self.gram.founded else 1.0
+        last = np.minimum(1.0, 16.0 * (np.sqrt(apart) + np.finfo(float).eps)) if self.gram.from_points else 1.0
         loose = blocks @ (shaken * apart + last * self.rounded / 16.0) + (1.0 - blocks) @ (shaken * np.abs(cosines))
         return rows, np.where(blocks > 0, loose, blocks @ shaken)
 
@@ -161,7 +161,7 @@ def products(gram: OrbitGram, scaled: Array, factor: Array) -> Array:
 
     From the points, where they are known: forces on them that cancel keep more digits than sums over cosines.
     """
-    if gram.founded:
+    if gram.from_points:
         points = quotient_points(gram)
         error = (scaled @ (factor[:, None] * points)) @ (points / factor[:, None]).T
     else:
@@ -176,7 +176,7 @@ def quotient_points(gram: OrbitGram) -> Array:
     keep the digits of directions that hardly count; of cosines rounding takes them: it makes an eigenvalue 0 of G
     1e-16, and that a coordinate of 1e-8. So from cosines directions that may be rounding are no directions.
     """
-    if gram.points is not None and gram.founded:
+    if gram.points is not None and gram.from_points:
         return np.asarray(np.sqrt(gram.sizes)[:, None] * gram.points[:, :-1], dtype=np.float64)
     values, vectors = np.linalg.eigh(gram.quotient)
     return np.asarray(vectors * np.sqrt(np.where(values > 1e-13 * values[-1], values, 0.0)), dtype=np.float64)

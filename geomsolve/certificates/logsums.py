@@ -78,15 +78,15 @@ class LogSums:
 
     def shares(self, cosines: list[list[Any]]) -> Iterator[Share]:
         """Every term at a geometry, balls or numbers."""
-        drifts: dict[tuple[int, int, int], Any] = {}
+        exponentials: dict[tuple[int, int, int], Any] = {}
         for a, terms in enumerate(self.terms):
             for term in terms:
                 parts = {}
                 for b, weight in term.weights.items():
                     place = (min(a, b), max(a, b), id(term.tau))
-                    if place not in drifts:
-                        drifts[place] = ((cosines[a][b] - 1) / term.tau).exp()
-                    parts[b] = weight * drifts[place]
+                    if place not in exponentials:
+                        exponentials[place] = ((cosines[a][b] - 1) / term.tau).exp()
+                    parts[b] = weight * exponentials[place]
                 foreign = sum(parts.values(), flint().arb(0))
                 total = term.offset + foreign
                 yield Share(a, term, foreign, total, {b: part / total for b, part in parts.items()})

@@ -247,8 +247,8 @@ def _opening_alphas(counts: Counts, temperature: float, views: int, self_pairs: 
     gram, sizes = solution.orbits, counts.values
     row, partners = objective.row_gradient(gram), objective.orbits.partners
     pull = np.einsum("ab,ab->a", partners * (row + row.T) / 2.0, gram.cosines) / sizes
-    drifts = np.einsum("ab,ab->a", partners * gram.drifts(temperature), objective.weights)
-    own = views / (objective.offsets + drifts)
+    exponentials = np.einsum("ab,ab->a", partners * gram.exponentials(temperature), objective.weights)
+    own = views / (objective.offsets + exponentials)
     alphas = 1.0 - (sizes - 1.0) * (own + counts.total * temperature * pull / sizes)
     return alphas, solution.quality is Quality.CERTIFIED
 

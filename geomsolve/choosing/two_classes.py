@@ -110,8 +110,8 @@ def _slack(gram: OrbitGram, temperature: float, views: int, sides: Array) -> flo
     """How far the envelope's loss can fall below its value at the geometry: atoms are the examples and p_0."""
     sizes, partners = gram.sizes, gram.orbits.partners
     total = float(sizes.sum())
-    drifts = views * gram.drifts(temperature)
-    forces = drifts / (views - 1.0 + np.sum(partners * drifts, axis=1))[:, None] / total / temperature
+    exponentials = views * gram.exponentials(temperature)
+    forces = exponentials / (views - 1.0 + np.sum(partners * exponentials, axis=1))[:, None] / total / temperature
     forces = (forces + forces.T) / 2.0
     # What would hold every example at 0.5, in units of what the envelope can give there: between 0 and its slope.
     # The subgradient is free there, so that S G = 0 is met as well as the limits allow.

@@ -102,7 +102,7 @@ class OrbitGram:
         balance: (K,) a guess of weights u of the atoms with G u = 0, or None. Never trusted; a good one saves the
             eigenvalues.
         points: (K, p + 1) unit rows (mean, spread) that cosines were computed from, or None. Not trusted either, see
-            `founded`. They know how far apart two near orbits are, of which cosines keep the first digits only.
+            `from_points`. They know how far apart two near orbits are, of which cosines keep the first digits only.
         slopes: (K, K) the slopes of a hinge at its kink, or None. Not trusted: any in [0, 1] prove a bound.
     """
 
@@ -220,7 +220,7 @@ class OrbitGram:
         return between
 
     @cached_property
-    def founded(self) -> bool:
+    def from_points(self) -> bool:
         """Whether the cosines are those of `points`, up to a few ulps: then only rounding can make G indefinite."""
         points, plural = self.points, self.orbits.plural
         if points is None or points.ndim != 2 or len(points) != len(self.sizes) or not np.isfinite(points).all():
@@ -239,7 +239,7 @@ class OrbitGram:
     def apart(self) -> Array:
         """(K, K) 1 - cosines; of near orbits with `points`, from the difference of these."""
         apart = 1.0 - self.cosines
-        if not self.founded or self.points is None:
+        if not self.from_points or self.points is None:
             return apart
         means, spread = self.points[:, :-1], self.points[:, -1]
         a, b = np.nonzero(np.triu(apart < 1e-3, 1))
@@ -250,17 +250,17 @@ class OrbitGram:
         return apart
 
     @cached_property
-    def _drifts(self) -> dict[float, Array]:
+    def _exponentials(self) -> dict[float, Array]:
         return {}
 
-    def drifts(self, temperature: float) -> Array:
+    def exponentials(self, temperature: float) -> Array:
         """(K, K) e^{(cosines - 1)/temperature}, kept: a loss, its derivative and its certificate all start from it."""
-        if temperature not in self._drifts:
+        if temperature not in self._exponentials:
             exponents: Array = self.cosines - 1.0
             exponents /= temperature
             np.exp(exponents, out=exponents)
-            self._drifts[temperature] = exponents
-        return self._drifts[temperature]
+            self._exponentials[temperature] = exponents
+        return self._exponentials[temperature]
 
     @cached_property
     def quotient(self) -> Array:
@@ -293,7 +293,7 @@ class OrbitGram:
         """The nearest point of the segment to the identity that is positive semidefinite, and how far along it is.
 
         G' = (1 - t) G + t I with t = max(0, -lambda_min)/(1 - lambda_min) keeps the diagonal and the orbits. Where only
-        rounding makes G indefinite, which is m times an ulp for orbits of many atoms, see `_nudged`; and where the
+        rounding makes G indefinite, which is m times an ulp for orbits of many atoms, see `_repaired_by_blocks`; and where the
         points are known, nothing is moved.
         """
         return self._repaired
@@ -301,18 +301,18 @@ class OrbitGram:
     @cached_property
     def _repaired(self) -> tuple[OrbitGram, float]:
         smallest = self.smallest_eigenvalue
-        if not smallest < 0 or (smallest > -64.0 * np.finfo(float).eps * self.orbits.atoms and self.founded):
+        if not smallest < 0 or (smallest > -64.0 * np.finfo(float).eps * self.orbits.atoms and self.from_points):
             return self, 0.0
         step = -smallest / (1.0 - smallest)
         if step <= 64.0 * np.finfo(float).eps * self.orbits.atoms and np.any(self.orbits.plural):
-            nudged, less = self._nudged()
+            nudged, less = self._repaired_by_blocks()
             if less < step:
                 return nudged, less
         cosines = (1.0 - step) * self.cosines
         cosines[np.diag_indices_from(cosines)] = np.where(self.orbits.plural, np.diag(cosines), 1.0)
         return OrbitGram(self.orbits, cosines), step
 
-    def _nudged(self) -> tuple[OrbitGram, float]:
+    def _repaired_by_blocks(self) -> tuple[OrbitGram, float]:
         """The nearest positive semidefinite point of the segment to P, and how far along it is.
 
         P is block diagonal: of every orbit with B_aa >= 1 the block of G itself, else the identity. It is a Gram matrix

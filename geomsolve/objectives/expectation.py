@@ -74,13 +74,13 @@ class ExpectedLog(SampledObjective):
     def excess(self, gram: OrbitGram) -> float:
         """The loss above `floor`, by the integral."""
         total = np.zeros(len(self.masses))
-        for s, drops in self._blocks(self.beta * gram.drifts(self.temperature)):
+        for s, drops in self._blocks(self.beta * gram.exponentials(self.temperature)):
             total += self._fall(s, np.einsum("ab,nab->na", self._probabilities, drops)).sum(axis=0)
         return float(self.orbits.sizes * self.masses @ total) * STEP
 
     def row_gradient(self, gram: OrbitGram) -> Array:
         """The derivative of the integral alone, at a third of the cost of `rows`."""
-        scale = self.beta * gram.drifts(self.temperature)
+        scale = self.beta * gram.exponentials(self.temperature)
         total = np.zeros_like(scale)
         for s, decay in self._blocks(scale):
             slope, _ = self._weights(s, np.einsum("ab,nab->na", self._probabilities, decay))
@@ -94,7 +94,7 @@ class ExpectedLog(SampledObjective):
 
     def rows(self, gram: OrbitGram) -> RowModel:
         """The derivatives of the integral, in one pass over its nodes."""
-        k, scale = self.count, self.beta * gram.drifts(self.temperature)
+        k, scale = self.count, self.beta * gram.exponentials(self.temperature)
         first, second, coupling = (np.zeros_like(scale) for _ in range(3))
         forces = self._probabilities * scale
         for s, decay in self._blocks(scale):
@@ -125,7 +125,7 @@ class ExpectedLog(SampledObjective):
 
         Cost: K^3 an integration node, 200 of them.
         """
-        k, scale = self.count, self.beta * gram.drifts(self.temperature)
+        k, scale = self.count, self.beta * gram.exponentials(self.temperature)
         count, forces = len(scale), self._probabilities * scale
         forms, diagonal = np.zeros((count, count, count)), np.zeros_like(scale)
         for s, decay in self._blocks(scale):

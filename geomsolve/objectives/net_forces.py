@@ -74,8 +74,8 @@ def net_forces(rows: Rows, gram: OrbitGram) -> tuple[Array, Array, Array]:
     has none of the large terms left. j is its own kin: the coefficient of expm1(x_ij) is W_ij (1 - P_ij N_ij).
     """
     weights, positives, kin = rows.weights, rows.positives, rows.kin
-    drifts, negatives = gram.drifts(rows.temperature), rows.partners * rows.weights
-    sums = negatives * drifts
+    exponentials, negatives = gram.exponentials(rows.temperature), rows.partners * rows.weights
+    sums = negatives * exponentials
     denominators = (rows.offsets + sums.sum(axis=1))[:, None]
     unit = rows.masses[:, None] / denominators / rows.temperature
     apart = np.expm1(-gram.apart / rows.temperature)
@@ -95,13 +95,13 @@ def net_forces(rows: Rows, gram: OrbitGram) -> tuple[Array, Array, Array]:
     size += np.where(unbalance != 0, positives * rows.nearby[:, None], 0.0) / 32.0
     size += np.where(own != 0, weights * pull * np.abs(apart), 0.0) / 32.0
     size += np.where(single, 0.0, positives * all_stretched) / 32.0
-    direct, attracted = weights * drifts, positives * denominators
+    direct, attracted = weights * exponentials, positives * denominators
     shorter = kin & (size < direct + attracted)
     row = np.where(shorter, split, direct - attracted) * unit
     terms = np.where(shorter, size, direct + attracted) * unit
     loose = np.abs(own) + np.where(single, 0.0, positives * np.where(kin, negatives, 0.0).sum(axis=1)[:, None])
     # Points a distance d apart are known to an ulp of 1, and so d^2 / 2 to d ulps.
-    last = np.minimum(1.0, 16.0 * np.sqrt(np.abs(gram.apart))) if gram.founded else 1.0
+    last = np.minimum(1.0, 16.0 * np.sqrt(np.abs(gram.apart))) if gram.from_points else 1.0
     return row, terms, _EPS * np.where(shorter, loose, 0.0) * last * unit / rows.temperature
 
 
@@ -133,7 +133,7 @@ def fine_rows(rows: Rows, gram: OrbitGram) -> FineRows:
     """
     long = np.longdouble
     eps = float(np.finfo(long).eps)
-    near = gram.apart.astype(long) if gram.founded else 1 - gram.cosines.astype(long)
+    near = gram.apart.astype(long) if gram.from_points else 1 - gram.cosines.astype(long)
     x = -near / long(rows.temperature)
     pulls = rows.weights.astype(long) * np.exp(x)
     sums = np.where(rows.partners > 0, rows.partners * pulls, 0)
@@ -159,7 +159,7 @@ def settled_excess(rows: Rows, gram: OrbitGram) -> tuple[Array, NDArray[np.bool_
     """
     pull = np.where(rows.kin, rows.partners * rows.positives, 0.0)
     near = np.where(rows.kin, -gram.apart / rows.temperature, 0.0)
-    rest = np.where(rows.kin, 0.0, rows.partners * rows.weights * gram.drifts(rows.temperature)).sum(axis=1)
+    rest = np.where(rows.kin, 0.0, rows.partners * rows.weights * gram.exponentials(rows.temperature)).sum(axis=1)
     rest = rest / np.where(rows.nearby > 0, rows.nearby, 1.0)
     y = np.sum(pull * np.expm1(near), axis=1) + rest
     fine = np.sum(pull * _expm1_less(near), axis=1) + rest + _log1p_less(np.maximum(y, -0.5))

@@ -70,7 +70,7 @@ class RowSoftmax(Objective):
 
     def _sums(self, gram: OrbitGram) -> Array:
         """(K,) sum_j W_ij e^{t_ij/tau}."""
-        return np.einsum("ab,ab->a", self._negatives, gram.drifts(self.temperature))
+        return np.einsum("ab,ab->a", self._negatives, gram.exponentials(self.temperature))
 
     def excess(self, gram: OrbitGram) -> float:
         """The loss above `floor`; through log1p, so e^{-1/tau} is resolved at low temperature."""
@@ -101,13 +101,13 @@ class RowSoftmax(Objective):
         """With q_ij = W_ij e^{t_ij/tau} / Z_i and Q = sum q: repulsion m q/tau, softness tau, answer Q/tau."""
         sums = self._sums(gram)
         denominators = self.offsets + sums
-        repulsion = gram.drifts(self.temperature) * self.weights
+        repulsion = gram.exponentials(self.temperature) * self.weights
         repulsion *= (self.masses / denominators / self.temperature)[:, None]
         return RowModel(repulsion, self.temperature, (sums / denominators)[:, None] / self.temperature)
 
     def row_hessians(self, gram: OrbitGram) -> Array:
         """m_i / tau^2 (Diag(q_i) - q_i q_i^T), see `softmax_forms`."""
-        sums = self._negatives * gram.drifts(self.temperature)
+        sums = self._negatives * gram.exponentials(self.temperature)
         denominators = self.offsets + sums.sum(axis=1)
         stiffness = self.orbits.sizes * self.masses / self.temperature**2
         return softmax_forms(sums / denominators[:, None], self.offsets / denominators, stiffness)

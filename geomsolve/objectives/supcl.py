@@ -49,7 +49,7 @@ class InstanceSoftmax(RowSoftmax):
         others = self.views if self.self_pairs else self.views - 1
         if others < 1 or self.views == 1:
             return True
-        sums = self.offsets + np.einsum("ab,ab->a", self._negatives, gram.drifts(self.temperature))
+        sums = self.offsets + np.einsum("ab,ab->a", self._negatives, gram.exponentials(self.temperature))
         row = self.row_gradient(gram)
         diagonal = -np.einsum("ab,ab->a", self.orbits.partners * (row + row.T) / 2.0, gram.cosines)
         unit = self.masses / self.temperature

@@ -82,7 +82,7 @@ def _where(objective: WeightedSoftmax, gram: OrbitGram, wanted: Array) -> OrbitG
     total = np.where(there, np.where(total > 0, total, 1e-3 * (repulsion + repulsion.T) / 2.0), 0.0)
     total = np.maximum(total, np.where(there, 1e-300, 0.0))
     masses, offsets = objective.masses, objective.offsets
-    zeta = masses / (offsets + np.einsum("ab,ab->a", partners, gram.drifts(tau)))
+    zeta = masses / (offsets + np.einsum("ab,ab->a", partners, gram.exponentials(tau)))
     count = len(zeta)
     for _ in range(30):
         softmax = 2.0 * tau * total / (zeta[:, None] + zeta)

@@ -46,7 +46,7 @@ def opened(objective: Objective, gram: OrbitGram, opening: NDArray[np.bool_]) ->
     if not (opening.any() and isinstance(objective, RowSoftmax) and objective.positives is not None):
         return None
     partners, weights = gram.orbits.partners, np.broadcast_to(objective.weights, gram.cosines.shape)
-    others = partners * weights * gram.drifts(objective.temperature)
+    others = partners * weights * gram.exponentials(objective.temperature)
     np.fill_diagonal(others, 0.0)
     pull, own = np.diag(objective.positives), np.diag(weights)
     left = 1.0 - np.diag(partners) * pull

@@ -163,7 +163,7 @@ def _descended(
     solution: Solution, gram: OrbitGram, width: int, count: int, seed: int, max_steps: int, progress: Progress | None
 ) -> Embedding:
     """The best of several descents, with what is proved of it."""
-    from ..certificates.dimension_bound import dimension_bound
+    from ..certificates.code_bounds import dimension_bound
     from .descent import MOST_ATOMS, descend
     from .restarts import local_minima
 

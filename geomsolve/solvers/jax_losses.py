@@ -190,13 +190,13 @@ def _expected_softmax(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> An
     import jax.numpy as jnp
 
     (partner,), (own,), (blocks, count, alpha, beta, temperature) = pairs, each, shared
-    drifts = beta * jnp.exp((gram - 1.0) / temperature)
+    exponentials = beta * jnp.exp((gram - 1.0) / temperature)
 
     # Checkpointed: the backward pass computes a block again rather than keep all of them.
     @jax.checkpoint
     def add(total: Any, s: Any) -> Any:
         still = 1.0 + own * jnp.expm1(-beta * s)[:, None]
-        moved = jnp.einsum("ij,sij->si", partner, jnp.expm1(-s[:, None, None] * drifts)) / still
+        moved = jnp.einsum("ij,sij->si", partner, jnp.expm1(-s[:, None, None] * exponentials)) / still
         # Where phi is below one rounding of 1, phi^k has no part in the sum; the bound keeps its slope finite.
         fall = -jnp.expm1(count * jnp.log1p(jnp.maximum(moved, -1.0 + 2.0**-53)))
         return total + jnp.exp(-alpha * s) @ (still**count * fall), None
@@ -224,7 +224,7 @@ def _one_view(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
     import jax.numpy as jnp
 
     (partner,), (own, shares, weights), (blocks, count, temperature) = pairs, each, shared
-    drifts = jnp.exp((gram - 1.0) / temperature)
+    exponentials = jnp.exp((gram - 1.0) / temperature)
     far = jnp.sum(partner, axis=1)
 
     @jax.checkpoint
@@ -232,7 +232,7 @@ def _one_view(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
         decay = jnp.exp(-s)[:, None]
         mine, rest = shares * decay[:, :, None], jnp.maximum(own[:, None] - shares, 0.0) * decay[:, :, None]
         still = jnp.where(own < 0.5, 1.0 + own * jnp.expm1(-s)[:, None], far + own * decay)
-        gone = -jnp.einsum("ij,sij->si", partner, jnp.expm1(-s[:, None, None] * drifts))
+        gone = -jnp.einsum("ij,sij->si", partner, jnp.expm1(-s[:, None, None] * exponentials))
         near = jnp.maximum(far - gone, 1e-30 * far)
         absent = -count * jnp.log1p(mine / (far[:, None] + rest))
         fallen = -count * jnp.log1p(gone / (near + own * decay))[:, :, None]

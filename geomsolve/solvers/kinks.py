@@ -53,7 +53,7 @@ def polish_kinks(
     if not (isinstance(objective, PairLoss) and isinstance(objective.shape, Hinge)):
         return gram, Termination.NOT_APPLICABLE, "Newton needs two derivatives, or a hinge"
     system = _System.of(objective, objective.shape, gram)
-    if gram.points is not None and gram.founded:
+    if gram.points is not None and gram.from_points:
         raw = np.asarray(gram.points, dtype=np.float64)
     else:
         spread = np.sqrt(np.clip(1.0 - np.diag(gram.cosines), 0.0, None) / system.bend * 2.0) * gram.orbits.plural

@@ -129,7 +129,7 @@ def test_a_class_in_one_point_held_by_less_than_the_rounding_of_its_tie():
     objective = gs.ECL(counts, temperature=0.0336, anchors="class", contrast=3.96, align=0.1636, scale=26.76)
     gram = gs.solve(objective).orbits
     points = gram.points
-    assert gram.founded
+    assert gram.from_points
     assert points is not None
     assert points.shape == (9, 3)
     for moved in ([2, 5, 8], [5, 8], [2, 5], [2], [5], [8], [0, 1, 3, 4, 6, 7]):
@@ -141,7 +141,7 @@ def test_a_class_in_one_point_held_by_less_than_the_rounding_of_its_tie():
             cosines = turned @ turned.T
             np.fill_diagonal(cosines, 1.0)
             trial = OrbitGram(objective.orbits, np.minimum((cosines + cosines.T) / 2.0, 1.0), points=turned)
-            assert trial.founded
+            assert trial.from_points
             found = gs.certify(objective, trial)
             assert not found.holds()
             assert found.cosine_residual > np.abs(cosines - gram.cosines).max() / 3

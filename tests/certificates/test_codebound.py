@@ -8,7 +8,7 @@ import pytest
 from scipy.special import eval_chebyt, eval_gegenbauer
 
 import geomsolve as gs
-from geomsolve.certificates.dimension_bound import dimension_bound
+from geomsolve.certificates.code_bounds import dimension_bound
 from geomsolve.certificates.pair_models import pair_model
 from geomsolve.geometry.gegenbauer import Potentials, gegenbauer, least_of_pairs
 

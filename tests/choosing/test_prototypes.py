@@ -85,8 +85,8 @@ def test_descent_ends_between_bound_and_value(counts, temperature):
 
     def loss(flat):
         points = place(flat)
-        drifts = 2 * jnp.exp((points @ points.T - 1) / temperature) * (1 - jnp.eye(count))
-        return jnp.mean(jnp.log1p(drifts.sum(axis=1)))
+        exponentials = 2 * jnp.exp((points @ points.T - 1) / temperature) * (1 - jnp.eye(count))
+        return jnp.mean(jnp.log1p(exponentials.sum(axis=1)))
 
     with jax.enable_x64(True):
         slope = jax.jit(jax.value_and_grad(loss))

@@ -161,8 +161,10 @@ def test_against_newton_in_mpmath():
     row = objective.row_gradient(gram)
     pairs = (row + row.T) / 2
     start = [math.log(-sum(pairs[a, b] * gram.cosines[a, b] for b in range(3) if b != a)) / 2 for a in range(3)]
-    drifts = np.exp((gram.cosines - 1) / 0.2)
-    sums = [2 * n - 1 + sum(2 * counts[b] * drifts[a, b] for b in range(3) if b != a) for a, n in enumerate(counts)]
+    exponentials = np.exp((gram.cosines - 1) / 0.2)
+    sums = [
+        2 * n - 1 + sum(2 * counts[b] * exponentials[a, b] for b in range(3) if b != a) for a, n in enumerate(counts)
+    ]
     solved = mp.findroot(equations, start + [math.log(z) for z in sums], tol=mp.mpf(10) ** -150)
     u, z = [mp.exp(x) for x in solved[:3]], [mp.exp(x) for x in solved[3:]]
     verified = gs.verify(objective, digits=40)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from helpers import dense_simplex
 
-from geomsolve import OrbitGram, Orbits
+from geomsolve import OrbitGram
+from geomsolve.geometry import Orbits
 from geomsolve.training import neighbourhoods as module
 from geomsolve.training.neighbourhoods import neighbourhoods
 from geomsolve.training.neural_collapse import collapse_metrics, effective_rank

@@ -147,14 +147,14 @@ def _several(
     best, kept = -math.inf, (rough, vectors)
     for step in range(rounds):
         report(f"a lower bound in {dim} dimensions: {len(chosen)} orbits, round {step + 1} of {rounds}")
-        vectors, drifts = _improved(vectors, rough, dim, scale, _HEATS[min(step, 1) :], _STEPS)
+        vectors, exponentials = _improved(vectors, rough, dim, scale, _HEATS[min(step, 1) :], _STEPS)
         value = _proved(vectors, rough, dim, scale)
         if value > best:
             best, kept = value, (rough, vectors)
-        # Equality asks for tilts in proportion to the drifts, but these answer to the tilts: so only part of the way.
+        # Equality asks for tilts in proportion to the exponentials, but these answer to the tilts: so only part of the way.
         pairs = rough.partners * rough.weights
-        mean = np.sum(pairs * drifts, axis=1) / np.maximum(pairs.sum(axis=1), 1e-300)
-        wanted = np.sqrt(drifts + 0.1 * mean[:, None])
+        mean = np.sum(pairs * exponentials, axis=1) / np.maximum(pairs.sum(axis=1), 1e-300)
+        wanted = np.sqrt(exponentials + 0.1 * mean[:, None])
         rough = rough.tilted_by(wanted if step == 0 else np.sqrt(rough.tilts * rough.tilted_by(wanted).tilts))
     rough, vectors = kept
     if not wide:
@@ -211,9 +211,9 @@ def _improved(
         options = {"maxiter": steps, "maxfun": 2 * steps, "maxcor": 20, "ftol": 1e-8, "gtol": 1e-9}
         current = minimize(dual, current, args=(heat,), jac=True, method="L-BFGS-B", options=options).x
     own, share, _ = shares(current, heat)
-    drifts = np.ones((count, count))
-    drifts[first, second] = drifts[second, first] = share @ np.exp((cosines - 1.0) / model.temperature)
-    return np.hstack([np.zeros((count, 1)), own]), drifts
+    exponentials = np.ones((count, count))
+    exponentials[first, second] = exponentials[second, first] = share @ np.exp((cosines - 1.0) / model.temperature)
+    return np.hstack([np.zeros((count, 1)), own]), exponentials
 
 
 def _proved(vectors: Array, model: PairModel, dim: int, scale: float) -> float:
