@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import Progress
@@ -25,7 +24,7 @@ from .thresholds import Threshold, threshold
 from .two_levels import Builder, TwoLevels
 
 # What `opening` is in one point, and how far from 0 a geometry is called open. Near a critical value it grows like the
-# distance from it; where it is between the two, descent has not settled.
+# distance from it; between the two, descent has not converged.
 _CLOSED, _OPEN = 1e-8, 1e-6
 
 
@@ -77,11 +76,6 @@ def crosscheck_threshold(
     builder: Builder,
     counts: Counts | ArrayLike | None = None,
     *,
-    vary: str | None = None,
-    majority: int | None = None,
-    minority: int | None = None,
-    per_class: float | None = None,
-    ratio: float | None = None,
     delta: float = 0.02,
     seeds: int = 1,
     device: str | None = None,
@@ -96,18 +90,13 @@ def crosscheck_threshold(
     the given counts.
 
     Args:
-        builder: the loss, and the seven that follow as in `threshold`.
+        builder: the loss, as in `threshold`.
         counts: class counts, in place of majority and minority.
-        vary: what to vary.
-        majority: how many classes.
-        minority: how many classes.
-        per_class: examples of a minority class.
-        ratio: the imbalance ratio.
         delta: how far to go from the critical value, as a share of it; for a number of negatives, the next whole one.
         seeds: random starts of the descent.
         device: "cpu", "gpu" or None for JAX's default.
         progress: called with a line of text as the work goes on.
-        options: of the builder.
+        options: whatever else `threshold` takes: vary, majority, minority, per_class, ratio, and those of the builder.
 
     Raises:
         ProblemError: as `threshold`, or a delta that is not between 1e-4 and 0.5.
@@ -117,45 +106,19 @@ def crosscheck_threshold(
     check_device(device)
     if not 1e-4 <= delta <= 0.5:
         raise ProblemError(f"delta: must be between 1e-4 and 0.5, a share of the critical value; got {delta:g}")
-    given: dict[str, Any] = {"vary": vary, "majority": majority, "minority": minority}
-    given |= {"per_class": per_class, "ratio": ratio, "progress": progress}
-    found = threshold(builder, counts, certify=False, **given, **options)
-    family = found.family or _family(builder, counts, found.parameter, majority, minority, per_class, ratio, options)
+    found = threshold(builder, counts, certify=False, progress=progress, **options)
+    family = found.family
     descent = Descent(restarts=seeds, device=device)
     sides = []
     for value, predicted in _values(found, family, delta):
         if progress:
-            progress(
-                f"descent at {found.parameter} {value:.12g}, {'collapsed' if predicted else 'apart'} by prediction"
-            )
+            state = "collapsed" if predicted else "apart"
+            progress(f"descent at {found.parameter} {value:.12g}, {state} by prediction")
         sides.append(_side(family, value, predicted, descent, progress))
     verdicts = [side.verdict for side in sides]
     agree = bool(verdicts) and all(verdict == "agrees" for verdict in verdicts)
     compared = any(verdict in ("agrees", "disagrees") for verdict in verdicts)
-    return CollapseCheck(found, _OPENINGS[isinstance(family, TwoLevels)], tuple(sides), agree, compared)
-
-
-_OPENINGS = {
-    True: "1 - cosine of two minority classes",
-    False: "smallest eigenvalue of the Gram matrix besides 0",
-}
-
-
-def _family(
-    builder: Builder,
-    counts: Counts | ArrayLike | None,
-    vary: str,
-    majority: int | None,
-    minority: int | None,
-    per_class: float | None,
-    ratio: float | None,
-    options: dict[str, Any],
-) -> TwoLevels | GrowingCounts:
-    from ..counts.counts import as_counts
-
-    if counts is None:
-        return TwoLevels(builder, vary, majority, minority, per_class, ratio, options)
-    return GrowingCounts(builder, as_counts(counts), vary, minority, options)
+    return CollapseCheck(found, family.opening_words, tuple(sides), agree, compared)
 
 
 def _values(found: Threshold, family: TwoLevels | GrowingCounts, delta: float) -> list[tuple[float, bool]]:
@@ -178,23 +141,16 @@ def _side(
 ) -> CollapseSide:
     clock = time.perf_counter()
     objective = family.objective(value)
+    opening = gap = None
     if objective.orbits.atoms > MOST_DESCENDED:
-        reason = f"descent checks at most {MOST_DESCENDED} classes; got {objective.orbits.atoms:g}"
-        return CollapseSide(value, predicted, None, None, "not applicable", 0.0, reason)
-    attempt = descent.run(objective, progress=progress)
-    if not isinstance(attempt.gram, OrbitGram):
-        absent = attempt.termination is Termination.NOT_APPLICABLE
-        verdict = "not applicable" if absent else "inconclusive"
-        return CollapseSide(value, predicted, None, None, verdict, time.perf_counter() - clock, attempt.message)
-    gap = certify(objective, attempt.gram).relative_gap
-    gram = attempt.gram
-    if isinstance(family, TwoLevels):
-        opening = float(1.0 - gram.cosines[1, 1])
+        verdict = "not applicable"
+        message = f"descent checks at most {MOST_DESCENDED} classes; got {objective.orbits.atoms:g}"
     else:
-        inside = np.repeat(1.0 - np.diag(gram.cosines), np.where(gram.orbits.plural, gram.sizes - 1.0, 0.0).astype(int))
-        opening = float(np.sort(np.concatenate([gram.eigenvalues, inside]))[1])
-    if gap > CONCLUSIVE or _CLOSED < opening < _OPEN:
-        verdict = "inconclusive"
-    else:
-        verdict = "agrees" if (opening <= _CLOSED) == predicted else "disagrees"
-    return CollapseSide(value, predicted, opening, gap, verdict, time.perf_counter() - clock, attempt.message)
+        attempt = descent.run(objective, progress=progress)
+        message, gram = attempt.message, attempt.gram
+        verdict = "not applicable" if attempt.termination is Termination.NOT_APPLICABLE else "inconclusive"
+        if isinstance(gram, OrbitGram):
+            gap, opening = certify(objective, gram).relative_gap, family.opening(gram)
+            if gap <= CONCLUSIVE and not _CLOSED < opening < _OPEN:
+                verdict = "agrees" if (opening <= _CLOSED) == predicted else "disagrees"
+    return CollapseSide(value, predicted, opening, gap, verdict, time.perf_counter() - clock, message)

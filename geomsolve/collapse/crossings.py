@@ -27,6 +27,13 @@ class Crossing:
     residual: float
     collapses: str
 
+    def side(self, parameter: str) -> str:
+        """Where classes are together, in words."""
+        if parameter != "negatives":
+            return f"{self.collapses} {parameter} {self.value:.12g}"
+        low, high = self.bracket
+        return f"from k = {high:g} on" if self.collapses == "above" else f"up to k = {low:g}"
+
 
 def sign_changes(
     order: Function, start: float, stop: float, *, slope: float, step: float

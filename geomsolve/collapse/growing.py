@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from ..solvers.ladder import solve
 from ..solvers.newton import stationary_point
 from ..solvers.solution import Quality, Solution
 from .crossings import Crossing, refine, whole_crossings
-from .two_levels import MOST_NEGATIVES, TEMPERATURES, Builder, check_loss
+from .two_levels import MOST_NEGATIVES, TEMPERATURES, Builder, check_loss, loss_words
 
 # The imbalance ratio is not let grow beyond this.
 _MOST_RATIO = 1e40
@@ -91,14 +91,11 @@ class GrowingCounts:
     @property
     def problem(self) -> str:
         """The loss and the counts in words."""
-        objective = self.objective(1.0)
-        name = objective.name.replace("k=1,", "any k,") if self.vary == "negatives" else objective.name
-        heat = "" if self.vary == "temperature" else f", temperature {objective.temperature:g}"
         tail = ""
         if self.vary == "tail":
             multiplicity, values = self.counts.multiplicity[self._tail], self.counts.values[self._tail]
             tail = f", tail of {multiplicity.sum():g} classes of {values[0]:g} to {values[-1]:g}"
-        return f"{name}{heat}, {self.counts.name}{tail}"
+        return f"{loss_words(self.objective(1.0), self.vary)}, {self.counts.name}{tail}"
 
     def ratio(self, value: float) -> float:
         """The imbalance ratio at one value of the parameter."""
@@ -118,6 +115,13 @@ class GrowingCounts:
             self._near = gram
         return smallest
 
+    opening_words: ClassVar[str] = "smallest eigenvalue of the Gram matrix besides 0"
+
+    def opening(self, gram: OrbitGram) -> float:
+        """0 where the Gram matrix has lost rank."""
+        inside = np.repeat(1.0 - np.diag(gram.cosines), np.where(gram.orbits.plural, gram.sizes - 1.0, 0.0).astype(int))
+        return float(np.sort(np.concatenate([gram.eigenvalues, inside]))[1])
+
     def shows(self, solution: Solution, apart: bool) -> bool:
         """Whether the Gram matrix of a solution has full rank C - 1, or less, as it should."""
         return (solution.rank == self.counts.classes - 1) == apart
@@ -135,15 +139,8 @@ class GrowingCounts:
         if not found:
             state = "of full rank" if self.order(1.0) > 0 else "short of rank"
             return [], f"no critical k: the optimum is {state} for every k examined"
-        value = found[0].value
-        grown = f" (imbalance ratio {self.ratio(value):.6g})" if self.vary in ("power", "tail") else ""
-        where = f"{self.vary} {value:.12g}"
-        if self.vary == "negatives":
-            low, high = found[0].bracket
-            where = (
-                f"k = {low:g} (from {high:g} on)" if found[0].collapses == "above" else f"k = {high:g} (up to {low:g})"
-            )
-        return found, f"the optimum loses rank {found[0].collapses} {where}{grown}"
+        grown = f" (imbalance ratio {self.ratio(found[0].value):.6g})" if self.vary in ("power", "tail") else ""
+        return found, f"the optimum loses rank {found[0].side(self.vary)}{grown}"
 
     def _march(self, progress: Progress) -> tuple[tuple[float, float] | None, str]:
         """Two values with the order parameter above 0 at one and below at the other; or None, and why."""

@@ -122,24 +122,25 @@ def phase_diagram(
         boundary = _stepped(family, y, ratios)
     else:
         boundary = list(_traced(family, ratios, span))
-    fields = {name: np.full((len(y), len(x)), np.nan) for name in ("minority", "cross", "rank", "gap")}
-    certified = np.zeros((len(y), len(x)), bool)
+    minority_cosine, cross_cosine, rank, gap, certified = fields = np.full((5, len(y), len(x)), np.nan)
     for row, value in enumerate(y):
-        report(f"solving the grid, {over} {value:.4g}, {row * len(x)} of {certified.size} points")
+        report(f"solving the grid, {over} {value:.4g}, {row * len(x)} of {rank.size} points")
         problems = family(float(value))
         for column, ratio in enumerate(x):
             solution = solve(problems.objective(float(ratio)), Newton(), tol=tol, throw=False)
-            fields["minority"][row, column] = solution.orbits.within[1]
-            fields["cross"][row, column] = solution.orbits.between[0, 1]
-            fields["rank"][row, column] = solution.rank
-            fields["gap"][row, column] = solution.certificate.relative_gap
-            certified[row, column] = solution.quality is Quality.CERTIFIED
+            fields[:, row, column] = (
+                solution.orbits.within[1],
+                solution.orbits.between[0, 1],
+                solution.rank,
+                solution.certificate.relative_gap,
+                solution.quality is Quality.CERTIFIED,
+            )
     objective = problems.objective(1.0)
     loss = objective.name.replace(f"k={y[-1]:g}", f"k={y[0]:g} to {y[-1]:g}") if over == "negatives" else objective.name
     heat = "" if over == "temperature" else f", temperature {objective.temperature:g}"
     name = f"{loss}{heat}, {majority} majority and {minority} minority classes"
-    ordered = fields["minority"], fields["cross"], fields["rank"], fields["gap"]
-    return PhaseDiagram(over, tuple(boundary), x, y, *ordered, certified, name)
+    measured = minority_cosine, cross_cosine, rank, gap, certified.astype(bool)
+    return PhaseDiagram(over, tuple(boundary), x, y, *measured, name)
 
 
 def _check_span(name: str, span: tuple[float, float], least: float, most: float) -> None:
@@ -189,42 +190,10 @@ def _edge_crossings(order: Callable[[Array], float], low: Array, high: Array) ->
 
 
 def _stepped(family: Callable[[float], TwoLevels], values: Array, ratios: tuple[float, float]) -> list[Array]:
-    """The critical ratio at every whole number, each searched for next to where the last two point."""
-    curve: list[tuple[float, float]] = []  # log k, log ratio
-    kept = []
-    for value in values:
-        levels = family(float(value))
-
-        def order(log_ratio: float, levels: TwoLevels = levels) -> float:
-            return levels.order(math.exp(log_ratio))
-
-        found = _near(order, _predicted(curve, float(value)))
-        if found is None:
-            spans = list(sign_changes(order, *np.log(ratios), slope=3.0, step=0.25))
-            found = refine(order, *spans[0]).value if spans else None
-        if found is not None:
-            curve.append((math.log(value), found))
-            kept.append((math.exp(found), float(value)))
-    inside = [(ratio, value) for ratio, value in kept if ratios[0] <= ratio <= ratios[1]]
-    return [np.array(inside)] if inside else []
-
-
-def _predicted(curve: list[tuple[float, float]], value: float) -> float | None:
-    if len(curve) < 2:
-        return curve[-1][1] if curve else None
-    (k0, r0), (k1, r1) = curve[-2:]
-    return r1 + (r1 - r0) / (k1 - k0) * (math.log(value) - k1)
-
-
-def _near(order: Callable[[float], float], guess: float | None) -> float | None:
-    """The zero beside a guess, or None unless one lies within a factor e^0.6 of it."""
-    width = 0.01
-    while guess is not None and width < 0.6:
-        low, high = max(guess - width, 0.0), guess + width
-        if (order(low) > 0) != (order(high) > 0):
-            return refine(order, low, high).value
-        width *= 3.0
-    return None
+    """The first critical ratio of these at every whole number."""
+    first = [(next(family(float(value)).critical_ratios(*ratios), None), float(value)) for value in values]
+    curve = [(crossing.value, value) for crossing, value in first if crossing is not None]
+    return [np.array(curve)] if curve else []
 
 
 def _over_classes(

@@ -117,30 +117,30 @@ def verify_bracket(
 
 
 def _bracket(loss: Callable[[Fraction], LogSums], near: float, digits: int) -> tuple[str, str, str]:
-    """Two neighbouring decimals around the zero of the margin, and the zero, by the secant method."""
+    """Two neighbouring decimals around the zero of the margin, and the zero."""
     arb = flint().arb
-
-    def height(x: Any) -> Any:
-        return collapse_margin(loss(_fraction(x))).mid()
-
-    before, here = (arb(near) * (1 - arb(2) ** -32)).mid(), arb(near)
-    at_before, at_here = height(before), height(here)
-    for _ in range(_MOST_STEPS):
-        if at_here == at_before:
-            break
-        there = (here - at_here * (here - before) / (at_here - at_before)).mid()
-        if not (there > near * (1 - _NEAR) and there < near * (1 + _NEAR)):
-            raise ProblemError(
-                f"threshold: its value must be a critical one; got {near!r}, and the multiplier has no zero within a "
-                f"part {_NEAR:g} of it"
-            )
-        before, at_before, here = here, at_here, there
-        at_here = height(here)
-        if abs(here - before) < here * arb(10) ** -(2 * digits):
-            break
+    here = _secant(lambda x: collapse_margin(loss(_fraction(x))), arb(near) * (1 - arb(2) ** -32), arb(near))
+    if not (here > near * (1 - _NEAR) and here < near * (1 + _NEAR)):
+        raise ProblemError(
+            f"threshold: its value must be a critical one; got {near!r}, and the multiplier has no zero within a "
+            f"part {_NEAR:g} of it"
+        )
     # 10^-places is at most 10^-digits of the value.
     places = max(digits - math.floor(math.log10(near)), 0)
     return decimal(here, places, up=False), decimal(here, places, up=True), decimal(here, max(places - 1, 0))
+
+
+def _secant(height: Callable[[Any], Any], before: Any, here: Any) -> Any:
+    """The zero of a function of balls near two numbers, to the working precision but 20 bits. It proves nothing."""
+    arb, bits = flint().arb, flint().ctx.prec
+    before, here = before.mid(), here.mid()
+    at_before, at_here = height(before).mid(), height(here).mid()
+    for _ in range(_MOST_STEPS):
+        if at_here == at_before or abs(here - before) < abs(here) * arb(2) ** (20 - bits):
+            break
+        there = (here - at_here * (here - before) / (at_here - at_before)).mid()
+        before, at_before, here, at_here = here, at_here, there, height(there).mid()
+    return here
 
 
 def _fraction(number: Any) -> Fraction:
@@ -186,15 +186,7 @@ def _enclosed(balance: Callable[[Any], Any]) -> Any:
     for _ in range(30):
         middle = ((low + high) / 2).mid()
         low, high = (middle, high) if balance(middle) < 0 else (low, middle)
-    before, here = low, high
-    at_before, at_here = balance(before).mid(), balance(here).mid()
-    for _ in range(_MOST_STEPS):
-        if at_here == at_before or here == before:
-            break
-        there = (here - at_here * (here - before) / (at_here - at_before)).mid()
-        before, at_before, here, at_here = here, at_here, there, balance(there).mid()
-        if abs(here - before) < abs(here) * arb(2) ** (20 - bits):
-            break
+    here = _secant(balance, low, high)
     width = abs(here).mid() * arb(2) ** (30 - bits)
     for _ in range(8):
         ends = (here - width).mid(), (here + width).mid()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -84,9 +83,13 @@ def minority_collapse(objective: Objective) -> Collapse:
         return Collapse(_log_ratio(n_a * ab, n_b * bb), -1.0, 1.0)
     cross = -1.0
     if objective.smooth:
-        # As the majority outweighs the rest b goes to 0 like a power of the ratio: its logarithm is almost linear here,
-        # and where b is tiny the forces no longer depend on it.
-        cross = -math.exp(-_depth(lambda depth: _pull(n_a, n_b, forces, depth)))
+        # As the majority outweighs the rest b goes to 0 like a power of the ratio. In log(-b) the equation is almost
+        # linear there, because the forces no longer depend on b.
+        def pull(depth: float) -> float:
+            aa, ab, _ = forces(-math.exp(-depth))
+            return max(-1e3, min(1e3, _log_ratio(n_a * aa, n_b * ab) - depth))
+
+        cross = -math.exp(-float(brentq(pull, 0.0, 500.0, xtol=1e-15, rtol=1e-15)))
     aa, ab, bb = forces(cross)
     if objective.smooth and abs(n_a * cross * aa + n_b * ab) <= 1e-9 * n_b * ab:
         return Collapse(math.log(ab / aa * (ab / bb)), cross, _majority(n_a, cross))
@@ -103,30 +106,6 @@ def minority_collapse(objective: Objective) -> Collapse:
     if abs(margin) < _TIE:
         margin = _TIE / 10.0
     return Collapse(margin, cross, _majority(n_a, cross))
-
-
-def _pull(n_a: float, n_b: float, forces: Callable[[float], Array], depth: float) -> float:
-    """Log of -n_A b D_AA / (n_B D_AB) at b = -e^(-depth): the equation for b, in logarithms."""
-    aa, ab, _ = forces(-math.exp(-depth))
-    return max(-1e3, min(1e3, _log_ratio(n_a * aa, n_b * ab) - depth))
-
-
-def _depth(pull: Callable[[float], float]) -> float:
-    """The zero of a falling function that is almost depth plus a constant where depth is large."""
-    before = 50.0
-    at_before = pull(before)
-    here = max(before + at_before, 0.0)
-    for _ in range(12):
-        at_here = pull(here)
-        if at_here == 0 or abs(here - before) <= 4e-16 * here:
-            return here
-        slope = (at_here - at_before) / (here - before)
-        if not -10.0 < slope < -0.1:
-            break
-        before, at_before, here = here, at_here, max(here - at_here / slope, 0.0)
-        if here == before:
-            return here
-    return float(brentq(pull, 0.0, 500.0, xtol=1e-15, rtol=1e-15))
 
 
 def _majority(n_a: float, cross: float) -> float:

@@ -29,6 +29,7 @@ class Threshold:
         parameter: what was varied: "ratio", "temperature", "negatives", "power" or "tail".
         value: the first critical value (for negatives the last k before the change); None if there is none.
         reason: in words: what happens on which side, or why there is no critical value.
+        family: the problems that the parameter runs through.
         crossings: every critical value found, ascending.
         below: the geometry a thousandth below `value` (up to 3 percent where the transition is too sharp to certify
             one nearer); None where there is no value, or none was asked for.
@@ -36,7 +37,6 @@ class Threshold:
         confirmed: whether both are certified and as `reason` says; None where there are none.
         classes: the classes that share a point beyond the critical value, by index.
         problem: the loss and the classes in words.
-        family: the problems that the parameter runs through, for `verify`.
         shared: for arbitrary counts, between which values of the parameter they begin to (the Gram matrix may lose rank
             earlier: that is `value`); None elsewhere.
     """
@@ -44,6 +44,7 @@ class Threshold:
     parameter: str
     value: float | None
     reason: str
+    family: TwoLevels | GrowingCounts = field(repr=False)
     crossings: tuple[Crossing, ...] = ()
     below: Solution | None = field(default=None, repr=False)
     above: Solution | None = field(default=None, repr=False)
@@ -51,7 +52,6 @@ class Threshold:
     classes: tuple[int, ...] = ()
     shared: tuple[float, float] | None = None
     problem: str = ""
-    family: TwoLevels | GrowingCounts | None = field(default=None, repr=False)
 
     @property
     def bracket(self) -> tuple[float, float] | None:
@@ -156,49 +156,32 @@ def threshold(
     else:
         family = GrowingCounts(builder, as_counts(counts), vary, minority, options)
     crossings, reason = family.crossings(report)
-    if not crossings:
-        return Threshold(vary, None, reason, problem=family.problem)
-    first = crossings[0]
-    found = Threshold(vary, first.value, reason, tuple(crossings), problem=family.problem, family=family)
-    if not certify:
+    value = crossings[0].value if crossings else None
+    found = Threshold(vary, value, reason, family, tuple(crossings), problem=family.problem)
+    if not crossings or not certify:
         return found
-    classes, shared = family.classes(first, report)
-    sides = [_Side(family, vary, first, above, tol, report) for above in (False, True)]
-    return replace(
-        found,
-        below=sides[0].solution,
-        above=sides[1].solution,
-        confirmed=all(side.as_predicted for side in sides),
-        classes=classes,
-        shared=shared,
-    )
+    classes, shared = family.classes(crossings[0], report)
+    below, above = (_side(family, vary, crossings[0], above, tol, report) for above in (False, True))
+    confirmed = below[1] and above[1]
+    return replace(found, below=below[0], above=above[0], confirmed=confirmed, classes=classes, shared=shared)
 
 
-class _Side:
-    """The geometry on one side of a critical value, as near to it as it can be certified."""
-
-    def __init__(
-        self,
-        family: TwoLevels | GrowingCounts,
-        vary: str,
-        crossing: Crossing,
-        above: bool,
-        tol: float,
-        report: Progress,
-    ) -> None:
-        self.solution: Solution | None = None
-        self.as_predicted = True
-        # A thousandth away; farther only where the two phases are too much alike to be told apart there.
-        for offset in (1e-3, 3e-3, 1e-2, 3e-2):
-            value = crossing.value * (1.0 + offset if above else 1.0 - offset)
-            if vary == "negatives":
-                value = crossing.bracket[above]
-            if vary == "ratio" and value < 1.0:
-                return
-            report(f"certifying {vary} {value:.12g}, {'above' if above else 'below'} the critical value")
-            self.solution = solve(family.objective(value), tol=tol, throw=False)
-            apart = (crossing.collapses == "above") != above
-            certified = self.solution.quality is Quality.CERTIFIED
-            self.as_predicted = certified and family.shows(self.solution, apart)
-            if self.as_predicted or vary == "negatives":
-                return
+def _side(
+    family: TwoLevels | GrowingCounts, vary: str, crossing: Crossing, above: bool, tol: float, report: Progress
+) -> tuple[Solution | None, bool]:
+    """The geometry as near to one side of a critical value as it can be certified, and whether it is as predicted."""
+    solution, as_predicted = None, True
+    # A thousandth away; farther only where the two phases are too much alike to be told apart there.
+    for offset in (1e-3, 3e-3, 1e-2, 3e-2):
+        value = crossing.value * (1.0 + offset if above else 1.0 - offset)
+        if vary == "negatives":
+            value = crossing.bracket[above]
+        if vary == "ratio" and value < 1.0:
+            break
+        report(f"certifying {vary} {value:.12g}, {'above' if above else 'below'} the critical value")
+        solution = solve(family.objective(value), tol=tol, throw=False)
+        apart = (crossing.collapses == "above") != above
+        as_predicted = solution.quality is Quality.CERTIFIED and family.shows(solution, apart)
+        if as_predicted or vary == "negatives":
+            break
+    return solution, as_predicted

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ..arrays import Progress
 from ..certificates.certificate import certify
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
+from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.supcl import InstanceSoftmax
 from ..solvers.solution import Solution
@@ -43,7 +44,7 @@ def check_loss(builder: Builder, vary: str, options: dict[str, Any]) -> None:
     Every orbit must be classes, and no force attract: then the minority collapses at once. Examples or classifiers
     that attract each other close up gradually, class by class.
     """
-    given = {**options, vary: {"temperature": 1.0, "negatives": 1}[vary]} if vary in MOVING else options
+    given = {**options, vary: 1.0} if vary in MOVING else options
     try:
         objective = builder(as_counts([400.0, 400.0, 200.0, 200.0]), **given)
     except ProblemError:
@@ -57,6 +58,12 @@ def check_loss(builder: Builder, vary: str, options: dict[str, Any]) -> None:
         "objective: critical values are those of losses that only push classes apart, supcon, gcl and functions of "
         f"your own; got {objective.name}, in which atoms attract each other ({instead})"
     )
+
+
+def loss_words(objective: Objective, vary: str) -> str:
+    """The loss in words, without the parameter that varies."""
+    name = objective.name.replace("k=1,", "any k,") if vary == "negatives" else objective.name
+    return name if vary == "temperature" else f"{name}, temperature {objective.temperature:g}"
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ class TwoLevels:
             raise ProblemError(f"ratio: must be at least 1, majority count over minority count; got {self.ratio}")
         check_loss(self.builder, self.vary, self.options)
         try:
-            self.objective({"ratio": 1.0, "temperature": 1.0, "negatives": 1}[self.vary])
+            self.objective(1.0)
         except ProblemError as error:
             if self.per_class is None and "depends on the number of examples" in str(error):
                 raise ProblemError(
@@ -116,16 +123,20 @@ class TwoLevels:
     @property
     def problem(self) -> str:
         """The loss and the classes in words."""
-        objective = self.objective({"ratio": 1.0, "temperature": 1.0, "negatives": 1}[self.vary])
-        name = objective.name.replace("k=1,", "any k,") if self.vary == "negatives" else objective.name
-        heat = "" if self.vary == "temperature" else f", temperature {objective.temperature:g}"
+        loss = loss_words(self.objective(1.0), self.vary)
         ratio = "" if self.ratio is None else f", ratio {self.ratio:g}"
         sizes = "" if self.per_class is None else f" of {self.per_class:g} examples"
-        return f"{name}{heat}, {self.majority} majority and {self.minority} minority classes{sizes}{ratio}"
+        return f"{loss}, {self.majority} majority and {self.minority} minority classes{sizes}{ratio}"
 
     def order(self, value: float) -> float:
         """Positive where the minority classes are apart: minus the log of holding over driving force."""
         return -minority_collapse(self.objective(value)).margin
+
+    opening_words: ClassVar[str] = "1 - cosine of two minority classes"
+
+    def opening(self, gram: OrbitGram) -> float:
+        """0 where the minority classes share a point."""
+        return float(1.0 - gram.cosines[1, 1])
 
     def shows(self, solution: Solution, apart: bool) -> bool:
         """Whether a certified solution has the minority apart, or together, as it should.
@@ -146,16 +157,10 @@ class TwoLevels:
         if not crossings:
             return [], getattr(self, f"_never_in_{self.vary}")()
         first = crossings[0]
-        where = f"{self.vary} {first.value:.12g}" if self.vary != "negatives" else f"k = {first.bracket[1]:g}"
-        side = first.collapses
-        if self.vary == "negatives":
-            where, side = (
-                (f"k = {first.bracket[1]:g}", "from") if side == "above" else (f"k = {first.value:g}", "up to")
-            )
         more = f"; {len(crossings) - 1} more critical values follow" if len(crossings) > 1 else ""
         if first.collapses == "above" and -1e-11 < self.order(1.5 * first.value) < 0 and self.vary == "ratio":
             more += " (the loss is linear there: so do other optima, in which they are apart)"
-        return crossings, f"the {self.minority} minority classes share one point {side} {where}{more}"
+        return crossings, f"the {self.minority} minority classes share one point {first.side(self.vary)}{more}"
 
     def classes(self, crossing: Crossing, progress: Progress) -> tuple[tuple[int, ...], tuple[float, float] | None]:
         """The classes that go first, the minority; they share a point from the crossing on."""
@@ -167,11 +172,16 @@ class TwoLevels:
             # Only a loss that is linear in the cosines holds classes together without any imbalance.
             return [Crossing(1.0, (1.0, 1.0), abs(self.order(1.0)), "above")]
 
+        return list(self.critical_ratios(1.0, MOST_RATIO))
+
+    def critical_ratios(self, low: float, high: float) -> Iterator[Crossing]:
+        """The critical ratios between two, ascending."""
+
         def order(log_ratio: float) -> float:
             return self.order(math.exp(log_ratio))
 
-        spans = sign_changes(order, 0.0, math.log(MOST_RATIO), slope=3.0, step=0.25)
-        return [refine(self.order, math.exp(low), math.exp(high)) for low, high in spans]
+        for span in sign_changes(order, math.log(low), math.log(high), slope=3.0, step=0.25):
+            yield refine(self.order, *map(math.exp, span))
 
     def _in_temperature(self) -> list[Crossing]:
         # Every force is a product of powers of e^{1/tau} and bounded factors: 1/tau is the variable of even slope.
@@ -205,12 +215,12 @@ class TwoLevels:
         return f"no collapse up to ratio {MOST_RATIO:g}; larger ones were not examined"
 
     def _never_in_temperature(self) -> str:
-        state = "apart" if self.order(1.0) > 0 else "in one point"
-        return (
-            f"no critical temperature: at ratio {self.ratio:g} the minority classes are {state} at every temperature "
-            f"from {TEMPERATURES[0]:g} to {TEMPERATURES[1]:g}"
-        )
+        low, high = TEMPERATURES
+        return self._never(f"temperature from {low:g} to {high:g}")
 
     def _never_in_negatives(self) -> str:
+        return self._never("k examined")
+
+    def _never(self, values: str) -> str:
         state = "apart" if self.order(1.0) > 0 else "in one point"
-        return f"no critical k: at ratio {self.ratio:g} the minority classes are {state} for every k examined"
+        return f"never changes: at ratio {self.ratio:g} the minority classes are {state} at every {values}"

@@ -21,13 +21,6 @@ def test_a_traced_curve_follows_folds():
     assert np.linalg.norm(np.diff(curve, axis=0), axis=1).max() < 0.2
 
 
-def test_a_traced_curve_closes():
-    curve = trace(lambda p: p @ p - 1.0, np.array([1.0, 0.0]), LOW, HIGH)
-    np.testing.assert_allclose(np.linalg.norm(curve, axis=1), 1.0, atol=1e-10)
-    np.testing.assert_allclose(curve[-1], curve[0])
-    assert np.ptp(np.unwrap(np.arctan2(curve[:, 1], curve[:, 0]))) == pytest.approx(2.0 * math.pi, abs=1e-6)
-
-
 @pytest.fixture(scope="module")
 def diagram():
     return gs.phase_diagram(

@@ -240,7 +240,7 @@ def test_critical_number_of_negatives(normalization, collapses, ratio):
 def test_no_critical_temperature_or_k():
     cold = gs.threshold(gs.GCL, vary="negatives", ratio=2.0, majority=1, minority=9, temperature=1.0)
     assert cold.value is None
-    assert "apart for every k" in cold.reason
+    assert "apart at every k" in cold.reason
     balanced = gs.threshold(gs.GCL, vary="temperature", ratio=1.0, majority=1, minority=9, negatives=1)
     assert balanced.value is None
     assert "apart at every temperature" in balanced.reason

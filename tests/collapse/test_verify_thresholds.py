@@ -11,7 +11,6 @@ from geomsolve.certificates import balls
 from geomsolve.certificates.logsums import log_sums, read
 from geomsolve.collapse.proofs import collapse_margin
 from geomsolve.collapse.states import minority_collapse
-from geomsolve.collapse.thresholds import Threshold
 
 pytest.importorskip("flint")
 mpmath = pytest.importorskip("mpmath")
@@ -136,5 +135,3 @@ def test_thresholds_without_a_bracket_are_refused():
         gs.verify(counts)
     with pytest.raises(gs.ProblemError, match="gram: goes with an objective, not with a threshold"):
         gs.verify(never, np.eye(3))
-    with pytest.raises(gs.ProblemError, match="for majority and minority only"):
-        gs.verify(Threshold("ratio", 2.0, ""))
