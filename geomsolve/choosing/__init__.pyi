@@ -1,4 +1,4 @@
-from .comparisons import Compared as Compared
+from .compared import Compared as Compared
 from .comparisons import Comparison as Comparison
 from .comparisons import compare as compare
 from .comparisons import loss_names as loss_names

@@ -161,23 +161,17 @@ def _weights(gram: Array, balance: Array, masses: Array, temperature: float) -> 
     logs = log_x + log_h - np.log1p(-np.exp(log_x + log_pull))[:, None]
     worst, force = float(np.abs(logs[off]).max()), float(log_x)
     deepest = float((1.0 - gram[off]).max()) / temperature
-    # Both logarithms are a constant and a multiple of 1/temperature: the constant, some units, is the margin.
-    least = _rounded_up(1.03 * temperature * max(worst / _LARGEST_LOG, force / _LEAST_FORCE_LOG, deepest / _DEEPEST))
-    if worst > _LARGEST_LOG:
+    ends = {
+        f"weights of e^{worst:.0f}": worst / _LARGEST_LOG,
+        f"forces of e^{force:.0f}": force / _LEAST_FORCE_LOG,
+        f"a force of e^-{deepest:.0f} between its farthest two classes": deepest / _DEEPEST,
+    }
+    if beyond := [what for what, share in ends.items() if share > 1.0]:
+        # Each logarithm is a constant and a multiple of 1/temperature: the constant, some units, is the margin.
+        least = _rounded_up(1.03 * temperature * max(ends.values()))
         raise ProblemError(
-            f"temperature: at {temperature:g} this target needs weights of e^{worst:.0f} beside 1; it must be higher, "
-            f"at least {least:g}"
-        )
-    if force < _LEAST_FORCE_LOG:
-        raise ProblemError(
-            f"temperature: at {temperature:g} the forces at this target are e^{force:.0f} beside 1, and float64 ends "
-            f"at e^{_LEAST_FORCE_LOG:.0f}: neither a proof nor a training run would see them; it must be higher, at "
-            f"least {least:g}"
-        )
-    if deepest > _DEEPEST:
-        raise ProblemError(
-            f"temperature: at {temperature:g} the farthest two classes of this target repel by e^-{deepest:.0f} beside "
-            f"1, and float64 ends at e^-{_DEEPEST:.0f}; it must be higher, at least {least:g}"
+            f"temperature: at {temperature:g} this target needs {beyond[0]} beside 1, and float64 ends before; it must "
+            f"be higher, at least {least:g}"
         )
     return np.where(off, np.exp(np.where(off, logs, 0.0)), 0.0)
 

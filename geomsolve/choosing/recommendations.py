@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ..counts.counts import Counts
-
-if TYPE_CHECKING:
-    from .comparisons import Compared
-
+from .compared import Compared
 
 _BALANCED = "With equal counts there is no imbalance to correct."
 

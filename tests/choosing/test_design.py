@@ -35,7 +35,7 @@ def draw(seed):
     ), target
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", range(40))
 def test_the_certified_optimum_is_the_wanted_gram(seed):
     """Of full rank and of less, at all temperatures: Newton starts from the simplex and is told nothing."""
     found, target = draw(seed)
@@ -308,7 +308,7 @@ def test_command_refuses(tmp_path, capsys):
     assert run(words) == 2
     assert capsys.readouterr().err.startswith("geomsolve: target: must be singular")
     assert run(["design", "--counts", "5,1", "--temperature", "0.001"]) == 2
-    assert "temperature: at 0.001 the forces at this target are e^-2001" in capsys.readouterr().err
+    assert "temperature: at 0.001 this target needs forces of e^-2001" in capsys.readouterr().err
 
 
 def test_command_without_a_proof(capsys):

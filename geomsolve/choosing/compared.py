@@ -1,0 +1,112 @@
+"""One loss of a comparison: its optimal class means, measured."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import Array
+from ..geometry.orbits import OrbitGram
+from ..solvers.solution import Solution
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """One loss of a comparison. Everything geometric is None where it was not solved.
+
+    Attributes:
+        loss: its name in the comparison.
+        description: in words.
+        solution: the certified optimum (or its best approximation); None where there is none, and for TSC and
+            Supervised Prototypes, which are no objectives.
+        reason: why nothing was solved.
+        means: the cosines of class means.
+        shares: (K,) the count of one class of every orbit of `means`.
+        within: the mean variance of a class's examples about their mean; 0 where classes are points.
+        alignment: the mean cosine of a class mean with its own classifier, prototype or target; None without any.
+        value: the loss, in nats.
+        relative_gap: what is proved of it, over the loss above its floor.
+        certified: whether the optimum is proved.
+    """
+
+    loss: str
+    description: str
+    solution: Solution | None
+    reason: str = ""
+    means: OrbitGram | None = field(default=None, repr=False)
+    shares: Array | None = field(default=None, repr=False)
+    within: float | None = None
+    alignment: float | None = None
+    value: float | None = None
+    relative_gap: float | None = None
+    certified: bool = False
+
+    def _mean(self, first_in_tail: bool, second_in_tail: bool) -> float | None:
+        """The mean cosine over pairs of different classes, the first and the second in the tail or not."""
+        if self.means is None or self.tail is None:
+            return None
+        first, second = self.tail == first_in_tail, self.tail == second_in_tail
+        weights = _pairs(self.means) * first[:, None] * second
+        return float(np.sum(weights * self.means.cosines) / weights.sum()) if weights.sum() > 0 else None
+
+    @property
+    def tail(self) -> NDArray[np.bool_] | None:
+        """(K,) which orbits have fewer examples than the average class."""
+        if self.means is None or self.shares is None:
+            return None
+        return np.asarray(self.shares < float(self.means.sizes @ self.shares) / self.means.orbits.atoms)
+
+    @cached_property
+    def largest_cosine(self) -> float | None:
+        """The cosine of the two nearest classes."""
+        return None if self.means is None else float(self.means.cosines[_pairs(self.means) > 0].max())
+
+    @property
+    def separation(self) -> float | None:
+        """The angle between the two nearest classes, in degrees."""
+        return (
+            None if self.largest_cosine is None else math.degrees(math.acos(max(-1.0, min(1.0, self.largest_cosine))))
+        )
+
+    @property
+    def tail_tail(self) -> float | None:
+        """The mean cosine of two classes with fewer examples than average."""
+        return self._mean(True, True)
+
+    @property
+    def head_tail(self) -> float | None:
+        """The mean cosine of a class with fewer examples than average and one with more."""
+        return self._mean(True, False)
+
+    @property
+    def simplex_distance(self) -> float | None:
+        """The root mean square over pairs of classes of their cosine less that of the regular simplex."""
+        if self.means is None:
+            return None
+        pairs = _pairs(self.means)
+        away = self.means.cosines + 1.0 / (self.means.orbits.atoms - 1.0)
+        return float(np.sqrt(np.sum(pairs * away**2) / pairs.sum()))
+
+    @property
+    def rank(self) -> int | None:
+        """The rank of the cosines of class means."""
+        return None if self.means is None else self.means.rank()
+
+    @property
+    def collapsed(self) -> bool | None:
+        """Whether two classes share a point."""
+        return None if self.largest_cosine is None else self.largest_cosine >= 1.0 - 1e-8
+
+    @property
+    def quality(self) -> str:
+        """One of "certified", "uncertified", "not solved"."""
+        return "not solved" if self.means is None else ("certified" if self.certified else "uncertified")
+
+
+def _pairs(means: OrbitGram) -> Array:
+    """(K, K) how many ordered pairs of different classes there are."""
+    return np.asarray(means.sizes[:, None] * means.orbits.partners)
