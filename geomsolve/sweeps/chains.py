@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +16,12 @@ from numpy.typing import NDArray
 from ..counts.counts import Counts
 from ..errors import GeomsolveError, ProblemError
 from ..geometry.orbits import OrbitGram
+from ..objectives.base import Objective
 from ..objectives.registry import build_objective
 from ..solvers.dual_step import DENSE
 from ..solvers.ladder import solve
 from ..solvers.newton import Newton
 from ..solvers.solution import Quality, Solution
-
-if TYPE_CHECKING:
-    from ..objectives.base import Objective
 
 # Cosines of more distinct counts are not kept: 160 KB a point.
 _MOST_ORBITS = 200

@@ -14,7 +14,7 @@ from typing import Any
 from ..counts.counts import Counts, as_counts, long_tail_counts, step_counts
 from ..counts.sources import load_counts
 from ..errors import ProblemError
-from ..objectives.registry import REQUIRED, build_objective, objective_options
+from ..objectives.registry import build_objective, objective_options
 
 # Goes into every hash: raise it when an old answer must not stand for a new problem.
 PROBLEM_FORMAT = 1
@@ -58,25 +58,27 @@ class Problem:
         if ".py:" in str(options.get("loss")):
             # The code is the problem, wherever its file is.
             path, _, function = str(options["loss"]).rpartition(":")
-            options["loss"] = f"{function} in {_digest(Path(path).read_bytes())}"
+            options["loss"] = f"{function} in {hashlib.sha256(Path(path).read_bytes()).hexdigest()}"
         problem = {
             "format": PROBLEM_FORMAT,
             "objective": self.name,
             "options": options,
-            "counts": counts_digest(self.counts),
+            "counts": hash_of(counts_text(self.counts)),
             "dim": self.dim,
             "tol": tol,
         }
         return json.dumps(problem, sort_keys=True, separators=(",", ":"))
 
+    def point(self, tol: float) -> dict[str, Any]:
+        """The problem as plain things, which any executor can carry."""
+        statement, counts = self.statement(tol), counts_text(self.counts)
+        point = {"key": hash_of(statement), "statement": statement, "counts": counts, "digest": hash_of(counts)}
+        return {**point, "name": self.name, "options": self.options, "dim": self.dim}
 
-def key_of(statement: str) -> str:
-    """The hash under which the journal keeps the problem of that statement."""
-    return _digest(statement.encode())
 
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def hash_of(text: str) -> str:
+    """The hash under which the journal keeps the problem of that statement, or these counts."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _canonical(value: Any) -> Any:
@@ -88,54 +90,26 @@ def _canonical(value: Any) -> Any:
     return number if math.isfinite(number) else str(number)
 
 
-@functools.lru_cache(maxsize=4096)
-def _counts_text(counts: Counts) -> str:
-    return json.dumps([counts.values.tolist(), counts.multiplicity.tolist(), counts.are_proportions])
-
-
 # The text of counts that cannot be.
 NO_COUNTS = "[[], [], false]"
 
 
+@functools.lru_cache(maxsize=4096)
 def counts_text(counts: Counts) -> str:
     """JSON of the distinct counts, how many classes have each, and whether they are proportions."""
-    return _counts_text(counts)
+    return json.dumps([counts.values.tolist(), counts.multiplicity.tolist(), counts.are_proportions])
 
 
-def counts_digest(counts: Counts) -> str:
-    """The hash of `counts_text`."""
-    return _digest(counts_text(counts).encode())
-
-
-def check_option(name: str, options: Mapping[str, Any], counts: Counts) -> list[str]:
-    """Everything that is wrong with the options of a loss: none where it can be built.
-
-    A builder stops at its first complaint, whose first word is the option's name; with that option out of the way it
-    is asked again.
-    """
-    remaining, found, tried = dict(options), [], set()
-    defaults = objective_options(name)
-    while True:
-        try:
-            build_objective(name, counts, remaining)
-        except ProblemError as error:
-            found.append(str(error))
-        except (TypeError, ValueError, ArithmeticError) as error:
-            return [*found, f"objective: {name} refuses {_words(remaining)}: {type(error).__name__}: {error}"]
-        else:
-            return found
-        option = found[-1].partition(":")[0].replace("-", "_")
-        if option in tried or option not in {*defaults, *remaining}:
-            return found
-        tried.add(option)
-        if defaults.get(option) is REQUIRED:
-            remaining[option] = 1.0  # a temperature: whatever is wrong with the others shows at any
-        else:
-            remaining.pop(option, None)
-
-
-def _words(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} = {value!r:.40}" for key, value in settings.items())
+def option_errors(name: str, options: Mapping[str, Any], counts: Counts) -> list[str]:
+    """The first complaint of a loss about its options: none where it can be built."""
+    try:
+        build_objective(name, counts, options)
+    except ProblemError as error:
+        return [str(error)]
+    except (TypeError, ValueError, ArithmeticError) as error:
+        words = ", ".join(f"{key} = {value!r:.40}" for key, value in options.items())
+        return [f"objective: {name} refuses {words}: {type(error).__name__}: {error}"]
+    return []
 
 
 def counts_errors(settings: Mapping[str, Any]) -> list[str]:
@@ -195,15 +169,16 @@ def _rule(settings: Mapping[str, Any]) -> tuple[str, list[str]]:
 
 def _number_errors(settings: Mapping[str, Any]) -> list[str]:
     errors = []
+    least = {"majority": 0, "minority": 0, "classes": 2, "ratio": 1}
     for key, value in settings.items():
-        least = {"majority": 0, "minority": 0, "classes": 2, "ratio": 1}.get(key)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
         if key in ("majority", "minority", "classes"):
-            if isinstance(value, bool) or not isinstance(value, int) or not int(least or 0) <= value <= 1_000_000:
-                errors.append(f"{key}: must be a whole number from {least} to 1,000,000; got {value!r:.40}")
+            if not number or value != int(value) or not least[key] <= value <= 1_000_000:
+                errors.append(f"{key}: must be a whole number from {least[key]} to 1,000,000; got {value!r:.40}")
         elif key in ("ratio", "per_class", "largest"):
-            number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-            if not number or not (value >= least if least else value > 0):
-                errors.append(f"{key}: must be a number {'of at least 1' if least else 'above 0'}; got {value!r:.40}")
+            if not number or value < least.get(key, 0) or value == 0:
+                rule = "of at least 1" if key in least else "above 0"
+                errors.append(f"{key}: must be a number {rule}; got {value!r:.40}")
         elif key == "profile" and not isinstance(value, str):
             errors.append(f"profile: must be a name or a CSV file in quotes; got {value!r:.40}")
     return errors

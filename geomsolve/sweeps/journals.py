@@ -40,15 +40,14 @@ RESULTS = {
 }
 _TABLES = (
     "CREATE TABLE counts (digest TEXT PRIMARY KEY, counts TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE problems (key TEXT PRIMARY KEY, statement TEXT NOT NULL, counts TEXT NOT NULL, run INTEGER NOT NULL, "
+    "CREATE TABLE problems (key TEXT PRIMARY KEY, statement TEXT NOT NULL, counts TEXT NOT NULL, "
     + ", ".join(f"{name} {kind}" for name, kind in RESULTS.items())
     + ", cosines BLOB)",
+    # When, with which version and on which machine a sweep ran last.
     "CREATE TABLE sweeps (id INTEGER PRIMARY KEY, digest TEXT UNIQUE NOT NULL, axes TEXT NOT NULL, "
-    "fixed TEXT NOT NULL, tol REAL NOT NULL, created TEXT NOT NULL)",
+    "fixed TEXT NOT NULL, tol REAL NOT NULL, started TEXT, version TEXT, machine TEXT)",
     "CREATE TABLE points (sweep INTEGER NOT NULL, position INTEGER NOT NULL, key TEXT NOT NULL, "
     "settings TEXT NOT NULL, PRIMARY KEY (sweep, position)) WITHOUT ROWID",
-    "CREATE TABLE runs (id INTEGER PRIMARY KEY, sweep INTEGER NOT NULL, started TEXT NOT NULL, "
-    "version TEXT NOT NULL, machine TEXT NOT NULL)",
 )
 # The points of one sweep with their answers, where there are any.
 _ANSWERED = "FROM points JOIN problems USING (key) WHERE sweep = ?"
@@ -60,7 +59,7 @@ class Journal:
     def __init__(self, connection: sqlite3.Connection, path: Path):
         self.path = path
         self._connection = connection
-        self.sweep = self.run = 0
+        self.sweep = 0
 
     def begin(
         self,
@@ -72,7 +71,7 @@ class Journal:
         counts: Mapping[str, str],
         version: str,
     ) -> None:
-        """Enter a sweep, unless it is there already, and a run of it.
+        """Enter a sweep, unless it is there already, and that it runs now.
 
         Args:
             digest: hash of the sweep.
@@ -83,34 +82,28 @@ class Journal:
             counts: the text of all counts, by digest.
             version: of geomsolve.
         """
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        machine = f"{platform.node()}, {platform.platform()}, Python {platform.python_version()}"
         with self._transaction() as cursor:
             found = cursor.execute("SELECT id FROM sweeps WHERE digest = ?", (digest,)).fetchone()
             if found is None:
-                values = (digest, json.dumps(dict(axes)), json.dumps(dict(fixed), default=str), tol, now)
-                cursor.execute("INSERT INTO sweeps (digest, axes, fixed, tol, created) VALUES (?, ?, ?, ?, ?)", values)
+                values = (digest, json.dumps(dict(axes)), json.dumps(dict(fixed), default=str), tol)
+                cursor.execute("INSERT INTO sweeps (digest, axes, fixed, tol) VALUES (?, ?, ?, ?)", values)
                 found = (cursor.lastrowid,)
                 rows = ((found[0], i, key, json.dumps(settings)) for i, (key, settings) in enumerate(points))
                 cursor.executemany("INSERT INTO points VALUES (?, ?, ?, ?)", rows)
                 cursor.executemany("INSERT OR IGNORE INTO counts VALUES (?, ?)", counts.items())
-            cursor.execute(
-                "INSERT INTO runs (sweep, started, version, machine) VALUES (?, ?, ?, ?)",
-                (
-                    found[0],
-                    now,
-                    version,
-                    f"{platform.node()}, {platform.platform()}, Python {platform.python_version()}",
-                ),
-            )
-            self.sweep, self.run = found[0], int(cursor.lastrowid or 0)
+            self.sweep = int(found[0])
+            now = datetime.now(UTC).isoformat()
+            update = "UPDATE sweeps SET started = ?, version = ?, machine = ? WHERE id = ?"
+            cursor.execute(update, (now, version, machine, self.sweep))
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Commit answers: key, statement, counts (a digest), cosines, and RESULTS. An answer is never overwritten."""
         names = ("key", "statement", "counts", "cosines", *RESULTS)
-        holes = ", ".join("?" * (len(names) + 1))
-        values = [(self.run, *(row.get(name) for name in names)) for row in rows]
+        values = [[row.get(name) for name in names] for row in rows]
         with self._transaction() as cursor:
-            cursor.executemany(f"INSERT INTO problems (run, {', '.join(names)}) VALUES ({holes})", values)
+            holes = ", ".join("?" * len(names))
+            cursor.executemany(f"INSERT INTO problems ({', '.join(names)}) VALUES ({holes})", values)
 
     def answered(self) -> set[str]:
         """The keys of this sweep that have an answer."""
@@ -137,21 +130,12 @@ class Journal:
             most,
         )
 
-    def solved(self) -> int:
-        """How many problems this run has solved."""
-        return self._query("SELECT COUNT(*) FROM problems WHERE run = ?", self.run)[0][0]
-
-    def last_sweep(self) -> int | None:
-        """The sweep that ran last."""
-        found = self._query("SELECT sweep FROM runs ORDER BY id DESC LIMIT 1")
-        return found[0][0] if found else None
-
-    def sweeps(self) -> list[tuple[int, dict[str, list[Any]], dict[str, Any], float, int]]:
-        """Every sweep: id, axes, fixed settings, tolerance, number of points."""
+    def sweeps(self) -> list[tuple[int, list[str], int]]:
+        """Every sweep, the one that ran last in front: id, names of axes, number of points."""
         rows = self._query(
-            "SELECT id, axes, fixed, tol, (SELECT COUNT(*) FROM points WHERE sweep = id) FROM sweeps ORDER BY id"
+            "SELECT id, axes, (SELECT COUNT(*) FROM points WHERE sweep = id) FROM sweeps ORDER BY started DESC"
         )
-        return [(sweep, json.loads(axes), json.loads(fixed), tol, count) for sweep, axes, fixed, tol, count in rows]
+        return [(sweep, list(json.loads(axes)), count) for sweep, axes, count in rows]
 
     def answers(self, sweep: int) -> Iterator[tuple[dict[str, Any], dict[str, Any], str, bytes | None]]:
         """The grid's settings, RESULTS, counts (as text) and cosines of every answered point, in order."""

@@ -18,7 +18,6 @@ from ..certificates.certificate import check_tol
 from ..errors import BackendError, ProblemError
 from .chains import solve_chain, start_after
 from .executors import Here, cores, dask_cluster, spawned
-from .gridpoints import NO_COUNTS, counts_digest, counts_text, key_of
 from .journals import Journal, writing
 from .specs import Spec, read_spec, snake, spec_digest
 
@@ -134,9 +133,9 @@ def sweep(
     with writing(path) as journal:
         chains = _enter(read, tol, journal)
         segments = deque(_segments(chains, journal))
+        left = sum(len(points) for points, _ in segments)
         if segments:
             total = sum(len(chain) for chain in chains)
-            left = sum(len(points) for points, _ in segments)
             with _executor(executor, workers, dask, len(segments)) as pool:
                 _Dispatch(pool, journal, tol, progress, total - left, total).run(segments)
         tally = journal.tally()
@@ -146,7 +145,7 @@ def sweep(
             certified=tally.get("certified", 0),
             uncertified=tally.get("uncertified", 0),
             failed=tally.get("failed", 0),
-            solved=journal.solved(),
+            solved=left,
             seconds=time.perf_counter() - clock,
             reasons=tuple(journal.reasons(5)),
         )
@@ -158,7 +157,7 @@ def _enter(spec: Spec, tol: float, journal: Journal) -> list[list[dict[str, Any]
     tasks: dict[str, dict[str, Any]] = {}
     texts: dict[str, str] = {}
     for index in snake(spec.shape):
-        task = _task(spec, index, tol)
+        task = spec.point(index, tol)
         key = keys[index] = task["key"]
         if key not in tasks:
             # One text for all points of the same counts: pickled once a chain.
@@ -168,32 +167,6 @@ def _enter(spec: Spec, tol: float, journal: Journal) -> list[list[dict[str, Any]
     journal.begin(spec_digest(spec, tol), spec.axes, spec.fixed, tol, points, texts, __version__)
     listed = list(tasks.values())
     return [listed[i : i + _CHAIN] for i in range(0, len(listed), _CHAIN)]
-
-
-def _task(spec: Spec, index: tuple[int, ...], tol: float) -> dict[str, Any]:
-    """A point of a task, see `solve_chain`."""
-    try:
-        problem = spec.problem(index)
-    except ProblemError as error:
-        # Settings that each make sense, but not together: recorded like any other failure.
-        statement, counts = f"{spec.fixed} at {spec.at(index)}: no counts", NO_COUNTS
-        return {
-            "key": key_of(statement),
-            "statement": statement,
-            "counts": counts,
-            "digest": key_of(counts),
-            "error": str(error),
-        }
-    statement = problem.statement(tol)
-    return {
-        "key": key_of(statement),
-        "statement": statement,
-        "counts": counts_text(problem.counts),
-        "digest": counts_digest(problem.counts),
-        "name": problem.name,
-        "options": problem.options,
-        "dim": problem.dim,
-    }
 
 
 def _segments(chains: list[list[dict[str, Any]]], journal: Journal) -> Iterator[_Segment]:

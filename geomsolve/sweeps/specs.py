@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import itertools
 import math
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..objectives.registry import objective_options
 from ..solvers.embedding import check_dim
-from .gridpoints import COUNTS_KEYS, Problem, build_counts, check_option, counts_errors
+from .gridpoints import COUNTS_KEYS, NO_COUNTS, Problem, build_counts, counts_errors, hash_of, option_errors
 
 _SECTIONS = ("objective", "counts", "grid")
 _RANGE = ("from", "to", "num", "scale")
@@ -53,6 +56,16 @@ class Spec:
         """The grid's settings at one point."""
         return {name: values[i] for (name, values), i in zip(self.axes.items(), index, strict=True)}
 
+    def point(self, index: tuple[int, ...], tol: float) -> dict[str, Any]:
+        """The problem at one point as plain things, see `solve_chain`; with `error`, where there is none."""
+        try:
+            return self.problem(index).point(tol)
+        except ProblemError as error:
+            # Settings that each make sense, but not together: recorded like any other failure.
+            statement = f"{self.fixed} at {self.at(index)}: no counts"
+            none = {"counts": NO_COUNTS, "digest": hash_of(NO_COUNTS)}
+            return {"key": hash_of(statement), "statement": statement, **none, "error": str(error)}
+
     def problem(self, index: tuple[int, ...]) -> Problem:
         """The problem at one point.
 
@@ -77,15 +90,20 @@ class Spec:
         """Everything that is wrong with one point."""
         name, settings, options, dim = self._parts(index)
         errors, counts = counts_errors(settings), _STAND_IN
-        try:
+        with _collecting(errors):
             counts = counts if errors else self.problem(index).counts
-        except ProblemError as error:
-            errors.append(str(error))
-        try:
+        with _collecting(errors):
             check_dim(dim, counts.classes)
-        except ProblemError as error:
-            errors.append(str(error))
-        return errors + check_option(name, options, counts)
+        return errors + option_errors(name, options, counts)
+
+
+@contextmanager
+def _collecting(errors: list[str]) -> Iterator[None]:
+    """A block whose ProblemError is one more of these errors."""
+    try:
+        yield
+    except ProblemError as error:
+        errors.append(str(error))
 
 
 def read_spec(spec: str | Path | Mapping[str, Any]) -> Spec:
@@ -107,10 +125,8 @@ def read_spec(spec: str | Path | Mapping[str, Any]) -> Spec:
             tables[name] = {}
     axes: dict[str, tuple[Any, ...]] = {}
     for name, values in tables["grid"].items():
-        try:
+        with _collecting(errors):
             axes[name] = _axis(name, values)
-        except ProblemError as error:
-            errors.append(str(error))
     if document.get("grid", {}) == {}:
         errors.append("grid: must have at least one axis, such as ratio = [1, 10, 100]; got none")
     fixed = {**tables["objective"], **tables["counts"]}
@@ -179,8 +195,6 @@ def _range(name: str, table: Mapping[str, Any]) -> tuple[float, ...]:
     if first == last or (scale == "log" and not (first > 0 and last > 0)):
         rule = "differ" if first == last else "be above 0 on a log scale"
         raise ProblemError(f"{name}: from and to must {rule}; got {first!r} and {last!r} ({example})")
-    import numpy as np
-
     spaced = (np.geomspace if scale == "log" else np.linspace)(first, last, num).tolist()
     # Options that count something take whole numbers only.
     return tuple(int(value) if value.is_integer() else value for value in spaced)
@@ -210,21 +224,19 @@ def _key_errors(tables: Mapping[str, Mapping[str, Any]], axes: Mapping[str, tupl
 
 def _point_errors(spec: Spec) -> list[str]:
     """What is wrong with values that no point can use."""
-    known: dict[tuple[int, ...], list[str]] = {}
-
-    def errors_at(index: tuple[int, ...]) -> list[str]:
-        if index not in known:
-            known[index] = spec.errors_at(index)
-        return known[index]
-
+    errors_at = functools.cache(spec.errors_at)
     shape, dead = spec.shape, []
     for axis, (name, values) in enumerate(spec.axes.items()):
         for i, value in enumerate(values):
             # The diagonal first: where nothing is wrong, as many points as the longest axis has values will do.
             diagonal = tuple(i % length for length in shape)
             plane = itertools.product(*(range(length) if a != axis else (i,) for a, length in enumerate(shape)))
-            found = [errors_at(index) for index in _until_alive(itertools.chain([diagonal], plane), errors_at)]
-            if found and found[-1]:
+            found = []
+            for index in itertools.chain([diagonal], plane):
+                found.append(errors_at(index))
+                if not found[-1]:
+                    break
+            else:
                 dead.append((name, value, min(found, key=len)))
     alive = len(dead) < sum(shape)
     messages = []
@@ -237,32 +249,19 @@ def _point_errors(spec: Spec) -> list[str]:
     return messages
 
 
-def _until_alive(indices: Iterator[tuple[int, ...]], errors_at: Any) -> Iterator[tuple[int, ...]]:
-    for index in indices:
-        yield index
-        if not errors_at(index):
-            return
-
-
-def snake(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+def snake(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Every point of the grid, each one step along one axis from the one before; the longest axis runs fastest."""
     order = sorted(range(len(shape)), key=lambda axis: shape[axis])
-    back = [order.index(axis) for axis in range(len(shape))]
-    for point in _reflected([shape[axis] for axis in order]):
-        yield tuple(point[position] for position in back)
-
-
-def _reflected(lengths: list[int]) -> Iterator[tuple[int, ...]]:
-    if not lengths:
-        yield ()
-        return
-    for turn, head in enumerate(_reflected(lengths[:-1])):
-        last = range(lengths[-1])
-        for i in last if turn % 2 == 0 else reversed(last):
-            yield (*head, i)
+    digits = np.unravel_index(np.arange(math.prod(shape)), [shape[axis] for axis in order])
+    columns, turns = [digits[0]] * len(shape), np.zeros_like(digits[0])
+    for axis, digit in zip(order, digits, strict=True):
+        # An axis is run backwards on every other turn of the slower ones.
+        columns[axis] = np.where(turns % 2, shape[axis] - 1 - digit, digit)
+        turns = turns * shape[axis] + digit
+    return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def spec_digest(spec: Spec, tol: float) -> str:
     """The hash of a whole sweep: the same settings from another file are the same sweep."""
     text = repr([list(spec.axes.items()), sorted(spec.fixed.items()), str(spec.folder), tol])
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hash_of(text)

@@ -79,15 +79,15 @@ def load_sweep(store: str | Path, *, every: bool = False) -> SweepTable:
 
 def _rows(journal: Journal, every: bool) -> tuple[list[str], list[tuple[dict[str, Any], str, bytes | None]], int]:
     """Names of columns, rows (settings and results, counts, cosines), and how many points have none."""
-    last = journal.last_sweep()
-    chosen = [entry for entry in journal.sweeps() if every or entry[0] == last]
-    grid = dict.fromkeys(name for _, axes, *_ in chosen for name in axes)
+    found = journal.sweeps()
+    chosen = sorted(found if every else found[:1])
+    grid = dict.fromkeys(name for _, axes, _ in chosen for name in axes)
     names = [*(["sweep"] if every else []), *grid, *(name for name in RESULTS if name not in grid)]
     rows: list[tuple[dict[str, Any], str, bytes | None]] = []
     for sweep, *_ in chosen:
         for settings, results, counts, cosines in journal.answers(sweep):
             rows.append(({"sweep": sweep, **results, **settings}, counts, cosines))
-    return names, rows, sum(entry[4] for entry in chosen) - len(rows)
+    return names, rows, sum(points for *_, points in chosen) - len(rows)
 
 
 def _array(values: list[Any]) -> NDArray[Any]:
