@@ -17,7 +17,7 @@ lint: .venv/installed-dev
 	$(BIN)/mypy
 
 bench: .venv/installed-dev
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("geomsolve needs Python 3.11 or newer; this is " + sys.version.split()[0] \

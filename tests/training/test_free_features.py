@@ -1,16 +1,12 @@
-"""Free features trained with the losses per sample arrive at the certified optimum: benchmarks/free_features.py."""
+"""Free features trained with the losses per sample arrive at the certified optimum."""
 
-import sys
-from pathlib import Path
-
+import free_features
+import free_losses
 import jax
 import numpy as np
 import pytest
 
 import geomsolve as gs
-
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-pytestmark = pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="installed without the repository")
 
 # One setting of every loss, and counts that a shape shares: what is compiled takes longer than what is trained.
 CASES = {
@@ -29,14 +25,8 @@ CASES = {
 
 
 @pytest.fixture
-def scripts(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import free_features
-    import free_losses
-
-    yield free_features, free_losses
-    for name in ("free_features", "free_losses", "record"):
-        sys.modules.pop(name, None)
+def scripts():
+    return free_features, free_losses
 
 
 @pytest.mark.parametrize("name", CASES)

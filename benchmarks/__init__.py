@@ -1,0 +1,1 @@
+"""Benchmarks, a folder a question: `python -m benchmarks QUESTION` measures one anew, `python -m benchmarks` all."""
