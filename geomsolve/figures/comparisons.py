@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .style import ACCENT, GREY, HEAD, TAIL, check_suffix
+from .style import ACCENT, GREY, HEAD, TAIL, blank, saved
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,15 +25,11 @@ def plot_comparison(found: Comparison, path: str | Path | None = None) -> Figure
     Raises:
         ProblemError: a path of another kind.
     """
-    if path is not None:
-        check_suffix(path)
-    from matplotlib.figure import Figure
-
     rows = [row for row in found.losses if row.means is not None]
     names = [row.loss + ("" if row.certified else " (not certified)") for row in rows]
     places = np.arange(len(rows))
     simplex = -1.0 / (found.counts.classes - 1.0)
-    figure = Figure(figsize=(13.5, 1.9 + 0.42 * len(rows)), dpi=130, layout="constrained")
+    figure = blank(path, (13.5, 1.9 + 0.42 * len(rows)), 130)
     left, middle, right = figure.subplots(1, 3, sharey=True)
     for axes in (left, middle, right):
         axes.grid(alpha=0.25)
@@ -58,6 +54,4 @@ def plot_comparison(found: Comparison, path: str | Path | None = None) -> Figure
         right.set_xlim(0, 1)
     figure.suptitle(f"{found.counts.name} ({found.counts.classes} classes), temperature {found.temperature:g}")
     figure.legend(loc="outside lower center", ncols=3)
-    if path is not None:
-        figure.savefig(path, format=Path(path).suffix[1:].lower())
-    return figure
+    return saved(figure, path)

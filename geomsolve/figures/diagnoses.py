@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Array
 from .solutions import colour_bar, heat_map
-from .style import ACCENT, FEW, GREY, HEAD, TAIL, check_suffix, whole_ticks
+from .style import ACCENT, FEW, GREY, HEAD, TAIL, blank, saved, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,10 +35,6 @@ def plot_diagnosis(found: Diagnosis, path: str | Path | None = None) -> Figure:
     Raises:
         ProblemError: a path of another kind.
     """
-    if path is not None:
-        check_suffix(path)
-    from matplotlib.figure import Figure
-
     order = np.argsort(-found.counts.per_class, kind="stable")
     labels = found.samples.classes[order].tolist()
     names = [label.decode(errors="replace") if isinstance(label, bytes) else str(label) for label in labels]
@@ -48,7 +44,7 @@ def plot_diagnosis(found: Diagnosis, path: str | Path | None = None) -> Figure:
         best, what = _simplex(len(order)), "regular simplex"
     else:
         best, what = found.optimum.solution.gram[np.ix_(order, order)], "optimum"
-    figure = Figure(figsize=(16, 10), dpi=120, layout="constrained")
+    figure = blank(path, (16, 10), 120)
     panels: Any = figure.subplot_mosaic([["measured", "best", "pairs"], ["bars", "bars", "spectrum"]])
     off = ~np.eye(len(order), dtype=bool)
     pale = bool(max(np.abs(measured[off]).max(), np.abs(best[off]).max()) < 0.3 and len(order) > FEW)
@@ -64,9 +60,7 @@ def plot_diagnosis(found: Diagnosis, path: str | Path | None = None) -> Figure:
     _bars(panels["bars"], found, order, names)
     _spectrum(panels["spectrum"], found, measured, best, what)
     figure.suptitle(_title(found), fontsize=14)
-    if path is not None:
-        figure.savefig(path, format=Path(path).suffix[1:].lower())
-    return figure
+    return saved(figure, path)
 
 
 def _title(found: Diagnosis) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .style import check_suffix, whole_ticks
+from .style import blank, boundary, mark_uncertified, plain_ticks, saved, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,15 +31,9 @@ def plot_phases(diagram: PhaseDiagram, path: str | Path | None = None) -> Figure
     Raises:
         ProblemError: a path of another kind.
     """
-    if path is not None:
-        check_suffix(path)
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.4, 6.2), dpi=150, layout="constrained")
+    figure = blank(path, (8.4, 6.2), 150)
     draw_phases(figure.subplots(), diagram)
-    if path is not None:
-        figure.savefig(path, format=Path(path).suffix[1:].lower())
-    return figure
+    return saved(figure, path)
 
 
 def draw_phases(axes: Axes, diagram: PhaseDiagram) -> None:
@@ -63,19 +57,13 @@ def _plane(axes: Axes, diagram: PhaseDiagram) -> None:
     )
     axes.figure.colorbar(image, ax=axes, label="cosine of two minority classes (1: collapsed)")
     for number, curve in enumerate(diagram.boundary):
-        style: dict[str, Any] = {"label": "critical ratio"} if number == 0 else {}
-        # White under black: seen on dark and on light.
-        axes.plot(curve[:, 0], curve[:, 1], color="white", linewidth=5.0)
-        axes.plot(curve[:, 0], curve[:, 1], color="black", linewidth=2.2, **style)
+        boundary(axes, curve[:, 0], curve[:, 1], None if number else "critical ratio")
     together = diagram.minority_cosine >= 1.0 - 1e-8
     if together.any():
         y, x = np.nonzero(together)
-        style = {"color": "black", "markersize": 1.8, "alpha": 0.6, "label": "minority in one point"}
+        style: dict[str, Any] = {"color": "black", "markersize": 1.8, "alpha": 0.6, "label": "minority in one point"}
         axes.plot(diagram.ratios[x], diagram.values[y], "o", **style)
-    wrong = ~diagram.certified
-    if wrong.any():
-        y, x = np.nonzero(wrong)
-        axes.plot(diagram.ratios[x], diagram.values[y], "rx", markersize=5, label="not certified")
+    wrong = mark_uncertified(axes, diagram.ratios, diagram.values, diagram.certified)
     axes.set(
         xscale="log",
         yscale="log",
@@ -86,19 +74,9 @@ def _plane(axes: Axes, diagram: PhaseDiagram) -> None:
     )
     axes.set_title(f"Minority collapse\n{diagram.name}", fontsize=10)
     if diagram.over == "temperature":
-        _plain_ticks(axes.yaxis, diagram.values[0], diagram.values[-1])
-    if diagram.boundary or wrong.any():
+        plain_ticks(axes.yaxis, diagram.values[0], diagram.values[-1])
+    if diagram.boundary or wrong:
         axes.legend(loc="lower left", framealpha=0.9)
-
-
-def _plain_ticks(axis: Any, low: float, high: float) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    ticks = [m * d for d in decades for m in (1, 2, 5) if low * 0.999 <= m * d <= high * 1.001]
-    axis.set_major_locator(FixedLocator(ticks))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
 
 
 def _edges(centres: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -126,9 +104,6 @@ def draw_class_table(axes: Axes, table: NDArray[np.float64]) -> None:
         colour = "black" if np.isnan(ratio) or ratio > middle else "white"
         axes.text(float(heads[column]), float(tails[row]), text, ha="center", va="center", fontsize=8, color=colour)
     axes.figure.colorbar(image, ax=axes, label="critical imbalance ratio")
-    axes.set(
-        xlabel="majority classes $n_A$",
-        ylabel="minority classes $n_B$",
-    )
+    axes.set(xlabel="majority classes $n_A$", ylabel="minority classes $n_B$")
     whole_ticks(axes.xaxis)
     whole_ticks(axes.yaxis)

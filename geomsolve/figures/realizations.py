@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
-from .solutions import colour_bar, heat_map, raster
-from .style import ACCENT, FEW, GREY, HEAD, TAIL, check_suffix, whole_ticks
+from .solutions import colour_bar, heat_map, raster, reordered
+from .style import ACCENT, FEW, GREY, HEAD, TAIL, blank, saved, unit_circle, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,12 +44,7 @@ def plot_realization(
     Raises:
         ProblemError: a path of another kind.
     """
-    if path is not None:
-        check_suffix(path)
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    figure = Figure(figsize=(18, 4.9), dpi=140, layout=ConstrainedLayoutEngine(w_pad=0.1))
+    figure = blank(path, (18, 4.9), 140, w_pad=0.1)
     gram_axes, softmax_axes, excess_axes, point_axes = figure.subplots(1, 4)
     keys, what = _order(found)
     _gram(gram_axes, found, np.argsort(keys, kind="stable"), what)
@@ -57,16 +52,14 @@ def plot_realization(
     _excess(excess_axes, found, keys, what)
     _points(point_axes, found, within, keys, cyclic=what == _ANGLE)
     weighting = found.weighting
-    settled = "" if found.settled else " found (cosines not settled)"
+    unproved = "" if found.settled else " found (cosines not settled)"
     bound = "attained" if found.excess < 1e-10 else f"missed by {found.excess:.5g} nats"
     figure.suptitle(
         f"{weighting.name}, {weighting.convention}, temperature {found.temperature:g}, {weighting.samples} samples\n"
-        f"{found.verdict.value}: entropy bound {bound}, {found.min_dim} dimension{'s' * (found.min_dim > 1)}{settled}",
+        f"{found.verdict.value}: entropy bound {bound}, {found.min_dim} dimension{'s' * (found.min_dim > 1)}{unproved}",
         fontsize=13,
     )
-    if path is not None:
-        figure.savefig(path, format=Path(path).suffix[1:].lower())
-    return figure
+    return saved(figure, path)
 
 
 def _order(found: Realization) -> tuple[Array, str | None]:
@@ -82,11 +75,8 @@ def _order(found: Realization) -> tuple[Array, str | None]:
 
 
 def _gram(axes: Axes, found: Realization, order: NDArray[np.intp], what: str | None) -> None:
-    from ..geometry.orbits import OrbitGram, Orbits
-
     gram = found.solution.orbits
-    sorted_gram = OrbitGram(Orbits(gram.sizes[order]), gram.cosines[np.ix_(order, order)])
-    image = heat_map(axes, raster(sorted_gram), found.weighting.samples, pale=False)
+    image = heat_map(axes, raster(reordered(gram, order)), found.weighting.samples, pale=False)
     cosines = gram.cosines[gram.orbits.partners > 0]
     order_of = "samples in their order, from 1" if what is None else "samples by label, from 1"
     axes.set(title=f"cosines ({cosines.min():.3g} to {cosines.max():.3g})", xlabel=order_of, ylabel=order_of)
@@ -156,8 +146,7 @@ def _points(axes: Axes, found: Realization, within: InDimension | None, keys: Ar
     left, values, _ = np.linalg.svd(centred, full_matrices=False)
     flat = np.pad(left * values, ((0, 0), (0, 2)))[:, :2]
     if planar:
-        angle = np.linspace(0.0, 2.0 * np.pi, 200)
-        axes.plot(np.cos(angle), np.sin(angle), color=GREY, linewidth=0.8)
+        unit_circle(axes, linewidth=0.8)
     size, colour_map = 30 if len(points) <= 200 else 8, "twilight_shifted" if cyclic else "viridis"
     axes.scatter(flat[:, 0], flat[:, 1], c=colours, cmap=colour_map, s=size, zorder=3)
     if len(points) <= FEW:

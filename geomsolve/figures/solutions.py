@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbits import OrbitGram, Orbits
 from ..solvers.solution import Quality, Solution
 from .spheres import draw_sphere
-from .style import ACCENT, DIVERGING, FEW, GREY, HEAD, MANY, MEAN, TAIL, check_suffix, whole_ticks
+from .style import ACCENT, DIVERGING, FEW, GREY, HEAD, MANY, MEAN, TAIL, blank, saved, simplex_line, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,12 +51,7 @@ def plot_solution(
     Raises:
         ProblemError: a path of another kind.
     """
-    if path is not None:
-        check_suffix(path)
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    figure = Figure(figsize=(16, 5.8), dpi=150, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06, wspace=0.04))
+    figure = blank(path, (16, 5.8), 150, w_pad=0.08, h_pad=0.06, wspace=0.04)
     panels: Any = figure.subfigures(1, 3, width_ratios=(1.12, 1.15, 1.0))
     left, middle, right = panels
     (chosen, source), rank = solution.shown, solution.rank
@@ -68,7 +63,7 @@ def plot_solution(
     what = "weight of a class" if counts is None or counts.are_proportions else "class count"
     # Orbits in the order of their counts, largest first (as a rule they come so).
     order = np.argsort(-numbers, kind="stable")
-    gram = _reordered(source, order)
+    gram = reordered(source, order)
     numbers = numbers[order]
     _heat_map(left.subplots(), gram)
     above, below = middle.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
@@ -80,9 +75,7 @@ def plot_solution(
     else:
         _spectrum(right.subplots(), gram)
     figure.suptitle(_title(solution, counts, embedding), fontsize=14)
-    if path is not None:
-        figure.savefig(path, format=Path(path).suffix[1:].lower())
-    return figure
+    return saved(figure, path)
 
 
 def _title(solution: Solution, counts: Counts | None, embedding: Embedding | None) -> str:
@@ -101,9 +94,8 @@ def _title(solution: Solution, counts: Counts | None, embedding: Embedding | Non
     )
 
 
-def _reordered(gram: OrbitGram, order: NDArray[np.intp]) -> OrbitGram:
-    from ..geometry.orbits import Orbits
-
+def reordered(gram: OrbitGram, order: NDArray[np.intp]) -> OrbitGram:
+    """The same geometry with its orbits in another order."""
     return OrbitGram(Orbits(gram.sizes[order]), gram.cosines[np.ix_(order, order)])
 
 
@@ -188,7 +180,7 @@ def _profile(axes: Axes, below: Axes, gram: OrbitGram, numbers: Array, what: str
         axes.plot(ranks, head[orbit], "-o", color=HEAD, label="with the largest class", **style)
         axes.plot(ranks, tail[orbit], "-s", color=TAIL, label="with the smallest class", **style)
     axes.plot(ranks, mean[orbit], "-^", color=MEAN, label="mean with all others", **style)
-    axes.axhline(-1.0 / (atoms - 1.0), color=GREY, linestyle="--", linewidth=1.5, label="regular simplex")
+    simplex_line(axes, atoms, "")
     axes.set(title="Cosines against class rank", ylabel="cosine")
     axes.grid(alpha=0.25)
     axes.legend(fontsize=9, framealpha=0.85)
@@ -227,7 +219,7 @@ def _histogram(axes: Axes, gram: OrbitGram) -> None:
             axes.hist(
                 gram.cosines[mask], bins, weights=pairs[mask], histtype="step", color=colour, linewidth=2, label=label
             )
-    axes.axvline(-1.0 / (gram.orbits.atoms - 1.0), color=GREY, linestyle="--", linewidth=1.5, label="regular simplex")
+    simplex_line(axes, gram.orbits.atoms, "", upright=True)
     axes.set(title="Distribution of cosines", xlabel="cosine", ylabel="pairs of classes", yscale="log")
     bottom, top = axes.get_ylim()
     axes.set_ylim(max(bottom, 0.5), top * (top / max(bottom, 0.5)) ** 0.3)  # room for the legend

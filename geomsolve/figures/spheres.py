@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Array
 from ..geometry.orbits import OrbitGram
-from .style import ACCENT, FEW, GREY, HEAD, TAIL
+from .style import ACCENT, FEW, GREY, HEAD, TAIL, unit_circle, unit_sphere
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,8 +102,7 @@ def _colours(totals: Array) -> list[str]:
 def _circle(axes: Axes, points: Array, totals: Array, areas: Array, labels: list[str], rank: int) -> None:
     # Upwards is the direction of the largest class.
     x, y = (points[:, 1], points[:, 0]) if rank == 2 else (points[:, 0], np.zeros(len(points)))
-    angle = np.linspace(0.0, 2.0 * np.pi, 200)
-    axes.plot(np.cos(angle), np.sin(angle), color=GREY, linewidth=1.0, alpha=1.0 if rank == 2 else 0.35)
+    unit_circle(axes, alpha=1.0 if rank == 2 else 0.35)
     for place in range(len(points)):
         axes.plot((0, x[place]), (0, y[place]), color=GREY, linewidth=1.0)
     axes.scatter(x, y, areas, color=_colours(totals), zorder=3.0, edgecolor="white")
@@ -125,30 +124,17 @@ def _circle(axes: Axes, points: Array, totals: Array, areas: Array, labels: list
 def _ball(
     axes: Any, points: Array, totals: Array, areas: Array, labels: list[str], view: tuple[float, float] | None
 ) -> None:
-    u, v = np.meshgrid(np.linspace(0, 2 * np.pi, 25), np.linspace(0, np.pi, 13))
-    axes.plot_wireframe(np.cos(u) * np.sin(v), np.sin(u) * np.sin(v), np.cos(v), color=GREY, linewidth=0.5, alpha=0.35)
     x, y, z = points[:, 1], points[:, 2], points[:, 0]
+    unit_sphere(axes, 1.05, view or _clearest_view(np.stack([x, y, z], axis=1)))
     for place in range(len(points)):
         axes.plot((0, x[place]), (0, y[place]), (0, z[place]), color=GREY, linewidth=1.2)
     axes.scatter(x, y, z, s=areas, c=_colours(totals), depthshade=False, edgecolor="white")
-    together = totals > 1
-    if together.any():
-        axes.scatter(
-            x[together],
-            y[together],
-            z[together],
-            s=areas[together] + 260,
-            facecolor="none",
-            edgecolor="black",
-            depthshade=False,
-        )
+    ringed = {"facecolor": "none", "edgecolor": "black", "depthshade": False}
+    if (together := totals > 1).any():
+        axes.scatter(x[together], y[together], z[together], s=areas[together] + 260, **ringed)
     if len(points) <= FEW:
         for place, label in enumerate(labels):
             axes.text(*(1.2 * np.array((x[place], y[place], z[place]))), label, ha="center", va="center", fontsize=11)
-    axes.set(xlim=(-0.8, 0.8), ylim=(-0.8, 0.8), zlim=(-0.8, 0.8))
-    axes.set_box_aspect((1, 1, 1), zoom=1.05)
-    axes.view_init(*(view or _clearest_view(np.stack([x, y, z], axis=1))))
-    axes.set_axis_off()
 
 
 def _clearest_view(points: Array) -> tuple[float, float]:

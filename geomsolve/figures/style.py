@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..errors import ProblemError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's palette: told apart with any kind of colour vision.
 HEAD, TAIL, MEAN, ACCENT, GREY = "#D55E00", "#0072B2", "#000000", "#009E73", "#8C8C8C"
@@ -21,6 +28,81 @@ def check_suffix(path: str | Path) -> None:
         raise ProblemError(
             f"plot: must end in {', '.join(_SUFFIXES)}; got {str(path)[-60:]!r} (write a name such as out.png)"
         )
+
+
+def blank(path: str | Path | None, size: tuple[float, float], dpi: int, **pads: Any) -> Figure:
+    """An empty figure that `saved` can save at the path, or a ProblemError; `pads` are those of the layout engine."""
+    if path is not None:
+        check_suffix(path)
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    return Figure(figsize=size, dpi=dpi, layout=ConstrainedLayoutEngine(**pads))
+
+
+def saved(figure: Figure, path: str | Path | None) -> Figure:
+    """The figure, saved if there is a path."""
+    if path is not None:
+        figure.savefig(path, format=Path(path).suffix[1:].lower())
+    return figure
+
+
+def draw_lines(
+    axes: Axes, rows: Sequence[dict[str, Any]], across: str, lines: Iterable[tuple[str, str, str, str]]
+) -> None:
+    """Columns of a table against another one; a line is the name of its column, its label, colour and style."""
+    for column, label, colour, style in lines:
+        if rows[0][column] is not None:
+            values = [row[column] for row in rows]
+            axes.plot([row[across] for row in rows], values, style, color=colour, linewidth=2.2, label=label)
+    axes.grid(alpha=0.25)
+
+
+def simplex_line(axes: Any, classes: float, words: str = ", −1/(C−1)", *, upright: bool = False) -> None:
+    """The cosine of the regular simplex as a dashed line."""
+    draw = axes.axvline if upright else axes.axhline
+    draw(-1.0 / (classes - 1.0), color=GREY, linestyle="--", linewidth=1.5, label=f"regular simplex{words}")
+
+
+def unit_circle(axes: Axes, **style: Any) -> None:
+    """The circle on which class means lie."""
+    angle = np.linspace(0.0, 2.0 * np.pi, 200)
+    axes.plot(np.cos(angle), np.sin(angle), **{"color": GREY, "linewidth": 1.0, **style})
+
+
+def unit_sphere(axes: Any, zoom: float, view: tuple[float, float]) -> None:
+    """A wire sphere in three-dimensional axes, without these."""
+    u, v = np.meshgrid(np.linspace(0, 2 * np.pi, 25), np.linspace(0, np.pi, 13))
+    axes.plot_wireframe(np.cos(u) * np.sin(v), np.sin(u) * np.sin(v), np.cos(v), color=GREY, linewidth=0.5, alpha=0.35)
+    axes.set(xlim=(-0.8, 0.8), ylim=(-0.8, 0.8), zlim=(-0.8, 0.8))
+    axes.set_box_aspect((1, 1, 1), zoom=zoom)
+    axes.view_init(*view)
+    axes.set_axis_off()
+
+
+def mark_uncertified(axes: Axes, across: Any, up: Any, certified: Any) -> bool:
+    """Red crosses on a map where a point is not certified; whether there are any."""
+    y, x = np.nonzero(~certified)
+    if len(x):
+        axes.plot(across[x], up[y], "rx", markersize=5, label="not certified")
+    return bool(len(x))
+
+
+def boundary(axes: Axes, across: Any, up: Any, label: str | None) -> None:
+    """A boundary on a map; white under black, seen on dark and on light."""
+    axes.plot(across, up, color="white", linewidth=5.0)
+    axes.plot(across, up, color="black", linewidth=2.2, label=label)
+
+
+def plain_ticks(axis: Any, low: float, high: float) -> None:
+    """Ticks at 1, 2 and 5 of every decade of a logarithmic axis, written out."""
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    ticks = [m * d for d in decades for m in (1, 2, 5) if low * 0.999 <= m * d <= high * 1.001]
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(lambda tick, _: f"{tick:g}")
 
 
 def whole_ticks(axis: Any) -> None:

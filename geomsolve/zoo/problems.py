@@ -19,6 +19,7 @@ from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.registry import build_objective
+from ..objectives.weighted import WeightedInfoNCE
 from ..similarities.schemes import build_weighting
 
 
@@ -62,8 +63,6 @@ class ZooProblem:
         """The loss, as a user would build it."""
         options = dict(self.options)
         if self.loss == "weighted":
-            from ..objectives.weighted import WeightedInfoNCE
-
             temperature, scheme = options.pop("temperature"), options.pop("scheme")
             return WeightedInfoNCE(build_weighting(scheme, self.counts, options), temperature=temperature)
         counts = load_counts(self.counts) if isinstance(self.counts, str) else as_counts(self.counts)

@@ -137,11 +137,11 @@ def test_drawing_leaves_pyplot_and_the_settings_alone():
 import sys, json
 import geomsolve as gs
 solution = gs.solve(gs.SupCon([1000, 100, 10], temperature=0.1))
-import geomsolve.plots.solutions
+import geomsolve.figures.solutions
 before = "matplotlib" in sys.modules
 import matplotlib
 settings = matplotlib.rcParams.copy()  # a dict of them would make matplotlib choose a backend
-geomsolve.plots.solutions.plot_solution(solution)
+geomsolve.figures.solutions.plot_solution(solution)
 print(json.dumps([before, "matplotlib.pyplot" in sys.modules, matplotlib.rcParams.copy() == settings]))
 """
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

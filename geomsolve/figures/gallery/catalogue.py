@@ -11,7 +11,7 @@ from ...errors import ProblemError
 from .cosines import cosines
 from .label_circles import label_circle
 from .layer_peeled import layer_peeled
-from .pages import Picture, check_files, save, uncertified
+from .pages import Picture, check_files, quiet, save, uncertified
 from .phases import collapse_window, critical_ratios, phase_diagrams
 from .profiles import long_tails
 from .realizability import soft_supcon, x_clr_boundary, y_aware_gap
@@ -82,7 +82,7 @@ def draw_figures(
     for place, name in enumerate(chosen):
         start = f"figure {place + 1} of {len(chosen)}, {name}"
         description, draw = FIGURES[name]
-        picture = draw(progress=_prefixed(start, progress))
+        picture = draw(progress=_prefixed(start, progress or quiet))
         files = tuple(save(picture, folder, name))
         drawn.append(DrawnFigure(name, description, files, len(picture.rows), uncertified(picture.rows)))
     return tuple(drawn)
@@ -99,8 +99,6 @@ def _known(names: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(names)) or list(FIGURES)
 
 
-def _prefixed(start: str, progress: Progress | None) -> Progress | None:
-    if progress is None:
-        return None
+def _prefixed(start: str, progress: Progress) -> Progress:
     progress(start)
     return lambda line: progress(f"{start}: {line}")

@@ -12,8 +12,8 @@ from ...collapse.thresholds import threshold
 from ...counts.counts import step_counts
 from ...objectives.generalized import GCL
 from ...solvers.ladder import solve
-from ..style import ACCENT, GREY, HEAD, TAIL
-from .pages import Picture, Row, page, proof
+from ..style import ACCENT, HEAD, TAIL, draw_lines, simplex_line
+from .pages import Picture, Row, page, panels_of, proof, quiet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,14 +49,13 @@ def cosines(
     *,
     mixes: Sequence[tuple[int, int]] = MIXES,
     ratios: Sequence[float] = RATIOS,
-    progress: Progress | None = None,
+    progress: Progress = quiet,
 ) -> Picture:
     """Cosines against the ratio for several numbers of majority and minority classes, with their thresholds."""
     rows: list[Row] = []
     for sampling in SAMPLINGS:
         for majority, minority in mixes:
-            if progress is not None:
-                progress(f"{sampling}, {majority} majority and {minority} minority classes")
+            progress(f"{sampling}, {majority} majority and {minority} minority classes")
             found = threshold(
                 GCL, majority=majority, minority=minority, loss="logistic", sampling=sampling, certify=False
             )
@@ -64,37 +63,21 @@ def cosines(
     figure = page(
         "Cosines of class means against imbalance (logistic loss, one negative, temperature 1)", rows, (14, 7)
     )
-    panels = figure.subplots(len(SAMPLINGS), len(mixes), sharex=True, sharey=True, squeeze=False)
-    for line, sampling in enumerate(SAMPLINGS):
-        for place, (majority, minority) in enumerate(mixes):
-            key = (sampling, majority, minority)
-            chosen = [row for row in rows if (row["sampling"], row["majority"], row["minority"]) == key]
-            _panel(panels[line, place], chosen, majority + minority)
-            if line == 0:
-                panels[line, place].set_title(f"{majority} majority, {minority} minority", fontsize=11)
-        panels[line, 0].set_ylabel(f"{sampling} negatives\ncosine")
-    for axes in panels[-1]:
-        axes.set_xlabel("imbalance ratio")
+    panels = panels_of(figure, rows, ("sampling", SAMPLINGS), (("majority", "minority"), list(mixes)), _panel, 6)
+    for axes, (majority, minority) in zip(panels[0], mixes, strict=True):
+        axes.set_title(f"{majority} majority, {minority} minority", fontsize=11)
+    for axes, sampling in zip(panels[:, 0], SAMPLINGS, strict=True):
+        axes.set_ylabel(f"{sampling} negatives\ncosine")
     panels[0, 0].set(xscale="log", xlim=(min(ratios), max(ratios)), ylim=(-1.08, 1.08))
-    drawn = {str(line.get_label()): line for axes in panels.flat for line in axes.get_lines()}
-    # In the order of the fullest panel, whichever panel a line was first seen in.
-    order = [label for _, label, _, _ in _LINES if label in drawn]
-    order += [label for label in drawn if label not in order]
-    handles = [drawn[label] for label in order]
-    figure.legend(handles, order, loc="outside lower center", ncols=len(order), fontsize=10)
     return Picture(figure, rows)
 
 
-def _panel(axes: Axes, rows: Sequence[Row], classes: int) -> None:
-    ratios = [row["ratio"] for row in rows]
-    for column, label, colour, style in _LINES:
-        if rows[0][column] is not None:
-            axes.plot(ratios, [row[column] for row in rows], style, color=colour, linewidth=2.2, label=label)
-    axes.axhline(-1.0 / (classes - 1.0), color=GREY, linestyle="--", linewidth=1.2, label="regular simplex, −1/(C−1)")
+def _panel(axes: Axes, rows: Sequence[Row]) -> None:
+    draw_lines(axes, rows, "ratio", _LINES)
+    simplex_line(axes, rows[0]["majority"] + rows[0]["minority"])
     value = rows[0]["threshold"]
     if value is None:
         axes.text(0.5, 0.93, "never collapses", transform=axes.transAxes, ha="center", va="center")
     else:
         axes.axvline(value, color="black", linewidth=1.2, linestyle=(0, (1, 1)), label="threshold of collapse")
         axes.annotate(f"{value:.4f}", (value, 0.75), xytext=(5, 0), textcoords="offset points", va="center")
-    axes.grid(alpha=0.25)

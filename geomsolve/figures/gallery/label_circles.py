@@ -12,8 +12,8 @@ import numpy as np
 from ...arrays import Array, Progress
 from ...similarities.realizations import Realization, realize
 from ...similarities.schemes import y_aware_weights
-from ..style import GREY
-from .pages import Picture, Row, page
+from ..style import GREY, unit_circle, unit_sphere
+from .pages import Picture, Row, page, quiet
 from .realizability import TEMPERATURE, verdict_row
 
 if TYPE_CHECKING:
@@ -43,15 +43,14 @@ def critical_bandwidth(temperature: float) -> float:
     return PERIOD / (2.0 * math.pi) * math.sqrt(temperature)
 
 
-def label_circle(*, multiples: Sequence[float] = MULTIPLES, progress: Progress | None = None) -> Picture:
+def label_circle(*, multiples: Sequence[float] = MULTIPLES, progress: Progress = quiet) -> Picture:
     """The hours of the day in 2-D and 3-D, at bandwidths where the entropy bound is attained and where it is not."""
     critical = critical_bandwidth(TEMPERATURE)
     columns: list[list[_Circle]] = []
     rows: list[Row] = []
     for multiple in multiples:
         sigma = multiple * critical
-        if progress is not None:
-            progress(f"bandwidth {sigma:.3g} hours")
+        progress(f"bandwidth {sigma:.3g} hours")
         # At the critical bandwidth itself rounding may fall on either side; realize calls it realizable.
         found = realize(y_aware_weights(np.arange(PERIOD), sigma=sigma, period=PERIOD), temperature=TEMPERATURE)
         columns.append([_embedded(found, sigma, dim) for dim in DIMS])
@@ -145,8 +144,7 @@ def _scale() -> Any:
 
 
 def _flat(axes: Axes, circle: _Circle) -> None:
-    angle = np.linspace(0.0, 2.0 * np.pi, 200)
-    axes.plot(np.cos(angle), np.sin(angle), color=GREY, linewidth=1.0, zorder=1)
+    unit_circle(axes, zorder=1)
     x, y = circle.points.T
     axes.scatter(x, y, 70, color=_scale().to_rgba(np.arange(PERIOD)), edgecolor="black", linewidth=0.6, zorder=3)
     # Hours that run back stand inside the circle: where the day is folded onto an arc, two hours share a place.
@@ -159,17 +157,12 @@ def _flat(axes: Axes, circle: _Circle) -> None:
 
 
 def _ball(axes: Any, circle: _Circle) -> None:
-    u, v = np.meshgrid(np.linspace(0, 2 * np.pi, 25), np.linspace(0, np.pi, 13))
-    axes.plot_wireframe(np.cos(u) * np.sin(v), np.sin(u) * np.sin(v), np.cos(v), color=GREY, linewidth=0.5, alpha=0.3)
+    up = 28.0
+    unit_sphere(axes, 1.25, (up, -90.0))
     closed = np.concatenate([circle.points, circle.points[:1]])
     axes.plot(*closed.T, color=GREY, linewidth=1.2)
     colours = _scale().to_rgba(np.arange(PERIOD))
-    up = 28.0
     nearness = circle.points @ (0.0, -math.cos(math.radians(up)), math.sin(math.radians(up)))
     axes.scatter(
         *circle.points.T, s=70.0 + 35.0 * nearness, c=colours, depthshade=False, edgecolor="black", linewidth=0.6
     )
-    axes.set(xlim=(-0.8, 0.8), ylim=(-0.8, 0.8), zlim=(-0.8, 0.8))
-    axes.set_box_aspect((1, 1, 1), zoom=1.25)
-    axes.view_init(up, -90)
-    axes.set_axis_off()

@@ -21,8 +21,8 @@ from scipy.special import logsumexp, softmax
 
 from ...arrays import Array, Progress
 from ...solvers.solution import Quality
-from ..style import ACCENT, GREY, HEAD, TAIL
-from .pages import Picture, Row, page
+from ..style import ACCENT, HEAD, TAIL, draw_lines, simplex_line
+from .pages import Picture, Row, page, quiet
 
 _TOL = 1e-6  # the relative gap to certify: what an interior point reaches with margin
 RATIOS = tuple(10.0 ** (np.arange(41) / 10.0))
@@ -176,21 +176,19 @@ class Program:
 
 
 def peeled_rows(
-    setting: Setting, ratios: Sequence[float], progress: Progress | None = None
+    setting: Setting, ratios: Sequence[float], progress: Progress = quiet
 ) -> tuple[list[Row], float | None]:
     """One row a ratio; and the ratio at which the minority's classifiers merge, None if not between those given."""
     program = Program(setting)
     answers: dict[float, Peeled] = {}
     for place, ratio in enumerate(ratios):
-        if progress is not None:
-            progress(f"ratio {ratio:.4g} ({place + 1} of {len(ratios)})")
+        progress(f"ratio {ratio:.4g} ({place + 1} of {len(ratios)})")
         answers[ratio] = program.solve(ratio)
     opened = [ratio for ratio, answer in answers.items() if answer.margin > 0]
     shut = [ratio for ratio, answer in answers.items() if answer.margin <= 0]
     merge = None
     if opened and shut:
-        if progress is not None:
-            progress("where the minority merges")
+        progress("where the minority merges")
         logs = np.log([max(opened), min(shut)])
         merge = float(np.exp(brentq(lambda log: program.solve(float(np.exp(log))).margin, *logs, xtol=1e-7)))
         # The cosine is steepest there: a few points more, so that the line bends where the optimum does.
@@ -215,7 +213,7 @@ def _row(answer: Peeled, ratio: float) -> Row:
 
 
 def layer_peeled(
-    *, setting: Setting = _SETTING, ratios: Sequence[float] = RATIOS, progress: Progress | None = None
+    *, setting: Setting = _SETTING, ratios: Sequence[float] = RATIOS, progress: Progress = quiet
 ) -> Picture:
     """Cosines of classifiers in the Layer-Peeled Model against the imbalance ratio."""
     rows, merge = peeled_rows(setting, ratios, progress)
@@ -231,16 +229,8 @@ def layer_peeled(
         ("between_cosine", "one of each", ACCENT, "-."),
         ("majority_cosine", "two majority classes", HEAD, "--"),
     )
-    for column, label, colour, style in lines:
-        axes.plot(
-            [row["ratio"] for row in rows],
-            [row[column] for row in rows],
-            style,
-            color=colour,
-            linewidth=2.2,
-            label=label,
-        )
-    axes.axhline(-1.0 / (setting.classes - 1.0), color=GREY, linestyle=(0, (1, 1.5)), label="regular simplex, −1/(C−1)")
+    draw_lines(axes, rows, "ratio", lines)
+    simplex_line(axes, setting.classes)
     if merge is not None:
         axes.axvline(merge, color="black", linewidth=1.2)
         axes.annotate(
@@ -258,6 +248,5 @@ def layer_peeled(
         xlabel=f"imbalance ratio R (largest proved relative gap: {worst:.1e})",
         ylabel="mean cosine of two classifiers",
     )
-    axes.grid(alpha=0.25)
     axes.legend(framealpha=0.9, loc="center right", bbox_to_anchor=(1.0, 0.64))
     return Picture(figure, rows)

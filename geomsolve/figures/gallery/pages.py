@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...files import check_file
-from ...solvers.solution import Quality
+from ...solvers.solution import Quality, Solution
+from ..style import blank
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from ...solvers.solution import Solution
 
 SUFFIXES = (".pdf", ".png", ".csv")
 _DPI = 140
@@ -45,12 +46,46 @@ def uncertified(rows: Sequence[Row]) -> int:
     return sum(row["quality"] != Quality.CERTIFIED.value for row in rows)
 
 
+def quiet(line: str) -> None:
+    """A progress that says nothing."""
+
+
+def panels_of(
+    figure: Figure,
+    rows: Sequence[Row],
+    down: tuple[str, Sequence[Any]],
+    across: tuple[Sequence[str], Sequence[tuple[Any, ...]]],
+    draw: Callable[[Axes, list[Row]], None],
+    columns: int,
+) -> Any:
+    """Panels with shared axes, each of the rows in which columns have given values, and one legend below for all.
+
+    Args:
+        figure: the page.
+        rows: the table.
+        down: a column, and its value in every line of panels.
+        across: columns, and their values in every panel of a line.
+        draw: draws the rows of a panel.
+        columns: of the legend.
+    """
+    (line_key, lines), (keys, places) = down, across
+    panels = figure.subplots(len(lines), len(places), sharex=True, sharey=True, squeeze=False)
+    for (i, line), (j, place) in itertools.product(enumerate(lines), enumerate(places)):
+        draw(panels[i, j], [row for row in rows if row[line_key] == line and tuple(row[key] for key in keys) == place])
+    for axes in panels[-1]:
+        axes.set_xlabel("imbalance ratio")
+    # In the order of the fullest panel, whichever panel a line was first seen in.
+    each = [axes.get_legend_handles_labels() for axes in panels.flat]
+    drawn: dict[str, Any] = {}
+    for handles, names in sorted(each, key=lambda pair: -len(pair[1])):
+        drawn |= zip(names, handles, strict=True)
+    figure.legend(list(drawn.values()), list(drawn), loc="outside lower center", ncols=columns, fontsize=10)
+    return panels
+
+
 def page(title: str, rows: Sequence[Row], size: tuple[float, float]) -> Figure:
     """An empty figure with its title, below which stands how many points of the data are not certified, if any."""
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    figure = Figure(figsize=size, dpi=_DPI, layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
+    figure = blank(None, size, _DPI, w_pad=0.06, h_pad=0.06)
     missing = uncertified(rows)
     note = f"\n{missing} of {len(rows)} points NOT certified" if missing else ""
     figure.suptitle(title + note, fontsize=13)

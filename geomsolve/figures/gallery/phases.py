@@ -19,7 +19,7 @@ from ...objectives.supcon import SupCon
 from ...solvers.ladder import solve
 from ...solvers.solution import Quality
 from ..phases import draw_class_table, draw_phases
-from .pages import Picture, Row, page, proof
+from .pages import Picture, Row, page, quiet
 
 SAMPLINGS = ("supervised", "unsupervised")
 _MAJORITY, _MINORITY = 1, 9
@@ -30,7 +30,7 @@ _PLANES: tuple[tuple[str, tuple[float, float], dict[str, Any]], ...] = (
 )
 
 
-def phase_diagrams(*, grid: tuple[int, int] = (41, 25), progress: Progress | None = None) -> Picture:
+def phase_diagrams(*, grid: tuple[int, int] = (41, 25), progress: Progress = quiet) -> Picture:
     """The cosine of two minority classes over ratio and temperature or negatives, with the boundary of collapse."""
     diagrams: list[tuple[str, PhaseDiagram]] = []
     rows: list[Row] = []
@@ -66,7 +66,7 @@ def _gcl(over: str, settings: dict[str, Any], ratio: float, value: float) -> Obj
     return GCL(two_level_counts(_MAJORITY, _MINORITY, ratio), **{**settings, over: value})
 
 
-def collapse_window(*, grid: tuple[int, int] = (41, 33), progress: Progress | None = None) -> Picture:
+def collapse_window(*, grid: tuple[int, int] = (41, 33), progress: Progress = quiet) -> Picture:
     """SupCon with two majority classes over ratio and temperature: collapse that ends as the temperature rises."""
     majority, minority, examples = 2, 5, 20.0
     diagram = phase_diagram(
@@ -93,46 +93,26 @@ def collapse_window(*, grid: tuple[int, int] = (41, 33), progress: Progress | No
 
 def _rows(start: Row, diagram: PhaseDiagram, problem: Callable[[float, float], Objective]) -> list[Row]:
     """The grid, and the points of the boundary solved and certified like those of the grid."""
-    rows = []
-    for line, value in enumerate(diagram.values):
-        for place, ratio in enumerate(diagram.ratios):
-            at = line, place
-            rows.append(
-                {
-                    **start,
-                    "kind": "grid",
-                    "ratio": float(ratio),
-                    "value": float(value),
-                    "minority_cosine": float(diagram.minority_cosine[at]),
-                    "between_cosine": float(diagram.cross_cosine[at]),
-                    "relative_gap": float(diagram.relative_gap[at]),
-                    "quality": (Quality.CERTIFIED if diagram.certified[at] else Quality.UNCERTIFIED).value,
-                }
-            )
+    columns = ("kind", "ratio", "value", "minority_cosine", "between_cosine", "relative_gap", "quality")
+    points: list[tuple[Any, ...]] = []
+    for (line, place), certified in np.ndenumerate(diagram.certified):
+        where = float(diagram.ratios[place]), float(diagram.values[line])
+        measured = diagram.minority_cosine, diagram.cross_cosine, diagram.relative_gap
+        quality = Quality.CERTIFIED if certified else Quality.UNCERTIFIED
+        points.append(("grid", *where, *(float(field[line, place]) for field in measured), quality.value))
     for curve in diagram.boundary:
-        for ratio, value in curve.tolist():
-            solution = solve(problem(ratio, value), throw=False)
-            proved = proof(solution)
-            rows.append(
-                {
-                    **start,
-                    "kind": "boundary",
-                    "ratio": ratio,
-                    "value": value,
-                    "minority_cosine": float(solution.orbits.within[1]),
-                    "between_cosine": float(solution.orbits.between[0, 1]),
-                    "relative_gap": proved["relative_gap"],
-                    "quality": proved["quality"],
-                }
-            )
-    return rows
+        for where in curve.tolist():
+            found = solve(problem(*where), throw=False)
+            cosines = float(found.orbits.within[1]), float(found.orbits.between[0, 1])
+            points.append(("boundary", *where, *cosines, found.certificate.relative_gap, found.quality.value))
+    return [{**start, **dict(zip(columns, point, strict=True))} for point in points]
 
 
 def critical_ratios(
     *,
     majorities: tuple[int, ...] = (1, 2, 3, 4),
     minorities: tuple[int, ...] = tuple(range(2, 11)),
-    progress: Progress | None = None,
+    progress: Progress = quiet,
 ) -> Picture:
     """The critical ratio for every number of majority and minority classes, with one unsupervised negative."""
     settings: dict[str, Any] = {"negatives": 1, "sampling": "unsupervised", "temperature": 1.0}

@@ -11,7 +11,7 @@ from ...counts.sources import load_counts
 from ...objectives.supcon import SupCon
 from ...solvers.ladder import solve
 from ..solutions import colour_bar, heat_map, raster
-from .pages import Picture, Row, page, proof
+from .pages import Picture, Row, page, proof, quiet
 
 PROFILES = (
     "inaturalist2018",
@@ -27,13 +27,12 @@ _COLUMNS = 4
 _TEMPERATURE = 0.1
 
 
-def long_tails(*, names: Sequence[str] = PROFILES, progress: Progress | None = None) -> Picture:
+def long_tails(*, names: Sequence[str] = PROFILES, progress: Progress = quiet) -> Picture:
     """Certified Gram matrices of the built-in profiles under SupCon, classes sorted by count."""
     rows: list[Row] = []
     images = []
     for name in names:
-        if progress is not None:
-            progress(name)
+        progress(name)
         counts = load_counts(name)
         solution = solve(SupCon(counts, temperature=_TEMPERATURE), throw=False, progress=progress)
         image = raster(solution.orbits, _PIXELS)

@@ -13,8 +13,8 @@ from ...arrays import Array, Progress
 from ...similarities.feasibility import LogGram
 from ...similarities.realizations import Realization, Verdict, realize
 from ...similarities.schemes import soft_supcon_weights, x_clr_weights, y_aware_weights
-from ..style import ACCENT, GREY, HEAD, MEAN, TAIL
-from .pages import Picture, Row, page
+from ..style import ACCENT, GREY, HEAD, MEAN, TAIL, draw_lines, plain_ticks, simplex_line
+from .pages import Picture, Row, page, panels_of, quiet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,33 +54,25 @@ def critical_epsilon(classes: int, temperature: float) -> float:
     return math.exp(-classes / ((classes - 1) * temperature))
 
 
-def soft_supcon(*, ratios: Sequence[float] = IMBALANCES, progress: Progress | None = None) -> Picture:
+def soft_supcon(*, ratios: Sequence[float] = IMBALANCES, progress: Progress = quiet) -> Picture:
     """Cosines within and between classes against imbalance, for several epsilon, self-pairs in and out."""
     critical = critical_epsilon(_CLASSES, TEMPERATURE)
     epsilons = (0.0, critical / 4.0, critical, 4.0 * critical)
     rows: list[Row] = []
     for self_pairs in CONVENTIONS:
         for epsilon in epsilons:
-            if progress is not None:
-                progress(f"self-pairs {'in' if self_pairs else 'out'}, epsilon {epsilon:.4g}")
+            progress(f"self-pairs {'in' if self_pairs else 'out'}, epsilon {epsilon:.4g}")
             rows += [_supcon_row(ratio, epsilon, critical, self_pairs) for ratio in ratios]
     title = f"SupCon and Soft SupCon: one class larger than {_CLASSES - 1} others, temperature {TEMPERATURE:g}"
     figure = page(title, rows, (14, 7.4))
-    panels = figure.subplots(len(CONVENTIONS), len(epsilons), sharex=True, sharey=True)
+    places = [(epsilon,) for epsilon in epsilons]
+    panels = panels_of(figure, rows, ("self_pairs", CONVENTIONS), (("epsilon",), places), _supcon_panel, 3)
     heads = ("SupCon, ε = 0", "ε = critical / 4", "critical ε", "ε = 4 · critical")
-    for line, self_pairs in enumerate(CONVENTIONS):
-        for place, epsilon in enumerate(epsilons):
-            chosen = [row for row in rows if (row["self_pairs"], row["epsilon"]) == (self_pairs, epsilon)]
-            _supcon_panel(panels[line, place], chosen)
-            if line == 0:
-                size = f" = {epsilon:.4f}" if epsilon else ""
-                panels[line, place].set_title(f"{heads[place]}{size}", fontsize=11)
-        panels[line, 0].set_ylabel(f"self-pairs {'in' if self_pairs else 'out'}\ncosine")
-    for axes in panels[-1]:
-        axes.set_xlabel("imbalance ratio")
+    for axes, words, epsilon in zip(panels[0], heads, epsilons, strict=True):
+        axes.set_title(words + (f" = {epsilon:.4f}" if epsilon else ""), fontsize=11)
+    for axes, self_pairs in zip(panels[:, 0], CONVENTIONS, strict=True):
+        axes.set_ylabel(f"self-pairs {'in' if self_pairs else 'out'}\ncosine")
     panels[0, 0].set(xscale="log", xlim=(min(ratios), max(ratios)), ylim=(-1.12, 1.12))
-    drawn = {artist.get_label(): artist for axes in panels.flat for artist in axes.get_legend_handles_labels()[0]}
-    figure.legend(list(drawn.values()), list(drawn), loc="outside lower center", ncols=3, fontsize=10)
     return Picture(figure, rows)
 
 
@@ -116,17 +108,15 @@ def _supcon_panel(axes: Axes, rows: Sequence[Row]) -> None:
         for name, colour, words in (("within", MEAN, "within a class"), ("between", ACCENT, "between classes")):
             low, high = ([row[f"{name}_{end}"] for row in rows] for end in ("lowest", "highest"))
             axes.fill_between(ratios, low, high, color=colour, alpha=0.18, linewidth=0, label=f"all optima, {words}")
-    axes.plot(ratios, [row["within_cosine"] for row in rows], color=MEAN, linewidth=2.2, label="within a class")
     lines = (
+        ("within_cosine", "within a class", MEAN, "-"),
         ("small_cosine", "two small classes", TAIL, "-"),
         ("between_cosine", "the large class and a small one", HEAD, "--"),
     )
-    for column, label, colour, style in lines:
-        axes.plot(ratios, [row[column] for row in rows], style, color=colour, linewidth=2.2, label=label)
-    axes.axhline(-1.0 / (_CLASSES - 1.0), color=GREY, linestyle=":", linewidth=1.6, label="regular simplex, −1/(C−1)")
+    draw_lines(axes, rows, "ratio", lines)
+    simplex_line(axes, _CLASSES)
     words = _claim(rows, family)
     axes.text(0.04, 0.04, words, transform=axes.transAxes, ha="left", va="bottom", fontsize=9.5)
-    axes.grid(alpha=0.25)
 
 
 def _claim(rows: Sequence[Row], family: bool) -> str:
@@ -154,14 +144,13 @@ def label_shapes(samples: int) -> dict[str, Array]:
     }
 
 
-def y_aware_gap(*, samples: int = 12, radii: Sequence[float] = RADII, progress: Progress | None = None) -> Picture:
+def y_aware_gap(*, samples: int = 12, radii: Sequence[float] = RADII, progress: Progress = quiet) -> Picture:
     """The excess over the entropy bound against the radius of the labels, for labels of several shapes."""
     allowed = 1.0 / math.sqrt(TEMPERATURE)  # of sigma = 1
     rows: list[Row] = []
     for self_pairs in CONVENTIONS:
         for shape, labels in label_shapes(samples).items():
-            if progress is not None:
-                progress(f"self-pairs {'in' if self_pairs else 'out'}, {shape}")
+            progress(f"self-pairs {'in' if self_pairs else 'out'}, {shape}")
             unit = y_aware_weights(labels * allowed, sigma=1.0, self_pairs=self_pairs)
             limit = math.sqrt(LogGram.of(unit).largest_temperature / TEMPERATURE)
             for radius in _near(radii, limit):
@@ -225,9 +214,7 @@ def label_embeddings() -> dict[str, tuple[str, Array]]:
     }
 
 
-def x_clr_boundary(
-    *, cells: int = 14, span: tuple[float, float] = (0.1, 4.0), progress: Progress | None = None
-) -> Picture:
+def x_clr_boundary(*, cells: int = 14, span: tuple[float, float] = (0.1, 4.0), progress: Progress = quiet) -> Picture:
     """The excess over the entropy bound for temperatures of features and labels, and where it is 0."""
     low, high = span
     step = (high / low) ** (1.0 / cells)
@@ -235,8 +222,7 @@ def x_clr_boundary(
     for kind, (_, labels) in label_embeddings().items():
         for column in range(cells):
             label_temperature = low * step ** (column + 0.5)
-            if progress is not None:
-                progress(f"{kind} labels, label temperature {label_temperature:.3g}")
+            progress(f"{kind} labels, label temperature {label_temperature:.3g}")
             weighting = x_clr_weights(labels, label_temperature=label_temperature)
             largest = LogGram.of(weighting).largest_temperature
             # Cells start from the boundary, so that none lies on both sides of it.
@@ -254,7 +240,6 @@ def _boundary_page(rows: Sequence[Row], edges: Array) -> Figure:
     from matplotlib.colors import LogNorm
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
-    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = page("X-CLR, self-pairs in: excess of the optimum over the entropy bound", rows, (14, 5.8))
     kinds = label_embeddings()
@@ -280,9 +265,7 @@ def _boundary_page(rows: Sequence[Row], edges: Array) -> Figure:
         axes.set_xlabel("temperature of the labels, τ$_s$")
     panels[0].set(xscale="log", yscale="log", xlim=edges[[0, -1]], ylim=edges[[0, -1]])
     for axis in (panels[0].xaxis, panels[0].yaxis):
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter(NullFormatter())
+        plain_ticks(axis, edges[0], edges[-1])
     panels[0].set_ylabel("temperature of the features, τ")
     handles = [
         Patch(facecolor=_REALIZABLE, edgecolor=GREY, label="realizable: excess 0"),

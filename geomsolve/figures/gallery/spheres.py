@@ -10,25 +10,23 @@ from ...counts.counts import step_counts
 from ...objectives.generalized import GCL
 from ...solvers.ladder import solve
 from ..spheres import draw_sphere, representatives, upright
-from .pages import Picture, Row, page, proof
+from .pages import Picture, Row, page, proof, quiet
 
 _MINORITY = 3  # with one majority class: four means, which the sphere in three dimensions holds
 _VIEW = (14.0, 12.0)  # the minority one in front and two beside it, none behind a line
 PARTS = (("before", 0.5), ("at the threshold", 1.0), ("after", 2.0))
 
 
-def collapse_sphere(*, parts: Sequence[tuple[str, float]] = PARTS, progress: Progress | None = None) -> Picture:
+def collapse_sphere(*, parts: Sequence[tuple[str, float]] = PARTS, progress: Progress = quiet) -> Picture:
     """One majority and three minority class means in 3-D at given multiples of the threshold of collapse."""
-    if progress is not None:
-        progress("the threshold")
+    progress("the threshold")
     critical = threshold(GCL, majority=1, minority=_MINORITY, loss="logistic", certify=False).value
     if critical is None:
         raise ArithmeticError("one majority class has a threshold under the logistic loss; none was found")
     rows: list[Row] = []
     solutions = []
     for part, multiple in parts:
-        if progress is not None:
-            progress(part)
+        progress(part)
         counts = step_counts(1, _MINORITY, 1.0, critical * multiple)
         solution = solve(GCL(counts, loss="logistic"), throw=False)
         solutions.append((counts, solution))

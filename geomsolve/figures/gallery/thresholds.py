@@ -13,7 +13,7 @@ from ...collapse.thresholds import threshold
 from ...objectives.generalized import GCL
 from ...solvers.solution import Quality
 from ..style import ACCENT, GREY, HEAD, MEAN, TAIL
-from .pages import Picture, Row, page
+from .pages import Picture, Row, page, quiet
 
 SAMPLINGS = ("supervised", "unsupervised")
 NEGATIVES = tuple(2**j for j in range(17))
@@ -37,7 +37,7 @@ def threshold_row(minority: int, **options: Any) -> Row:
 
 
 def threshold_negatives(
-    *, negatives: Sequence[int] = NEGATIVES, minority: int = _MINORITY, progress: Progress | None = None
+    *, negatives: Sequence[int] = NEGATIVES, minority: int = _MINORITY, progress: Progress = quiet
 ) -> Picture:
     """The threshold against the number k of negatives, InfoNCE averaged and summed over them."""
     rows: list[Row] = []
@@ -45,8 +45,7 @@ def threshold_negatives(
         for normalization in ("mean", "sum"):
             last = (math.inf,) if normalization == "mean" else ()
             for count in (*negatives, *last):
-                if progress is not None:
-                    progress(f"{sampling}, {normalization}, k = {count:g}")
+                progress(f"{sampling}, {normalization}, k = {count:g}")
                 options = {"sampling": sampling, "normalization": normalization, "negatives": count}
                 rows.append({**options, **threshold_row(minority, **options)})
     title = f"Where the minority collapses: one majority class, {minority} minority classes, InfoNCE, temperature 1"
@@ -86,15 +85,14 @@ _STYLES = ((TAIL, "-"), (ACCENT, "--"), (HEAD, "-"), (MEAN, "--"))
 
 
 def threshold_temperature(
-    *, coldnesses: Sequence[float] = COLDNESSES, minority: int = _MINORITY, progress: Progress | None = None
+    *, coldnesses: Sequence[float] = COLDNESSES, minority: int = _MINORITY, progress: Progress = quiet
 ) -> Picture:
     """The threshold against 1/temperature, beside the exponentials it tends to."""
     rows: list[Row] = []
     for (sampling, negatives), (_, limit) in _LIMITS.items():
         for coldness in coldnesses:
             temperature = 1.0 / coldness
-            if progress is not None:
-                progress(f"{sampling}, k = {negatives:g}, temperature {temperature:.3g}")
+            progress(f"{sampling}, k = {negatives:g}, temperature {temperature:.3g}")
             options = {"sampling": sampling, "negatives": negatives, "temperature": temperature}
             found = threshold_row(minority, **options)
             rows.append({**options, **found, "asymptote": limit(minority + 1, coldness)})
