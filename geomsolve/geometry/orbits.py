@@ -6,82 +6,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.linalg import helmert
 
 from ..arrays import Array, frozen
 from ..errors import ProblemError
+from .exchangeable import Orbits as Orbits
 from .spectra import smallest_alone
 
 # Orbits whose cosines are written out as a square array: 0.8 GB.
 MOST_WRITTEN = 10_000
-
-
-@dataclass(frozen=True, eq=False)
-class Orbits:
-    """Which atoms are exchangeable: K orbits of sizes n_a, and the orbit of every atom.
-
-    Attributes:
-        sizes: (K,) atoms per orbit; integers wherever atoms are listed in `labels`, elsewhere any numbers above 0
-            (weights of a quadrature over orbits, say).
-        labels: (m,) the orbit of every atom in the caller's order, or None where atoms are not listed one by one.
-    """
-
-    sizes: Array
-    labels: NDArray[np.intp] | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "sizes", frozen("sizes", self.sizes))
-        if self.labels is not None:
-            object.__setattr__(self, "labels", frozen("labels", self.labels, np.intp))
-
-    def check(self) -> None:
-        """Raise ProblemError unless sizes are positive, two atoms or more in all, and those that `labels` lists."""
-        if self.sizes.ndim != 1 or not (np.isfinite(self.sizes).all() and np.all(self.sizes > 0)):
-            raise ProblemError("sizes: must be one-dimensional, finite and above 0")
-        if not self.atoms > 1:
-            raise ProblemError(f"sizes: must be two atoms or more in all; got {self.atoms:g}")
-        if self.labels is None:
-            return
-        count = len(self.sizes)
-        if self.labels.ndim != 1 or np.any((self.labels < 0) | (self.labels >= count)):
-            raise ProblemError(f"labels: must be orbit numbers from 0 to {count - 1}")
-        if not np.array_equal(np.bincount(self.labels, minlength=count), self.sizes):
-            raise ProblemError("labels: must list as many atoms of every orbit as `sizes` says")
-
-    @property
-    def atoms(self) -> float:
-        """m, the number of atoms: the trace of every Gram matrix."""
-        return float(self.sizes.sum())
-
-    @cached_property
-    def partners(self) -> Array:
-        """(K, K) how many partners one atom of orbit a has in orbit b: n_b - [a = b]."""
-        return self.sizes[None, :] - np.eye(len(self.sizes))
-
-    @cached_property
-    def plural(self) -> NDArray[np.bool_]:
-        """(K,) whether an orbit has pairs of atoms inside."""
-        return self.sizes != 1
-
-    def same_as(self, other: Orbits) -> bool:
-        """Whether two orbit structures are the same, atom by atom."""
-        if self is other:
-            return True
-        if (self.labels is None) != (other.labels is None) or not np.array_equal(self.sizes, other.sizes):
-            return False
-        return self.labels is None or other.labels is None or np.array_equal(self.labels, other.labels)
-
-    def singletons(self) -> Orbits:
-        """The same atoms, each an orbit of its own."""
-        count = round(self.atoms)
-        return Orbits(np.ones(count), np.arange(count))
-
-    def listed(self) -> NDArray[np.intp]:
-        """`labels`, or an error where the atoms are not listed one by one."""
-        if self.labels is None:
-            raise ProblemError("orbits: the atoms are not listed one by one, so nothing can be expanded to them")
-        return self.labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,7 +227,7 @@ class OrbitGram:
         """The nearest point of the segment to the identity that is positive semidefinite, and how far along it is.
 
         G' = (1 - t) G + t I with t = max(0, -lambda_min)/(1 - lambda_min) keeps the diagonal and the orbits. Where only
-        rounding makes G indefinite, which is m times an ulp for orbits of many atoms, see `_repaired_by_blocks`; and where the
+        rounding makes G indefinite, m times an ulp for orbits of many atoms, see `_repaired_by_blocks`; and where the
         points are known, nothing is moved.
         """
         return self._repaired
@@ -305,9 +239,9 @@ class OrbitGram:
             return self, 0.0
         step = -smallest / (1.0 - smallest)
         if step <= 64.0 * np.finfo(float).eps * self.orbits.atoms and np.any(self.orbits.plural):
-            nudged, less = self._repaired_by_blocks()
+            blockwise, less = self._repaired_by_blocks()
             if less < step:
-                return nudged, less
+                return blockwise, less
         cosines = (1.0 - step) * self.cosines
         cosines[np.diag_indices_from(cosines)] = np.where(self.orbits.plural, np.diag(cosines), 1.0)
         return OrbitGram(self.orbits, cosines), step
