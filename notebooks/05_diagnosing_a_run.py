@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import geomsolve as gs
-from geomsolve.training import losses_jax
+from geomsolve.training import losses
 
 COLOURS = ("#30638e", "#00798c", "#edae49", "#d1495b")
 counts, dim, temperature = np.array([120, 36, 12, 4]), 16, 0.5
@@ -68,7 +68,7 @@ gs.figures.plot_diagnosis(verdicts["two rarest merged"], "05_merged.png")
 #
 # ## A run, from collapse to the optimum
 #
-# Now a real, if tiny, training: embeddings that are free to move, two views, SupCon from `losses_jax`, descent with
+# Now a real, if tiny, training: embeddings that are free to move, two views, SupCon from `losses`, descent with
 # momentum. It starts with everything almost in one point.
 
 # %%
@@ -77,7 +77,7 @@ gs.figures.plot_diagnosis(verdicts["two rarest merged"], "05_merged.png")
 def train(temperature, steps, watch, speed=0.05):
     """The loss at every step, and embeddings at the steps to watch."""
     start = np.ones((2, len(labels), dim)) / 4 + 1e-3 * np.random.default_rng(0).normal(size=(2, len(labels), dim))
-    slope = jax.value_and_grad(lambda z: losses_jax.sup_con(z, labels, temperature=temperature))
+    slope = jax.value_and_grad(lambda z: losses.sup_con(z, labels, temperature=temperature))
 
     @jax.jit
     def step(z, velocity):

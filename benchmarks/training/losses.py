@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import geomsolve as gs
-from geomsolve.training import losses_jax
+from geomsolve.training import losses
 
 from ..record import Record, Table, say
 from .data import Split, digits
@@ -78,7 +78,7 @@ def cases() -> list[Case]:
 
 def _sup_cl(rule: str, counts: tuple[int, ...], tau: float = 0.5, alpha: float = 0.5) -> Case:
     def loss(p, images, labels, key, batch):
-        return losses_jax.sup_cl(embed(p["layers"], images[batch]), labels[batch], alpha=alpha, temperature=tau)
+        return losses.sup_cl(embed(p["layers"], images[batch]), labels[batch], alpha=alpha, temperature=tau)
 
     objective = gs.SupCL(counts, temperature=tau, alpha=alpha, views=1)
     settings = {"temperature": tau, "alpha": alpha, "views": 1}
@@ -88,16 +88,16 @@ def _sup_cl(rule: str, counts: tuple[int, ...], tau: float = 0.5, alpha: float =
 def _minority(rule: str, counts: tuple[int, ...], tau: float = 0.1) -> Case:
     def loss(p, images, labels, key, batch):
         points = embed(p["layers"], images[batch])
-        return losses_jax.supervised_minority(jnp.stack([points, points]), labels[batch], temperature=tau)
+        return losses.sup_min(jnp.stack([points, points]), labels[batch], temperature=tau)
 
     objective = gs.SupMin(counts, temperature=tau, views=2)
     settings = {"temperature": tau, "views": 2}
-    return Case("supervised_minority", rule, 24, settings, counts, objective, loss, ("instances",))
+    return Case("sup_min", rule, 24, settings, counts, objective, loss, ("instances",))
 
 
 def _bcl(rule: str, counts: tuple[int, ...], tau: float = 0.5) -> Case:
     def loss(p, images, labels, key, batch):
-        return losses_jax.bcl(embed(p["layers"], images[batch]), labels[batch], p["prototype"], temperature=tau)
+        return losses.bcl(embed(p["layers"], images[batch]), labels[batch], p["prototype"], temperature=tau)
 
     objective = gs.BCL(counts, temperature=tau)
     return Case("bcl", rule, 64, {"temperature": tau}, counts, objective, loss, ("mean", "prototype"))
@@ -108,7 +108,7 @@ def _ecl(rule: str, counts: tuple[int, ...], tau: float = 0.5, scale: float = 8.
 
     def loss(p, images, labels, key, batch):
         points, more = embed(p["layers"], images[batch]), (p["prototype"], p["classifier"])
-        return losses_jax.ecl(points, labels[batch], *more, temperature=tau, counts=prior, scale=scale)
+        return losses.ecl(points, labels[batch], *more, temperature=tau, counts=prior, scale=scale)
 
     objective, settings = gs.ECL(counts, temperature=tau, scale=scale), {"temperature": tau, "scale": scale}
     return Case("ecl", rule, 64, settings, counts, objective, loss, ("mean", "prototype", "classifier"))
@@ -120,8 +120,8 @@ def _gcl(rule: str, counts: tuple[int, ...], tau: float = 0.5, negatives: int = 
         # Labels are sorted: a class is one stretch, and any of it the positive.
         first, last = (jnp.searchsorted(labels, labels, side=side) for side in ("left", "right"))
         positives = points[jax.random.randint(near, labels.shape, first, last)]
-        drawn = losses_jax.draw_negatives(far, labels, negatives)
-        return losses_jax.gcl(points[batch], positives[batch], points[drawn[batch]], temperature=tau)
+        drawn = losses.draw_negatives(jax.random.uniform(far, (len(labels), negatives)), labels)
+        return losses.gcl(points[batch], positives[batch], points[drawn[batch]], temperature=tau)
 
     settings = {"temperature": tau, "negatives": negatives, "sampling": "supervised"}
     objective = gs.GCL(counts, temperature=tau, negatives=negatives)
@@ -177,7 +177,7 @@ def rms(values: np.ndarray) -> float:
 def main(options: argparse.Namespace, settings: dict) -> None:
     chosen, seeds = cases(), (0, 1, 2)
     if options.quick:
-        chosen, seeds = [case for case in chosen if case.name == "supervised_minority"], (0,)
+        chosen, seeds = [case for case in chosen if case.name == "sup_min"], (0,)
     settings = settings | {"seeds": seeds}
     for case in chosen:
         what = {name: getattr(case, name) for name in ("counts", "batch", "steps", "rate", "sizes")}

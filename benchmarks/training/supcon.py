@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 import geomsolve as gs
-from geomsolve.training import losses_jax as losses
+from geomsolve.training import losses
 
 from ..record import Record, Table, say
 from .data import Split, digits

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import geomsolve as gs
-from geomsolve.training import losses_jax as losses
+from geomsolve.training import losses
 
 from ..record import Record, Table, say
 from .data import Split, balanced_halves, halves
@@ -41,9 +41,9 @@ def loss_of(name: str, split: Split, batch: int):
         if name == "SupCon":
             return losses.sup_con(points, classes, temperature=TEMPERATURE)
         if name == "Supervised Minority":
-            return losses.supervised_minority(points, classes, temperature=TEMPERATURE, minority=1)
+            return losses.sup_min(points, classes, temperature=TEMPERATURE, minority=1)
         if name == "Supervised Prototypes":
-            return losses.supervised_prototypes(points, classes, PROTOTYPES, temperature=TEMPERATURE)
+            return losses.prototypes(points, classes, PROTOTYPES, temperature=TEMPERATURE)
         return losses.cosine_cross_entropy(
             points, classes, parameters["classifiers"], scale=1.0 / TEMPERATURE, class_weights=weights
         )

@@ -1,3 +1,4 @@
+from . import losses as losses
 from .diagnoses import Diagnosis as Diagnosis
 from .diagnoses import OptimumDistance as OptimumDistance
 from .diagnoses import diagnose as diagnose

@@ -127,9 +127,10 @@ def diagnose(
     excess = L(G) - L(G*) and cosines pair by pair. L sees class means only: how far examples are from them is `fc`, and
     counts towards the verdict.
 
-    The verdict, by the constants of `geomsolve.training.verdicts`: fully collapsed, if all classes share a point; failure, if
-    classes share one (the minority, if all in a group have fewer examples than average) whose optimal cosine is below
-    0.74; at or near the optimum, if cosines and the spread within are, on average and at worst; else far.
+    The verdict, by the constants of `geomsolve.training.verdicts`: fully collapsed, if all classes share a point;
+    failure, if classes share one (the minority, if all in a group have fewer examples than average) whose optimal
+    cosine is below 0.74; at or near the optimum, if cosines and the spread within are, on average and at worst; else
+    far.
 
     Args:
         embeddings: (n, d), or (views, n, d) for the views of the same samples. Vectors of other lengths than 1 are

@@ -11,13 +11,13 @@ import matplotlib.image
 import pytest
 
 import geomsolve as gs
-from geomsolve.training import losses_jax
+from geomsolve.training import losses
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 EVERY = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
-LIBRARIES = {"numpy", "matplotlib.pyplot", "jax", "jax.numpy", "geomsolve", "geomsolve.training.losses_jax"}
-PUBLIC = {"gs": set(gs.__all__), "losses_jax": set(losses_jax.__all__)}
+LIBRARIES = {"numpy", "matplotlib.pyplot", "jax", "jax.numpy", "geomsolve", "geomsolve.training.losses"}
+PUBLIC = {"gs": set(gs.__all__), "losses": set(losses.__all__)}
 NUMBER = re.compile(r"(?<![\w.+-])[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 CHOOSING = (ROOT / "docs" / "choosing.md").read_text(encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Free features under every convex loss of `geomsolve.training.losses_jax`: does training reach the certified optimum?
+"""Free features under every convex loss of `geomsolve.training.losses`: does training reach the certified optimum?
 
 One free vector per sample (and prototype, and classifier) from a random start, in float64: Adam with a cosine schedule,
 then L-BFGS, then L-BFGS that looks at slopes alone. The cosine of any two vectors is held against that of the certified

@@ -1,4 +1,4 @@
-"""Every convex loss of `geomsolve.training.losses_jax` over free features, and the objective that is certified."""
+"""Every convex loss of `geomsolve.training.losses` over free features, and the objective that is certified."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 import geomsolve as gs
 from geomsolve.objectives.parts import PartedSoftmax, Parts, Terms
-from geomsolve.training import losses_jax
+from geomsolve.training import losses
 
 ALPHA, DRAWN, SCALE, EPSILON, SIGMA, LABEL_TEMPERATURE = 0.5, 3, 8.0, 0.05, 0.5, 0.3
 # How far a target for `design` is from the regular simplex.
@@ -117,14 +117,14 @@ def families() -> dict[str, Family]:
     """All of them by name."""
     found = {f"sup_con, {_views(v)}": _sup_con(v) for v in (1, 2)}
     found |= {f"sup_con, batches of {b}, {_views(v)}": _in_batches(b, v) for b, v in ((4, 1), (3, 2))}
-    found["supervised_minority"] = _minority()
+    found["sup_min"] = _minority()
     found |= {"sup_cl": _sup_cl(1, True), "sup_cl, no self-pairs": _sup_cl(2, False), "kcl": _kcl()}
     for anchors in ("instance", "class"):
-        found[f"bcl, {anchors}"] = _prototypes(losses_jax.bcl, gs.BCL, anchors)
-        found[f"ecl, {anchors}"] = _prototypes(losses_jax.ecl, gs.ECL, anchors, classifier=False)
+        found[f"bcl, {anchors}"] = _prototypes(losses.bcl, gs.BCL, anchors)
+        found[f"ecl, {anchors}"] = _prototypes(losses.ecl, gs.ECL, anchors, classifier=False)
         found[f"weighted_sup_con, {anchors}"] = _designed(anchors)
     found |= {"ecl, classifiers": _ecl(), "cosine_cross_entropy": _compensated()}
-    found |= {f"weighted_infonce, {s}": _weighted(s) for s in ("supcon", "soft-supcon", "y-aware", "x-clr")}
+    found |= {f"weighted_info_nce, {s}": _weighted(s) for s in ("supcon", "soft-supcon", "y-aware", "x-clr")}
     for sampling, k in product(("supervised", "unsupervised"), (1, 2, inf)):
         found[f"gcl, {sampling}, k = {k}"] = _gcl(sampling, k)
     return found
@@ -136,7 +136,7 @@ def _views(count: int) -> str:
 
 def _sup_con(views: int) -> Family:
     return Family(
-        lambda z, d: losses_jax.sup_con(z, d["y"], temperature=d["tau"]),
+        lambda z, d: losses.sup_con(z, d["y"], temperature=d["tau"]),
         lambda counts, d, _: gs.SupCon(counts, temperature=d["tau"], views=views),
         "full batch",
         views=views,
@@ -148,7 +148,7 @@ def _in_batches(size: int, views: int) -> Family:
     """The mean over all batches of so many independent draws, each with its chance."""
 
     def loss(z: jax.Array, d: dict) -> jax.Array:
-        one = jax.vmap(lambda batch: losses_jax.sup_con(z[:, batch], d["y"][batch], temperature=d["tau"]))
+        one = jax.vmap(lambda batch: losses.sup_con(z[:, batch], d["y"][batch], temperature=d["tau"]))
         return jnp.sum(d["chances"] * one(d["batches"]))
 
     def objective(counts: np.ndarray, d: dict, _: np.random.Generator) -> gs.Objective:
@@ -167,7 +167,7 @@ def _minority() -> Family:
         return gs.SupMin(counts, temperature=d["tau"], views=2)
 
     return Family(
-        lambda z, d: losses_jax.supervised_minority(z, d["y"], temperature=d["tau"], minority=d["minority"]),
+        lambda z, d: losses.sup_min(z, d["y"], temperature=d["tau"], minority=d["minority"]),
         objective,
         "two classes, 2 views",
         views=2,
@@ -179,7 +179,7 @@ def _minority() -> Family:
 def _sup_cl(views: int, self_pairs: bool) -> Family:
     options = {"alpha": ALPHA, "self_pairs": self_pairs}
     return Family(
-        lambda z, d: losses_jax.sup_cl(z, d["y"], temperature=d["tau"], **options),
+        lambda z, d: losses.sup_cl(z, d["y"], temperature=d["tau"], **options),
         lambda counts, d, _: gs.SupCL(counts, temperature=d["tau"], views=views, **options),
         f"α = {ALPHA:g}, {_views(views)}, annealed",
         views=views,
@@ -192,7 +192,7 @@ def _sup_cl(views: int, self_pairs: bool) -> Family:
 
 def _kcl() -> Family:
     return Family(
-        lambda z, d: losses_jax.kcl(z, d["y"], temperature=d["tau"], positives=DRAWN),
+        lambda z, d: losses.kcl(z, d["y"], temperature=d["tau"], positives=DRAWN),
         lambda counts, d, _: gs.KCL(counts, temperature=d["tau"], positives=DRAWN, views=2),
         f"k = {DRAWN}, 2 views, annealed",
         views=2,
@@ -255,7 +255,7 @@ def _designed(anchors: str) -> Family:
     """Weights for a random geometry."""
 
     def loss(z: jax.Array, d: dict) -> jax.Array:
-        return losses_jax.weighted_sup_con(z, d["y"], temperature=d["tau"], **d["weights"])
+        return losses.weighted_sup_con(z, d["y"], temperature=d["tau"], **d["weights"])
 
     def objective(counts: np.ndarray, d: dict, rng: np.random.Generator) -> gs.Objective:
         made = gs.design(counts, random_target(len(counts), rng), temperature=d["tau"], anchors=anchors)
@@ -291,7 +291,7 @@ def _ecl() -> Family:
         return replace(whole, orbits=examples.orbits, masses=masses, terms=Terms(losses), parts=examples.parts)
 
     return Family(
-        lambda z, centres, classifiers, d: losses_jax.ecl(
+        lambda z, centres, classifiers, d: losses.ecl(
             z, d["y"], centres, classifiers, temperature=d["tau"], counts=d["counts"], scale=SCALE
         ),
         objective,
@@ -306,7 +306,7 @@ def _ecl() -> Family:
 
 def _compensated() -> Family:
     return Family(
-        lambda z, classifiers, d: losses_jax.cosine_cross_entropy(
+        lambda z, classifiers, d: losses.cosine_cross_entropy(
             z, d["y"], classifiers, scale=1.0 / d["tau"], counts=d["counts"]
         ),
         lambda counts, d, _: gs.LogitCompensated(counts, scale=1.0 / d["tau"]),
@@ -336,7 +336,7 @@ def _weighted(scheme: str) -> Family:
     own = scheme != "supcon"
     setting = {"soft-supcon": f"ε = {EPSILON:g}", "y-aware": f"σ = {SIGMA:g}", "x-clr": f"τ_s = {LABEL_TEMPERATURE:g}"}
     return Family(
-        lambda z, d: losses_jax.weighted_infonce(z[0], d["weights"], temperature=d["tau"], self_pairs=own),
+        lambda z, d: losses.weighted_info_nce(z[0], d["weights"], temperature=d["tau"], self_pairs=own),
         objective,
         setting.get(scheme, "no self-pairs"),
         instances=True,
@@ -350,7 +350,7 @@ def _gcl(sampling: str, k: float) -> Family:
 
     def loss(z: jax.Array, d: dict) -> jax.Array:
         anchors, near, far = (z[0][d[name]] for name in ("anchors", "near", "far"))
-        one = jax.vmap(lambda *term: losses_jax.gcl(*(each[None] for each in term), temperature=d["tau"]))
+        one = jax.vmap(lambda *term: losses.gcl(*(each[None] for each in term), temperature=d["tau"]))
         return jnp.sum(d["chances"] * one(anchors, near, far))
 
     def objective(counts: np.ndarray, d: dict, _: np.random.Generator) -> gs.Objective:

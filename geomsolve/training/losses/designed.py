@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
-from jax import Array
-from jax.typing import ArrayLike
+from typing import Any
 
 from ...errors import ProblemError
-from .rows import class_members, cosine_logits, per_class, row_softmax, samples, scalar, shares
+from .arrays import Tensor, arange, as_array, at_least, per_class, row_softmax, samples
 
 
 def weighted_sup_con(
-    embeddings: ArrayLike,
-    labels: ArrayLike,
+    embeddings: Tensor,
+    labels: Tensor,
+    temperature: Any = 0.1,
     *,
-    anchor_weights: ArrayLike,
-    negative_weights: ArrayLike,
-    temperature: ArrayLike,
-    offsets: ArrayLike | None = None,
-) -> Array:
+    anchor_weights: Tensor,
+    negative_weights: Tensor,
+    offsets: Tensor | None = None,
+    view_axis: int = 0,
+) -> Tensor:
     """SupCon with weighted anchors and denominators, the loss that `geomsolve.design` gives weights for.
 
         L = 1/N sum_i v_y [ - mean_{p of y, p != i} z_i.z_p / tau
@@ -31,36 +30,37 @@ def weighted_sup_con(
     whole data with every class in one point it is `design(...).objective`:
 
         made = geomsolve.design(counts, target, temperature=0.1)
-        loss = weighted_sup_con(z, labels, anchor_weights=made.anchor_weights, negative_weights=made.weights,
-                                temperature=0.1)
+        loss = weighted_sup_con(z, labels, anchor_weights=made.anchor_weights, negative_weights=made.weights)
 
     Args:
         embeddings: (V, n, d), or (n, d) for one view.
         labels: (n,) integers from 0 to C - 1.
+        temperature: tau, the one of the design.
         anchor_weights: (C,) v >= 0, `Design.anchor_weights`.
         negative_weights: (C, C) W >= 0, `Design.weights`, row by anchor class; the diagonal is not looked at. float32
             ends at e^88: a design of larger ones needs float64.
-        temperature: tau, the one of the design.
         offsets: (C,) a > 0, `Design.offsets`; None: 1 for each, as there.
+        view_axis: 1 for embeddings of (n, V, d).
 
     Source: ours; the weights are derived on the theory page, the stand-in for a sample alone is for small batches.
     """
-    batch = samples(embeddings, labels)
-    points, dtype = batch.points, batch.points.dtype
-    pairs = jnp.asarray(negative_weights).astype(dtype)
+    batch = samples(embeddings, labels, temperature, anchor_weights, negative_weights, view_axis=view_axis)
+    xp, logits = batch.xp, batch.logits(temperature)
+    pairs = batch.number(as_array(xp, negative_weights, batch.points))
     if pairs.ndim != 2 or pairs.shape[0] != pairs.shape[1]:
-        raise ProblemError(f"negative_weights: must have shape (classes, classes); got {pairs.shape}")
-    classes = len(pairs)
-    anchors = per_class("anchor_weights", anchor_weights, classes, dtype)
-    own = jnp.ones(classes, dtype) if offsets is None else per_class("offsets", offsets, classes, dtype)
-    pairs = jnp.where(jnp.eye(classes, dtype=bool), own[:, None], pairs)
-    which = class_members(batch, classes)
+        raise ProblemError(f"negative_weights: must have shape (classes, classes); got {tuple(pairs.shape)}")
+    classes = pairs.shape[0]
+    anchors = per_class("anchor_weights", anchor_weights, classes, batch)
+    own = xp.ones_like(anchors) if offsets is None else per_class("offsets", offsets, classes, batch)
+    order = arange(xp, classes, batch.points)
+    pairs = xp.where(order[:, None] == order[None, :], own[:, None], pairs)
+    which = batch.members(classes)
     # (N, C) samples of a class beside the anchor; (N, 1) those of its own.
-    others = jnp.sum(which, axis=0) - which
-    kin = jnp.sum(which * others, axis=1, keepdims=True)
+    others = xp.sum(which, axis=0) - which
+    kin = xp.sum(which * others, axis=1, keepdims=True)
     seen = batch.distinct | (kin == 0)
-    each = pairs[batch.labels] / jnp.maximum(others, 1.0)
-    weights = jnp.where(seen, each[:, batch.labels], 0.0)
-    positives = shares(batch.same_class & seen, dtype)
-    logits = cosine_logits(points, points, scalar("temperature", temperature, dtype))
-    return jnp.mean(jnp.sum(which * anchors, axis=1) * row_softmax(logits, positives, weights))
+    places = batch.known(classes)
+    each = pairs[places, :] / at_least(xp, others, 1.0)
+    weights = xp.where(seen, each[:, places], 0.0)
+    positives = batch.shares(batch.same_class & seen)
+    return xp.mean(xp.sum(which * anchors, axis=1) * row_softmax(xp, logits, positives, weights))

@@ -1,37 +1,25 @@
-"""Training losses in JAX against plain loops over samples, and against the Gram objectives of the same name."""
+"""Training losses (in NumPy) against plain loops over samples, and against the Gram objectives of the same name."""
 
 import functools
-import inspect
 import itertools
 import math
 
-import jax
 import numpy as np
 import pytest
 from atoms import gram_of, unit_rows
 
 import geomsolve as gs
-from geomsolve.training import losses_jax as losses
+from geomsolve.training import losses
 
 COUNTS = np.array([3, 1, 2])
 LABELS = np.array([2, 0, 1, 0, 2, 0])  # not sorted: nothing may depend on the order
 TAU = 0.4
 
 
-@functools.cache
-def compiled(loss):
-    """Jitted: words and whole numbers static, temperatures and other numbers traced."""
-    words = {"self_pairs", "similarity", "anchors", "normalization", "positives"}
-    parameters = inspect.signature(loss).parameters.values()
-    return jax.jit(loss, static_argnames=[p.name for p in parameters if p.kind == p.KEYWORD_ONLY and p.name in words])
-
-
 def value(loss, *arrays, **options):
-    """The loss in float64."""
-    with jax.enable_x64(True):
-        out = compiled(loss)(*arrays, **options)
-        assert (out.shape, out.dtype) == ((), np.float64)
-        return float(out)
+    out = loss(*arrays, **options)
+    assert (out.shape, out.dtype) == ((), np.float64)
+    return float(out)
 
 
 def directions(rng, *shape):
@@ -79,7 +67,7 @@ def test_sup_con_is_the_loop(views):
 
 
 @pytest.mark.parametrize("minority", [0, 1])
-def test_supervised_minority_is_the_loop(minority):
+def test_sup_min_is_the_loop(minority):
     z, labels = directions(np.random.default_rng(0), 2, 5, 3), np.array([0, 1, 0, 0, 1])
 
     def positives(at, every):
@@ -87,7 +75,7 @@ def test_supervised_minority_is_the_loop(minority):
         kin = [o for o in every if o != at and (labels[o[1]] == labels[at[1]] if informed else o[1] == at[1])]
         return evenly([unit(z)[o] for o in kin])
 
-    found = value(losses.supervised_minority, z, labels, temperature=TAU, minority=minority)
+    found = value(losses.sup_min, z, labels, temperature=TAU, minority=minority)
     assert math.isclose(found, of_samples(unit(z), labels, positives), rel_tol=1e-13)
 
 
@@ -103,7 +91,7 @@ def test_supervised_prototypes_is_the_loop(views):
         kin = [unit(z)[o] for o in every if o != at and o[1] == at[1]]
         return evenly(kin + ([unit(prototypes)[labels[at[1]]]] if near[at] <= 0.5 else []))
 
-    found = value(losses.supervised_prototypes, z, labels, prototypes, temperature=TAU)
+    found = value(losses.prototypes, z, labels, prototypes, temperature=TAU)
     assert math.isclose(found, of_samples(unit(z), labels, positives), rel_tol=1e-13)
 
 
@@ -180,7 +168,7 @@ def test_cross_entropy_is_the_loop():
 
 @pytest.mark.parametrize("self_pairs", [True, False])
 @pytest.mark.parametrize("similarity", ["cosine", "euclidean"])
-def test_weighted_infonce_is_the_loop(self_pairs, similarity):
+def test_weighted_info_nce_is_the_loop(self_pairs, similarity):
     rng = np.random.default_rng(0)
     z, weights = directions(rng, 5, 3) + 4.0, rng.uniform(size=(5, 5)) * (rng.uniform(size=(5, 5)) < 0.6)
     weights[:, 0] += 0.1
@@ -198,9 +186,9 @@ def test_weighted_infonce_is_the_loop(self_pairs, similarity):
         log_sum = math.log(math.fsum(math.exp(s[j] / 2.0) for j in seen))
         total += math.fsum(weights[i, j] * (log_sum - s[j] / 2.0) for j in seen) / 5
     options = {"temperature": 2.0, "self_pairs": self_pairs, "similarity": similarity}
-    assert math.isclose(value(losses.weighted_infonce, z, weights, **options), total, rel_tol=1e-13)
+    assert math.isclose(value(losses.weighted_info_nce, z, weights, **options), total, rel_tol=1e-13)
     if not self_pairs:
-        full = value(losses.weighted_infonce, z, weights + np.diag(np.arange(5.0)), **options)
+        full = value(losses.weighted_info_nce, z, weights + np.diag(np.arange(5.0)), **options)
         assert math.isclose(full, total, rel_tol=1e-13), "the diagonal is not looked at"
 
 
@@ -214,6 +202,121 @@ def test_infonce_of_drawn_negatives_is_the_loop():
             terms.append(math.log(1 + beta * sum(math.exp(x / TAU) for x in t)))
         found = value(losses.gcl, z, near, far, temperature=TAU, normalization=normalization)
         assert math.isclose(found, np.mean(terms), rel_tol=1e-13)
+
+
+@pytest.mark.parametrize("views", [1, 2])
+@pytest.mark.parametrize("averaging", ["pair", "class"])
+def test_averages_over_pairs_and_classes(views, averaging):
+    """Of SupCon, SINCERE and SupCL: every anchor's mean over its positives, weighed by these or by its class."""
+    z = directions(np.random.default_rng(views), views, 6, 4)
+    points, labels, examples = unit(z).reshape(-1, 4), np.tile(LABELS, views), np.tile(np.arange(6), views)
+    logits, kin, distinct = points @ points.T / TAU, labels[:, None] == labels, ~np.eye(6 * views, dtype=bool)
+
+    def mean(terms, pairs):
+        if averaging == "pair":
+            return np.sum(terms[pairs]) / max(pairs.sum(), 1)
+        rows = [np.mean(row[own]) if own.any() else 0.0 for row, own in zip(terms, pairs, strict=True)]
+        return np.mean([np.mean([r for r, y in zip(rows, labels, strict=True) if y == c]) for c in range(3)])
+
+    options = {"temperature": TAU, "averaging": averaging}
+    whole = np.log(np.sum(np.exp(logits) * distinct, axis=1, keepdims=True)) - logits
+    assert math.isclose(value(losses.sup_con, z, LABELS, **options), mean(whole, kin & distinct), rel_tol=1e-12)
+    others = np.sum(np.exp(logits) * ~kin, axis=1, keepdims=True)
+    one = np.log(np.exp(logits) + others) - logits
+    assert math.isclose(value(losses.sincere, z, LABELS, **options), mean(one, kin & distinct), rel_tol=1e-12)
+    every = np.log(np.sum(np.exp(logits), axis=1, keepdims=True)) - logits
+    same = examples[:, None] == examples
+    mixed = 0.7 * mean(every, kin & ~same) + 0.3 * mean(every, same)
+    assert math.isclose(value(losses.sup_cl, z, LABELS, alpha=0.3, **options), mixed, rel_tol=1e-12)
+
+
+@pytest.mark.parametrize("views", [1, 2])
+def test_a_margin_and_one_positive_in_the_denominator(views):
+    """Epsilon-SupInfoNCE pair by pair; without the margin SINCERE; over pairs NT-Xent; without labels SimCLR."""
+    z = directions(np.random.default_rng(views), views, 6, 4)
+    points, labels = unit(z).reshape(-1, 4), np.tile(LABELS, views)
+
+    def term(i, p, labels, epsilon):
+        far = math.fsum(math.exp(points[i] @ points[k] / TAU) for k in range(len(labels)) if labels[k] != labels[i])
+        near = points[i] @ points[p] / TAU
+        return math.log(math.exp(near - epsilon) + far) - near
+
+    def anchors(epsilon, labels):
+        kin = [[p for p in range(len(labels)) if p != i and labels[p] == labels[i]] for i in range(len(labels))]
+        return [[term(i, p, labels, epsilon) for p in own] for i, own in enumerate(kin)]
+
+    for epsilon in (0.0, 0.7):
+        expected = np.mean([np.mean(own) if own else 0.0 for own in anchors(epsilon, labels)])
+        found = value(losses.eps_sup_info_nce, z, LABELS, epsilon=epsilon, temperature=TAU)
+        assert math.isclose(found, expected, rel_tol=1e-12)
+    expected = np.mean(np.concatenate(anchors(0.0, labels)))
+    assert math.isclose(value(losses.nt_xent, z, LABELS, temperature=TAU), expected, rel_tol=1e-12)
+    if views == 2:
+        expected = np.mean(anchors(0.0, np.tile(np.arange(6), 2)))
+        assert math.isclose(value(losses.nt_xent, z, temperature=TAU), expected, rel_tol=1e-12)
+        assert math.isclose(value(losses.sup_con, z, None, temperature=TAU), expected, rel_tol=1e-12)
+
+
+def test_one_class_alone_has_no_negatives():
+    z = directions(np.random.default_rng(0), 4, 3)
+    assert math.isclose(value(losses.eps_sup_info_nce, z, np.zeros(4, int), epsilon=0.5), -0.5)
+
+
+def test_a_temperature_a_class_is_that_of_the_anchors():
+    z, taus = directions(np.random.default_rng(0), 2, 6, 4), np.array([0.2, 0.3, 0.5])
+    labels = np.tile(LABELS, 2)
+    terms = []
+    for i, y in enumerate(labels):
+        alone = [value(losses.sup_con, z, LABELS, temperature=tau, averaging="anchor") for tau in taus]
+        assert len(set(alone)) == 3
+        logits = np.delete(unit(z).reshape(-1, 4) @ unit(z).reshape(-1, 4)[i] / taus[y], i)
+        kin = np.delete(labels == y, i)
+        terms.append(np.log(np.sum(np.exp(logits))) - np.mean(logits[kin]))
+    assert math.isclose(value(losses.sup_con, z, LABELS, taus), np.mean(terms), rel_tol=1e-12)
+
+
+@pytest.mark.parametrize("views", [1, 2])
+def test_tsc_is_the_loop(views):
+    z, targets = directions(np.random.default_rng(views), views, 6, 3), directions(np.random.default_rng(9), 4, 3)
+    points, centres, labels = unit(z).reshape(-1, 3), unit(targets), np.tile(LABELS, views)
+    terms = []
+    for i, y in enumerate(labels):
+        kin = [points[p] for p in range(len(labels)) if p != i and labels[p] == y]
+        seen = [(1.0, points[k]) for k in range(len(labels)) if k != i] + [(1.0, t) for t in centres]
+        positives = [(1 / (len(kin) + 1), p) for p in kin] + [(0.4 / (len(kin) + 1), centres[y])]
+        terms.append(apart(points[i], positives, seen))
+    found = value(losses.tsc, z, LABELS, targets, temperature=TAU, pull=0.4)
+    assert math.isclose(found, np.mean(terms), rel_tol=1e-13)
+
+
+def test_tsc_is_the_objective_of_the_targeted_geometry():
+    counts = [4, 2, 3]
+    made = gs.choosing.targeted_supcon(counts, temperature=0.3, pull=2.0)
+    points, targets = unit_rows(np.random.default_rng(0), 9, 4), unit_rows(np.random.default_rng(1), 3, 4)
+    found = value(
+        losses.tsc, np.stack([points] * 2), np.repeat(np.arange(3), counts), targets, temperature=0.3, pull=2.0
+    )
+    assert math.isclose(found, gram_value(made.objective, np.concatenate([points, targets])), rel_tol=1e-12)
+
+
+def test_layouts():
+    """(n, views, d), labels in a column, lists; and class points of SINCERE as a row softmax of offset 1."""
+    z = directions(np.random.default_rng(0), 2, 6, 4)
+    plain = value(losses.sup_con, z, LABELS, 0.1)
+    assert value(losses.sup_con, z.swapaxes(0, 1), LABELS[:, None], 0.1, view_axis=1) == plain
+    assert value(losses.sup_con, z.tolist(), LABELS.tolist(), np.float64(0.1)) == plain
+    counts, means = np.array([4, 2, 3]), unit_rows(np.random.default_rng(1), 3, 4)
+    shown, labels = np.stack([means[np.repeat(np.arange(3), counts)]] * 2), np.repeat(np.arange(3), counts)
+    for epsilon in (0.0, 0.5):
+        objective = gs.RowSoftmax(
+            orbits=gs.geometry.Orbits(np.ones(3), np.arange(3)),
+            masses=counts / 9,
+            weights=np.tile(2.0 * counts, (3, 1)),
+            offsets=np.full(3, math.exp(-epsilon)),
+            temperature=0.3,
+        )
+        found = value(losses.eps_sup_info_nce, shown, labels, 0.3, epsilon=epsilon)
+        assert math.isclose(found, objective.value(gram_of(objective, means)), rel_tol=1e-12)
 
 
 # One definition against the other ------------------------------------------------------------------------------------
@@ -248,7 +351,7 @@ def test_losses_over_samples_are_their_gram_objectives(tau, views):
         assert close(found, gram_value(gs.SupCL(counts, views=views, **options), points))
     for two, minority in (([7, 2], 1), ([3, 6], 0)):
         labels = np.repeat([0, 1], two)
-        found = value(losses.supervised_minority, shown(points), labels, temperature=tau, minority=minority)
+        found = value(losses.sup_min, shown(points), labels, temperature=tau, minority=minority)
         assert close(found, gram_value(gs.SupMin(two, temperature=tau, views=views), points))
 
 
@@ -280,7 +383,7 @@ def test_losses_with_prototypes_are_their_gram_objectives(tau, anchors, views):
 
 
 @pytest.mark.parametrize("self_pairs", [True, False])
-def test_weighted_infonce_is_row_softmax(self_pairs):
+def test_weighted_info_nce_is_row_softmax(self_pairs):
     rng = np.random.default_rng(0)
     points, weights = unit_rows(rng, 6, 3), rng.uniform(size=(6, 6)) * (1 - np.eye(6))
     weights /= weights.sum(axis=1, keepdims=True)
@@ -295,7 +398,7 @@ def test_weighted_infonce_is_row_softmax(self_pairs):
     expected = objective.value(gram_of(objective, points))
     for similarity in ("cosine", "euclidean"):  # of unit rows, one loss
         options = {"temperature": 0.3, "self_pairs": self_pairs, "similarity": similarity}
-        assert math.isclose(value(losses.weighted_infonce, points, weights, **options), expected, rel_tol=1e-12)
+        assert math.isclose(value(losses.weighted_info_nce, points, weights, **options), expected, rel_tol=1e-12)
 
 
 def test_supervised_prototypes_tends_to_the_value_of_the_package():
@@ -307,7 +410,7 @@ def test_supervised_prototypes_tends_to_the_value_of_the_package():
     for near, penalty in ((0.5 + 1e-13, 0.0), (0.5 - 1e-13, 0.5 / (2 * 0.07))):
         sides = near * prototypes[labels, :1]
         points = np.hstack([sides, math.sqrt(1 - near**2) * across])
-        reached = value(losses.supervised_prototypes, np.stack([points, points]), labels, prototypes, temperature=0.07)
+        reached = value(losses.prototypes, np.stack([points, points]), labels, prototypes, temperature=0.07)
         assert math.isclose(reached, found.value + penalty, rel_tol=1e-10)
 
 
@@ -316,9 +419,8 @@ def test_batches_average_to_the_mini_batch_objective(views):
     shares, batch, means = np.array([0.5, 0.3, 0.2]), 4, unit_rows(np.random.default_rng(7), 3, 3)
     drawn = np.array(list(itertools.product(range(3), repeat=batch)))
     chances = np.prod(shares[drawn], axis=1)
-    with jax.enable_x64(True):
-        shown = np.broadcast_to(means[drawn][:, None], (len(drawn), views, batch, 3))
-        each = jax.jit(jax.vmap(functools.partial(losses.sup_con, temperature=0.4)))(shown, drawn)
+    shown = np.broadcast_to(means[drawn][:, None], (len(drawn), views, batch, 3))
+    each = [value(losses.sup_con, z, y, temperature=0.4) for z, y in zip(shown, drawn, strict=True)]
     expected = gram_value(gs.SupCon(shares, temperature=0.4, views=views, batch=batch), means)
     assert math.isclose(chances @ np.asarray(each), expected, rel_tol=1e-12)
 
@@ -339,12 +441,56 @@ def test_draws_average_to_the_generalised_loss(sampling, normalization, k):
 
 @pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
 def test_negatives_are_drawn_evenly_from_those_allowed(sampling):
-    draw = jax.jit(functools.partial(losses.draw_negatives, count=20_000, sampling=sampling))
-    drawn = np.asarray(draw(jax.random.key(0), LABELS))
-    assert drawn.shape == (6, 20_000)
+    uniforms = (np.arange(20_000) + 0.5)[None, :] / 20_000 + np.zeros((6, 1))
+    uniforms[:, -1] = np.nextafter(1.0, 0.0)
+    drawn = losses.draw_negatives(uniforms, LABELS, sampling=sampling)
     for i, row in enumerate(drawn):
         allowed = np.flatnonzero(LABELS[i] != LABELS) if sampling == "supervised" else np.arange(6)
         often = np.bincount(row, minlength=6) / len(row)
         assert np.flatnonzero(often).tolist() == allowed.tolist()
-        assert np.abs(often[allowed] - 1 / len(allowed)).max() < 0.02  # six standard deviations
-    assert abs(np.corrcoef(drawn[0], drawn[1])[0, 1]) < 0.05
+        assert np.abs(often[allowed] - 1 / len(allowed)).max() < 1e-4
+
+
+# The loss of `design` ------------------------------------------------------------------------------------------------
+
+
+def designed(points, labels, anchors, pairs, offsets):
+    """The formula, sample by sample; one alone of its class is its own positive."""
+    total = []
+    for i, y in enumerate(labels):
+        means, kin = {}, [k for k in range(len(labels)) if labels[k] == y and k != i] or [i]
+        for j in set(labels):
+            seen = kin if j == y else [k for k in range(len(labels)) if labels[k] == j]
+            means[j] = math.fsum(math.exp(points[i] @ points[k] / TAU) for k in seen) / len(seen)
+        denominator = math.fsum((offsets[y] if j == y else pairs[y, j]) * mean for j, mean in means.items())
+        pull = math.fsum(points[i] @ points[p] for p in kin) / len(kin) / TAU
+        total.append(anchors[y] * (math.log(denominator) - pull))
+    return math.fsum(total) / len(total)
+
+
+@pytest.mark.parametrize("views", [1, 2])
+def test_weighted_sup_con_is_the_loop(views):
+    """Class 1 has one example, class 3 none; the diagonal of the weights is not looked at."""
+    rng = np.random.default_rng(views)
+    z = directions(rng, views, 6, 3)
+    anchors, pairs, offsets = rng.uniform(size=4), rng.uniform(size=(4, 4)), rng.uniform(0.1, 1.0, size=4)
+    pairs[0, 2] = 0.0
+    expected = designed(unit(z).reshape(-1, 3), np.tile(LABELS, views), anchors, pairs, offsets)
+    pairs[np.diag_indices(4)] = np.nan
+    options = {"anchor_weights": anchors, "negative_weights": pairs, "temperature": TAU}
+    assert math.isclose(value(losses.weighted_sup_con, z, LABELS, **options, offsets=offsets), expected, rel_tol=1e-13)
+
+
+@pytest.mark.parametrize("anchors", ["class", "instance"])
+@TEMPERATURES
+def test_weighted_sup_con_is_the_objective_of_the_design(anchors, tau):
+    """At any class means, not only those that are wanted; a class of one example counts like any."""
+    rng, counts = np.random.default_rng(0), np.array([7, 1, 4, 2])
+    target = gs.solve(gs.SupCon([90, 30, 10, 5], temperature=0.5)).gram
+    for wanted in (None, target):
+        made = gs.design(counts, wanted, temperature=tau, anchors=anchors)
+        options = {"anchor_weights": made.anchor_weights, "negative_weights": made.weights, "temperature": tau}
+        means, labels = unit_rows(rng, 4, 5), np.repeat(np.arange(4), counts)
+        expected = made.objective.value(gram_of(made.objective, means))
+        found = value(losses.weighted_sup_con, np.stack([means[labels]] * 2), labels, **options)
+        assert math.isclose(found, expected, rel_tol=1e-12, abs_tol=1e-12)

@@ -1,0 +1,49 @@
+"""Training losses over samples, once for torch, JAX and NumPy: those whose optimal geometry the package certifies.
+
+    import torch, geomsolve as gs
+
+    loss = gs.training.losses.sup_con(embeddings, labels, temperature=0.1)   # (n, d) or (views, n, d); (n,)
+    loss.backward()
+
+Pure functions, written against the Python array API: tensors in, a tensor out, in the framework and on the device of
+the embeddings, with that framework's gradients (in JAX for jit, grad and vmap too: labels and temperature may be
+traced, words and whole numbers not). Nothing here imports a framework.
+
+- Embeddings, prototypes, targets and classifiers are of any length: their rows are divided by it (but see "euclidean").
+- Views stand first, (V, n, d); `view_axis=1` takes (n, V, d). Labels are (n,) or (n, 1) integers.
+- The temperature is a number, a scalar tensor (which may be learnt), or (C,) one per class of the anchor.
+- Every loss is in nats and a mean over all anchors. An anchor without a positive adds 0 and is counted, as in
+  `geomsolve.SupCon` over mini-batches (but see `averaging` and `weighted_sup_con`).
+- float32 stays float32; half precision, autocast too, is computed, and comes back, in float32. Products are taken at
+  full precision, sums in the logarithm after their largest term: values and gradients are finite down to temperature
+  0.01 and below.
+- A label that is no row of the prototypes, targets or classifiers makes the loss NaN.
+
+Memory is that of a few (N, N) matrices for N samples.
+"""
+
+from __future__ import annotations
+
+from .centres import bcl, cosine_cross_entropy, ecl, tsc
+from .designed import weighted_sup_con
+from .pairs import draw_negatives, gcl, weighted_info_nce
+from .supervised import eps_sup_info_nce, kcl, nt_xent, prototypes, sincere, sup_cl, sup_con, sup_min
+
+__all__ = [
+    "bcl",
+    "cosine_cross_entropy",
+    "draw_negatives",
+    "ecl",
+    "eps_sup_info_nce",
+    "gcl",
+    "kcl",
+    "nt_xent",
+    "prototypes",
+    "sincere",
+    "sup_cl",
+    "sup_con",
+    "sup_min",
+    "tsc",
+    "weighted_info_nce",
+    "weighted_sup_con",
+]

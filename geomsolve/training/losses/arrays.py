@@ -1,0 +1,285 @@
+"""What the training losses share, written once for torch, JAX and NumPy: checked arguments, unit rows, row softmax."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import (
+    array_namespace,
+    device,
+    is_array_api_obj,
+    is_jax_array,
+    is_numpy_array,
+    is_torch_array,
+    to_device,
+)
+
+from ...errors import ProblemError
+from ...objectives.base import check_temperature
+
+# A torch tensor, a JAX array (traced, perhaps), a NumPy array, or what numpy.asarray takes.
+Tensor = Any
+AVERAGINGS = ("anchor", "pair", "class")
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """The N = V n views of a batch, view by view.
+
+    Attributes:
+        xp: the array namespace.
+        points: (N, d) unit rows.
+        labels: (N,) the class of each.
+        examples: (N,) the example each is a view of.
+        views: V.
+    """
+
+    xp: Any
+    points: Tensor
+    labels: Tensor
+    examples: Tensor
+    views: int
+
+    @property
+    def distinct(self) -> Tensor:
+        """(N, N) whether two samples are two."""
+        order = arange(self.xp, self.points.shape[0], self.points)
+        return order[:, None] != order[None, :]
+
+    @property
+    def same_class(self) -> Tensor:
+        """(N, N) whether two samples have one label."""
+        return self.labels[:, None] == self.labels[None, :]
+
+    @property
+    def same_example(self) -> Tensor:
+        """(N, N) whether two samples are views of one example."""
+        return self.examples[:, None] == self.examples[None, :]
+
+    def number(self, values: Tensor) -> Tensor:
+        """The values in the type of the points."""
+        return self.xp.astype(values, self.points.dtype)
+
+    def temperature(self, value: Any) -> Tensor:
+        """The temperature as one number, or as (N, 1) of each anchor where it is (C,) of each class."""
+        if np.ndim(value) != 1 if not is_array_api_obj(value) else value.ndim != 1:
+            return scalar("temperature", value, self.points)
+        each = as_array(self.xp, value, self.points)
+        return self.number(each[self.known(each.shape[0])])[:, None]
+
+    def logits(self, temperature: Any) -> Tensor:
+        """(N, N) (cosine - 1)/tau: softmax does not see the 1, and numbers near 0 keep more digits."""
+        return (products(self.points, self.points) - 1.0) / self.temperature(temperature)
+
+    def shares(self, mask: Tensor) -> Tensor:
+        """(N, M) each row of the mask divided by how many it has; zeros where it has none."""
+        return self.number(mask) / self.number(at_least(self.xp, self.xp.sum(mask, axis=1, keepdims=True), 1))
+
+    def members(self, classes: int) -> Tensor:
+        """(N, C) 1 for the class of a sample, else 0; NaN for a sample of no class."""
+        xp = self.xp
+        mask = self.labels[:, None] == arange(xp, classes, self.points)[None, :]
+        return xp.where(xp.any(mask, axis=1, keepdims=True), self.number(mask), math.nan)
+
+    def known(self, classes: int) -> Tensor:
+        """(N,) the labels, with 0 for one of no class: places in arrays of one entry per class."""
+        return self.xp.where((self.labels >= 0) & (self.labels < classes), self.labels, 0)
+
+    def mean(self, rows: Tensor, averaging: str, pairs: Tensor | None = None) -> Tensor:
+        """The mean over anchors, over positive pairs, or over classes in the batch of the means over their anchors.
+
+        Args:
+            rows: (N,) the loss of each anchor, itself a mean over its positives.
+            averaging: "anchor", "pair" or "class".
+            pairs: (N, N) which pairs are positive, for "pair".
+        """
+        xp = self.xp
+        if averaging == "anchor":
+            return xp.mean(rows)
+        if averaging == "pair":
+            weights = self.number(xp.sum(pairs, axis=1))
+            return xp.sum(weights * rows) / at_least(xp, xp.sum(weights), 1.0)
+        weights = 1.0 / self.number(xp.sum(self.same_class, axis=1))
+        return xp.sum(weights * rows) / xp.sum(weights)
+
+
+def samples(embeddings: Tensor, labels: Tensor, *others: Tensor, view_axis: int = 0, least_views: int = 1) -> Samples:
+    """Embeddings (V, n, d) or (n, d), with labels (n,), as one list of samples.
+
+    Args:
+        embeddings: of any floating type; half precision becomes float32.
+        labels: (n,) or (n, 1) integers; None: every example is a class of its own.
+        others: further arrays of the loss, which say in which framework to work if the embeddings are NumPy's.
+        view_axis: where the views are: 0, or 1 for (n, V, d).
+        least_views: how many the loss needs.
+    """
+    xp = namespace(embeddings, labels, *others)
+    points = floats(xp, "embeddings", embeddings)
+    if view_axis not in (0, 1):
+        raise ProblemError(f"view_axis: must be 0 for (views, examples, dim) or 1; got {view_axis!r:.40}")
+    if points.ndim == 2:
+        points = points[None, ...]
+    elif points.ndim == 3 and view_axis == 1:
+        points = xp.permute_dims(points, (1, 0, 2))
+    if points.ndim != 3 or 0 in points.shape:
+        raise ProblemError(
+            f"embeddings: must have shape (views, examples, dim) or (examples, dim); got {tuple(points.shape)}"
+        )
+    views, count, dim = points.shape
+    if views < least_views:
+        raise ProblemError(
+            f"embeddings: this loss needs at least {least_views} views of an example, shape (views, examples, dim); "
+            f"got {tuple(points.shape[1:])}"
+        )
+    examples = arange(xp, count, points)
+    # Of the type that every framework takes as an index.
+    classes = examples if labels is None else xp.astype(class_labels(xp, labels, count, points), examples.dtype)
+    return Samples(
+        xp,
+        unit(xp, xp.reshape(points, (views * count, dim))),
+        xp.tile(classes, (views,)),
+        xp.tile(examples, (views,)),
+        views,
+    )
+
+
+def namespace(*arrays: Tensor) -> Any:
+    """The array namespace of the first array that is not NumPy's, else NumPy's."""
+    framed = [array for array in arrays if is_array_api_obj(array) and not is_numpy_array(array)]
+    return array_namespace(framed[0] if framed else np.empty(0))
+
+
+def as_array(xp: Any, values: Tensor, like: Tensor | None = None) -> Tensor:
+    """The values as an array of this framework, on the device of `like`."""
+    if is_array_api_obj(values) and not is_numpy_array(values):  # asarray would cut off a tensor's gradient
+        return values if like is None else to_device(values, device(like))
+    # Through NumPy: torch would make single precision of a list.
+    return xp.asarray(np.asarray(values), device=None if like is None else device(like))
+
+
+def arange(xp: Any, count: int, like: Tensor) -> Tensor:
+    """(count,) integers from 0 on the device of `like`."""
+    return xp.arange(count, device=device(like))
+
+
+def at_least(xp: Any, values: Tensor, least: float) -> Tensor:
+    """The values, none below `least`."""
+    return xp.where(values > least, values, least)
+
+
+def class_labels(xp: Any, labels: Tensor, count: int, like: Tensor | None = None) -> Tensor:
+    """The labels as (n,), or a ProblemError unless they are `count` integers."""
+    array = as_array(xp, labels, like)
+    if tuple(array.shape) == (count, 1):
+        array = array[:, 0]
+    if tuple(array.shape) != (count,):
+        raise ProblemError(f"labels: must have shape ({count},), one label per example; got {tuple(array.shape)}")
+    if not xp.isdtype(array.dtype, "integral"):
+        raise ProblemError(f"labels: must be integers; got {array.dtype}")
+    return array
+
+
+def class_rows(name: str, rows: Tensor, batch: Samples, *, classes: int | None = None) -> Tensor:
+    """(C, d) unit rows, one per class, in the dimension and type of the samples."""
+    array = floats(batch.xp, name, rows, batch.points)
+    wanted, dim = "classes" if classes is None else str(classes), batch.points.shape[1]
+    if array.ndim != 2 or array.shape[1] != dim or classes not in (None, array.shape[0]) or not array.shape[0]:
+        raise ProblemError(f"{name}: must have shape ({wanted}, {dim}), one row per class; got {tuple(array.shape)}")
+    return unit(batch.xp, batch.number(array))
+
+
+def per_class(name: str, numbers: Tensor, classes: int, batch: Samples) -> Tensor:
+    """(C,) one number per class."""
+    array = as_array(batch.xp, numbers, batch.points)
+    if tuple(array.shape) != (classes,):
+        raise ProblemError(f"{name}: must have shape ({classes},), one number per class; got {tuple(array.shape)}")
+    return batch.number(array)
+
+
+def floats(xp: Any, name: str, values: Tensor, like: Tensor | None = None) -> Tensor:
+    """The array in float32, or in float64 if it has that already."""
+    numbers = as_array(xp, values, like)
+    if not xp.isdtype(numbers.dtype, ("real floating", "integral")):
+        raise ProblemError(f"{name}: must be real numbers; got {numbers.dtype}")
+    return xp.astype(numbers, xp.float64 if numbers.dtype == xp.float64 else xp.float32)
+
+
+def unit(xp: Any, rows: Tensor) -> Tensor:
+    """The rows divided by their lengths; a row of zeros stays one, with a finite gradient."""
+    square = xp.sum(rows * rows, axis=-1, keepdims=True)
+    return rows / xp.sqrt(at_least(xp, square, 1e-24))
+
+
+def scalar(
+    name: str, value: Any, like: Tensor, *, least: float = 0.0, most: float = math.inf, open_: bool = False
+) -> Any:
+    """The number itself, checked, or a scalar array in the type of `like`, which is trusted (it may be traced)."""
+    if isinstance(value, (bool, int, float, np.number)):
+        if name == "temperature":
+            return check_temperature(float(value) if isinstance(value, np.number) else value)
+        if (
+            isinstance(value, bool)
+            or not (math.isfinite(value) and least <= value <= most)
+            or (open_ and value == least)
+        ):
+            rule = f"above {least:g}" if open_ else f"of at least {least:g}"
+            limit = "" if math.isinf(most) else f" and at most {most:g}"
+            raise ProblemError(f"{name}: must be a finite number {rule}{limit}; got {value!r:.40}")
+        return float(value)
+    if not is_array_api_obj(value) or tuple(value.shape) not in ((), (1,)):
+        raise ProblemError(f"{name}: must be one number; got {value!r:.40}")
+    xp = namespace(like, value)
+    return xp.astype(xp.reshape(as_array(xp, value, like), ()), like.dtype)
+
+
+def word(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Nothing, or a ProblemError unless the word is allowed."""
+    if value not in allowed:
+        raise ProblemError(f"{name}: must be one of {', '.join(allowed)}; got {value!r:.40}")
+
+
+def products(rows: Tensor, columns: Tensor) -> Tensor:
+    """(N, M) inner products at full precision.
+
+    A logit changes by (rounding of a cosine)/tau, so neither the 10 bits of a GPU's default float32 product in JAX nor
+    the half precision of torch's autocast will do.
+    """
+    if is_torch_array(rows):
+        with sys.modules["torch"].autocast(rows.device.type, enabled=False):
+            return rows @ columns.T
+    if is_jax_array(rows):
+        return sys.modules["jax"].numpy.matmul(rows, columns.T, precision="highest")
+    return rows @ columns.T
+
+
+def log_sum(xp: Any, terms: Tensor) -> Tensor:
+    """(N,) the logarithm of the sum of the exponentials of each row, taken after its largest."""
+    largest = xp.max(terms, axis=1, keepdims=True)
+    return (largest + xp.log(xp.sum(xp.exp(terms - largest), axis=1, keepdims=True)))[:, 0]
+
+
+def log_denominators(xp: Any, logits: Tensor, weights: Tensor) -> Tensor:
+    """(N,) log sum_k W_ik e^{l_ik}, where a logit of weight 0 is not looked at.
+
+    A row without any weight gives a finite number that has no gradient.
+    """
+    inside = weights > 0
+    filled = xp.where(xp.any(inside, axis=1, keepdims=True), -math.inf, xp.zeros_like(logits))
+    return log_sum(xp, xp.where(inside, logits + xp.log(xp.where(inside, weights, 1.0)), filled))
+
+
+def row_softmax(xp: Any, logits: Tensor, positives: Tensor, weights: Tensor) -> Tensor:
+    """(N,) sum_j P_ij [ log( sum_k W_ik e^{l_ik} ) - l_ij ], 0 for a row without positives.
+
+    Args:
+        xp: the array namespace.
+        logits: (N, M) l.
+        positives: (N, M) P >= 0.
+        weights: (N, M) W >= 0.
+    """
+    whole = xp.sum(positives, axis=1) * log_denominators(xp, logits, weights)
+    return whole - xp.sum(positives * logits, axis=1)

@@ -1,0 +1,226 @@
+"""Losses with one vector or two per class beside the samples: BCL, ECL, TSC and cosine classifiers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import ProblemError
+from .arrays import Samples, Tensor, class_rows, per_class, products, row_softmax, samples, scalar, word
+
+_ANCHORS = ("instance", "class")
+
+
+def bcl(
+    embeddings: Tensor,
+    labels: Tensor,
+    prototypes: Tensor,
+    temperature: Any = 0.1,
+    *,
+    anchors: str = "instance",
+    view_axis: int = 0,
+) -> Tensor:
+    """The balanced contrastive loss: every class weighs the same in a denominator.
+
+    Class j has the samples B_j in the batch, all of them anchors, and a prototype c_j, which is no anchor. With
+    |j| = |B_j| + 1, which is 1 for a class that the batch lacks, and y the class of anchor i,
+
+        L_i = -1/|B_y| sum_{p in B_y + c_y, p != i} log[ e^{z_i.z_p/tau}
+              / sum_j 1/(|j| - [j = y]) sum_{k in B_j + c_j, k != i} e^{z_i.z_k/tau} ]
+
+    averaged over all samples, or first over those of each class in the batch. On whole data with every class in one
+    point it is `geomsolve.BCL`.
+
+    Args:
+        embeddings: (V, n, d), or (n, d) for one view.
+        labels: (n,) integers from 0 to C - 1.
+        prototypes: (C, d).
+        temperature: tau; 0.1 is usual.
+        anchors: "instance", as published code does, or "class".
+        view_axis: 1 for embeddings of (n, V, d).
+
+    Source: Zhu et al., CVPR 2022.
+    """
+    word("anchors", anchors, _ANCHORS)
+    batch = samples(embeddings, labels, prototypes, temperature, view_axis=view_axis)
+    centres = class_rows("prototypes", prototypes, batch)
+    members = batch.members(centres.shape[0])
+    # One of class j among the terms of anchor i, without i itself: (N, C).
+    each = 1.0 / (batch.xp.sum(members, axis=0) + 1.0 - members)
+    return _balanced(batch, centres, members, each, each, temperature, anchors)
+
+
+def ecl(
+    embeddings: Tensor,
+    labels: Tensor,
+    prototypes: Tensor,
+    classifiers: Tensor | None = None,
+    temperature: Any = 0.1,
+    *,
+    counts: Tensor | None = None,
+    anchors: str = "instance",
+    contrast: Any = 1.0,
+    align: Any = 1.0,
+    scale: Any = 30.0,
+    view_axis: int = 0,
+) -> Tensor:
+    """The equilibrium contrastive loss (our reading, that of `geomsolve.ECL`).
+
+        L = L_LC + contrast * L_BC + align * L_CC
+
+    **L_BC**, with z_i the samples B_j of class j in the batch, prototypes c_j and y the class of i:
+
+        L_i = -1/2 [ mean_{p in B_y, p != i} log(e^{z_i.z_p/tau} / D_i) + log(e^{z_i.c_y/tau} / D_i) ],
+        D_i = sum_j 1/2 [ mean_{k in B_j, k != i} e^{z_i.z_k/tau} + e^{z_i.c_j/tau} ]
+
+    where a mean over nothing is replaced by the term of its prototype, so every class keeps its weight 1 in a batch
+    that lacks it. **L_CC** = 1/C sum_j |w_j - c_j|^2, **L_LC** is `cosine_cross_entropy` with `counts`. Without
+    classifiers it is L_BC alone. On whole data with every class in one point it is `geomsolve.ECL`.
+
+    Args:
+        embeddings: (V, n, d), or (n, d) for one view.
+        labels: (n,) integers from 0 to C - 1.
+        prototypes: (C, d).
+        classifiers: (C, d), or None for L_BC alone; then no counts are needed.
+        temperature: tau of L_BC.
+        counts: (C,) training examples per class, those of the whole data, for L_LC.
+        anchors: of L_BC: "instance", the mean over all samples, or "class", over those of each class first.
+        contrast: the weight of L_BC beside the other two.
+        align: the weight of L_CC.
+        scale: s of the cosine classifier.
+        view_axis: 1 for embeddings of (n, V, d).
+
+    Source: ECL (Roh et al. 2026), our reading; the stand-in for an empty mean is ours.
+    """
+    word("anchors", anchors, _ANCHORS)
+    batch = samples(embeddings, labels, prototypes, classifiers, temperature, view_axis=view_axis)
+    xp, centres = batch.xp, class_rows("prototypes", prototypes, batch)
+    members = batch.members(centres.shape[0])
+    others = xp.sum(members, axis=0) - members
+    each = 0.5 / xp.where(others > 1.0, others, 1.0)
+    alone = xp.where(others > 0, 0.5, xp.ones_like(others))
+    balanced = _balanced(batch, centres, members, each, alone, temperature, anchors)
+    if classifiers is None:
+        return balanced
+    if counts is None:
+        raise ProblemError("counts: must be given with classifiers, (classes,) training examples per class; got None")
+    weights = class_rows("classifiers", classifiers, batch, classes=centres.shape[0])
+    compensated = _cross_entropy(batch, weights, scale, counts, None)
+    apart = xp.mean(xp.sum((weights - centres) ** 2, axis=1))
+    total = compensated + scalar("contrast", contrast, batch.points) * balanced
+    return total + scalar("align", align, batch.points) * apart
+
+
+def tsc(
+    embeddings: Tensor,
+    labels: Tensor,
+    targets: Tensor,
+    temperature: Any = 0.1,
+    *,
+    pull: Any = 1.0,
+    view_axis: int = 0,
+) -> Tensor:
+    """Targeted supervised contrastive learning: SupCon in which every class has a fixed target as one more positive.
+
+        L = 1/N sum_i -1/(|P_i| + 1) [ sum_{p in P_i} log(e^{z_i.z_p/tau} / D_i) + pull * log(e^{z_i.t_y/tau} / D_i) ],
+        D_i = sum_{k != i} e^{z_i.z_k/tau} + sum_c e^{z_i.t_c/tau}
+
+    with P_i the other samples of its class. On whole data with the views of an example in one point its optimum is that
+    of `geomsolve.choosing.targeted_supcon`.
+
+    Args:
+        embeddings: (V, n, d), or (n, d) for one view.
+        labels: (n,) integers from 0 to C - 1.
+        targets: (C, d), row c that of class c: `geomsolve.targets(...).rows`, or a regular simplex as in the paper.
+        temperature: tau.
+        pull: the weight of the target; 1 counts it like any positive.
+        view_axis: 1 for embeddings of (n, V, d).
+
+    Source: TSC (Li et al., CVPR 2022), with all positives in place of k and one target a class.
+    """
+    batch = samples(embeddings, labels, targets, temperature, view_axis=view_axis)
+    xp, rows = batch.xp, class_rows("targets", targets, batch)
+    members, weight = batch.members(rows.shape[0]), scalar("pull", pull, batch.points)
+    kin = batch.number(batch.same_class & batch.distinct)
+    positives = xp.concat([kin, weight * members], axis=1) / (xp.sum(kin, axis=1, keepdims=True) + 1.0)
+    seen = xp.concat([batch.number(batch.distinct), xp.ones_like(members)], axis=1)
+    columns = xp.concat([batch.points, rows], axis=0)
+    logits = (products(batch.points, columns) - 1.0) / batch.temperature(temperature)
+    return xp.mean(row_softmax(xp, logits, positives, seen))
+
+
+def cosine_cross_entropy(
+    embeddings: Tensor,
+    labels: Tensor,
+    classifiers: Tensor,
+    *,
+    scale: Any,
+    counts: Tensor | None = None,
+    class_weights: Tensor | None = None,
+    view_axis: int = 0,
+) -> Tensor:
+    """Cross-entropy of a cosine classifier, plain, with compensated logits, or with weighted classes.
+
+        L = -sum_i v_y log( pi_y e^{s z_i.w_y} / sum_j pi_j e^{s z_i.w_j} ) / sum_i v_y
+
+    over the samples of the batch, y the class of i, pi the shares of the counts (equal without counts) and v the class
+    weights (1 without). With counts, on whole data with every class in one point, it is `geomsolve.LogitCompensated`.
+
+    Args:
+        embeddings: (V, n, d), or (n, d) for one view.
+        labels: (n,) integers from 0 to C - 1.
+        classifiers: (C, d) w.
+        scale: s > 0, the inverse temperature.
+        counts: (C,) training examples per class, those of the whole data: the logits are compensated by the log prior
+            (balanced softmax, logit adjustment). A sample of a class of 0 makes the loss infinite.
+        class_weights: (C,) v, such as 1/counts; their common factor does not matter.
+        view_axis: 1 for embeddings of (n, V, d).
+
+    Source: Ren et al. 2020, Menon et al. 2021 (the compensation).
+    """
+    batch = samples(embeddings, labels, classifiers, scale, view_axis=view_axis)
+    return _cross_entropy(batch, class_rows("classifiers", classifiers, batch), scale, counts, class_weights)
+
+
+def _cross_entropy(
+    batch: Samples, weights: Tensor, scale: Any, counts: Tensor | None, class_weights: Tensor | None
+) -> Tensor:
+    xp, classes = batch.xp, weights.shape[0]
+    members = batch.members(classes)
+    logits = (products(batch.points, weights) - 1.0) * scalar("scale", scale, batch.points, open_=True)
+    priors = xp.ones_like(weights[:, 0])
+    if counts is not None:
+        priors = per_class("counts", counts, classes, batch)
+        priors = priors / xp.sum(priors)
+    own = xp.sum(members * priors, axis=1)
+    rows = row_softmax(xp, logits, members, priors + xp.zeros_like(members)) - xp.log(own)
+    if class_weights is None:
+        return xp.mean(rows)
+    each = xp.sum(members * per_class("class_weights", class_weights, classes, batch), axis=1)
+    return xp.sum(each * rows) / xp.sum(each)
+
+
+def _balanced(
+    batch: Samples,
+    centres: Tensor,
+    members: Tensor,
+    each: Tensor,
+    prototype: Tensor,
+    temperature: Any,
+    anchors: str,
+) -> Tensor:
+    """The mean row softmax over the other samples and the prototypes; positives are those of the anchor's class.
+
+    Args:
+        batch: the samples.
+        centres: (C, d) prototypes.
+        members: (N, C) whose sample is of which class.
+        each: (N, C) the weight of one sample of a class in the sum of an anchor.
+        prototype: (N, C) the weight of its prototype.
+        temperature: tau.
+        anchors: "instance" or "class".
+    """
+    xp, columns = batch.xp, batch.xp.concat([batch.points, centres], axis=0)
+    weights = xp.concat([xp.where(batch.distinct, each[:, batch.known(centres.shape[0])], 0.0), prototype], axis=1)
+    own = xp.concat([batch.number(batch.same_class), members], axis=1)
+    logits = (products(batch.points, columns) - 1.0) / batch.temperature(temperature)
+    return batch.mean(row_softmax(xp, logits, own * weights, weights), "anchor" if anchors == "instance" else "class")

@@ -1,0 +1,147 @@
+"""Losses of weighted pairs and of drawn negatives: weighted InfoNCE and the generalised contrastive loss."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ...errors import ProblemError
+from .arrays import (
+    Tensor,
+    arange,
+    as_array,
+    class_labels,
+    floats,
+    log_sum,
+    namespace,
+    products,
+    row_softmax,
+    scalar,
+    unit,
+    word,
+)
+
+_SIMILARITIES = ("cosine", "euclidean")
+_NORMALIZATIONS = ("mean", "sum")
+_SAMPLINGS = ("supervised", "unsupervised")
+
+
+def weighted_info_nce(
+    embeddings: Tensor,
+    weights: Tensor,
+    temperature: Any = 0.1,
+    *,
+    self_pairs: bool = True,
+    similarity: str = "cosine",
+) -> Tensor:
+    """Weighted InfoNCE: every pair of samples has a weight of its own.
+
+        L = -1/N sum_i sum_j w_ij log( e^{s_ij/tau} / sum_k e^{s_ik/tau} )
+
+    both sums over all samples with self-pairs, over all but i without. SupCon, y-Aware and X-CLR are cases. It is row
+    softmax over the samples, P = w.
+
+    Args:
+        embeddings: (N, d).
+        weights: (N, N), not negative, rows that sum to 1; the diagonal is not looked at without self-pairs.
+        temperature: tau.
+        self_pairs: whether a sample is a term of its own sums.
+        similarity: "cosine", z_i.z_j of unit rows; or "euclidean", -|z_i - z_j|^2 / 2, of the rows as they are (of
+            unit rows the two are one loss).
+    """
+    word("similarity", similarity, _SIMILARITIES)
+    if not isinstance(self_pairs, (bool, np.bool_)):
+        raise ProblemError(f"self_pairs: must be True or False; got {self_pairs!r:.40}")
+    xp = namespace(embeddings, weights, temperature)
+    points = floats(xp, "embeddings", embeddings)
+    pairs = as_array(xp, weights, points)
+    if points.ndim != 2 or 0 in points.shape:
+        raise ProblemError(f"embeddings: must have shape (samples, dim); got {tuple(points.shape)}")
+    count = points.shape[0]
+    if tuple(pairs.shape) != (count, count):
+        raise ProblemError(f"weights: must have shape ({count}, {count}), one row per sample; got {tuple(pairs.shape)}")
+    tau, order = scalar("temperature", temperature, points), arange(xp, count, points)
+    distinct = order[:, None] != order[None, :]
+    if similarity == "cosine":
+        points = unit(xp, points)
+        logits = (products(points, points) - 1.0) / tau
+    else:
+        # About the mean of all points, where a distance loses the fewest digits.
+        centred = points - xp.mean(points, axis=0)
+        lengths = xp.sum(centred * centred, axis=1)
+        squares = lengths[:, None] + lengths[None, :] - 2.0 * products(centred, centred)
+        logits = -xp.where(distinct & (squares > 0), squares, 0.0) / (2.0 * tau)
+    seen = xp.astype(distinct | ~distinct if self_pairs else distinct, points.dtype)
+    positives = xp.astype(xp.where(seen > 0, pairs, 0), points.dtype)
+    return xp.mean(row_softmax(xp, logits, positives, seen))
+
+
+def gcl(
+    anchors: Tensor, positives: Tensor, negatives: Tensor, temperature: Any = 1.0, *, normalization: str = "mean"
+) -> Tensor:
+    """The generalised contrastive loss with InfoNCE's psi, for negatives that were drawn.
+
+        L = 1/n sum_i log( 1 + beta sum_{l=1..k} e^{(z_i.z_il - z_i.z_i+)/tau} )
+
+    with z_i+ the positive and z_i1, ..., z_ik the negatives of anchor i. With classes in one point each and negatives
+    by `draw_negatives`, its expectation is `geomsolve.GCL(counts, negatives=k)`; k = 1 is the logistic loss.
+
+    Args:
+        anchors: (n, d).
+        positives: (n, d) another view, or another sample of the class.
+        negatives: (n, k, d), `embeddings[draw_negatives(...)]`.
+        temperature: tau.
+        normalization: beta: "mean" 1/k, "sum" 1.
+
+    Source: arXiv 2311.05139 and GCL (arXiv 2605.11291).
+    """
+    word("normalization", normalization, _NORMALIZATIONS)
+    xp = namespace(anchors, positives, negatives, temperature)
+    here = floats(xp, "anchors", anchors)
+    near, far = floats(xp, "positives", positives, here), floats(xp, "negatives", negatives, here)
+    if here.ndim != 2 or 0 in here.shape:
+        raise ProblemError(f"anchors: must have shape (samples, dim); got {tuple(here.shape)}")
+    count, dim = here.shape
+    if tuple(near.shape) != (count, dim):
+        raise ProblemError(f"positives: must have shape ({count}, {dim}), that of the anchors; got {tuple(near.shape)}")
+    if far.ndim != 3 or (far.shape[0], far.shape[2]) != (count, dim) or far.shape[1] == 0:
+        raise ProblemError(
+            f"negatives: must have shape ({count}, k, {dim}), k >= 1 for each anchor; got {tuple(far.shape)}"
+        )
+    tau = scalar("temperature", temperature, here)
+    here, near, far = (unit(xp, xp.astype(rows, here.dtype)) for rows in (here, near, far))
+    pull = xp.sum(here * near, axis=1, keepdims=True)
+    t = (xp.sum(here[:, None, :] * far, axis=2) - pull) / tau
+    log_beta = -math.log(far.shape[1]) if normalization == "mean" else 0.0
+    total = log_beta + log_sum(xp, t)
+    return xp.mean(xp.logaddexp(xp.zeros_like(total), total))
+
+
+def draw_negatives(uniforms: Tensor, labels: Tensor, *, sampling: str = "supervised") -> Tensor:
+    """(n, k) which samples are the negatives of each, drawn independently, with replacement.
+
+    Args:
+        uniforms: (n, k) random numbers, uniform in [0, 1): torch.rand(n, k), jax.random.uniform(key, (n, k)), or
+            rng.random((n, k)) of a NumPy generator. float32 has too few digits for more than a million samples.
+        labels: (n,) integers.
+        sampling: "supervised", from the samples of other classes, of which there must be some; or "unsupervised", from
+            all samples, the anchor and its class included.
+    """
+    word("sampling", sampling, _SAMPLINGS)
+    xp = namespace(uniforms, labels)
+    chances = floats(xp, "uniforms", uniforms)
+    if chances.ndim != 2 or 0 in chances.shape:
+        raise ProblemError(f"uniforms: must have shape (samples, k), k >= 1; got {tuple(chances.shape)}")
+    total = chances.shape[0]
+    classes = class_labels(xp, labels, total, chances)
+    # Sorted by label, the samples of a class are one stretch, which the draws of its anchors leap over.
+    order = xp.argsort(classes)
+    start, end = (xp.searchsorted(classes[order], classes, side=side)[:, None] for side in ("left", "right"))
+    if sampling == "unsupervised":
+        start, end = xp.zeros_like(start), xp.zeros_like(end)
+    allowed = total - (end - start)
+    drawn = xp.astype(chances * xp.astype(allowed, chances.dtype), start.dtype)
+    drawn = xp.where(drawn < allowed, drawn, allowed - 1)  # a product may round up
+    return order[xp.where(drawn < start, drawn, drawn + end - start)]

@@ -1,0 +1,262 @@
+"""Losses whose positives and negatives are the samples of the batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...objectives.supcl import own_views
+from ...objectives.supcon import check_whole
+from .arrays import (
+    AVERAGINGS,
+    Samples,
+    Tensor,
+    arange,
+    at_least,
+    class_rows,
+    log_denominators,
+    products,
+    row_softmax,
+    samples,
+    scalar,
+    word,
+)
+
+# A sample beyond this cosine with the prototype of its class is no longer pulled to it.
+_REACH = 0.5
+
+
+def sup_con(
+    embeddings: Tensor, labels: Tensor, temperature: Any = 0.1, *, averaging: str = "anchor", view_axis: int = 0
+) -> Tensor:
+    """The supervised contrastive loss, positives averaged outside the logarithm (L_out).
+
+        L = 1/N sum_i -1/|P_i| sum_{p in P_i} log( e^{z_i.z_p/tau} / sum_{k != i} e^{z_i.z_k/tau} )
+
+    over the N = V n samples, P_i the others of the class of i; an empty P_i makes its term 0. On whole data with every
+    class in one point it is `geomsolve.SupCon(counts, views=V)`; averaged over batches, with `batch` the examples in
+    one.
+
+    Args:
+        embeddings: (V, n, d), or (n, d) for one view.
+        labels: (n,) integers.
+        temperature: tau, or (C,) one for the anchors of each class; no tau/tau_base in front.
+        averaging: "anchor", the mean over all samples as above; "pair", over all positive pairs; "class", over the
+            samples of each class first.
+        view_axis: 1 for embeddings of (n, V, d), as SupContrast has them.
+
+    Source: Khosla et al. 2020.
+    """
+    word("averaging", averaging, AVERAGINGS)
+    batch = samples(embeddings, labels, temperature, view_axis=view_axis)
+    kin = batch.same_class & batch.distinct
+    rows = row_softmax(batch.xp, batch.logits(temperature), batch.shares(kin), batch.number(batch.distinct))
+    return batch.mean(rows, averaging, kin)
+
+
+def eps_sup_info_nce(
+    embeddings: Tensor,
+    labels: Tensor,
+    temperature: Any = 0.1,
+    *,
+    epsilon: Any,
+    averaging: str = "anchor",
+    view_axis: int = 0,
+) -> Tensor:
+    """The epsilon-SupInfoNCE loss: a denominator has one positive, lowered by a margin, and the other classes.
+
+        L = 1/N sum_i -1/|P_i| sum_{p in P_i} log[ e^{s_ip} / ( e^{s_ip - epsilon} + sum_{k: y_k != y_i} e^{s_ik} ) ]
+
+    with s = z.z/tau. On whole data with every class in one point it is SupCon with e^{-epsilon} in place of what the
+    own class adds to a denominator.
+
+    Args:
+        embeddings: as in `sup_con`, like the rest.
+        labels: (n,) integers; None: every example is a class of its own.
+        temperature: tau, or (C,).
+        epsilon: the margin, in logits: in cosine it is epsilon tau.
+        averaging: "anchor", "pair" or "class".
+        view_axis: 1 for embeddings of (n, V, d).
+
+    Source: Barbano et al., ICLR 2023.
+    """
+    word("averaging", averaging, AVERAGINGS)
+    batch = samples(embeddings, labels, temperature, view_axis=view_axis)
+    xp, logits, kin = batch.xp, batch.logits(temperature), batch.same_class & batch.distinct
+    negatives = ~batch.same_class
+    some = xp.any(negatives, axis=1, keepdims=True)
+    # log( e^{l_ip - epsilon} + D_i ) - l_ip of every pair; without negatives it is -epsilon.
+    lead = -scalar("epsilon", epsilon, batch.points) + xp.zeros_like(logits)
+    away = log_denominators(xp, logits, batch.number(negatives))[:, None] - logits
+    terms = xp.where(some, xp.logaddexp(lead, xp.where(some, away, 0.0)), lead)
+    return batch.mean(xp.sum(batch.shares(kin) * terms, axis=1), averaging, kin)
+
+
+def sincere(
+    embeddings: Tensor, labels: Tensor, temperature: Any = 0.1, *, averaging: str = "anchor", view_axis: int = 0
+) -> Tensor:
+    """SINCERE: SupCon whose denominators hold one positive and the other classes, no further samples of the own class.
+
+    It is `eps_sup_info_nce` with epsilon = 0, and on whole data with every class in one point SupCon in which the own
+    class adds 1 to a denominator.
+
+    Source: Feeney and Hughes, 2023 (arXiv 2309.14277).
+    """
+    return eps_sup_info_nce(embeddings, labels, temperature, epsilon=0.0, averaging=averaging, view_axis=view_axis)
+
+
+def nt_xent(embeddings: Tensor, labels: Tensor = None, temperature: Any = 0.1, *, view_axis: int = 0) -> Tensor:
+    """NT-Xent: the mean over all positive pairs of SINCERE's term, as pytorch-metric-learning has it.
+
+    Without labels every example is a class of its own: with two views that is SimCLR.
+
+    Args:
+        embeddings: (V, n, d), or (n, d) for one view.
+        labels: (n,) integers, or None.
+        temperature: tau; 0.5 in SimCLR, 0.07 in pytorch-metric-learning.
+        view_axis: 1 for embeddings of (n, V, d).
+
+    Source: Chen et al., ICML 2020.
+    """
+    return sincere(embeddings, labels, temperature, averaging="pair", view_axis=view_axis)
+
+
+def sup_min(
+    embeddings: Tensor, labels: Tensor, temperature: Any = 0.07, *, minority: Any = 1, view_axis: int = 0
+) -> Tensor:
+    """Supervised Minority: only samples of the minority are told which belong together.
+
+    L_out as in `sup_con`, with P_i the other samples of its class for a minority anchor, and for any other anchor the
+    other views of its example. On whole data with the views of an example in one point it is `geomsolve.SupMin`.
+
+    Args:
+        embeddings: (V, n, d), V >= 2.
+        labels: (n,) integers.
+        temperature: tau, 0.07 in the paper.
+        minority: the label of the minority; a batch need not show which class is the smaller one.
+        view_axis: 1 for embeddings of (n, V, d).
+
+    Source: TTC (Mildenberger et al., CVPR 2025).
+    """
+    batch = samples(embeddings, labels, temperature, view_axis=view_axis, least_views=2)
+    kin = batch.xp.where((batch.labels == minority)[:, None], batch.same_class, batch.same_example) & batch.distinct
+    rows = row_softmax(batch.xp, batch.logits(temperature), batch.shares(kin), batch.number(batch.distinct))
+    return batch.xp.mean(rows)
+
+
+def prototypes(
+    embeddings: Tensor, labels: Tensor, prototypes: Tensor, temperature: Any = 0.07, *, view_axis: int = 0
+) -> Tensor:
+    """Supervised Prototypes: a sample is pulled to its own views, and to the prototype of its class until it is near.
+
+        L = 1/N sum_i -1/|P_i| sum_{p in P_i} log( e^{z_i.p/tau} / sum_{k != i} e^{z_i.z_k/tau} )
+
+    with P_i the other views of the example of i, and the prototype p_y too while z_i.p_y <= 1/2. Prototypes are in no
+    denominator; the loss jumps at 1/2, and its gradient does not see the jump. Its infimum on whole data is bounded by
+    `geomsolve.choosing.supervised_prototypes`.
+
+    Args:
+        embeddings: (V, n, d), V >= 2.
+        labels: (n,) 0 or 1.
+        prototypes: (2, d) those of class 0 and 1: in the paper a fixed vector and its negative.
+        temperature: tau, 0.07 in the paper.
+        view_axis: 1 for embeddings of (n, V, d).
+
+    Source: TTC (Mildenberger et al., CVPR 2025).
+    """
+    batch = samples(embeddings, labels, prototypes, temperature, view_axis=view_axis, least_views=2)
+    xp, points = batch.xp, batch.points
+    tau, centres = batch.temperature(temperature), class_rows("prototypes", prototypes, batch, classes=2)
+    own = batch.labels[:, None] == arange(xp, 2, points)[None, :]
+    near = xp.sum(xp.where(own, products(points, centres), 0.0), axis=1, keepdims=True)
+    pulled = batch.number(near <= _REACH)
+    share = batch.number(batch.same_example & batch.distinct) / (batch.views - 1.0 + pulled)
+    # The prototype is one more column of the positives, and none of the denominator.
+    columns = xp.concat([batch.logits(temperature), (near - 1.0) / tau], axis=1)
+    seen = xp.concat([batch.number(batch.distinct), xp.zeros_like(near)], axis=1)
+    positives = xp.concat([share, pulled / (batch.views - 1.0 + pulled)], axis=1)
+    known = (batch.labels == 0) | (batch.labels == 1)
+    return xp.mean(xp.where(known, row_softmax(xp, columns, positives, seen), float("nan")))
+
+
+def sup_cl(
+    embeddings: Tensor,
+    labels: Tensor,
+    temperature: Any = 0.1,
+    *,
+    alpha: Any,
+    self_pairs: bool = True,
+    averaging: str = "anchor",
+    view_axis: int = 0,
+) -> Tensor:
+    """SupCL, the mix (1 - alpha) L_sup + alpha L_self that keeps classes from collapsing.
+
+        L_sup  = mean over x of the mean over y of  -log( e^{z_x.z_y/tau} / D_x ),  y: same class, another example
+        L_self = the same,                                                           y: views of the same example
+        D_x    = sum over y of e^{z_x.z_y/tau},                                      y: all samples
+
+    With `self_pairs`, x itself is one of the y of L_self and of D_x; without, of neither. A sample whose class has no
+    other example in the batch adds 0 to L_sup. On whole data with the views of an example in one point it is
+    `geomsolve.SupCL`.
+
+    Args:
+        embeddings: (V, n, d), V >= 2 without self-pairs, or (n, d) for one view.
+        labels: (n,) integers.
+        temperature: tau.
+        alpha: the weight of the self-supervised part, in [0, 1].
+        self_pairs: see above; published code does both.
+        averaging: "anchor" as above; "pair": both parts are means over their pairs, as in the authors' CIFAR code;
+            "class": over the samples of each class first.
+        view_axis: 1 for embeddings of (n, V, d).
+
+    Source: SSEM (arXiv 2503.08203).
+    """
+    word("averaging", averaging, AVERAGINGS)
+    batch = samples(embeddings, labels, temperature, alpha, view_axis=view_axis)
+    own_views(batch.views, self_pairs)
+    share, logits = scalar("alpha", alpha, batch.points, most=1.0), batch.logits(temperature)
+    seen = batch.distinct | ~batch.distinct if self_pairs else batch.distinct
+
+    def part(pairs: Tensor) -> Tensor:
+        rows = row_softmax(batch.xp, logits, batch.shares(pairs), batch.number(seen))
+        return batch.mean(rows, averaging, pairs)
+
+    own = batch.same_example & seen
+    return (1.0 - share) * part(batch.same_class & ~batch.same_example) + share * part(own)
+
+
+def kcl(
+    embeddings: Tensor, labels: Tensor, temperature: Any = 0.1, *, positives: int = 6, view_axis: int = 0
+) -> Tensor:
+    """KCL: as many positives for a rare class as for a frequent one, their draw averaged exactly.
+
+    Every anchor takes the other views of its example, and one view each of k_y = min(k, n_y - 1) other examples of its
+    class, any of them; n_y is the number of examples of its class in the batch. The loss is linear in the positives, so
+    with s = k_y/(V - 1 + k_y) the mean over all draws is
+
+        L = 1/N sum_i [ log( sum_{k != i} e^{z_i.z_k/tau} ) - (1 - s) mean_{p in own views} z_i.z_p/tau
+                        - s mean_{p in other examples of y} z_i.z_p/tau ]
+
+    which on whole data with the views of an example in one point is `geomsolve.KCL`.
+
+    Args:
+        embeddings: (V, n, d), V >= 2.
+        labels: (n,) integers.
+        temperature: tau.
+        positives: k, 6 in the paper.
+        view_axis: 1 for embeddings of (n, V, d).
+
+    Source: Kang et al., ICLR 2021; which examples are drawn is our reading, see `geomsolve.KCL`.
+    """
+    batch = samples(embeddings, labels, temperature, view_axis=view_axis, least_views=2)
+    wanted = _drawn(batch, check_whole("positives", positives, least=1))
+    rows = row_softmax(batch.xp, batch.logits(temperature), wanted, batch.number(batch.distinct))
+    return batch.xp.mean(rows)
+
+
+def _drawn(batch: Samples, positives: int) -> Tensor:
+    """(N, N) the chance of each other sample to be a positive over the number of positives."""
+    xp, others = batch.xp, batch.same_class & ~batch.same_example
+    found = xp.sum(others, axis=1, keepdims=True) // batch.views
+    drawn = batch.number(-at_least(xp, -found, -positives))
+    share = drawn / (batch.views - 1.0 + drawn)
+    return (1.0 - share) * batch.shares(batch.same_example & batch.distinct) + share * batch.shares(others)
