@@ -87,18 +87,18 @@ objective = gs.SupCon([600, 60, 6], temperature=0.5)
 best = gs.solve(objective)
 points = best.embed().points
 degrees = np.logspace(-3, np.log10(90), 60)
-losses, gaps = [], []
+costs, gaps = [], []
 for turn in np.radians(degrees):
     moved = points.copy()
     moved[2] = points[2] @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     proved = gs.certify(objective, moved @ moved.T)
-    losses.append(proved.value - best.value)
+    costs.append(proved.value - best.value)
     gaps.append(proved.gap)
 
 figure, axes = plt.subplots(figsize=(6.5, 3.8), layout="constrained")
-axes.fill_between(degrees, losses, gaps, color="0.93")
+axes.fill_between(degrees, costs, gaps, color="0.93")
 axes.plot(degrees, gaps, color="0.5", label="proved: no geometry is better by more")
-axes.plot(degrees, losses, color=TAIL, label="what the move really costs")
+axes.plot(degrees, costs, color=TAIL, label="what the move really costs")
 axes.set(
     xscale="log", yscale="log", xlabel="degrees off the optimum", ylabel="nats", title="A class of 6 turned by hand"
 )
@@ -106,7 +106,7 @@ axes.legend(frameon=False)
 axes.spines[["top", "right"]].set_visible(False)
 figure.savefig("01_certificate.png", dpi=110)
 
-assert all(gap >= loss for gap, loss in zip(gaps, losses, strict=True))
+assert all(gap >= cost for gap, cost in zip(gaps, costs, strict=True))
 print(f"gap of the optimum itself: {best.certificate.gap:.0e} nats")
 
 # %% [markdown]
@@ -116,7 +116,7 @@ print(f"gap of the optimum itself: {best.certificate.gap:.0e} nats")
 # cosines are pinned down, too: here to better than 1e-6.
 
 # %%
-at_thirty = float(np.interp(30, degrees, losses))
+at_thirty = float(np.interp(30, degrees, costs))
 print(f"30 degrees cost {at_thirty:.4f} of {best.value:.3f} nats")
 assert at_thirty < 0.01
 assert sum([600, 60, 6]) == 666
