@@ -50,8 +50,8 @@ from .objectives.supcon import SupCon as SupCon
 from .objectives.two_class import SupConInstances as SupConInstances
 from .objectives.two_class import SupMin as SupMin
 from .objectives.weighted import WeightedInfoNCE as WeightedInfoNCE
-from .similarities.realizations import Realization as Realization
 from .similarities.realizations import realize as realize
+from .similarities.verdicts import Realization as Realization
 from .solvers.crosschecks import CrossCheck as CrossCheck
 from .solvers.crosschecks import crosscheck as crosscheck
 from .solvers.embedding import Embedding as Embedding
@@ -62,8 +62,8 @@ from .solvers.verification import Verified as Verified
 from .solvers.verification import verify as verify
 from .sweeps.running import sweep as sweep
 from .sweeps.tables import SweepTable as SweepTable
-from .training.diagnoses import Diagnosis as Diagnosis
 from .training.diagnoses import diagnose as diagnose
+from .training.diagnosis import Diagnosis as Diagnosis
 from .training.exports import targets as targets
 from .training.target_files import Targets as Targets
 

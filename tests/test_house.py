@@ -17,7 +17,7 @@ WINGS = (
     "sweeps", "figures", "cli", "zoo",
 )  # fmt: skip
 # What lies outside: the table of contents, and what every wing may use.
-OUTSIDE = {"__init__", "__main__", "arrays", "errors", "files", "lazy"}
+OUTSIDE = {"__init__", "__main__", "arrays", "errors", "files", "lazy", "results", "text"}
 # Packages that take long to import, or that an environment may lack: imported inside functions, in these wings only.
 HEAVY = {
     "cvxpy": {"solvers", "figures"},

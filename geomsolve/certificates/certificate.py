@@ -11,11 +11,18 @@ from numpy.typing import ArrayLike
 from ..errors import ProblemError
 from ..geometry.kernel import KernelGram
 from ..geometry.orbits import OrbitGram
+from ..text import entry
 from .kernel_slack import kernel_slack
 from .slack import Slack
 
 if TYPE_CHECKING:
     from ..objectives.base import Objective
+
+_BALL = {
+    True: "optimal too, lengths below 1 allowed",
+    False: "not optimal: shorter vectors lower the loss",
+    None: "not decided",
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,16 @@ class Certificate:
         """
         check_tol(tol)
         return bool(self.relative_gap <= tol and self.cosine_residual <= cosine_tol)
+
+    def lines(self) -> list[str]:
+        """What is proved, in a few aligned lines."""
+        return [
+            entry("loss", f"{self.value:.12g} nats"),
+            entry("lower bound", f"{self.lower_bound:.12g} nats for every geometry on the sphere"),
+            entry("gap", f"{self.gap:.1e} ({self.relative_gap:.1e} of the loss above its floor)"),
+            entry("cosine residual", f"{self.cosine_residual:.1e}"),
+            entry("over the unit ball", _BALL[self.ball_optimal]),
+        ]
 
 
 def check_tol(tol: float) -> float:

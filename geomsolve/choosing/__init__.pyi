@@ -10,11 +10,10 @@ from .guidelines import class_critical_alphas as class_critical_alphas
 from .guidelines import keep_variance as keep_variance
 from .guidelines import smallest_critical_alpha as smallest_critical_alpha
 from .guidelines import variance_map as variance_map
+from .named import solve_named as solve_named
 from .targeted import TargetedGeometry as TargetedGeometry
 from .targeted import targeted_supcon as targeted_supcon
 from .two_classes import PrototypeGeometry as PrototypeGeometry
 from .two_classes import supervised_prototypes as supervised_prototypes
-from .variances import ClassVariances as ClassVariances
-from .variances import class_variances as class_variances
 from .variances import supcl_critical_alpha as supcl_critical_alpha
 from .variances import supcl_variance as supcl_variance

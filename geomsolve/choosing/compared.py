@@ -1,10 +1,11 @@
-"""One loss of a comparison: its optimal class means, measured."""
+"""One loss of a comparison: its optimal class means, and what is measured of them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from ..arrays import Array
 from ..geometry.orbits import OrbitGram
 from ..solvers.solution import Solution
+from ..text import attributes
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,7 @@ class Compared:
         if self.means is None or self.tail is None:
             return None
         first, second = self.tail == first_in_tail, self.tail == second_in_tail
-        weights = _pairs(self.means) * first[:, None] * second
+        weights = pairs_of(self.means) * first[:, None] * second
         return float(np.sum(weights * self.means.cosines) / weights.sum()) if weights.sum() > 0 else None
 
     @property
@@ -63,7 +65,7 @@ class Compared:
     @cached_property
     def largest_cosine(self) -> float | None:
         """The cosine of the two nearest classes."""
-        return None if self.means is None else float(self.means.cosines[_pairs(self.means) > 0].max())
+        return None if self.means is None else float(self.means.cosines[pairs_of(self.means) > 0].max())
 
     @property
     def separation(self) -> float | None:
@@ -87,7 +89,7 @@ class Compared:
         """The root mean square over pairs of classes of their cosine less that of the regular simplex."""
         if self.means is None:
             return None
-        pairs = _pairs(self.means)
+        pairs = pairs_of(self.means)
         away = self.means.cosines + 1.0 / (self.means.orbits.atoms - 1.0)
         return float(np.sqrt(np.sum(pairs * away**2) / pairs.sum()))
 
@@ -106,7 +108,17 @@ class Compared:
         """One of "certified", "uncertified", "not solved"."""
         return "not solved" if self.means is None else ("certified" if self.certified else "uncertified")
 
+    def to_dict(self) -> dict[str, Any]:
+        """The row as a dictionary."""
+        residual = None if self.solution is None else self.solution.certificate.cosine_residual
+        return {
+            **attributes(self, "loss", "description", "separation", "largest_cosine", "tail_tail", "head_tail"),
+            **attributes(self, "simplex_distance", "rank", "collapsed", "within", "alignment", "value", "relative_gap"),
+            "cosine_residual": residual,
+            **attributes(self, "quality", "reason"),
+        }
 
-def _pairs(means: OrbitGram) -> Array:
+
+def pairs_of(means: OrbitGram) -> Array:
     """(K, K) how many ordered pairs of different classes there are."""
     return np.asarray(means.sizes[:, None] * means.orbits.partners)

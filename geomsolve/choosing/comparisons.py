@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,24 +10,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import __version__
 from ..arrays import Array, Progress
 from ..certificates.certificate import check_tol
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram, Orbits
+from ..geometry.variances import class_variances
 from ..objectives.base import Objective, check_temperature
 from ..objectives.parts import parts_of
 from ..objectives.registry import build_objective
-from ..objectives.supcl import InstanceSoftmax, by_class
+from ..objectives.supcl import InstanceSoftmax
+from ..results import Result
 from ..solvers.base import Attempt, Termination
 from ..solvers.ladder import solve
 from ..solvers.solution import Quality, Solution
+from ..text import number, table
 from .compared import Compared
 from .designs import MOST_CLASSES, design
 from .recommendations import sentences
 from .targeted import targeted_supcon
 from .two_classes import supervised_prototypes
-from .variances import class_variances
 
 # Name, as `losses` takes it: the loss by the name of its builder, its settings, and what it is in words. A dense
 # problem of more atoms than `_PATIENCE` takes minutes, so it is solved only where it is asked for by name.
@@ -49,8 +53,8 @@ _CATALOGUE: dict[str, tuple[str, dict[str, Any], str]] = {
 _PATIENCE = 90
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Result):
     """What `compare` returns: one `Compared` a loss, in the order asked for, and what follows from them in words."""
 
     counts: Counts
@@ -64,6 +68,65 @@ class Comparison:
     def recommendation(self) -> str:
         """Plain words that follow from the numbers."""
         return " ".join(sentences(self.losses, self.counts))
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was solved is certified."""
+        return all(row.certified for row in self.losses if row.means is not None)
+
+    @property
+    def summary(self) -> str:
+        """What was compared."""
+        solved = [row.loss for row in self.losses if row.means is not None]
+        return f"{self.counts.name} at temperature {self.temperature:g} under {', '.join(solved)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison as a dictionary."""
+        return {
+            **self.counts.to_dict(),
+            "temperature": self.temperature,
+            "losses": [row.to_dict() for row in self.losses],
+            "recommendation": self.recommendation,
+            "version": __version__,
+        }
+
+    def lines(self) -> list[str]:
+        """The comparison as a table, with what follows from it."""
+        rows: list[tuple[str, ...]] = [
+            ("loss", "nearest two", "tail mean", "head-tail", "from simplex", "rank", "within", "aligned", "")
+        ]
+        for row in self.losses:
+            if row.means is None:
+                continue
+            together = "collapsed" if row.collapsed else ""
+            rows.append(
+                (
+                    row.loss,
+                    f"{number(row.separation, '.2f')} deg",
+                    number(row.tail_tail, "+.4f"),
+                    number(row.head_tail, "+.4f"),
+                    number(row.simplex_distance, ".4f"),
+                    str(row.rank),
+                    number(row.within, ".3f"),
+                    number(row.alignment, ".4f"),
+                    together if row.certified else f"NOT CERTIFIED {together}".strip(),
+                )
+            )
+        return [
+            f"Optimal geometry of class means, temperature {self.temperature:g}",
+            str(self.counts),
+            "",
+            *table(rows),
+            "",
+            *(f"  {row.loss}: not solved, {row.reason}" for row in self.losses if row.means is None),
+            "  tail mean: mean cosine of two classes with fewer examples than average; head-tail: of one such and",
+            "  one other; from simplex: root mean square over pairs; within: variance of a class's examples;",
+            "  aligned: class means with their own classifier, prototype or target.",
+            "",
+            *textwrap.wrap(self.recommendation, 110),
+            "",
+            *textwrap.wrap("; ".join(f"{row.loss}: {row.description}" for row in self.losses) + ".", 110),
+        ]
 
 
 def compare(
@@ -160,7 +223,7 @@ def _described(name: str, words: str, counts: Counts, solution: Solution) -> Com
         shares = counts.per_class if len(gram.sizes) == counts.classes else counts.values
         return Compared(name, words, solution, "", gram, shares, 0.0, None, *_proof(solution))
     if parts is None:
-        order, kind = by_class(counts).groups, ""
+        order, kind = counts.by_class().groups, ""
     else:
         kind = "instances" if "instances" in parts.names else "mean"
         order = _places(parts.names, parts.classes, kind, counts.classes)

@@ -5,25 +5,28 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
+from .. import __version__
 from ..arrays import Array, Progress
 from ..counts.counts import Counts
 from ..errors import ProblemError
-from ..objectives.supcl import SupCL, by_class, check_alpha, check_instances, collapsed_supcl
+from ..geometry.variances import class_variances
+from ..objectives.supcl import SupCL, check_alpha, check_instances, collapsed_supcl
+from ..results import Result
 from ..solvers.ladder import solve
 from ..solvers.solution import Quality
+from ..text import table
 from .variances import (
     balanced_alpha,
     balanced_critical,
     balanced_variance,
     check_temperatures,
     check_variance,
-    class_variances,
     largest_variance,
     own_share,
 )
@@ -33,8 +36,8 @@ TEMPERATURES = (0.05, 0.07, 0.1, 0.2, 0.5, 1.0)
 _MOST_OPENINGS = 64
 
 
-@dataclass(frozen=True, eq=False)
-class VarianceGuideline:
+@dataclass(frozen=True, eq=False, repr=False)
+class VarianceGuideline(Result):
     """For some temperatures the alpha that keeps a within-class variance.
 
     Attributes:
@@ -45,6 +48,9 @@ class VarianceGuideline:
         critical: (T,) the alpha up to which every class is one point.
         certified: (T,) whether what was solved is proved optimal; True throughout for classes of equal size, whose
             answer is a closed form.
+        counts: instances per class.
+        views: of an instance.
+        self_pairs: whether self-pairs count.
     """
 
     variance: float
@@ -53,6 +59,52 @@ class VarianceGuideline:
     alphas: Array
     critical: Array
     certified: NDArray[np.bool_]
+    counts: Counts
+    views: int
+    self_pairs: bool
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything solved for it is certified."""
+        return bool(self.certified.all())
+
+    @property
+    def summary(self) -> str:
+        """The alphas in a sentence."""
+        pairs = zip(self.alphas, self.temperatures, strict=True)
+        points = ", ".join(f"{alpha:.4f} at {temperature:g}" for alpha, temperature in pairs)
+        return f"SupCL on {self.counts.name} keeps a variance of {self.variance:g} at alpha {points}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The guideline as a dictionary."""
+        columns = (self.temperatures, self.alphas, self.critical, self.certified)
+        names = ("temperature", "alpha", "alpha_c", "certified")
+        return {
+            "variance": self.variance,
+            "largest_variance": self.largest,
+            "points": [dict(zip(names, point, strict=True)) for point in zip(*columns, strict=True)],
+            **self.counts.to_dict(),
+            "instances": self.counts.total,
+            "views": self.views,
+            "self_pairs": self.self_pairs,
+            "version": __version__,
+        }
+
+    def lines(self) -> list[str]:
+        """The guideline as a small table."""
+        rows: list[tuple[str, ...]] = [("temperature", "alpha", "critical alpha")]
+        for temperature, alpha, critical in zip(self.temperatures, self.alphas, self.critical, strict=True):
+            rows.append((f"{temperature:g}", f"{alpha:.6f}", f"{critical:.6f}"))
+        return [
+            f"SupCL {'with' if self.self_pairs else 'without'} self-pairs, {self.views} views",
+            str(self.counts),
+            "",
+            f"Within-class variance {self.variance:g} (at most {self.largest:.6f}) takes",
+            *(f"  {line}" for line in table(rows)),
+            *([] if self.ok else ["  NOT CERTIFIED: some of the solutions behind this are not proved"]),
+            "",
+            "More alpha keeps more; up to the critical alpha every class is one point.",
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +174,7 @@ def keep_variance(
 
             alphas[i] = 1.0 if above(1.0) <= 0 else brentq(above, critical[i], 1.0, xtol=1e-10, rtol=1e-14)
             certified[i] &= solved(float(alphas[i])).certified
-    return VarianceGuideline(variance, largest, temperatures, alphas, critical, certified)
+    return VarianceGuideline(variance, largest, temperatures, alphas, critical, certified, counts, views, self_pairs)
 
 
 def class_critical_alphas(
@@ -156,7 +208,7 @@ def class_critical_alphas(
             f"{len(counts.values)} (smallest_critical_alpha has the first of any number)"
         )
     solved = _variance_of(counts, float(temperatures[0]), views, self_pairs)
-    rows = [int(np.argmax(by_class(counts).values == size)) for size in counts.values]
+    rows = [int(np.argmax(counts.by_class().values == size)) for size in counts.values]
     found = np.empty(len(counts.values))
     for a, row in enumerate(rows):
         found[a] = (

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
+from .. import __version__
 from ..arrays import Array
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
@@ -16,14 +19,17 @@ from ..geometry.orbits import OrbitGram, Orbits
 from ..objectives.base import check_temperature
 from ..objectives.parts import PartedSoftmax, Parts, blocks, example_counts
 from ..objectives.supcon import check_whole
+from ..results import Result
+from ..solvers.solution import Quality
+from ..text import attributes, entry, table, whole
 
 _MOST_CLASSES = 200
 # Unknowns, C (2 C + 1), up to which the answer is polished: 20 classes, a second.
 _MOST_POLISHED = 820
 
 
-@dataclass(frozen=True, eq=False)
-class TargetedGeometry:
+@dataclass(frozen=True, eq=False, repr=False)
+class TargetedGeometry(Result):
     """The geometry of TSC, and what is proved of it.
 
     Attributes:
@@ -32,6 +38,8 @@ class TargetedGeometry:
         gram: cosines of examples and targets, the targets a regular simplex.
         value: the loss.
         lower_bound: proved to lie below the loss of every geometry with these targets.
+        tol: the relative gap called certified.
+        seconds: wall time.
     """
 
     counts: Counts
@@ -39,6 +47,8 @@ class TargetedGeometry:
     gram: OrbitGram = field(repr=False)
     value: float
     lower_bound: float
+    tol: float = 1e-9
+    seconds: float = 0.0
 
     @property
     def gap(self) -> float:
@@ -49,6 +59,85 @@ class TargetedGeometry:
     def own_target(self) -> Array:
         """(C,) the cosine of each class with its target."""
         return np.diag(self.gram.cosines[: self.counts.classes, self.counts.classes :])
+
+    @property
+    def relative_gap(self) -> float:
+        """The gap over the loss above its floor; value and bound are near each other, so their rounding counts."""
+        excess = self.value - self.objective.floor
+        return (self.gap + 4.0 * np.finfo(float).eps * abs(self.value)) / excess if excess > 0 else math.inf
+
+    @property
+    def ok(self) -> bool:
+        """Whether the value is proved to be the optimum, to the tolerance."""
+        return self.relative_gap <= self.tol
+
+    @property
+    def quality(self) -> Quality:
+        """CERTIFIED or UNCERTIFIED."""
+        return Quality.CERTIFIED if self.ok else Quality.UNCERTIFIED
+
+    @property
+    def summary(self) -> str:
+        """The loss and what is proved of it."""
+        return (
+            f"{self.quality.value} geometry of {self.objective.name} at temperature {self.objective.temperature:g}: "
+            f"loss {self.value:.12g} nats, gap {self.gap:.1e}, {self.counts.classes} classes"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The geometry and its bound as a dictionary; keys as in that of a Solution where they fit."""
+        gram, counts, classes = self.gram, self.counts, self.counts.classes
+        each, within = counts.per_class, gram.within
+        between = gram.cosines[:classes, :classes].copy()
+        np.fill_diagonal(between, np.nan)
+        return {
+            **attributes(self, "value", "lower_bound", "gap", "relative_gap"),
+            "quality": self.quality.value,
+            "solver": "l-bfgs",
+            "seconds": self.seconds,
+            "objective": self.objective.name,
+            "temperature": self.objective.temperature,
+            **counts.to_dict(),
+            "rank": gram.rank(),
+            "collapsed": [[c] for c in range(classes) if gram.orbits.plural[c] and within[c] >= 1.0 - 1e-8],
+            "own_target": self.own_target,
+            "orbits": [
+                {
+                    "part": "instances",
+                    "class": c,
+                    "size": whole(each[c]),
+                    "count": whole(each[c]),
+                    "proportion": float(each[c] / counts.total),
+                    "within": float(within[c]),
+                    "own_target": float(self.own_target[c]),
+                }
+                for c in range(classes)
+            ],
+            "between": between,
+            "version": __version__,
+        }
+
+    def lines(self) -> list[str]:
+        """The geometry and its bound in a few aligned lines."""
+        proved = "CERTIFIED: proved optimal for these targets" if self.ok else "NOT CERTIFIED: the best answer found"
+        rows: list[tuple[str, ...]] = [("class", "examples", "same class", "own target", "nearest class")]
+        report = self.to_dict()
+        for orbit, others in zip(report["orbits"], report["between"], strict=True):
+            inside = "-" if orbit["size"] == 1 else f"{orbit['within']:+.6f}"
+            cells = (f"{orbit['count']}", inside, f"{orbit['own_target']:+.6f}", f"{np.nanmax(others):+.6f}")
+            rows.append((self.counts.label(orbit["class"]), *cells))
+        return [
+            f"{self.objective.name}, temperature {self.objective.temperature:g}, targets at the regular simplex",
+            str(self.counts),
+            "",
+            proved,
+            entry("loss", f"{self.value:.12g} nats"),
+            entry("lower bound", f"{self.lower_bound:.12g} nats for every geometry with these targets"),
+            entry("gap", f"{self.gap:.1e} ({self.relative_gap:.1e} of the loss above its floor)"),
+            "",
+            "Cosines",
+            *(f"  {line}" for line in table(rows)),
+        ]
 
 
 def targeted_supcon(

@@ -1,21 +1,17 @@
 """The command line: parse, call, print.
 
 A verb is a function that returns its exit code; raising a GeomsolveError anywhere in it is bad input. Each file of
-verbs registers its own, in the order `geomsolve --help` lists them.
+verbs registers its own, in the order `geomsolve --help` lists them. What a verb prints, a result says itself.
 """
 
 # ruff: noqa: I001 - the order of the imports is that of the verbs in the help
 from . import solving as solving
 from . import checking as checking
-from . import thresholds as thresholds
-from . import levels as levels
-from . import comparing as comparing
-from . import designing as designing
+from . import collapsing as collapsing
+from . import choosing as choosing
 from . import realizing as realizing
-from . import targeting as targeting
-from . import guidelines as guidelines
+from . import training as training
 from . import sweeping as sweeping
-from . import diagnosing as diagnosing
-from . import figures as figures
+from . import listing as listing
 from .app import main as main
 from .app import run as run

@@ -10,10 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from .. import __version__
-from ..errors import GeomsolveError
-
-# The heavy modules (NumPy, SciPy, and what solvers need) are imported inside the verbs: --help and a mistyped option
-# answer at once.
+from ..errors import GeomsolveError, NotCertified
 
 # Certified or answered; bad input (one line on stderr); not certified; interrupted.
 OK, BAD_INPUT, NOT_CERTIFIED, INTERRUPTED = 0, 2, 3, 130
@@ -45,6 +42,11 @@ def _geomsolve(
     pass
 
 
+def code(good: bool) -> int:
+    """The exit code of an answer."""
+    return OK if good else NOT_CERTIFIED
+
+
 def main() -> None:
     """The `geomsolve` command."""
     sys.exit(run())
@@ -60,6 +62,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code = app(args=arguments, prog_name="geomsolve", standalone_mode=False) or OK
     except _USAGE_ERROR as error:
         return _fail_usage(error, sys.argv[1:] if arguments is None else arguments)
+    except NotCertified as error:  # there is nothing to print
+        _fail(str(error))
+        return NOT_CERTIFIED
     except GeomsolveError as error:
         return _fail(str(error))
     except BrokenPipeError:

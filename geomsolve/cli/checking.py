@@ -7,11 +7,27 @@ from typing import Annotated, Any
 
 import typer
 
+from ..certificates.certificate import check_tol
+from ..collapse.crosschecks import crosscheck_threshold
 from ..errors import ProblemError
-from .app import NOT_CERTIFIED, OK, app
-from .options import ClassesOption, InstancesOption, JsonOption, Loss, read_counts, with_loss
+from ..similarities.crosschecks import crosscheck_verdict
+from ..solvers.crosschecks import crosscheck as check_routes
+from ..solvers.devices import check_device
+from .app import app, code
+from .options import (
+    ClassesOption,
+    ColumnOption,
+    InstancesOption,
+    JsonOption,
+    Loss,
+    MajorityOption,
+    MinorityOption,
+    PerClassOption,
+    read_counts,
+    with_loss,
+)  # fmt: skip
+from .realizing import read_weighting
 from .terminal import Outputs, reporting
-from .thresholds import MajorityOption, MinorityOption, PerClassOption
 
 _CONVENTION = ("temperature", "self_pairs")
 
@@ -23,8 +39,9 @@ def crosscheck(
     *,
     counts: Annotated[
         str | None,
-        typer.Option(help='Check the solvers: a profile, a CSV with a column "count", or 1000,100,10.'),
+        typer.Option(help="Check the solvers: a profile, a file, 100x500, or 1000,100,10."),
     ] = None,
+    column: ColumnOption = None,
     classes: ClassesOption = None,
     instances: InstancesOption = None,
     thresholds: Annotated[
@@ -57,16 +74,13 @@ def crosscheck(
     With --counts the problem is solved by every route that fits its size, and the answers compared. A critical value is
     checked by gradient descent over embeddings on both sides of it, a verdict by how near descent comes to the bound.
     """
-    from ..certificates.certificate import check_tol
-    from ..solvers.devices import check_device
-
     if seeds < 1:
         raise ProblemError(f"seeds: must be at least 1; got {seeds}")
     check_device(device)
     if tol is not None:
         check_tol(tol)
-    how = {"seeds": seeds, "device": device}
-    levels = {"majority": majority, "minority": minority, "per_class": per_class}
+    how: dict[str, Any] = {"seeds": seeds, "device": device}
+    levels: dict[str, Any] = {"majority": majority, "minority": minority, "per_class": per_class}
     drawn = {"scheme": scheme, "sigma": sigma, "epsilon": epsilon, "label_temperature": label_temperature}
     given = [
         name
@@ -83,56 +97,23 @@ def crosscheck(
         raise ProblemError("thresholds: goes with counts; got none (majority and minority are checked without it)")
     outputs = Outputs(json)
     if given == ["weights"]:
-        return _verdict(loss, weights, labels, drawn, tol or 1e-7, how, outputs)
-    if given == ["majority"]:
-        return _threshold(loss, levels, how, outputs)
-    return _routes(loss, counts, classes, instances, thresholds, tol or 1e-9, how, outputs)
-
-
-def _routes(
-    loss: Loss,
-    counts: str | None,
-    classes: int | None,
-    instances: int | None,
-    thresholds: bool,
-    tol: float,
-    how: dict[str, Any],
-    outputs: Outputs,
-) -> int:
-    from ..collapse.crosschecks import crosscheck_threshold
-    from ..solvers.crosschecks import crosscheck as check_routes
-    from .reports.checks import collapse_report, collapse_text, crosscheck_report, crosscheck_text
-
-    for name, number in (("classes", classes), ("instances", instances)):
-        if number is not None and loss.name != "supcl":
-            raise ProblemError(f"{name}: only supcl takes it; got {number} with {loss.name:.40} (write --counts)")
-    loaded = read_counts(counts, classes, instances)
-    objective = loss.over(loaded)
-    collapse = None
-    with reporting() as progress:
-        check = check_routes(objective, **how, tol=tol, progress=progress)
-        if thresholds:
-            collapse = crosscheck_threshold(loss.builder, loaded, **how, progress=progress)
-    report = crosscheck_report(check, objective.name, loaded)
-    lines = [crosscheck_text(check, f"{objective.name}, temperature {objective.temperature:g}", loaded)]
-    certified = any(route.certified for route in check.routes)
-    good = check.agree or (certified and not check.compared)
-    if collapse is not None:
-        report["thresholds"] = collapse_report(collapse)
-        lines += ["", collapse_text(collapse)]
-        good = good and collapse.agree
-    outputs.emit(report, lambda: "\n".join(lines))
-    return OK if good else NOT_CERTIFIED
-
-
-def _threshold(loss: Loss, levels: dict[str, Any], how: dict[str, Any], outputs: Outputs) -> int:
-    from ..collapse.crosschecks import crosscheck_threshold
-    from .reports.checks import collapse_report, collapse_text
-
-    with reporting() as progress:
-        check = crosscheck_threshold(loss.builder, **levels, **how, progress=progress)
-    outputs.emit(collapse_report(check), lambda: collapse_text(check))
-    return OK if check.agree else NOT_CERTIFIED
+        report, lines, good = _verdict(loss, weights, labels, drawn, tol or 1e-7, how)
+    elif given == ["majority"]:
+        with reporting() as progress:
+            check = crosscheck_threshold(loss.builder, **levels, **how, progress=progress)
+        report, lines, good = check.to_dict(), check.lines(), check.ok
+    else:
+        loaded = read_counts(counts, classes, instances, column=column)
+        with reporting() as progress:
+            routes = check_routes(loss.over(loaded), **how, tol=tol or 1e-9, progress=progress)
+            collapse = crosscheck_threshold(loss.builder, loaded, **how, progress=progress) if thresholds else None
+        report, lines, good = routes.to_dict(), routes.lines(), routes.ok
+        if collapse is not None:
+            report["thresholds"] = collapse.to_dict()
+            lines += ["", *collapse.lines()]
+            good = good and collapse.ok
+    outputs.emit(report, lines)
+    return code(good)
 
 
 def _verdict(
@@ -142,12 +123,7 @@ def _verdict(
     drawn: dict[str, Any],
     tol: float,
     how: dict[str, Any],
-    outputs: Outputs,
-) -> int:
-    from ..similarities.crosschecks import crosscheck_verdict
-    from .realizing import read_weighting
-    from .reports.checks import verdict_report, verdict_text
-
+) -> tuple[dict[str, Any], list[str], bool]:
     for name, value in loss.options.items():
         if value is not None and name not in _CONVENTION:
             raise ProblemError(f"{name}: weights make a loss of their own; got {value} with weights (leave it out)")
@@ -161,5 +137,4 @@ def _verdict(
         check = crosscheck_verdict(
             weighting, temperature=loss.options["temperature"], tol=tol, **how, progress=progress
         )
-    outputs.emit(verdict_report(check), lambda: verdict_text(check))
-    return OK if check.agree else NOT_CERTIFIED
+    return check.to_dict(), check.lines(), check.ok

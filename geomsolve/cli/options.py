@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from ..arrays import Progress
+from ..certificates.balls import flint
+from ..choosing.named import Solved, check_free, is_free, solve_named
+from ..counts.counts import Counts, as_counts
+from ..counts.sources import load_counts
 from ..errors import ProblemError
-
-if TYPE_CHECKING:
-    from ..counts.counts import Counts
-    from ..objectives.base import Objective
+from ..objectives.base import Objective
+from ..objectives.registry import build_objective
+from ..objectives.supcon import check_whole
+from ..solvers.base import Solver
+from ..solvers.verification import check_digits
 
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout, and only JSON.")]
 TolOption = Annotated[float, typer.Option(help="The relative gap to certify.")]
@@ -23,20 +29,24 @@ ProveOption = Annotated[
     bool, typer.Option("--prove", help="Prove it in ball arithmetic too, to 30 digits (needs python-flint).")
 ]
 DigitsOption = Annotated[int | None, typer.Option(help="Prove it to so many digits; --prove is --digits 30.")]
-CountsOption = Annotated[
-    str, typer.Option(help='A profile ("geomsolve profiles" lists them), a CSV with a column "count", or 1000,100,10.')
+_COUNTS = 'A profile ("geomsolve profiles" lists them), a file, 100x500, or 1000,100,10.'
+CountsOption = Annotated[str, typer.Option(help=_COUNTS)]
+ColumnOption = Annotated[str | None, typer.Option(help="Of a file of counts: the column that has them.")]
+ClassesOption = Annotated[int | None, typer.Option(help="In place of --counts: so many classes, ...")]
+InstancesOption = Annotated[int | None, typer.Option(help="... of so many examples each.")]
+MajorityOption = Annotated[int | None, typer.Option(help="Number of majority classes.")]
+MinorityOption = Annotated[
+    int | None, typer.Option(help="Number of minority classes; with --counts and --vary tail, of tail classes.")
 ]
-ClassesOption = Annotated[int | None, typer.Option(help="supcl, in place of --counts: so many classes, ...")]
-InstancesOption = Annotated[int | None, typer.Option(help="... of so many instances each.")]
+PerClassOption = Annotated[
+    float | None, typer.Option(help="Examples of a minority class (supcon depends on it, unless it has a --batch).")
+]
 
 
 def proved_digits(prove: bool, digits: int | None) -> int | None:
     """How many digits to prove, None for no proof; errors come before any work."""
     if digits is None and not prove:
         return None
-    from ..certificates.balls import flint
-    from ..solvers.verification import check_digits
-
     flint("verify")
     return 30 if digits is None else check_digits(digits)
 
@@ -54,8 +64,6 @@ class Loss:
 
     def builder(self, counts: Counts, **varied: Any) -> Objective:
         """The objective over these counts with some settings replaced."""
-        from ..objectives.registry import build_objective
-
         return build_objective(self.name, counts, {**self.options, **varied})
 
 
@@ -66,10 +74,23 @@ class Problem:
     counts: Counts
     loss: Loss
 
+    @property
+    def free(self) -> bool:
+        """Whether the loss is an objective: its geometry is free, and any solver takes it."""
+        return is_free(self.loss.name)
+
+    def check_free(self, given: Mapping[str, Any]) -> None:
+        """Nothing, or a ProblemError where an option that needs an objective is given for a loss that is none."""
+        check_free(self.loss.name, given)
+
     @cached_property
     def objective(self) -> Objective:
         """The objective, or a ProblemError where the loss is none."""
         return self.loss.over(self.counts)
+
+    def solve(self, solver: Solver | None, tol: float, progress: Progress) -> Solved:
+        """Its optimal geometry, proved or not."""
+        return solve_named(self.loss.name, self.counts, self.loss.options, solver=solver, tol=tol, progress=progress)
 
 
 def _loss(
@@ -126,35 +147,25 @@ def _loss(
 
 def _problem(
     *,
-    counts: Annotated[
-        str | None,
-        typer.Option(help='A profile ("geomsolve profiles" lists them), a CSV with a column "count", or 1000,100,10.'),
-    ] = None,
+    counts: Annotated[str | None, typer.Option(help=_COUNTS)] = None,
+    column: ColumnOption = None,
     classes: ClassesOption = None,
     instances: InstancesOption = None,
     **loss: Any,
 ) -> Problem:
-    for name, number in (("classes", classes), ("instances", instances)):
-        if number is not None and loss["objective"] != "supcl":
-            raise ProblemError(
-                f"{name}: only supcl takes it; got {number} with {loss['objective']:.40} (write --counts)"
-            )
-    loaded = read_counts(counts, classes, instances)
-    return Problem(loaded, _loss(**loss))
+    return Problem(read_counts(counts, classes, instances, column=column), _loss(**loss))
 
 
-def read_counts(counts: str | None, classes: int | None, instances: int | None) -> Counts:
-    """The counts by name, or so many classes of equal size."""
-    from ..counts.counts import as_counts
-    from ..counts.sources import load_counts
-    from ..objectives.supcon import check_whole
-
+def read_counts(
+    counts: str | None, classes: int | None = None, instances: int | None = None, *, column: str | None = None
+) -> Counts:
+    """The counts by name or from a file, or so many classes of equal size."""
     if counts is not None:
         if classes is not None or instances is not None:
             raise ProblemError(
                 f"counts: stand in place of classes and instances; got {counts!r:.40} beside them (leave one out)"
             )
-        return load_counts(counts)
+        return load_counts(counts, column=column)
     if classes is None and instances is None:
         raise ProblemError("counts: must be given; got none")
     for name, number in (("classes", classes), ("instances", instances)):

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from ..certificates.balls import flint
+from ..certificates.certificate import check_tol
 from ..errors import ProblemError
-from ..files import check_file
-from .app import NOT_CERTIFIED, OK, app
+from ..files import check_file, read_array
+from ..objectives.weightings import Weighting, weighting_from_matrix
+from ..similarities.dimensions import realize_in
+from ..similarities.euclidean import euclidean_realization
+from ..similarities.label_fits import label_fit
+from ..similarities.labels import load_labels
+from ..similarities.proofs import prove as prove_verdict
+from ..similarities.realizations import realize as realize_weights
+from ..similarities.remedies import suggest_remedies
+from ..similarities.schemes import build_weighting
+from ..solvers.embedding import check_dim
+from ..text import attributes, entry
+from .app import app, code
 from .options import JsonOption, TolOption
 from .terminal import Outputs, reporting
-
-if TYPE_CHECKING:
-    from ..objectives.weightings import Weighting
 
 
 @app.command()
@@ -65,10 +75,8 @@ def realize(
     json: JsonOption = None,
 ) -> int:
     """Whether an embedding has the similarities that weighted InfoNCE asks for, with a proof either way."""
-    from ..certificates.certificate import check_tol
-
     check_tol(tol)
-    outputs = Outputs(json, plot, out)
+    outputs = Outputs(json, plot, out, "realization.json")
     options = {"sigma": sigma, "kernel": kernel, "period": period, "epsilon": epsilon}
     options |= {"label_temperature": label_temperature}
     weighting = read_weighting(weights, labels, scheme, options, self_pairs)
@@ -89,60 +97,55 @@ def realize(
 def _cosine(
     weighting: Weighting, temperature: float, tol: float, dim: int | None, prove: bool, outputs: Outputs
 ) -> int:
-    from ..certificates.balls import flint
-    from ..similarities.dimensions import realize_in
-    from ..similarities.label_fits import label_fit
-    from ..similarities.proofs import prove as prove_verdict
-    from ..similarities.realizations import realize as realize_weights
-    from ..similarities.remedies import suggest_remedies
-    from ..solvers.embedding import check_dim
-    from .reports.realizations import realization_files, realization_report, realization_text
-
     check_dim(dim, weighting.orbits.atoms)
     if prove:
         flint()  # before any work
+    files: list[Path] = []
     with reporting() as progress:
         found = realize_weights(weighting, temperature=temperature, tol=tol, progress=progress)
         advice = suggest_remedies(found)
         within = None if dim is None else realize_in(found, dim, progress=progress)
         proof = prove_verdict(found) if prove else None
         if outputs.plot is not None:
-            from ..figures.realizations import plot_realization
-
-            plot_realization(found, outputs.plot, within=within)
+            found.plot(outputs.plot, within=within)
+            files.append(outputs.plot)
         fit = label_fit(weighting, temperature)
-    report = realization_report(found, advice, fit, within, proof)
-    if outputs.plot is not None:
-        report["files"] = [str(outputs.plot)]
-    if outputs.out is not None:
-        report["files"] = [*report.get("files", []), *realization_files(found, report, outputs.out, within)]
-    outputs.emit(report, lambda: realization_text(found, advice, fit, within, proof, report.get("files", ())))
-    return OK if found.certified else NOT_CERTIFIED
+    report, lines, arrays = found.to_dict(), found.lines(), found.arrays()
+    report["remedies"] = [dataclasses.asdict(remedy) for remedy in advice]
+    if fit is not None:
+        report["label_fit"] = {**dataclasses.asdict(fit), "sentence": fit.sentence}
+        lines.append(entry("labels", fit.sentence))
+    if within is not None:
+        names = ("dim", "realizable", "excess", "excess_lower_bound")
+        report["in_dimension"] = attributes(within, *names)
+        arrays["points_in_dimension"] = within.points
+        answer = "realizable" if within.realizable else "not realizable"
+        lines.append(entry(f"in {within.dim} dimensions", f"{answer}: excess {within.excess:.6g} nats"))
+        if not within.realizable:
+            lines.append(entry("", f"proved: at least {within.excess_lower_bound:.3g}"))
+    if proof is not None:
+        report["proof"] = dataclasses.asdict(proof)
+        lines.append(entry("ball arithmetic", proof.statement))
+    if advice:
+        lines += ["", "what would make it realizable:"]
+        lines += [f"  {'+' if remedy.works else '-'} {remedy.text}" for remedy in advice]
+    outputs.emit(report, lines, files + outputs.save(arrays))
+    return code(found.ok)
 
 
 def _euclidean(weighting: Weighting, temperature: float, tol: float, outputs: Outputs) -> int:
-    from ..similarities.euclidean import euclidean_realization
-    from .reports.realizations import euclidean_files, euclidean_report, euclidean_text
-
     with reporting() as progress:
         progress("points in Euclidean space")
         found = euclidean_realization(weighting.log_matrix(), temperature=temperature, self_pairs=weighting.self_pairs)
-    report = euclidean_report(found, weighting, temperature, tol)
-    if outputs.out is not None:
-        report["files"] = euclidean_files(found, report, outputs.out)
-    outputs.emit(report, lambda: euclidean_text(found, weighting, temperature, report))
-    return OK if report["quality"] == "certified" else NOT_CERTIFIED
+    found = dataclasses.replace(found, weighting=weighting, temperature=temperature, tol=tol)
+    outputs.emit(found.to_dict(), found.lines(), outputs.save(found.arrays()))
+    return code(found.ok)
 
 
 def read_weighting(
     weights: Path | None, labels: str | None, scheme: str | None, options: dict[str, Any], self_pairs: bool | None
 ) -> Weighting:
     """The weighting that the options of a command line describe; `options` are those of the scheme."""
-    from ..files import read_array
-    from ..objectives.weightings import weighting_from_matrix
-    from ..similarities.labels import load_labels
-    from ..similarities.schemes import build_weighting
-
     if (weights is None) == (labels is None):
         got = "neither" if weights is None else "both"
         raise ProblemError(f"weights: must be given, or labels and a scheme in their place; got {got}")
@@ -151,7 +154,9 @@ def read_weighting(
             if value is not None:
                 raise ProblemError(f"{name.replace('_', '-')}: goes with --labels; got {value} with --weights")
         # Messages name the argument, reports the file.
-        return replace(weighting_from_matrix(read_array("weights", weights), self_pairs=self_pairs), name=weights.name)
+        return dataclasses.replace(
+            weighting_from_matrix(read_array("weights", weights), self_pairs=self_pairs), name=weights.name
+        )
     if scheme is None:
         raise ProblemError(
             "scheme: must be given with --labels; got none (supcon, soft-supcon, y-aware, x-clr or euclidean)"

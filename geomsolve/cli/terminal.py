@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from ..arrays import Progress
 from ..errors import ProblemError
+from ..figures.style import check_suffix
 from ..files import check_file
+from ..sweeps.running import SweepProgress
+from ..text import dumps
 
-if TYPE_CHECKING:
-    from ..arrays import Progress
+# Seconds between two lines of progress where stderr is no terminal.
+_PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
 class Outputs:
     """Where results go. Making one checks that all of it can be written, before any long computation.
+
+    Attributes:
+        json: a file, or - for stdout and nothing else there.
+        plot: a picture.
+        out: a folder.
+        record: what the file of JSON in that folder is called.
 
     Raises:
         ProblemError: a picture of unknown kind, or a path that cannot be written.
@@ -28,44 +41,60 @@ class Outputs:
     json: str | None = None
     plot: Path | None = None
     out: Path | None = None
+    record: str = "solution.json"
 
     def __post_init__(self) -> None:
         if self.plot is not None:
-            from ..figures.style import check_suffix
-
             check_suffix(self.plot)
             check_file("plot", self.plot)
         if self.json not in (None, "-"):
             check_file("json", Path(str(self.json)))
         if self.out is not None:
-            try:
-                self.out.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise ProblemError(
-                    f"out: must be a folder that can be made; got {self.out} ({error.strerror})"
-                ) from None
-            check_file("out", self.out / "solution.json")
+            make_folder("out", self.out)
+            check_file("out", self.out / self.record)
 
-    @property
-    def quiet(self) -> bool:
-        """Whether stdout is for JSON alone."""
-        return self.json == "-"
+    def emit(self, report: Mapping[str, Any], lines: Sequence[str], files: Sequence[Path] = ()) -> None:
+        """The report as JSON where that was asked for, and lines for people unless stdout is for JSON alone.
 
-    def emit(self, report: dict[str, Any], text: Callable[[], str]) -> None:
-        """The report as JSON where that was asked for, and for people unless stdout is for JSON alone."""
-        from .reports.basics import dumps
-
+        Args:
+            report: as a dictionary.
+            lines: the same for people.
+            files: what was written besides; the record in the folder `out` is written here.
+        """
+        written = [str(file) for file in files]
+        if self.out is not None:
+            written.append(str(self.out / self.record))
+        report = {**report, "files": written} if written else dict(report)
+        if self.out is not None:
+            (self.out / self.record).write_text(dumps(report) + "\n", encoding="utf-8")
         if self.json == "-":
             print(dumps(report))
             return
         if self.json is not None:
             Path(self.json).write_text(dumps(report) + "\n", encoding="utf-8")
-        print(text())
+        print("\n".join([*lines, *(f"  wrote {file}" for file in written)]))
+
+    def save(self, arrays: Mapping[str, Any]) -> list[Path]:
+        """Write each array to a .npy file in the folder `out`; the names of the files."""
+        if self.out is None:
+            return []
+        files = [self.out / f"{name}.npy" for name in arrays]
+        for file, array in zip(files, arrays.values(), strict=True):
+            np.save(file, array, allow_pickle=False)
+        return files
+
+
+def make_folder(argument: str, folder: Path) -> None:
+    """Make the folder, or a ProblemError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProblemError(f"{argument}: must be a folder that can be made; got {folder} ({error.strerror})") from None
 
 
 @contextmanager
 def reporting() -> Iterator[Progress]:
-    """A callable for lines of progress: a spinner on stderr in a terminal, else a line after each ten seconds."""
+    """A callable for lines of progress: a spinner on stderr in a terminal, else a line every ten seconds."""
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.markup import escape
@@ -73,12 +102,33 @@ def reporting() -> Iterator[Progress]:
         with Console(stderr=True).status("working") as status:
             yield lambda line: status.update(escape(line))
         return
-    due = time.monotonic() + 10.0
+    latest, done, start = ["working"], threading.Event(), time.monotonic()
 
-    def report(line: str) -> None:
-        nonlocal due
-        if time.monotonic() >= due:
-            print(f"geomsolve: {line}", file=sys.stderr)
-            due = time.monotonic() + 10.0
+    def tell() -> None:
+        # In a thread of its own: what runs long may never call back.
+        while not done.wait(_PATIENCE):
+            print(f"geomsolve: {latest[0]} ({time.monotonic() - start:.0f} s)", file=sys.stderr, flush=True)
 
-    yield report
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield lambda line: latest.__setitem__(0, line)
+    finally:
+        done.set()
+        thread.join()
+
+
+@contextmanager
+def counting() -> Iterator[Callable[[SweepProgress], None]]:
+    """A bar with rate and time left on stderr in a terminal, else a line every ten seconds."""
+    if not sys.stderr.isatty():
+        with reporting() as report:
+            yield lambda state: report(str(state))
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    with Bar(BarColumn(), TextColumn("{task.description}"), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting")
+        yield lambda state: bar.update(task, total=state.total, completed=state.done, description=str(state))

@@ -9,15 +9,18 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from .. import __version__
 from ..arrays import Progress
 from ..certificates.certificate import certify
 from ..counts.counts import Counts
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram
+from ..results import Result
 from ..solvers.base import Termination
 from ..solvers.crosschecks import CONCLUSIVE, MOST_DESCENDED
 from ..solvers.descent import Descent
-from ..solvers.devices import check_device
+from ..solvers.devices import NO_GPU, check_device
+from ..text import attributes, number, sentence, table
 from .crossings import Crossing
 from .growing import GrowingCounts
 from .thresholds import Threshold, threshold
@@ -53,8 +56,8 @@ class CollapseSide:
     message: str
 
 
-@dataclass(frozen=True)
-class CollapseCheck:
+@dataclass(frozen=True, eq=False, repr=False)
+class CollapseCheck(Result):
     """A critical value and what descent says of it.
 
     Attributes:
@@ -70,6 +73,62 @@ class CollapseCheck:
     sides: tuple[CollapseSide, ...]
     agree: bool
     compared: bool
+
+    @property
+    def ok(self) -> bool:
+        """Whether descent agrees."""
+        return self.agree
+
+    @property
+    def summary(self) -> str:
+        """Whether descent agrees."""
+        return f"{self.threshold.problem}: {self._verdict}"
+
+    @property
+    def _verdict(self) -> str:
+        if not self.compared:
+            return "Nothing to compare with: descent is not conclusive here."
+        return "Descent agrees." if self.agree else "Descent does NOT agree."
+
+    def to_dict(self) -> dict[str, Any]:
+        """The check of a critical value as a dictionary."""
+        names = ("value", "predicted", "opening", "relative_gap", "verdict", "seconds", "message")
+        return {
+            "agree": self.agree if self.compared else None,
+            **attributes(self.threshold, "problem", "parameter", "value", "reason"),
+            "opening": self.opening,
+            "sides": [attributes(side, *names) for side in self.sides],
+            "version": __version__,
+        }
+
+    def lines(self) -> list[str]:
+        """The check of a critical value as a table."""
+        found = self.threshold
+        rows = [
+            (
+                f"{side.value:.10g}",
+                "collapsed" if side.predicted else "apart",
+                number(side.opening, ".1e"),
+                side.verdict,
+                number(side.relative_gap, ".1e"),
+                number(side.seconds, ".2f"),
+            )
+            for side in self.sides
+        ]
+        notes = [
+            f"  {found.parameter} {side.value:.10g}: {sentence(side.message)}"
+            for side in self.sides
+            if side.verdict != "agrees" or side.message.startswith(NO_GPU)
+        ]
+        return [
+            found.problem,
+            found.reason[:1].upper() + found.reason[1:] + ".",
+            "",
+            *table([(found.parameter, "predicted", "opening", "descent", "rel. gap", "seconds"), *rows]),
+            *notes,
+            "",
+            f"{self._verdict} Opening: {self.opening}; 0 where collapsed.",
+        ]
 
 
 def crosscheck_threshold(

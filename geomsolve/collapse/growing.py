@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -86,7 +87,7 @@ class GrowingCounts:
         if counts.are_proportions:
             values = values / (values @ counts.multiplicity)
         name = f"{counts.name}, {self.vary} {value:.6g}"
-        return Counts(values, counts.multiplicity, counts.groups, name, counts.are_proportions)
+        return replace(counts, values=values, name=name)
 
     @property
     def problem(self) -> str:
@@ -96,6 +97,16 @@ class GrowingCounts:
             multiplicity, values = self.counts.multiplicity[self._tail], self.counts.values[self._tail]
             tail = f", tail of {multiplicity.sum():g} classes of {values[0]:g} to {values[-1]:g}"
         return f"{loss_words(self.objective(1.0), self.vary)}, {self.counts.name}{tail}"
+
+    def described(self) -> dict[str, Any]:
+        """The loss and the counts for dictionaries."""
+        objective = self.objective(1.0)
+        temperature = None if self.vary == "temperature" else objective.temperature
+        return {"objective": objective.name, "temperature": temperature, "counts": self.counts.name}
+
+    def which(self, classes: Iterable[int]) -> str:
+        """Classes in words."""
+        return self.counts.which(classes)
 
     def ratio(self, value: float) -> float:
         """The imbalance ratio at one value of the parameter."""

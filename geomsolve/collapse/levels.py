@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import __version__
 from ..arrays import Array, Progress
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram
 from ..objectives.by_counts import check_pairs
 from ..objectives.supcon import SupCon, check_whole, merged_supcon
+from ..results import Result
 from ..solvers.ladder import solve
 from ..solvers.solution import Quality, Solution
+from ..text import attributes, entry, table
 
 
-@dataclass(frozen=True, eq=False)
-class LossLevels:
+@dataclass(frozen=True, eq=False, repr=False)
+class LossLevels(Result):
     """The SupCon loss at four geometries, to hold a loss curve against. See `loss_levels`.
 
     All levels are multiplied by `factor`; the two solutions are as `solve` returns them, without it.
@@ -36,6 +40,9 @@ class LossLevels:
         factor: temperature / base temperature, or 1.
         solution: the optimum with its certificate.
         minority_solution: the optimum with the minority in one point; its last class stands for them.
+        counts: the class counts.
+        views: of an example.
+        batch: examples per batch; None for the full batch.
     """
 
     collapsed: float
@@ -47,6 +54,9 @@ class LossLevels:
     factor: float
     solution: Solution = field(repr=False)
     minority_solution: Solution | None = field(repr=False)
+    counts: Counts
+    views: int
+    batch: int | None
 
     @property
     def gap(self) -> float:
@@ -63,6 +73,98 @@ class LossLevels:
         """CERTIFIED where both optima are."""
         both = [s.quality for s in (self.solution, self.minority_solution) if s is not None]
         return Quality.CERTIFIED if all(q is Quality.CERTIFIED for q in both) else Quality.UNCERTIFIED
+
+    @property
+    def ok(self) -> bool:
+        """Whether both optima are."""
+        return self.quality is Quality.CERTIFIED
+
+    @property
+    def summary(self) -> str:
+        """The levels in a sentence."""
+        minority = "" if self.minority_collapsed is None else f", minority in one point {self.minority_collapsed:.6f}"
+        return (
+            f"{self.quality.value} levels of {self.solution.objective.name}: all in one point {self.collapsed:.6f}, "
+            f"simplex {self.simplex:.6f}{minority}, optimum {self.optimum:.6f}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The levels as a dictionary (keys as in the command line's contract)."""
+        solution, merged = self.solution, self.minority_solution
+        return {
+            **attributes(self, "collapsed", "simplex", "minority_collapsed", "optimum", "no_positive_probability"),
+            "quality": self.quality.value,
+            "gap": self.gap,
+            **attributes(solution.certificate, "relative_gap", "cosine_residual"),
+            **attributes(self, "minority", "minority_gap", "factor"),
+            "seconds": solution.seconds + (0.0 if merged is None else merged.seconds),
+            "objective": solution.objective.name,
+            "temperature": solution.objective.temperature,
+            **self.counts.to_dict(),
+            "version": __version__,
+        }
+
+    def lines(self) -> list[str]:
+        """The levels as a small table, and how to read a loss curve by it."""
+        solution = self.solution
+        rows: list[tuple[str, ...]] = [("geometry", "loss"), ("all classes in one point", f"{self.collapsed:.6f}")]
+        rows.append(("regular simplex", f"{self.simplex:.6f}"))
+        if self.minority_collapsed is not None:
+            rows.append(("minority in one point", f"{self.minority_collapsed:.6f}"))
+        rows.append(("optimum", f"{self.optimum:.6f}"))
+        largest = max(self.gap, self.minority_gap or 0.0)
+        proof = f"CERTIFIED: the optima are proved, to {largest:.1e}"
+        if not self.ok:
+            proof = f"NOT CERTIFIED: the optima may lie {largest:.1e} lower, or their geometry is not fixed"
+        lines = [
+            f"{solution.objective.name}, temperature {solution.objective.temperature:g}",
+            str(self.counts),
+            "",
+            *(f"  {line}" for line in table(rows)),
+            "",
+        ]
+        if self.factor != 1.0:
+            lines.append(entry("units", f"nats times {self.factor:.6g} (temperature / base temperature)"))
+        lines += [entry("proof", proof), entry("minority", self._minority)]
+        lines += [entry("alone in the batch", self._alone), ""]
+        lines.append(
+            f"A loss curve that stops at {self.collapsed:.2f} is full collapse: no two classes are told apart."
+        )
+        if self.minority_collapsed is not None and len(self.minority) > 1:
+            lines.append(
+                f"Keeping the minority classes in one point costs {self.minority_collapsed - self.optimum:.3g}: "
+                "a curve can look converged without telling them apart."
+            )
+        what = "No class means, however placed, have less loss than the optimum"
+        lines.append(f"{what}{' on average over batches' if self.batch is not None else ''}.")
+        if self.batch is not None:
+            also = "drops out of the loss" if self.views == 1 else "has its own other views as its only positives"
+            lines.append(f"An anchor that finds no other example of its class in its batch {also}.")
+        return lines
+
+    @property
+    def _minority(self) -> str:
+        counts = self.counts
+        if not self.minority:
+            return "none: all classes have as many examples"
+        sizes = counts.per_class[list(self.minority)]
+        span = f"{sizes.max():g}" if sizes.max() == sizes.min() else f"{sizes.max():g} to {sizes.min():g}"
+        alone = " (alone: nothing to collapse)" if len(sizes) == 1 else ""
+        return f"{len(sizes)} of {counts.classes} classes, of {span} ({counts.which(self.minority)}){alone}"
+
+    @property
+    def _alone(self) -> str:
+        chance, counts = self.no_positive_probability, self.counts
+        if self.batch is None:
+            alone = np.flatnonzero(chance)
+            return f"{counts.which(alone)}, of a single example" if len(alone) else "none: every class has two examples"
+        rarest, largest = int(np.argmin(counts.per_class)), int(np.argmax(counts.per_class))
+        if rarest == largest:
+            return f"{chance[rarest]:.2g} of the anchors, whatever their class"
+        return (
+            f"{chance[rarest]:.2g} of the anchors of class {counts.label(rarest)} (the rarest), {chance[largest]:.2g} "
+            f"of class {counts.label(largest)}"
+        )
 
 
 def loss_levels(
@@ -129,6 +231,9 @@ def loss_levels(
         factor=factor,
         solution=solution,
         minority_solution=merged,
+        counts=counts,
+        views=views,
+        batch=batch,
     )
 
 

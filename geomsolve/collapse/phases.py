@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import __version__
 from ..arrays import Array, Progress
 from ..certificates.certificate import check_tol
 from ..errors import ProblemError
+from ..results import Result
 from ..solvers.ladder import solve
 from ..solvers.newton import Newton
 from ..solvers.solution import Quality
+from ..text import attributes, entry, table
 from .continuation import trace
 from .crossings import refine, sign_changes
 from .two_levels import MOST_NEGATIVES, TEMPERATURES, Builder, TwoLevels
@@ -23,8 +28,8 @@ from .two_levels import MOST_NEGATIVES, TEMPERATURES, Builder, TwoLevels
 _OVER = ("temperature", "negatives", "classes")
 
 
-@dataclass(frozen=True, eq=False)
-class PhaseDiagram:
+@dataclass(frozen=True, eq=False, repr=False)
+class PhaseDiagram(Result):
     """Where the minority collapses, and what the certified geometry is on a grid. See `phase_diagram`.
 
     Attributes:
@@ -51,6 +56,80 @@ class PhaseDiagram:
     relative_gap: Array
     certified: NDArray[np.bool_]
     name: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether all grid points are."""
+        return bool(self.certified.all())
+
+    @property
+    def summary(self) -> str:
+        """What was looked at."""
+        proved = f"{int(self.certified.sum())} of {self.certified.size} certified"
+        return f"phases of {self.name} over ratio and {self.over}, {proved}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The phase diagram as a dictionary."""
+        return {
+            "over": self.over,
+            "problem": self.name,
+            "boundary": list(self.boundary),
+            **attributes(self, "ratios", "values", "minority_cosine", "cross_cosine", "rank", "relative_gap"),
+            "certified": self.certified,
+            "version": __version__,
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a grid point, or for numbers of classes one a pair."""
+        if self.over == "classes":
+            return [
+                {"majority": int(n_a), "minority": int(n_b), "critical_ratio": ratio if np.isfinite(ratio) else "never"}
+                for n_a, n_b, ratio in self.boundary[0].tolist()
+            ]
+        return [
+            {
+                "ratio": ratio,
+                self.over: value,
+                "minority_cosine": self.minority_cosine[y, x],
+                "cross_cosine": self.cross_cosine[y, x],
+                "rank": int(self.rank[y, x]),
+                "relative_gap": self.relative_gap[y, x],
+                "certified": bool(self.certified[y, x]),
+            }
+            for y, value in enumerate(self.values.tolist())
+            for x, ratio in enumerate(self.ratios.tolist())
+        ]
+
+    def write_csv(self, path: Path) -> None:
+        """Write `rows` as a CSV file."""
+        rows = self.rows()
+        with path.open("w", newline="", encoding="utf-8") as handle:
+            writer = csv.DictWriter(handle, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def lines(self) -> list[str]:
+        """The phase diagram in a few lines, or for numbers of classes as a table of critical ratios."""
+        lines = [self.name, ""]
+        if self.over == "classes":
+            cells = {(int(n_a), int(n_b)): ratio for n_a, n_b, ratio in self.boundary[0].tolist()}
+            heads = sorted({a for a, _ in cells})
+            rows: list[tuple[str, ...]] = [("minority \\ majority", *map(str, heads))]
+            for b in sorted({b for _, b in cells}):
+                ratios = (cells[a, b] for a in heads)
+                rows.append((str(b), *("never" if np.isnan(r) else f"{r:.6g}" for r in ratios)))
+            return [*lines, "Critical imbalance ratio", "", *table(rows)]
+        for curve in self.boundary:
+            words = f"{len(curve)} points, from ratio {curve[0, 0]:.6g} at {self.over} {curve[0, 1]:.6g} to ratio "
+            lines.append(entry("boundary", f"{words}{curve[-1, 0]:.6g} at {curve[-1, 1]:.6g}"))
+        if not self.boundary:
+            lines.append(entry("boundary", "none within these bounds"))
+        together = self.minority_cosine >= 1.0 - 1e-8
+        return [
+            *lines,
+            entry("grid", f"{self.certified.size} points, {int(self.certified.sum())} certified"),
+            entry("minority collapsed", f"at {int(together.sum())} of them"),
+        ]
 
 
 def phase_diagram(

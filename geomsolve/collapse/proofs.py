@@ -18,6 +18,9 @@ from ..objectives.expectation import ExpectedSoftmax
 from ..objectives.one_view import OneView
 from ..objectives.pairwise import PairLoss
 from ..objectives.row_softmax import RowSoftmax
+from ..results import Result
+from ..solvers.verification import READ_AS
+from ..text import attributes, entry
 from .two_levels import TwoLevels
 
 # How near the proved bracket must lie to the value found in floating point, and two numbers to count as one.
@@ -25,8 +28,8 @@ _NEAR = 1e-9
 _MOST_STEPS = 100
 
 
-@dataclass(frozen=True)
-class VerifiedThreshold:
+@dataclass(frozen=True, repr=False)
+class VerifiedThreshold(Result):
     """A critical value, proved: between `lower` and `upper` minority collapse begins (or ends). See `verify`.
 
     Attributes:
@@ -54,8 +57,25 @@ class VerifiedThreshold:
     bits: int
     seconds: float
 
-    def __str__(self) -> str:
+    @property
+    def summary(self) -> str:
+        """The critical value and what is proved of it."""
         return f"critical {self.parameter} {self.value}: {self.statement}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The proved bracket as a dictionary; long numbers are strings of decimals."""
+        names = ("parameter", "value", "lower", "upper", "collapses", "digits", "statement", "reading", "bits")
+        return attributes(self, *names, "seconds")
+
+    def lines(self) -> list[str]:
+        """The proved bracket in a few aligned lines."""
+        return [
+            f"PROVED in ball arithmetic of {self.bits} bits",
+            entry(f"critical {self.parameter}", self.value),
+            entry("more than", self.lower),
+            entry("less than", self.upper),
+            entry("read", READ_AS[self.reading]),
+        ]
 
 
 def verify_bracket(

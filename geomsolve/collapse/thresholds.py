@@ -7,12 +7,15 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from .. import __version__
 from ..arrays import Progress
 from ..certificates.certificate import check_tol
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
+from ..results import Result
 from ..solvers.ladder import solve
 from ..solvers.solution import Quality, Solution
+from ..text import attributes, entry
 from .crossings import Crossing
 from .growing import GrowingCounts
 from .proofs import VerifiedThreshold, verify_bracket
@@ -21,8 +24,17 @@ from .two_levels import Builder, TwoLevels
 _VARY = ("ratio", "temperature", "negatives", "power", "tail")
 
 
-@dataclass(frozen=True, eq=False)
-class Threshold:
+_UNITS = {
+    "ratio": "majority count over minority count",
+    "temperature": "",
+    "negatives": "negatives per anchor: the last k before the change",
+    "power": "of every count, the smallest kept",
+    "tail": "by which the tail's counts would have to be divided",
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Threshold(Result):
     """Where collapse begins, see `threshold`.
 
     Attributes:
@@ -54,6 +66,59 @@ class Threshold:
     problem: str = ""
 
     @property
+    def ok(self) -> bool:
+        """Whether the geometry on both sides is certified and as predicted, where it was looked at."""
+        return self.confirmed is not False
+
+    @property
+    def summary(self) -> str:
+        """The critical value and what happens there."""
+        value = "no critical value" if self.value is None else f"critical {self.parameter} {self.value:.13g}"
+        return f"{self.problem}: {value}; {self.reason}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The threshold as a dictionary; `ratio` is null where another parameter was varied."""
+        return {
+            "ratio": self.value if self.parameter == "ratio" else None,
+            **attributes(self, "parameter", "value", "reason", "bracket", "residual", "confirmed"),
+            "crossings": [attributes(one, "value", "bracket", "residual", "collapses") for one in self.crossings],
+            "classes": list(self.classes),
+            "shared": self.shared,
+            "below": _told(self.below),
+            "above": _told(self.above),
+            "problem": self.problem,
+            **self.family.described(),
+            "version": __version__,
+        }
+
+    def lines(self) -> list[str]:
+        """The threshold in a few aligned lines."""
+        lines = [self.problem, "", self.reason[:1].upper() + self.reason[1:] + "."]
+        if self.value is None:
+            return lines
+        unit = f"  ({_UNITS[self.parameter]})" if _UNITS[self.parameter] else ""
+        lines.append("")
+        for crossing in self.crossings:
+            lines += [
+                entry(f"critical {self.parameter}", f"{crossing.value:.13g}{unit}"),
+                entry("bracket", f"{crossing.bracket[0]:.17g} .. {crossing.bracket[1]:.17g}"),
+                entry("residual", f"{crossing.residual:.1e}"),
+            ]
+        if self.classes:
+            which = self.family.which(self.classes)
+            first = ""
+            if self.shared is not None:
+                first = f"; first at a {self.parameter} between {self.shared[0]:.6g} and {self.shared[1]:.6g}"
+            lines.append(entry("share a point", f"{which}{first}"))
+        for name, side in (("just below", _told(self.below)), ("just above", _told(self.above))):
+            if side is not None:
+                words = f"{side['quality']}, rank {side['rank']}, largest cosine {side['largest_cosine']:+.9f}"
+                lines.append(entry(name, f"{words}, least {side['least_cosine']:+.9f}"))
+        if self.confirmed is False:
+            lines.append("  The geometry on one side could not be certified, or is not as the multiplier predicts.")
+        return lines
+
+    @property
     def bracket(self) -> tuple[float, float] | None:
         """Two values around the first critical one at which the order parameter has opposite signs."""
         return self.crossings[0].bracket if self.crossings else None
@@ -78,6 +143,22 @@ class Threshold:
                 "parameter is an eigenvalue of a solution (its bracket in floating point is what there is)"
             )
         return verify_bracket(self.family, self.parameter, self.value, self.bracket, digits, reading)
+
+
+def _told(solution: Solution | None) -> dict[str, Any] | None:
+    if solution is None:
+        return None
+    gram = solution.orbits
+    cosines = gram.cosines[gram.orbits.partners > 0]
+    return {
+        "value": solution.value,
+        **attributes(solution.certificate, "gap", "relative_gap", "cosine_residual"),
+        "quality": solution.quality.value,
+        "rank": solution.rank,
+        "collapsed": solution.collapsed,
+        "least_cosine": float(cosines.min()),
+        "largest_cosine": float(cosines.max()),
+    }
 
 
 def threshold(

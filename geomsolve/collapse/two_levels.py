@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.supcl import InstanceSoftmax
 from ..solvers.solution import Solution
+from ..text import ranges
 from .crossings import Crossing, refine, sign_changes, whole_crossings
 from .states import minority_collapse
 
@@ -127,6 +128,17 @@ class TwoLevels:
         ratio = "" if self.ratio is None else f", ratio {self.ratio:g}"
         sizes = "" if self.per_class is None else f" of {self.per_class:g} examples"
         return f"{loss}, {self.majority} majority and {self.minority} minority classes{sizes}{ratio}"
+
+    def described(self) -> dict[str, Any]:
+        """The loss and the classes for dictionaries."""
+        objective = self.objective({"ratio": 1.0, "temperature": 1.0, "negatives": 1}[self.vary])
+        temperature = None if self.vary == "temperature" else objective.temperature
+        counts = f"{self.majority} majority and {self.minority} minority classes"
+        return {"objective": objective.name, "temperature": temperature, "counts": counts}
+
+    def which(self, classes: Iterable[int]) -> str:
+        """Classes in words."""
+        return ranges(classes)
 
     def order(self, value: float) -> float:
         """Positive where the minority classes are apart: minus the log of holding over driving force."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import Array, frozen
 from ..errors import ProblemError
+from ..text import ranges
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +30,7 @@ class Counts:
             are not listed one by one: a distribution of counts, whose multiplicities need not be whole.
         name: where the counts come from, for reports.
         are_proportions: whether `values` are shares of one data set that sum to 1 over the classes.
+        names: (C,) what the classes are called, in the caller's order; None where they have no names.
     """
 
     values: Array
@@ -34,6 +38,7 @@ class Counts:
     groups: NDArray[np.intp] = field(repr=False)
     name: str = "counts"
     are_proportions: bool = False
+    names: tuple[str, ...] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", frozen("values", self.values))
@@ -66,6 +71,48 @@ class Counts:
     def imbalance_ratio(self) -> float:
         """Largest count over smallest."""
         return float(self.values[0] / self.values[-1])
+
+    def __str__(self) -> str:
+        largest, smallest = self.values[0], self.values[-1]
+        what = "shares" if self.are_proportions else "counts"
+        line = f"{self.name}: {self.classes} classes"
+        if largest == smallest:
+            return f"{line}, all of {what[:-1]} {largest:g}"
+        distinct = f"ratio {self.imbalance_ratio:.4g}, {len(self.values)} distinct"
+        return f"{line}, {what} {largest:g} to {smallest:g} ({distinct})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """What reports say of the counts: their name, how many classes, and what these are called."""
+        return {"counts": self.name, "classes": self.classes} | ({} if self.names is None else {"names": self.names})
+
+    def label(self, c: int) -> str:
+        """What class c is called: its name, or its number."""
+        return f"{c}" if self.names is None else self.names[c]
+
+    def which(self, classes: Iterable[int], most: int = 6) -> str:
+        """Classes in words: "classes cat, dog", or by number "classes 1-9, 12"."""
+        if self.names is None:
+            return ranges(classes, most)
+        words = [self.names[c] for c in classes]
+        more = f" and {len(words) - most} more" if len(words) > most else ""
+        return ("class " if len(words) == 1 else "classes ") + ", ".join(words[:most]) + more
+
+    def classes_with(self, a: int) -> NDArray[np.intp]:
+        """The classes of the distinct count at position a."""
+        return np.flatnonzero(self.groups == a)
+
+    def named(self, names: Sequence[str] | None) -> Counts:
+        """The same counts with names of the classes, in the caller's order."""
+        if names is not None and len(names) != self.classes:
+            raise ProblemError(f"names: must be one per class, {self.classes}; got {len(names)}")
+        return replace(self, names=None if names is None else tuple(map(str, names)))
+
+    def by_class(self) -> Counts:
+        """The same counts with one row for every class, classes of equal count not put together, largest first."""
+        order = np.argsort(self.groups, kind="stable")
+        groups = np.empty(self.classes, np.intp)
+        groups[order] = np.arange(self.classes)
+        return replace(self, values=self.per_class[order], multiplicity=np.ones(self.classes), groups=groups)
 
 
 def as_counts(counts: Counts | ArrayLike, *, name: str = "counts") -> Counts:

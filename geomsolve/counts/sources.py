@@ -33,7 +33,7 @@ def profile_names() -> tuple[str, ...]:
     return (*sorted(_profiles()), *(f"{rule}:IR" for rule in _RULES))
 
 
-def load_counts(source: str | Path) -> Counts:
+def load_counts(source: str | Path, column: str | None = None) -> Counts:
     """Counts by name: a built-in profile, a CIFAR-LT rule, a CSV file, or numbers separated by commas.
 
     - "imagenet_lt", "places_lt", "inaturalist2018", "lvis_v1_instance_count", "isic2019", "creditcard_fraud":

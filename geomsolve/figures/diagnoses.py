@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..training.diagnoses import Diagnosis
+    from ..training.diagnosis import Diagnosis
 
 _PIXELS = 400  # the heat maps' side at most
 _BARS = 60  # above so many classes, dots in place of bars

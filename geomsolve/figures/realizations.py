@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..similarities.dimensions import InDimension
-    from ..similarities.realizations import Realization
+    from ..similarities.verdicts import Realization
 
 _MOST_PAIRS = 20_000
 _ANGLE = "label, as an angle (degrees)"

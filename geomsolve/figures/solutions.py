@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
+from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram, Orbits
+from ..objectives.base import Objective
 from ..solvers.solution import Quality, Solution
 from .spheres import draw_sphere
 from .style import ACCENT, DIVERGING, FEW, GREY, HEAD, MANY, MEAN, TAIL, blank, saved, simplex_line, whole_ticks
@@ -44,13 +46,14 @@ def plot_solution(
     Args:
         solution: what `solve` returned.
         path: where to save it as well: .png, .pdf or .svg.
-        counts: the class counts of the objective, for their name and numbers; without them, shares of the loss weights.
-
+        counts: the class counts, for their name and numbers; without them those of the objective, or the loss weights.
         embedding: an embedding of the solution below its rank, to be drawn in place of the optimum.
 
     Raises:
         ProblemError: a path of another kind.
     """
+    counts = solution.counts if counts is None else counts
+    check_drawable(solution.objective)
     figure = blank(path, (16, 5.8), 150, w_pad=0.08, h_pad=0.06, wspace=0.04)
     panels: Any = figure.subfigures(1, 3, width_ratios=(1.12, 1.15, 1.0))
     left, middle, right = panels
@@ -76,6 +79,13 @@ def plot_solution(
         _spectrum(right.subplots(), gram)
     figure.suptitle(_title(solution, counts, embedding), fontsize=14)
     return saved(figure, path)
+
+
+def check_drawable(objective: Objective) -> None:
+    """Nothing, or a ProblemError where a solution of this loss is no picture of class means."""
+    about = objective.description
+    if about.atoms != "class means":
+        raise ProblemError(f"plot: draws one mean per class; got {objective.name}, over {about.atoms} ({about.hint})")
 
 
 def _title(solution: Solution, counts: Counts | None, embedding: Embedding | None) -> str:

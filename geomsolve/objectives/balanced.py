@@ -73,6 +73,7 @@ def BCL(counts: Counts | ArrayLike, *, temperature: float, anchors: str = "insta
         positives=blocks([[nothing, own], [nothing, nothing]], classes),
         temperature=temperature,
         name=f"BCL(anchors={anchors})",
+        counts=counts,
         parts=Parts(("instances",) * classes + ("prototype",) * classes, tuple(range(classes)) * 2),
     )
 
@@ -148,5 +149,6 @@ def instance_softmax(
         positives=np.diag(others),
         temperature=temperature,
         name=name,
+        counts=counts,
         parts=Parts(("instances",) * classes, tuple(range(classes))),
     )

@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 
 from ..arrays import Array, frozen
+from ..counts.counts import Counts
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram, Orbits
+from .descriptions import ClassMeans
 from .net_forces import FineRows
 from .row_hessians import model_forms
 
@@ -73,6 +75,7 @@ class Objective(ABC):
         temperature: tau; cosine differences of this size change the loss by order one factors.
         name: for reports.
         law: how the loss is written down for other counts, where it sees a class through its count only.
+        counts: the class counts it was built from, for reports; None where it was written down directly.
     """
 
     orbits: Orbits
@@ -80,6 +83,7 @@ class Objective(ABC):
     temperature: float = 1.0
     name: str = "objective"
     law: ByCounts | None = field(default=None, repr=False)
+    counts: Counts | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for part in fields(self):
@@ -108,6 +112,11 @@ class Objective(ABC):
     def attraction(self) -> Array | float:
         """(K, K) the symmetrised constant part of the derivative that pulls atoms together (subtracted from it)."""
         return 0.0
+
+    @property
+    def description(self) -> ClassMeans:
+        """What is said of a geometry: atoms are class means."""
+        return ClassMeans(self.counts)
 
     @property
     def smooth(self) -> bool:
@@ -184,7 +193,7 @@ class Objective(ABC):
 
     def _per_atom(self) -> dict:
         labels = self.orbits.listed()
-        return {"orbits": self.orbits.singletons(), "masses": self.masses[labels], "law": None}
+        return {"orbits": self.orbits.singletons(), "masses": self.masses[labels], "law": None, "counts": None}
 
     def _spread(self, matrix: Array) -> Array:
         """An orbit-level (K, K) partner weight, written out over atoms."""

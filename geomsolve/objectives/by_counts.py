@@ -125,9 +125,14 @@ def by_counts(counts: Counts, temperature: float, name: str, build: Callable[[Co
     """The loss on these counts, which remembers how it is written down for others."""
     law = ByCounts(CountLine(counts), build)
     if len(counts.values) <= MOST_DISTINCT:
-        return replace(build(counts), law=law)
+        return replace(build(counts), law=law, counts=counts)
     return ManyCounts(
-        orbits=class_orbits(counts), masses=counts.proportions, temperature=temperature, name=name, law=law
+        orbits=class_orbits(counts),
+        masses=counts.proportions,
+        temperature=temperature,
+        name=name,
+        law=law,
+        counts=counts,
     )
 
 

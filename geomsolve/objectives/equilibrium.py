@@ -87,6 +87,7 @@ def ECL(
             positives=blocks(pulls, classes),
             temperature=temperature,
             name=f"ECL(anchors={anchors}, no classifier)",
+            counts=counts,
             parts=_parts(names[:2], classes),
         )
     empty = [nothing] * 3
@@ -123,6 +124,7 @@ def ECL(
         masses=np.sum([loss.masses for loss in losses], axis=0),
         temperature=temperature,
         name=f"ECL(anchors={anchors}, contrast={contrast:g}, align={align:g}, scale={scale:g})",
+        counts=counts,
         terms=Terms(losses),
         parts=balanced.parts,
     )
@@ -164,6 +166,7 @@ def LogitCompensated(counts: Counts | ArrayLike, *, scale: float = 12.0) -> Part
         positives=blocks([[nothing, np.eye(classes)], [nothing] * 2], classes),
         temperature=1.0 / _weight("scale", scale, positive=True),
         name=f"LogitCompensated(scale={scale:g})",
+        counts=counts,
         parts=_parts(("mean", "classifier"), classes),
     )
 

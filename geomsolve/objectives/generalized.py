@@ -89,6 +89,7 @@ def GCL(
             orbits=class_orbits(counts),
             masses=counts.proportions,
             name=f"GCL(hinge, {sampling}, margin={margin:g})",
+            counts=counts,
             draws=sampling_law(counts, sampling),
             shape=Hinge(margin),
         )
@@ -133,6 +134,7 @@ def _custom(
         masses=counts.proportions,
         temperature=temperature,
         name=f"GCL({getattr(psi, '__name__', 'psi')}, {sampling}, k={count:g})",
+        counts=counts,
         draws=sampling_law(counts, sampling),
         psi=psi,
         count=int(count),

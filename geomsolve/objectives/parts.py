@@ -12,6 +12,7 @@ from ..counts.counts import Counts
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram
 from .base import Objective, RowModel, ratio
+from .descriptions import KindsOfAtoms
 from .row_softmax import RowSoftmax
 
 # Atoms of several kinds cannot be grouped by equal counts (an instance is nearer to its own prototype than to that of
@@ -42,6 +43,11 @@ class PartedSoftmax(RowSoftmax):
 
     parts: Parts = field(repr=False)
 
+    @property
+    def description(self) -> KindsOfAtoms:
+        """Atoms are of several kinds."""
+        return KindsOfAtoms(self.counts, self.parts.names, self.parts.classes)
+
     def _per_atom(self) -> dict:
         return {**super()._per_atom(), "parts": spread_parts(self)}
 
@@ -71,6 +77,11 @@ class PartedSum(Objective):
 
     terms: Terms = field(repr=False)
     parts: Parts = field(repr=False)
+
+    @property
+    def description(self) -> KindsOfAtoms:
+        """Atoms are of several kinds."""
+        return KindsOfAtoms(self.counts, self.parts.names, self.parts.classes)
 
     def _validate(self) -> None:
         super()._validate()

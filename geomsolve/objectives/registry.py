@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import functools
 import importlib
 import inspect
@@ -29,6 +30,13 @@ OBJECTIVES = {
     "supcl": ("supcl", "SupCL"),
     "supcon-instances": ("two_class", "SupConInstances"),
 }
+# Settings that have a name of their own, by the loss they are settings of.
+PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "supcon-batch": ("supcon", {"batch": 256}),
+    "gcl-supervised": ("gcl", {"sampling": "supervised"}),
+    "gcl-unsupervised": ("gcl", {"sampling": "unsupervised"}),
+    "bcl-class": ("bcl", {"anchors": "class"}),
+}
 # Losses that only `geomsolve solve` takes: not convex, or with part of the Gram matrix given.
 ELSEWHERE = ("supproto", "tsc")
 # What `objective_options` gives for an option without a default.
@@ -46,8 +54,9 @@ def build_objective(name: str, counts: Counts, options: Mapping[str, Any]) -> Ob
     Raises:
         ProblemError: an unknown name, an option the loss does not take, a missing one, or what the builder refuses.
     """
+    name, preset = resolve(name)
     builder = _builder(name)
-    given = checked_options(name, builder, options)
+    given = checked_options(name, builder, {**preset, **{key: one for key, one in options.items() if one is not None}})
     if ".py:" in str(given.get("loss")):
         given["loss"] = _load_function(str(given["loss"]))
     if "negatives" in given:
@@ -81,7 +90,19 @@ def objective_options(name: str) -> Mapping[str, Any]:
     Raises:
         ProblemError: an unknown name.
     """
-    return _options(_builder(name))
+    return _options(_builder(resolve(name)[0]))
+
+
+def resolve(name: str) -> tuple[str, dict[str, Any]]:
+    """The name of a loss as the registry has it, and settings that a name such as "bcl-class" stands for.
+
+    Capitals, underscores and the names of builders are welcome: SupCon, supcon_batch, LogitCompensated.
+    """
+    plain = name.strip().lower().replace("_", "-")
+    builders = {builder.lower(): known for known, (_, builder) in OBJECTIVES.items()}
+    plain = builders.get(plain, plain)
+    base, preset = PRESETS.get(plain, (plain, {}))
+    return base, dict(preset)
 
 
 @functools.cache
@@ -97,7 +118,9 @@ def _builder(name: str) -> Callable[..., Objective]:
             "(geomsolve solve takes it)"
         )
     if name not in OBJECTIVES:
-        raise ProblemError(f"objective: must be one of {', '.join(OBJECTIVES)}; got {name!r:.40}")
+        near = difflib.get_close_matches(name, [*OBJECTIVES, *PRESETS, *ELSEWHERE], 1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise ProblemError(f"objective: must be one of {', '.join(OBJECTIVES)}; got {name!r:.40}{hint}")
     module, builder = OBJECTIVES[name]
     return getattr(importlib.import_module(f".{module}", __package__), builder)
 

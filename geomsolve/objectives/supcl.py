@@ -13,6 +13,7 @@ from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram, Orbits
 from .base import check_temperature
 from .by_counts import class_orbits
+from .descriptions import Instances
 from .row_softmax import RowSoftmax
 from .supcon import check_whole
 
@@ -34,6 +35,12 @@ class InstanceSoftmax(RowSoftmax):
     alpha: float
     views: int
     self_pairs: bool
+
+    @property
+    def description(self) -> Instances:
+        """Atoms are instances."""
+        settings = {"alpha": self.alpha, "views": self.views, "self_pairs": self.self_pairs}
+        return Instances(self.counts, settings, self.views_coincide)
 
     def coarsened(self, orbits: Orbits, restriction: Array) -> None:
         """None: a class is no function of its mass alone here, because its own instances are special to it."""
@@ -109,7 +116,7 @@ def SupCL(
     counts = check_instances(counts)
     alpha, temperature = check_alpha(alpha), check_temperature(temperature)
     offset = own_views(views, self_pairs)
-    classes = by_class(counts)
+    classes = counts.by_class()
     if classes.classes > _MOST_CLASSES:
         raise ProblemError(
             f"counts: SupCL takes at most {_MOST_CLASSES} classes; got {classes.classes} (for classes of equal size "
@@ -124,6 +131,7 @@ def SupCL(
         positives=np.diag((1.0 - alpha) / (sizes - 1.0)),
         temperature=temperature,
         name=f"SupCL(alpha={alpha:g}, views={views}, {'with' if self_pairs else 'without'} self-pairs)",
+        counts=counts,
         alpha=alpha,
         views=views,
         self_pairs=self_pairs,
@@ -141,14 +149,6 @@ def collapsed_supcl(counts: Counts, *, temperature: float, views: int = 2, self_
         temperature=check_temperature(temperature),
         name="SupCL, every class in one point",
     )
-
-
-def by_class(counts: Counts) -> Counts:
-    """The same counts with one row for every class, classes of equal count not put together, largest first."""
-    order = np.argsort(counts.groups, kind="stable")
-    groups = np.empty(counts.classes, np.intp)
-    groups[order] = np.arange(counts.classes)
-    return Counts(counts.per_class[order], np.ones(counts.classes), groups, counts.name, counts.are_proportions)
 
 
 def check_alpha(alpha: float) -> float:

@@ -2,14 +2,12 @@ from .crosschecks import VerdictCheck as VerdictCheck
 from .crosschecks import crosscheck_verdict as crosscheck_verdict
 from .dimensions import InDimension as InDimension
 from .dimensions import realize_in as realize_in
-from .euclidean import EuclideanGeometry as EuclideanGeometry
 from .euclidean import euclidean_realization as euclidean_realization
 from .label_fits import LabelFit as LabelFit
 from .label_fits import label_fit as label_fit
 from .labels import load_labels as load_labels
 from .proofs import Proof as Proof
 from .proofs import prove as prove
-from .realizations import Realization as Realization
 from .realizations import realize as realize
 from .remedies import Remedy as Remedy
 from .remedies import suggest_remedies as suggest_remedies
@@ -17,4 +15,6 @@ from .schemes import soft_supcon_weights as soft_supcon_weights
 from .schemes import supcon_weights as supcon_weights
 from .schemes import x_clr_weights as x_clr_weights
 from .schemes import y_aware_weights as y_aware_weights
+from .verdicts import EuclideanGeometry as EuclideanGeometry
+from .verdicts import Realization as Realization
 from .witnesses import Witness as Witness

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
+from .. import __version__
 from ..arrays import Progress
 from ..geometry.orbits import OrbitGram
 from ..objectives.weighted import WeightedInfoNCE
 from ..objectives.weightings import Weighting
+from ..results import Result
 from ..solvers.base import Termination
 from ..solvers.crosschecks import MOST_DESCENDED
 from ..solvers.descent import Descent
 from ..solvers.devices import check_device
-from .realizations import Realization, realize
+from ..text import attributes, entry, number, sentence
+from .realizations import realize
+from .verdicts import Realization
 
 # Nats, as a share of the loss (at least 1): rounding of the loss, and how near to the optimum descent has to come.
 _ROUNDING, _NEAR = 1e-12, 1e-9
 
 
-@dataclass(frozen=True)
-class VerdictCheck:
+@dataclass(frozen=True, eq=False, repr=False)
+class VerdictCheck(Result):
     """A verdict and what descent says of it.
 
     Attributes:
@@ -41,6 +46,52 @@ class VerdictCheck:
     compared: bool
     seconds: float
     message: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether descent agrees with a certified excess."""
+        return self.agree
+
+    @property
+    def summary(self) -> str:
+        """The verdict, and whether descent agrees."""
+        return f"{self.realization.verdict.value}. {self._words}"
+
+    @property
+    def _words(self) -> str:
+        if not self.compared:
+            return f"Nothing to compare with: descent is {self.verdict}."
+        if self.verdict == "agrees" and not self.agree:
+            return "Descent agrees, but the excess is not certified."
+        return "Descent agrees." if self.agree else "Descent does NOT agree."
+
+    def to_dict(self) -> dict[str, Any]:
+        """The check of a verdict as a dictionary."""
+        found = self.realization
+        return {
+            "agree": self.agree if self.compared else None,
+            "verdict": found.verdict.value,
+            "certified": found.certified,
+            "weights": found.weighting.name,
+            "samples": found.weighting.samples,
+            **attributes(found, "temperature", "excess", "gap"),
+            "descent": attributes(self, "verdict", "excess", "difference", "seconds", "message"),
+            "version": __version__,
+        }
+
+    def lines(self) -> list[str]:
+        """The check of a verdict in a few aligned lines."""
+        found, excess = self.realization, number(self.excess, ".12g")
+        return [
+            f"{found.weighting.name}, {found.weighting.convention}, temperature {found.temperature:g}",
+            "",
+            entry("verdict", found.verdict.value),
+            entry("certified excess", f"{found.excess:.12g} nats, gap {found.gap:.1e}"),
+            entry("excess of descent", f"{excess} nats, {number(self.difference, '+.1e')} from it"),
+            entry("descent", f"{sentence(self.message)}, {self.seconds:.2f} s"),
+            "",
+            self._words,
+        ]
 
     @property
     def difference(self) -> float | None:

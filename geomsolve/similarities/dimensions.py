@@ -16,7 +16,7 @@ from ..objectives.base import check_temperature
 from ..objectives.logweights import divergences, row_normalised
 from ..objectives.weightings import Weighting
 from ..solvers.embedding import check_dim
-from .realizations import Realization, Verdict
+from .verdicts import Realization, Verdict
 
 Indices = NDArray[np.intp]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,54 +16,12 @@ from ..errors import ProblemError
 from ..objectives.base import check_temperature
 from ..objectives.logweights import divergences, row_normalised, symmetric_part
 from .euclidean_minimum import centred, entropies, minimised
+from .verdicts import EuclideanGeometry
 
 _MOST_SAMPLES = 2000
 _MOST_MINIMISED = 1000
 # What must vanish is e^-_FAR of the rest: below the last digit of a row.
 _FAR = 60.0
-
-
-@dataclass(frozen=True, eq=False)
-class EuclideanGeometry:
-    """Points for weighted InfoNCE over squared distances, and what is proved of them.
-
-    Attributes:
-        verdict: "realizable", the entropy bound is attained; "degenerate", it is approached but never attained;
-            "inconsistent", every embedding stays above it by at least lower_bound - entropy_bound.
-        reason: why, in one sentence.
-        entropy_bound: mean_i H(w_i), in nats, below every loss.
-        value: the loss of `points`.
-        excess: mean_i KL(w_i || p_i) = value - entropy_bound, without cancellation.
-        excess_per_sample: (n,) KL(w_i || p_i).
-        lower_bound: of the loss of every embedding; no less than the entropy bound.
-        points: (n, d), centred, d = min_dim; where parts should lie infinitely apart, they lie far apart.
-        unique: whether every best embedding is this one, up to isometry.
-        min_dim: the least dimension of a best embedding.
-        shifts: (-inf, c_max): for every c up to c_max there is an equally good embedding with squared distances
-            `required` + 2 (c_max - c); None if there is no such family.
-        witness: (n, n) X = v v^T, X 1 = 0, with <X, required> > 0, where <X, D> <= 0 of all squared distances D of
-            points; None unless it is this that the weights fail.
-        required: (n, n) the squared distances that attain the entropy bound, had a space them; None if no matrix does.
-    """
-
-    verdict: str
-    reason: str
-    entropy_bound: float
-    value: float
-    excess: float
-    excess_per_sample: Array = field(repr=False)
-    lower_bound: float
-    points: Array = field(repr=False)
-    unique: bool
-    min_dim: int
-    shifts: tuple[float, float] | None = None
-    witness: Array | None = field(default=None, repr=False)
-    required: Array | None = field(default=None, repr=False)
-
-    @property
-    def gap(self) -> float:
-        """By how much the infimum may lie below `value`."""
-        return self.value - self.lower_bound
 
 
 @dataclass(frozen=True, eq=False)

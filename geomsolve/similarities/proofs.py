@@ -26,7 +26,7 @@ from ..certificates.balls import flint, precision, rounded_up
 from ..errors import NotCertified, ProblemError
 from ..objectives.weightings import Weighting
 from .feasibility import LogGram, Witness
-from .realizations import Realization, Verdict
+from .verdicts import Realization, Verdict
 
 _EPS = float(np.finfo(np.float64).eps)
 _BITS = (128, 256, 512)

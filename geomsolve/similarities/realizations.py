@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import enum
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-from ..arrays import Array, Progress
+from ..arrays import Progress
 from ..certificates.certificate import certify, check_tol
 from ..errors import NotCertified, ProblemError
 from ..geometry.orbits import OrbitGram
@@ -21,122 +19,14 @@ from ..solvers.ladder import solve
 from ..solvers.newton import Newton
 from ..solvers.solution import Quality, Solution
 from .dual_bound import dual_bound
-from .feasibility import LogGram, Witness
+from .feasibility import LogGram
 from .reasons import degenerate_reason, inconsistent_reason
+from .verdicts import Realization, Verdict
 
 # Nats: what is called attained, beyond what rounding of the weights explains.
 _MOST_EXCESS = 1e-12
 # Different samples up to which a step costs next to nothing, and the conic program is there to fall back on.
 _FEW = 60
-
-
-class Verdict(enum.Enum):
-    """Whether an embedding attains the entropy bound."""
-
-    REALIZABLE = "realizable"
-    DEGENERATE = "degenerate"
-    INCONSISTENT = "inconsistent"
-
-
-@dataclass(frozen=True, eq=False)
-class Realization:
-    """What the optimum of weighted InfoNCE is, and whether it is what the weights ask for.
-
-    Attributes:
-        verdict: REALIZABLE: a Gram matrix has p_ij = w_ij for every pair, and `solution` holds it. DEGENERATE: some
-            weight is 0, which no finite similarity gives. INCONSISTENT: all weights are positive, and no Gram matrix
-            gives them.
-        reason: the verdict in a sentence.
-        weighting: the weights, with their convention on self-pairs.
-        solution: the optimal geometry. Its own certificate is about cosines too, and asks for more than `certified`.
-        largest_temperature: the bound is attained up to this temperature; 0: at none, infinite: at all. None where
-            weights are 0 or asymmetric, which no temperature mends.
-        shifts: (low, high): without self-pairs nothing changes when all cosines grow by the same. REALIZABLE: every
-            G_ij = tau log K_ij + c, i != j, with c in this interval attains the bound (w_ij = K_ij / r_i, K symmetric,
-            its largest entry between samples that
-            differ 1), and `solution` holds one of smallest rank. Otherwise: what may be
-            added to the cosines of `solution`. None where the Gram matrix is unique.
-        min_dim: coordinates that the embedding needs: the smallest number of any that attains the bound, or the rank
-            of the best one found (no proved number while its certificate's cosine residual is large).
-        witness: proves INCONSISTENT; None otherwise.
-        gap: proved: no embedding has a loss below `value` - `gap`. That of the certificate, or of `dual_bound` if less.
-        certified: whether this gap is within the tolerance that was asked for.
-        components: groups of samples between which all weights are 0. More than one leaves the bound free to move
-            groups against each other, and only the repulsion in the denominators places them.
-    """
-
-    verdict: Verdict
-    reason: str
-    weighting: Weighting
-    solution: Solution
-    largest_temperature: float | None
-    shifts: tuple[float, float] | None
-    min_dim: int
-    witness: Witness | None = field(repr=False)
-    gap: float
-    certified: bool
-    components: int
-
-    @property
-    def objective(self) -> WeightedSoftmax:
-        """Weighted InfoNCE with these weights."""
-        objective = self.solution.objective
-        if not isinstance(objective, WeightedSoftmax):
-            raise TypeError(f"a realization is one of weighted InfoNCE; got {type(objective).__name__}")
-        return objective
-
-    @property
-    def temperature(self) -> float:
-        """Tau."""
-        return self.objective.temperature
-
-    @property
-    def entropy_bound(self) -> float:
-        """Mean H(w_i), below the loss of any embedding, in nats."""
-        return self.weighting.entropy_bound
-
-    @cached_property
-    def excess(self) -> float:
-        """Mean KL(w_i || p_i): the loss above the entropy bound, in nats."""
-        return self.objective.divergence(self.solution.orbits)
-
-    @property
-    def value(self) -> float:
-        """The loss."""
-        return self.entropy_bound + self.excess
-
-    @property
-    def settled(self) -> bool:
-        """Whether the cosines, and not only the loss, are those of the optimum, to 1e-6."""
-        return self.solution.certificate.cosine_residual <= 1e-6
-
-    @property
-    def excess_lower_bound(self) -> float:
-        """Proved: no embedding comes nearer to the entropy bound, mean nats."""
-        return max(0.0, self.excess - self.gap)
-
-    @cached_property
-    def excess_per_sample(self) -> Array:
-        """(N,) KL(w_i || p_i), in the caller's order."""
-        return self.objective.divergences(self.solution.orbits)[self.weighting.orbits.listed()]
-
-    @property
-    def unique(self) -> bool:
-        """Whether one Gram matrix alone is optimal (points are then unique up to rotation and reflection)."""
-        return self.shifts is None
-
-    @property
-    def points(self) -> Array:
-        """(N, min_dim) unit rows."""
-        return self.solution.embed(self.min_dim).points
-
-    def nearest_weights(self) -> Array:
-        """(N, N) the realizable weights nearest to these: p minimises mean KL(w_i || p_i) over all realizable p."""
-        logs, own = self.objective.log_softmax(self.solution.orbits)
-        labels = self.weighting.orbits.listed()
-        weights = np.exp(logs)[labels[:, None], labels]
-        np.fill_diagonal(weights, np.exp(own)[labels])
-        return weights
 
 
 def realize(

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from .. import __version__
 from ..arrays import Progress
 from ..certificates.certificate import Certificate, certify, check_tol
 from ..errors import BackendError
 from ..geometry.kernel import KernelGram
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
+from ..results import Result
+from ..text import number, sentence, table
 from .base import Attempt, Solver, Termination
 from .conic import Conic
 from .descent import Descent
-from .devices import check_device
+from .devices import NO_GPU, check_device
 from .newton import Newton
 from .quadrature import Quadrature
 
@@ -59,11 +64,12 @@ class Route:
     message: str
 
 
-@dataclass(frozen=True)
-class CrossCheck:
+@dataclass(frozen=True, eq=False, repr=False)
+class CrossCheck(Result):
     """All routes that fit the size.
 
     Attributes:
+        objective: the problem.
         routes: one entry per route.
         reference: the name of the route with the smallest gap, which the others are compared with.
         agree: the reference is certified, at least one other route is conclusive, and every conclusive one agrees:
@@ -72,10 +78,78 @@ class CrossCheck:
             the reference's certificate stands by itself.
     """
 
+    objective: Objective = field(repr=False)
     routes: tuple[Route, ...]
     reference: str
     agree: bool
     compared: bool
+
+    @property
+    def ok(self) -> bool:
+        """Whether the routes agree, or a certified one stands by itself because no other fits the size."""
+        return self.agree or (not self.compared and any(route.certified for route in self.routes))
+
+    @property
+    def summary(self) -> str:
+        """How many routes there are, and whether they agree."""
+        state = "agree" if self.agree else "do NOT agree"
+        if not self.compared:
+            state = "have nothing to compare with"
+        routes = ", ".join(route.name for route in self.routes if route.value is not None)
+        return f"{self.objective.name} at temperature {self.objective.temperature:g}: {routes} {state}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The cross-check as a dictionary."""
+        counts = self.objective.counts
+        return {
+            "agree": self.agree if self.compared else None,
+            "reference": self.reference,
+            "objective": self.objective.name,
+            "temperature": self.objective.temperature,
+            **({} if counts is None else counts.to_dict()),
+            "version": __version__,
+            "routes": [dataclasses.asdict(route) for route in self.routes],
+        }
+
+    def lines(self) -> list[str]:
+        """The cross-check as a table."""
+        head = ("route", "verdict", "loss", "rel. gap", "cos. residual", "certified", "loss diff.", "cosine diff.")
+        rows = [
+            (
+                route.name,
+                route.verdict,
+                number(route.value, ".12g"),
+                number(route.relative_gap, ".1e"),
+                number(route.cosine_residual, ".1e"),
+                "yes" if route.certified else "no",
+                number(route.value_difference, ".1e"),
+                number(route.cosine_difference, ".1e"),
+                number(route.seconds, ".2f"),
+            )
+            for route in self.routes
+        ]
+        notes = [
+            f"  {route.name}: {sentence(route.message)}"
+            for route in self.routes
+            if route.message and (route.verdict not in ("reference", "agrees") or route.message.startswith(NO_GPU))
+        ]
+        counts, orbits = self.objective.counts, self.objective.orbits
+        verdict = "The routes agree." if self.agree else "The routes do NOT agree."
+        if not self.compared:
+            verdict = (
+                f"Nothing to compare with: no other route is conclusive at {orbits.atoms:g} classes and "
+                f"{len(orbits.sizes)} distinct counts (conic programs go to 60 distinct counts, descent to 600 "
+                "classes); the certificate stands by itself."
+            )
+        return [
+            f"{self.objective.name}, temperature {self.objective.temperature:g}",
+            *([] if counts is None else [str(counts)]),
+            "",
+            *table([(*head, "seconds"), *rows]),
+            *notes,
+            "",
+            f"{verdict} Differences are taken from {self.reference}.",
+        ]
 
 
 def crosscheck(
@@ -133,7 +207,11 @@ def crosscheck(
     reference = next(route for route in routes if route.verdict == "reference")
     others = [route.verdict for route in routes if route.verdict in ("agrees", "disagrees")]
     return CrossCheck(
-        routes, reference.name, bool(reference.certified and others and "disagrees" not in others), bool(others)
+        objective,
+        routes,
+        reference.name,
+        bool(reference.certified and others and "disagrees" not in others),
+        bool(others),
     )
 
 

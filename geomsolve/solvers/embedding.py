@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ..errors import ProblemError
 from ..geometry.orbits import MOST_WRITTEN, OrbitGram
 from ..objectives.pairwise import Hinge, PairLoss
 from ..objectives.weighted import WeightedSoftmax
+from ..text import attributes
 
 if TYPE_CHECKING:
     from ..objectives.base import Objective
@@ -79,6 +80,16 @@ class Embedding:
         if self.curvature is None or self.residual is None:
             return None
         return self.residual <= 1e-6 and self.curvature >= -1e-5
+
+    def to_dict(self) -> dict[str, Any]:
+        """The embedding as a dictionary, without its points."""
+        names = ("dim", "value", "lower_bound", "gap", "bound_in_dimension", "gap_in_dimension")
+        return attributes(self, *names, "restarts", "reached", "second_order")
+
+    def __str__(self) -> str:
+        starts = f"; {self.reached} of {self.restarts} starts reached it"
+        exact = "exact" if self.exact else f"proved gap {self.gap_in_dimension:.2e}{starts}"
+        return f"{self.dim} dimensions, loss {self.value:.12g} nats ({exact})"
 
 
 def check_dim(dim: int | None, classes: float) -> None:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import __version__
 from ..arrays import Progress
 from ..certificates.certificate import Certificate
+from ..counts.counts import Counts
 from ..geometry.kernel import KernelGram
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
+from ..results import Result
+from ..text import attributes, entry, sentence
 from .base import Termination
 from .embedding import Embedding, embed
 
 # Distinct counts in reports and pictures; of more, a sample.
 MOST_SHOWN = 5000
+# Classes whose Gram matrix and points are written to files in full unless asked for.
+MOST_WRITTEN = 4000
 
 
 class Quality(enum.Enum):
@@ -48,9 +55,46 @@ class AttemptRecord:
     certificate: Certificate | None
     message: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """The attempt as a dictionary."""
+        proved = self.certificate
+        return {
+            **attributes(self, "solver", "seconds", "steps"),
+            "termination": self.termination.name.lower(),
+            "gap": None if proved is None else proved.gap,
+            "relative_gap": None if proved is None else proved.relative_gap,
+            "cosine_residual": None if proved is None else proved.cosine_residual,
+            "message": self.message,
+        }
 
-@dataclass(frozen=True, eq=False)
-class Solution:
+    def __str__(self) -> str:
+        proved = "no answer"
+        if self.certificate is not None:
+            gap, residual = self.certificate.relative_gap, self.certificate.cosine_residual
+            proved = f"relative gap {gap:.1e}, cosine residual {residual:.1e}"
+        why = sentence(self.message or self.termination.value)
+        return f"{self.solver:<12}{self.seconds:7.2f} s  {proved}; {why:.160}"
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One thing more that is worth saying of a solution.
+
+    Attributes:
+        key: in the dictionary.
+        value: there.
+        label: on the page.
+        text: there.
+    """
+
+    key: str
+    value: Any
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Solution(Result):
     """The optimal geometry, and what is proved of it.
 
     Attributes:
@@ -64,6 +108,7 @@ class Solution:
         solver: its name.
         stats: every attempt, in order.
         history: the steps of the attempt whose answer this is.
+        remarks: what else is worth saying of it.
     """
 
     objective: Objective
@@ -73,15 +118,82 @@ class Solution:
     termination: Termination
     solver: str
     stats: tuple[AttemptRecord, ...]
-    history: tuple[dict[str, float], ...] = field(default=(), repr=False)
+    history: tuple[dict[str, float], ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
-    def __str__(self) -> str:
+    @property
+    def summary(self) -> str:
+        """The loss and what is proved of it."""
         certificate = self.certificate
         return (
             f"{self.quality.value} solution of {self.objective.name} at temperature {self.objective.temperature:g}: "
             f"loss {certificate.value:.12g} nats, gap {certificate.gap:.1e}, cosine residual "
             f"{certificate.cosine_residual:.1e}, {self.geometry.atoms:g} classes, rank {self.rank}"
         )
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is proved optimal."""
+        return self.quality is Quality.CERTIFIED
+
+    @property
+    def counts(self) -> Counts | None:
+        """The class counts of the objective; None where it was not built from any."""
+        return self.objective.counts
+
+    def to_dict(self) -> dict[str, Any]:
+        """The solution as a dictionary (keys as in the command line's contract); orbits go by falling count."""
+        objective, counts = self.objective, self.counts
+        report: dict[str, Any] = {
+            **attributes(self.certificate, "value", "lower_bound", "gap", "relative_gap", "cosine_residual", "repair"),
+            "ball_optimal": self.certificate.ball_optimal,
+            "quality": self.quality.value,
+            **attributes(self, "solver", "seconds"),
+            "objective": objective.name,
+            "temperature": objective.temperature,
+            **({"classes": round(self.geometry.atoms)} if counts is None else counts.to_dict()),
+            "rank": self.rank,
+            "attempts": [record.to_dict() for record in self.stats],
+            "version": __version__,
+            **objective.description.report(*self.shown, self.collapsed),
+        }
+        return report | {remark.key: remark.value for remark in self.remarks}
+
+    def lines(self) -> list[str]:
+        """The solution in a few aligned lines."""
+        proved = "CERTIFIED: proved optimal"
+        if not self.ok:
+            proved = "NOT CERTIFIED: the best answer found, optimality not proved"
+        lines = [
+            f"{self.objective.name}, temperature {self.objective.temperature:g}",
+            f"{self.geometry.atoms:g} classes" if self.counts is None else str(self.counts),
+            "",
+            proved,
+            *self.certificate.lines(),
+            "",
+            *self.objective.description.lines(*self.shown, self.rank, self.collapsed),
+            *(entry(remark.label, remark.text) for remark in self.remarks),
+        ]
+        answered = any(record.certificate is not None for record in self.stats)
+        how = f"solved by {self.solver}" if answered else "no solver answered, this is the regular simplex;"
+        lines += ["", f"{how} in {self.seconds:.2f} s"]
+        if not self.ok or len(self.stats) > 1:
+            lines += [f"  {record}" for record in self.stats]
+        return lines
+
+    def arrays(self) -> tuple[str, dict[str, NDArray[Any]]]:
+        """The Gram matrix for a file, and what to call it: "gram", or by orbits, or by counts where there are many.
+
+        "geometry": G_ij = sum_q strengths_q factor_iq factor_jq for two classes, by the rows that `labels` gives them.
+        """
+        geometry, orbits = self.geometry, self.objective.orbits
+        if isinstance(geometry, KernelGram) and len(geometry.sizes) > MOST_SHOWN:
+            names = ("sizes", "labels", "factor", "strengths")
+            return "geometry", {"counts": geometry.counts.values, **attributes(geometry, *names)}
+        if orbits.atoms <= MOST_WRITTEN:
+            return "gram", {"gram": self.gram}
+        labels = {} if orbits.labels is None else {"labels": orbits.labels}
+        return "orbits", {"sizes": orbits.sizes, "cosines": self.orbits.cosines, **labels}
 
     @property
     def value(self) -> float:

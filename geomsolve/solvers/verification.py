@@ -24,6 +24,8 @@ from ..certificates.refining import Balls, refine
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
+from ..results import Result
+from ..text import attributes, entry
 from .ladder import solve
 from .solution import Solution
 
@@ -34,8 +36,15 @@ MOST_ORBITS = 100
 _MOST_DIGITS = 300
 
 
-@dataclass(frozen=True, eq=False)
-class Verified:
+# How numbers of a problem are read, in words.
+READ_AS = {
+    "fractions": "numbers of the problem read as the simplest fractions within 2^-50 of them",
+    "binary": "numbers of the problem read as exact binary values",
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Verified(Result):
     """An optimum, proved in ball arithmetic: `lower` <= minimum of the loss <= `upper`. See `verify`.
 
     Attributes:
@@ -79,9 +88,44 @@ class Verified:
     objective: Objective = field(repr=False)
     notes: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
+    @property
+    def ok(self) -> bool:
+        """Whether as many digits as asked for are proved."""
+        return self.proved
+
+    @property
+    def summary(self) -> str:
+        """The optimum and how it is proved."""
         state = f"proved to {self.digits} digits" if self.proved else "NOT proved to as many digits as asked for"
         return f"{self.objective.name}: optimum {self.value} nats, {state} (relative gap {self.relative_gap:.1e})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The proof as a dictionary; long numbers are strings of decimals."""
+        return {
+            **attributes(self, "value", "excess", "lower", "upper", "gap", "relative_gap", "digits", "proved"),
+            **attributes(self, "cosines", "cosine_errors", "reading", "bits", "steps", "seconds"),
+            "temperature": str(self.temperature),
+            "notes": list(self.notes),
+        }
+
+    def lines(self) -> list[str]:
+        """The proof in a few aligned lines."""
+        state = "PROVED" if self.proved else "NOT PROVED"
+        errors = self.cosine_errors[np.triu(self.objective.orbits.partners) > 0]
+        known = errors[np.isfinite(errors)]
+        words = "none proved"
+        if known.size:
+            words = f"{known.size} of {errors.size} between orbits proved, each to {known.max():.1e} or better"
+        return [
+            f"{state} to {self.digits} digits, in ball arithmetic of {self.bits} bits",
+            entry("optimum", f"{self.value} nats"),
+            entry("at least", self.lower),
+            entry("at most", self.upper),
+            entry("gap", f"{self.gap:.1e} ({self.relative_gap:.1e} of the loss above its floor)"),
+            entry("cosines", words),
+            entry("read", READ_AS[self.reading]),
+            *(entry("", note) for note in self.notes),
+        ]
 
     @property
     def bracket(self) -> tuple[float, float]:

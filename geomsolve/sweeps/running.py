@@ -16,6 +16,8 @@ from typing import Any
 from .. import __version__
 from ..certificates.certificate import check_tol
 from ..errors import BackendError, ProblemError
+from ..results import Result
+from ..text import attributes, entry
 from .chains import solve_chain, start_after
 from .executors import Here, cores, dask_cluster, spawned
 from .journals import Journal, writing
@@ -60,8 +62,8 @@ class SweepProgress:
         return f"{self.done} of {self.total} problems, {self.rate:.0f}/s{left}{failed}"
 
 
-@dataclass(frozen=True)
-class SweepResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class SweepResult(Result):
     """What a sweep came to; the answers themselves are in its store, see `load_sweep`.
 
     Attributes:
@@ -88,6 +90,34 @@ class SweepResult:
     def ok(self) -> bool:
         """Whether every point is certified."""
         return self.certified == self.points
+
+    @property
+    def summary(self) -> str:
+        """How many points there are, and how many are certified."""
+        return f"{self.points} points in {self.store}, {self.certified} certified, {self.failed} failed"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The outcome as a dictionary."""
+        return {
+            "store": str(self.store),
+            **attributes(self, "points", "certified", "uncertified", "failed", "solved", "seconds"),
+            "reasons": [{"error": reason, "points": points} for reason, points in self.reasons],
+            "version": __version__,
+        }
+
+    def lines(self) -> list[str]:
+        """The outcome in a few aligned lines."""
+        rate = f", {self.solved / self.seconds:.0f}/s" if self.solved else ""
+        lines = [
+            f"{self.points} points, answers in {self.store}",
+            entry("certified", str(self.certified)),
+            entry("not certified", str(self.uncertified)),
+            entry("failed", str(self.failed)),
+            entry("solved in this run", f"{self.solved} problems in {self.seconds:.1f} s{rate}"),
+        ]
+        if self.solved < self.points:
+            lines.append(entry("", "the other points had an answer, or are the same problem as another point"))
+        return lines + [f"  {points} x {reason:.200}" for reason, points in self.reasons]
 
 
 def sweep(

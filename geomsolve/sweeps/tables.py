@@ -14,14 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackendError, ProblemError
+from ..results import Result
+from ..text import table as columns_of
 from .chains import unpack_cosines
 from .journals import RESULTS, Journal, reading
 
 FORMATS = ("csv", "npz", "parquet")
+# Of a table that is printed.
+_MOST_ROWS = 30
+_MOST_COLUMNS = 8
 
 
-@dataclass(frozen=True, eq=False)
-class SweepTable:
+@dataclass(frozen=True, eq=False, repr=False)
+class SweepTable(Result):
     """The answered points of a sweep, one row each.
 
     Attributes:
@@ -43,8 +48,31 @@ class SweepTable:
     def __len__(self) -> int:
         return len(self.cosines)
 
-    def __repr__(self) -> str:
-        return f"SweepTable({len(self)} points, {self.missing} missing; columns {', '.join(self.columns)})"
+    @property
+    def ok(self) -> bool:
+        """Whether every point has an answer."""
+        return not self.missing
+
+    @property
+    def summary(self) -> str:
+        """How many points there are, and the columns."""
+        return f"{len(self)} points, {self.missing} missing; columns {', '.join(self.columns)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The columns, each a list."""
+        return {"points": len(self), "missing": self.missing, "columns": dict(self.columns)}
+
+    def lines(self) -> list[str]:
+        """The first points as a table."""
+        names = [name for name, values in self.columns.items() if name not in ("seconds", "error")][:_MOST_COLUMNS]
+        shown = range(min(len(self), _MOST_ROWS))
+        cells = [
+            tuple(f"{self[name][i]:.10g}" if self[name].dtype.kind == "f" else str(self[name][i]) for name in names)
+            for i in shown
+        ]
+        more = [] if len(self) <= _MOST_ROWS else [f"  ... {len(self) - _MOST_ROWS} more points"]
+        head = f"{len(self)} points, {self.missing} missing"
+        return [head, "", *(f"  {line}" for line in columns_of([tuple(names), *cells])), *more]
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.columns[name]

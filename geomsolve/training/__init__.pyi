@@ -1,8 +1,8 @@
 from . import losses as losses
-from .diagnoses import Diagnosis as Diagnosis
-from .diagnoses import OptimumDistance as OptimumDistance
 from .diagnoses import diagnose as diagnose
+from .diagnosis import Diagnosis as Diagnosis
 from .exports import targets as targets
+from .findings import OptimumDistance as OptimumDistance
 from .neighbourhoods import Neighbourhoods as Neighbourhoods
 from .neural_collapse import CollapseMetrics as CollapseMetrics
 from .samples import Samples as Samples

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,97 +12,15 @@ from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
-from ..objectives.parts import parts_of
 from ..objectives.registry import build_objective
-from ..objectives.supcl import InstanceSoftmax
 from ..solvers.ladder import solve
-from ..solvers.solution import Quality, Solution
+from .diagnosis import Diagnosis
 from .exports import check_class_order, check_same_counts
-from .neighbourhoods import Neighbourhoods, count_neighbours, neighbourhoods
-from .neural_collapse import CollapseMetrics, collapse_metrics
+from .findings import OptimumDistance, spreads_of
+from .neighbourhoods import count_neighbours, neighbourhoods
+from .neural_collapse import collapse_metrics
 from .samples import Samples, as_samples, as_weights
-from .verdicts import PREDICTED, Verdict, groups, sharing, spread, verdict
-
-
-@dataclass(frozen=True, eq=False)
-class OptimumDistance:
-    """Measured class means beside the certified optimum of a loss.
-
-    Attributes:
-        solution: the optimum with its certificate.
-        value: the loss at the measured class means, in nats.
-        excess: value minus the loss of the optimum (computed from losses above their floor: it keeps its digits).
-        excess_bound: an upper bound of value minus the least loss of any geometry: excess plus the proved gap.
-        collapsed_value: the loss with all classes in one point.
-        level: excess over the excess of that: 0 at the optimum, 1 at full collapse.
-        rms: the root mean square over pairs of classes of measured less optimal cosine.
-        worst: the largest of them, in absolute value.
-        worst_pair: the two classes of it.
-        per_class: (C,) the same root mean square over the pairs of one class.
-        collapse: groups of classes that share a point at the optimum, or all but (cosines of 0.97 and more);
-            `solution.collapsed` has those that do.
-    """
-
-    solution: Solution
-    value: float
-    excess: float
-    excess_bound: float
-    collapsed_value: float
-    level: float
-    rms: float
-    worst: float
-    worst_pair: tuple[int, int]
-    per_class: Array = field(repr=False)
-    collapse: tuple[tuple[int, ...], ...] = ()
-
-    @property
-    def certified(self) -> bool:
-        """Whether the optimum is proved."""
-        return self.solution.quality is Quality.CERTIFIED
-
-
-@dataclass(frozen=True, eq=False)
-class Diagnosis:
-    """What `diagnose` found. Classes are in the sorted order of their labels, and counted from 0.
-
-    Attributes:
-        samples: the embeddings on the sphere, sorted by class; `samples.classes` are the labels.
-        counts: the class counts that say which classes are the minority: those trained with, if given.
-        local: SAA, CAC, SAD, CAD, uniformity, alignment.
-        collapse: NC1 to NC4, FC, MS, SD, effective ranks, cosines of class means.
-        merged: groups of classes that share a point.
-        fully_collapsed: whether all of them do.
-        minority_collapsed: whether a group of them is of classes with fewer examples than the average class alone.
-        optimum: the distance to the optimum of the loss; None without an objective.
-        verdict: in words.
-    """
-
-    samples: Samples = field(repr=False)
-    counts: Counts
-    local: Neighbourhoods
-    collapse: CollapseMetrics
-    merged: tuple[tuple[int, ...], ...]
-    fully_collapsed: bool
-    minority_collapsed: bool
-    optimum: OptimumDistance | None
-    verdict: Verdict
-
-    @cached_property
-    def spreads(self) -> Array:
-        """(C,) of every class 1 less the mean cosine of two samples of it; NaN for a class of one."""
-        return _spreads(self.samples, self.collapse)
-
-    @property
-    def spread(self) -> float:
-        """The mean of `spreads` over classes of two samples or more; NaN if there are none."""
-        return spread(self.spreads)
-
-    @cached_property
-    def worst_classes(self) -> tuple[int, ...]:
-        """Up to five classes, worst first: by their cosines' distance from the optimum, else by what CAC lacks."""
-        local = self.local
-        badness = local.cac_limit - local.cac if self.optimum is None else self.optimum.per_class
-        return tuple(np.argsort(-np.nan_to_num(badness, nan=-np.inf), kind="stable")[:5].tolist())
+from .verdicts import PREDICTED, groups, sharing, verdict
 
 
 def diagnose(
@@ -177,7 +93,7 @@ def diagnose(
         fully_collapsed=shared.full,
         minority_collapsed=shared.minority,
         optimum=distance,
-        verdict=verdict(collapse, _spreads(samples, collapse), shared, distance),
+        verdict=verdict(collapse, spreads_of(samples, collapse), shared, distance),
     )
 
 
@@ -219,11 +135,6 @@ def optimum_distance(
     )
 
 
-def _spreads(samples: Samples, collapse: CollapseMetrics) -> Array:
-    # A sample is its own mean: a class of one says nothing about the spread.
-    return np.where(samples.counts > 1, 1.0 - collapse.coherence, np.nan)
-
-
 def _trained_counts(counts: Counts | ArrayLike | None, samples: Samples, sorted_classes: bool) -> Counts:
     if counts is None:
         return as_counts(samples.counts.astype(np.float64), name="labels")
@@ -256,12 +167,10 @@ def _problem(
         return None
     found = build_objective(objective, counts, settings) if isinstance(objective, str) else objective
     found.check()
-    parts = parts_of(found)
-    if parts is not None or isinstance(found, InstanceSoftmax):
-        kinds = "instances" if parts is None else " and ".join(dict.fromkeys(parts.names))
+    if found.description.atoms != "class means":
         raise ProblemError(
-            f"objective: must be a loss of one mean per class, such as supcon or gcl; got {found.name}, over {kinds} "
-            "(leave it out for the metrics alone)"
+            f"objective: must be a loss of one mean per class, such as supcon or gcl; got {found.name}, over "
+            f"{found.description.atoms} (leave it out for the metrics alone)"
         )
     if found.orbits.labels is None or len(found.orbits.labels) != classes:
         raise ProblemError(

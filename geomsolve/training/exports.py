@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,11 +12,11 @@ from ..arrays import Array, Progress
 from ..certificates.certificate import check_tol
 from ..choosing.targeted import TargetedGeometry
 from ..choosing.two_classes import PrototypeGeometry
-from ..choosing.variances import class_variances
 from ..counts.counts import Counts, as_counts
 from ..counts.sources import profile_names
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram, Orbits
+from ..geometry.variances import class_variances
 from ..objectives.base import Objective
 from ..objectives.parts import Parts, parts_of
 from ..objectives.supcl import InstanceSoftmax
@@ -25,7 +25,7 @@ from ..solvers.ladder import solve
 from ..solvers.solution import Solution
 from .target_files import Targets
 
-Source = Objective | Solution | TargetedGeometry | PrototypeGeometry
+Source: TypeAlias = Objective | Solution | TargetedGeometry | PrototypeGeometry
 
 # A class mean shorter than this is rounding: it has no direction.
 _SHORTEST = 1e-6
@@ -137,6 +137,8 @@ def targets(
         collapsed=_collapsed(gram) if dim >= rank else _coinciding(points),
         seed=int(seed) if rotate else None,
         version=__version__,
+        source="counts" if counted is None else counted.name,
+        names=None if counted is None else counted.names,
     )
 
 

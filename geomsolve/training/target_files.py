@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import frozen
+from ..counts.counts import as_counts
 from ..errors import BackendError, ProblemError
 from ..files import read_npy
+from ..results import Result
+from ..text import attributes, entry, ranges, whole
 
 LAYOUTS = ("proxies", "weights")
 # The name of the tensor in .safetensors files.
@@ -21,14 +24,18 @@ _TENSOR = "targets"
 _SUFFIXES = (".npy", ".safetensors")
 _QUALITIES = ("certified", "descended", "uncertified", "unknown")
 # Attributes that are texts; in files the others are JSON.
-_TEXTS = ("loss", "part", "quality", "version")
+_TEXTS = ("loss", "part", "quality", "version", "source")
 _WANTED = "a file of one float32 array of two axes, as Targets.save writes it"
 # Of a row, in float32 and after many rows of float32 sums.
 _LENGTH = 1e-4
 
 
-@dataclass(frozen=True, eq=False)
-class Targets:
+# Groups of classes named one by one; more of them are counted.
+_MOST_GROUPS = 3
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Targets(Result):
     """One fixed unit vector per class, and what is proved of them. See `targets`.
 
     Attributes:
@@ -51,6 +58,8 @@ class Targets:
         collapsed: the groups of classes that share one row (cosines within 1e-8 of 1).
         seed: of the rotation; None where there was none.
         version: of geomsolve.
+        source: where the counts come from.
+        names: (C,) what the classes are called; None where they have no names.
     """
 
     rows: NDArray[np.float32] = field(repr=False)
@@ -69,6 +78,8 @@ class Targets:
     collapsed: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
     seed: int | None = None
     version: str = "unknown"
+    source: str = "counts"
+    names: tuple[str, ...] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", frozen("rows", self.rows, np.float32))
@@ -93,6 +104,77 @@ class Targets:
             "(linear_sum_assignment, as TSC's code does), except inside the groups named exchangeable"
         )
 
+    @property
+    def ok(self) -> bool:
+        """Whether something is proved of the rows."""
+        return self.quality != "uncertified"
+
+    @property
+    def summary(self) -> str:
+        """What the rows are."""
+        rows, dim = self.rows.shape
+        return f"{self.quality} targets of {self.loss}: {rows} x {dim} float32, each a class's {self.part}"
+
+    def to_dict(self, layout: str = "proxies") -> dict[str, Any]:
+        """Everything but the rows, which are in the files."""
+        return {
+            "loss": self.loss,
+            "objective": self.loss,
+            "temperature": self.temperature,
+            "counts": self.source,
+            **({} if self.names is None else {"names": self.names}),
+            "per_class": None if self.counts is None else [whole(each) for each in self.counts],
+            "classes": len(self.rows),
+            **attributes(self, "dim", "part"),
+            "layout": layout,
+            **attributes(self, "quality", "value", "gap", "relative_gap", "exact", "rank", "whole_rank"),
+            **attributes(self, "exchangeable", "collapsed", "seed", "ordered", "warning", "version"),
+        }
+
+    def lines(self, layout: str = "proxies") -> list[str]:
+        """What they are, what is proved of them, and the warning about their order."""
+        shape = self.rows.shape if layout == "proxies" else self.rows.shape[::-1]
+        turned = "not rotated, filled with zeros" if self.seed is None else f"rotated, seed {self.seed}"
+        heat = "" if self.temperature is None else f", temperature {self.temperature:g}"
+        counted = f"{len(self.rows)} classes" if self.counts is None else str(as_counts(self.counts, name=self.source))
+        lines = [f"targets for training: {self.loss}{heat}", counted, "", self._proof]
+        if self.value is not None:
+            lines.append(entry("loss there", f"{self.value:.12g} nats"))
+        lines.append(entry("array", f"{shape[0]} x {shape[1]} float32 ({layout}), unit vectors, {turned}"))
+        lines.append(entry("dimensions", f"{self.dim}; the geometry needs {self.rank}"))
+        if self.part != "mean":
+            stands = "the mean of a class's instances, normalised"
+            lines.append(entry("each row is", stands if self.part == "instances" else f"a class's {self.part}"))
+        if self.exact and (self.whole_rank or 0) > self.dim:
+            what = "with fewer, a network cannot have the optimum that these rows are part of"
+            lines.append(entry("whole geometry", f"needs {self.whole_rank}: {what}"))
+        lines.append(entry("exchangeable", self._groups(self.exchangeable)))
+        if self.collapsed:
+            lines.append(entry("share one row", self._groups(self.collapsed)))
+        return [*lines, "", f"WARNING: {self.warning}" if self.ordered else f"  {self.warning}"]
+
+    @property
+    def _proof(self) -> str:
+        relative = (
+            f"relative gap {self.relative_gap:.1e}" if self.relative_gap is not None else "nothing is known of it"
+        )
+        if self.quality == "certified":
+            return f"CERTIFIED: no geometry of any dimension is better ({relative})"
+        if self.quality == "descended":
+            return (
+                f"BELOW THE RANK ({self.rank}): the best of several descents; proved: no geometry of any dimension is "
+                f"better by more than {self.gap:.3g} nats"
+            )
+        return f"NOT CERTIFIED: not known to be the optimum ({relative}); the files say so, too (exit code 3)"
+
+    def _groups(self, groups: tuple[tuple[int, ...], ...]) -> str:
+        names = self.names
+        if not groups:
+            return "none"
+        words = [ranges(group) if names is None else ", ".join(names[c] for c in group[:6]) for group in groups]
+        shown = "; ".join(words[:_MOST_GROUPS])
+        return shown if len(groups) <= _MOST_GROUPS else f"{shown}; {len(groups) - _MOST_GROUPS} more groups"
+
     def matrix(self, layout: str = "proxies") -> NDArray[np.float32]:
         """The rows as training code wants them: (C, dim) for "proxies", (dim, C) for "weights"; contiguous, writable.
 
@@ -108,7 +190,7 @@ class Targets:
         texts = {name: value if name in _TEXTS else json.dumps(value) for name, value in told.items()}
         return {**texts, "layout": layout, "sha256": _digest(self.matrix(layout)), "warning": self.warning}
 
-    def save(self, path: str | Path, *, layout: str = "proxies") -> tuple[Path, ...]:
+    def save(self, path: str | Path, *, layout: str = "proxies") -> tuple[Path, ...]:  # type: ignore[override]
         """Write the rows, and return the names of the files.
 
         - `.safetensors`: one tensor "targets", and `metadata` in the header.
@@ -220,8 +302,8 @@ def read_targets(path: str | Path) -> Targets:
         given: dict[str, Any] = {
             name: text if name in _TEXTS else json.loads(text) for name, text in told.items() if name in known
         }
-        for name in ("counts", "exchangeable", "collapsed"):
-            given[name] = _tuples(given.get(name, None if name == "counts" else []))
+        for name in ("counts", "names", "exchangeable", "collapsed"):
+            given[name] = _tuples(given.get(name, None if name in ("counts", "names") else []))
         found = Targets(rows, **given)
         if found.quality not in _QUALITIES or (found.counts is not None and len(found.counts) != len(rows)):
             raise ValueError

@@ -7,7 +7,6 @@ import pytest
 
 import geomsolve as gs
 from geomsolve import cli
-from geomsolve.cli.reports.comparisons import comparison_report, comparison_text
 from geomsolve.figures.comparisons import plot_comparison
 
 COUNTS = [60, 12, 12, 3]
@@ -128,9 +127,9 @@ def test_what_was_not_solved_measures_nothing(found):
 
 
 def test_report_text_and_picture(found, tmp_path):
-    report = comparison_report(found)
+    report = found.to_dict()
     assert {row["loss"]: row["quality"] for row in report["losses"]}["supmin"] == "not solved"
-    text = comparison_text(found)
+    text = str(found)
     assert "supmin: not solved" in text
     for row in found.losses:
         assert row.loss in text

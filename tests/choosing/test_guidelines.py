@@ -6,7 +6,6 @@ from helpers import random_gram
 
 import geomsolve as gs
 from geomsolve.choosing.guidelines import _opening_alphas
-from geomsolve.objectives.supcl import by_class
 
 CONVENTIONS = pytest.mark.parametrize("self_pairs", [True, False], ids=["self-pairs", "no self-pairs"])
 
@@ -18,7 +17,7 @@ def test_variances_are_those_of_the_points():
     of = np.repeat(np.arange(4), counts)
     for _ in range(20):
         gram = random_gram(rng, orbits)
-        points, found = gram.embed(), gs.choosing.class_variances(gram)
+        points, found = gram.embed(), gs.geometry.class_variances(gram)
         centres = np.array([points[of == c].mean(axis=0) for c in range(4)])
         within = np.array([np.mean(np.sum((points[of == c] - centres[c]) ** 2, axis=1)) for c in range(4)])
         assert np.allclose(found.per_class[[1, 0, 3, 2]], within, rtol=0, atol=1e-12)
@@ -50,7 +49,7 @@ def test_each_class_opens_at_its_own_alpha(counts, self_pairs):
     for c, alpha in enumerate(critical):
         for factor, closed in ((1 - 1e-4, True), (1 + 1e-4, False)):
             gram = gs.solve(gs.SupCL(counts, alpha=alpha * factor, **settings)).orbits
-            variance = gs.choosing.class_variances(gram).per_class[by_class(gs.as_counts(counts)).groups[c]]
+            variance = gs.geometry.class_variances(gram).per_class[gs.as_counts(counts).by_class().groups[c]]
             assert (variance < 1e-9) == closed
 
 
@@ -66,7 +65,7 @@ def test_the_guideline_keeps_what_was_asked(self_pairs):
     assert np.all(found.critical < found.alphas)
     for temperature, alpha in zip(found.temperatures, found.alphas, strict=True):
         gram = gs.solve(gs.SupCL([20, 10, 4], alpha=float(alpha), temperature=float(temperature), **settings)).orbits
-        assert abs(gs.choosing.class_variances(gram).within - 0.3) <= 1e-8
+        assert abs(gs.geometry.class_variances(gram).within - 0.3) <= 1e-8
     most = (34 - 3) / 33
     assert gs.choosing.keep_variance([20, 10, 4], most, temperatures=0.5).alphas[0] >= 1 - 1e-9
 
@@ -80,7 +79,7 @@ def test_maps_of_equal_and_unequal_classes():
             got = gs.choosing.supcl_variance(3, 6, alpha=float(alpha), temperature=float(temperature))
             assert equal.variance[i, j] == got
             solved = gs.solve(gs.SupCL([6] * 3, alpha=float(alpha), temperature=float(temperature)))
-            assert abs(got - gs.choosing.class_variances(solved.orbits).within) <= 1e-9
+            assert abs(got - gs.geometry.class_variances(solved.orbits).within) <= 1e-9
     nearly = gs.choosing.variance_map([6, 6, 7], alphas=[0.1, 0.5, 0.9], temperatures=[0.2, 0.5])
     assert nearly.certified.all()
     for i, temperature in enumerate(nearly.temperatures):
@@ -88,7 +87,7 @@ def test_maps_of_equal_and_unequal_classes():
         assert nearly.critical[i] == critical
         assert critical < equal.critical[i], "a larger class opens earlier"
     gram = gs.solve(gs.SupCL([6, 6, 7], alpha=0.5, temperature=0.2)).orbits
-    assert nearly.variance[0, 1] == gs.choosing.class_variances(gram).within
+    assert nearly.variance[0, 1] == gs.geometry.class_variances(gram).within
     assert np.array_equal(nearly.variance == 0, nearly.alphas <= nearly.critical[:, None])
 
 

@@ -9,6 +9,9 @@ import pytest
 
 import geomsolve as gs
 from geomsolve import cli
+from geomsolve.choosing import named
+from geomsolve.cli import checking
+from geomsolve.solvers.crosschecks import CrossCheck, Route
 
 BASE = ["solve", "--counts", "1000,100,10", "--temperature", "0.1"]
 CONTRACT = {
@@ -164,19 +167,6 @@ def test_usage_errors_are_one_line_too(capsys, arguments, message):
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("solver", ["interior", "graded"])
-def test_paths_through_the_interior_can_be_asked_for(capsys, solver):
-    report = solve_json(capsys, "--counts", "50,20,5,2", "--temperature", "0.3", "--solver", solver)
-    assert (report["solver"], report["quality"]) == (solver, "certified")
-    assert report["value"] == pytest.approx(gs.solve(gs.SupCon([50, 20, 5, 2], temperature=0.3)).value, abs=1e-12)
-
-
-def test_a_path_of_hinges_can_be_asked_for(capsys):
-    hinge = ["--objective", "gcl", "--loss", "hinge", "--margin", "1.5", "--counts", "50,20,5,2"]
-    report = solve_json(capsys, *hinge, "--solver", "hinges")
-    assert (report["solver"], report["quality"]) == ("hinges", "certified")
-
-
 def test_a_solver_that_is_not_installed_is_one_line(capsys, monkeypatch):
     from geomsolve.solvers import conic
 
@@ -276,7 +266,7 @@ def test_an_answer_that_is_not_certified_is_printed_written_and_exit_3(capsys, t
 
 
 def test_numbers_that_are_not_finite_become_null():
-    from geomsolve.cli.reports.basics import dumps
+    from geomsolve.text import dumps
 
     assert json.loads(dumps({"a": np.inf, "b": [np.float64("nan"), np.int64(2), True], "c": np.eye(1)})) == {
         "a": None,
@@ -316,22 +306,14 @@ def test_checking_that_a_path_can_be_written_leaves_files_alone(capsys, tmp_path
     assert [entry.name for entry in tmp_path.iterdir()] == ["kept.json"]
 
 
-def test_crosscheck_reports_every_route(capsys, monkeypatch):
-    from types import SimpleNamespace
-
-    from geomsolve.cli.reports.checks import _ROUTE_FIELDS
-    from geomsolve.solvers import crosschecks as crosschecks
-
-    numbers = dict.fromkeys(set(_ROUTE_FIELDS) - {"name", "verdict", "certified", "seconds", "message"})
-
-    def fake(objective, **options):
+def test_crosscheck_says_where_routes_differ(capsys, monkeypatch):
+    def differing(objective, **options):
         assert options["seeds"] == 2
-        more = {**numbers, "seconds": 0.1, "message": "too\nlarge"}
-        good = SimpleNamespace(**{**more, "value": 1.5}, name="newton", verdict="reference", certified=True)
-        bad = SimpleNamespace(**more, name="scs", verdict="not applicable", certified=False)
-        return SimpleNamespace(routes=(good, bad), reference="newton", agree=False, compared=True)
+        good = Route("newton", "reference", 1.5, 0.0, 0.0, 0.0, 0.0, 0.0, True, 0.1, "")
+        bad = Route("scs", "disagrees", 1.6, 0.0, 0.0, 0.0, 0.1, 0.1, False, 0.1, "too\nlarge")
+        return CrossCheck(objective, (good, bad), "newton", False, True)
 
-    monkeypatch.setattr(crosschecks, "crosscheck", fake)
+    monkeypatch.setattr(checking, "check_routes", differing)
     arguments = ["crosscheck", "--counts", "9,5,2", "--temperature", "1", "--seeds", "2"]
     code, out, _ = run(capsys, *arguments)
     assert code == 3
@@ -352,12 +334,10 @@ def test_profiles_lists_what_counts_takes(capsys):
 
 
 def test_ctrl_c_is_exit_130(capsys, monkeypatch):
-    from geomsolve.solvers import ladder as ladder
-
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ladder, "solve", interrupted)
+    monkeypatch.setattr(named, "solve", interrupted)
     assert run(capsys, *BASE) == (130, "", "geomsolve: interrupted\n")
 
 
@@ -484,7 +464,7 @@ def test_user_code_cannot_exit_or_print_on_stdout(capsys, tmp_path):
 
 
 def test_below_the_rank_the_picture_is_that_of_the_points(capsys, tmp_path):
-    arguments = ("--counts", "50,20,9,4,2", "--temperature", "0.2", "--dim", "2", "--plot", tmp_path / "a.png")
+    arguments = ("--counts", "9,4,2", "--temperature", "0.5", "--dim", "1", "--plot", tmp_path / "a.png")
     code, out, _ = run(capsys, "solve", *arguments, "--out", tmp_path / "out")
     assert code == 0
     assert "that of the points is points @ points.T" in out

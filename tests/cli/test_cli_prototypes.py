@@ -97,7 +97,6 @@ BAD = {
     "out": ([*SOLVE, "--counts", "9,4", "--out", "folder"], r"out: supproto has no such option; got folder"),
     "tol": ([*SOLVE, "--counts", "9,4", "--tol", 0], r"tol: must be a number between 0 and 1; got 0"),
     "three classes": ([*SOLVE, "--counts", "9,4,2"], r"counts: supervised_prototypes is a loss of two classes; got 3"),
-    "classes": ([*SOLVE, "--classes", 2, "--instances", 4], r"classes: only supcl takes it; got 2 with supproto"),
     "one view": ([*SOLVE, "--counts", "9,4", "--views", 1], r"views: must be a whole number of at least 2; got 1"),
     "temperature": ([*SOLVE, "--counts", "9,4", "--temperature", 0], r"temperature: must be finite and above 0; got 0"),
     "batch": ([*SOLVE, "--counts", "9,4", "--batch", 1], r"batch: must be a whole number of at least 2; got 1"),

@@ -66,7 +66,7 @@ def test_below_the_rank(tmp_path, capsys):
 
 def test_uncertified_is_written_so_named_and_exits_3(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
-        "geomsolve.solvers.ladder.solve", functools.partial(gs.solve, solver=gs.solvers.Newton(max_steps=1))
+        "geomsolve.choosing.named.solve", functools.partial(gs.solve, solver=gs.solvers.Newton(max_steps=1))
     )
     path = tmp_path / "T.npy"
     assert cli.run([*ASK, "--dim", "8", "--out", str(path)]) == 3

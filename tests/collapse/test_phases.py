@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import geomsolve as gs
-from geomsolve.cli.reports.phases import grid_rows, phase_text, write_grid
 from geomsolve.collapse.continuation import trace
 from geomsolve.figures.phases import plot_phases
 
@@ -83,8 +82,8 @@ def test_critical_ratios_over_numbers_of_classes():
     assert ratios[2, 8] == pytest.approx(70.5462540289, abs=1e-10)
     assert ratios[2, 2] == pytest.approx(ratios[2, 8] / 4.0, rel=1e-12)
     assert math.isnan(ratios[3, 2])
-    assert "never" in phase_text(diagram, [])
-    assert {row["critical_ratio"] for row in grid_rows(diagram)} >= {"never"}
+    assert "never" in str(diagram)
+    assert {row["critical_ratio"] for row in diagram.rows()} >= {"never"}
     texts = [text.get_text() for text in plot_phases(diagram).axes[0].texts]
     assert sorted(texts) == sorted(["8.39", "33.6", "17.6", "70.5", "never", "never"])
 
@@ -95,7 +94,7 @@ def test_picture_and_table(diagram, tmp_path):
     axes = figure.axes[0]
     drawn = [line.get_xydata() for line in axes.lines if line.get_label() == "critical ratio"]
     np.testing.assert_array_equal(drawn[0], diagram.boundary[0])
-    write_grid(diagram, tmp_path / "phase.csv")
+    diagram.write_csv(tmp_path / "phase.csv")
     table = np.genfromtxt(tmp_path / "phase.csv", delimiter=",", names=True, dtype=None, encoding="utf-8")
     assert len(table) == diagram.certified.size
     np.testing.assert_array_equal(table["minority_cosine"], diagram.minority_cosine.ravel())

@@ -11,7 +11,6 @@ from typer.main import get_command
 
 import geomsolve as gs
 from geomsolve.cli.app import app
-from geomsolve.cli.reports.diagnoses import diagnosis_report
 from geomsolve.training import verdicts
 
 TEXT = (Path(__file__).parents[2] / "docs" / "diagnosing.md").read_text(encoding="utf-8")
@@ -41,7 +40,7 @@ def test_every_verdict_is_on_the_page_with_the_limits_of_the_code():
 
 
 def test_every_name_on_the_page_is_in_the_report():
-    report = diagnosis_report(gs.diagnose(np.eye(4), [0, 0, 1, 1], objective="supcon", temperature=0.1))
+    report = gs.diagnose(np.eye(4), [0, 0, 1, 1], objective="supcon", temperature=0.1).to_dict()
     tables = TEXT[TEXT.index("## Numbers") : TEXT.index("## What comes out")]
     for name in re.findall(r"`([a-z_0-9]+)`", tables):
         assert name in report or name in report["optimum"], name

@@ -7,7 +7,6 @@ from supcl_samples import descend, over_views, sample_loss, within_variance
 
 import geomsolve as gs
 from geomsolve.choosing.variances import balanced_alpha, own_share
-from geomsolve.objectives.supcl import by_class
 
 CONVENTIONS = pytest.mark.parametrize("self_pairs", [True, False], ids=["self-pairs", "no self-pairs"])
 
@@ -37,7 +36,7 @@ def test_instances_come_class_by_class_in_the_order_given():
     objective = gs.SupCL([3, 5, 2, 5], alpha=0.5, temperature=0.2)
     assert objective.orbits.sizes.tolist() == [5, 5, 3, 2]
     assert objective.orbits.listed().tolist() == [2] * 3 + [0] * 5 + [3] * 2 + [1] * 5
-    assert by_class(gs.as_counts([3, 5, 2, 5])).per_class.tolist() == [3, 5, 2, 5]
+    assert gs.as_counts([3, 5, 2, 5]).by_class().per_class.tolist() == [3, 5, 2, 5]
 
 
 # Closed form for equal sizes ------------------------------------------------------------------------------------------
@@ -58,7 +57,7 @@ def test_the_table(m, n, temperature, critical, variances):
     for alpha, variance in variances.items():
         assert f"{gs.choosing.supcl_variance(m, n, alpha=alpha, temperature=temperature):.3f}" == variance
         solution = gs.solve(gs.SupCL([n] * m, alpha=alpha, temperature=temperature))
-        assert f"{gs.choosing.class_variances(solution.orbits).within:.3f}" == variance
+        assert f"{gs.geometry.class_variances(solution.orbits).within:.3f}" == variance
 
 
 @CONVENTIONS
@@ -121,7 +120,7 @@ def test_classes_collapse_up_to_the_critical_alpha_and_no_further():
         if number % 4 < 2:
             alpha = min(1.0, critical * (1 + float(rng.choice([-1, 1]) * 10 ** rng.uniform(-4, -1))))
         solution = gs.solve(gs.SupCL([n] * m, alpha=alpha, **settings), gs.solvers.Newton())  # raises unless certified
-        variances = gs.choosing.class_variances(solution.orbits)
+        variances = gs.geometry.class_variances(solution.orbits)
         expected = gs.choosing.supcl_variance(m, n, alpha=alpha, **settings)
         assert abs(variances.within - expected) <= 1e-9
         assert abs(variances.total - 1.0) <= 1e-12
@@ -157,7 +156,7 @@ def test_unequal_sizes_are_certified(counts, self_pairs):
         for alpha in (0.0, 0.03, 0.2, 0.5, 0.9, 1.0):
             objective = gs.SupCL(counts, alpha=alpha, temperature=temperature, self_pairs=self_pairs)
             solution = gs.solve(objective)  # raises unless certified
-            variances = gs.choosing.class_variances(solution.orbits)
+            variances = gs.geometry.class_variances(solution.orbits)
             if alpha == 0:
                 assert variances.within <= 1e-12
             if alpha == 1:
@@ -174,7 +173,7 @@ def test_descent_confirms_unequal_sizes(counts, alpha, self_pairs):
     solution = gs.solve(objective)
     assert objective.views_coincide(solution.orbits)
     assert abs(loss - solution.value) <= 1e-6
-    assert abs(within_variance(points, counts, 2) - gs.choosing.class_variances(solution.orbits).within) <= 1e-3
+    assert abs(within_variance(points, counts, 2) - gs.geometry.class_variances(solution.orbits).within) <= 1e-3
 
 
 @pytest.mark.parametrize("alpha", [0.2, 0.5])

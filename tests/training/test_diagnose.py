@@ -10,8 +10,7 @@ import pytest
 from matplotlib.image import imread
 
 import geomsolve as gs
-from geomsolve.cli.reports.basics import dumps
-from geomsolve.cli.reports.diagnoses import diagnosis_report, diagnosis_text
+from geomsolve.text import dumps
 from geomsolve.training.verdicts import groups
 
 COUNTS = (12, 6, 4, 2)
@@ -178,35 +177,35 @@ def test_bad_input_in_one_line(arguments, message):
 def test_classes_of_one_sample_and_vectors_to_normalise():
     found = gs.diagnose(3 * Z[:4], [0, 1, 1, 2], objective="gcl")
     assert np.isnan(found.local.cac).tolist() == [True, False, True]
-    text = diagnosis_text(found)
+    text = "\n".join(found.lines())
     assert "without CAC, CAD and uniformity: classes 0, 2" in text
     assert "The embeddings were normalised: their lengths were 0.5196 to 3.3" in text
-    report = diagnosis_report(found)
+    report = found.to_dict()
     assert report["normalised"] is True
     assert '"cac": [null, ' in dumps(report)
 
 
 def test_report_keys():
     z, labels = plant(optimum(), COUNTS, 0.3, 0)
-    report = diagnosis_report(gs.diagnose(z, labels))
+    report = gs.diagnose(z, labels).to_dict()
     for key in ("saa", "cac", "sad", "cad", "uniformity"):
         assert len(report[key]) == 4
     assert {"nc1", "nc2_equinorm", "nc2_equiangularity", "nc3", "nc4", "fc", "ms", "sd", "verdict"} <= set(report)
     assert report["excess"] is None
     assert report["nc3"] is None
     loss = {"objective": "supcon", "temperature": 0.1}
-    assert diagnosis_report(gs.diagnose(z, labels, weights=optimum(), **loss))["excess"] > 0
+    assert gs.diagnose(z, labels, weights=optimum(), **loss).to_dict()["excess"] > 0
 
 
 def test_the_text_says_what_merged_and_what_missed():
     z, labels = plant(optimum()[[0, 1, 2, 2]], COUNTS, 0.1, 0)
     names = np.array(["cat", "dog", "eel", "fox"])[labels]
-    text = diagnosis_text(gs.diagnose(z, names, objective="supcon", temperature=0.1))
+    text = "\n".join(gs.diagnose(z, names, objective="supcon", temperature=0.1).lines())
     assert text.startswith("MINORITY COLLAPSED THOUGH THE OPTIMUM IS NOT: TRAINING FAILURE\n")
     assert "One point is shared by classes eel, fox." in text
     assert "The optimum has no two classes in one point." in text
     assert "eel and fox, +1.000 where" in text or "+0.99" in text
-    far = diagnosis_text(gs.diagnose(*plant(optimum(), COUNTS, 1e3, 0), objective="supcon", temperature=0.1))
+    far = "\n".join(gs.diagnose(*plant(optimum(), COUNTS, 1e3, 0), objective="supcon", temperature=0.1).lines())
     assert re.search(r"Not near the optimum, because: .*1 - cosine within classes \d\.\d+ \(limit 0\.25\)", far)
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...arrays import Array, Progress
-from ...similarities.realizations import Realization, realize
+from ...similarities.realizations import realize
 from ...similarities.schemes import y_aware_weights
+from ...similarities.verdicts import Realization
 from ..style import GREY, unit_circle, unit_sphere
 from .pages import Picture, Row, page, quiet
 from .realizability import TEMPERATURE, verdict_row

@@ -11,8 +11,9 @@ import numpy as np
 
 from ...arrays import Array, Progress
 from ...similarities.feasibility import LogGram
-from ...similarities.realizations import Realization, Verdict, realize
+from ...similarities.realizations import realize
 from ...similarities.schemes import soft_supcon_weights, x_clr_weights, y_aware_weights
+from ...similarities.verdicts import Realization, Verdict
 from ..style import ACCENT, GREY, HEAD, MEAN, TAIL, draw_lines, plain_ticks, simplex_line
 from .pages import Picture, Row, page, panels_of, quiet
 

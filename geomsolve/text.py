@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ...counts.counts import Counts
-
 
 def dumps(report: Any) -> str:
     """Strict JSON text of a report: numbers that are not finite become null."""
-    return json.dumps(_plain(report), allow_nan=False)
+    return json.dumps(plain(report), allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """The value in the types of JSON: arrays as lists, numbers that are not finite as None."""
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
@@ -31,24 +30,29 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def attributes(source: Any, *names: str) -> dict[str, Any]:
+    """The attributes of those names as a dictionary."""
+    return {name: getattr(source, name) for name in names}
+
+
 def whole(number: float) -> float | int:
     """A whole number as an int, so that JSON has no 10.0 classes."""
     return int(number) if float(number).is_integer() else float(number)
 
 
-def row(name: str, text: str) -> str:
+def entry(name: str, text: str) -> str:
     """One aligned line."""
     return f"  {name:<19} {text}"
 
 
-def table(rows: list[tuple[str, ...]]) -> list[str]:
+def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Rows of cells as aligned lines, the first column to the left."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
 
     def cells(row: tuple[str, ...]) -> list[str]:
         return [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
 
-    return ["  ".join(cells(row)) for row in rows]
+    return ["  ".join(cells(row)).rstrip() for row in rows]
 
 
 def number(value: float | None, form: str) -> str:
@@ -56,15 +60,10 @@ def number(value: float | None, form: str) -> str:
     return "-" if value is None or not math.isfinite(value) else format(value, form)
 
 
-def counts_line(counts: Counts) -> str:
-    """Class counts in one line."""
-    largest, smallest = counts.values[0], counts.values[-1]
-    what = "shares" if counts.are_proportions else "counts"
-    line = f"{counts.name}: {counts.classes} classes"
-    if largest == smallest:
-        return f"{line}, all of {what[:-1]} {largest:g}"
-    distinct = f"ratio {counts.imbalance_ratio:.4g}, {len(counts.values)} distinct"
-    return f"{line}, {what} {largest:g} to {smallest:g} ({distinct})"
+def span(values: Any, form: str) -> str:
+    """The least and the largest of some numbers, or the one they all are."""
+    low, high = float(np.min(values)), float(np.max(values))
+    return format(low, form) if high - low < 1e-9 else f"{low:{form}} to {high:{form}}"
 
 
 def ranges(indices: Iterable[int], most: int = 6) -> str:
@@ -78,3 +77,8 @@ def ranges(indices: Iterable[int], most: int = 6) -> str:
     words = [f"{first}" if first == last else f"{first}-{last}" for first, last in runs]
     more = f", ... {len(words) - most} more runs" if len(words) > most else ""
     return "classes " + ", ".join(words[:most]) + more
+
+
+def sentence(text: str) -> str:
+    """Text of any layout in one line."""
+    return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""Verbs about collapse: critical values, and phase diagrams."""
+"""Verbs about collapse: critical values, phase diagrams, and what value of a loss means what geometry."""
 
 from __future__ import annotations
 
@@ -7,19 +7,31 @@ from typing import Annotated, Any
 
 import typer
 
+from ..collapse.levels import loss_levels
+from ..collapse.phases import phase_diagram
+from ..collapse.thresholds import threshold as find_threshold
+from ..collapse.two_levels import check_loss
 from ..errors import ProblemError
 from ..files import check_file
-from .app import NOT_CERTIFIED, OK, app
-from .options import DigitsOption, JsonOption, Loss, ProveOption, TolOption, proved_digits, with_loss
+from ..objectives.registry import REQUIRED, objective_options
+from ..solvers.verification import verify
+from .app import app, code
+from .options import (
+    ColumnOption,
+    CountsOption,
+    DigitsOption,
+    JsonOption,
+    Loss,
+    MajorityOption,
+    MinorityOption,
+    PerClassOption,
+    ProveOption,
+    TolOption,
+    proved_digits,
+    read_counts,
+    with_loss,
+)  # fmt: skip
 from .terminal import Outputs, reporting
-
-MajorityOption = Annotated[int | None, typer.Option(help="Number of majority classes.")]
-MinorityOption = Annotated[
-    int | None, typer.Option(help="Number of minority classes; with --counts and --vary tail, of tail classes.")
-]
-PerClassOption = Annotated[
-    float | None, typer.Option(help="Examples of a minority class (supcon depends on it, unless it has a --batch).")
-]
 
 
 @app.command()
@@ -32,8 +44,9 @@ def threshold(
     per_class: PerClassOption = None,
     ratio: Annotated[float | None, typer.Option(help="Majority count over minority count, if that is given.")] = None,
     counts: Annotated[
-        str | None, typer.Option(help="In place of majority and minority: a profile, a CSV, or 1000,100,10.")
+        str | None, typer.Option(help="In place of majority and minority: a profile, a file, or 1000,100,10.")
     ] = None,
+    column: ColumnOption = None,
     vary: Annotated[
         str | None,
         typer.Option(
@@ -47,22 +60,16 @@ def threshold(
     json: JsonOption = None,
 ) -> int:
     """The critical imbalance (or temperature, or k) at which classes collapse into one point; or why they never do."""
-    from ..collapse.thresholds import threshold as find
-    from ..counts.sources import load_counts
-    from ..solvers.verification import verify
-    from .reports.thresholds import threshold_report, threshold_text
-    from .reports.verified import verified_threshold_lines, verified_threshold_report
-
     wanted = proved_digits(prove, digits)
     if wanted is not None and counts is not None:
         raise ProblemError(
             f"counts: a critical value is proved for --majority and --minority; got {counts:.40} (leave --prove out)"
         )
     outputs = Outputs(json)
-    loaded = None if counts is None else load_counts(counts)
+    loaded = None if counts is None else read_counts(counts, column=column)
     _check(vary or ("ratio" if counts is None else "power"), loss)
     with reporting() as progress:
-        found = find(
+        found = find_threshold(
             loss.builder,
             loaded,
             vary=vary,
@@ -74,14 +81,14 @@ def threshold(
             progress=progress,
         )
         verified = None if wanted is None or found.value is None else verify(found, digits=wanted)
-    report, lines = threshold_report(found), [threshold_text(found)]
+    report, lines = found.to_dict(), found.lines()
     if verified is not None:
-        report["verified"] = verified_threshold_report(verified)
-        lines += verified_threshold_lines(verified)
+        report["verified"] = verified.to_dict()
+        lines += ["", *verified.lines()]
     elif wanted is not None:
         lines.append("Nothing was proved in ball arithmetic: only a critical value is.")
-    outputs.emit(report, lambda: "\n".join(lines))
-    return OK if found.confirmed is not False else NOT_CERTIFIED
+    outputs.emit(report, lines)
+    return code(found.ok)
 
 
 @app.command()
@@ -104,10 +111,6 @@ def phase(
     json: JsonOption = None,
 ) -> int:
     """The phase diagram of minority collapse over imbalance ratio and temperature, k, or numbers of classes."""
-    from ..collapse.phases import phase_diagram
-    from ..figures.phases import plot_phases
-    from .reports.phases import phase_report, phase_text, write_grid
-
     outputs = Outputs(json, plot)
     if csv is not None:
         check_file("csv", csv)
@@ -126,21 +129,52 @@ def phase(
             progress=progress,
         )
         if plot is not None:
-            plot_phases(diagram, plot)
+            diagram.plot(plot)
         if csv is not None:
-            write_grid(diagram, csv)
-    files = [str(file) for file in (plot, csv) if file is not None]
-    outputs.emit(phase_report(diagram, files), lambda: phase_text(diagram, files))
-    return OK if diagram.certified.all() else NOT_CERTIFIED
+            diagram.write_csv(csv)
+    outputs.emit(diagram.to_dict(), diagram.lines(), [file for file in (plot, csv) if file is not None])
+    return code(diagram.ok)
 
 
 def _check(varied: str, loss: Loss) -> None:
     """Refuse an option for what is varied, and a loss without critical values before asking for more of its options."""
-    from ..collapse.two_levels import check_loss
-    from ..objectives.registry import REQUIRED, objective_options
-
     given = loss.options.get(varied)
     if given is not None:
         raise ProblemError(f"{varied}: is what is varied; got {given} (leave it out, or vary something else)")
     required = [option for option, default in objective_options(loss.name).items() if default is REQUIRED]
     check_loss(loss.builder, "ratio", {option: 0.5 for option in required if loss.options.get(option) is None})
+
+
+@app.command()
+def levels(
+    *,
+    counts: CountsOption,
+    column: ColumnOption = None,
+    temperature: Annotated[float, typer.Option(help="Temperature of the loss.")],
+    views: Annotated[int, typer.Option(help="Views per example.")] = 2,
+    batch: Annotated[int | None, typer.Option(help="Batch size; left out: full batch.")] = None,
+    base_temperature: Annotated[
+        float | None,
+        typer.Option(help="If the code multiplies its loss by temperature / base temperature (SupContrast: 0.07)."),
+    ] = None,
+    minority: Annotated[
+        int | None,
+        typer.Option(help="So many of the smallest classes are the minority; left out: all below the average size."),
+    ] = None,
+    json: JsonOption = None,
+) -> int:
+    """The SupCon loss where all classes collapse, where the minority does, at the simplex and at the optimum."""
+    outputs = Outputs(json)
+    loaded = read_counts(counts, column=column)
+    with reporting() as progress:
+        found = loss_levels(
+            loaded,
+            temperature=temperature,
+            views=views,
+            batch=batch,
+            base_temperature=base_temperature,
+            minority=minority,
+            progress=progress,
+        )
+    outputs.emit(found.to_dict(), found.lines())
+    return code(found.ok)

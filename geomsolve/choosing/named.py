@@ -1,0 +1,86 @@
+"""Any loss by name, solved: convex objectives, and those that have a value and a bound of their own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..arrays import Progress
+from ..certificates.certificate import check_tol
+from ..counts.counts import Counts
+from ..errors import ProblemError
+from ..objectives.registry import build_objective, checked_options, resolve
+from ..solvers.base import Solver
+from ..solvers.ladder import solve
+from ..solvers.solution import Remark, Solution
+from .guidelines import smallest_critical_alpha
+from .targeted import TargetedGeometry, targeted_supcon
+from .two_classes import PrototypeGeometry, supervised_prototypes
+
+Solved = Solution | TargetedGeometry | PrototypeGeometry
+
+# Not convex, or convex with part of the Gram matrix given: no objectives, and solved by what made them.
+_BOUNDED: dict[str, Callable[..., TargetedGeometry | PrototypeGeometry]] = {
+    "supproto": supervised_prototypes,
+    "tsc": targeted_supcon,
+}
+
+
+def is_free(name: str) -> bool:
+    """Whether the loss of that name is an objective, to be solved and certified by any solver."""
+    return resolve(name)[0] not in _BOUNDED
+
+
+def check_free(name: str, given: Mapping[str, Any]) -> None:
+    """Nothing, or a ProblemError where an option that needs an objective is given for a loss that is none."""
+    for option, value in given.items():
+        if value is not None and not is_free(name):
+            raise ProblemError(f"{option}: {resolve(name)[0]} has no such option; got {value} (leave it out)")
+
+
+def solve_named(
+    name: str,
+    counts: Counts,
+    options: Mapping[str, Any],
+    *,
+    solver: Solver | None = None,
+    tol: float = 1e-9,
+    progress: Progress | None = None,
+) -> Solved:
+    """The optimal geometry of the loss of that name, proved or not.
+
+    Args:
+        name: as for `build_objective`, or "supproto" or "tsc".
+        counts: class counts.
+        options: of the loss; None means "not given".
+        solver: as for `solve`.
+        tol: the relative gap to certify.
+        progress: called with a line of text as the work goes on.
+
+    Raises:
+        ProblemError: what `build_objective` or the loss refuses.
+        NotCertified: Supervised Prototypes whose convex part could not be certified.
+    """
+    plain, _ = resolve(name)
+    if plain in _BOUNDED:
+        check_tol(tol)
+        clock = time.perf_counter()
+        found = _BOUNDED[plain](counts, **checked_options(plain, _BOUNDED[plain], options))
+        return replace(found, tol=tol, seconds=time.perf_counter() - clock)
+    objective = build_objective(name, counts, options)
+    solution = solve(objective, solver, tol=tol, throw=False, progress=progress)
+    remarks = tuple(remark(counts, options) for remark in _REMARKS.get(plain, ()))
+    return replace(solution, remarks=remarks)
+
+
+def _critical_alpha(counts: Counts, options: Mapping[str, Any]) -> Remark:
+    names = ("temperature", "views", "self_pairs")
+    given = {name: options[name] for name in names if options.get(name) is not None}
+    alpha = smallest_critical_alpha(counts, **given)
+    return Remark("alpha_c", alpha, "critical alpha", f"{alpha:.9f}: up to it every class is one point")
+
+
+# What else is worth saying of the solution of a loss.
+_REMARKS: dict[str, tuple[Callable[[Counts, Mapping[str, Any]], Remark], ...]] = {"supcl": (_critical_alpha,)}

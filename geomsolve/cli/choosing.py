@@ -1,0 +1,112 @@
+"""Verbs that help to choose: losses side by side, weights for a wanted geometry, settings that keep a variance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from ..certificates.certificate import check_tol
+from ..choosing.comparisons import compare as compare_losses
+from ..choosing.designs import design as design_weights
+from ..choosing.guidelines import TEMPERATURES, keep_variance, variance_map
+from ..figures.variances import plot_variance_map
+from ..files import read_array
+from .app import app, code
+from .options import ClassesOption, ColumnOption, CountsOption, InstancesOption, JsonOption, TolOption, read_counts
+from .terminal import Outputs, reporting
+
+
+@app.command()
+def compare(
+    *,
+    counts: CountsOption,
+    column: ColumnOption = None,
+    temperature: Annotated[float, typer.Option(help="Temperature of the losses.")],
+    losses: Annotated[
+        str | None, typer.Option(help="Some only, separated by commas; left out: all that fit the number of classes.")
+    ] = None,
+    tol: TolOption = 1e-9,
+    plot: Annotated[Path | None, typer.Option(help="Draw it: .png, .pdf or .svg.")] = None,
+    json: JsonOption = None,
+) -> int:
+    """The optimal geometry under every loss side by side, and what follows from it."""
+    outputs = Outputs(json, plot)
+    names = None if losses is None else [name.strip() for name in losses.split(",")]
+    loaded = read_counts(counts, column=column)
+    with reporting() as progress:
+        found = compare_losses(loaded, temperature=temperature, losses=names, tol=tol, progress=progress)
+        if plot is not None:
+            found.plot(plot)
+    outputs.emit(found.to_dict(), found.lines(), [] if plot is None else [plot])
+    return code(found.ok)
+
+
+@app.command()
+def design(
+    *,
+    counts: CountsOption,
+    column: ColumnOption = None,
+    temperature: Annotated[float, typer.Option(help="Temperature of the loss.")],
+    target: Annotated[
+        Path | None,
+        typer.Option(help="A .npy file: the wanted C x C cosines, in class order; left out: the regular simplex."),
+    ] = None,
+    anchors: Annotated[
+        str, typer.Option(help="class: every class weighs the same (default); instance: every example does.")
+    ] = "class",
+    tol: TolOption = 1e-9,
+    out: Annotated[Path | None, typer.Option(help="Write design.json and design.npz to this folder.")] = None,
+    json: JsonOption = None,
+) -> int:
+    """The weights of a contrastive loss whose optimum is the geometry you want."""
+    check_tol(tol)
+    outputs = Outputs(json, None, out, "design.json")
+    wanted = None if target is None else read_array("target", target)
+    found = design_weights(
+        read_counts(counts, column=column), wanted, temperature=temperature, anchors=anchors, tol=tol
+    )
+    files = [] if out is None else [out / "design.npz"]
+    for file in files:
+        np.savez(file, allow_pickle=False, **found.arrays())
+    outputs.emit(found.to_dict(), found.lines(), files)
+    return code(found.ok)
+
+
+@app.command()
+def guideline(
+    *,
+    variance: Annotated[float, typer.Option(help="The within-class variance to keep; the total is 1.")],
+    counts: Annotated[
+        str | None, typer.Option(help="Instances per class: a profile, a file, or 50,20,5; or --classes, --instances.")
+    ] = None,
+    column: ColumnOption = None,
+    classes: ClassesOption = None,
+    instances: InstancesOption = None,
+    temperature: Annotated[
+        list[float] | None, typer.Option(help="May be repeated; left out: six from 0.05 to 1.")
+    ] = None,
+    views: Annotated[int, typer.Option(help="Views per instance.")] = 2,
+    self_pairs: Annotated[
+        bool, typer.Option(help="Whether an embedding is its own positive and in its own denominator.")
+    ] = True,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the variance over alpha and temperature: .png, .pdf or .svg.")
+    ] = None,
+    json: JsonOption = None,
+) -> int:
+    """Which (alpha, temperature) of SupCL keep a given within-class variance, and from where classes collapse."""
+    outputs = Outputs(json, plot)
+    loaded = read_counts(counts, classes, instances, column=column)
+    settings: dict[str, Any] = {"views": views, "self_pairs": self_pairs}
+    with reporting() as progress:
+        found = keep_variance(loaded, variance, temperatures=temperature or TEMPERATURES, **settings, progress=progress)
+        proved = found.ok
+        if plot is not None:
+            over = variance_map(loaded, **settings, progress=progress)
+            plot_variance_map(over, plot, variance=found.variance)
+            proved &= bool(over.certified.all())
+    outputs.emit(found.to_dict(), found.lines(), [] if plot is None else [plot])
+    return code(proved)

@@ -1,0 +1,81 @@
+"""Verbs that show what is built in: class counts, and the figures of the theory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..counts.sources import load_counts, profile_names
+from ..errors import ProblemError
+from ..figures.gallery.catalogue import FIGURES, draw_figures
+from ..text import table, whole
+from .app import app, code
+from .options import JsonOption
+from .terminal import Outputs, reporting
+
+
+@app.command()
+def profiles(json: JsonOption = None) -> int:
+    """The built-in class counts."""
+    rules = [name for name in profile_names() if name.endswith(":IR")]
+    loaded = [load_counts(name) for name in profile_names() if name not in rules]
+    listed = [
+        {
+            "name": counts.name,
+            "classes": counts.classes,
+            "distinct": len(counts.values),
+            "largest": whole(counts.values[0]),
+            "smallest": whole(counts.values[-1]),
+            "imbalance_ratio": counts.imbalance_ratio,
+            "total": whole(counts.total),
+        }
+        for counts in loaded
+    ]
+    rows: list[tuple[str, ...]] = [("profile", "classes", "distinct", "largest", "smallest", "ratio", "examples")]
+    for one in listed:
+        cells = [f"{one[key]}" for key in ("name", "classes", "distinct", "largest", "smallest")]
+        rows.append((*cells, f"{one['imbalance_ratio']:.4g}", f"{one['total']}"))
+    note = f"and by rule: {', '.join(rules)} (IR: largest count over smallest, as in {rules[0].replace('IR', '100')})"
+    order = "Profiles are histograms: their classes are sorted by count, largest first."
+    Outputs(json).emit({"profiles": listed, "rules": rules}, [*table(rows), "", note, order])
+    return code(True)
+
+
+@app.command()
+def figures(
+    names: Annotated[list[str] | None, typer.Argument(help="Which figures; all of them without names.")] = None,
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="Write NAME.pdf, NAME.png and NAME.csv to this folder; required to draw.")
+    ] = None,
+    only_list: Annotated[
+        bool, typer.Option("--list", help="Print the names of the figures and what they show.")
+    ] = False,
+    json: JsonOption = None,
+) -> int:
+    """The figures of the theory, each with the certified data behind it."""
+    if only_list:
+        listed = [{"name": name, "description": words} for name, (words, _) in FIGURES.items()]
+        Outputs(json).emit({"figures": listed}, [f"{name:<24}{words}" for name, (words, _) in FIGURES.items()])
+        return code(True)
+    if out is None:
+        raise ProblemError("out: must be given; got none (a folder for the files, or --list for the names)")
+    outputs = Outputs(json)
+    with reporting() as progress:
+        drawn = draw_figures(out, names or None, progress=progress)
+    report = [
+        {
+            "name": figure.name,
+            "description": figure.description,
+            "files": [str(file) for file in figure.files],
+            "points": figure.points,
+            "uncertified": figure.uncertified,
+        }
+        for figure in drawn
+    ]
+    cells: list[tuple[str, ...]] = [("figure", "points", "not certified")]
+    cells += [(figure.name, f"{figure.points}", f"{figure.uncertified}") for figure in drawn]
+    outputs.emit({"figures": report}, [*table(cells), "", f"  wrote a .pdf, .png and .csv of each to {out}"])
+    return code(not any(figure.uncertified for figure in drawn))

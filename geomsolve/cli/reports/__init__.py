@@ -1,1 +1,0 @@
-"""What results say of themselves on the command line."""

@@ -1,0 +1,185 @@
+"""Verbs beside a training run: targets for it, and a diagnosis of what it came to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from numpy.typing import NDArray
+
+from ..certificates.certificate import check_tol
+from ..errors import ProblemError
+from ..files import check_file, read_npy
+from ..similarities.labels import load_labels
+from ..solvers.embedding import check_dim
+from ..text import dumps
+from ..training.diagnoses import diagnose as diagnose_embeddings
+from ..training.exports import check_class_order, check_wanted
+from ..training.exports import targets as export_targets
+from ..training.target_files import check_destination, described
+from .app import app, code
+from .options import ColumnOption, JsonOption, Loss, Problem, TolOption, read_counts, with_loss, with_problem
+from .terminal import Outputs, make_folder, reporting
+
+
+@app.command()
+@with_problem
+def targets(
+    problem: Problem,
+    *,
+    dim: Annotated[int, typer.Option(help="Coordinates: the width of your projection head.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Write this file, .npy or .safetensors; or this folder, under the names TSC's loader wants."),
+    ],
+    layout: Annotated[str, typer.Option(help="proxies: (classes, dim); weights: (dim, classes).")] = "proxies",
+    part: Annotated[
+        str | None,
+        typer.Option(help="prototype (bcl, ecl), classifier (ecl, lc) or target (tsc); without it, class means."),
+    ] = None,
+    sorted_classes: Annotated[
+        bool,
+        typer.Option(
+            "--sorted-classes",
+            help="Take a built-in profile: classes of the data are numbered by count, largest first.",
+        ),
+    ] = False,
+    rotate: Annotated[
+        bool, typer.Option("--rotate/--no-rotate", help="Into all coordinates, at random; else fill up with zeros.")
+    ] = True,
+    seed: Annotated[int, typer.Option(help="Of the rotation, and of the descents below the rank.")] = 0,
+    restarts: Annotated[int, typer.Option(help="Descents below the rank; the best one counts.")] = 8,
+    max_steps: Annotated[int, typer.Option(help="Of each descent.")] = 2000,
+    tol: TolOption = 1e-9,
+    json: JsonOption = None,
+) -> int:
+    """Class targets for training, in your class order, and what is proved of them."""
+    check_tol(tol)
+    kind = check_destination(out, layout)
+    if json not in (None, "-") and Path(str(json)).resolve() in (out.resolve(), described(out).resolve()):
+        raise ProblemError(f"json: must be a file of its own; got {json}, which --out writes")
+    outputs = Outputs(json)
+    if kind:
+        check_file("out", out)
+    else:
+        make_folder("out", out)
+    check_class_order(problem.counts, sorted_classes)
+    check_dim(dim, problem.counts.classes)
+    if problem.free:
+        check_wanted(problem.objective, dim, part)
+    with reporting() as progress:
+        found = export_targets(
+            problem.solve(None, tol, progress),
+            problem.counts,
+            dim=dim,
+            part=part,
+            sorted_classes=sorted_classes,
+            rotate=rotate,
+            seed=seed,
+            restarts=restarts,
+            max_steps=max_steps,
+            tol=tol,
+            progress=progress,
+        )
+    outputs.emit(found.to_dict(layout), found.lines(layout), found.save(out, layout=layout))
+    return code(found.ok)
+
+
+@app.command()
+@with_loss
+def diagnose(
+    chosen: Loss,
+    *,
+    context: typer.Context,
+    embeddings: Annotated[
+        Path, typer.Option(help="A .npy file: samples x dimensions, or views x samples x dimensions.")
+    ],
+    labels: Annotated[
+        Path,
+        typer.Option(help='One integer or text per sample: a .npy file, or a CSV with a column "label".'),
+    ],
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="A .npy file: the C x dimensions weights of a classifier, rows in sorted order of the labels."
+        ),
+    ] = None,
+    counts: Annotated[
+        str | None,
+        typer.Option(
+            help="Examples per class in training, in sorted order of the labels: a file, or 1000,100,10; left out: "
+            "those of the labels."
+        ),
+    ] = None,
+    column: ColumnOption = None,
+    sorted_classes: Annotated[
+        bool,
+        typer.Option(
+            "--sorted-classes",
+            help="Take a built-in profile as --counts: labels are numbered by count, largest first.",
+        ),
+    ] = False,
+    neighbours: Annotated[float, typer.Option(help="Of CAC: a number, or below 1 a share of all embeddings.")] = 0.05,
+    tol: TolOption = 1e-9,
+    report: Annotated[
+        Path | None, typer.Option(help="Write report.txt, diagnosis.json and diagnosis.png to this folder.")
+    ] = None,
+    json: JsonOption = None,
+) -> int:
+    """Metrics of trained embeddings, and with a loss their distance from its certified optimum.
+
+    The loss is taken into account where --objective or any of its options is given.
+    """
+    source = context.get_parameter_source("objective")
+    named = source is not None and source.name == "COMMANDLINE"
+    settings = {name: value for name, value in chosen.options.items() if value is not None}
+    outputs = Outputs(json)
+    files = [] if report is None else _report_files(report)
+    arrays = [read_npy("embeddings", embeddings, _KINDS, _WHOLE), _read_labels(labels)]
+    matrix = None if weights is None else read_npy("weights", weights, _KINDS, _WHOLE)
+    trained = None if counts is None else read_counts(counts, column=column)
+    with reporting() as progress:
+        found = diagnose_embeddings(
+            *arrays,
+            weights=matrix,
+            objective=chosen.name if named or settings else None,
+            counts=trained,
+            sorted_classes=sorted_classes,
+            neighbours=neighbours,
+            tol=tol,
+            progress=progress,
+            **settings,
+        )
+        written, lines = found.to_dict(), found.lines()
+        if files:
+            text, data, picture = files
+            found.plot(picture)
+            text.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            data.write_text(dumps({**written, "files": [str(file) for file in files]}) + "\n", encoding="utf-8")
+    outputs.emit(written, lines, files)
+    return code(found.ok)
+
+
+# Of any type but Python objects: `diagnose` says which it takes.
+_KINDS = "biufcmMUSV"
+_WHOLE = "a whole .npy file of one array of numbers, as numpy.save writes it"
+
+
+def _report_files(folder: Path) -> list[Path]:
+    """The three files of a report, found to be writable before anything is computed."""
+    make_folder("report", folder)
+    files = [folder / name for name in ("report.txt", "diagnosis.json", "diagnosis.png")]
+    for file in files:
+        check_file("report", file)
+    return files
+
+
+def _read_labels(path: Path) -> NDArray[Any]:
+    if path.suffix.lower() == ".csv":
+        return load_labels(path)
+    wanted = (
+        "a whole .npy file of one array of integers or texts, as numpy.save writes it; Python objects are never "
+        "unpickled (labels.astype(int) makes numbers of them, labels.astype(str) texts), or a .csv file"
+    )
+    return read_npy("labels", path, _KINDS, wanted)

@@ -1,0 +1,46 @@
+"""The picture of a result, whatever kind of result it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..choosing.comparisons import Comparison
+from ..choosing.guidelines import VarianceMap
+from ..collapse.phases import PhaseDiagram
+from ..errors import ProblemError
+from ..similarities.verdicts import Realization
+from ..solvers.solution import Solution
+from ..training.diagnosis import Diagnosis
+from .comparisons import plot_comparison
+from .diagnoses import plot_diagnosis
+from .phases import plot_phases
+from .realizations import plot_realization
+from .solutions import plot_solution
+from .variances import plot_variance_map
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.figure import Figure
+
+_PICTURES: dict[type, Callable[..., Figure]] = {
+    Solution: plot_solution,
+    Comparison: plot_comparison,
+    PhaseDiagram: plot_phases,
+    Realization: plot_realization,
+    Diagnosis: plot_diagnosis,
+    VarianceMap: plot_variance_map,
+}
+
+
+def draw(result: Any, path: str | Path | None = None, **options: Any) -> Figure:
+    """The picture of a result; `options` are those of its own function.
+
+    Raises:
+        ProblemError: there is no picture of results of this kind, or a path of another kind.
+    """
+    if type(result) not in _PICTURES:
+        kinds = ", ".join(kind.__name__ for kind in _PICTURES)
+        raise ProblemError(f"plot: there are pictures of {kinds}; got {type(result).__name__}")
+    return _PICTURES[type(result)](result, path, **options)

@@ -1,0 +1,242 @@
+"""What is said of a geometry: of class means, of instances, or of several kinds of atoms. A loss says which fits it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..counts.counts import Counts
+from ..geometry.orbits import OrbitGram
+from ..geometry.variances import class_variances
+from ..text import entry, span, table, whole
+
+# Tables of more orbits than this are left to the JSON.
+_MOST_ROWS = 9
+
+
+@dataclass(frozen=True, eq=False)
+class ClassMeans:
+    """One mean per class, an orbit for every distinct count.
+
+    Attributes:
+        counts: of the loss; None where it was not built from counts.
+        atoms: what is placed on the sphere, in words.
+        hint: what to do instead of drawing it, where it is no picture of class means.
+    """
+
+    counts: Counts | None
+    atoms: str = field(default="class means", init=False)
+    hint: str = field(default="leave it out", init=False)
+
+    def report(self, chosen: NDArray[np.intp], gram: OrbitGram, collapsed: list[list[int]]) -> dict[str, Any]:
+        """The cosines as a dictionary.
+
+        Args:
+            chosen: the positions of the distinct counts that `gram` shows.
+            gram: the cosines.
+            collapsed: groups of classes that share a point.
+        """
+        counts, orbits = self.counts, []
+        for a, within in enumerate(gram.within):
+            orbit: dict[str, Any] = {"size": whole(gram.sizes[a])}
+            if counts is not None:
+                if len(chosen) < len(counts.values):
+                    orbit["size"] = whole(counts.multiplicity[chosen[a]])
+                orbit |= {"count": whole(counts.values[chosen[a]]), "proportion": float(counts.proportions[chosen[a]])}
+            orbits.append({**orbit, "within": float(within)})
+        report: dict[str, Any] = {"collapsed": collapsed, "orbits": orbits, "between": gram.between}
+        if counts is not None and len(chosen) < len(counts.values):
+            report["sampled"] = {"distinct_counts": len(counts.values), "shown": len(chosen), "positions": chosen}
+        elif gram.orbits.labels is not None:
+            report["class_orbit"] = gram.orbits.labels
+        return report
+
+    def lines(self, chosen: NDArray[np.intp], gram: OrbitGram, rank: int, collapsed: list[list[int]]) -> list[str]:
+        """The cosines in words."""
+        counts, last, lines = self.counts, len(gram.sizes) - 1, ["Cosines of class means"]
+        if counts is not None and len(chosen) < len(counts.values):
+            lines = [f"Cosines of class means ({len(chosen)} of {len(counts.values):,} distinct counts looked at)"]
+        if last > 0:
+            lines.append(entry("largest, smallest", f"{gram.cosines[0, last]:+.9f}{self._pair(chosen, 0, last)}"))
+            other = last if gram.orbits.plural[last] else last - 1
+            if other > 0 or gram.orbits.plural[last]:
+                lines.append(
+                    entry("two smallest", f"{gram.cosines[other, last]:+.9f}{self._pair(chosen, other, last)}")
+                )
+        cosines = gram.cosines[gram.orbits.partners > 0]
+        most = round(gram.orbits.atoms) - 1
+        return [
+            *lines,
+            entry("least, largest", f"{cosines.min():+.9f}, {cosines.max():+.9f}"),
+            entry("regular simplex", f"{-1.0 / (gram.orbits.atoms - 1.0):+.9f} (every pair, were the counts equal)"),
+            entry("rank", f"{rank} (classes - 1, none lost)" if rank == most else f"{rank} of at most {most}"),
+            entry("collapsed", self._collapsed(collapsed)),
+        ]
+
+    def _pair(self, chosen: NDArray[np.intp], a: int, b: int) -> str:
+        if self.counts is None:
+            return ""
+        if self.counts.names is not None:
+            first = self.counts.classes_with(chosen[a])
+            second = self.counts.classes_with(chosen[b])
+            pair = first[:2] if a == b else (*first[:1], *second[:1])
+            return f"  ({' and '.join(self.counts.label(c) for c in pair)})"
+        values = self.counts.values[chosen]
+        if a == b:
+            return f"  (two classes of {values[a]:g})"
+        return f"  (classes of {values[a]:g} and {values[b]:g})"
+
+    def _collapsed(self, collapsed: list[list[int]]) -> str:
+        if not collapsed:
+            return "none: no two classes share a point"
+        if self.counts is None:
+            return "; ".join(f"{len(group)} in one point" for group in collapsed)
+        words, listed = [], len(self.counts.groups) > 0
+        for group in collapsed:
+            shares = (self.counts.per_class if listed else self.counts.values)[group]
+            which = f" ({self.counts.which(group)})" if listed else ""
+            size = len(group) if listed else self.counts.multiplicity[group].sum()
+            extent = f"{shares.max():g}" if shares.max() == shares.min() else f"{shares.max():g} to {shares.min():g}"
+            words.append(f"{size:.10g} classes of {extent} in one point{which}")
+        return "; ".join(words)
+
+
+@dataclass(frozen=True, eq=False)
+class KindsOfAtoms(ClassMeans):
+    """Atoms of several kinds, each orbit within one class.
+
+    Attributes:
+        kinds: the kind of every orbit: "instances", "prototype", ...
+        classes: its class.
+    """
+
+    kinds: Sequence[str]
+    classes: Sequence[int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "atoms", " and ".join(dict.fromkeys(self.kinds)))
+
+    def report(self, chosen: NDArray[np.intp], gram: OrbitGram, collapsed: list[list[int]]) -> dict[str, Any]:
+        """One entry per orbit: what its atoms are, of which class, how many, and the cosine among them."""
+        orbits = []
+        for kind, c, size, within in zip(self.kinds, self.classes, gram.sizes, gram.within, strict=True):
+            orbit: dict[str, Any] = {"part": kind, "class": c, "size": whole(size)}
+            if self.counts is not None:
+                each = self.counts.per_class[c]
+                orbit |= {"count": whole(each), "proportion": float(each / self.counts.total)}
+            orbits.append({**orbit, "within": float(within)})
+        return {"collapsed": self._shared(gram), "orbits": orbits, "between": gram.between}
+
+    def lines(self, chosen: NDArray[np.intp], gram: OrbitGram, rank: int, collapsed: list[list[int]]) -> list[str]:
+        """The cosines between kinds of atoms, and all of them where they fit a screen."""
+        names, classes, lines = np.array(self.kinds), np.array(self.classes), ["Cosines"]
+        same = classes[:, None] == classes
+        for first, second in itertools.combinations_with_replacement(dict.fromkeys(self.kinds), 2):
+            pairs = (names[:, None] == first) & (names == second) & (gram.orbits.partners > 0)
+            for found, words in ((pairs & same, "same class"), (pairs & ~same, "two classes")):
+                if found.any():
+                    what = first if first == second else f"{first}, {second}"
+                    lines.append(entry(words, f"{span(gram.cosines[found], '+.9f')}  ({what})"))
+        if 2 < len(names) <= _MOST_ROWS:
+            short = [f"{kind[0]}{c}" for kind, c in zip(self.kinds, self.classes, strict=True)]
+            cells: list[tuple[str, ...]] = [("", *short)]
+            for a, name in enumerate(short):
+                cells.append((name, *(f"{cosine:+.4f}" for cosine in gram.cosines[a])))
+            lines += ["", *(f"  {line}" for line in table(cells)), ""]
+        lines.append(entry("rank", f"{rank} of at most {gram.orbits.atoms:g}"))
+        points = np.flatnonzero(gram.orbits.plural & (np.diag(gram.cosines) >= 1.0 - 1e-8))
+        closed = [f"{self.kinds[a]} of class {self._label(self.classes[a])}" for a in points.tolist()]
+        if closed:
+            few = len(closed) <= _MOST_ROWS
+            lines.append(entry("in one point", "; ".join(closed) if few else f"{len(closed)} orbits"))
+        groups = (", ".join(self._label(c) for c in group) for group in self._shared(gram))
+        lines.append(entry("classes together", "; ".join(f"[{group}]" for group in groups) or "none"))
+        return lines
+
+    def _label(self, c: int) -> str:
+        return str(c) if self.counts is None else self.counts.label(c)
+
+    def _shared(self, gram: OrbitGram) -> list[list[int]]:
+        """Groups of classes with atoms in one point."""
+        groups = [tuple(sorted({self.classes[a] for a in group})) for group in gram.merged()]
+        return [list(group) for group in dict.fromkeys(groups) if len(group) > 1]
+
+
+@dataclass(frozen=True, eq=False)
+class Instances(ClassMeans):
+    """Instances, an orbit for every class, classes of most instances first.
+
+    Attributes:
+        settings: of the loss, for the dictionary.
+        coincide: whether the views of an instance would stay in one point.
+    """
+
+    settings: dict[str, Any]
+    coincide: Callable[[OrbitGram], bool]
+    atoms: str = field(default="instances", init=False)
+    hint: str = field(default="leave it out; guideline --plot draws the variance within classes", init=False)
+
+    def report(self, chosen: NDArray[np.intp], gram: OrbitGram, collapsed: list[list[int]]) -> dict[str, Any]:
+        """The cosines, and the variances within and between classes."""
+        counts = self._by_class
+        variances = class_variances(gram)
+        return {
+            **ClassMeans(counts).report(np.arange(counts.classes), gram, collapsed),
+            "class_orbit": counts.groups,
+            "collapsed": self._points(gram),
+            "instances": counts.total,
+            **self.settings,
+            "within_variance": variances.within,
+            "between_variance": variances.between,
+            "total_variance": variances.total,
+            "class_variances": variances.per_class[counts.groups],
+            "views_coincide": self.coincide(gram),
+        }
+
+    def lines(self, chosen: NDArray[np.intp], gram: OrbitGram, rank: int, collapsed: list[list[int]]) -> list[str]:
+        """Variances, collapse, and cosines inside and between classes."""
+        variances, inside = class_variances(gram), np.diag(gram.cosines)
+        each = span(variances.per_class, ".6f")
+        lines = [
+            "Variance of instances",
+            entry("within classes", f"{variances.within:.9f}" + (f"  ({each} by class)" if " to " in each else "")),
+            entry("between classes", f"{variances.between:.9f}"),
+            entry("total", f"{variances.total:.9f}"),
+            entry("collapsed", self._which(gram)),
+            "",
+            "Cosines of instances",
+            entry("inside a class", span(inside, "+.9f")),
+            entry("between classes", span(gram.cosines[~np.eye(len(inside), dtype=bool)], "+.9f")),
+            entry("rank", f"{rank} of at most {gram.orbits.atoms - 1:g} (instances - 1)"),
+        ]
+        if not self.coincide(gram):
+            lines.append(
+                entry("views", "held in one point; moving them apart would lower the loss further (alpha is small)")
+            )
+        return lines
+
+    @property
+    def _by_class(self) -> Counts:
+        if self.counts is None:
+            raise TypeError("instances are those of counts")
+        return self.counts.by_class()
+
+    def _points(self, gram: OrbitGram) -> list[list[int]]:
+        """Groups of classes all of whose instances share one point; a class may be a group alone."""
+        groups = self._by_class.groups
+        return [np.flatnonzero(np.isin(groups, rows)).tolist() for rows in gram.merged()]
+
+    def _which(self, gram: OrbitGram) -> str:
+        counts, groups = self._by_class, self._points(gram)
+        alone = sorted(group[0] for group in groups if len(group) == 1)
+        words = [f"{len(group)} classes share a point ({counts.which(group)})" for group in groups if len(group) > 1]
+        if len(alone) == counts.classes:
+            return "every class is one point"
+        if alone:
+            words.insert(0, f"{len(alone)} of {counts.classes} classes are one point each ({counts.which(alone)})")
+        return "; ".join(words) or "no class is one point"

@@ -1,0 +1,348 @@
+"""Whether an embedding has the similarities that weights ask for: on the sphere, and in Euclidean space."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..arrays import Array
+from ..objectives.weighted import WeightedSoftmax
+from ..objectives.weightings import Weighting
+from ..results import Result
+from ..solvers.solution import Solution
+from ..text import attributes, entry
+from .feasibility import Witness
+
+# Samples named one by one.
+_MOST_WORST = 5
+
+
+class Verdict(enum.Enum):
+    """Whether an embedding attains the entropy bound."""
+
+    REALIZABLE = "realizable"
+    DEGENERATE = "degenerate"
+    INCONSISTENT = "inconsistent"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Realization(Result):
+    """What the optimum of weighted InfoNCE is, and whether it is what the weights ask for.
+
+    Attributes:
+        verdict: REALIZABLE: a Gram matrix has p_ij = w_ij for every pair, and `solution` holds it. DEGENERATE: some
+            weight is 0, which no finite similarity gives. INCONSISTENT: all weights are positive, and no Gram matrix
+            gives them.
+        reason: the verdict in a sentence.
+        weighting: the weights, with their convention on self-pairs.
+        solution: the optimal geometry. Its own certificate is about cosines too, and asks for more than `certified`.
+        largest_temperature: the bound is attained up to this temperature; 0: at none, infinite: at all. None where
+            weights are 0 or asymmetric, which no temperature mends.
+        shifts: (low, high): without self-pairs nothing changes when all cosines grow by the same. REALIZABLE: every
+            G_ij = tau log K_ij + c, i != j, with c in this interval attains the bound (w_ij = K_ij / r_i, K symmetric,
+            its largest entry between samples that
+            differ 1), and `solution` holds one of smallest rank. Otherwise: what may be
+            added to the cosines of `solution`. None where the Gram matrix is unique.
+        min_dim: coordinates that the embedding needs: the smallest number of any that attains the bound, or the rank
+            of the best one found (no proved number while its certificate's cosine residual is large).
+        witness: proves INCONSISTENT; None otherwise.
+        gap: proved: no embedding has a loss below `value` - `gap`. That of the certificate, or of `dual_bound` if less.
+        certified: whether this gap is within the tolerance that was asked for.
+        components: groups of samples between which all weights are 0. More than one leaves the bound free to move
+            groups against each other, and only the repulsion in the denominators places them.
+    """
+
+    verdict: Verdict
+    reason: str
+    weighting: Weighting
+    solution: Solution
+    largest_temperature: float | None
+    shifts: tuple[float, float] | None
+    min_dim: int
+    witness: Witness | None = field(repr=False)
+    gap: float
+    certified: bool
+    components: int
+
+    @property
+    def objective(self) -> WeightedSoftmax:
+        """Weighted InfoNCE with these weights."""
+        objective = self.solution.objective
+        if not isinstance(objective, WeightedSoftmax):
+            raise TypeError(f"a realization is one of weighted InfoNCE; got {type(objective).__name__}")
+        return objective
+
+    @property
+    def temperature(self) -> float:
+        """Tau."""
+        return self.objective.temperature
+
+    @property
+    def entropy_bound(self) -> float:
+        """Mean H(w_i), below the loss of any embedding, in nats."""
+        return self.weighting.entropy_bound
+
+    @cached_property
+    def excess(self) -> float:
+        """Mean KL(w_i || p_i): the loss above the entropy bound, in nats."""
+        return self.objective.divergence(self.solution.orbits)
+
+    @property
+    def value(self) -> float:
+        """The loss."""
+        return self.entropy_bound + self.excess
+
+    @property
+    def settled(self) -> bool:
+        """Whether the cosines, and not only the loss, are those of the optimum, to 1e-6."""
+        return self.solution.certificate.cosine_residual <= 1e-6
+
+    @property
+    def excess_lower_bound(self) -> float:
+        """Proved: no embedding comes nearer to the entropy bound, mean nats."""
+        return max(0.0, self.excess - self.gap)
+
+    @cached_property
+    def excess_per_sample(self) -> Array:
+        """(N,) KL(w_i || p_i), in the caller's order."""
+        return self.objective.divergences(self.solution.orbits)[self.weighting.orbits.listed()]
+
+    @property
+    def unique(self) -> bool:
+        """Whether one Gram matrix alone is optimal (points are then unique up to rotation and reflection)."""
+        return self.shifts is None
+
+    @property
+    def points(self) -> Array:
+        """(N, min_dim) unit rows."""
+        return self.solution.embed(self.min_dim).points
+
+    def nearest_weights(self) -> Array:
+        """(N, N) the realizable weights nearest to these: p minimises mean KL(w_i || p_i) over all realizable p."""
+        logs, own = self.objective.log_softmax(self.solution.orbits)
+        labels = self.weighting.orbits.listed()
+        weights = np.exp(logs)[labels[:, None], labels]
+        np.fill_diagonal(weights, np.exp(own)[labels])
+        return weights
+
+    @property
+    def ok(self) -> bool:
+        """Whether the gap is within the tolerance."""
+        return self.certified
+
+    @property
+    def summary(self) -> str:
+        """The verdict and the excess."""
+        return (
+            f"{self.weighting.name} at temperature {self.temperature:g}: {self.verdict.value}, "
+            f"excess {self.excess:.6g} nats, gap {self.gap:.1e}, {self.min_dim} dimensions"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict as a dictionary (keys as in the command line's contract)."""
+        report = {
+            "verdict": self.verdict.value,
+            "reason": self.reason,
+            **attributes(self, "entropy_bound", "value", "excess", "excess_lower_bound", "unique", "shifts", "min_dim"),
+            "excess_lower": self.excess_lower_bound,
+            "lower_bound": self.value - self.gap,
+            "largest_temperature": self.largest_temperature,
+            "realizable_at": None if self.largest_temperature is None else _up_to(self.largest_temperature),
+            **attributes(self, "components", "gap"),
+            "cosine_residual": self.solution.certificate.cosine_residual,
+            "quality": "certified" if self.certified else "uncertified",
+            **attributes(self.solution, "solver", "seconds"),
+            **_problem(self.weighting, self.temperature, "cosine"),
+            "worst_samples": _worst(self.excess_per_sample),
+        }
+        if self.witness is not None:
+            report["witness"] = attributes(self.witness, "kind", "value", "margin")
+        return report
+
+    def lines(self) -> list[str]:
+        """The verdict as text."""
+        quality, residual = (
+            "certified" if self.certified else "NOT certified",
+            self.solution.certificate.cosine_residual,
+        )
+        settled = f"cosines to {residual:.1e}" if residual < 0.1 else "cosines not fixed by it"
+        found_only = "" if self.settled else " (rank of the geometry found, whose cosines are not fixed yet)"
+        lines = [
+            *_head(self.weighting, self.temperature, "cosines on the sphere"),
+            "",
+            f"{self.verdict.value.upper()}: {self.reason}",
+            "",
+            *_loss_lines(self.entropy_bound, self.value, self.excess, self.excess_lower_bound),
+            entry("proof", f"{quality}: gap {self.gap:.1e} nats, {settled}"),
+            entry("dimension needed", f"{self.min_dim}{found_only}"),
+            entry("unique", self._uniqueness),
+        ]
+        if self.largest_temperature is not None:
+            lines.append(entry("realizable", _up_to(self.largest_temperature)))
+        if self.witness is not None:
+            text = f"{self.witness.kind}: <X, required> = {self.witness.value:.6g}, margin {self.witness.margin:.3g}"
+            lines.append(entry("witness", text))
+        if self.excess > 1e-10 and self.weighting.samples > 1:
+            worst = (f"{one['sample']} ({one['excess']:.3g})" for one in _worst(self.excess_per_sample))
+            lines.append(entry("worst samples", ", ".join(worst)))
+        return lines
+
+    @property
+    def _uniqueness(self) -> str:
+        if self.shifts is None:
+            return "yes, up to rotations and reflections"
+        low, high = self.shifts
+        constant = self.witness is None and self.excess < 1e-10
+        what = "the constant of all cosines" if constant else "a shift of all cosines"
+        return f"no: {what} may be anything from {low:.6g} to {high:.6g}"
+
+    def arrays(self) -> dict[str, Array]:
+        """What files keep: points, excess per sample, nearest realizable weights, and the witness, if any."""
+        arrays = attributes(self, "points", "excess_per_sample")
+        arrays["nearest_weights"] = self.nearest_weights()
+        if self.witness is not None:
+            arrays |= {"witness": self.witness.matrix, "required": self.witness.required}
+        return arrays
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EuclideanGeometry(Result):
+    """Points for weighted InfoNCE over squared distances, and what is proved of them.
+
+    Attributes:
+        verdict: "realizable", the entropy bound is attained; "degenerate", it is approached but never attained;
+            "inconsistent", every embedding stays above it by at least lower_bound - entropy_bound.
+        reason: why, in one sentence.
+        entropy_bound: mean_i H(w_i), in nats, below every loss.
+        value: the loss of `points`.
+        excess: mean_i KL(w_i || p_i) = value - entropy_bound, without cancellation.
+        excess_per_sample: (n,) KL(w_i || p_i).
+        lower_bound: of the loss of every embedding; no less than the entropy bound.
+        points: (n, d), centred, d = min_dim; where parts should lie infinitely apart, they lie far apart.
+        unique: whether every best embedding is this one, up to isometry.
+        min_dim: the least dimension of a best embedding.
+        shifts: (-inf, c_max): for every c up to c_max there is an equally good embedding with squared distances
+            `required` + 2 (c_max - c); None if there is no such family.
+        witness: (n, n) X = v v^T, X 1 = 0, with <X, required> > 0, where <X, D> <= 0 of all squared distances D of
+            points; None unless it is this that the weights fail.
+        required: (n, n) the squared distances that attain the entropy bound, had a space them; None if no matrix does.
+        weighting: the weights; None where they were given as logarithms.
+        temperature: tau.
+        tol: the gap called certified, as a share of the loss (at least 1).
+    """
+
+    verdict: str
+    reason: str
+    entropy_bound: float
+    value: float
+    excess: float
+    excess_per_sample: Array = field(repr=False)
+    lower_bound: float
+    points: Array = field(repr=False)
+    unique: bool
+    min_dim: int
+    shifts: tuple[float, float] | None = None
+    witness: Array | None = field(default=None, repr=False)
+    required: Array | None = field(default=None, repr=False)
+    weighting: Weighting | None = None
+    temperature: float = 1.0
+    tol: float = 1e-7
+
+    @property
+    def gap(self) -> float:
+        """By how much the infimum may lie below `value`."""
+        return self.value - self.lower_bound
+
+    @property
+    def ok(self) -> bool:
+        """Whether the gap is at most `tol` times the loss."""
+        return self.gap <= self.tol * max(1.0, abs(self.value))
+
+    @property
+    def summary(self) -> str:
+        """The verdict and the excess."""
+        return f"{self.verdict}, excess {self.excess:.6g} nats, gap {self.gap:.1e}, {self.min_dim} dimensions"
+
+    @property
+    def excess_lower_bound(self) -> float:
+        """Proved: no embedding comes nearer to the entropy bound, mean nats."""
+        return max(0.0, self.lower_bound - self.entropy_bound)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict as a dictionary."""
+        return {
+            **attributes(self, "verdict", "reason", "entropy_bound", "value", "lower_bound", "gap", "excess"),
+            **attributes(self, "excess_lower_bound", "unique", "shifts", "min_dim"),
+            "excess_lower": self.excess_lower_bound,
+            "quality": "certified" if self.ok else "uncertified",
+            **({} if self.weighting is None else _problem(self.weighting, self.temperature, "euclidean")),
+            "worst_samples": _worst(self.excess_per_sample),
+        }
+
+    def lines(self) -> list[str]:
+        """The verdict as text."""
+        return [
+            *(
+                []
+                if self.weighting is None
+                else _head(self.weighting, self.temperature, "distances in Euclidean space")
+            ),
+            "",
+            f"{self.verdict.upper()}: {self.reason}",
+            "",
+            *_loss_lines(self.entropy_bound, self.value, self.excess, self.excess_lower_bound),
+            entry("proof", f"{'certified' if self.ok else 'NOT certified'}: gap {self.gap:.1e}"),
+            entry("dimension needed", str(self.min_dim)),
+            entry("unique", "up to isometry" if self.unique else "no"),
+        ]
+
+    def arrays(self) -> dict[str, Array]:
+        """What files keep: points, excess per sample, and witness and wanted squared distances where they are."""
+        arrays = attributes(self, "points", "excess_per_sample", "witness", "required")
+        return {name: array for name, array in arrays.items() if array is not None}
+
+
+def _problem(weighting: Weighting, temperature: float, similarity: str) -> dict[str, Any]:
+    return {
+        "objective": "weighted InfoNCE",
+        "weights": weighting.name,
+        "self_pairs": weighting.self_pairs,
+        "similarity": similarity,
+        "temperature": temperature,
+        "samples": weighting.samples,
+        "distinct_samples": len(weighting.orbits.sizes),
+        "version": __version__,
+    }
+
+
+def _head(weighting: Weighting, temperature: float, similarity: str) -> list[str]:
+    distinct = len(weighting.orbits.sizes)
+    some = "" if distinct == weighting.samples else f" ({distinct} distinct)"
+    return [
+        f"weighted InfoNCE, {weighting.name}, temperature {temperature:g}, {similarity}",
+        f"{weighting.samples} samples{some}, {weighting.convention}",
+    ]
+
+
+def _loss_lines(bound: float, value: float, excess: float, least: float) -> list[str]:
+    return [
+        entry("entropy bound", f"{bound:.12g} nats"),
+        entry("optimal loss", f"{value:.12g} nats"),
+        entry("excess", f"{excess:.6g} nats in the mean over samples (proved: at least {least:.6g})"),
+    ]
+
+
+def _up_to(largest: float) -> str:
+    if largest == 0.0:
+        return "at no temperature"
+    return "at every temperature" if np.isinf(largest) else f"up to temperature {largest:.9g}"
+
+
+def _worst(excess: Array) -> list[dict[str, Any]]:
+    order = np.argsort(-excess, kind="stable")[:_MOST_WORST]
+    return [{"sample": int(i), "excess": float(excess[i])} for i in order]

@@ -1,0 +1,156 @@
+"""A diagnosis: findings as a dictionary, and as one page of text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .. import __version__
+from ..results import Result
+from ..text import attributes, entry, number, table
+from .findings import Findings, short_name
+
+# Per-class lines of the page: all classes where they are few, else the worst.
+_MOST_ROWS = 12
+_MEASURES = (
+    "nc1", "nc2_equinorm", "nc2_equiangularity", "nc2_equiangularity_max", "nc3", "nc4", "nc4_against", "fc", "ms",
+    "sd", "effective_rank", "effective_rank_means",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Diagnosis(Findings, Result):
+    """What `diagnose` found: see `Findings` for the attributes."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the optimum, if one was asked for, is certified."""
+        return self.optimum is None or self.optimum.certified
+
+    @property
+    def summary(self) -> str:
+        """The verdict, and how far the embeddings are from the optimum."""
+        samples = f"{self.samples.counts.sum():,} samples of {len(self.labels)} classes"
+        if self.optimum is None:
+            return f"{self.verdict.value}: {samples}"
+        return (
+            f"{self.verdict.value}: {samples}, loss {self.optimum.excess:.3g} nats above the optimum of "
+            f"{self.optimum.solution.objective.name}, cosines off by {self.optimum.rms:.3f}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The diagnosis as a dictionary; lists go by class, in the order of `labels`."""
+        local, collapse, samples, names = self.local, self.collapse, self.samples, self.labels
+        fit = collapse.weights_fit
+        return {
+            "verdict": self.verdict.value,
+            "summary": self.sentences(),
+            **self._optimum(),
+            **attributes(self, "fully_collapsed", "minority_collapsed"),
+            "merged": [[names[c] for c in group] for group in self.merged],
+            "worst_classes": [names[c] for c in self.worst_classes],
+            "labels": names,
+            **attributes(local, "saa", "cac", "cac_limit", "cac_chance", "sad", "cad", "uniformity", "alignment"),
+            **attributes(collapse, "within", "coherence"),
+            "spread": self.spread,
+            "spread_per_class": self.spreads,
+            "samples_per_class": samples.counts,
+            "counts": self.counts.per_class,
+            **attributes(collapse, *_MEASURES),
+            "classes": len(names),
+            "samples": int(samples.counts.sum()),
+            "views": samples.views,
+            "dimensions": samples.points.shape[1],
+            "neighbours": local.neighbours,
+            "normalised": samples.normalised,
+            "lengths": [samples.shortest, samples.longest],
+            "directionless": [names[c] for c in collapse.directionless],
+            "weights_fit": None if fit is None else [names[c] for c in fit],
+            "version": __version__,
+        }
+
+    def _optimum(self) -> dict[str, Any]:
+        optimum, names = self.optimum, self.labels
+        if optimum is None:
+            return {"excess": None, "optimum": None}
+        objective, certificate = optimum.solution.objective, optimum.solution.certificate
+        return {
+            "excess": optimum.excess,
+            "optimum": {
+                "objective": objective.name,
+                "temperature": objective.temperature,
+                "quality": optimum.solution.quality.value,
+                "value": certificate.value,
+                "measured_value": optimum.value,
+                "gap": certificate.gap,
+                **attributes(optimum, "excess_bound", "collapsed_value", "level"),
+                "cosine_rms": optimum.rms,
+                "cosine_worst": optimum.worst,
+                "worst_pair": [names[c] for c in optimum.worst_pair],
+                "per_class_rms": optimum.per_class,
+                "collapse": [[names[c] for c in group] for group in optimum.collapse],
+                "collapsed": [[names[c] for c in group] for group in optimum.solution.collapsed],
+                "rank": optimum.solution.rank,
+            },
+        }
+
+    def lines(self) -> list[str]:
+        """The diagnosis on one page."""
+        samples, local, collapse, optimum = self.samples, self.local, self.collapse, self.optimum
+        names = self.labels
+        views = f", {samples.views} views" if samples.views > 1 else ""
+        lines = [
+            f"{self.verdict.value.upper()}",
+            *(f"  {sentence}" for sentence in self.sentences()),
+            "",
+            f"{samples.counts.sum():,} samples{views}, {samples.points.shape[1]} dimensions",
+            f"  {self.counts}",
+        ]
+        if optimum is not None:
+            objective, certificate = optimum.solution.objective, optimum.solution.certificate
+            lines += [
+                "",
+                f"beside the optimum of {objective.name}, temperature {objective.temperature:g} "
+                f"({optimum.solution.quality.value}, gap {certificate.gap:.1e})",
+                entry("loss there", f"{certificate.value:.9g} nats"),
+                entry("measured", f"{optimum.value:.9g} nats"),
+                entry("excess", f"{optimum.excess:.3g} nats (proved: at most {optimum.excess_bound:.3g})"),
+                entry("fully collapsed", f"{optimum.collapsed_value:.9g} nats"),
+            ]
+        needs = " (needs weights)" if collapse.nc3 is None else ""
+        lines += ["", "neural collapse (0: collapsed to a regular simplex)"]
+        lines += [
+            entry("NC1", f"{number(collapse.nc1, '.4g')}  within-class over between-class covariance"),
+            entry("NC2", f"{number(collapse.nc2_equinorm, '.4g')}  equal norms"),
+            entry("", f"{number(collapse.nc2_equiangularity, '.4g')}  equal angles"),
+            entry("NC3", f"{number(collapse.nc3, '.4g')}  self-duality{needs}"),
+            entry("NC4", f"{collapse.nc4:.4g}  nearest class mean against {collapse.nc4_against}"),
+            entry("FC, MS, SD", f"{collapse.fc:.4g}, {collapse.ms:.4g}, {number(collapse.sd, '.4g')}"),
+            entry(
+                "effective rank", f"{collapse.effective_rank:.2f}; of class means {collapse.effective_rank_means:.2f}"
+            ),
+        ]
+        few = len(names) <= _MOST_ROWS
+        shown = range(len(names)) if few else self.worst_classes
+        by = "by CAC" if optimum is None else "by their cosines"
+        title = f"per class (CAC over {local.neighbours} neighbours, of the most it can be)" + (
+            "" if few else f": the worst {len(shown)} {by}"
+        )
+        lines += ["", title]
+        head = ("class", "samples", "SAA %", "CAC %", "of", "SAD", "CAD", "uniformity", "within")
+        rows: list[tuple[str, ...]] = [head + (() if optimum is None else ("off optimum",))]
+        for c in shown:
+            values = (
+                local.saa[c],
+                local.cac[c],
+                local.cac_limit[c],
+                local.sad[c],
+                local.cad[c],
+                local.uniformity[c],
+                collapse.within[c],
+            )
+            forms = (".1f", ".1f", ".1f", ".3f", ".3f", ".3f", ".3f")
+            cells = tuple(number(float(value), form) for value, form in zip(values, forms, strict=True))
+            last = () if optimum is None else (f"{optimum.per_class[c]:.3f}",)
+            rows.append((short_name(names[c]), str(samples.counts[c]), *cells, *last))
+        return [*lines, *(f"  {line}" for line in table(rows))]

@@ -1,0 +1,277 @@
+"""What was found in trained embeddings, and what that says, in sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array
+from ..counts.counts import Counts
+from ..solvers.solution import Quality, Solution
+from .neighbourhoods import Neighbourhoods
+from .neural_collapse import CollapseMetrics
+from .samples import Samples
+from .verdicts import (
+    AT_LOOSEST,
+    AT_RMS,
+    AT_WITHIN,
+    AT_WORST,
+    HELD,
+    NEAR_LOOSEST,
+    NEAR_RMS,
+    NEAR_WITHIN,
+    NEAR_WORST,
+    PREDICTED,
+    Verdict,
+    spread,
+)
+
+# Embeddings that the nearest class mean gets wrong, where it is said to tell classes apart that share a point.
+_FEW_LOST = 0.01
+# Of the way to full collapse: a loss that looks converged.
+_LITTLE = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class OptimumDistance:
+    """Measured class means beside the certified optimum of a loss.
+
+    Attributes:
+        solution: the optimum with its certificate.
+        value: the loss at the measured class means, in nats.
+        excess: value minus the loss of the optimum (computed from losses above their floor: it keeps its digits).
+        excess_bound: an upper bound of value minus the least loss of any geometry: excess plus the proved gap.
+        collapsed_value: the loss with all classes in one point.
+        level: excess over the excess of that: 0 at the optimum, 1 at full collapse.
+        rms: the root mean square over pairs of classes of measured less optimal cosine.
+        worst: the largest of them, in absolute value.
+        worst_pair: the two classes of it.
+        per_class: (C,) the same root mean square over the pairs of one class.
+        collapse: groups of classes that share a point at the optimum, or all but (cosines of 0.97 and more);
+            `solution.collapsed` has those that do.
+    """
+
+    solution: Solution
+    value: float
+    excess: float
+    excess_bound: float
+    collapsed_value: float
+    level: float
+    rms: float
+    worst: float
+    worst_pair: tuple[int, int]
+    per_class: Array = field(repr=False)
+    collapse: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def certified(self) -> bool:
+        """Whether the optimum is proved."""
+        return self.solution.quality is Quality.CERTIFIED
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Findings:
+    """What was found in trained embeddings. Classes are in the sorted order of their labels, and counted from 0.
+
+    Attributes:
+        samples: the embeddings on the sphere, sorted by class; `samples.classes` are the labels.
+        counts: the class counts that say which classes are the minority: those trained with, if given.
+        local: SAA, CAC, SAD, CAD, uniformity, alignment.
+        collapse: NC1 to NC4, FC, MS, SD, effective ranks, cosines of class means.
+        merged: groups of classes that share a point.
+        fully_collapsed: whether all of them do.
+        minority_collapsed: whether a group of them is of classes with fewer examples than the average class alone.
+        optimum: the distance to the optimum of the loss; None without an objective.
+        verdict: in words.
+    """
+
+    samples: Samples = field(repr=False)
+    counts: Counts
+    local: Neighbourhoods
+    collapse: CollapseMetrics
+    merged: tuple[tuple[int, ...], ...]
+    fully_collapsed: bool
+    minority_collapsed: bool
+    optimum: OptimumDistance | None
+    verdict: Verdict
+
+    @cached_property
+    def spreads(self) -> Array:
+        """(C,) of every class 1 less the mean cosine of two samples of it; NaN for a class of one."""
+        return spreads_of(self.samples, self.collapse)
+
+    @property
+    def spread(self) -> float:
+        """The mean of `spreads` over classes of two samples or more; NaN if there are none."""
+        return spread(self.spreads)
+
+    @cached_property
+    def worst_classes(self) -> tuple[int, ...]:
+        """Up to five classes, worst first: by their cosines' distance from the optimum, else by what CAC lacks."""
+        local = self.local
+        badness = local.cac_limit - local.cac if self.optimum is None else self.optimum.per_class
+        return tuple(np.argsort(-np.nan_to_num(badness, nan=-np.inf), kind="stable")[:5].tolist())
+
+    @property
+    def labels(self) -> list[Any]:
+        """The labels as plain numbers and texts."""
+        return [
+            label.decode(errors="replace") if isinstance(label, bytes) else label
+            for label in self.samples.classes.tolist()
+        ]
+
+    def sentences(self) -> list[str]:
+        """Plain sentences that say what the verdict rests on."""
+        names, optimum, collapse = self.labels, self.optimum, self.collapse
+        lines = []
+        if self.fully_collapsed:
+            lines.append(f"All {len(names)} classes share one point.")
+        else:
+            lines += [f"One point is shared by {_listed([names[c] for c in group])}." for group in self.merged[:3]]
+            if len(self.merged) > 3:
+                lines.append(f"Another one each by {len(self.merged) - 3} groups more.")
+        if (self.fully_collapsed or self.merged) and collapse.nc4_against == "labels" and collapse.nc4 <= _FEW_LOST:
+            lines.append(
+                f"Small differences remain there: the nearest class mean is the right one for all but "
+                f"{100 * collapse.nc4:.2g} % of the embeddings (NC4)."
+            )
+        if optimum is not None:
+            lines.append(
+                f"The loss at the class means is {optimum.excess:.3g} nats above the optimum, "
+                f"{100 * optimum.level:.3g} % of the way to full collapse."
+            )
+            first, second = optimum.worst_pair
+            measured, best = collapse.cosines[first, second], optimum.solution.gram[first, second]
+            lines.append(
+                f"Cosines of class means are off by {optimum.rms:.3f} (root mean square); worst are "
+                f"{short_name(names[first])} and {short_name(names[second])}, {measured:+.3f} where the optimum has "
+                f"{best:+.3f}."
+            )
+            lines += self._together(optimum)
+            lines += self._missed(optimum)
+            if self.verdict is Verdict.FAR and optimum.level < _LITTLE:
+                lines.append(
+                    "The loss hardly sees this: cosines of rare classes, and all of them at low temperature, settle "
+                    "long after the loss does."
+                )
+            if self.samples.points.shape[1] < optimum.solution.rank:
+                lines.append(
+                    f"The optimum needs {optimum.solution.rank} dimensions; embeddings of "
+                    f"{self.samples.points.shape[1]} cannot have its cosines."
+                )
+            if not optimum.certified:
+                lines.append("The optimum is not certified: its loss may be lower by the gap.")
+        lines += self._within()
+        if self.samples.normalised:
+            lines.append(
+                f"The embeddings were normalised: their lengths were {self.samples.shortest:.4g} to "
+                f"{self.samples.longest:.4g}."
+            )
+        if collapse.directionless:
+            lines.append(
+                f"No direction, because their mean is zero: {_listed([names[c] for c in collapse.directionless])} "
+                "(counted as orthogonal to all others)."
+            )
+        lines += self._order()
+        single = np.flatnonzero(self.samples.sizes == 1)
+        if single.size:
+            lines.append(
+                f"Of a single embedding, so without CAC, CAD and uniformity: {_listed([names[c] for c in single])}."
+            )
+        return lines
+
+    def _missed(self, optimum: OptimumDistance) -> list[str]:
+        """The limits that keep a diagnosis from being at the optimum, or near it."""
+        if self.verdict is Verdict.FAR:
+            word, limits = "near", (NEAR_RMS, NEAR_WORST, NEAR_WITHIN, NEAR_LOOSEST)
+        elif self.verdict is Verdict.NEAR_OPTIMUM:
+            word, limits = "at", (AT_RMS, AT_WORST, AT_WITHIN, AT_LOOSEST)
+        else:
+            return []
+        loosest = int(np.argmax(np.nan_to_num(self.spreads, nan=-1.0)))
+        values = (optimum.rms, optimum.worst, self.spread, self.spreads[loosest])
+        which = f"1 - cosine within {_listed([self.labels[loosest]])}"
+        what = ("cosines off by", "the worst pair by", "1 - cosine within classes", which)
+        reasons = [
+            f"{name} {value:.3f} (limit {limit:g})"
+            for name, value, limit in zip(what, values, limits, strict=True)
+            if value > limit
+        ]
+        return [f"Not {word} the optimum, because: {', '.join(reasons)}."]
+
+    def _together(self, optimum: OptimumDistance) -> list[str]:
+        """Which classes the optimum has in one point, and which all but."""
+        names, exact = self.labels, [tuple(group) for group in optimum.solution.collapsed]
+        near = [group for group in optimum.collapse if group not in exact]
+        kinds = (
+            ("The optimum itself has in one point", [group for group in optimum.collapse if group in exact]),
+            (f"The optimum itself has all but in one point (cosines of {PREDICTED:.2f} and more)", near),
+        )
+        lines = [
+            f"{what}: "
+            + "; ".join(_listed([names[c] for c in group]) for group in some[:3])
+            + (f"; and {len(some) - 3} groups more." if len(some) > 3 else ".")
+            for what, some in kinds
+            if some
+        ]
+        if self.merged and not optimum.collapse:
+            lines.append("The optimum has no two classes in one point.")
+        return lines
+
+    def _within(self) -> list[str]:
+        """How tight classes are."""
+        within = self.spread
+        if np.isnan(within):
+            return ["Every class has one example: nothing is known of the spread within classes."]
+        how = (
+            "they scatter"
+            if within > 1.0 - HELD
+            else "classes hold together"
+            if within > 0.01
+            else "classes are points"
+        )
+        lines = [f"Two examples of a class have a cosine of {1.0 - within:.3f} on average: {how}."]
+        loose = np.flatnonzero(self.spreads > NEAR_LOOSEST)
+        if loose.size and within <= 1.0 - HELD:
+            lines.append(f"Examples do not hold together in {_listed([self.labels[c] for c in loose])}.")
+        return lines
+
+    def _order(self) -> list[str]:
+        """What may be out of order, and no error message shows."""
+        lines, names, fits = [], self.labels, self.collapse.weights_fit
+        permuted = fits is not None and sorted(fits) == list(range(len(fits))) and sorted(fits) != list(fits)
+        if fits is not None and permuted:
+            first = next(c for c, fit in enumerate(fits) if c != fit)
+            lines.append(
+                f"The weights fit the classes in another order (row {first} belongs to {short_name(names[first])} and "
+                f"fits {short_name(names[fits[first]])}): are their rows in the sorted order of the labels?"
+            )
+        texts = [name for name in names if isinstance(name, str)]
+        if len(texts) == len(names) and all(text.isdecimal() for text in texts) and sorted(texts, key=int) != texts:
+            lines.append(
+                f"Labels are texts, so their order is {', '.join(map(short_name, texts[:3]))}, ...: counts, weights "
+                "and objectives go by it (labels as integers go by their size)."
+            )
+        return lines
+
+
+def spreads_of(samples: Samples, collapse: CollapseMetrics) -> Array:
+    """(C,) of every class 1 less the mean cosine of two samples of it; NaN for a class of one."""
+    # A sample is its own mean: a class of one says nothing about the spread.
+    return np.where(samples.counts > 1, 1.0 - collapse.coherence, np.nan)
+
+
+def short_name(label: Any) -> str:
+    """The label as a text, cut where it is long."""
+    text = str(label)
+    return text if len(text) <= 24 else text[:21] + "..."
+
+
+def _listed(labels: list[Any], most: int = 6) -> str:
+    """Labels in words, the first few of many."""
+    texts = [short_name(label) for label in labels]
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ("class " if len(texts) == 1 else "classes ") + ", ".join(texts[:most]) + more
