@@ -70,7 +70,7 @@ def solve_named(
         found = _BOUNDED[plain](counts, **checked_options(plain, _BOUNDED[plain], options))
         return replace(found, tol=tol, seconds=time.perf_counter() - clock)
     objective = build_objective(name, counts, options)
-    solution = solve(objective, solver, tol=tol, throw=False, progress=progress)
+    solution = solve(objective, solver=solver, tol=tol, throw=False, progress=progress)
     remarks = tuple(remark(counts, options) for remark in _REMARKS.get(plain, ()))
     return replace(solution, remarks=remarks)
 
