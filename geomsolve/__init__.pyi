@@ -12,6 +12,7 @@ from . import training as training
 from . import zoo as zoo
 from .certificates.certificate import Certificate as Certificate
 from .certificates.certificate import certify as certify
+from .certificates.verified import Verified as Verified
 from .choosing.comparisons import Comparison as Comparison
 from .choosing.comparisons import compare as compare
 from .choosing.designs import Design as Design
@@ -58,7 +59,6 @@ from .solvers.embedding import Embedding as Embedding
 from .solvers.ladder import solve as solve
 from .solvers.solution import Quality as Quality
 from .solvers.solution import Solution as Solution
-from .solvers.verification import Verified as Verified
 from .solvers.verification import verify as verify
 from .sweeps.running import sweep as sweep
 from .sweeps.tables import SweepTable as SweepTable

@@ -19,7 +19,7 @@ from ..geometry.orbits import OrbitGram, Orbits
 from ..objectives.base import check_temperature
 from ..objectives.row_softmax import RowSoftmax
 from ..results import Result
-from ..text import attributes, entry, table
+from ..text import attributes, entry, span, table
 
 # The weights are a C x C array, and so is all that is done with them.
 MOST_CLASSES = 4000
@@ -87,10 +87,7 @@ class Design(Result):
     def summary(self) -> str:
         """What was designed, and what is proved of it."""
         state = "certified" if self.ok else "uncertified"
-        return (
-            f"{state} weights for a wanted geometry of {self.counts.name}, {self.counts.classes} classes, temperature "
-            f"{self.objective.temperature:g}"
-        )
+        return f"{state} weights for a wanted geometry of {self.counts}, temperature {self.objective.temperature:g}"
 
     def arrays(self) -> dict[str, Array]:
         """What a training code needs, by class in the caller's order."""
@@ -105,13 +102,12 @@ class Design(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """The design as a dictionary."""
-        proved = ("value", "lower_bound", "gap", "relative_gap", "cosine_residual")
         return {
             **self.arrays(),
             "temperature": self.objective.temperature,
             "objective": self.objective.name,
             **attributes(self, "masses", "moved"),
-            **attributes(self.certificate, *proved),
+            **attributes(self.certificate, "value", "lower_bound", "gap", "relative_gap", "cosine_residual"),
             "quality": "certified" if self.ok else "uncertified",
             **self.counts.to_dict(),
             "version": __version__,
@@ -133,10 +129,9 @@ class Design(Result):
         lines += ["", "one example of class y, in the mean over all examples:"]
         lines.append("  anchor_y [-mean_p z.z_p/tau + log(mean_own e^(z.z_k/tau) + sum_j W_yj mean_j e^(z.z_k/tau))]")
         if classes > _MOST_ROWS:
-            shown = self.weights[~np.eye(classes, dtype=bool)]
-            lines.append(entry("anchor weights", f"{self.anchor_weights.min():.6g} to {self.anchor_weights.max():.6g}"))
-            lines.append(entry("W", f"{shown.min():.6g} to {shown.max():.6g} ({classes} x {classes}: --json or --out)"))
-            return lines
+            shown = span(self.weights[~np.eye(classes, dtype=bool)], ".6g")
+            lines.append(entry("anchor weights", span(self.anchor_weights, ".6g")))
+            return [*lines, entry("W", f"{shown} ({classes} x {classes}: --json or --out)")]
         names = [counts.label(c) for c in range(classes)]
         rows: list[tuple[str, ...]] = [("class", "count", "anchor", *(f"W to {name}" for name in names))]
         for i, name in enumerate(names):

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..certificates.balls import ball, decimal, flint, precision
 from ..certificates.logsums import LogSums, Term, drawn_terms, log_sums, read, softmax_terms
+from ..certificates.verified import READ_AS
 from ..errors import ProblemError
 from ..objectives.base import Objective
 from ..objectives.draws import SampledObjective
@@ -19,7 +20,6 @@ from ..objectives.one_view import OneView
 from ..objectives.pairwise import PairLoss
 from ..objectives.row_softmax import RowSoftmax
 from ..results import Result
-from ..solvers.verification import READ_AS
 from ..text import attributes, entry
 from .two_levels import TwoLevels
 

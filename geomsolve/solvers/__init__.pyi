@@ -15,5 +15,4 @@ from .quadrature import Quadrature as Quadrature
 from .solution import AttemptRecord as AttemptRecord
 from .solution import Quality as Quality
 from .solution import Solution as Solution
-from .verification import Verified as Verified
 from .verification import verify as verify
