@@ -15,7 +15,7 @@ from .certificates.certificate import certify as certify
 from .certificates.verified import Verified as Verified
 from .choosing.comparisons import Comparison as Comparison
 from .choosing.comparisons import compare as compare
-from .choosing.designs import Design as Design
+from .choosing.designed import Design as Design
 from .choosing.designs import design as design
 from .collapse.levels import LossLevels as LossLevels
 from .collapse.levels import loss_levels as loss_levels

@@ -2,7 +2,7 @@ from .compared import Compared as Compared
 from .comparisons import Comparison as Comparison
 from .comparisons import compare as compare
 from .comparisons import loss_names as loss_names
-from .designs import Design as Design
+from .designed import Design as Design
 from .designs import design as design
 from .guidelines import VarianceGuideline as VarianceGuideline
 from .guidelines import VarianceMap as VarianceMap
