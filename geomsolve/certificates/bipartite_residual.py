@@ -10,7 +10,7 @@ from ..arrays import Array
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from .bipartite import Bipartite, Point
-from .kkt import shortfall
+from .kkt import semidefinite_defect
 
 # Newton steps: 4 to 33 were seen where they converge.
 _MOST_STEPS = 40
@@ -55,14 +55,13 @@ def bipartite_optimum(
     return None
 
 
-def bipartite_reading(objective: Objective | None, gram: OrbitGram) -> float:
+def bipartite_residual(objective: Objective | None, gram: OrbitGram) -> float:
     """How far cosines are from the optimum that `bipartite_optimum` finds beside them.
 
-    Two rare classes turn about frequent ones against their mass times what ties an anchor to its positive, so that a
-    reading of single rows, or of blocks, is small far from the optimum: 1e-6 at cosines off by 0.1 was seen. Here
-    nothing is stiff. What is found is an optimum if it is a Gram matrix, else see `shortfall`; infinite where nothing
-    is. 0 for other losses, and where G has less than C - 1 dimensions and no optimum with as many is found: of those
-    only the other readings know.
+    Two rare classes turn about frequent ones against their mass times what ties an anchor to its positive, so that
+    `complementarity` is small far from the optimum: 1e-6 at cosines off by 0.1 was seen. Here nothing is stiff. What is
+    found is an optimum if it is a Gram matrix, else see `semidefinite_defect`; infinite where nothing is found. 0 for
+    other losses, and where G has less than C - 1 dimensions and no optimum with as many is found.
 
     Cost: some Newton steps, see `Bipartite`.
     """
@@ -81,4 +80,4 @@ def bipartite_reading(objective: Objective | None, gram: OrbitGram) -> float:
     if best is None:
         return np.inf
     change = best.whole(gram.orbits).cosines - gram.cosines
-    return max(float(np.abs(change).max()), shortfall(gram, change))
+    return max(float(np.abs(change).max()), semidefinite_defect(gram, change))

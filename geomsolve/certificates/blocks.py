@@ -14,8 +14,6 @@ from scipy.spatial.distance import squareform
 from ..arrays import Array
 from ..geometry.orbits import OrbitGram
 
-# What of S decides where the loss is linear, in units of its rows: what is more than a millionth of it.
-_WEAKEST = 1e-6
 # Orbits up to which the curvature of the loss is written out, K^3 numbers, and a push that needs no second look.
 _MOST = 256
 _CLEAR = 1e-8
@@ -41,7 +39,7 @@ class BlockForces(NamedTuple):
     forms: Callable[[], Array] | None = None
 
     @property
-    def push(self) -> float:
+    def residual(self) -> float:
         """How far forces would move orbits that are close or tied, together; and whether S >= 0 among such blocks.
 
         What ties orbits can be a billion times stronger than what moves them as one, and hides it from any reading of a
@@ -54,8 +52,6 @@ class BlockForces(NamedTuple):
         near, _, _ = linked(1.0 - self.gram.cosines, 0.3)
         tied, roots, parts = linked(self.pairs, 0.0)
         blocks = np.vstack([tied, near[count:]])
-        if len(blocks) == count:
-            return 0.0
         rows, noise = self.resultants(blocks)
         stiffness, unsure = np.sum(rows * blocks, axis=1), np.sum(noise * blocks, axis=1)
         # An orbit may be held by one saturated tie alone, in which repulsion equals attraction up to rounding.
@@ -138,25 +134,7 @@ class _Held(NamedTuple):
         return float(np.linalg.norm(vectors.T @ (across.T @ force) / values) + loose / values[0])
 
 
-def orbit_push(gram: OrbitGram, quotient: Array, repulsion: Array, temperature: float) -> float:
-    """How far the force that is left on an orbit would move it: force over stiffness in its direction.
-
-    With z the points, the force on i is f_i = sum_j S_ij z_j. A rare class that only heavy ones push weighs nothing in
-    any entry of S G; here it is held against what resists moving its orbit as a whole, S_ii for a single class plus
-    sum_j (repulsion_ij / tau) cos^2(f_i, z_j). `quotient` is S between orbits.
-    """
-    sizes = gram.sizes
-    points = quotient_points(gram)
-    forces = (quotient @ points) / np.sqrt(sizes)[:, None]
-    size = np.linalg.norm(forces, axis=1)
-    along = (forces @ points.T) / np.sqrt(sizes) / np.maximum(size, 1e-300)[:, None]
-    curvature = sizes * np.maximum(repulsion, 0.0) * along**2
-    np.fill_diagonal(curvature, 0.0)
-    stiffness = np.diag(quotient) + curvature.sum(axis=1) / temperature
-    return float((size / stiffness).max())
-
-
-def products(gram: OrbitGram, scaled: Array, factor: Array) -> Array:
+def row_forces(gram: OrbitGram, scaled: Array, factor: Array) -> Array:
     """(K, K) (S G)_ab / (f_a f_b) of single atoms, for S between orbits over f_a f_b: how far rows are from balance.
 
     From the points, where they are known: forces on them that cancel keep more digits than sums over cosines.
@@ -180,37 +158,6 @@ def quotient_points(gram: OrbitGram) -> Array:
         return np.asarray(np.sqrt(gram.sizes)[:, None] * gram.points[:, :-1], dtype=np.float64)
     values, vectors = np.linalg.eigh(gram.quotient)
     return np.asarray(vectors * np.sqrt(np.where(values > 1e-13 * values[-1], values, 0.0)), dtype=np.float64)
-
-
-def balancing(gram: OrbitGram, entries: Array, u: Array) -> float:
-    """How far some class has to move for G u = 0, where nothing but this holds it: max_i |dz_i| of the least moves.
-
-    Off its kinks a hinge is linear. With S = u u^T nothing is left of the loss but u^T G u, and an imbalance
-    F = sum_i u_i z_i ends by the moves dz_i = -u_i (I - z_i z_i^T) lambda, [sum_i u_i^2 (I - z_i z_i^T)] lambda = F.
-    In units of all masses F may be nothing where frequent classes lie along one line: along it they cannot move, and
-    rare ones have to. So what rounding of a cosine makes of a mobility counts as none, of an imbalance as one. (Ours.)
-
-    Args:
-        gram: G.
-        entries: (K, K) S_ij = u_i u_j between atoms.
-        u: (K,) to some digits; from three entries each it has all of them.
-    """
-    eps = np.finfo(float).eps
-    if len(u) > 2:
-        first, second, third = np.argsort(-u, kind="stable")[:3]
-        u = entries[:, first].copy()
-        u[first] = entries[first, second] * entries[first, third] / entries[second, third]
-        u /= u.max()
-    points = quotient_points(gram) / np.sqrt(gram.sizes)[:, None]
-    left = (gram.sizes * u) @ points
-    weights = gram.sizes * u**2
-    lines = np.linalg.eigh(np.eye(points.shape[1]) * weights.sum() - (points.T * weights) @ points)[1]
-    along = points @ lines
-    free = np.maximum(1.0 - along**2 - 64.0 * eps, 0.0)
-    force = np.abs(left @ lines) + eps * np.abs((gram.sizes * u) @ np.abs(along))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        moves = u[:, None] * np.sqrt(free) * (force / (weights @ free))
-    return float(np.linalg.norm(np.where(np.isnan(moves), np.inf, moves), axis=1).max())
 
 
 def linked(distances: Array, below: float) -> tuple[Array, list[int], list[tuple[int, int]]]:
@@ -238,20 +185,3 @@ def indefinite(form: Array, noise: Array) -> float:
     form = form / scale / scale[:, None]
     form[np.diag_indices_from(form)] += np.sum(noise / scale / scale[:, None], axis=1)
     return max(0.0, -float(np.linalg.eigvalsh((form + form.T) / 2.0)[0]))
-
-
-def decided(dual: Array, norm: float = 0.0) -> Array:
-    """How far what is measured of S is from zero, as a cosine, where the loss is linear: a million times as far.
-
-    Where a loss is curved, cosines answer to forces by tau times their logarithm. Off its kinks a hinge is linear, and
-    cosines answer to any force at all: classes of like frequency have S = u u^T but for 1e-7 of it and less, and that
-    alone says where they are; with u u^T for all of S, cosines that were wrong by 1 were certified. What is left of an
-    entry, or an eigenvalue, counts in units of 1e-6, so that one that is to be zero must be so to 1e-12, or what it
-    belongs to must be. (Ours; at least |dual|, so nothing reads less than without it.)
-
-    Args:
-        dual: logarithms of entries of S over u_i u_j, or eigenvalues of S in units of its rows.
-        norm: the largest eigenvalue in the same units; 10 ulps of it, as for the gap, are rounding.
-    """
-    size = np.abs(dual)
-    return np.asarray(np.maximum(size, (size - 10.0 * np.finfo(float).eps * norm) / _WEAKEST), dtype=np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,11 +13,14 @@ from ..geometry.kernel import KernelGram
 from ..geometry.orbits import OrbitGram
 from ..text import entry
 from .kernel_slack import kernel_slack
+from .residual import cosine_residual
 from .slack import Slack
 
 if TYPE_CHECKING:
     from ..objectives.base import Objective
 
+# A repair above this is of another Gram matrix than the one given.
+MOST_REPAIRED = 1e-6
 _BALL = {
     True: "optimal too, lengths below 1 allowed",
     False: "not optimal: shorter vectors lower the loss",
@@ -40,7 +43,11 @@ class Certificate:
             of the tail weigh so little that a small gap alone does not fix their cosines. Where many Gram matrices are
             optimal, as with a hinge that leaves room to its pairs, a small one says that an optimum is that near, not
             which.
-        repair: how far the Gram matrix had to be moved towards the identity to be positive semidefinite.
+        repair: how far the Gram matrix had to be moved towards the identity to be positive semidefinite: t of
+            (1 - t) G + t I. All other numbers are of the matrix after it.
+        feasible: whether `repair` is at most 1e-6: the cosines given are those of some unit vectors. An infeasible
+            matrix is never proved optimal.
+        rescaled: how far the diagonal of the matrix given was off 1, before G_ij was divided by sqrt(G_ii G_jj).
         ball_gap: the same bound if embeddings may lie anywhere in the unit ball.
         ball_optimal: True where `ball_gap` is at most 1e-9 of the excess, which proves the Gram matrix optimal over the
             ball too; False where shrinking some class lowers the loss; None where neither is proved.
@@ -53,24 +60,49 @@ class Certificate:
     relative_gap: float
     cosine_residual: float
     repair: float
+    feasible: bool
+    rescaled: float
     ball_gap: float
     ball_optimal: bool | None
 
     def holds(self, tol: float = 1e-9, *, cosine_tol: float = 1e-6) -> bool:
-        """Whether the Gram matrix is proved optimal: relative gap and cosine residual both within tolerance.
+        """Whether the Gram matrix is proved optimal: feasible, relative gap and cosine residual both within tolerance.
 
         Raises:
             ProblemError: a tol that is not between 0 and 1.
         """
         check_tol(tol)
-        return bool(self.relative_gap <= tol and self.cosine_residual <= cosine_tol)
+        return bool(self.feasible and self.relative_gap <= tol and self.cosine_residual <= cosine_tol)
+
+    @property
+    def smallest_eigenvalue(self) -> float:
+        """Of the Gram matrix before its repair, t = -lambda / (1 - lambda), where that is negative; 0 elsewhere."""
+        return -self.repair / (1.0 - self.repair)
+
+    def to_dict(self) -> dict[str, float | bool | None]:
+        """All numbers by name."""
+        return {**asdict(self), "smallest_eigenvalue": self.smallest_eigenvalue}
 
     def lines(self) -> list[str]:
-        """What is proved, in a few aligned lines."""
+        """What is proved, in a few aligned lines, and what had to be changed of the matrix given."""
+        given = []
+        if self.rescaled > 1e-12:
+            given.append(
+                f"The diagonal given is off 1 by up to {self.rescaled:.2g}: it was rescaled to 1."
+            )
+        if not self.feasible:
+            given += [
+                f"No vectors have the cosines given: their smallest eigenvalue is {self.smallest_eigenvalue:.3g}.",
+                f"What follows is about a repaired matrix, moved {self.repair:.2g} of the way to the identity.",
+            ]
+        gap = f"{self.relative_gap:.1e} of the loss above its floor"
+        if self.relative_gap >= 1.0:
+            gap = f"at most {self.relative_gap:.2g} times the loss above its floor: this proves nothing"
         return [
+            *given,
             entry("loss", f"{self.value:.12g} nats"),
             entry("lower bound", f"{self.lower_bound:.12g} nats for every geometry on the sphere"),
-            entry("gap", f"{self.gap:.1e} ({self.relative_gap:.1e} of the loss above its floor)"),
+            entry("gap", f"{self.gap:.1e} ({gap})"),
             entry("cosine residual", f"{self.cosine_residual:.1e}"),
             entry("over the unit ball", _BALL[self.ball_optimal]),
         ]
@@ -101,7 +133,7 @@ def certify(objective: Objective, gram: OrbitGram | KernelGram | ArrayLike) -> C
             KernelGram of the objective's counts.
 
     Raises:
-        ProblemError: a Gram matrix of the wrong shape, not finite, asymmetric, or without unit diagonal.
+        ProblemError: a Gram matrix of the wrong shape, not finite, asymmetric, or with a diagonal off 1 by over 1e-4.
 
     Cost: one Cholesky factor of size K (C for a plain matrix) where nothing collapses and G is nearly optimal; two
     symmetric eigenvalue problems elsewhere. O(K r^2) for a KernelGram of rank r, see `kernel_slack`.
@@ -113,8 +145,11 @@ def certify(objective: Objective, gram: OrbitGram | KernelGram | ArrayLike) -> C
     objective.check()
     if isinstance(gram, KernelGram):
         return _certify_kernel(objective, gram)
+    rescaled = 0.0
     if not isinstance(gram, OrbitGram):
-        gram, objective = OrbitGram.from_matrix(gram, objective.orbits), objective.ungrouped()
+        given = np.asarray(gram)
+        gram, objective = OrbitGram.from_matrix(given, objective.orbits), objective.ungrouped()
+        rescaled = float(np.abs(np.diag(given) - 1.0).max())
     elif not objective.orbits.same_as(gram.orbits):
         gram, objective = OrbitGram.from_matrix(gram.expand(), objective.orbits), objective.ungrouped()
     if not np.array_equal(gram.cosines, gram.cosines.T):  # NaN too
@@ -139,8 +174,10 @@ def certify(objective: Objective, gram: OrbitGram | KernelGram | ArrayLike) -> C
         lower_bound=objective.floor + (excess - gap),
         excess=excess,
         relative_gap=_ratio(gap, excess),
-        cosine_residual=slack.cosine_residual,
+        cosine_residual=cosine_residual(slack),
         repair=repair,
+        feasible=repair <= MOST_REPAIRED,
+        rescaled=rescaled,
         ball_gap=ball_gap,
         ball_optimal=ball_optimal,
     )
@@ -159,6 +196,8 @@ def _certify_kernel(objective: Objective, gram: KernelGram) -> Certificate:
         relative_gap=relative,
         cosine_residual=slack.cosine_residual,
         repair=repair,
+        feasible=repair <= MOST_REPAIRED,
+        rescaled=0.0,
         ball_gap=ball_gap,
         ball_optimal=True if _ratio(ball_gap, slack.excess) <= 1e-9 else None,
     )

@@ -1,8 +1,7 @@
-"""How far cosines are from an optimum whose slack matrix is S = U U^T: a Newton step, and what rounding can be in it.
+"""One Newton step on the optimality conditions S = U U^T, G U = 0: how far it moves any cosine.
 
-Readings that look at one row, or at one block of atoms, ask what a force moves there if all else stays. Where
-attraction balances repulsion almost exactly nothing is left of S to hold an atom, and it is the curvature of the loss
-that does: here the linear equations of all cosines together are solved. Ours.
+S = U U^T is positive semidefinite, and G U = 0 makes it complementary to G. So where the step is small, its equations
+are well conditioned and the cosines after it are a Gram matrix, there is an optimum beside G.
 """
 
 from __future__ import annotations
@@ -16,25 +15,31 @@ from scipy.linalg import solve_triangular
 from ..arrays import Array
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import RowModel
+from .slack import Slack, over_partners
 
 _EPS = float(np.finfo(np.float64).eps)
 # Unknowns: an inverse of so many rows is a third of a second.
 _MOST = 1500
+# Of a loss that is curved cosines answer to forces by tau times their logarithm. A hinge is linear off its kinks, and
+# cosines answer to any force at all: classes of like frequency have S = u u^T but for 1e-7 of it, and that alone says
+# where they are. What is left of an entry counts in these units: one that is to be zero must be so to 1e-12.
+DECIDED = 1e-6
 # Newton steps of U alone, with the cosines as they are.
 _STEPS = 8
 
 
-class Forces(NamedTuple):
-    """What the reading is taken from.
+class Conditions(NamedTuple):
+    """What the conditions are taken from.
 
     Attributes:
         entries: (K, K) D, the symmetrised derivative between two different atoms.
         noise: (K, K) how far an entry may be off.
-        counted: (K, K) numbers of partners whose cosines may move: none of those in one point with the atom.
+        counted: (K, K) numbers of partners whose cosines may move: none inside a closed orbit.
         model: the rows.
         temperature: tau.
-        rests: (K,) a_i / Z_i of a row softmax, the share of a denominator that no partner has. Where all are 0 the
-            loss does not see a shift of all cosines.
+        rests: (K,) or (K, K) the share of a second derivative that the coupling of the row does not take back; of a
+            row softmax a_i / Z_i, the share of a denominator that no partner has. Where all are 0 the loss does not see
+            a shift of all cosines.
     """
 
     entries: Array
@@ -44,64 +49,89 @@ class Forces(NamedTuple):
     temperature: float
     rests: Array
 
+    @classmethod
+    def of(cls, slack: Slack) -> Conditions:
+        """Those of a slack matrix, each entry in the form of the least rounding."""
+        objective, entries, noise = slack.objective, slack.entries, slack.rounding + slack.jitter
+        model, fine = objective.rows(slack.gram), objective.fine_rows(slack.gram)
+        if fine is None:
+            curvature = model.curvature
+            rests = 1.0 - model.coupling / np.where(curvature > 0, curvature, 1.0)
+            return cls(entries, noise, slack.counted, model, objective.temperature, rests)
+        row, loose = ((part + part.T) / 2.0 for part in (fine.gradient, fine.rounded))
+        entries, noise = np.where(loose < noise, row, entries), np.minimum(loose, noise)
+        return cls(entries, noise, slack.counted, model, objective.temperature, fine.rests[:, None])
 
-def damping(model: RowModel, partners: Array, counted: Array, atoms: float) -> Array:
-    """(K, K) 1/(1 - Q), Q the share of counted partners in the denominator of the row (the larger of two).
 
-    Where all counted cosines of an atom move alike, by d, its repulsions grow by (1 - Q) d/tau only: the denominator
-    answers. What sits in one point with it does not move, so its share is no part of Q; 1/(1 - Q) is at most the atoms.
+class Step(NamedTuple):
+    """A Newton step.
+
+    Attributes:
+        residual: the largest change of a cosine, with what rounding can be in it.
+        x: (K, K) the change of the cosines in units of tau.
+        change: (K, q) that of U.
+        turned: the largest change of a row of U, in units of the row.
+        doubt: (K, K) what rounding can be in x.
     """
-    answer = np.sum(partners * model.coupling, axis=1)
-    bend = np.sum(partners * model.curvature, axis=1)
-    answer *= np.sum(counted * model.coupling, axis=1) / np.where(answer > 0, answer, 1.0)
-    damped = 1.0 / np.maximum(1.0 - answer / np.where(bend > 0, bend, 1.0), 1.0 / atoms)
-    return np.maximum(damped[:, None], damped)
+
+    residual: float
+    x: Array
+    change: Array
+    turned: float
+    doubt: Array
 
 
-def dual_reading(gram: OrbitGram, forces: Forces, factor: Array) -> float:
-    """The largest change of a cosine in the Newton step to S = U U^T, G U = 0, with what rounding can be in it.
+def rank_one_residual(slack: Slack) -> float:
+    """The largest change of a cosine in the step to S = u u^T, G u = 0 where the loss only pushes: in O(K^2).
 
-    Unknown are the changes tau x of the cosines, dU (K, q), and one scalar zeta_a for each row. With kappa = tau times
-    the symmetrised curvature, r_ab = tau p_ab / 2 of the coupling p, and s_a = sum_b N_ab p_ab over all partners,
+    Off the diagonal log S_ij = log u_i + log u_j, whose least-squares solution is explicit; tau times what it leaves is
+    the change of the cosine of i and j. And G u = 0: |(G u)_i| / sum(u) is what every cosine of i would have to move
+    by. (The diagonal would give u_i = sqrt(S_ii) too, but a small S_ii is a difference of large numbers.) What a row
+    answers as a whole is left out: see `kkt_step`. Infinite where S has entries that are not positive.
+    """
+    gram, tau = slack.gram, slack.objective.temperature
+    orbits, logs = gram.orbits, slack.entries.copy()
+    np.fill_diagonal(logs, np.where(orbits.plural, np.diag(logs), 1.0))
+    if orbits.atoms < 3 or not logs.min() > 0:
+        return np.inf
+    np.log(logs, out=logs)
+    rows = over_partners(orbits, logs)
+    log_u = (rows - float(orbits.sizes @ rows) / (2.0 * orbits.atoms - 2.0)) / (orbits.atoms - 2.0)
+    logs -= log_u
+    logs -= log_u[:, None]
+    np.fill_diagonal(logs, np.where(orbits.plural, np.diag(logs), 0.0))
+    u = np.exp(log_u - log_u.max())
+    balance = u + gram.cosines @ (orbits.sizes * u) - np.diag(gram.cosines) * u
+    left = tau * float(max(logs.max(), -logs.min())) / (1.0 if slack.objective.smooth else DECIDED)
+    moved = max(left, float(np.abs(balance).max()) / float(orbits.sizes @ u))
+    return moved if moved > 1e-6 else max(moved, semidefinite_defect(gram, 0.0, u[:, None], moved))
 
-        kappa_ab x_ab = r_ab zeta_a + r_ba zeta_b - (D - U U^T)_ab + dU_a.U_b + U_a.dU_b      of counted pairs,
-        zeta_a        = sum_b N_ab p_ab x_ab / s_a,
-        - (G U)_a     = dU_a + sum_b N_ab (c_ab dU_b + tau x_ab U_b),
 
-    x eliminated: K (q + 1) equations. S = U U^T is positive semidefinite and G U = 0 makes it complementary, so where
-    the step is small, the equations are well conditioned and the cosines after it are positive semidefinite, see
-    `shortfall`, there is an optimum beside G. Without U this is stationarity in every cosine by itself, and the
-    equations for zeta have an M-matrix: 1 less its row sum is what does not move with a row, which is taken as it is
-    and not as a difference from the diagonal.
-
-    Rounding of the entries goes through the inverse, entry by entry and with all signs alike; where the matrix is so
-    near to a singular one that its own rounding could make it one, nothing is known: the reading is infinite.
+def kkt_residual(gram: OrbitGram, conditions: Conditions, factor: Array) -> float:
+    """The largest change of a cosine in the step from the U nearest to a guess; infinite where nothing is known.
 
     Args:
         gram: G.
-        forces: D and its rounding.
+        conditions: D and its rounding, and the curvature.
         factor: (K, q) a first guess of U, mended here; q = 0 for S = 0.
     """
-    count, rank = factor.shape
-    if count * (rank + 1) > _MOST or not forces.counted.any():
-        return np.inf
-    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-        system = _System.of(gram, forces)
-        for _ in range(_STEPS):
-            solved = system.step(factor)
-            if solved is None:
-                return np.inf
-            if solved.turned <= 1e-8:
-                if not np.isfinite(solved.reading):
-                    return np.inf
-                # What rounding can be in the cosines is as free to go either way.
-                blur = forces.temperature * solved.doubt
-                return max(solved.reading, shortfall(gram, forces.temperature * solved.x, factor, blur))
-            factor = factor + solved.change
+    for _ in range(_STEPS):
+        solved = kkt_step(gram, conditions, factor)
+        if solved is None:
+            break
+        if solved.turned <= 1e-8:
+            if not np.isfinite(solved.residual):
+                break
+            # What rounding can be in the cosines is as free to go either way.
+            tau = conditions.temperature
+            return max(solved.residual, semidefinite_defect(gram, tau * solved.x, factor, tau * solved.doubt))
+        factor = factor + solved.change
     return np.inf
 
 
-def shortfall(gram: OrbitGram, change: Array | float, factor: Array | None = None, blur: Array | float = 0.0) -> float:
+def semidefinite_defect(
+    gram: OrbitGram, change: Array | float, factor: Array | None = None, blur: Array | float = 0.0
+) -> float:
     """sqrt(-lambda) for the least eigenvalue lambda of G + change on the complement of U, 0 where it is not negative.
 
     Where stationary cosines are no Gram matrix by lambda the optimum gives way in whatever the loss holds least, and
@@ -141,36 +171,46 @@ def shortfall(gram: OrbitGram, change: Array | float, factor: Array | None = Non
         return math.sqrt(max(0.0, -float(np.linalg.eigvalsh(shifted)[0])))
 
 
-def factor_step(gram: OrbitGram, forces: Forces, factor: Array) -> Step | None:
-    """The Newton step to S = U U^T, G U = 0; None where the equations may be singular, or are too many."""
+def dual_factor(slack: Slack, empty: float = 1e-8) -> Array:
+    """(K, q) U of S = U U^T between orbits, on the directions in which G has less than `empty` of its largest."""
+    values, vectors = np.linalg.eigh(slack.gram.quotient)
+    kernel = vectors[:, values <= empty * values[-1]]
+    strengths, turned = np.linalg.eigh(kernel.T @ slack.quotient @ kernel)
+    strong = strengths > 64.0 * _EPS * np.abs(slack.quotient).max()
+    factor = (kernel @ turned[:, strong]) * np.sqrt(strengths[strong])
+    return np.asarray(factor / np.sqrt(slack.gram.sizes)[:, None], dtype=np.float64)
+
+
+def kkt_step(gram: OrbitGram, conditions: Conditions, factor: Array) -> Step | None:
+    """The Newton step to S = U U^T, G U = 0, with what rounding can be in it.
+
+    Unknown are the changes tau x of the cosines, dU (K, q), and one scalar zeta_a for each row. With kappa = tau times
+    the symmetrised curvature, r_ab = tau p_ab / 2 of the coupling p, and s_a = sum_b N_ab p_ab over all partners,
+
+        kappa_ab x_ab = r_ab zeta_a + r_ba zeta_b - (D - U U^T)_ab + dU_a.U_b + U_a.dU_b      of counted pairs,
+        zeta_a        = sum_b N_ab p_ab x_ab / s_a,
+        - (G U)_a     = dU_a + sum_b N_ab (c_ab dU_b + tau x_ab U_b),
+
+    x eliminated: K (q + 1) equations. Without U this is stationarity in every cosine by itself, and the equations for
+    zeta have an M-matrix: 1 less its row sum is what does not move with a row, which is taken as it is and not as a
+    difference from the diagonal.
+
+    Rounding of the entries goes through the inverse, entry by entry and with all signs alike.
+
+    Returns None where the matrix is so near to a singular one that its own rounding could make it one, where a pair has
+    no curvature (two prototypes, or a hinge off its kink), and above 1500 equations.
+    """
     count, rank = factor.shape
-    if count * (rank + 1) > _MOST:
+    if count * (rank + 1) > _MOST or not conditions.counted.any():
         return None
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-        return _System.of(gram, forces).step(factor)
-
-
-class Step(NamedTuple):
-    """A Newton step.
-
-    Attributes:
-        reading: the largest change of a cosine, with what rounding can be in it.
-        x: (K, K) the change of the cosines in units of tau.
-        change: (K, q) that of U.
-        turned: the largest change of a row of U, in units of the row.
-        doubt: (K, K) what rounding can be in x.
-    """
-
-    reading: float
-    x: Array
-    change: Array
-    turned: float
-    doubt: Array
+        system = _System.of(gram, conditions)
+        return system.step(factor) if system.kappa.min() > 0 else None
 
 
 class _System(NamedTuple):
     gram: OrbitGram
-    forces: Forces
+    conditions: Conditions
     kappa: Array  # (K, K) tau times the curvature of a pair; 1 where not counted
     response: Array  # (K, K) r
     share: Array  # (K, K) N p / s of counted pairs
@@ -178,28 +218,28 @@ class _System(NamedTuple):
     afloat: bool  # whether nothing but U holds a shift of all cosines
 
     @classmethod
-    def of(cls, gram: OrbitGram, forces: Forces) -> _System:
-        tau, counted, model = forces.temperature, forces.counted, forces.model
+    def of(cls, gram: OrbitGram, conditions: Conditions) -> _System:
+        tau, counted, model = conditions.temperature, conditions.counted, conditions.model
         curvature, coupling = model.curvature, model.coupling
         kappa = np.where(counted > 0, tau * (curvature + curvature.T) / 2.0, 1.0)
         response = np.where(counted > 0, tau * coupling / 2.0, 0.0)
         total = np.sum(gram.orbits.partners * coupling, axis=1)
         share = counted * coupling / np.where(total > 0, total, 1.0)[:, None]
         # One less the row sum: what moves with nothing, pair by pair.
-        apart = forces.rests[:, None] * tau * curvature / 2.0
+        apart = conditions.rests * tau * curvature / 2.0
         left = np.sum(share * (apart + apart.T) / kappa, axis=1) + np.where(total > 0, 0.0, 1.0)
         closed = (gram.orbits.partners - counted) * coupling
         left += closed.sum(axis=1) / np.where(total > 0, total, 1.0)
         matrix = -share * response.T / kappa
         np.fill_diagonal(matrix, 0.0)
         np.fill_diagonal(matrix, left - matrix.sum(axis=1))
-        return cls(gram, forces, kappa, response, share, matrix, not np.any(left))
+        return cls(gram, conditions, kappa, response, share, matrix, not np.any(left))
 
     def step(self, factor: Array) -> Step | None:
         """The Newton step from G and U; None where the matrix may be singular."""
         count, rank = factor.shape
         partners, cosines = self.gram.orbits.partners, self.gram.cosines
-        tau, counted = self.forces.temperature, self.forces.counted
+        tau, counted = self.conditions.temperature, self.conditions.counted
         there, lengths = counted > 0, np.linalg.norm(factor, axis=1)
         units = np.where(lengths > 0, lengths, 1.0)
         kept = (counted * (tau / self.kappa))[:, :, None] * factor[None]  # N tau U_b / kappa
@@ -220,8 +260,8 @@ class _System(NamedTuple):
             bottom[place, :, count * (k + 1) + place] += np.einsum("abl,b->al", kept, factor[:, k])
             bottom[:, k, columns] += partners * cosines
             bottom[place, k, count * (k + 1) + place] += 1.0
-        excess = np.where(there, self.forces.entries - factor @ factor.T, 0.0)
-        noise = np.where(there, self.forces.noise + 4.0 * _EPS * (lengths[:, None] * lengths), 0.0)
+        excess = np.where(there, self.conditions.entries - factor @ factor.T, 0.0)
+        noise = np.where(there, self.conditions.noise + 4.0 * _EPS * (lengths[:, None] * lengths), 0.0)
         balance = factor + (partners * cosines) @ factor
         blurred = 16.0 * _EPS * (lengths + partners @ lengths)
         right = np.concatenate(
@@ -253,7 +293,7 @@ class _System(NamedTuple):
         rows = []
         if self.afloat and rank == 0:
             row = np.zeros(count)
-            row[int(np.argmax(sizes * np.sum(self.kappa * (self.forces.counted > 0), axis=1)))] = 1.0
+            row[int(np.argmax(sizes * np.sum(self.kappa * (self.conditions.counted > 0), axis=1)))] = 1.0
             rows.append(row)
         scale = float(sizes @ lengths**2)
         for k in range(rank):

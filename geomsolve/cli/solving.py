@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -131,13 +130,8 @@ def certify(
         "",
         "CERTIFIED: proved optimal" if holds else "NOT CERTIFIED: this Gram matrix is not proved optimal",
     ]
-    if certificate.repair > 1e-6:
-        lines += [
-            "The matrix given is not positive semidefinite: no vectors have these cosines. What follows is about the",
-            f"nearest feasible one on the way to the identity, {certificate.repair:.2g} of the way along.",
-        ]
     report = {
-        **dataclasses.asdict(certificate),
+        **certificate.to_dict(),
         "quality": "certified" if holds else "uncertified",
         "objective": objective.name,
         "temperature": objective.temperature,

@@ -16,6 +16,8 @@ from .spectra import smallest_alone
 
 # Orbits whose cosines are written out as a square array: 0.8 GB.
 MOST_WRITTEN = 10_000
+# How far a diagonal may be off 1 to be rescaled: a conic solver's is by its tolerance.
+MOST_RESCALED = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +78,11 @@ class OrbitGram:
 
     @classmethod
     def from_matrix(cls, matrix: ArrayLike, orbits: Orbits) -> OrbitGram:
-        """An (m, m) Gram matrix as it stands, no two atoms exchangeable.
+        """An (m, m) Gram matrix, no two atoms exchangeable; G_ij over sqrt(G_ii G_jj).
 
         Raises:
-            ProblemError: a wrong shape, entries that are not finite, asymmetry or a diagonal off 1 beyond 1e-6.
+            ProblemError: a wrong shape, entries that are not finite, asymmetry beyond 1e-6, or a diagonal off 1 beyond
+                1e-4.
         """
         try:
             array = np.array(matrix, dtype=np.float64)
@@ -92,11 +95,13 @@ class OrbitGram:
             raise ProblemError("gram: every entry must be finite")
         if not np.allclose(array, array.T, rtol=0, atol=1e-6):
             raise ProblemError(f"gram: must be symmetric; entries differ by {np.abs(array - array.T).max():.3g}")
-        if not np.allclose(np.diag(array), 1, rtol=0, atol=1e-6):
+        own = np.diag(array).copy()
+        if not np.abs(own - 1.0).max() <= MOST_RESCALED:
             raise ProblemError(
-                f"gram: must have a unit diagonal; it is off by {np.abs(np.diag(array) - 1).max():.3g} "
-                "(normalise the rows of the embedding first)"
+                f"gram: must have a unit diagonal; it is off by {np.abs(own - 1.0).max():.3g}, and at most "
+                f"{MOST_RESCALED:g} is rescaled (normalise the rows of the embedding first)"
             )
+        array /= np.sqrt(own[:, None] * own)
         array = (array + array.T) / 2
         np.fill_diagonal(array, 1.0)
         return cls(orbits.singletons(), array)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from ..arrays import Progress
-from ..certificates.kkt import Forces, factor_step
+from ..certificates.kkt import Conditions, kkt_step
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.row_softmax import RowSoftmax
@@ -111,7 +111,7 @@ def _solved(
             weights = objective.orbits.sizes[:, None] * counted * curvature
             logs = np.where(there, logs - np.sum(weights * logs) / np.sum(weights), 0.0)
         entries = logs * curvature * objective.temperature
-        step = factor_step(gram, Forces(entries, nothing, counted, model, objective.temperature, rests), none)
+        step = kkt_step(gram, Conditions(entries, nothing, counted, model, objective.temperature, rests[:, None]), none)
         if step is None or not np.isfinite(step.x).all():
             return None
         x, size = step.x, float(np.abs(step.x).max())

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import geomsolve as gs
-from geomsolve.certificates import slack
+from geomsolve.certificates import residual
 from geomsolve.certificates.balls import precision
 from geomsolve.certificates.bipartite import Bipartite, Point
-from geomsolve.certificates.bipartite_residual import bipartite_reading
+from geomsolve.certificates.bipartite_residual import bipartite_residual
 from geomsolve.certificates.logsums import log_sums
 from geomsolve.certificates.refining import refine
 from geomsolve.solvers.interior import Interior
@@ -110,7 +110,7 @@ def test_merging_classes_are_left_to_others():
 )
 def test_other_losses(objective):
     assert Bipartite.of(objective) is None
-    assert bipartite_reading(objective, gs.OrbitGram.simplex(objective.orbits)) == 0.0
+    assert bipartite_residual(objective, gs.OrbitGram.simplex(objective.orbits)) == 0.0
 
 
 def test_rare_classes_at_a_wrong_angle_are_seen(monkeypatch):
@@ -127,7 +127,7 @@ def test_rare_classes_at_a_wrong_angle_are_seen(monkeypatch):
     found = gs.certify(objective, wrong)
     assert found.cosine_residual == pytest.approx(off, rel=0.1)
     assert found.relative_gap <= 1e-9
-    monkeypatch.setattr(slack, "bipartite_reading", lambda *_: 0.0)
+    monkeypatch.setattr(residual, "bipartite_residual", lambda *_: 0.0)
     assert gs.certify(objective, wrong).holds(), "nothing else sees it"
 
 
@@ -143,5 +143,5 @@ def test_rare_classes_wrongly_in_one_point_are_seen(monkeypatch):
     off = np.abs(wrong.orbits.cosines - right.orbits.cosines).max()
     assert off > 1e-3
     assert gs.certify(objective, wrong.orbits).cosine_residual == pytest.approx(off, rel=1e-3)
-    monkeypatch.setattr(slack, "bipartite_reading", lambda *_: 0.0)
+    monkeypatch.setattr(residual, "bipartite_residual", lambda *_: 0.0)
     assert gs.certify(objective, wrong.orbits).holds(), "nothing else sees it"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import geomsolve as gs
-from geomsolve.certificates.kkt import Forces, dual_reading, factor_step
+from geomsolve.certificates.kkt import Conditions, kkt_residual, kkt_step
 from geomsolve.certificates.slack import Slack
 from geomsolve.solvers.balance import balance
 
@@ -177,13 +177,13 @@ def test_millions_of_examples_at_high_temperature():
 
 def forces_at(objective, gram, noise=0.0):
     slack = Slack.of(objective, gram)
-    return Forces(
+    return Conditions(
         slack.entries,
         np.full_like(slack.entries, noise),
         gram.orbits.partners,
         objective.rows(gram),
         objective.temperature,
-        objective.fine_rows(gram).rests,
+        objective.fine_rows(gram).rests[:, None],
     )
 
 
@@ -192,13 +192,13 @@ def test_rounding_goes_through_the_inverse():
     objective = soft([3000, 400, 20], 0.3, 0.5, True)
     gram = gs.solve(objective, throw=False).orbits
     none = np.zeros((3, 0))
-    still = dual_reading(gram, forces_at(objective, gram), none)
+    still = kkt_residual(gram, forces_at(objective, gram), none)
     relative = 1e-12
-    noisy = dual_reading(gram, forces_at(objective, gram, relative * objective.attraction.min()), none)
+    noisy = kkt_residual(gram, forces_at(objective, gram, relative * objective.attraction.min()), none)
     assert still < 1e-8
     assert noisy > 20.0 * relative * objective.temperature, "more than a pair by itself would make of it"
-    assert dual_reading(gram, forces_at(objective, gram, np.inf), none) == np.inf
-    assert dual_reading(gram, forces_at(objective, gram)._replace(counted=np.zeros((3, 3))), none) == np.inf
+    assert kkt_residual(gram, forces_at(objective, gram, np.inf), none) == np.inf
+    assert kkt_residual(gram, forces_at(objective, gram)._replace(counted=np.zeros((3, 3))), none) == np.inf
 
 
 def test_a_newton_step_in_free_cosines_is_that_of_the_loss():
@@ -207,7 +207,7 @@ def test_a_newton_step_in_free_cosines_is_that_of_the_loss():
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(3, 3)) * 0.05
     gram = gs.OrbitGram(objective.orbits, 0.5 * np.eye(3) + 0.1 + (noise + noise.T) / 2)
-    step = factor_step(gram, forces_at(objective, gram), np.zeros((3, 0))).x * objective.temperature
+    step = kkt_step(gram, forces_at(objective, gram), np.zeros((3, 0))).x * objective.temperature
 
     def gradient(cosines):
         row = objective.row_gradient(gs.OrbitGram(objective.orbits, cosines))

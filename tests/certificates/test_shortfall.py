@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import geomsolve as gs
-from geomsolve.certificates.kkt import shortfall
+from geomsolve.certificates.kkt import semidefinite_defect
 from geomsolve.geometry.orbits import OrbitGram, Orbits
 
 
@@ -100,20 +100,20 @@ def test_balanced_classes_that_give_way_to_a_rare_one():
     assert found.cosine_residual > np.abs(candidate - truth.gram).max()
 
 
-def test_shortfall_by_hand():
+def test_semidefinite_defect_by_hand():
     orbits = Orbits(np.array([1.0, 1.0]), np.arange(2))
     together = OrbitGram(orbits, np.ones((2, 2)))
     across = np.array([[0.0, 1.0], [1.0, 0.0]])
-    assert shortfall(together, 0.0) == 0.0
-    assert shortfall(together, -1e-6 * across) == 0.0
-    assert shortfall(together, 1e-6 * across) == pytest.approx(1e-3, rel=1e-6), "eigenvalues 1 -+ (1 + 1e-6)"
+    assert semidefinite_defect(together, 0.0) == 0.0
+    assert semidefinite_defect(together, -1e-6 * across) == 0.0
+    assert semidefinite_defect(together, 1e-6 * across) == pytest.approx(1e-3, rel=1e-6), "eigenvalues 1 -+ (1 + 1e-6)"
     kernel = np.array([[1.0], [-1.0]])
-    assert shortfall(together, 0.0, kernel, 1e-6) == 0.0, "what G U = 0 leaves empty may stay so"
-    assert shortfall(together, 0.0, None, 1e-6) == pytest.approx(1e-3, rel=1e-6), "the diagonal is 1"
-    assert shortfall(together, np.nan) == np.inf
+    assert semidefinite_defect(together, 0.0, kernel, 1e-6) == 0.0, "what G U = 0 leaves empty may stay so"
+    assert semidefinite_defect(together, 0.0, None, 1e-6) == pytest.approx(1e-3, rel=1e-6), "the diagonal is 1"
+    assert semidefinite_defect(together, np.nan) == np.inf
     many = OrbitGram(Orbits(np.array([1000.0, 500.0])), np.full((2, 2), 1.0))
-    assert shortfall(many, 0.0) == 0.0, "rounding is that of unit vectors, however many atoms there are"
-    assert shortfall(many, 1e-6 * across) == pytest.approx(1e-3, rel=1e-3)
+    assert semidefinite_defect(many, 0.0) == 0.0, "rounding is that of unit vectors, however many atoms there are"
+    assert semidefinite_defect(many, 1e-6 * across) == pytest.approx(1e-3, rel=1e-3)
 
 
 def test_nothing_but_the_slack_holds_a_class_of_a_linear_loss():

@@ -1,0 +1,89 @@
+"""The cosine residual: how far one KKT step would move any cosine, and what stands for it where there is no step."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..arrays import Array
+from .bipartite_residual import bipartite_residual
+from .blocks import BlockForces, row_forces
+from .kkt import DECIDED, Conditions, dual_factor, kkt_residual, rank_one_residual
+from .slack import Slack
+
+# A step as small as this is not looked at twice.
+_CLEAR = 1e-9
+
+
+def cosine_residual(slack: Slack) -> float:
+    """How far one KKT step, the Newton step to S = U U^T and G U = 0, would move any cosine, rounding allowed for.
+
+    In the order in which they are asked, each only where those before leave something open:
+
+    - `rank_one_residual`, the step where the loss only pushes and S = u u^T, in O(K^2);
+    - `kkt_residual`, the step for any number of columns of U, with what rounding can be in it;
+    - `complementarity`, where the step has too many unknowns or is none: pairs without curvature, such as two
+      prototypes, and the hinge.
+
+    Losses whose anchors see only classifiers have a step of their own as well, see `bipartite_residual`.
+    """
+    if not slack.attracts and not np.any(slack.gram.orbits.partners * slack.entries):
+        # A satisfied hinge has no forces, and every geometry is stationary; a smooth loss's have underflowed.
+        return np.inf if slack.objective.smooth else 0.0
+    residual = np.inf if slack.attracts else rank_one_residual(slack)
+    if not slack.objective.smooth:
+        return min(max(residual, block_residual(slack)), complementarity(slack))
+    if residual > _CLEAR and np.isfinite(step := _least_step(slack)):
+        residual = step
+    if residual > _CLEAR:
+        residual = min(residual, complementarity(slack))
+    return max(residual, bipartite_residual(slack.objective, slack.gram)) if residual <= 1e-6 else residual
+
+
+def _least_step(slack: Slack) -> float:
+    """The `kkt_residual` with U on the directions that G leaves empty, or S = 0 where attraction equals repulsion."""
+    conditions, factor = Conditions.of(slack), dual_factor(slack)
+    least = kkt_residual(slack.gram, conditions, factor)
+    if least > _CLEAR and slack.attracts and factor.shape[1] > 0:
+        least = min(least, kkt_residual(slack.gram, conditions, factor[:, :0]))
+    return least
+
+
+def complementarity(slack: Slack) -> float:
+    """How far S G = 0, S >= 0 fail, every row in its own units, in which rare classes count like frequent ones.
+
+    A small product is not enough: with an eigenvalue s of S and a variance g of G in its direction, cosines are
+    wrong by tau s if the direction should be open and by about g if it should be closed: by the lesser at least. What
+    the forces would move, atom by atom and in blocks of tied or close ones, is `block_residual`.
+    """
+    gram, tau, smooth = slack.gram, slack.objective.temperature, slack.objective.smooth
+    # The force on the mean of an orbit: attraction inside a point is no part of it, and can be far larger.
+    outward = np.diag(slack.quotient) / gram.sizes
+    if not (outward.min() > 0 and slack.diagonal.min() > 0):
+        return np.inf
+    factor = np.sqrt(outward)
+    scaled = slack.quotient / factor[:, None] / factor
+    values, vectors = np.linalg.eigh(scaled)
+    moved = factor[:, None] * vectors
+    variance = np.einsum("ak,ak->k", moved, gram.quotient @ moved) / np.einsum("ak,ak->k", moved, moved)
+    spread = np.where(gram.orbits.plural, slack.spread / slack.diagonal, 0.0)
+    between = np.minimum(tau * _units(values, values[-1], smooth), np.abs(variance)).max()
+    within = np.minimum(tau * _units(spread, values[-1], smooth), 1.0 - np.diag(gram.cosines)).max()
+    indefinite = tau * max(0.0, -values[0], -spread.min())
+    unbalanced = tau * np.abs(row_forces(gram, scaled, factor)).max()
+    return float(max(between, within, indefinite, unbalanced, block_residual(slack)))
+
+
+def _units(values: Array, norm: float, smooth: bool) -> Array:
+    """Eigenvalues of S in units of its rows; of a linear loss what is beyond rounding in units of `DECIDED`."""
+    size = np.abs(values)
+    return size if smooth else np.maximum(size, (size - 10.0 * np.finfo(float).eps * norm) / DECIDED)
+
+
+def block_residual(slack: Slack) -> float:
+    """How far forces would move atoms, alone and in blocks of tied or close ones, see `BlockForces.residual`."""
+    gram, objective = slack.gram, slack.objective
+    pairs = gram.sizes[:, None] * gram.sizes
+    forces = gram.sizes[:, None] * gram.orbits.partners * slack.entries
+    forms = (lambda: objective.row_hessians(gram)) if objective.smooth else None
+    rounding, jitter = pairs * slack.rounding, pairs * slack.jitter
+    return BlockForces(gram, forces, rounding, jitter, objective.temperature, forms).residual
