@@ -15,16 +15,8 @@ from ..solvers.crosschecks import crosscheck as check_routes
 from ..solvers.devices import check_device
 from .app import app, code
 from .options import (
-    ClassesOption,
-    ColumnOption,
-    InstancesOption,
-    JsonOption,
-    Loss,
-    MajorityOption,
-    MinorityOption,
-    PerClassOption,
-    read_counts,
-    with_loss,
+    ClassesOption, ColumnOption, DropOption, InstancesOption, JsonOption, Loss, MajorityOption, MinorityOption,
+    PerClassOption, read_counts, with_loss,
 )  # fmt: skip
 from .realizing import read_weighting
 from .terminal import Outputs, reporting
@@ -42,6 +34,7 @@ def crosscheck(
         typer.Option(help="Check the solvers: a profile, a file, 100x500, or 1000,100,10."),
     ] = None,
     column: ColumnOption = None,
+    drop_empty: DropOption = False,
     classes: ClassesOption = None,
     instances: InstancesOption = None,
     thresholds: Annotated[
@@ -103,7 +96,7 @@ def crosscheck(
             check = crosscheck_threshold(loss.builder, **levels, **how, progress=progress)
         report, lines, good = check.to_dict(), check.lines(), check.ok
     else:
-        loaded = read_counts(counts, classes, instances, column=column)
+        loaded = read_counts(counts, classes, instances, column=column, drop_empty=drop_empty)
         with reporting() as progress:
             routes = check_routes(loss.over(loaded), **how, tol=tol or 1e-9, progress=progress)
             collapse = crosscheck_threshold(loss.builder, loaded, **how, progress=progress) if thresholds else None

@@ -12,18 +12,19 @@ from ..certificates.certificate import check_tol
 from ..choosing.comparisons import compare as compare_losses
 from ..choosing.designs import design as design_weights
 from ..choosing.guidelines import TEMPERATURES, keep_variance, variance_map
+from ..counts.counts import Counts
 from ..figures.variances import plot_variance_map
 from ..files import read_array
 from .app import app, code
-from .options import ClassesOption, ColumnOption, CountsOption, InstancesOption, JsonOption, TolOption, read_counts
+from .options import JsonOption, TolOption, with_counts, with_instances
 from .terminal import Outputs, reporting
 
 
 @app.command()
+@with_counts
 def compare(
+    counts: Counts,
     *,
-    counts: CountsOption,
-    column: ColumnOption = None,
     temperature: Annotated[float, typer.Option(help="Temperature of the losses.")],
     losses: Annotated[
         str | None, typer.Option(help="Some only, separated by commas; left out: all that fit the number of classes.")
@@ -35,9 +36,8 @@ def compare(
     """The optimal geometry under every loss side by side, and what follows from it."""
     outputs = Outputs(json, plot)
     names = None if losses is None else [name.strip() for name in losses.split(",")]
-    loaded = read_counts(counts, column=column)
     with reporting() as progress:
-        found = compare_losses(loaded, temperature=temperature, losses=names, tol=tol, progress=progress)
+        found = compare_losses(counts, temperature=temperature, losses=names, tol=tol, progress=progress)
         if plot is not None:
             found.plot(plot)
     outputs.emit(found.to_dict(), found.lines(), [] if plot is None else [plot])
@@ -45,10 +45,10 @@ def compare(
 
 
 @app.command()
+@with_counts
 def design(
+    counts: Counts,
     *,
-    counts: CountsOption,
-    column: ColumnOption = None,
     temperature: Annotated[float, typer.Option(help="Temperature of the loss.")],
     target: Annotated[
         Path | None,
@@ -65,9 +65,7 @@ def design(
     check_tol(tol)
     outputs = Outputs(json, None, out, "design.json")
     wanted = None if target is None else read_array("target", target)
-    found = design_weights(
-        read_counts(counts, column=column), wanted, temperature=temperature, anchors=anchors, tol=tol
-    )
+    found = design_weights(counts, wanted, temperature=temperature, anchors=anchors, tol=tol)
     files = [] if out is None else [out / "design.npz"]
     for file in files:
         np.savez(file, allow_pickle=False, **found.arrays())
@@ -76,15 +74,11 @@ def design(
 
 
 @app.command()
+@with_instances
 def guideline(
+    counts: Counts,
     *,
     variance: Annotated[float, typer.Option(help="The within-class variance to keep; the total is 1.")],
-    counts: Annotated[
-        str | None, typer.Option(help="Instances per class: a profile, a file, or 50,20,5; or --classes, --instances.")
-    ] = None,
-    column: ColumnOption = None,
-    classes: ClassesOption = None,
-    instances: InstancesOption = None,
     temperature: Annotated[
         list[float] | None, typer.Option(help="May be repeated; left out: six from 0.05 to 1.")
     ] = None,
@@ -99,13 +93,12 @@ def guideline(
 ) -> int:
     """Which (alpha, temperature) of SupCL keep a given within-class variance, and from where classes collapse."""
     outputs = Outputs(json, plot)
-    loaded = read_counts(counts, classes, instances, column=column)
     settings: dict[str, Any] = {"views": views, "self_pairs": self_pairs}
     with reporting() as progress:
-        found = keep_variance(loaded, variance, temperatures=temperature or TEMPERATURES, **settings, progress=progress)
+        found = keep_variance(counts, variance, temperatures=temperature or TEMPERATURES, **settings, progress=progress)
         proved = found.ok
         if plot is not None:
-            over = variance_map(loaded, **settings, progress=progress)
+            over = variance_map(counts, **settings, progress=progress)
             plot_variance_map(over, plot, variance=found.variance)
             proved &= bool(over.certified.all())
     outputs.emit(found.to_dict(), found.lines(), [] if plot is None else [plot])

@@ -11,25 +11,15 @@ from ..collapse.levels import loss_levels
 from ..collapse.phases import phase_diagram
 from ..collapse.thresholds import threshold as find_threshold
 from ..collapse.two_levels import check_loss
+from ..counts.counts import Counts
 from ..errors import ProblemError
 from ..files import check_file
 from ..objectives.registry import REQUIRED, objective_options
 from ..solvers.verification import verify
 from .app import app, code
 from .options import (
-    ColumnOption,
-    CountsOption,
-    DigitsOption,
-    JsonOption,
-    Loss,
-    MajorityOption,
-    MinorityOption,
-    PerClassOption,
-    ProveOption,
-    TolOption,
-    proved_digits,
-    read_counts,
-    with_loss,
+    ColumnOption, DigitsOption, DropOption, JsonOption, Loss, MajorityOption, MinorityOption, PerClassOption,
+    ProveOption, TolOption, proved_digits, read_counts, with_counts, with_loss,
 )  # fmt: skip
 from .terminal import Outputs, reporting
 
@@ -47,6 +37,7 @@ def threshold(
         str | None, typer.Option(help="In place of majority and minority: a profile, a file, or 1000,100,10.")
     ] = None,
     column: ColumnOption = None,
+    drop_empty: DropOption = False,
     vary: Annotated[
         str | None,
         typer.Option(
@@ -66,7 +57,7 @@ def threshold(
             f"counts: a critical value is proved for --majority and --minority; got {counts:.40} (leave --prove out)"
         )
     outputs = Outputs(json)
-    loaded = None if counts is None else read_counts(counts, column=column)
+    loaded = None if counts is None else read_counts(counts, column=column, drop_empty=drop_empty)
     _check(vary or ("ratio" if counts is None else "power"), loss)
     with reporting() as progress:
         found = find_threshold(
@@ -146,10 +137,10 @@ def _check(varied: str, loss: Loss) -> None:
 
 
 @app.command()
+@with_counts
 def levels(
+    counts: Counts,
     *,
-    counts: CountsOption,
-    column: ColumnOption = None,
     temperature: Annotated[float, typer.Option(help="Temperature of the loss.")],
     views: Annotated[int, typer.Option(help="Views per example.")] = 2,
     batch: Annotated[int | None, typer.Option(help="Batch size; left out: full batch.")] = None,
@@ -165,10 +156,9 @@ def levels(
 ) -> int:
     """The SupCon loss where all classes collapse, where the minority does, at the simplex and at the optimum."""
     outputs = Outputs(json)
-    loaded = read_counts(counts, column=column)
     with reporting() as progress:
         found = loss_levels(
-            loaded,
+            counts,
             temperature=temperature,
             views=views,
             batch=batch,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +34,7 @@ DigitsOption = Annotated[int | None, typer.Option(help="Prove it to so many digi
 _COUNTS = 'A profile ("geomsolve profiles" lists them), a file, 100x500, or 1000,100,10.'
 CountsOption = Annotated[str, typer.Option(help=_COUNTS)]
 ColumnOption = Annotated[str | None, typer.Option(help="Of a file of counts: the column that has them.")]
+DropOption = Annotated[bool, typer.Option("--drop-empty", help="Of a file of counts: leave classes of 0 out.")]
 ClassesOption = Annotated[int | None, typer.Option(help="In place of --counts: so many classes, ...")]
 InstancesOption = Annotated[int | None, typer.Option(help="... of so many examples each.")]
 MajorityOption = Annotated[int | None, typer.Option(help="Number of majority classes.")]
@@ -149,15 +152,21 @@ def _problem(
     *,
     counts: Annotated[str | None, typer.Option(help=_COUNTS)] = None,
     column: ColumnOption = None,
+    drop_empty: DropOption = False,
     classes: ClassesOption = None,
     instances: InstancesOption = None,
     **loss: Any,
 ) -> Problem:
-    return Problem(read_counts(counts, classes, instances, column=column), _loss(**loss))
+    return Problem(read_counts(counts, classes, instances, column=column, drop_empty=drop_empty), _loss(**loss))
 
 
 def read_counts(
-    counts: str | None, classes: int | None = None, instances: int | None = None, *, column: str | None = None
+    counts: str | None,
+    classes: int | None = None,
+    instances: int | None = None,
+    *,
+    column: str | None = None,
+    drop_empty: bool = False,
 ) -> Counts:
     """The counts by name or from a file, or so many classes of equal size."""
     if counts is not None:
@@ -165,7 +174,12 @@ def read_counts(
             raise ProblemError(
                 f"counts: stand in place of classes and instances; got {counts!r:.40} beside them (leave one out)"
             )
-        return load_counts(counts, column=column)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            loaded = load_counts(counts, column=column, drop_empty=drop_empty)
+        for one in told:
+            print(f"geomsolve: {one.message}", file=sys.stderr)
+        return loaded
     if classes is None and instances is None:
         raise ProblemError("counts: must be given; got none")
     for name, number in (("classes", classes), ("instances", instances)):
@@ -203,5 +217,24 @@ def _taking(
     return decorate
 
 
+def _counts(*, counts: CountsOption, column: ColumnOption = None, drop_empty: DropOption = False) -> Counts:
+    return read_counts(counts, column=column, drop_empty=drop_empty)
+
+
+def _instances(
+    *,
+    counts: Annotated[
+        str | None, typer.Option(help="Instances per class: a profile, a file, 10x50, or 50,20,5.")
+    ] = None,
+    column: ColumnOption = None,
+    drop_empty: DropOption = False,
+    classes: ClassesOption = None,
+    instances: InstancesOption = None,
+) -> Counts:
+    return read_counts(counts, classes, instances, column=column, drop_empty=drop_empty)
+
+
+with_counts = _taking(_counts, _parameters(_counts))
+with_instances = _taking(_instances, _parameters(_instances))
 with_loss = _taking(_loss, _parameters(_loss))
 with_problem = _taking(_problem, [*_parameters(_problem), *_parameters(_loss)])

@@ -19,7 +19,17 @@ from ..training.exports import check_class_order, check_wanted
 from ..training.exports import targets as export_targets
 from ..training.target_files import check_destination, described
 from .app import app, code
-from .options import ColumnOption, JsonOption, Loss, Problem, TolOption, read_counts, with_loss, with_problem
+from .options import (
+    ColumnOption,
+    DropOption,
+    JsonOption,
+    Loss,
+    Problem,
+    TolOption,
+    read_counts,
+    with_loss,
+    with_problem,
+)
 from .terminal import Outputs, make_folder, reporting
 
 
@@ -113,6 +123,7 @@ def diagnose(
         ),
     ] = None,
     column: ColumnOption = None,
+    drop_empty: DropOption = False,
     sorted_classes: Annotated[
         bool,
         typer.Option(
@@ -138,7 +149,7 @@ def diagnose(
     files = [] if report is None else _report_files(report)
     arrays = [read_npy("embeddings", embeddings, _KINDS, _WHOLE), _read_labels(labels)]
     matrix = None if weights is None else read_npy("weights", weights, _KINDS, _WHOLE)
-    trained = None if counts is None else read_counts(counts, column=column)
+    trained = None if counts is None else read_counts(counts, column=column, drop_empty=drop_empty)
     with reporting() as progress:
         found = diagnose_embeddings(
             *arrays,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import csv
+import difflib
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
@@ -13,7 +14,8 @@ import numpy as np
 
 from ..errors import ProblemError
 from .counts import Counts, as_counts, long_tail_counts
-from .laws import exponential_counts, lognormal_counts, zipf_counts
+from .files import SUFFIXES, read_file
+from .laws import MOST_LISTED, exponential_counts, lognormal_counts, zipf_counts
 
 _LAWS: dict[str, tuple[str, Callable[..., Counts]]] = {
     "zipf": ("classes:exponent:largest", zipf_counts),
@@ -33,8 +35,8 @@ def profile_names() -> tuple[str, ...]:
     return (*sorted(_profiles()), *(f"{rule}:IR" for rule in _RULES))
 
 
-def load_counts(source: str | Path, column: str | None = None) -> Counts:
-    """Counts by name: a built-in profile, a CIFAR-LT rule, a CSV file, or numbers separated by commas.
+def load_counts(source: str | Path, column: str | None = None, *, drop_empty: bool = False) -> Counts:
+    """Counts by name: a built-in profile, a CIFAR-LT rule, a law, a file, or numbers separated by commas.
 
     - "imagenet_lt", "places_lt", "inaturalist2018", "lvis_v1_instance_count", "isic2019", "creditcard_fraud":
       profiles of public data sets. They are histograms: **their classes are sorted by count, largest first**, not in
@@ -43,11 +45,24 @@ def load_counts(source: str | Path, column: str | None = None) -> Counts:
     - "zipf:1000000:1.0:10000", "lognormal:1000000:1.5:100", "exponential:1000000:1000:10000": laws of many classes, see
       `zipf_counts` (classes, exponent, largest count), `lognormal_counts` (classes, sigma, median) and
       `exponential_counts` (classes, imbalance ratio, largest count); the number of classes may be inf.
-    - a path ending in .csv: a file with a column `count`, one row per class, in class order.
-    - "1000,100,10": numbers, in class order.
+    - "1000,100,10": numbers, in class order; "100x500": 100 classes of 500, also among others: "1x5000,9x50".
+    - a path: a table with any header or none (CSV, TSV, semicolons, Markdown, what pandas prints), one row across,
+      JSON ({class: count}, a list, records, COCO annotations), YAML, parquet, a .npy of counts, labels or rows of 0
+      and 1, a table of labels with one row per example, or a folder of one folder a class. Classes come in the order
+      of the file (of labels: sorted), with their names.
+
+    A row that is the total of the others is left out. This, and whatever else was decided, is said in a warning.
+
+    Args:
+        source: as above.
+        column: of a table, or the key of records, that has the counts or the labels; None: found by its name, and
+            asked for where several may be it.
+        drop_empty: leave classes without examples out, which is said, instead of refusing them.
 
     Raises:
-        ProblemError: an unknown name, a missing file or column, or numbers that `as_counts` refuses.
+        ProblemError: an unknown name, a missing file or column, a file that does not say what its counts are, a
+            pickle, or numbers that `as_counts` refuses.
+        BackendError: YAML or parquet without the package that reads it.
     """
     if not isinstance(source, (str, Path)):
         raise ProblemError(
@@ -72,18 +87,44 @@ def load_counts(source: str | Path, column: str | None = None) -> Counts:
         return Counts(tail.values, tail.multiplicity, tail.groups, text)
     if rule in _LAWS:
         return _law(rule, text)
-    if text.lower().endswith(".csv"):
-        return _read_csv(Path(text))
+    if _is_file(text):
+        return read_file(Path(text), column, drop_empty=drop_empty)
     parts = [part.strip() for part in text.split(",")] if text else []
-    if all(_is_number(part) for part in parts):
-        return as_counts([float(part) for part in parts])
+    if all(_is_number(part) or re.fullmatch(r"\d{1,7}x[\d.e]+", part) for part in parts):
+        listed = [_repeated(part) for part in parts]
+        if sum(map(len, listed)) > MOST_LISTED:
+            raise ProblemError(f"counts: at most {MOST_LISTED:,} classes are listed; got {text:.60}")
+        name = text if "x" in text else "counts"
+        return as_counts([value for part in listed for value in part], name=name)
     if len(parts) > 1:
         wrong = next(part for part in parts if not _is_number(part))
         raise ProblemError(f'counts: every entry must be a number; got "{wrong:.40}" in "{text:.80}"')
     raise ProblemError(
         f'counts: unknown profile "{text:.80}"; known are {", ".join(profile_names())}, laws such as '
-        'zipf:1000000:1.0:10000, or give a .csv file with a column "count", or numbers such as 1000,100,10'
+        f"zipf:1000000:1.0:10000, or give a file, 100x500 or numbers such as 1000,100,10{_nearest(text)}"
     )
+
+
+def _is_file(text: str) -> bool:
+    """Whether it exists, or looks like the name of a file that does not."""
+    if text.lower().endswith(SUFFIXES) or "/" in text or "\\" in text:
+        return True
+    try:
+        return bool(text) and Path(text).exists()
+    except OSError:  # a name longer than any file's
+        return False
+
+
+def _repeated(part: str) -> list[float]:
+    """The counts that one entry stands for: 100x500 is 100 classes of 500."""
+    classes, _, count = part.partition("x")
+    return [float(count)] * int(classes) if count else [float(part)]
+
+
+def _nearest(text: str) -> str:
+    known = [*_profiles(), *_RULES, *_LAWS]
+    near = difflib.get_close_matches(text.lower().replace("-", "_").partition(":")[0], known, 1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _law(rule: str, text: str) -> Counts:
@@ -100,32 +141,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _read_csv(path: Path) -> Counts:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.reader(handle)
-            columns = [column.strip() for column in next(reader, [])]
-            if columns.count("count") != 1:
-                raise ProblemError(
-                    f'counts: {path} needs one column "count"; its columns are {", ".join(columns) or "none"}'
-                )
-            rows = [(reader.line_num, row) for row in reader if any(entry.strip() for entry in row)]
-    except OSError as error:
-        raise ProblemError(f"counts: cannot read {path}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ProblemError(f"counts: {path} is not a CSV text file: {error}") from None
-    numbers = []
-    for line, row in rows:
-        if len(row) != len(columns):
-            raise ProblemError(
-                f"counts: {path}, line {line}: must have {len(columns)} columns; got {len(row)} "
-                "(a number such as 1,000 must be written 1000)"
-            )
-        entry = row[columns.index("count")]
-        if not _is_number(entry):
-            raise ProblemError(f'counts: {path}, line {line}: "count" must be a number; got {entry!r}')
-        numbers.append(float(entry))
-    counts = as_counts(numbers)
-    return Counts(counts.values, counts.multiplicity, counts.groups, path.name, counts.are_proportions)

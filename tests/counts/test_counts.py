@@ -184,7 +184,7 @@ def test_bad_sources(source, message):
 
 
 BAD_FILES = {
-    "no column": (b"class,number\na,3\nb,4\n", 'needs one column "count"; its columns are class, number'),
+    "no column": (b"class,colour\na,red\nb,blue\n", 'needs one column "count"; its columns are class, colour'),
     "no text": (b"", 'needs one column "count"; its columns are none'),
     "no rows": (b"count\n", "got none"),
     "word": (b"class,count\na,3\nb,many\n", """line 3: "count" must be a number; got 'many'"""),

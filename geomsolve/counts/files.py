@@ -1,0 +1,380 @@
+"""Class counts from files of every usual kind: tables, JSON, YAML, NumPy arrays, parquet, lists, folders."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import json
+import re
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import BackendError, ProblemError
+from ..files import read_npy
+from .counts import Counts, as_counts
+from .tables import Table, check_overlap, counted, looks_like_labels, number, of_labels, without_total
+
+_PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
+_BOOKS = (".xlsx", ".xls", ".ods", ".numbers")
+SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".yaml", ".yml", ".npy", ".parquet", ".md", *_PICKLES, *_BOOKS)
+# Keys under which counts, and names of classes, stand in records.
+_NAME_KEYS = ("name", "class", "class_name", "label", "category", "category_name", "synset", "species", "id")
+
+Found = tuple[list[float], list[str] | None]
+
+
+def read_file(path: Path, column: str | None = None, *, drop_empty: bool = False) -> Counts:
+    """The counts in a file, and the names of the classes where it has them.
+
+    Args:
+        path: the file, or a folder of one folder a class.
+        column: of a table, or the key of records, that has the counts or the labels.
+        drop_empty: leave classes without examples out, instead of refusing them.
+
+    Raises:
+        ProblemError: a file that cannot be read, is of a kind that is never read, or does not say what its counts are.
+        BackendError: YAML or parquet, and the package that reads it is not installed.
+    """
+    try:
+        values, names = _found(path, column)
+    except OSError as error:
+        raise ProblemError(f"counts: cannot read {path}: {error.strerror or error}") from None
+    names = None if names is None else [name.strip() or f"row {i}" for i, name in enumerate(names)]
+    empty = [i for i, value in enumerate(values) if value == 0]
+    if empty:
+        which = ", ".join(f"{i}" if names is None else f"{names[i]} (row {i})" for i in empty[:6])
+        more = f" and {len(empty) - 6} more" if len(empty) > 6 else ""
+        if not drop_empty:
+            raise ProblemError(
+                f"counts: {path.name} has classes without examples, {which}{more}; every class must have a count above "
+                "0 (write --drop-empty, in Python drop_empty=True, to leave them out, or give them a count)"
+            )
+        warnings.warn(f"{path.name}: classes without examples are left out: {which}{more}", stacklevel=2)
+        names = [str(i) for i in range(len(values))] if names is None else names
+        names = [names[i] for i in range(len(values)) if i not in set(empty)]
+        values = [value for value in values if value != 0]
+    counts = as_counts(values)
+    return Counts(counts.values, counts.multiplicity, counts.groups, path.name, counts.are_proportions).named(names)
+
+
+def _found(path: Path, column: str | None) -> Found:
+    suffix = path.suffix.lower()
+    if suffix in _PICKLES:
+        raise ProblemError(
+            f"counts: a pickle runs whatever it holds when it is read, so it is never opened; got {path} (write it as "
+            'JSON: json.dump({name: int(count) for name, count in ...}, open("counts.json", "w")))'
+        )
+    if suffix in _BOOKS:
+        raise ProblemError(f"counts: spreadsheets are not read; got {path} (save the sheet as CSV)")
+    if path.is_dir():
+        return _of_folder(path)
+    if suffix == ".npy":
+        return _of_array(path)
+    if suffix == ".parquet":
+        return counted(_of_parquet(path), column)
+    text = _text(path)
+    if suffix in (".yaml", ".yml"):
+        return of_structure(_yaml(text, path), path.name, column)
+    if suffix == ".jsonl":
+        lines = [line for line in text.splitlines() if line.strip()]
+        return of_structure([_json(line, path) for line in lines], path.name, column)
+    if suffix == ".json":
+        return of_structure(_json(text, path), path.name, column)
+    printed = _printed(text)
+    return counted(_table(text, path), column) if printed is None else of_structure(printed, path.name, column)
+
+
+def _of_folder(path: Path) -> Found:
+    """A folder of folders, one a class and a file an example, as image loaders read it."""
+    folders = sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
+    if not folders:
+        raise ProblemError(f"counts: cannot read {path}: a folder must have one folder a class; it has none")
+    sizes = [sum(1 for file in each.rglob("*") if file.is_file() and file.name[0] != ".") for each in folders]
+    return [float(size) for size in sizes], [each.name for each in folders]
+
+
+def _text(path: Path) -> str:
+    data = path.read_bytes()
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16")
+    if b"\x00" in data:
+        raise ProblemError(f"counts: {path} is not a CSV text file: it has bytes that no text has")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
+
+
+def _json(text: str, path: Path) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ProblemError(f"counts: {path} is not JSON: {error}") from None
+
+
+def _yaml(text: str, path: Path) -> Any:
+    try:
+        import yaml
+    except ImportError:
+        raise BackendError(
+            f'counts: {path.name} is YAML, which PyYAML reads; it is not installed (pip install ".[yaml]", or write '
+            "JSON)"
+        ) from None
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ProblemError(f"counts: {path} is not YAML: {' '.join(str(error).split()):.120}") from None
+
+
+def _printed(text: str) -> Any:
+    """A dictionary or list as Python prints it; None for anything else."""
+    body = text.strip()
+    inside = re.fullmatch(r"(?:Counter|OrderedDict|defaultdict|dict)\((?:<class '\w+'>, )?(.*)\)", body, re.DOTALL)
+    if inside:
+        body = inside.group(1)
+    if not body.startswith(("{", "[", "(")):
+        return None
+    try:
+        return ast.literal_eval(body)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def _of_array(path: Path) -> Found:
+    array = read_npy("counts", path, "biufUS", "a .npy file of counts, of labels or of rows of 0 and 1 (never objects)")
+    if array.dtype.kind in "US":
+        return of_labels(array.ravel().astype(str).tolist(), path.name)
+    if array.ndim == 2 and 1 not in array.shape:
+        if not np.isin(array, (0, 1)).all():
+            raise ProblemError(
+                f"counts: {path} must be one-dimensional, or one row of 0 and 1 per example; got shape {array.shape}"
+            )
+        check_overlap(array.sum(axis=1).tolist(), path.name)
+        return array.sum(axis=0).astype(float).tolist(), None
+    values = np.squeeze(array).astype(np.float64)
+    if values.ndim != 1:
+        raise ProblemError(f"counts: {path} must be one-dimensional, one number per class; got shape {array.shape}")
+    if not np.isfinite(values).all():
+        raise ProblemError(f"counts: {path} must be finite; entry {int(np.argmin(np.isfinite(values)))} is not")
+    return _numbers(values.tolist(), path.name)
+
+
+def _numbers(values: list[float], source: str) -> Found:
+    """A list of numbers: counts, or labels that say so by what they are."""
+    if not looks_like_labels(values):
+        return values, None
+    warnings.warn(f"{source}: {len(values)} labels from 0 to {max(values):g} are counted", stacklevel=2)
+    found, names = of_labels([int(value) for value in values], source)
+    return found, None if names == [str(c) for c in range(len(names or ()))] else names
+
+
+def _of_parquet(path: Path) -> Table:
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise BackendError(
+            f'counts: {path.name} is parquet, which pyarrow reads; it is not installed (pip install ".[parquet]", or '
+            "write CSV)"
+        ) from None
+    try:
+        columns = pyarrow.parquet.read_table(path).to_pydict()
+    except pyarrow.ArrowInvalid as error:
+        raise ProblemError(f"counts: {path} is not parquet: {error}") from None
+    return _records([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)], path.name)
+
+
+def _records(records: list[dict[str, Any]], source: str) -> Table:
+    """Records with the same keys as a table; values that are no numbers or texts are left out."""
+    header = [
+        key
+        for key in dict.fromkeys(key for record in records for key in record)
+        if all(isinstance(record.get(key), (str, int, float, type(None))) for record in records)
+    ]
+    rows = tuple(tuple("" if record.get(key) is None else str(record[key]) for key in header) for record in records)
+    return Table(source, tuple(map(str, header)), rows, tuple(range(1, len(rows) + 1)))
+
+
+def of_structure(found: Any, source: str, column: str | None) -> Found:
+    """Counts in what JSON or YAML holds: {class: count}, a list, records, annotations, or these under a key."""
+    if isinstance(found, list):
+        return _of_list(found, source, column)
+    if not isinstance(found, Mapping) or not found:
+        raise ProblemError(f"counts: {source} must hold counts by class or a list of them; got {found!r:.40}")
+    if isinstance(found.get("annotations"), list) and isinstance(found.get("categories"), list) and column is None:
+        return _of_annotations(found, source)
+    values = list(found.values())
+    if column is not None and isinstance(found.get(column), (Mapping, list)):
+        return of_structure(found[column], source, None)
+    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+        named = without_total([(str(name), float(value)) for name, value in found.items()], source)
+        return [value for _, value in named], [str(name) for name, _ in named]
+    texts = [number(value) for value in values if isinstance(value, str)]
+    if len(texts) == len(values):
+        if None in texts:  # a label for every file
+            return of_labels(values, source)
+        return [value or 0.0 for value in texts], [str(name) for name in found]
+    if all(isinstance(value, Mapping) for value in values) and _are_records(values):
+        return counted(_records([{"name": key, **value} for key, value in found.items()], source), column)
+    if all(isinstance(value, list) for value in values) and len(found) > 1:
+        warnings.warn(f"{source}: a list for every class: its entries are counted", stacklevel=2)
+        return [float(len(value)) for value in values], [str(name) for name in found]
+    inner = [key for key, value in found.items() if isinstance(value, (Mapping, list)) and value]
+    if len(inner) == 1:
+        return of_structure(found[inner[0]], source, column)
+    likely = next((key for key in inner if "train" in str(key).lower()), inner[0] if inner else "KEY")
+    raise ProblemError(
+        f"counts: {source} has several parts, {', '.join(map(str, found))}; got no word of which to take (say it: "
+        f"--column {likely})"
+    )
+
+
+def _are_records(values: list[Any]) -> bool:
+    """Whether mappings are records of one class each: few keys, all alike, one of them a name or a count."""
+    keys = [tuple(value) for value in values]
+    return (
+        len(set(keys)) == 1
+        and len(values) > 1
+        and len(keys[0]) < 20
+        and bool(
+            {str(key).lower() for key in keys[0]} & {"count", "n", "num", "total", *_NAME_KEYS}
+            or any("count" in str(key).lower() or "num" in str(key).lower() for key in keys[0])
+        )
+    )
+
+
+def _of_list(found: list[Any], source: str, column: str | None) -> Found:
+    if not found:
+        raise ProblemError(f"counts: {source} holds an empty list; got none")
+    if all(isinstance(value, Mapping) for value in found):
+        return counted(_records([dict(value) for value in found], source), column)
+    if all(isinstance(value, str) for value in found):
+        return of_labels(found, source)
+    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in found):
+        return _numbers([float(value) for value in found], source)
+    if all(isinstance(value, list) and len(value) == 2 for value in found):
+        rows = tuple(tuple(map(str, pair)) for pair in found)
+        return counted(Table(source, None, rows, tuple(range(1, len(rows) + 1))), column)
+    raise ProblemError(
+        f"counts: {source} must be a list of counts, of labels or of records; got {found[0]!r:.40} first"
+    )
+
+
+def _of_annotations(found: Mapping[str, Any], source: str) -> Found:
+    """Annotations by category, as COCO has them."""
+    names = {entry["id"]: str(entry.get("name", entry["id"])) for entry in found["categories"] if "id" in entry}
+    given = Counter(entry.get("category_id") for entry in found["annotations"])
+    strange = [one for one in given if one not in names]
+    if strange or not names:
+        raise ProblemError(
+            f"counts: {source} has annotations of category {strange[0] if strange else None!r:.30}, unknown"
+        )
+    warnings.warn(f"{source}: annotations are counted (instances, not images)", stacklevel=2)
+    return [float(given[one]) for one in names], list(names.values())
+
+
+def _table(text: str, path: Path) -> Table:
+    """The rows and columns of a text, whichever character parts them."""
+    lines = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
+    # What pandas prints below a column of counts, comments, and the rule below the head of a Markdown table.
+    lines = [
+        (i, line)
+        for i, line in lines
+        if not re.match(r"\s*(#|//|(Name|Length|dtype|Freq): )|^[\s|:+=-]+$", line) and line.strip() != "..."
+    ]
+    if not lines:
+        raise ProblemError(f'counts: {path} needs one column "count"; its columns are none')
+    delimiter = _delimiter([line for _, line in lines])
+    rows: list[tuple[int, tuple[str, ...]]] = []
+    if delimiter == " ":
+        rows = [(i, _by_blanks(line)) for i, line in lines]
+    elif delimiter == "|":
+        rows = [(i, tuple(cell.strip() for cell in line.strip().strip("|").split("|"))) for i, line in lines]
+    else:
+        reader = csv.reader((line for _, line in lines), delimiter=delimiter, skipinitialspace=True)
+        try:
+            rows = [
+                (lines[min(reader.line_num, len(lines)) - 1][0], tuple(cell.strip() for cell in row)) for row in reader
+            ]
+        except csv.Error as error:
+            raise ProblemError(f"counts: {path} is not a CSV text file: {error}") from None
+    rows = [(i, row) for i, row in rows if any(row)]
+    if delimiter == ";" and any(re.fullmatch(r"\d{1,3}\.\d{3}", cell) for _, row in rows for cell in row):
+        raise ProblemError(
+            f"counts: {path} has numbers such as 12.875, twelve or 12875 (write them without separators)"
+        )
+    return _with_header(rows, path, delimiter)
+
+
+def _delimiter(lines: list[str]) -> str:
+    for mark in ("\t", ";", "|", ","):
+        cells = [len(next(csv.reader([line], delimiter=mark, skipinitialspace=True), [])) for line in lines[:200]]
+        if min(cells) > 1 and (mark != "," or len(set(cells)) < 3 or len(lines) == 1):
+            return mark
+        if mark == "," and cells[0] > 1:
+            return mark
+    printed = [len(_by_blanks(line)) == 2 for line in lines]
+    return " " if sum(printed) >= max(1, len(lines) - 2) else ","
+
+
+def _by_blanks(line: str) -> tuple[str, ...]:
+    """A name and a number at its end, or a path and a label; a line of one word is one cell."""
+    pair = re.fullmatch(r"\s*(.+?)\s+([^\s]+)\s*", line)
+    return (line.strip(),) if pair is None else (pair.group(1), pair.group(2))
+
+
+def _with_header(rows: list[tuple[int, tuple[str, ...]]], path: Path, delimiter: str) -> Table:
+    first = rows[0][1]
+    rest = rows[1:]
+    if len(first) == 1 and delimiter == " " and rest and len(rest[0][1]) == 2:
+        first, header = ("", first[0]), None  # what pandas prints above counts: the name of the column of labels
+        rows = rest
+    numeric = [
+        place
+        for place in range(len(first))
+        if rest and all(len(row) > place and number(row[place]) is not None for _, row in rest)
+    ]
+    texts = all(number(cell) is None for cell in first)
+    header = None
+    if (numeric and any(number(first[place]) is None for place in numeric) and rows[0][1] == first) or (
+        texts and rows[0][1] == first and (not rest or not numeric) and _is_header(first, rest)
+    ):
+        header, rows = first, rest
+    width = Counter(len(row) for _, row in rows).most_common(1)[0][0] if rows else len(first)
+    width = len(header) if header is not None else width
+    for line, row in rows:
+        if len(row) != width:
+            raise ProblemError(
+                f"counts: {path}, line {line}: must have {width} columns; got {len(row)} (a number such as 1,000 must "
+                "be written 1000, or in quotes)"
+            )
+    return Table(path.name, header, tuple(row for _, row in rows), tuple(line for line, _ in rows))
+
+
+def _is_header(first: tuple[str, ...], rest: list[tuple[int, tuple[str, ...]]]) -> bool:
+    """Whether a line of words is the head of the table: it says what columns hold, or is unlike what is below it."""
+    said = {
+        "label",
+        "labels",
+        "class",
+        "category",
+        "target",
+        "text",
+        "image",
+        "filename",
+        "file",
+        "path",
+        "count",
+        "name",
+    }
+    if {cell.lower() for cell in first} & said or any(
+        re.fullmatch(r"\w*(id|name|label|count)s?", c.lower()) for c in first
+    ):
+        return True
+    return not rest or not any(
+        first[place] in {row[place] for _, row in rest if len(row) > place} for place in range(len(first))
+    )
