@@ -15,8 +15,17 @@ from ..solvers.crosschecks import crosscheck as check_routes
 from ..solvers.devices import check_device
 from .app import app, code
 from .options import (
-    ClassesOption, ColumnOption, DropOption, InstancesOption, JsonOption, Loss, MajorityOption, MinorityOption,
-    PerClassOption, read_counts, with_loss,
+    ClassesOption,
+    ColumnOption,
+    DropOption,
+    InstancesOption,
+    JsonOption,
+    Loss,
+    MajorityOption,
+    MinorityOption,
+    PerClassOption,
+    read_counts,
+    with_loss,
 )  # fmt: skip
 from .realizing import read_weighting
 from .terminal import Outputs, reporting

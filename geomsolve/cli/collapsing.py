@@ -18,8 +18,20 @@ from ..objectives.registry import REQUIRED, objective_options
 from ..solvers.verification import verify
 from .app import app, code
 from .options import (
-    ColumnOption, DigitsOption, DropOption, JsonOption, Loss, MajorityOption, MinorityOption, PerClassOption,
-    ProveOption, TolOption, proved_digits, read_counts, with_counts, with_loss,
+    ColumnOption,
+    DigitsOption,
+    DropOption,
+    JsonOption,
+    Loss,
+    MajorityOption,
+    MinorityOption,
+    PerClassOption,
+    ProveOption,
+    TolOption,
+    proved_digits,
+    read_counts,
+    with_counts,
+    with_loss,
 )  # fmt: skip
 from .terminal import Outputs, reporting
 
