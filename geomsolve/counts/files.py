@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-import csv
 import json
-import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping
@@ -16,8 +13,10 @@ import numpy as np
 
 from ..errors import BackendError, ProblemError
 from ..files import read_npy
+from .cells import check_overlap, looks_like_labels, number, of_labels
 from .counts import Counts, as_counts
-from .tables import Table, check_overlap, counted, looks_like_labels, number, of_labels, without_total
+from .tables import Table, counted, without_total
+from .texts import as_table, printed, read_text
 
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 _BOOKS = (".xlsx", ".xls", ".ods", ".numbers")
@@ -77,7 +76,7 @@ def _found(path: Path, column: str | None) -> Found:
         return _of_array(path)
     if suffix == ".parquet":
         return counted(_of_parquet(path), column)
-    text = _text(path)
+    text = read_text(path)
     if suffix in (".yaml", ".yml"):
         return of_structure(_yaml(text, path), path.name, column)
     if suffix == ".jsonl":
@@ -85,8 +84,8 @@ def _found(path: Path, column: str | None) -> Found:
         return of_structure([_json(line, path) for line in lines], path.name, column)
     if suffix == ".json":
         return of_structure(_json(text, path), path.name, column)
-    printed = _printed(text)
-    return counted(_table(text, path), column) if printed is None else of_structure(printed, path.name, column)
+    shown = printed(text)
+    return counted(as_table(text, path), column) if shown is None else of_structure(shown, path.name, column)
 
 
 def _of_folder(path: Path) -> Found:
@@ -96,18 +95,6 @@ def _of_folder(path: Path) -> Found:
         raise ProblemError(f"counts: cannot read {path}: a folder must have one folder a class; it has none")
     sizes = [sum(1 for file in each.rglob("*") if file.is_file() and file.name[0] != ".") for each in folders]
     return [float(size) for size in sizes], [each.name for each in folders]
-
-
-def _text(path: Path) -> str:
-    data = path.read_bytes()
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16")
-    if b"\x00" in data:
-        raise ProblemError(f"counts: {path} is not a CSV text file: it has bytes that no text has")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
 
 
 def _json(text: str, path: Path) -> Any:
@@ -129,20 +116,6 @@ def _yaml(text: str, path: Path) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ProblemError(f"counts: {path} is not YAML: {' '.join(str(error).split()):.120}") from None
-
-
-def _printed(text: str) -> Any:
-    """A dictionary or list as Python prints it; None for anything else."""
-    body = text.strip()
-    inside = re.fullmatch(r"(?:Counter|OrderedDict|defaultdict|dict)\((?:<class '\w+'>, )?(.*)\)", body, re.DOTALL)
-    if inside:
-        body = inside.group(1)
-    if not body.startswith(("{", "[", "(")):
-        return None
-    try:
-        return ast.literal_eval(body)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
 
 
 def _of_array(path: Path) -> Found:
@@ -275,106 +248,3 @@ def _of_annotations(found: Mapping[str, Any], source: str) -> Found:
         )
     warnings.warn(f"{source}: annotations are counted (instances, not images)", stacklevel=2)
     return [float(given[one]) for one in names], list(names.values())
-
-
-def _table(text: str, path: Path) -> Table:
-    """The rows and columns of a text, whichever character parts them."""
-    lines = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
-    # What pandas prints below a column of counts, comments, and the rule below the head of a Markdown table.
-    lines = [
-        (i, line)
-        for i, line in lines
-        if not re.match(r"\s*(#|//|(Name|Length|dtype|Freq): )|^[\s|:+=-]+$", line) and line.strip() != "..."
-    ]
-    if not lines:
-        raise ProblemError(f'counts: {path} needs one column "count"; its columns are none')
-    delimiter = _delimiter([line for _, line in lines])
-    rows: list[tuple[int, tuple[str, ...]]] = []
-    if delimiter == " ":
-        rows = [(i, _by_blanks(line)) for i, line in lines]
-    elif delimiter == "|":
-        rows = [(i, tuple(cell.strip() for cell in line.strip().strip("|").split("|"))) for i, line in lines]
-    else:
-        reader = csv.reader((line for _, line in lines), delimiter=delimiter, skipinitialspace=True)
-        try:
-            rows = [
-                (lines[min(reader.line_num, len(lines)) - 1][0], tuple(cell.strip() for cell in row)) for row in reader
-            ]
-        except csv.Error as error:
-            raise ProblemError(f"counts: {path} is not a CSV text file: {error}") from None
-    rows = [(i, row) for i, row in rows if any(row)]
-    if delimiter == ";" and any(re.fullmatch(r"\d{1,3}\.\d{3}", cell) for _, row in rows for cell in row):
-        raise ProblemError(
-            f"counts: {path} has numbers such as 12.875, twelve or 12875 (write them without separators)"
-        )
-    return _with_header(rows, path, delimiter)
-
-
-def _delimiter(lines: list[str]) -> str:
-    for mark in ("\t", ";", "|", ","):
-        cells = [len(next(csv.reader([line], delimiter=mark, skipinitialspace=True), [])) for line in lines[:200]]
-        if min(cells) > 1 and (mark != "," or len(set(cells)) < 3 or len(lines) == 1):
-            return mark
-        if mark == "," and cells[0] > 1:
-            return mark
-    printed = [len(_by_blanks(line)) == 2 for line in lines]
-    return " " if sum(printed) >= max(1, len(lines) - 2) else ","
-
-
-def _by_blanks(line: str) -> tuple[str, ...]:
-    """A name and a number at its end, or a path and a label; a line of one word is one cell."""
-    pair = re.fullmatch(r"\s*(.+?)\s+([^\s]+)\s*", line)
-    return (line.strip(),) if pair is None else (pair.group(1), pair.group(2))
-
-
-def _with_header(rows: list[tuple[int, tuple[str, ...]]], path: Path, delimiter: str) -> Table:
-    first = rows[0][1]
-    rest = rows[1:]
-    if len(first) == 1 and delimiter == " " and rest and len(rest[0][1]) == 2:
-        first, header = ("", first[0]), None  # what pandas prints above counts: the name of the column of labels
-        rows = rest
-    numeric = [
-        place
-        for place in range(len(first))
-        if rest and all(len(row) > place and number(row[place]) is not None for _, row in rest)
-    ]
-    texts = all(number(cell) is None for cell in first)
-    header = None
-    if (numeric and any(number(first[place]) is None for place in numeric) and rows[0][1] == first) or (
-        texts and rows[0][1] == first and (not rest or not numeric) and _is_header(first, rest)
-    ):
-        header, rows = first, rest
-    width = Counter(len(row) for _, row in rows).most_common(1)[0][0] if rows else len(first)
-    width = len(header) if header is not None else width
-    for line, row in rows:
-        if len(row) != width:
-            raise ProblemError(
-                f"counts: {path}, line {line}: must have {width} columns; got {len(row)} (a number such as 1,000 must "
-                "be written 1000, or in quotes)"
-            )
-    return Table(path.name, header, tuple(row for _, row in rows), tuple(line for line, _ in rows))
-
-
-def _is_header(first: tuple[str, ...], rest: list[tuple[int, tuple[str, ...]]]) -> bool:
-    """Whether a line of words is the head of the table: it says what columns hold, or is unlike what is below it."""
-    said = {
-        "label",
-        "labels",
-        "class",
-        "category",
-        "target",
-        "text",
-        "image",
-        "filename",
-        "file",
-        "path",
-        "count",
-        "name",
-    }
-    if {cell.lower() for cell in first} & said or any(
-        re.fullmatch(r"\w*(id|name|label|count)s?", c.lower()) for c in first
-    ):
-        return True
-    return not rest or not any(
-        first[place] in {row[place] for _, row in rest if len(row) > place} for place in range(len(first))
-    )

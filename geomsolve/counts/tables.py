@@ -7,9 +7,9 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ..errors import ProblemError
+from .cells import MISSING, check_overlap, looks_like_labels, number, of_labels, words
 
 # What columns are called. Exact names come first, then single words of a name.
 _COUNTS = ("count", "counts", "n", "num", "number", "freq", "frequency", "cnt", "support", "size", "quantity", "total")
@@ -31,7 +31,6 @@ _LABELS = (
 _LABELLED = {"label", "class", "category", "target", "diagnosis", "species", "genus", "topic", "genre"}
 _NUMBERED = {"id", "ids", "idx", "index", "rank", "class", "label", "category", "target", "code", "no", "unnamed", "y"}
 _TOTALS = {"total", "totals", "sum", "all", "overall", "grand total", "grandtotal", "σ", "total:", "sum:", "#total"}
-_MISSING = {"", "nan", "none", "null", "na", "n/a"}
 
 
 @dataclass(frozen=True)
@@ -57,24 +56,6 @@ class Table:
     def title(self, place: int) -> str:
         """What a column is called."""
         return f"column {place + 1}" if self.header is None else f'"{self.header[place]}"'
-
-
-def number(text: str) -> float | None:
-    """The number a cell says, thousands separators and all, or None."""
-    text = text.strip().strip("\"'").replace("\u00a0", " ").replace("\u202f", " ")
-    if re.fullmatch(r"[+-]?\d{1,3}([,' _]\d{3})+(\.\d+)?", text):
-        text = re.sub(r"[,' _]", "", text)
-    elif re.fullmatch(r"[+-]?\d+,\d+", text):  # a decimal comma
-        text = text.replace(",", ".")
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def words(name: str) -> set[str]:
-    """The words of a column's name: num_train_images, nPhotos, "Total Images"."""
-    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name)}
 
 
 def counted(table: Table, column: str | None) -> tuple[list[float], list[str] | None]:
@@ -112,7 +93,7 @@ def _numeric(table: Table) -> list[int]:
     """The columns that have numbers in all rows but totals and rows without any."""
     places = []
     for place in range(len(table.rows[0])):
-        cells = [cell for cell in table.column(place) if cell.strip().lower() not in _MISSING]
+        cells = [cell for cell in table.column(place) if cell.strip().lower() not in MISSING]
         if cells and all(number(cell) is not None for cell in cells):
             places.append(place)
     return places
@@ -183,26 +164,6 @@ def _are_labels(table: Table, place: int) -> bool:
     return bool(paths) or looks_like_labels([value for value in values if value is not None])
 
 
-def looks_like_labels(values: Sequence[float]) -> bool:
-    """Whether whole numbers are labels, one per example, and not counts: from 0 up without a gap, with repeats.
-
-    Raises:
-        ProblemError: they may be either: from 1 up without a gap, each many times.
-    """
-    whole = Counter(values)
-    top = max(whole, default=0.0)
-    if len(whole) < 2 or len(values) < 3 * len(whole) or any(value != int(value) for value in whole):
-        return False
-    if set(whole) == set(map(float, range(int(top) + 1))):
-        return True
-    if set(whole) == set(map(float, range(1, int(top) + 1))) and len(values) > 5 * len(whole):
-        raise ProblemError(
-            f"counts: {len(values)} numbers from 1 to {top:g}, each many times, are labels or counts; got no name that "
-            "says which (labels: call the column label; counts: call it count)"
-        )
-    return False
-
-
 def _labels_column(table: Table) -> int | None:
     """The column of labels in a table of one row per example."""
     repeated = [place for place in range(len(table.rows[0])) if _repeats(table, place)]
@@ -233,18 +194,6 @@ def _are_paths(cells: Sequence[str]) -> bool:
 
 def _of_labels(table: Table, place: int) -> tuple[list[float], list[str]]:
     return of_labels(table.column(place), table.source)
-
-
-def of_labels(labels: Sequence[Any], source: str) -> tuple[list[float], list[str]]:
-    """How often each label stands in a list, labels in sorted order (whole numbers by their size)."""
-    texts = [str(label).strip() for label in labels]
-    given = [text for text in texts if text.lower() not in _MISSING]
-    if len(given) < len(texts):
-        warnings.warn(f"{source}: {len(texts) - len(given)} rows without a label are left out", stacklevel=2)
-    found = Counter(given)
-    whole = all(re.fullmatch(r"[+-]?\d+(\.0+)?", text) for text in found)
-    order = sorted(found, key=lambda text: float(text)) if whole else sorted(found)
-    return [float(found[text]) for text in order], [str(int(float(text))) for text in order] if whole else order
 
 
 def _of_column(table: Table, place: int) -> tuple[list[float], list[str] | None]:
@@ -346,19 +295,6 @@ def _one_hot(table: Table) -> tuple[list[float], list[str]] | None:
     check_overlap(rows, table.source)
     sums = [sum(float(number(cell) or 0.0) for cell in table.column(place)) for place in hot]
     return sums, [table.header[place] for place in hot]
-
-
-def check_overlap(rows: Sequence[float], source: str) -> None:
-    """Say where examples have several labels, or none."""
-    several, none = sum(row > 1 for row in rows), sum(row == 0 for row in rows)
-    if several:
-        warnings.warn(
-            f"{source}: {several} of {len(rows)} examples have several labels: these are sums over classes that "
-            "overlap, not sizes of classes apart",
-            stacklevel=2,
-        )
-    if none:
-        warnings.warn(f"{source}: {none} of {len(rows)} examples have no label and are not counted", stacklevel=2)
 
 
 def _unclear(table: Table, places: Sequence[int]) -> ProblemError:
