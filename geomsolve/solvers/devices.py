@@ -1,4 +1,4 @@
-"""Where JAX computes: 64 bits, the device asked for, and restarts shared out over several; nothing global changes."""
+"""Where JAX computes: 64 bits, on the device asked for; nothing global changes."""
 
 from __future__ import annotations
 
@@ -36,26 +36,6 @@ class Place:
 
         return jax.device_put(tree, self.devices[0])
 
-    def shared_out(self, points: Any, tree: Any) -> tuple[Any, Any]:
-        """(restarts, ...) points spread over the devices by restarts, and arrays that each of them has whole.
-
-        Compiled code that treats restarts one by one then runs on all devices. Where restarts do not divide evenly,
-        the first of them are repeated; drop what is beyond their number.
-        """
-        import jax
-        import numpy as np
-        from jax.sharding import AxisType, NamedSharding, PartitionSpec
-
-        count = min(len(self.devices), len(points))
-        if count == 1:
-            return self.one(points), self.one(tree)
-        extra = -len(points) % count
-        if extra:
-            points = np.concatenate([points, points[:extra]])
-        mesh = jax.make_mesh((count,), ("restarts",), (AxisType.Auto,), devices=self.devices[:count])
-        spread, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("restarts",), ()))
-        return jax.device_put(points, spread), jax.device_put(tree, whole)
-
 
 def check_device(device: str | None) -> None:
     """Nothing, or a ProblemError unless the device is one that can be asked for."""
@@ -69,14 +49,13 @@ def computing(device: str | None) -> Iterator[Place]:
 
     Raises:
         ProblemError: another device than "cpu", "gpu" or None, JAX's default.
-        BackendError: JAX or optax is not installed, or the device's memory does not suffice.
+        BackendError: JAX is not installed, or the device's memory does not suffice.
     """
     check_device(device)
     try:
         import jax
-        import optax  # noqa: F401
     except ImportError as error:
-        raise BackendError(f"descent: needs JAX and optax, which are not installed ({error})") from None
+        raise BackendError(f"descent: needs JAX, which is not installed ({error})") from None
     try:
         place = Place(tuple(jax.local_devices(backend=device)))
     except RuntimeError:

@@ -13,6 +13,9 @@ from ..geometry.orbits import MOST_WRITTEN, OrbitGram
 from ..objectives.pairwise import Hinge, PairLoss
 from ..objectives.weighted import WeightedSoftmax
 from ..text import attributes
+from .descent import descend_on
+from .factor_descent import Minimum, minimise
+from .point_losses import point_loss, positive_excess
 
 if TYPE_CHECKING:
     from ..objectives.base import Objective
@@ -20,8 +23,14 @@ if TYPE_CHECKING:
 
 # Rank reduction solves for rank (rank + 1)/2 unknowns: above this many classes it takes minutes.
 _MOST_CLASSES = 60
-# Up to here all starts are followed to the end and their second order is looked at.
-_MOST_SETTLED = 1200
+# Classes that are descended over, every pair of them.
+_MOST_DESCENDED = 20_000
+# Numbers of the points up to which many starts are cheap, descents go on to the last digit and curvature is looked at.
+_SMALL = 20_000
+# How far a start is moved, and what a descent gains in its last tenth where there are more, as a share of the excess.
+_SHAKE, _GAIN = 1e-2, 5e-5
+# Classes from which, and temperature from which, float32 gains time and its exponentials lose nothing that matters.
+_ROUGH_CLASSES, _ROUGH_TEMPERATURE = 200, 0.04
 # Of an embedding: 1.6 GB.
 _MOST_NUMBERS = 200_000_000
 
@@ -34,16 +43,18 @@ class Embedding:
         points: (C, dim) unit rows, in the caller's class order.
         value: the loss of these points, in nats.
         lower_bound: proved below the loss of any embedding, of any dimension.
-        exact: whether the points realise the solution's own loss; otherwise they are the best of several descents in a
-            dimension below the rank, where the problem is not convex, and `gap_in_dimension` is what is proved of them.
+        exact: whether the points realise the solution's own loss; otherwise they are where descent ended in a dimension
+            below the rank, where the problem is not convex, and `gap_in_dimension` is what is proved of them.
         bound_in_dimension: proved below the loss of any embedding in so many coordinates; not below `lower_bound`, and
             often far above it (see `dimension_bound`; equal to it for losses that this does not know).
         restarts: how many starts were descended from; 0 where the points are exact.
         reached: how many of them ended within 1e-6 of the best one's loss above its floor.
         curvature: the smallest curvature at the points, rotations apart, in units of the forces on a class (see
-            `local_minima`); None where none was computed: exact points, one dimension, losses with kinks, many classes.
+            `factor_descent.minimise`); None where it was not looked at.
         residual: the largest net force on a class as a share of the forces on it; None for exact points and one
             dimension.
+        stopped: what ended the descent early: "seconds", "interrupt" (Ctrl-C), "steps", or "" where it came to its end.
+        seconds: of the descents.
     """
 
     points: Array
@@ -55,6 +66,8 @@ class Embedding:
     reached: int = 0
     curvature: float | None = None
     residual: float | None = None
+    stopped: str = ""
+    seconds: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bound_in_dimension", max(self.lower_bound, self.bound_in_dimension))
@@ -81,15 +94,27 @@ class Embedding:
             return None
         return self.residual <= 1e-6 and self.curvature >= -1e-5
 
+    @property
+    def how(self) -> str:
+        """What kind of answer these points are, in a few words for people."""
+        if self.exact:
+            return "exact"
+        if self.stopped in ("seconds", "interrupt"):
+            found = f"the best so far, stopped by {'the time limit' if self.stopped == 'seconds' else 'Ctrl-C'}"
+        elif self.second_order:
+            found = "a local minimum to second order"
+        else:
+            found = "where descent came to rest" if not self.stopped else "the best after so many steps"
+        return found if self.restarts < 2 else f"{found}, reached by {self.reached} of {self.restarts} starts"
+
     def to_dict(self) -> dict[str, Any]:
         """The embedding as a dictionary, without its points."""
         names = ("dim", "value", "lower_bound", "gap", "bound_in_dimension", "gap_in_dimension")
-        return attributes(self, *names, "restarts", "reached", "second_order")
+        return attributes(self, *names, "restarts", "reached", "second_order", "stopped", "seconds")
 
     def __str__(self) -> str:
-        starts = f"; {self.reached} of {self.restarts} starts reached it"
-        exact = "exact" if self.exact else f"proved gap {self.gap_in_dimension:.2e}{starts}"
-        return f"{self.dim} dimensions, loss {self.value:.12g} nats ({exact})"
+        proved = "" if self.exact else f", proved gap {self.gap_in_dimension:.2e}"
+        return f"{self.dim} dimensions, loss {self.value:.12g} nats ({self.how}{proved})"
 
 
 def check_dim(dim: int | None, classes: float) -> None:
@@ -104,6 +129,14 @@ def check_dim(dim: int | None, classes: float) -> None:
         )
 
 
+def check_seconds(seconds: float | None) -> None:
+    """Nothing, or a ProblemError unless `seconds` is None or a time above 0."""
+    if seconds is None:
+        return
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float, np.number)) or not seconds > 0:
+        raise ProblemError(f"seconds: must be a number above 0; got {seconds!r:.40}")
+
+
 def embed(
     solution: Solution,
     dim: int | None = None,
@@ -111,30 +144,42 @@ def embed(
     restarts: int | None = None,
     seed: int = 0,
     max_steps: int = 2000,
+    seconds: float | None = None,
+    second_order: bool | None = None,
+    device: str | None = None,
+    start: Array | None = None,
+    bound: bool = True,
     progress: Progress | None = None,
 ) -> Embedding:
     """The solution as points: exact where `dim` is at least its rank, the best local minimum found below it.
 
-    Below the rank the problem is not convex. The first start is the optimum cut to its leading axes, the others are
-    random. Each is descended to a local minimum; the best few are polished by Newton steps and looked at to second
-    order: from a saddle point they go on (`local_minima`). What no embedding in `dim` coordinates goes below is proved
-    by positive definite functions (`dimension_bound`), where that is more than the certificate says.
+    Below the rank the problem is not convex. Starts are the optimum cut to its leading axes and random points, each
+    goes down by L-BFGS on normalised rows, in float32 as far as that leads where there are many classes, then in
+    float64. Small problems have many starts, and the best end is polished and looked at to second order: from a saddle
+    point it goes on. What no embedding in `dim` coordinates goes below is proved by positive definite functions
+    (`dimension_bound`), where that is more than the certificate says.
 
     Args:
         solution: from `solve`.
         dim: coordinates; None for as many as the Gram matrix has rank. More are filled with zeros.
-        restarts: starts below the rank; None: 64 for the smallest problems, 8 where there are more than 2500 numbers.
+        restarts: starts below the rank; None: as many as have 40,000 numbers together, at least 1 and at most 64. A
+            single start is the better of the cut and a random one.
         seed: of the starts.
         max_steps: descent steps per start.
+        seconds: the descents end about then with the best so far (as they do at Ctrl-C); None: no limit.
+        second_order: whether to polish and to look at curvature; None: where there are at most 20,000 numbers.
+        device: None: NumPy. "cpu" or "gpu": the loss written in JAX, there.
+        start: (C, any) points to begin from first, such as an embedding in more dimensions.
+        bound: whether to prove a bound for the dimension.
         progress: called with a line of text as the work goes on.
 
     Raises:
-        ProblemError: dim below 1, or restarts below 1.
+        ProblemError: dim or restarts below 1, seconds not above 0, a start of another number of rows.
 
-    Cost: 8 C dim bytes; below the rank O(C^2 dim) a step of a start, and that of `dimension_bound`. Above 1200 classes
-    that of `Descent`, without second order.
+    Cost: 8 C dim bytes; below the rank O(C^2 dim) a step of a start and 4 C^2 bytes, and that of `dimension_bound`.
     """
     check_dim(dim, solution.geometry.atoms)
+    check_seconds(seconds)
     if len(solution.geometry.sizes) > MOST_WRITTEN:
         raise ProblemError(
             f"dim: points are written out for at most {MOST_WRITTEN:,} distinct counts; got "
@@ -148,68 +193,103 @@ def embed(
     if width < gram.rank():
         gram = reduce_rank(solution.objective, gram)
     if width >= gram.rank():
-        points = _leading(gram.embed(), width)
+        # Of an exact embedding only directions of weight below 1e-8, rounding, are dropped.
+        points = _fitted(gram.embed(), width)
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
         return Embedding(points, certificate.value, certificate.lower_bound, exact=True)
-    atoms = gram.orbits.atoms
-    count = restarts or int(np.clip(20_000 // (atoms * width), 8, 64))
+    atoms = round(gram.orbits.atoms)
+    count = restarts or int(np.clip(2 * _SMALL // (atoms * width), 1, 64))
     objective, floor = solution.objective, certificate.lower_bound
     if width == 1:
         points, ends = _signs(objective, count, seed)
         reached = int(np.count_nonzero(ends - ends.min() <= 1e-6 * (ends.min() - objective.floor)))
         return Embedding(points, _value(objective, points), floor, exact=False, restarts=count, reached=reached)
-    return _descended(solution, gram, width, count, seed, max_steps, progress)
-
-
-def _leading(points: Array, width: int) -> Array:
-    """(C, width) unit rows: the leading principal axes, or zeros appended."""
-    if points.shape[1] > width:
-        # Of an exact embedding only directions of weight below 1e-8, rounding, are dropped.
-        left, values, _ = np.linalg.svd(points, full_matrices=False)
-        points = left[:, :width] * values[:width]
-        points /= np.linalg.norm(points, axis=1, keepdims=True)
-    return np.pad(points, ((0, 0), (0, width - points.shape[1])))
-
-
-def _descended(
-    solution: Solution, gram: OrbitGram, width: int, count: int, seed: int, max_steps: int, progress: Progress | None
-) -> Embedding:
-    """The best of several descents, with what is proved of it."""
-    from ..certificates.code_bounds import dimension_bound
-    from .descent import MOST_ATOMS, descend
-    from .restarts import local_minima
-
-    objective, floor = solution.objective, solution.certificate.lower_bound
-    atoms = gram.orbits.atoms
-    if atoms > MOST_ATOMS:
+    if atoms > _MOST_DESCENDED:
         raise ProblemError(
             f"dim: below the rank ({gram.rank()}) points are found by descent over every pair of classes, for "
-            f"at most {MOST_ATOMS} classes; got {atoms:g} (write a dim of at least the rank)"
+            f"at most {_MOST_DESCENDED} classes; got {atoms:g} (write a dim of at least the rank)"
         )
-    if atoms > _MOST_SETTLED:
-        found = descend(objective, dim=width, restarts=count, max_steps=max_steps, seed=seed, progress=progress)
-        ends = np.minimum(found.values, found.value)
-        reached = max(1, int(np.count_nonzero(ends - found.value <= 1e-6 * (found.value - objective.floor))))
-        points, curvature, residual = found.points, None, found.residual
-    else:
-        starts = np.random.default_rng(seed).standard_normal((count, round(atoms), width))
-        # A little shaken: classes that the cut put into one point would stay there.
-        starts[0] = 1e-3 * starts[0] + _leading(gram.embed() + 1e-9, width)
-        starts /= np.linalg.norm(starts, axis=2, keepdims=True)
-        best = local_minima(objective, starts, max_steps=max_steps, progress=progress)
-        points, curvature, residual, reached = best.points, best.curvature, best.residual, best.reached
-    value = _value(objective, points)
+    if start is not None and (np.ndim(start) != 2 or len(start) != atoms):
+        raise ProblemError(f"start: must have {atoms} rows, one per class; got shape {np.shape(start)}")
+    options = {"max_steps": max_steps, "seconds": seconds, "progress": progress}
+    small = atoms * width <= _SMALL if second_order is None else second_order
+    best = _descended(objective, _starts(gram, width, count, seed, start), count, small, device, options)
+    value = _value(objective, best.points)
     # Weighted InfoNCE has a bound of its own, `rank_bound`, and Jensen's inequality loses nearly all of this one.
-    weighted = isinstance(objective, WeightedSoftmax)
-    excess = value - objective.floor
-    bound = None if weighted else dimension_bound(objective, width, reference=excess, progress=progress)
+    proved = None
+    if bound and best.stopped != "interrupt" and not isinstance(objective, WeightedSoftmax):
+        from ..certificates.code_bounds import dimension_bound
+
+        proved = dimension_bound(objective, width, reference=value - objective.floor, progress=progress)
     return Embedding(
-        points, value, floor, exact=False, bound_in_dimension=-np.inf if bound is None else bound,
-        restarts=count, reached=reached, curvature=curvature, residual=residual,
+        best.points, value, floor, exact=False, bound_in_dimension=-np.inf if proved is None else proved,
+        restarts=len(best.excesses), reached=best.reached, curvature=best.curvature, residual=best.residual,
+        stopped=best.stopped, seconds=best.seconds,
     )  # fmt: skip
 
 
+def _starts(gram: OrbitGram, width: int, count: int, seed: int, first: Array | None) -> list[Array]:
+    """Where descents begin, at least two places: the optimum cut and random points by turns, after what is given."""
+    rng = np.random.default_rng(seed)
+    starts = [] if first is None else [_fitted(first, width)]
+    while len(starts) < max(count, 2):
+        starts.append(_cut(gram, width, rng) if len(starts) % 2 == 0 else rng.standard_normal((len(starts[0]), width)))
+    # A little shaken: classes that the cut put into one point would stay there.
+    starts = [start + _SHAKE * rng.standard_normal(start.shape) / np.sqrt(width) for start in starts]
+    return [start / np.linalg.norm(start, axis=1, keepdims=True) for start in starts]
+
+
+def _descended(
+    objective: Objective, starts: list[Array], count: int, second_order: bool, device: str | None,
+    options: dict[str, Any],
+) -> Minimum:  # fmt: skip
+    """The best end of `count` starts; of one, that of the better start."""
+    options |= {
+        "positive": positive_excess(objective),
+        "gain": 1e-9 if second_order else _GAIN,
+        "second_order": second_order and objective.smooth,
+        "polish": second_order and objective.smooth,
+    }
+    loss, rough = point_loss(objective), None
+    if count == 1:
+        starts = [min(starts, key=lambda start: loss.slope(start)[0])]
+    if device is not None:
+        return descend_on(objective, device, starts, **options)
+    if len(starts[0]) >= _ROUGH_CLASSES and objective.temperature >= _ROUGH_TEMPERATURE and objective.smooth:
+        rough = point_loss(objective, np.float32) if np.all(objective.attraction == 0) else None
+    return minimise(loss, starts, rough=rough, **options)
+
+
+def _cut(gram: OrbitGram, width: int, rng: np.random.Generator) -> Array:
+    """(C, width) the leading principal axes of a Gram matrix, by its orbits; some at random where many are alike."""
+    orbits, labels = gram.orbits, gram.orbits.listed()
+    values, vectors = np.linalg.eigh(gram.quotient)
+    spread = np.where(orbits.plural, 1.0 - np.diag(gram.cosines), 0.0)
+    inside = np.where(orbits.plural, orbits.sizes - 1.0, 0.0).astype(int)
+    lengths = np.concatenate([values, np.repeat(spread, inside)])
+    kept = np.argsort(-lengths, kind="stable")[:width]
+    means = kept[kept < len(values)]
+    parts = [(vectors[:, means] * np.sqrt(np.maximum(values[means], 0.0)) / np.sqrt(orbits.sizes)[:, None])[labels]]
+    owner = np.repeat(np.arange(len(spread)), inside)[kept[kept >= len(values)] - len(values)]
+    for orbit, count in zip(*np.unique(owner, return_counts=True), strict=True):
+        members = labels == orbit
+        frame = rng.standard_normal((int(orbits.sizes[orbit]), count))
+        axes = np.zeros((len(labels), count))
+        axes[members] = np.sqrt(spread[orbit]) * np.linalg.qr(frame - frame.mean(axis=0))[0]
+        parts.append(axes)
+    return np.hstack(parts)
+
+
+def _fitted(points: Array, width: int) -> Array:
+    """(C, width) points in their leading principal axes, or with zeros appended."""
+    points = np.asarray(points, dtype=np.float64)
+    if points.shape[1] > width:
+        points = points @ np.linalg.eigh(points.T @ points)[1][:, ::-1][:, :width]
+    return np.pad(points, ((0, 0), (0, width - points.shape[1])))
+
+
 def _value(objective: Objective, points: Array) -> float:
-    return objective.ungrouped().value(OrbitGram.from_matrix(points @ points.T, objective.orbits))
+    return objective.floor + point_loss(objective).slope(points)[0]
 
 
 def _signs(objective: Objective, restarts: int, seed: int) -> tuple[Array, Array]:

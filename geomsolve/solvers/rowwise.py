@@ -74,24 +74,6 @@ class RowLoss:
         return sum(term.rows(first, gram) for term in self.terms)
 
 
-@dataclass(frozen=True, eq=False)
-class Target:
-    """What is minimised, with how: log(excess / scale) or excess / scale, in blocks of `block` rows."""
-
-    loss: RowLoss
-    scale: Any
-    logarithm: bool
-    block: int
-
-    def of(self, excess: Array) -> tuple[Array, Array]:
-        """The target at a value of the excess, and its derivative in it."""
-        import jax.numpy as jnp
-
-        if self.logarithm:
-            return jnp.log(excess / self.scale), 1.0 / excess
-        return excess / self.scale, 1.0 / self.scale
-
-
 @cache
 def _register() -> None:
     """Make JAX know the classes above."""
@@ -100,7 +82,6 @@ def _register() -> None:
     for kind, numbers, fixed in (
         (Term, ["masses", "labels", "pairs", "each", "shared"], ["function"]),
         (RowLoss, ["terms", "shift"], []),
-        (Target, ["loss", "scale"], ["logarithm", "block"]),
     ):
         register_dataclass(kind, data_fields=numbers, meta_fields=fixed)
 
@@ -111,31 +92,6 @@ def cut(array: Array, first: Any, count: int) -> Array:
     from jax.lax import dynamic_slice_in_dim
 
     return jnp.asarray(array) if count == len(array) else dynamic_slice_in_dim(jnp.asarray(array), first, count)
-
-
-def excess(loss: RowLoss, points: Array, block: int) -> Array:
-    """The loss above its floor of (m, d) unit rows. Memory: m d and a few block x m numbers."""
-    import jax.numpy as jnp
-
-    if block >= len(points):
-        return loss(points @ points.T)
-
-    def add(total: Array, first: Any, fresh: Array) -> Array:
-        rows = loss.rows(first, cut(points, first, block) @ points.T)
-        return total + jnp.sum(jnp.where(fresh, rows, 0.0))
-
-    return _over_blocks(add, jnp.zeros(()), len(points), block) - loss.shift
-
-
-def lowest(loss: RowLoss, atoms: int, block: int) -> Array:
-    """The loss above its floor with every cosine at -1, which no points have."""
-    import jax.numpy as jnp
-
-    def add(total: Array, first: Any, fresh: Array) -> Array:
-        own = (first + jnp.arange(min(block, atoms)))[:, None] == jnp.arange(atoms)
-        return total + jnp.sum(jnp.where(fresh, loss.rows(first, jnp.where(own, 1.0, -1.0)), 0.0))
-
-    return _over_blocks(add, jnp.zeros(()), atoms, block) - loss.shift
 
 
 def excess_and_slope(loss: RowLoss, points: Array, block: int) -> tuple[Array, Array]:

@@ -236,10 +236,16 @@ class Solution(Result):
         restarts: int | None = None,
         seed: int = 0,
         max_steps: int = 2000,
+        seconds: float | None = None,
+        second_order: bool | None = None,
+        device: str | None = None,
         progress: Progress | None = None,
     ) -> Embedding:
         """The class means as points on the sphere of `dim` coordinates: see `geomsolve.solvers.embed`."""
-        return embed(self, dim, restarts=restarts, seed=seed, max_steps=max_steps, progress=progress)
+        return embed(
+            self, dim, restarts=restarts, seed=seed, max_steps=max_steps, seconds=seconds, second_order=second_order,
+            device=device, progress=progress,
+        )  # fmt: skip
 
     @cached_property
     def collapsed(self) -> list[list[int]]:

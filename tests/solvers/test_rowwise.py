@@ -9,9 +9,8 @@ from geomsolve.errors import BackendError
 from geomsolve.geometry.orbits import OrbitGram
 from geomsolve.objectives.generalized import GCL
 from geomsolve.objectives.supcon import SupCon
-from geomsolve.solvers.compiled import block_rows
 from geomsolve.solvers.jax_losses import loss
-from geomsolve.solvers.rowwise import excess, excess_and_slope, lowest, slope_and_pull
+from geomsolve.solvers.rowwise import excess_and_slope, slope_and_pull
 
 BLOCKED = ("supcon", "positives", "no offset", "mini-batch, one view", "enumerated")
 
@@ -27,13 +26,11 @@ def test_blocks_of_rows_give_what_the_other_formula_gives(kind):
 
     @jax.jit
     def blocked(form, points):
-        ends = excess(form, points, 2), lowest(form, 5, 2), form(2.0 * jax.numpy.eye(5) - 1.0)
-        return ends, excess_and_slope(form, points, 2), slope_and_pull(form, points, 2)
+        return excess_and_slope(form, points, 2), slope_and_pull(form, points, 2)
 
     with jax.enable_x64(True):
-        (total, least, expected), (value, slope), (pulled, pull) = blocked(loss(objective), points)
-    np.testing.assert_allclose([total, value], each.excess(gram), rtol=1e-13)
-    np.testing.assert_allclose(least, expected, rtol=1e-13)
+        (value, slope), (pulled, pull) = blocked(loss(objective), points)
+    np.testing.assert_allclose(value, each.excess(gram), rtol=1e-13)
     np.testing.assert_allclose(slope, (row + row.T) @ points, rtol=0, atol=1e-13 * np.abs(row).max())
     np.testing.assert_allclose(pulled, slope, rtol=0, atol=1e-13 * np.abs(row).max())
     attraction = np.zeros((5, 5))
@@ -58,14 +55,6 @@ def test_nothing_of_the_loss_is_as_large_as_the_gram_matrix():
     for objective in (SupCon(np.repeat([50.0, 5.0], 500), temperature=0.1), GCL(np.repeat([50.0, 5.0], 500))):
         form = loss(objective)
         assert max(np.size(leaf) for leaf in jax.tree_util.tree_leaves(form)) <= 2 * 1000
-
-
-def test_small_problems_are_one_block_and_large_ones_many():
-    assert block_rows(4000) == 4000
-    assert block_rows(8142) == 515
-    assert block_rows(100, 1024) == 100
-    assert block_rows(100, 4096) == 10
-    assert block_rows(20_000, 10_000) == 1
 
 
 def test_too_many_draws_of_ones_own_psi_are_refused():

@@ -1,0 +1,203 @@
+"""Descent over unit vectors in few dimensions: the formulas, out of saddle points, curvature, clocks and Ctrl-C."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize as scipy_minimize
+from test_descent import KINDS
+
+import geomsolve as gs
+from geomsolve.solvers import point_losses
+from geomsolve.solvers.factor_descent import minimise
+from geomsolve.solvers.point_losses import point_loss, positive_excess
+
+MORE = {
+    "several kinds of points": lambda tau: gs.BCL([20, 9, 4, 4], temperature=max(tau, 0.1)),
+    "a sum of losses": lambda tau: gs.ECL([20, 9, 4, 4], temperature=max(tau, 0.1)),
+    "instances": lambda tau: gs.SupCL([4, 3, 2], alpha=0.4, temperature=tau),
+}
+
+
+def unit(points):
+    return points / np.linalg.norm(points, axis=-1, keepdims=True)
+
+
+def random_points(objective, dim, seed=0):
+    return unit(np.random.default_rng(seed).standard_normal((round(objective.orbits.atoms), dim)))
+
+
+def descend(objective, starts, **options):
+    return minimise(point_loss(objective), list(starts), positive=positive_excess(objective), **options)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *MORE])
+def test_value_slope_and_pulls_are_those_of_the_objective(kind, monkeypatch):
+    """The value from the objective, the slope from differences of it; blocks of a few rows change nothing."""
+    objective = {**KINDS, **MORE}[kind](0.3)
+    each, points = objective.ungrouped(), random_points(objective, 3)
+    loss = point_loss(objective)
+    value, slope = loss.slope(points)
+
+    def excess(moved):
+        return each.excess(gs.OrbitGram.from_matrix(moved @ moved.T, objective.orbits))
+
+    assert value == pytest.approx(excess(points), rel=1e-12)
+    rng = np.random.default_rng(1)
+    move = rng.standard_normal(points.shape)
+    move -= np.sum(move * points, axis=1, keepdims=True) * points
+    h = 1e-6
+    assert np.sum(slope * move) == pytest.approx(
+        (excess(unit(points + h * move)) - excess(unit(points - h * move))) / (2 * h), rel=1e-6, abs=1e-9
+    )
+    force = slope - np.sum(slope * points, axis=1, keepdims=True) * points
+    assert np.all(np.linalg.norm(force, axis=1) <= loss.pulls(points) * (1 + 1e-9))
+
+
+@pytest.mark.parametrize(
+    "objective", [gs.SupCon(np.arange(300, 0, -1), temperature=0.1), gs.BCL([9, 4, 2] * 40, temperature=0.2)]
+)
+def test_blocks_of_rows_change_nothing(objective, monkeypatch):
+    points = random_points(objective, 5)
+    whole, pulls = point_loss(objective).slope(points), point_loss(objective).pulls(points)
+    monkeypatch.setattr(point_losses, "_BLOCK", 1)  # 64 rows a block
+    value, slope = point_loss(objective).slope(points)
+    assert value == pytest.approx(whole[0], rel=1e-13)
+    np.testing.assert_allclose(slope, whole[1], rtol=0, atol=1e-13 * np.abs(slope).max())
+    np.testing.assert_allclose(point_loss(objective).pulls(points), pulls, rtol=1e-12)
+    value, slope = point_loss(objective, np.float32).slope(points)
+    assert value == pytest.approx(whole[0], rel=1e-5)
+    np.testing.assert_allclose(slope, whole[1], rtol=0, atol=1e-5 * np.abs(slope).max())
+
+
+def test_a_descent_ends_where_scipys_does():
+    """Five classes in the plane have one minimum that all starts reach."""
+    objective = gs.SupCon([30, 20, 12, 8, 5], temperature=0.3)
+    starts = [random_points(objective, 2, seed) for seed in range(6)]
+    found = descend(objective, starts)
+    loss = point_loss(objective)
+
+    def value(angles):
+        points = np.column_stack([np.cos(angles), np.sin(angles)])
+        return loss.slope(points)[0]
+
+    best = min(
+        scipy_minimize(value, np.arctan2(start[:, 1], start[:, 0]), options={"gtol": 1e-10}).fun for start in starts
+    )
+    assert found.excess == pytest.approx(best, rel=1e-8)
+
+
+def polygon(count, dim):
+    angles = 2 * np.pi * np.arange(count) / count
+    return np.pad(np.column_stack([np.cos(angles), np.sin(angles)]), ((0, 0), (0, dim - 2)))
+
+
+def test_a_plane_in_space_is_a_saddle_point_and_is_left():
+    """No force leads out of the plane, so descent stays there: the tetrahedron is found by curvature alone."""
+    objective = gs.SupCon([10] * 4, temperature=0.5)
+    flat = descend(objective, [polygon(4, 3)], second_order=False)
+    assert np.abs(flat.points[:, 2]).max() < 1e-9
+    assert flat.curvature is None
+    found = descend(objective, [polygon(4, 3)])
+    np.testing.assert_allclose(found.points @ found.points.T, (4 * np.eye(4) - 1) / 3, atol=1e-7)
+    assert found.curvature > 1e-3
+    assert found.residual < 1e-7
+
+
+def test_a_point_that_cannot_move_is_no_minimum():
+    """All classes in two antipodal points: every force vanishes, every direction is downhill."""
+    points = np.zeros((6, 3))
+    points[:, 0] = [1, 1, 1, -1, -1, -1]
+    found = descend(gs.SupCon([10] * 6, temperature=0.5), [points])
+    octahedron = np.sort((found.points @ found.points.T)[np.triu_indices(6, 1)])
+    np.testing.assert_allclose(octahedron, [-1] * 3 + [0] * 12, atol=1e-6)
+
+
+def test_the_curvature_is_that_of_differences():
+    """In the plane a point is its angle: the Hessian in angles, scaled by the forces, without the common rotation."""
+    objective = gs.SupCon([30, 20, 12, 8, 5], temperature=0.3)
+    found = descend(objective, [random_points(objective, 2, seed) for seed in range(4)])
+    loss, angles = point_loss(objective), np.arctan2(found.points[:, 1], found.points[:, 0])
+
+    def excess(moved):
+        return loss.slope(np.column_stack([np.cos(moved), np.sin(moved)]))[0]
+
+    h, steps = 1e-4, 1e-4 * np.eye(5)
+    hessian = np.zeros((5, 5))
+    for (i, a), (j, b) in itertools.product(enumerate(steps), repeat=2):
+        hessian[i, j] = sum(p * q * excess(angles + p * a + q * b) for p in (1, -1) for q in (1, -1)) / (4 * h * h)
+    pull = loss.pulls(found.points)
+    values = np.linalg.eigvalsh(hessian / np.sqrt(np.outer(pull, pull)))
+    assert values[0] == pytest.approx(0, abs=1e-5)  # the common rotation
+    assert found.curvature == pytest.approx(values[1], rel=1e-4)
+
+
+def test_starts_that_end_alike_are_counted():
+    objective = gs.SupCon([10] * 5, temperature=0.3)
+    found = descend(objective, [random_points(objective, 2, seed) for seed in range(8)])
+    assert found.reached == 8
+    np.testing.assert_allclose(found.excesses, found.excesses[0], rtol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def long():
+    """A problem whose descent takes hundreds of steps."""
+    return gs.SupCon(np.geomspace(500, 5, 60), temperature=0.1)
+
+
+def test_a_time_limit_gives_the_best_so_far_and_says_so(long):
+    lines = []
+    starts = [random_points(long, 20, seed) for seed in range(3)]
+    found = descend(long, starts, seconds=1e-9, progress=lines.append)
+    assert found.stopped == "seconds"
+    assert len(found.excesses) == found.steps == 1
+    assert found.curvature is None
+    assert "0 s left" in lines[0]
+    assert found.excess < point_loss(long).slope(starts[0])[0]
+
+
+def test_a_step_limit_is_said(long):
+    found = descend(long, [random_points(long, 20)], max_steps=5, polish=False)
+    assert (found.stopped, found.steps) == ("steps", 5)
+
+
+@pytest.mark.parametrize("steps", [3, 40])
+def test_ctrl_c_gives_the_best_so_far(long, steps):
+    """Interrupted in its second start, it answers with the better end of both."""
+    loss = point_loss(long)
+
+    class Interrupted:
+        calls = 0
+
+        def slope(self, points):
+            self.calls += 1
+            if self.calls == 600 + steps:
+                raise KeyboardInterrupt
+            return loss.slope(points)
+
+        pulls = staticmethod(loss.pulls)
+
+    starts = [random_points(long, 20, seed) for seed in range(9)]
+    found = minimise(Interrupted(), starts, positive=True)
+    assert found.stopped == "interrupt"
+    assert 1 < len(found.excesses) < 9
+    assert found.excess == pytest.approx(loss.slope(found.points)[0], rel=1e-12)
+    assert found.excess == found.excesses.min()
+
+
+def test_ctrl_c_before_the_first_step_is_raised():
+    class Stuck:
+        def slope(self, points):
+            raise KeyboardInterrupt
+
+        pulls = slope
+
+    with pytest.raises(KeyboardInterrupt):
+        minimise(Stuck(), [np.eye(3)], positive=True)
+
+
+def test_kinks_are_descended_without_a_second_order():
+    hinge = gs.solve(gs.GCL([1] * 5, loss="hinge", margin=1.5)).embed(2)
+    assert hinge.curvature is None
+    assert hinge.second_order is None
+    assert hinge.value >= hinge.lower_bound - 1e-12
