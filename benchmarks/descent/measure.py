@@ -66,20 +66,18 @@ def memory(name: str, dim: int, device: str | None) -> dict[str, Any]:
     import numpy as np
 
     import geomsolve as gs
-    from geomsolve.solvers.compiled import block_rows, tools
+    from geomsolve.solvers.descent import JaxLoss
     from geomsolve.solvers.devices import computing
-    from geomsolve.solvers.jax_losses import loss
-    from geomsolve.solvers.rowwise import Target
 
     objective = gs.SupCon(gs.load_counts(name), temperature=TEMPERATURE)
     classes = int(objective.orbits.atoms)
     with computing(device) as where:
         points = np.random.default_rng(0).standard_normal((classes, dim))
-        target = where.one(Target(loss(objective), 1.0, True, block_rows(classes)))
+        loss = JaxLoss(objective, where)
         points = where.one(points / np.linalg.norm(points, axis=1, keepdims=True))
-        jax.block_until_ready(tools().slope(target, points))
+        jax.block_until_ready(loss.slope(points)[1])
         clock = time.perf_counter()
-        jax.block_until_ready(tools().slope(target, points))
+        jax.block_until_ready(loss.slope(points)[1])
         seconds = time.perf_counter() - clock
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {"found": f"{seconds:.3g} s, {peak:.2f} GiB at most in this process"}

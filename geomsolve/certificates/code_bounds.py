@@ -151,7 +151,7 @@ def _several(
         value = _proved(vectors, rough, dim, scale)
         if value > best:
             best, kept = value, (rough, vectors)
-        # Equality asks for tilts in proportion to the exponentials, but these answer to the tilts: so only part of the way.
+        # Equality asks for tilts in proportion to the exponentials, which answer to the tilts: only part of the way.
         pairs = rough.partners * rough.weights
         mean = np.sum(pairs * exponentials, axis=1) / np.maximum(pairs.sum(axis=1), 1e-300)
         wanted = np.sqrt(exponentials + 0.1 * mean[:, None])

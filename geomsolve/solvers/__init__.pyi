@@ -7,11 +7,11 @@ from .crosschecks import crosscheck as crosscheck
 from .descent import Descent as Descent
 from .embedding import Embedding as Embedding
 from .embedding import embed as embed
-from .embedding import reduce_rank as reduce_rank
 from .interior import Interior as Interior
 from .ladder import solve as solve
 from .newton import Newton as Newton
 from .quadrature import Quadrature as Quadrature
+from .rank_reduction import reduce_rank as reduce_rank
 from .solution import AttemptRecord as AttemptRecord
 from .solution import Quality as Quality
 from .solution import Solution as Solution

@@ -31,6 +31,8 @@ from .rowwise import excess_and_slope, slope_and_pull
 MOST_ATOMS = 100_000
 # Of one start: 1.6 GB an array, of which two dozen live at once.
 MOST_NUMBERS = 200_000_000
+# What ten steps of a descent gain at its end, as a share of the excess: what float64 can tell.
+_GAIN = 1e-14
 # Points above this many numbers stay on the device between steps.
 _HOST_NUMBERS = 4_000_000
 # Numbers of a Gram matrix that are evaluated at once; beyond, blocks of rows of so many.
@@ -92,6 +94,7 @@ class Descent:
         if start is not None:
             starts[0] = _near(start.embed(), starts[0])
         options: dict[str, Any] = {
+            "gain": _GAIN,
             "tol": self.tol,
             "max_steps": self.max_steps,
             "seconds": self.seconds,

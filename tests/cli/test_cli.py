@@ -279,7 +279,7 @@ def test_an_embedding_below_the_rank_comes_with_its_gap(capsys, tmp_path):
     report = solve_json(capsys, "--counts", "100,50,20,10", "--temperature", "0.5", "--dim", "1", "--out", tmp_path)
     assert report["embedding"].keys() == {
         "dim", "value", "lower_bound", "gap", "bound_in_dimension", "gap_in_dimension", "restarts", "reached",
-        "second_order",
+        "second_order", "stopped", "seconds",
     }  # fmt: skip
     assert report["embedding"]["dim"] == 1
     assert report["embedding"]["value"] > report["value"]
