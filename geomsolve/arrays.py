@@ -32,3 +32,21 @@ def frozen(name: str, values: Any, dtype: type = np.float64) -> NDArray[Any]:
         array = array.copy()
         array.flags.writeable = False
     return array
+
+
+def as_numpy(values: Any) -> Any:
+    """Tensors of any framework, type and device, frames and series as NumPy arrays; anything else as it is.
+
+    A tensor is detached from its gradient, half precision becomes single. Lists of tensors are stacked.
+    """
+    if isinstance(values, (list, tuple)) and values and hasattr(values[0], "detach"):
+        return np.stack([as_numpy(value) for value in values])
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        return (values.float() if values.is_floating_point() and values.element_size() < 4 else values).numpy()
+    if hasattr(values, "to_numpy"):  # pandas, polars
+        values = values.to_numpy()
+    elif hasattr(values, "__array__") and not isinstance(values, (np.ndarray, np.generic)):  # JAX
+        values = np.asarray(values)
+    # NumPy has no bfloat16; what JAX adds to it is of no kind.
+    return values.astype(np.float32) if getattr(values, "dtype", None) == "bfloat16" else values

@@ -10,70 +10,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
+from .class_means import ClassMeans, between_frame, class_means, effective_rank, singular_values
 from .neighbourhoods import TIE
 from .samples import Samples
 
 # Rows at a time where something of the size samples x classes is made.
 _ROWS = 4096
-# Class means this close to their common mean have no direction from it, and singular values of theirs this small
-# beside the largest are rounding (of float32 embeddings).
-_NOTHING = 1e-7
 
 
-@dataclass(frozen=True, eq=False)
-class CollapseMetrics:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CollapseMetrics(ClassMeans):
     """Measures of neural collapse; None where one is not defined. See `collapse_metrics`.
 
     Attributes:
-        nc1: variability within classes beside that between them (`covariance_ratio`).
-        nc2_equinorm: the coefficient of variation of the lengths of centred class means.
-        nc2_equiangularity: the mean of |cosine + 1/(C-1)| over pairs of centred class means.
-        nc2_equiangularity_max: its maximum.
-        nc3: |W/|W| - M/|M||, Frobenius norms, W the classifier's weights and M the centred class means.
+        nc1: variability within classes beside that between them.
         nc4: the share of embeddings where the nearest class mean disagrees with `nc4_against`.
         nc4_against: "classifier" where there are weights, else "labels".
-        fc: feature collapse, the mean over classes of the mean squared distance of an example to its class mean.
-        ms: mean spacing, the root mean square over pairs of (cosine of class means + 1/(C-1)).
-        sd: self-duality, the mean over classes of 1 - cosine of a class mean and its weights.
         effective_rank: of all embeddings.
-        effective_rank_means: of the directions of class means.
         singular_values: (min(N, d),) of the embeddings, over sqrt(N), largest first.
-        within: (C,) the mean squared distance of the examples of a class to its mean.
-        coherence: (C,) the mean cosine of embeddings of two samples of a class; of one sample, |mu_c|^2.
-        cosines: (C, C) of the class means; 0 with a mean that is zero.
-        directionless: classes whose mean is zero.
-        weights_fit: the class whose mean is nearest in direction to each row of the weights; None without weights.
     """
 
     nc1: float | None
-    nc2_equinorm: float | None
-    nc2_equiangularity: float | None
-    nc2_equiangularity_max: float | None
-    nc3: float | None
     nc4: float
     nc4_against: str
-    fc: float
-    ms: float
-    sd: float | None
     effective_rank: float
-    effective_rank_means: float
     singular_values: Array = field(repr=False)
-    within: Array = field(repr=False)
-    coherence: Array = field(repr=False)
-    cosines: Array = field(repr=False)
-    directionless: tuple[int, ...] = ()
-    weights_fit: tuple[int, ...] | None = None
-
-    @property
-    def unbiased_cosines(self) -> Array:
-        """(C, C) cosines of class means as of infinitely many examples: mu_a.mu_b / sqrt(coherence_a coherence_b).
-
-        The mean of n scattered examples is longer than that of their law by what is left of the scatter, (1-coherence)
-        / n in square, and its cosines less. May exceed 1 by chance; NaN where a coherence is not positive.
-        """
-        positive = np.where(self.coherence > 0, self.coherence, np.nan)
-        factor = np.sqrt(np.maximum(1.0 - self.within, 0.0) / positive)
-        return self.cosines * factor[:, None] * factor
 
 
 def collapse_metrics(samples: Samples, weights: Array | None = None) -> CollapseMetrics:
@@ -101,90 +62,29 @@ def collapse_metrics(samples: Samples, weights: Array | None = None) -> Collapse
     (RankMe), ICML 2023 (effective rank).
     """
     means = samples.per_class(samples.points)
-    residual = samples.points - means[samples.codes]
-    within = samples.per_class(np.einsum("ij,ij->i", residual, residual))
     parts = samples.points.reshape(-1, samples.views, samples.points.shape[1]).mean(axis=1)
     own = np.add.reduceat(np.einsum("ij,ij->i", parts, parts), samples.ends[:-1] // samples.views) / samples.counts
-    square, others = np.einsum("ij,ij->i", means, means), samples.counts - 1.0
-    coherence = np.where(others > 0, (samples.counts * square - own) / np.maximum(others, 1.0), square)
-    centred = means - means.mean(axis=0)
-    spreads = np.linalg.norm(centred, axis=1)
-    classes = len(means)
-    norm, simplex = float(np.linalg.norm(centred)), -1.0 / (classes - 1.0)
-    apart = bool(spreads.min() > _NOTHING)
-    lengths = np.sqrt(square)
-    directed = lengths > _NOTHING
-    directions = means / np.where(directed, lengths, np.inf)[:, None]
-    cosines = np.clip(directions @ directions.T, -1.0, 1.0)
-    np.fill_diagonal(cosines, 1.0)
-    off = ~np.eye(classes, dtype=bool)
-    angles = None if not apart else np.abs((centred / spreads[:, None]) @ (centred / spreads[:, None]).T - simplex)[off]
-    nc3 = sd = fits = None
-    if weights is not None:
-        if norm > _NOTHING:
-            nc3 = float(np.linalg.norm(weights / np.linalg.norm(weights) - centred / norm))
-        rows = weights / np.abs(weights).max(axis=1, keepdims=True)
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-        fits = tuple(np.argmax(rows @ directions.T, axis=1).tolist())
-        sd = float(np.mean(1.0 - np.einsum("ij,ij->i", rows, directions)))
     values = singular_values(samples.points) / math.sqrt(len(samples.points))
     return CollapseMetrics(
-        nc1=covariance_ratio(samples, residual, centred),
-        nc2_equinorm=float(spreads.std() / spreads.mean()) if norm > _NOTHING else None,
-        nc2_equiangularity=None if angles is None else float(angles.mean()),
-        nc2_equiangularity_max=None if angles is None else float(angles.max()),
-        nc3=nc3,
+        **vars(class_means(means, samples.counts.astype(np.float64), own, weights)),
+        nc1=_covariance_ratio(samples, means),
         nc4=_disagreement(samples, means, weights),
         nc4_against="labels" if weights is None else "classifier",
-        fc=float(within.mean()),
-        ms=float(np.sqrt(np.mean((cosines[off] - simplex) ** 2))),
-        sd=sd,
         effective_rank=effective_rank(values),
-        effective_rank_means=effective_rank(singular_values(directions)),
         singular_values=values,
-        within=within,
-        coherence=coherence,
-        cosines=cosines,
-        directionless=tuple(np.flatnonzero(~directed).tolist()),
-        weights_fit=fits,
     )
 
 
-def covariance_ratio(samples: Samples, residual: Array, centred: Array) -> float | None:
-    """NC1, tr(Sigma_W pinv(Sigma_B)) / C, from singular values; None where all class means coincide.
-
-    Args:
-        samples: which rows belong to which class.
-        residual: (N, d) embeddings less their class means.
-        centred: (C, d) class means less their mean.
-    """
-    _, values, axes = np.linalg.svd(centred, full_matrices=False)
-    keep = values > _NOTHING * max(values[0], 1.0)
-    if not keep.any():
+def _covariance_ratio(samples: Samples, means: Array) -> float | None:
+    """NC1, tr(Sigma_W pinv(Sigma_B)) / C; None where all class means coincide."""
+    frame = between_frame(means)
+    if frame is None:
         return None
-    scaled = axes[keep].T / values[keep]
-    spread = np.zeros(len(residual))
-    for rows in _chunks(len(residual)):
-        projected = residual[rows] @ scaled
+    spread = np.zeros(len(samples.points))
+    for rows in _chunks(len(spread)):
+        projected = (samples.points[rows] - means[samples.codes[rows]]) @ frame
         spread[rows] = np.einsum("ij,ij->i", projected, projected)
     return float(samples.per_class(spread).mean())
-
-
-def singular_values(rows: Array) -> Array:
-    """The singular values of a matrix, largest first, through its smaller Gram matrix: below 1e-7 of the largest, 0."""
-    gram = rows.T @ rows if rows.shape[0] > rows.shape[1] else rows @ rows.T
-    values = np.sqrt(np.maximum(np.linalg.eigvalsh(gram)[::-1], 0.0))
-    # Squaring leaves half the digits; what is below them is rounding.
-    return np.where(values > 1e-7 * values[0], values, 0.0)
-
-
-def effective_rank(values: Array) -> float:
-    """The exponential of the entropy of singular values over their sum: from 1 to their number; 0 for all zeros."""
-    total = float(values.sum())
-    if total == 0.0:
-        return 0.0
-    shares = values[values > 0] / total
-    return float(np.exp(-np.sum(shares * np.log(shares))))
 
 
 def _disagreement(samples: Samples, means: Array, weights: Array | None) -> float:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from .diagnoses import OptimumDistance
-    from .neural_collapse import CollapseMetrics
+    from .class_means import ClassMeans
 
 # Two classes share a point where the cosine of their means is at least this: an angle of 8 degrees, a distance of a
 # tenth of that of orthogonal classes. Cosines are taken without the bias of means of few examples.
@@ -79,7 +79,7 @@ class Sharing:
         return not self.full and bool(self.small)
 
 
-def sharing(collapse: CollapseMetrics, counts: NDArray[np.float64]) -> Sharing:
+def sharing(collapse: ClassMeans, counts: NDArray[np.float64]) -> Sharing:
     """Which classes share a point, by the metrics of the embeddings and the examples per class in training."""
     held = collapse.coherence >= HELD
     near = collapse.unbiased_cosines >= SHARED
@@ -113,7 +113,7 @@ def spread(spreads: NDArray[np.float64]) -> float:
 
 
 def verdict(
-    collapse: CollapseMetrics, spreads: NDArray[np.float64], shared: Sharing, distance: OptimumDistance | None
+    collapse: ClassMeans, spreads: NDArray[np.float64], shared: Sharing, distance: OptimumDistance | None
 ) -> Verdict:
     """The verdict.
 

@@ -1,0 +1,139 @@
+"""Class means of embeddings: their cosines, how tight classes are about them, how far from a regular simplex."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..arrays import Array
+
+# Class means this close to their common mean have no direction from it, and singular values of theirs this small
+# beside the largest are rounding (of float32 embeddings).
+NOTHING = 1e-7
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClassMeans:
+    """What class means say; None where something is not defined. See `class_means`.
+
+    Attributes:
+        nc2_equinorm: the coefficient of variation of the lengths of centred class means.
+        nc2_equiangularity: the mean of |cosine + 1/(C-1)| over pairs of centred class means.
+        nc2_equiangularity_max: its maximum.
+        nc3: |W/|W| - M/|M||, Frobenius norms, W the classifier's weights and M the centred class means.
+        fc: feature collapse, the mean over classes of the mean squared distance of an example to its class mean.
+        ms: mean spacing, the root mean square over pairs of (cosine of class means + 1/(C-1)).
+        sd: self-duality, the mean over classes of 1 - cosine of a class mean and its weights.
+        effective_rank_means: of the directions of class means.
+        within: (C,) the mean squared distance of the examples of a class to its mean.
+        coherence: (C,) the mean cosine of embeddings of two samples of a class; of one sample, |mu_c|^2.
+        cosines: (C, C) of the class means; 0 with a mean that is zero.
+        directionless: classes whose mean is zero.
+        weights_fit: the class whose mean is nearest in direction to each row of the weights; None without weights.
+    """
+
+    nc2_equinorm: float | None
+    nc2_equiangularity: float | None
+    nc2_equiangularity_max: float | None
+    nc3: float | None
+    fc: float
+    ms: float
+    sd: float | None
+    effective_rank_means: float
+    within: Array = field(repr=False)
+    coherence: Array = field(repr=False)
+    cosines: Array = field(repr=False)
+    directionless: tuple[int, ...] = ()
+    weights_fit: tuple[int, ...] | None = None
+
+    @property
+    def unbiased_cosines(self) -> Array:
+        """(C, C) cosines of class means as of infinitely many examples: mu_a.mu_b / sqrt(coherence_a coherence_b).
+
+        The mean of n scattered examples is longer than that of their law by what is left of the scatter, (1-coherence)
+        / n in square, and its cosines less. May exceed 1 by chance; NaN where a coherence is not positive.
+        """
+        positive = np.where(self.coherence > 0, self.coherence, np.nan)
+        factor = np.sqrt(np.maximum(1.0 - self.within, 0.0) / positive)
+        return self.cosines * factor[:, None] * factor
+
+
+def class_means(means: Array, examples: Array, own: Array, weights: Array | None = None) -> ClassMeans:
+    """The measures that need class means alone; definitions as in `collapse_metrics`.
+
+    Args:
+        means: (C, d) mean embedding of each class, the embeddings on the unit sphere.
+        examples: (C,) how many examples each is the mean of.
+        own: (C,) the mean over examples of |mean over the views of the example|^2; 1 for single views.
+        weights: (C, d) of a linear classifier without bias.
+    """
+    square, others = np.einsum("ij,ij->i", means, means), examples - 1.0
+    coherence = np.where(others > 0, (examples * square - own) / np.maximum(others, 1.0), square)
+    within = np.maximum(1.0 - square, 0.0)
+    centred = means - means.mean(axis=0)
+    spreads = np.linalg.norm(centred, axis=1)
+    classes = len(means)
+    norm, simplex = float(np.linalg.norm(centred)), -1.0 / (classes - 1.0)
+    apart = bool(spreads.min() > NOTHING)
+    lengths = np.sqrt(square)
+    directed = lengths > NOTHING
+    directions = means / np.where(directed, lengths, np.inf)[:, None]
+    cosines = np.clip(directions @ directions.T, -1.0, 1.0)
+    np.fill_diagonal(cosines, 1.0)
+    off = ~np.eye(classes, dtype=bool)
+    angles = None if not apart else np.abs((centred / spreads[:, None]) @ (centred / spreads[:, None]).T - simplex)[off]
+    nc3 = sd = fits = None
+    if weights is not None:
+        if norm > NOTHING:
+            nc3 = float(np.linalg.norm(weights / np.linalg.norm(weights) - centred / norm))
+        rows = weights / np.abs(weights).max(axis=1, keepdims=True)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        fits = tuple(np.argmax(rows @ directions.T, axis=1).tolist())
+        sd = float(np.mean(1.0 - np.einsum("ij,ij->i", rows, directions)))
+    return ClassMeans(
+        nc2_equinorm=float(spreads.std() / spreads.mean()) if norm > NOTHING else None,
+        nc2_equiangularity=None if angles is None else float(angles.mean()),
+        nc2_equiangularity_max=None if angles is None else float(angles.max()),
+        nc3=nc3,
+        fc=float(within.mean()),
+        ms=float(np.sqrt(np.mean((cosines[off] - simplex) ** 2))),
+        sd=sd,
+        effective_rank_means=effective_rank(singular_values(directions)),
+        within=within,
+        coherence=coherence,
+        cosines=cosines,
+        directionless=tuple(np.flatnonzero(~directed).tolist()),
+        weights_fit=fits,
+    )
+
+
+def between_frame(means: Array) -> Array | None:
+    """(d, r) F with F F^T = pinv(Sigma_B) / C for NC1 = tr(Sigma_W F F^T); None where all class means coincide.
+
+    Sigma_B is the covariance of the class means, every class weighing the same.
+    """
+    _, values, axes = np.linalg.svd(means - means.mean(axis=0), full_matrices=False)
+    keep = values > NOTHING * max(values[0], 1.0)
+    return axes[keep].T / values[keep] if keep.any() else None
+
+
+def singular_values(rows: Array) -> Array:
+    """The singular values of a matrix, largest first, through its smaller Gram matrix: below 1e-7 of the largest, 0."""
+    return root_spectrum(rows.T @ rows if rows.shape[0] > rows.shape[1] else rows @ rows.T)
+
+
+def root_spectrum(gram: Array) -> Array:
+    """The square roots of the eigenvalues of a Gram matrix, largest first; those below 1e-7 of the largest are 0."""
+    values = np.sqrt(np.maximum(np.linalg.eigvalsh(gram)[::-1], 0.0))
+    # Squaring leaves half the digits; what is below them is rounding.
+    return np.where(values > 1e-7 * values[0], values, 0.0)
+
+
+def effective_rank(values: Array) -> float:
+    """The exponential of the entropy of singular values over their sum: from 1 to their number; 0 for all zeros."""
+    total = float(values.sum())
+    if total == 0.0:
+        return 0.0
+    shares = values[values > 0] / total
+    return float(np.exp(-np.sum(shares * np.log(shares))))

@@ -1,0 +1,311 @@
+"""`Monitor`: class means of a training run, streamed, beside the certified optimum of its loss."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import Future
+from threading import Thread
+from typing import Any
+
+import numpy as np
+from array_api_compat import is_jax_array, is_torch_array
+from numpy.typing import ArrayLike
+
+from ..arrays import Array, as_numpy
+from ..counts.counts import Counts, as_counts
+from ..errors import ProblemError
+from ..objectives.base import Objective
+from ..objectives.registry import build_objective
+from .class_means import ClassMeans, between_frame, class_means, effective_rank, root_spectrum
+from .losses.arrays import arange, as_array, class_labels, floats, namespace, products, unit
+from .optima import Optimum, OptimumDistance, optimum_of
+from .samples import warn_if_permuted
+from .verdicts import Verdict, sharing, spread, verdict
+
+try:
+    from torchmetrics import Metric
+except ImportError:
+    Metric = None
+
+_MEASURES = ("nc2_equinorm", "nc2_equiangularity", "nc3", "fc", "ms", "sd", "effective_rank_means")
+
+
+class Sums:
+    """What a Monitor needs of torchmetrics.Metric, where that is not installed: sums that start over and merge."""
+
+    def __init__(self) -> None:
+        self._defaults: dict[str, Any] = {}
+
+    def add_state(self, name: str, default: Any, dist_reduce_fx: str = "sum") -> None:
+        """A sum that starts at `default`."""
+        self._defaults[name] = default
+        setattr(self, name, default)
+
+    def reset(self) -> None:
+        """All sums start over."""
+        for name, default in self._defaults.items():
+            setattr(self, name, default)
+
+    def merge_state(self, other: Sums) -> None:
+        """Add the sums of another monitor."""
+        for name in self._defaults:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class Monitor(Metric or Sums):  # type: ignore[misc]
+    """What the class means of a training run look like, and how far they are from the certified optimum of its loss.
+
+        monitor = geomsolve.training.Monitor(counts, temperature=0.1)      # or Monitor(geomsolve.SupCon(...))
+        monitor.update(embeddings, labels)                                 # every step
+        log(monitor.compute()); monitor.reset()                            # every epoch
+
+    It keeps sums over the samples of each class, on the device of the embeddings and in float64 (float32 where the
+    device, or JAX, has no other), and no embedding. Where torchmetrics is installed it is a `torchmetrics.Metric`: its
+    sums are added over processes, it moves with its module, and Lightning logs it. Elsewhere it is a plain class with
+    the same methods, for JAX and NumPy arrays.
+
+    The optimum is solved once, in a thread that starts with the first update; `compute` waits for it. Where embeddings
+    have fewer dimensions than the rank of the optimum, it is the best geometry found in so many.
+
+    `compute` returns a flat dictionary of floats:
+
+    - `excess`, `excess_bound`, `level` (where the loss is one of class means), `cosine_rms`, `cosine_worst`: those of
+      `OptimumDistance`; `worst_first` and `worst_second`: the two classes whose cosine is farthest off.
+    - `nc2_equinorm`, `nc2_equiangularity`, `fc`, `ms`, `spread`, `effective_rank`, `effective_rank_means`, and with a
+      classifier `nc3` and `sd`: as in `diagnose`.
+    - `nc1`: as in `diagnose`, class c weighing its samples seen over its training count: all alike after an epoch.
+    - `nc4`: the share of embeddings nearer to another class mean than to their own's, by the class means of the last
+      `compute`: from the second one on.
+    - `shared_classes`: how many classes share a point with another one; `at_optimum`: 1 where the verdict says so.
+    - `classes_seen`; `left_out`: samples that were not finite, or of no class.
+
+    Until every class has been seen the last two are all there is.
+
+    Attributes:
+        verdict: what the embeddings are, in words, after `compute`.
+        sentences: the same, with the worst pair and the classes that share a point by name.
+    """
+
+    full_state_update = False
+
+    def __init__(
+        self,
+        problem: Objective | Counts | ArrayLike,
+        objective: str = "supcon",
+        *,
+        counts: Counts | ArrayLike | None = None,
+        names: list[str] | None = None,
+        classifier: Any = None,
+        ignore: int | None = None,
+        view_axis: int = 0,
+        prefix: str = "",
+        metric: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> None:
+        """Check the problem; nothing is solved yet.
+
+        Args:
+            problem: the loss that is trained with, as a builder such as `geomsolve.SupCon` returned it; or examples per
+                class, in the order of the labels 0 to C - 1.
+            objective: the name of the loss, for counts with settings; counts alone give the metrics alone.
+            counts: examples per class, beside a loss over several points per class.
+            names: (C,) what the classes are called.
+            classifier: (C, d) weights, or a function that returns them.
+            ignore: a label to pass over, such as -1.
+            view_axis: 1 for embeddings of (n, views, d).
+            prefix: put before every key of `compute`.
+            metric: keyword arguments of torchmetrics.Metric.
+            settings: of the loss by name: temperature=0.1, ...
+        """
+        super().__init__(**(metric or {}))
+        self.objective: Objective | None = None
+        if not isinstance(problem, Objective):
+            counts = as_counts(problem)
+            self.objective = build_objective(objective, counts, settings) if settings else None
+        elif settings:
+            option = next(iter(settings))
+            raise ProblemError(f"{option}: belongs to a loss by name; got it with a loss that is built (leave it out)")
+        else:
+            self.objective = problem
+            counts = _shares(problem) if counts is None else counts
+        self.counts = as_counts(counts)
+        self.classes = self.counts.classes
+        self.names = list(map(str, names or self.counts.names or range(self.classes)))
+        if len(self.names) != self.classes:
+            raise ProblemError(f"names: must be one per class, {self.classes}; got {len(self.names)}")
+        self.classifier, self.ignore, self.view_axis, self.prefix = classifier, ignore, view_axis, prefix
+        self.verdict: Verdict | None = None
+        self.sentences: list[str] = []
+        self._solving: Future[Optimum] | None = None
+        self._means: Array | None = None
+        self._dim: int | None = None
+
+    def update(self, embeddings: Any, labels: Any) -> None:
+        """Add a batch: embeddings (n, d) or (views, n, d) of any length and type, labels (n,) from 0 to C - 1."""
+        if Metric is not None and not is_torch_array(embeddings):
+            torch = sys.modules["torch"]
+            embeddings, labels = (torch.as_tensor(np.array(as_numpy(values))) for values in (embeddings, labels))
+        if is_torch_array(embeddings):
+            embeddings = embeddings.detach()
+        xp = namespace(embeddings, labels)
+        points = floats(xp, "embeddings", embeddings)
+        if points.ndim == 3 and self.view_axis == 1:
+            points = xp.permute_dims(points, (1, 0, 2))
+        points = points[None, ...] if points.ndim == 2 else points
+        if points.ndim != 3 or 0 in points.shape:
+            raise ProblemError(
+                f"embeddings: must have shape (views, examples, dim) or (examples, dim); got {tuple(points.shape)}"
+            )
+        if not is_jax_array(points) and not str(points.device).startswith("mps"):
+            points = xp.astype(points, xp.float64)
+        if self._dim is None:
+            self._start(xp, points)
+        if points.shape[2] != self._dim:
+            raise ProblemError(f"embeddings: must have {self._dim} dimensions, as before; got {points.shape[2]}")
+        for name, part in self._sums(xp, points, class_labels(xp, labels, points.shape[1], points)).items():
+            setattr(self, name, getattr(self, name) + part)
+
+    def compute(self) -> dict[str, float]:
+        """The measures, a flat dictionary of floats; what is not defined is left out. Waits for the optimum."""
+        if self._dim is None:
+            return {}
+        sums = {name: np.asarray(as_numpy(getattr(self, name)), dtype=np.float64) for name in self._defaults}
+        examples = sums["examples"]
+        found = {"classes_seen": np.count_nonzero(examples), "left_out": sums["left_out"]}
+        if examples.all():
+            means = sums["total"] / examples[:, None]
+            weights = self.classifier() if callable(self.classifier) else self.classifier
+            weights = None if weights is None else np.asarray(as_numpy(weights), dtype=np.float64)
+            measured = class_means(means, examples, sums["own"] / examples, weights)
+            found |= {name: getattr(measured, name) for name in _MEASURES}
+            found |= {"effective_rank": effective_rank(root_spectrum(sums["moment"])), "nc1": self._nc1(sums, means)}
+            found["nc4"] = sums["wrong"] / sums["judged"] if sums["judged"] > 0 else None
+            found |= self._judged(measured, examples)
+            self._means = means
+            warn_if_permuted("counts", self.counts.per_class, examples)
+        return {self.prefix + name: float(value) for name, value in found.items() if value is not None}
+
+    def _start(self, xp: Any, points: Any) -> None:
+        classes, self._dim = self.classes, points.shape[2]
+        shapes = {"examples": (classes,), "total": (classes, self._dim), "own": (classes,), "left_out": ()}
+        shapes |= {"moment": (self._dim,) * 2, "weighted": (self._dim,) * 2, "wrong": (), "judged": ()}
+        for name, shape in shapes.items():
+            self.add_state(name, as_array(xp, np.zeros(shape, np.float32), points) + points[0, 0, 0] * 0, "sum")
+
+    def _sums(self, xp: Any, points: Any, labels: Any) -> dict[str, Any]:
+        """What a batch (views, n, d) adds to every sum."""
+        (views, _, dim), kind = points.shape, points.dtype
+        known = xp.all(xp.isfinite(points), axis=(0, 2)) & (labels >= 0) & (labels < self.classes)
+        left = ~known if self.ignore is None else ~known & (labels != self.ignore)
+        points = unit(xp, xp.where(known[None, :, None], points, 0.0))
+        members = xp.astype(labels[:, None] == arange(xp, self.classes, points)[None, :], kind)
+        members = members * xp.astype(known, kind)[:, None]
+        middle, flat = xp.sum(points, axis=0) / views, xp.reshape(points, (-1, dim))
+        inverse = xp.astype(as_array(xp, self.counts.total / self.counts.per_class / self.classes, points), kind)
+        weighted = xp.reshape(points * xp.sum(members * inverse, axis=1)[None, :, None], (-1, dim))
+        found = {
+            "examples": xp.sum(members, axis=0),
+            "total": products(members.T, middle.T),
+            "own": xp.sum(members * xp.sum(middle * middle, axis=1)[:, None], axis=0),
+            "moment": products(flat.T, flat.T) / views,
+            "weighted": products(weighted.T, flat.T) / views,
+            "left_out": xp.sum(xp.astype(left, kind)),
+        }
+        if self._means is None:
+            return found
+        means = xp.astype(as_array(xp, self._means, points), kind)
+        scores = products(flat, means) - xp.sum(means * means, axis=1)[None, :] / 2.0
+        nearest = xp.tile(members, (views, 1)) * xp.astype(scores >= xp.max(scores, axis=1, keepdims=True), kind)
+        right = xp.sum(nearest) / views
+        return found | {"wrong": xp.sum(members) - right, "judged": xp.sum(members)}
+
+    def _nc1(self, sums: dict[str, Array], means: Array) -> float | None:
+        frame = between_frame(means)
+        if frame is None:
+            return None
+        weights = sums["examples"] / self.counts.per_class * self.counts.total / self.classes
+        within = sums["weighted"] - means.T @ (weights[:, None] * means)
+        return float(np.einsum("ij,ik,kj->", frame, within, frame) / weights.sum())
+
+    def _judged(self, measured: ClassMeans, examples: Array) -> dict[str, Any]:
+        """The distance to the optimum and the verdict."""
+        distance: OptimumDistance | None = None
+        if self.objective is not None:
+            distance = self._optimum().distance(measured.cosines)
+        spreads = np.where(examples > 1, 1.0 - measured.coherence, np.nan)
+        shared = sharing(measured, self.counts.per_class)
+        self.verdict = verdict(measured, spreads, shared, distance)
+        self.sentences = [f"{self.verdict.value[:1].upper()}{self.verdict.value[1:]}."]
+        for group in shared.merged:
+            self.sentences.append(f"One point is shared by {', '.join(self.names[c] for c in group)}.")
+        found = {"spread": spread(spreads), "shared_classes": sum(map(len, shared.merged))}
+        if distance is None:
+            return found
+        first, second = distance.worst_pair
+        self.sentences.append(
+            f"Cosines are off by {distance.rms:.3f} (root mean square), most for {self.names[first]} and "
+            f"{self.names[second]}: {measured.cosines[first, second]:+.3f}, at the optimum "
+            f"{distance.best[first, second]:+.3f}."
+        )
+        named = {"excess": distance.excess, "excess_bound": distance.excess_bound, "level": distance.level}
+        found |= {name: value for name, value in named.items() if value is not None and np.isfinite(value)}
+        found |= {"cosine_rms": distance.rms, "cosine_worst": distance.worst, "worst_first": first}
+        good = (Verdict.AT_OPTIMUM, Verdict.MINORITY_AS_OPTIMUM)
+        return found | {"worst_second": second, "at_optimum": self.verdict in good}
+
+    def _optimum(self) -> Optimum:
+        if self._solving is None:
+            self._solve()
+        assert self._solving is not None
+        return self._solving.result()
+
+    def _solve(self) -> None:
+        """Start the thread that solves; it does not keep the process from ending."""
+        self._solving = future = Future[Optimum]()
+        objective, dim = self.objective, self._dim
+
+        def work() -> None:
+            try:
+                future.set_result(optimum_of(objective, dim))  # type: ignore[arg-type]
+            except BaseException as error:  # whoever asks for the result gets it
+                future.set_exception(error)
+
+        Thread(target=work, daemon=True, name="geomsolve optimum").start()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__() if Metric is not None else dict(vars(self))
+        return {**state, "_solving": None}
+
+
+def lightning_callback(monitor: Monitor) -> Any:
+    """A Lightning callback that feeds the monitor, logs it at the end of every training epoch and starts it over.
+
+    The module's `training_step` returns {"loss": ..., "embeddings": ..., "labels": ...}.
+
+    Raises:
+        BackendError: Lightning is not installed.
+    """
+    try:
+        from lightning.pytorch import Callback
+    except ImportError:
+        raise BackendError("lightning_callback: needs Lightning; run: pip install lightning") from None
+
+    class Log(Callback):
+        def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, index: int) -> None:
+            monitor.update(outputs["embeddings"], outputs["labels"])
+
+        def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+            module.log_dict(monitor.compute())
+            monitor.reset()
+
+    return Log()
+
+
+def _shares(objective: Objective) -> Array:
+    """(C,) the share of the anchors that each class has in a loss of class means."""
+    if not objective.of_class_means:
+        raise ProblemError(
+            f"counts: must be given beside {objective.name}, which has several points a class; got none"
+        )
+    shares = objective.masses[objective.orbits.listed()]
+    return np.asarray(shares / shares.sum())
