@@ -131,7 +131,21 @@ def diagnose(
             help="Take a built-in profile as --counts: labels are numbered by count, largest first.",
         ),
     ] = False,
-    neighbours: Annotated[float, typer.Option(help="Of CAC: a number, or below 1 a share of all embeddings.")] = 0.05,
+    neighbours: Annotated[
+        float | None,
+        typer.Option(
+            help="Of CAC: a number, or below 1 a share of all embeddings; left out: as many as the class has, at most "
+            "0.05 of all."
+        ),
+    ] = None,
+    convention: Annotated[
+        str, typer.Option(help="Of CAC, CAD and SAD: geomsolve, or ttc as in the code of A Tale of Two Classes.")
+    ] = "geomsolve",
+    base_temperature: Annotated[
+        float | None,
+        typer.Option(help="If the code multiplies its loss by temperature / base temperature (SupContrast: 0.07)."),
+    ] = None,
+    ignore: Annotated[int | None, typer.Option(help="Leave out samples of this label, such as -1.")] = None,
     tol: TolOption = 1e-9,
     report: Annotated[
         Path | None, typer.Option(help="Write report.txt, diagnosis.json and diagnosis.png to this folder.")
@@ -158,6 +172,9 @@ def diagnose(
             counts=trained,
             sorted_classes=sorted_classes,
             neighbours=neighbours,
+            convention=convention,
+            base_temperature=base_temperature,
+            ignore=ignore,
             tol=tol,
             progress=progress,
             **settings,

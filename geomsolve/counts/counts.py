@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arrays import Array, frozen
+from ..arrays import Array, as_numpy, frozen
 from ..errors import ProblemError
 from ..text import ranges
+from .labels import as_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +108,15 @@ class Counts:
             raise ProblemError(f"names: must be one per class, {self.classes}; got {len(names)}")
         return replace(self, names=None if names is None else tuple(map(str, names)))
 
+    @property
+    def present(self) -> Counts:
+        """The counts of the classes that have an example."""
+        if self.values[-1] > 0:
+            return self
+        kept = np.flatnonzero(self.per_class > 0)
+        names = None if self.names is None else [self.names[c] for c in kept]
+        return replace(as_counts(self.per_class[kept]).named(names), name=self.name)
+
     def by_class(self) -> Counts:
         """The same counts with one row for every class, classes of equal count not put together, largest first."""
         order = np.argsort(self.groups, kind="stable")
@@ -116,7 +126,10 @@ class Counts:
 
 
 def as_counts(counts: Counts | ArrayLike, *, name: str = "counts") -> Counts:
-    """Counts from an array-like of one positive number per class, in the caller's class order.
+    """Counts from one positive number per class, in the caller's class order.
+
+    An array, a tensor or a list is taken as it stands. A mapping {class: count} or a pandas Series (`value_counts()`)
+    goes by its keys or index, in their sorted order, which the counts have as names.
 
     Numbers that are all below 1 are read as proportions and must sum to 1 (to 1e-6).
 
@@ -125,9 +138,19 @@ def as_counts(counts: Counts | ArrayLike, *, name: str = "counts") -> Counts:
             proportions that do not sum to 1.
     """
     if isinstance(counts, Counts):
+        empty = np.flatnonzero(counts.values == 0)
+        if empty.size:
+            raise ProblemError(
+                f"{name}: every class must have an example; {counts.which(counts.classes_with(empty[0]))} of "
+                f"{counts.name} {'has' if counts.multiplicity[-1] == 1 else 'have'} none (counts.present leaves out "
+                "such classes)"
+            )
         return counts
+    keyed = _keyed(counts)
+    if keyed is not None:
+        return as_counts(keyed[0], name=name).named(keyed[1])
     try:
-        array = np.asarray(counts, dtype=np.float64)
+        array = np.asarray(as_numpy(counts), dtype=np.float64)
     except (TypeError, ValueError):
         hint = " (a name or a file goes through load_counts)" if isinstance(counts, (str, Path)) else ""
         raise ProblemError(f"{name}: must be numbers, one per class; got {counts!r:.80}{hint}") from None
@@ -164,21 +187,51 @@ def as_counts(counts: Counts | ArrayLike, *, name: str = "counts") -> Counts:
     )
 
 
-def counts_from_labels(labels: ArrayLike) -> Counts:
-    """Counts of an array of labels (integers, strings, ...), classes in the sorted order of their labels.
+def counts_from_labels(labels: Any, *, classes: int | Sequence[Any] | None = None, ignore: Any = None) -> Counts:
+    """Counts of labels, one per example; their names are the labels, unless these are 0 to C - 1.
+
+    Args:
+        labels: integers or texts in any array, tensor, series or data set (its `targets`). Classes are in the sorted
+            order of the labels, or in that of their categories.
+        classes: the classes in order, or their number C for 0 to C - 1: classes without an example are then kept, with
+            a count of 0, which no loss takes (`Counts.present` leaves them out).
+        ignore: a label to pass over, such as -1.
 
     Raises:
-        ProblemError: labels that are not one-dimensional, contain NaN, or show fewer than two classes.
+        ProblemError: what `as_labels` refuses, or fewer than two classes.
     """
-    array = np.asarray(labels)
-    if array.ndim != 1 or array.size == 0:
-        raise ProblemError(f"labels: must be a non-empty one-dimensional array; got shape {array.shape}")
-    if array.dtype.kind == "f" and np.isnan(array).any():
-        raise ProblemError("labels: must not contain NaN (drop the unlabelled examples)")
+    found = as_labels(labels, classes=classes, ignore=ignore)
+    numbered = np.array_equal(found.classes, np.arange(len(found.classes)))
+    names = None if numbered else found.classes.tolist()
+    counted = found.counts.astype(np.float64)
+    present = as_counts(counted[counted > 0], name="labels")
+    if np.all(counted > 0):
+        return present.named(names)
+    groups = np.full(len(counted), len(present.values))
+    groups[counted > 0] = present.groups
+    values, multiplicity = np.append(present.values, 0.0), np.append(present.multiplicity, np.sum(counted == 0))
+    return Counts(values, multiplicity, groups, "labels").named(names)
+
+
+def _keyed(counts: Any) -> tuple[list[Any], list[Any] | None] | None:
+    """The numbers of a mapping or series in the sorted order of its keys, and the keys unless they are 0 to C - 1."""
+    if isinstance(counts, Mapping):
+        keys, numbers = list(counts), list(counts.values())
+    elif hasattr(counts, "index") and hasattr(counts, "to_dict"):
+        keys, numbers = counts.index.tolist(), np.asarray(counts).tolist()
+    else:
+        return None
+    if len(set(keys)) < len(keys):
+        raise ProblemError("counts: every class must be named once in the index; some are named twice (reset_index?)")
     try:
-        return as_counts(np.unique(array, return_counts=True)[1], name="labels")
+        order = sorted(range(len(keys)), key=keys.__getitem__)
     except TypeError:
-        raise ProblemError("labels: must all be of one kind, such as all integers or all strings") from None
+        raise ProblemError(
+            "counts: the keys of a mapping must all be of one kind, such as all integers or all texts"
+        ) from None
+    keys = [keys[place] for place in order]
+    plain = all(isinstance(key, (int, np.integer)) for key in keys) and keys == list(range(len(keys)))
+    return [numbers[place] for place in order], None if plain else keys
 
 
 def long_tail_counts(classes: int, largest: float, imbalance_ratio: float) -> Counts:

@@ -43,7 +43,7 @@ def plot_diagnosis(found: Diagnosis, path: str | Path | None = None) -> Figure:
     if found.optimum is None:
         best, what = _simplex(len(order)), "regular simplex"
     else:
-        best, what = found.optimum.solution.gram[np.ix_(order, order)], "optimum"
+        best, what = found.optimum.best[np.ix_(order, order)], "optimum"
     figure = blank(path, (16, 10), 120)
     panels: Any = figure.subplot_mosaic([["measured", "best", "pairs"], ["bars", "bars", "spectrum"]])
     off = ~np.eye(len(order), dtype=bool)
@@ -133,7 +133,7 @@ def _pairs(axes: Axes, measured: Array, best: Array, what: str) -> None:
 def _bars(axes: Axes, found: Diagnosis, order: NDArray[np.intp], names: list[str]) -> None:
     places = np.arange(1, len(order) + 1)
     local = found.local
-    shown = [(f"CAC (share of own class among {local.neighbours} neighbours)", local.cac[order], ACCENT)]
+    shown = [(f"CAC (share of own class among {local.reach} neighbours)", local.cac[order], ACCENT)]
     if found.samples.views > 1:
         shown.insert(0, ("SAA (nearest is another view)", local.saa[order], HEAD))
     width = 0.8 / len(shown)

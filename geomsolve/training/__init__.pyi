@@ -2,10 +2,12 @@ from . import losses as losses
 from .diagnoses import diagnose as diagnose
 from .diagnosis import Diagnosis as Diagnosis
 from .exports import targets as targets
-from .findings import OptimumDistance as OptimumDistance
+from .monitors import Monitor as Monitor
+from .monitors import lightning_callback as lightning_callback
 from .neighbourhoods import Neighbourhoods as Neighbourhoods
 from .neural_collapse import CollapseMetrics as CollapseMetrics
 from .samples import Samples as Samples
 from .target_files import Targets as Targets
 from .target_files import read_targets as read_targets
+from .verdicts import OptimumDistance as OptimumDistance
 from .verdicts import Verdict as Verdict

@@ -5,33 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from ..arrays import Array, Progress
+from ..arrays import Progress
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
-from ..geometry.orbits import OrbitGram
-from ..objectives.base import Objective
+from ..objectives.base import Objective, check_temperature
 from ..objectives.registry import build_objective
-from ..solvers.ladder import solve
 from .diagnosis import Diagnosis
-from .exports import check_class_order, check_same_counts
-from .findings import OptimumDistance, spreads_of
+from .exports import check_class_order, check_same_counts, class_number
+from .findings import spreads_of
 from .neighbourhoods import count_neighbours, neighbourhoods
 from .neural_collapse import collapse_metrics
-from .samples import Samples, as_samples, as_weights
-from .verdicts import PREDICTED, groups, sharing, verdict
+from .optima import optimum_of
+from .samples import Samples, as_samples, as_weights, warn_if_permuted
+from .verdicts import sharing, verdict
 
 
 def diagnose(
-    embeddings: ArrayLike,
-    labels: ArrayLike,
+    embeddings: Any,
+    labels: Any,
     *,
     weights: ArrayLike | None = None,
     objective: Objective | str | None = None,
     counts: Counts | ArrayLike | None = None,
     sorted_classes: bool = False,
-    neighbours: float = 0.05,
+    neighbours: float | None = None,
+    convention: str = "geomsolve",
+    base_temperature: float | None = None,
+    ignore: Any = None,
+    view_axis: int = 0,
     tol: float = 1e-9,
     progress: Progress | None = None,
     **settings: Any,
@@ -40,8 +43,10 @@ def diagnose(
 
     Metrics are those of `neighbourhoods` and `collapse_metrics`, over embeddings on the unit sphere. With an objective,
     the Gram matrix G of the normalised class means is held against the optimum G* of the loss for the same counts:
-    excess = L(G) - L(G*) and cosines pair by pair. L sees class means only: how far examples are from them is `fc`, and
-    counts towards the verdict.
+    excess = L(G) - L(G*) and cosines pair by pair. Where the loss sees more than class means (instances, prototypes,
+    classifiers) it is the optimum's class means that G is held against, and there is no excess. With fewer dimensions
+    than the rank of G*, G* is the best geometry found in so many. How far examples are from their class mean, beside
+    how far the optimum has them, counts towards the verdict.
 
     The verdict, by the constants of `geomsolve.training.verdicts`: fully collapsed, if all classes share a point;
     failure, if classes share one (the minority, if all in a group have fewer examples than average) whose optimal
@@ -49,44 +54,62 @@ def diagnose(
     far.
 
     Args:
-        embeddings: (n, d), or (views, n, d) for the views of the same samples. Vectors of other lengths than 1 are
-            normalised, which `samples.normalised` says.
-        labels: (n,) integers or texts. Classes go in sorted order; of texts, "10" is before "9".
+        embeddings: (n, d), or (views, n, d) for the views of the same samples: an array, or a tensor of any type and
+            device. Vectors of other lengths than 1 are normalised, which `samples.normalised` says.
+        labels: (n,) integers or texts, in any array, tensor or series. Classes go in sorted order (of texts, "10" is
+            before "9"), or in that of their categories.
         weights: (C, d) of a linear classifier without bias, rows in sorted order of the labels.
         objective: a loss by name ("supcon", "gcl", ...) with its settings, or what a builder returned, classes in
             sorted order of the labels; None: metrics alone.
         counts: examples per class in training, in sorted order of the labels; None: those of `labels`. Give them where
-            the embeddings are of a balanced test set. Built-in profiles of data sets are refused: they are sorted by
+            the embeddings are of a balanced test set. Labels may lack some of the classes where these are numbered from
+            0, or named. Built-in profiles of data sets are refused: they are sorted by
             count, not by label.
         sorted_classes: takes such a profile all the same: the first label is the largest class, and so on down.
-        neighbours: k of CAC: a number of neighbours, or below 1 a share of all embeddings.
+        neighbours: k of CAC: None, as many as the class has other embeddings, at most 5 % of all; a number, or below 1
+            a share of all embeddings (0.05 in the paper, where small classes cannot have more than a few percent).
+        convention: of CAC, CAD and SAD: "geomsolve", or "ttc" as in the code of Mildenberger et al.
+        base_temperature: for training code that multiplies its loss by temperature / base temperature: losses are then
+            in its units.
+        ignore: samples of this label are left out, such as -1.
+        view_axis: 1 for embeddings of (n, views, d).
         tol: the relative gap to certify the optimum to. What is not certified is used, and said.
         progress: called with a line of text as the work goes on.
         settings: of the loss by name: temperature=0.1, ...
 
     Raises:
         ProblemError: what `as_samples`, `build_objective` and `neighbourhoods` refuse; weights or counts of another
-            shape; counts that an objective from a builder contradicts; a loss over instances, prototypes or a
-            classifier instead of class means.
+            shape; counts that an objective from a builder contradicts.
 
     Cost: over all N = views x n embeddings, N^2 d multiplications in blocks (100,000 x 128: minutes, below 1 GiB), and
         a solve.
     Source: ours; see the two functions for the metrics.
     """
-    samples = as_samples(embeddings, labels)
-    count_neighbours(neighbours, len(samples.points))
+    samples = as_samples(embeddings, labels, ignore=ignore, view_axis=view_axis)
+    count_neighbours(neighbours, samples)
     matrix = None if weights is None else as_weights(weights, samples)
-    trained = _trained_counts(counts, samples, sorted_classes)
-    problem = _problem(objective, trained, len(samples.classes), settings)
-    if problem is not None and counts is not None:
+    trained, seen = _trained(counts, objective, samples, sorted_classes)
+    problem = _problem(objective, trained, trained.classes, settings)
+    if problem is not None and counts is not None and problem.description.atoms == "class means":
         check_same_counts(problem.orbits.listed(), trained)
+    factor = 1.0
+    if base_temperature is not None:
+        if problem is None:
+            raise ProblemError("base_temperature: is the unit of a loss; got it without an objective (leave it out)")
+        factor = problem.temperature / check_temperature(base_temperature)
+    here = trained.per_class[seen]
+    if counts is not None:
+        warn_if_permuted(here, samples.counts.astype(np.float64))
     collapse = collapse_metrics(samples, matrix)
-    distance = None if problem is None else optimum_distance(problem, collapse.cosines, tol=tol, progress=progress)
-    local = neighbourhoods(samples, neighbours=neighbours, progress=progress)
-    shared = sharing(collapse, trained.per_class)
+    distance = None
+    if problem is not None:
+        optimum = optimum_of(problem, samples.points.shape[1], tol=tol, progress=progress)
+        distance = optimum.distance(collapse.cosines, seen, factor)
+    local = neighbourhoods(samples, neighbours=neighbours, convention=convention, progress=progress)
+    shared = sharing(collapse, here)
     return Diagnosis(
         samples=samples,
-        counts=trained,
+        counts=as_counts(here, name=trained.name),
         local=local,
         collapse=collapse,
         merged=shared.merged,
@@ -97,54 +120,34 @@ def diagnose(
     )
 
 
-def optimum_distance(
-    objective: Objective, cosines: Array, *, tol: float = 1e-9, progress: Progress | None = None
-) -> OptimumDistance:
-    """The distance of measured cosines of class means from the certified optimum.
-
-    Args:
-        objective: a loss of one mean per class.
-        cosines: (C, C) in its class order: positive semidefinite, of unit diagonal.
-        tol: the relative gap to certify.
-        progress: called with a line of text.
-
-    Cost: a solve, and one evaluation of the loss over C x C.
-    """
-    solution = solve(objective, tol=tol, throw=False, progress=progress)
-    best = solution.certificate
-    measured = objective.ungrouped().excess(OrbitGram.from_matrix(cosines, objective.orbits))
-    collapsed = objective.excess(OrbitGram(objective.orbits, np.ones((len(objective.orbits.sizes),) * 2)))
-    off = cosines - solution.gram
-    np.fill_diagonal(off, 0.0)
-    classes = len(cosines)
-    pair = np.unravel_index(int(np.argmax(np.abs(off))), off.shape)
-    per_class = np.sqrt(np.sum(off**2, axis=1) / (classes - 1.0))
-    excess, room = measured - best.excess, collapsed - best.excess
-    return OptimumDistance(
-        solution=solution,
-        value=objective.floor + measured,
-        excess=excess,
-        excess_bound=excess + best.gap,
-        collapsed_value=objective.floor + collapsed,
-        level=excess / room if room > 0 else np.nan,
-        rms=float(np.sqrt(np.mean(per_class**2))),
-        worst=float(np.abs(off).max()),
-        worst_pair=(int(min(pair)), int(max(pair))),
-        per_class=per_class,
-        collapse=groups(solution.gram >= PREDICTED),
-    )
-
-
-def _trained_counts(counts: Counts | ArrayLike | None, samples: Samples, sorted_classes: bool) -> Counts:
+def _trained(
+    counts: Counts | ArrayLike | None, objective: Objective | str | None, samples: Samples, sorted_classes: bool
+) -> tuple[Counts, NDArray[np.intp]]:
+    """The counts of training, and the position among them of every class that the samples show."""
+    if counts is not None:
+        found = as_counts(counts)
+        check_class_order(found, sorted_classes)
+    elif isinstance(objective, Objective) and objective.description.counts is not None:
+        found = objective.description.counts
+    else:
+        found = as_counts(samples.counts.astype(np.float64), name="labels")
+    labels, total = samples.classes, found.classes
+    if found.names is not None and labels.dtype.kind == "U":
+        unknown = sorted(set(labels.tolist()) - set(found.names))
+        if unknown:
+            raise ProblemError(f"labels: must be classes of the counts; got {unknown[0]!r:.40}, which they do not name")
+        return found, np.array([found.names.index(label) for label in labels.tolist()])
+    if total == len(samples.known):
+        return found, samples.places
+    if labels.dtype.kind in "iu" and labels[0] >= 0 and labels[-1] < total:
+        return found, labels.astype(np.intp)
     if counts is None:
-        return as_counts(samples.counts.astype(np.float64), name="labels")
-    found = as_counts(counts)
-    check_class_order(found, sorted_classes)
-    if found.classes != len(samples.classes):
-        raise ProblemError(
-            f"counts: must be one per class of the labels, {len(samples.classes)} in sorted order; got {found.classes}"
-        )
-    return found
+        what = f"objective: must be over the {len(labels)} classes of the labels"
+    else:
+        what = f"counts: must be one per class of the labels, {len(labels)} in sorted order"
+    raise ProblemError(
+        f"{what}; got {total} (labels may lack classes if they are numbers from 0, categories, or named in the counts)"
+    )
 
 
 def _problem(
@@ -167,12 +170,7 @@ def _problem(
         return None
     found = build_objective(objective, counts, settings) if isinstance(objective, str) else objective
     found.check()
-    if found.description.atoms != "class means":
-        raise ProblemError(
-            f"objective: must be a loss of one mean per class, such as supcon or gcl; got {found.name}, over "
-            f"{found.description.atoms} (leave it out for the metrics alone)"
-        )
-    if found.orbits.labels is None or len(found.orbits.labels) != classes:
+    if found.orbits.labels is None or class_number(found) != classes:
         raise ProblemError(
             f"objective: must be over the {classes} classes of the labels, listed one by one; got one over "
             f"{found.orbits.atoms:g}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from .. import __version__
 from ..results import Result
 from ..text import attributes, entry, number, table
@@ -61,7 +63,7 @@ class Diagnosis(Findings, Result):
             "samples": int(samples.counts.sum()),
             "views": samples.views,
             "dimensions": samples.points.shape[1],
-            "neighbours": local.neighbours,
+            "neighbours": local.neighbours if np.ptp(local.neighbours) else int(local.neighbours[0]),
             "normalised": samples.normalised,
             "lengths": [samples.shortest, samples.longest],
             "directionless": [names[c] for c in collapse.directionless],
@@ -80,8 +82,10 @@ class Diagnosis(Findings, Result):
                 "objective": objective.name,
                 "temperature": objective.temperature,
                 "quality": optimum.solution.quality.value,
-                "value": certificate.value,
+                "value": optimum.best_value,
                 "measured_value": optimum.value,
+                "dim": optimum.dim,
+                "factor": optimum.factor,
                 "gap": certificate.gap,
                 **attributes(optimum, "excess_bound", "collapsed_value", "level"),
                 "cosine_rms": optimum.rms,
@@ -108,14 +112,15 @@ class Diagnosis(Findings, Result):
         ]
         if optimum is not None:
             objective, certificate = optimum.solution.objective, optimum.solution.certificate
+            unit = "nats" if optimum.factor == 1.0 else f"(nats times {optimum.factor:.6g})"
             lines += [
                 "",
                 f"beside the optimum of {objective.name}, temperature {objective.temperature:g} "
                 f"({optimum.solution.quality.value}, gap {certificate.gap:.1e})",
-                entry("loss there", f"{certificate.value:.9g} nats"),
-                entry("measured", f"{optimum.value:.9g} nats"),
-                entry("excess", f"{optimum.excess:.3g} nats (proved: at most {optimum.excess_bound:.3g})"),
-                entry("fully collapsed", f"{optimum.collapsed_value:.9g} nats"),
+                entry("loss there", f"{optimum.best_value:.9g} {unit}"),
+                entry("measured", f"{optimum.value:.9g} {unit}"),
+                entry("excess", f"{optimum.excess:.3g} {unit} (proved: at most {optimum.excess_bound:.3g})"),
+                entry("fully collapsed", f"{optimum.collapsed_value:.9g} {unit}"),
             ]
         needs = " (needs weights)" if collapse.nc3 is None else ""
         lines += ["", "neural collapse (0: collapsed to a regular simplex)"]
@@ -133,7 +138,7 @@ class Diagnosis(Findings, Result):
         few = len(names) <= _MOST_ROWS
         shown = range(len(names)) if few else self.worst_classes
         by = "by CAC" if optimum is None else "by their cosines"
-        title = f"per class (CAC over {local.neighbours} neighbours, of the most it can be)" + (
+        title = f"per class (CAC over {local.reach} neighbours, of the most it can be)" + (
             "" if few else f": the worst {len(shown)} {by}"
         )
         lines += ["", title]

@@ -99,13 +99,13 @@ def targets(
         source = solve(source, tol=tol, progress=progress)
     objective = loss_of(source)
     whole = source.orbits if isinstance(source, Solution) else source.gram
-    kind, gram = _class_part(objective, whole, part)
+    kind, gram, _ = class_part(objective, whole, part)
     check_dim(dim, gram.orbits.atoms)
     proof, rank = _proof(source, tol), gram.rank()
     parts = _parts(objective)
     if isinstance(source, Solution) and (parts is None or dim < rank):
         embedding = embed(source, dim, restarts=restarts, seed=seed, max_steps=max_steps, progress=progress)
-        points = embedding.points if parts is None else _part_points(objective.orbits.listed(), parts, embedding, kind)
+        points = class_points(objective, embedding, kind)
         if embedding.exact:
             rank = min(rank, dim)  # a hinge can have optima of lower rank than the solver's
         else:
@@ -160,7 +160,7 @@ def check_wanted(source: Source, dim: int, part: str | None) -> None:
     parts = _parts(objective)
     if dim is None:
         raise ProblemError("dim: must be given, the width of the projection head; got none")
-    check_dim(dim, objective.orbits.atoms if parts is None else len(set(parts.classes)))
+    check_dim(dim, class_number(objective))
     if part is None:
         return
     if parts is None:
@@ -168,6 +168,12 @@ def check_wanted(source: Source, dim: int, part: str | None) -> None:
     if part not in parts.names:
         kinds = ", ".join(dict.fromkeys(parts.names))
         raise ProblemError(f"part: must be one of {kinds} for {objective.name}; got {part!r:.40}")
+
+
+def class_number(objective: Objective) -> int:
+    """The number of classes of a loss."""
+    parts = _parts(objective)
+    return round(objective.orbits.atoms) if parts is None else len(set(parts.classes))
 
 
 def check_class_order(counts: Counts, sorted_classes: bool) -> None:
@@ -216,11 +222,11 @@ def _parts(objective: Objective) -> Parts | None:
     return parts_of(objective)
 
 
-def _class_part(objective: Objective, whole: OrbitGram, part: str | None) -> tuple[str, OrbitGram]:
-    """What stands for a class, and its Gram matrix over classes in the caller's order."""
+def class_part(objective: Objective, whole: OrbitGram, part: str | None) -> tuple[str, OrbitGram, Array]:
+    """What stands for a class, its Gram matrix over classes in the caller's order, and (C,) 1 - cosine within."""
     parts = _parts(objective)
     if parts is None:
-        return "mean", whole
+        return "mean", whole, np.zeros(len(objective.orbits.listed()))
     kind = part or ("instances" if "instances" in parts.names else "mean")
     places = {
         index: place for place, (name, index) in enumerate(zip(parts.names, parts.classes, strict=True)) if name == kind
@@ -231,11 +237,15 @@ def _class_part(objective: Objective, whole: OrbitGram, part: str | None) -> tup
     _check_directions(length)
     cosines = np.clip(own.cosines / length[:, None] / length, -1.0, 1.0)
     np.fill_diagonal(cosines, 1.0)
-    return kind, OrbitGram(Orbits(np.ones(len(order)), np.arange(len(order))), (cosines + cosines.T) / 2.0)
+    within = np.where(own.orbits.plural, 1.0 - np.diag(own.cosines), 0.0)
+    return kind, OrbitGram(Orbits(np.ones(len(order)), np.arange(len(order))), (cosines + cosines.T) / 2.0), within
 
 
-def _part_points(labels: NDArray[np.intp], parts: Parts, embedding: Embedding, kind: str) -> Array:
+def class_points(objective: Objective, embedding: Embedding, kind: str) -> Array:
     """(C, dim) the normalised class means of the atoms of that kind."""
+    parts, labels = _parts(objective), objective.orbits.listed()
+    if parts is None:
+        return embedding.points
     means = np.zeros((max(parts.classes) + 1, embedding.dim))
     counted = np.zeros(len(means))
     chosen = [place for place, name in enumerate(parts.names) if name == kind]

@@ -10,7 +10,6 @@ import numpy as np
 
 from ..arrays import Array
 from ..counts.counts import Counts
-from ..solvers.solution import Quality, Solution
 from .neighbourhoods import Neighbourhoods
 from .neural_collapse import CollapseMetrics
 from .samples import Samples
@@ -25,51 +24,16 @@ from .verdicts import (
     NEAR_WITHIN,
     NEAR_WORST,
     PREDICTED,
+    OptimumDistance,
     Verdict,
     spread,
+    spreads_off,
 )
 
 # Embeddings that the nearest class mean gets wrong, where it is said to tell classes apart that share a point.
 _FEW_LOST = 0.01
 # Of the way to full collapse: a loss that looks converged.
 _LITTLE = 0.01
-
-
-@dataclass(frozen=True, eq=False)
-class OptimumDistance:
-    """Measured class means beside the certified optimum of a loss.
-
-    Attributes:
-        solution: the optimum with its certificate.
-        value: the loss at the measured class means, in nats.
-        excess: value minus the loss of the optimum (computed from losses above their floor: it keeps its digits).
-        excess_bound: an upper bound of value minus the least loss of any geometry: excess plus the proved gap.
-        collapsed_value: the loss with all classes in one point.
-        level: excess over the excess of that: 0 at the optimum, 1 at full collapse.
-        rms: the root mean square over pairs of classes of measured less optimal cosine.
-        worst: the largest of them, in absolute value.
-        worst_pair: the two classes of it.
-        per_class: (C,) the same root mean square over the pairs of one class.
-        collapse: groups of classes that share a point at the optimum, or all but (cosines of 0.97 and more);
-            `solution.collapsed` has those that do.
-    """
-
-    solution: Solution
-    value: float
-    excess: float
-    excess_bound: float
-    collapsed_value: float
-    level: float
-    rms: float
-    worst: float
-    worst_pair: tuple[int, int]
-    per_class: Array = field(repr=False)
-    collapse: tuple[tuple[int, ...], ...] = ()
-
-    @property
-    def certified(self) -> bool:
-        """Whether the optimum is proved."""
-        return self.solution.quality is Quality.CERTIFIED
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -139,12 +103,9 @@ class Findings:
                 f"{100 * collapse.nc4:.2g} % of the embeddings (NC4)."
             )
         if optimum is not None:
-            lines.append(
-                f"The loss at the class means is {optimum.excess:.3g} nats above the optimum, "
-                f"{100 * optimum.level:.3g} % of the way to full collapse."
-            )
+            lines.append(self._height(optimum))
             first, second = optimum.worst_pair
-            measured, best = collapse.cosines[first, second], optimum.solution.gram[first, second]
+            measured, best = collapse.cosines[first, second], optimum.best[first, second]
             lines.append(
                 f"Cosines of class means are off by {optimum.rms:.3f} (root mean square); worst are "
                 f"{short_name(names[first])} and {short_name(names[second])}, {measured:+.3f} where the optimum has "
@@ -159,8 +120,8 @@ class Findings:
                 )
             if self.samples.points.shape[1] < optimum.solution.rank:
                 lines.append(
-                    f"The optimum needs {optimum.solution.rank} dimensions; embeddings of "
-                    f"{self.samples.points.shape[1]} cannot have its cosines."
+                    f"The optimum needs {optimum.solution.rank} dimensions; embeddings of {optimum.dim} are held "
+                    f"against the best geometry found in so many, {optimum.best_value:.9g}."
                 )
             if not optimum.certified:
                 lines.append("The optimum is not certified: its loss may be lower by the gap.")
@@ -183,6 +144,19 @@ class Findings:
             )
         return lines
 
+    def _height(self, optimum: OptimumDistance) -> str:
+        """How far the loss is above the optimum, where it is known."""
+        if np.isnan(optimum.excess):
+            objective = optimum.solution.objective
+            if objective.description.atoms == "class means":
+                return "Some classes have no sample here: the loss needs all of them, and only cosines are compared."
+            return f"{objective.name} sees {objective.description.atoms}: of the loss, only class means are compared."
+        unit = "nats" if optimum.factor == 1.0 else f"nats times {optimum.factor:.4g}"
+        return (
+            f"The loss at the class means is {optimum.excess:.3g} {unit} above the optimum, "
+            f"{100 * optimum.level:.3g} % of the way to full collapse."
+        )
+
     def _missed(self, optimum: OptimumDistance) -> list[str]:
         """The limits that keep a diagnosis from being at the optimum, or near it."""
         if self.verdict is Verdict.FAR:
@@ -191,8 +165,9 @@ class Findings:
             word, limits = "at", (AT_RMS, AT_WORST, AT_WITHIN, AT_LOOSEST)
         else:
             return []
-        loosest = int(np.argmax(np.nan_to_num(self.spreads, nan=-1.0)))
-        values = (optimum.rms, optimum.worst, self.spread, self.spreads[loosest])
+        off = spreads_off(self.spreads, optimum)
+        loosest = int(np.argmax(np.nan_to_num(off, nan=-1.0)))
+        values = (optimum.rms, optimum.worst, spread(off), off[loosest])
         which = f"1 - cosine within {_listed([self.labels[loosest]])}"
         what = ("cosines off by", "the worst pair by", "1 - cosine within classes", which)
         reasons = [

@@ -13,14 +13,14 @@ from numpy.typing import ArrayLike
 
 from ..arrays import Array, as_numpy
 from ..counts.counts import Counts, as_counts
-from ..errors import ProblemError
+from ..errors import BackendError, ProblemError
 from ..objectives.base import Objective
 from ..objectives.registry import build_objective
 from .class_means import ClassMeans, between_frame, class_means, effective_rank, root_spectrum
 from .losses.arrays import arange, as_array, class_labels, floats, namespace, products, unit
-from .optima import Optimum, OptimumDistance, optimum_of
+from .optima import Optimum, optimum_of
 from .samples import warn_if_permuted
-from .verdicts import Verdict, sharing, spread, verdict
+from .verdicts import OptimumDistance, Verdict, sharing, spread, verdict
 
 try:
     from torchmetrics import Metric
@@ -171,9 +171,9 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
             return {}
         sums = {name: np.asarray(as_numpy(getattr(self, name)), dtype=np.float64) for name in self._defaults}
         examples = sums["examples"]
-        found = {"classes_seen": np.count_nonzero(examples), "left_out": sums["left_out"]}
+        found: dict[str, Any] = {"classes_seen": np.count_nonzero(examples), "left_out": sums["left_out"]}
         if examples.all():
-            means = sums["total"] / examples[:, None]
+            means: Array = sums["total"] / examples[:, None]
             weights = self.classifier() if callable(self.classifier) else self.classifier
             weights = None if weights is None else np.asarray(as_numpy(weights), dtype=np.float64)
             measured = class_means(means, examples, sums["own"] / examples, weights)
@@ -182,7 +182,7 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
             found["nc4"] = sums["wrong"] / sums["judged"] if sums["judged"] > 0 else None
             found |= self._judged(measured, examples)
             self._means = means
-            warn_if_permuted("counts", self.counts.per_class, examples)
+            warn_if_permuted(self.counts.per_class, examples)
         return {self.prefix + name: float(value) for name, value in found.items() if value is not None}
 
     def _start(self, xp: Any, points: Any) -> None:
@@ -190,7 +190,9 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
         shapes = {"examples": (classes,), "total": (classes, self._dim), "own": (classes,), "left_out": ()}
         shapes |= {"moment": (self._dim,) * 2, "weighted": (self._dim,) * 2, "wrong": (), "judged": ()}
         for name, shape in shapes.items():
-            self.add_state(name, as_array(xp, np.zeros(shape, np.float32), points) + points[0, 0, 0] * 0, "sum")
+            self.add_state(name, xp.astype(as_array(xp, np.zeros(shape, np.float32), points), points.dtype), "sum")
+        if self.objective is not None:
+            self._solve()
 
     def _sums(self, xp: Any, points: Any, labels: Any) -> dict[str, Any]:
         """What a batch (views, n, d) adds to every sum."""
@@ -254,12 +256,10 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
         return found | {"worst_second": second, "at_optimum": self.verdict in good}
 
     def _optimum(self) -> Optimum:
-        if self._solving is None:
-            self._solve()
-        assert self._solving is not None
-        return self._solving.result()
+        """Waits for it; a monitor that was copied or sent elsewhere solves again."""
+        return (self._solving or self._solve()).result()
 
-    def _solve(self) -> None:
+    def _solve(self) -> Future[Optimum]:
         """Start the thread that solves; it does not keep the process from ending."""
         self._solving = future = Future[Optimum]()
         objective, dim = self.objective, self._dim
@@ -271,6 +271,7 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
                 future.set_exception(error)
 
         Thread(target=work, daemon=True, name="geomsolve optimum").start()
+        return future
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__() if Metric is not None else dict(vars(self))
@@ -301,11 +302,11 @@ def lightning_callback(monitor: Monitor) -> Any:
     return Log()
 
 
-def _shares(objective: Objective) -> Array:
-    """(C,) the share of the anchors that each class has in a loss of class means."""
-    if not objective.of_class_means:
-        raise ProblemError(
-            f"counts: must be given beside {objective.name}, which has several points a class; got none"
-        )
+def _shares(objective: Objective) -> Counts:
+    """The counts of a loss, or the shares of the anchors that its classes have."""
+    if objective.description.counts is not None:
+        return objective.description.counts
+    if objective.description.atoms != "class means":
+        raise ProblemError(f"counts: must be given beside {objective.name}, which does not say them; got none")
     shares = objective.masses[objective.orbits.listed()]
-    return np.asarray(shares / shares.sum())
+    return as_counts(shares / shares.sum())

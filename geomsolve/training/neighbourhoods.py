@@ -16,6 +16,9 @@ from .samples import Samples
 # Cosines this close are ties: distances of coinciding points differ by rounding alone (1e-15 or so for products of a
 # thousand terms), and a cosine of 1 - 1e-12 is a distance of 1.4e-6, beyond what float32 embeddings resolve.
 TIE = 1e-12
+_CONVENTIONS = ("geomsolve", "ttc")
+# Neighbours that are looked at, unless told: at most this share of all embeddings, as in the paper.
+_SHARE = 0.05
 # Bytes of the block of cosines; everything made from it at a time is of that size at most, twice.
 _BLOCK = 1 << 27
 # Columns of the sample by which rows are cut down to candidates for neighbours.
@@ -33,7 +36,7 @@ class Neighbourhoods:
         cad: (C,) class alignment distance.
         uniformity: (C,) the Gaussian potential within the class.
         alignment: (C,) the mean squared distance of two views of a sample.
-        neighbours: k, the neighbours that `cac` looks at.
+        neighbours: (C,) k, the neighbours that `cac` looks at.
         cac_limit: (C,) the most that `cac` can be: a class of m embeddings has m - 1 to be found among k.
         cac_chance: (C,) what it is if neighbours are drawn at random, and where everything is in one point.
     """
@@ -44,12 +47,24 @@ class Neighbourhoods:
     cad: Array
     uniformity: Array
     alignment: Array
-    neighbours: int
+    neighbours: NDArray[np.intp]
     cac_limit: Array
     cac_chance: Array
 
+    @property
+    def reach(self) -> str:
+        """The neighbours that `cac` looks at, in words."""
+        low, high = int(self.neighbours.min()), int(self.neighbours.max())
+        return str(low) if low == high else f"{low} to {high}"
 
-def neighbourhoods(samples: Samples, *, neighbours: float = 0.05, progress: Progress | None = None) -> Neighbourhoods:
+
+def neighbourhoods(
+    samples: Samples,
+    *,
+    neighbours: float | None = None,
+    convention: str = "geomsolve",
+    progress: Progress | None = None,
+) -> Neighbourhoods:
     """SAA, CAC, SAD, CAD, uniformity and alignment of every class, exactly, over all pairs of embeddings.
 
     With the N embeddings z_i on the unit sphere, every view one, and never a point as its own neighbour:
@@ -67,8 +82,10 @@ def neighbourhoods(samples: Samples, *, neighbours: float = 0.05, progress: Prog
 
     Args:
         samples: the embeddings.
-        neighbours: k: a number of neighbours, or below 1 a share of all N embeddings, then k = int(share x N) and at
-            least 1.
+        neighbours: k: a number of neighbours; below 1 a share of all N embeddings, then k = int(share x N) and at least
+            1; None: as many as the class has other embeddings, at most 0.05 N, so that every class can have 100 %.
+        convention: "ttc" counts as the code of A Tale of Two Classes does: a point is the first of its own k nearest
+            and a zero in the mean of CAD, and SAD is the distance from view 0.
         progress: called with a line of text as the work goes on.
 
     Raises:
@@ -80,7 +97,12 @@ def neighbourhoods(samples: Samples, *, neighbours: float = 0.05, progress: Prog
     class), Wang and Isola, ICML 2020. Ties, leaving out the point itself, and any number of classes are ours.
     """
     total, width = len(samples.points), len(samples.classes)
-    k = count_neighbours(neighbours, total)
+    if convention not in _CONVENTIONS:
+        raise ProblemError(f"convention: must be one of {', '.join(_CONVENTIONS)}; got {convention!r:.40}")
+    raw = convention == "ttc"
+    each = count_neighbours(neighbours, samples)
+    others = np.maximum(each - raw, 1)  # among the others: the point itself is one of its neighbours in raw counts
+    k = int(others.max())
     hits, shares, distance, potential = np.zeros(total), np.zeros(total), np.zeros(width), np.zeros(width)
     for first, block in _blocks(samples.points):
         rows = np.arange(len(block))
@@ -98,41 +120,50 @@ def neighbourhoods(samples: Samples, *, neighbours: float = 0.05, progress: Prog
             i = first + row
             start = i // samples.views * samples.views
             mine = samples.ends[samples.codes[i]], samples.ends[samples.codes[i] + 1]
-            hits[i], shares[i] = _row(block[row], k, floors[row], (start, start + samples.views), mine)
+            few = int(others[samples.codes[i]])
+            hits[i], shares[i] = _row(block[row], few, floors[row], (start, start + samples.views), mine)
         if progress is not None:
             progress(f"neighbours: {last:,} of {total:,} embeddings")
     sizes = samples.sizes.astype(np.float64)
     pairs = np.where(sizes > 1, sizes * (sizes - 1.0), np.nan)
-    squared, plain = _view_distances(samples)
+    squared, plain = _view_distances(samples, raw)
+    shares = samples.per_class(shares)
+    if raw:
+        shares = np.where(each > 1, (1.0 + (each - 1.0) * shares) / each, 1.0)
+        distance = distance * (sizes - 1.0) / sizes
+    own = sizes - 1.0 + raw
     nothing = np.full(width, np.nan)
     return Neighbourhoods(
         saa=100.0 * samples.per_class(hits) if samples.views > 1 else nothing,
-        cac=np.where(sizes > 1, 100.0 * samples.per_class(shares), np.nan),
+        cac=np.where(sizes > 1, 100.0 * shares, np.nan),
         sad=plain,
         cad=distance / pairs,
         uniformity=potential / pairs,
         alignment=squared,
-        neighbours=k,
-        cac_limit=100.0 * np.minimum(1.0, (sizes - 1.0) / k),
-        cac_chance=100.0 * (sizes - 1.0) / (total - 1.0),
+        neighbours=each,
+        cac_limit=100.0 * np.minimum(1.0, own / each),
+        cac_chance=100.0 * ((sizes - 1.0) / (total - 1.0) * (each - raw) + raw) / each,
     )
 
 
-def count_neighbours(neighbours: float, total: int) -> int:
-    """The k among `total` embeddings, from a number of neighbours or a share below 1.
+def count_neighbours(neighbours: float | None, samples: Samples) -> NDArray[np.intp]:
+    """(C,) the k of every class, from a number of neighbours, a share below 1 of all embeddings, or None.
 
     Raises:
-        ProblemError: neither of the two.
+        ProblemError: none of the three.
     """
+    total = len(samples.points)
+    if neighbours is None:
+        return np.clip(samples.sizes - 1, 1, max(1, int(_SHARE * total)))
     good = isinstance(neighbours, (int, float, np.number)) and not isinstance(neighbours, bool) and neighbours > 0
     if good and neighbours < 1:
-        return max(1, int(neighbours * total))
+        return np.full(len(samples.sizes), max(1, int(neighbours * total)))
     if not good or not math.isfinite(neighbours) or neighbours != int(neighbours) or neighbours > total - 1:
         raise ProblemError(
             f"neighbours: must be a whole number of at most {total - 1} (all other embeddings), or a share of them "
-            f"above 0 and below 1; got {neighbours!r:.40} (0.05 is the default)"
+            f"above 0 and below 1; got {neighbours!r:.40} (0.05 is the share of the paper)"
         )
-    return int(neighbours)
+    return np.full(len(samples.sizes), int(neighbours))
 
 
 def _blocks(points: Array) -> Iterator[tuple[int, Array]]:
@@ -185,8 +216,8 @@ def _between(columns: NDArray[np.intp], span: tuple[int, int]) -> int:
     return int(last - first)
 
 
-def _view_distances(samples: Samples) -> tuple[Array, Array]:
-    """(C,), (C,) the mean squared distance and the mean distance of two views of a sample."""
+def _view_distances(samples: Samples, first_view: bool) -> tuple[Array, Array]:
+    """(C,), (C,) mean squared distance of two views of a sample, and mean distance (from view 0 alone, if told)."""
     nothing = np.full(len(samples.classes), np.nan)
     if samples.views == 1:
         return nothing, nothing
@@ -197,10 +228,11 @@ def _view_distances(samples: Samples) -> tuple[Array, Array]:
             away = views[:, first] - views[:, second]
             square = np.einsum("ij,ij->i", away, away)
             squared += square
-            plain += np.sqrt(square)
+            if second == 0 or not first_view:
+                plain += np.sqrt(square)
     pairs = samples.views * (samples.views - 1) / 2.0
     starts = samples.ends[:-1] // samples.views
     return (
         np.add.reduceat(squared, starts) / (pairs * samples.counts),
-        np.add.reduceat(plain, starts) / (pairs * samples.counts),
+        np.add.reduceat(plain, starts) / ((samples.views - 1.0 if first_view else pairs) * samples.counts),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arrays import Array
+from ..arrays import Array, as_numpy
+from ..counts.labels import as_labels
 from ..errors import ProblemError
 
 # Lengths this close to 1 are those of normalised vectors that went through half precision.
@@ -27,6 +29,8 @@ class Samples:
         counts: (C,) samples of every class.
         shortest: the least length of an embedding as it was given.
         longest: the greatest.
+        places: (C,) the position of each class among all classes there could be: unused categories are among them.
+        known: all classes there could be.
     """
 
     points: Array = field(repr=False)
@@ -35,6 +39,8 @@ class Samples:
     counts: NDArray[np.intp]
     shortest: float
     longest: float
+    places: NDArray[np.intp] = field(repr=False)
+    known: NDArray[Any] = field(repr=False)
 
     @property
     def normalised(self) -> bool:
@@ -62,8 +68,14 @@ class Samples:
         return np.asarray(total / self.sizes.reshape(-1, *[1] * (values.ndim - 1)))
 
 
-def as_samples(embeddings: ArrayLike, labels: ArrayLike) -> Samples:
+def as_samples(embeddings: Any, labels: Any, *, ignore: Any = None, view_axis: int = 0) -> Samples:
     """Samples from embeddings (n, d) or (views, n, d) and one label per sample.
+
+    Args:
+        embeddings: an array or tensor of any framework, type and device.
+        labels: what `as_labels` takes.
+        ignore: samples of this label are left out.
+        view_axis: 1 for embeddings of (n, views, d).
 
     Raises:
         ProblemError: embeddings that are no numbers, of another shape, masked, not finite or zero; labels of another
@@ -72,16 +84,21 @@ def as_samples(embeddings: ArrayLike, labels: ArrayLike) -> Samples:
     Cost: three copies of the embeddings in float64.
     """
     array = numbers("embeddings", embeddings)
+    if view_axis not in (0, 1):
+        raise ProblemError(f"view_axis: must be 0 for (views, samples, dimensions) or 1; got {view_axis!r:.40}")
+    if array.ndim == 3 and view_axis == 1:
+        array = np.swapaxes(array, 0, 1)
     if array.ndim not in (2, 3) or 0 in array.shape:
         raise ProblemError(
             f"embeddings: must have shape (samples, dimensions) or (views, samples, dimensions); got {array.shape}"
         )
     views = array.shape[0] if array.ndim == 3 else 1
-    names = _checked_labels(labels, array.shape[-2])
-    classes, codes = np.unique(names, return_inverse=True)
-    if len(classes) < 2:
-        raise ProblemError(f"labels: must show two classes or more; got {classes[0]!s:.40} alone")
-    order = np.argsort(codes, kind="stable")
+    named = as_labels(labels, array.shape[-2], ignore=ignore)
+    present = np.flatnonzero(named.counts)
+    if len(present) < 2:
+        shown = f"{named.classes[present[0]]!s:.40} alone" if len(present) else "none"
+        raise ProblemError(f"labels: must show two classes or more; got {shown}")
+    order = np.argsort(named.codes, kind="stable")[np.count_nonzero(named.codes < 0) :]
     stacked = array.reshape(views, *array.shape[-2:])[:, order]
     points = np.ascontiguousarray(np.swapaxes(stacked, 0, 1), dtype=np.float64).reshape(-1, array.shape[-1])
     # Scaled by the largest entry first: squares of very long or very short vectors would leave the range of floats.
@@ -99,13 +116,34 @@ def as_samples(embeddings: ArrayLike, labels: ArrayLike) -> Samples:
     lengths = np.sqrt(np.einsum("ij,ij->i", points, points))
     points /= lengths[:, None]
     lengths *= scale
-    return Samples(points, views, classes, np.bincount(codes), float(lengths.min()), float(lengths.max()))
+    return Samples(
+        points,
+        views,
+        named.classes[present],
+        named.counts[present],
+        float(lengths.min()),
+        float(lengths.max()),
+        present,
+        named.classes,
+    )
 
 
-def numbers(argument: str, values: ArrayLike) -> NDArray[Any]:
+def warn_if_permuted(given: Array, seen: Array) -> None:
+    """A warning where samples per class are the given counts, to a factor, but of other classes."""
+    shares, found = given / given.sum(), seen / seen.sum()
+    if not np.allclose(shares, found, rtol=1e-6) and np.allclose(np.sort(shares), np.sort(found), rtol=1e-6):
+        first = int(np.argmax(~np.isclose(shares, found, rtol=1e-6)))
+        warnings.warn(
+            f"the labels have the given counts, but of other classes (class {first} was given {given[first]:g} and has "
+            f"{seen[first]:g} samples): are the counts in the order of the labels?",
+            stacklevel=3,
+        )
+
+
+def numbers(argument: str, values: Any) -> NDArray[Any]:
     """The values as an array of real numbers, or a ProblemError."""
     try:
-        array = np.asarray(values)
+        array = np.asarray(as_numpy(values))
     except (TypeError, ValueError):
         raise ProblemError(f"{argument}: must be one array of numbers; got rows of different lengths") from None
     if np.ma.is_masked(values):
@@ -113,36 +151,6 @@ def numbers(argument: str, values: ArrayLike) -> NDArray[Any]:
     if array.dtype.kind not in "fiu":
         raise ProblemError(f"{argument}: must be real numbers; got dtype {array.dtype} (convert to float32 or float64)")
     return array
-
-
-def _checked_labels(labels: ArrayLike, samples: int) -> NDArray[Any]:
-    try:
-        array = np.asarray(labels)
-    except ValueError:
-        raise ProblemError("labels: must be one array; got rows of different lengths") from None
-    if array.dtype.kind not in "fiubUS" or np.ma.is_masked(labels):
-        what = "masked entries" if np.ma.is_masked(labels) else f"dtype {array.dtype}"
-        raise ProblemError(
-            f"labels: must be integers or texts; got {what} (labels.astype(int) makes numbers of them, "
-            "labels.astype(str) texts, which are sorted as texts)"
-        )
-    if array.shape != (samples,):
-        raise ProblemError(
-            f"labels: must be one per sample, shape ({samples},); got {array.shape} (views of a sample share its "
-            "label: embeddings of shape (views, samples, dimensions))"
-        )
-    if array.dtype.kind != "f":
-        return array
-    if not np.isfinite(array).all():
-        raise ProblemError("labels: must not contain NaN or infinity (leave out samples without a label)")
-    # Beyond 2^53 different labels may have become one number.
-    bad = np.flatnonzero((array != np.floor(array)) | (np.abs(array) > 2.0**53))
-    if bad.size:
-        raise ProblemError(
-            f"labels: must be integers or texts; sample {bad[0]} has {array[bad[0]]:g} (labels.astype(str) makes "
-            "texts of them)"
-        )
-    return array.astype(np.int64)
 
 
 def as_weights(weights: ArrayLike, samples: Samples) -> Array:

@@ -1,17 +1,16 @@
-"""What trained embeddings are, in words: the verdicts of `diagnose`, and the limits that they rest on."""
+"""What trained embeddings are, in words: the verdicts of `diagnose`, what they rest on, and the limits."""
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from .diagnoses import OptimumDistance
-    from .class_means import ClassMeans
+from ..arrays import Array
+from ..solvers.solution import Quality, Solution
+from .class_means import ClassMeans
 
 # Two classes share a point where the cosine of their means is at least this: an angle of 8 degrees, a distance of a
 # tenth of that of orthogonal classes. Cosines are taken without the bias of means of few examples.
@@ -53,6 +52,56 @@ class Verdict(enum.Enum):
     COINCIDENT = "class means coincide, examples do not"
     SIMPLEX = "regular simplex"
     SPREAD = "spread"
+
+
+@dataclass(frozen=True, eq=False)
+class OptimumDistance:
+    """Measured class means beside the certified optimum of a loss.
+
+    Of a loss over several points a class (instances, prototypes, a classifier) only the cosines of class means are
+    compared: `value`, `excess`, `excess_bound`, `collapsed_value` and `level` are NaN.
+
+    Attributes:
+        solution: the optimum with its certificate.
+        best: (C, C) the optimal cosines of class means, in `dim` coordinates if these are fewer than the rank.
+        best_value: the loss there; above the value of the solution where dimensions are too few.
+        dim: the coordinates the optimum is of.
+        factor: temperature / base temperature, which all losses are multiplied by; 1 without.
+        value: the loss at the measured class means, in nats.
+        excess: value minus best_value (computed from losses above their floor: it keeps its digits).
+        excess_bound: an upper bound of value minus the least loss of any geometry: of any dimension, gap included.
+        collapsed_value: the loss with all classes in one point.
+        level: excess over the excess of that: 0 at the optimum, 1 at full collapse.
+        rms: the root mean square over pairs of classes of measured less optimal cosine.
+        worst: the largest of them, in absolute value.
+        worst_pair: the two classes of it.
+        per_class: (C,) the same root mean square over the pairs of one class.
+        spread: (C,) at the optimum 1 - the cosine of two examples of a class; 0 in losses of class means.
+        collapse: groups of classes that share a point at the optimum, or all but (cosines of 0.97 and more);
+            `solution.collapsed` has those that do.
+    """
+
+    solution: Solution
+    best: Array = field(repr=False)
+    best_value: float
+    dim: int
+    factor: float
+    value: float
+    excess: float
+    excess_bound: float
+    collapsed_value: float
+    level: float
+    rms: float
+    worst: float
+    worst_pair: tuple[int, int]
+    per_class: Array = field(repr=False)
+    spread: Array = field(repr=False)
+    collapse: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def certified(self) -> bool:
+        """Whether the optimum is proved."""
+        return self.solution.quality is Quality.CERTIFIED
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +161,11 @@ def spread(spreads: NDArray[np.float64]) -> float:
     return float(known.mean()) if known.size else np.nan
 
 
+def spreads_off(spreads: NDArray[np.float64], distance: OptimumDistance | None) -> NDArray[np.float64]:
+    """(C,) how far the spread of each class is from the optimum's, or from 0 without one."""
+    return spreads if distance is None else np.abs(spreads - distance.spread)
+
+
 def verdict(
     collapse: ClassMeans, spreads: NDArray[np.float64], shared: Sharing, distance: OptimumDistance | None
 ) -> Verdict:
@@ -124,7 +178,8 @@ def verdict(
         distance: from the optimum; None without a loss.
     """
     # Classes of one example say nothing about the spread, and stand in no verdict's way.
-    within, loosest = np.nan_to_num([spread(spreads), np.max(spreads, initial=0.0, where=~np.isnan(spreads))])
+    off = spreads_off(spreads, distance)
+    within, loosest = np.nan_to_num([spread(off), np.max(off, initial=0.0, where=~np.isnan(off))])
     tight = within <= AT_WITHIN and loosest <= AT_LOOSEST
     if distance is None:
         if shared.full:
@@ -133,11 +188,11 @@ def verdict(
             return Verdict.MINORITY if shared.minority else Verdict.MERGED
         if shared.coincident:
             return Verdict.COINCIDENT
-        off = np.abs(collapse.cosines + 1.0 / (len(spreads) - 1.0))[~np.eye(len(spreads), dtype=bool)]
-        simplex = collapse.ms <= AT_RMS and off.max() <= AT_WORST
+        away = np.abs(collapse.cosines + 1.0 / (len(spreads) - 1.0))[~np.eye(len(spreads), dtype=bool)]
+        simplex = collapse.ms <= AT_RMS and away.max() <= AT_WORST
         return Verdict.SIMPLEX if simplex and tight else Verdict.SPREAD
     # The least cosine that the optimum gives a pair of the group that shares a point.
-    best = {group: _least(distance.solution.gram, shared.pairs, group) for group in shared.merged}
+    best = {group: _least(distance.best, shared.pairs, group) for group in shared.merged}
     lost = [group for group, cosine in best.items() if cosine < APART]
     if lost and shared.full:
         return Verdict.FULL_FAILURE
