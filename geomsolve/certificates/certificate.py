@@ -87,9 +87,7 @@ class Certificate:
         """What is proved, in a few aligned lines, and what had to be changed of the matrix given."""
         given = []
         if self.rescaled > 1e-12:
-            given.append(
-                f"The diagonal given is off 1 by up to {self.rescaled:.2g}: it was rescaled to 1."
-            )
+            given.append(f"The diagonal given is off 1 by up to {self.rescaled:.2g}: it was rescaled to 1.")
         if not self.feasible:
             given += [
                 f"No vectors have the cosines given: their smallest eigenvalue is {self.smallest_eigenvalue:.3g}.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -148,7 +149,8 @@ def diagnose(
     ignore: Annotated[int | None, typer.Option(help="Leave out samples of this label, such as -1.")] = None,
     tol: TolOption = 1e-9,
     report: Annotated[
-        Path | None, typer.Option(help="Write report.txt, diagnosis.json and diagnosis.png to this folder.")
+        Path | None,
+        typer.Option(help="Write report.html, report.txt, diagnosis.json and diagnosis.png to this folder."),
     ] = None,
     json: JsonOption = None,
 ) -> int:
@@ -181,8 +183,9 @@ def diagnose(
         )
         written, lines = found.to_dict(), found.lines()
         if files:
-            text, data, picture = files
+            text, data, picture, page = files
             found.plot(picture)
+            page.write_text(_page(found._repr_html_(), lines), encoding="utf-8")
             text.write_text("\n".join(lines) + "\n", encoding="utf-8")
             data.write_text(dumps({**written, "files": [str(file) for file in files]}) + "\n", encoding="utf-8")
     outputs.emit(written, lines, files)
@@ -195,12 +198,18 @@ _WHOLE = "a whole .npy file of one array of numbers, as numpy.save writes it"
 
 
 def _report_files(folder: Path) -> list[Path]:
-    """The three files of a report, found to be writable before anything is computed."""
+    """The files of a report, found to be writable before anything is computed."""
     make_folder("report", folder)
-    files = [folder / name for name in ("report.txt", "diagnosis.json", "diagnosis.png")]
+    files = [folder / name for name in ("report.txt", "diagnosis.json", "diagnosis.png", "report.html")]
     for file in files:
         check_file("report", file)
     return files
+
+
+def _page(summary: str, lines: list[str]) -> str:
+    """One page for a browser: the summary with its picture, and the text."""
+    head = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>geomsolve diagnose</title></head>'
+    return f"{head}<body>{summary}<pre>{html.escape(chr(10).join(lines))}</pre></body></html>\n"
 
 
 def _read_labels(path: Path) -> NDArray[Any]:

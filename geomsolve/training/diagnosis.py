@@ -93,7 +93,7 @@ class Diagnosis(Findings, Result):
                 "worst_pair": [names[c] for c in optimum.worst_pair],
                 "per_class_rms": optimum.per_class,
                 "collapse": [[names[c] for c in group] for group in optimum.collapse],
-                "collapsed": [[names[c] for c in group] for group in optimum.solution.collapsed],
+                "collapsed": [[names[c] for c in group] for group in optimum.collapsed],
                 "rank": optimum.solution.rank,
             },
         }

@@ -179,7 +179,7 @@ class Findings:
 
     def _together(self, optimum: OptimumDistance) -> list[str]:
         """Which classes the optimum has in one point, and which all but."""
-        names, exact = self.labels, [tuple(group) for group in optimum.solution.collapsed]
+        names, exact = self.labels, list(optimum.collapsed)
         near = [group for group in optimum.collapse if group not in exact]
         kinds = (
             ("The optimum itself has in one point", [group for group in optimum.collapse if group in exact]),

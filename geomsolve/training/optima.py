@@ -17,6 +17,8 @@ from .verdicts import PREDICTED, OptimumDistance, groups
 
 # Below the rank: so many descents.
 _RESTARTS = 4
+# Of cosines of classes in one point.
+_ONE_POINT = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +80,7 @@ class Optimum:
             per_class=per_class,
             spread=self.spread[seen],
             collapse=groups(best >= PREDICTED),
+            collapsed=groups(best >= 1.0 - _ONE_POINT),
         )
 
 

@@ -77,8 +77,8 @@ class OptimumDistance:
         worst_pair: the two classes of it.
         per_class: (C,) the same root mean square over the pairs of one class.
         spread: (C,) at the optimum 1 - the cosine of two examples of a class; 0 in losses of class means.
-        collapse: groups of classes that share a point at the optimum, or all but (cosines of 0.97 and more);
-            `solution.collapsed` has those that do.
+        collapse: groups of classes that share a point at the optimum, or all but (cosines of 0.97 and more).
+        collapsed: those that do (to 1e-8).
     """
 
     solution: Solution
@@ -96,7 +96,8 @@ class OptimumDistance:
     worst_pair: tuple[int, int]
     per_class: Array = field(repr=False)
     spread: Array = field(repr=False)
-    collapse: tuple[tuple[int, ...], ...] = ()
+    collapse: tuple[tuple[int, ...], ...]
+    collapsed: tuple[tuple[int, ...], ...]
 
     @property
     def certified(self) -> bool:

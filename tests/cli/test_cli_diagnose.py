@@ -59,7 +59,7 @@ def test_any_option_of_a_loss_asks_for_it(files, capsys, loss):
 
 def test_an_uncertified_optimum_is_told(files, capsys, monkeypatch):
     hasty = functools.partial(gs.solve, solver=gs.solvers.Newton(max_steps=1))
-    monkeypatch.setattr("geomsolve.training.diagnoses.solve", hasty)
+    monkeypatch.setattr("geomsolve.training.optima.solve", hasty)
     assert diagnose(files, "--temperature", "0.1") == 3
     out = capsys.readouterr().out
     assert "The optimum is not certified" in out
@@ -76,8 +76,17 @@ def test_report_folder(files, capsys):
     report = json.loads((folder / "diagnosis.json").read_text())
     assert report["counts"] == [1200, 600, 400, 200]
     assert report["samples_per_class"] == list(COUNTS)
-    assert [*sorted(path.name for path in folder.iterdir())] == ["diagnosis.json", "diagnosis.png", "report.txt"]
+    assert [*sorted(path.name for path in folder.iterdir())] == [
+        "diagnosis.json",
+        "diagnosis.png",
+        "report.html",
+        "report.txt",
+    ]
     assert (folder / "diagnosis.png").read_bytes().startswith(b"\x89PNG")
+    page = (folder / "report.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "data:image/png;base64," in page
+    assert text.splitlines()[-1] in page
 
 
 @pytest.mark.parametrize("numbers", [False, True])
@@ -92,7 +101,7 @@ def test_labels_from_a_csv(files, capsys, numbers):
 
 def test_a_report_that_cannot_be_written_is_known_first(files, capsys, monkeypatch):
     (files / "report" / "diagnosis.png").mkdir(parents=True)
-    monkeypatch.setattr("geomsolve.training.diagnoses.solve", None)
+    monkeypatch.setattr("geomsolve.training.optima.solve", None)
     assert diagnose(files, "--temperature", "0.1", "--report", str(files / "report")) == 2
     err = capsys.readouterr().err
     assert "report: must be a path that can be written" in err
@@ -162,7 +171,8 @@ def test_bad_files_in_one_line(files, capsys, options, message):
         (("--objective", "supcon"), "temperature: supcon needs it"),
         (("--objective", "nonsense"), "objective: must be one of"),
         (("--objective", "tsc", "--temperature", "0.1"), "objective: must be free and convex here"),
-        (("--objective", "ecl", "--temperature", "0.1"), "objective: must be a loss of one mean per class"),
+        (("--convention", "paper"), "convention: must be one of geomsolve, ttc; got 'paper'"),
+        (("--base-temperature", "0.07"), "base_temperature: is the unit of a loss; got it without an objective"),
         (("--neighbours", "48"), "neighbours: must be a whole number of at most 47"),
         (("--counts", "3,2"), "counts: must be one per class"),
         (("--temperature", "0.1", "--tol", "2"), "tol: must be"),

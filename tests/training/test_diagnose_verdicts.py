@@ -143,7 +143,9 @@ def test_far_can_be_a_tiny_loss_and_says_so():
 def test_too_few_dimensions_are_named():
     z, labels = plant(np.random.default_rng(0).normal(size=(30, 4)), [5] * 30, 0.1)
     text = "\n".join(gs.diagnose(z, labels, objective="supcon", temperature=0.1).lines())
-    assert "The optimum needs 29 dimensions; embeddings of 4 are held against the best geometry found in so many" in text
+    assert (
+        "The optimum needs 29 dimensions; embeddings of 4 are held against the best geometry found in so many" in text
+    )
 
 
 def test_classes_of_one_example_say_nothing_of_the_spread():
