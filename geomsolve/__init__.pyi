@@ -42,6 +42,7 @@ from .geometry.orbits import OrbitGram as OrbitGram
 from .objectives.balanced import BCL as BCL
 from .objectives.balanced import KCL as KCL
 from .objectives.base import Objective as Objective
+from .objectives.cross_entropy import CrossEntropy as CrossEntropy
 from .objectives.equilibrium import ECL as ECL
 from .objectives.equilibrium import LogitCompensated as LogitCompensated
 from .objectives.generalized import GCL as GCL
@@ -57,6 +58,7 @@ from .solvers.crosschecks import CrossCheck as CrossCheck
 from .solvers.crosschecks import crosscheck as crosscheck
 from .solvers.embedding import Embedding as Embedding
 from .solvers.ladder import solve as solve
+from .solvers.max_margin import max_margin as max_margin
 from .solvers.solution import Quality as Quality
 from .solvers.solution import Solution as Solution
 from .solvers.verification import verify as verify

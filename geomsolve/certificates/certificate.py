@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike
 from ..errors import ProblemError
 from ..geometry.kernel import KernelGram
 from ..geometry.orbits import OrbitGram
+from ..objectives.cross_entropy import CrossEntropy
 from ..text import entry
 from .kernel_slack import kernel_slack
+from .logits import LogitCertificate, certify_logits
 from .residual import cosine_residual
 from .slack import Slack
 
@@ -113,7 +115,13 @@ def check_tol(tol: float) -> float:
     return float(tol)
 
 
-def certify(objective: Objective, gram: OrbitGram | KernelGram | ArrayLike) -> Certificate:
+@overload
+def certify(objective: CrossEntropy, gram: ArrayLike) -> LogitCertificate: ...
+@overload
+def certify(objective: Objective, gram: OrbitGram | KernelGram | ArrayLike) -> Certificate: ...
+def certify(
+    objective: Objective | CrossEntropy, gram: OrbitGram | KernelGram | ArrayLike
+) -> Certificate | LogitCertificate:
     """The certificate of a Gram matrix for an objective, whichever solver, training run or guess it comes from.
 
     L is convex. With D its gradient at a feasible G, y_i = (D G)_ii and S = D - Diag(y), every unit-diagonal H >= 0 has
@@ -128,7 +136,7 @@ def certify(objective: Objective, gram: OrbitGram | KernelGram | ArrayLike) -> C
     Args:
         objective: the problem.
         gram: an OrbitGram on the objective's orbits, any (C, C) Gram matrix in the caller's class order, or a
-            KernelGram of the objective's counts.
+            KernelGram of the objective's counts; for cross-entropy the (C, C) logits, see `certify_logits`.
 
     Raises:
         ProblemError: a Gram matrix of the wrong shape, not finite, asymmetric, or with a diagonal off 1 by over 1e-4.
@@ -136,6 +144,8 @@ def certify(objective: Objective, gram: OrbitGram | KernelGram | ArrayLike) -> C
     Cost: one Cholesky factor of size K (C for a plain matrix) where nothing collapses and G is nearly optimal; two
     symmetric eigenvalue problems elsewhere. O(K r^2) for a KernelGram of rank r, see `kernel_slack`.
     """
+    if isinstance(objective, CrossEntropy):
+        return certify_logits(objective, cast(ArrayLike, gram))
     if not hasattr(objective, "check"):
         raise ProblemError(
             f"objective: must come from a builder such as geomsolve.SupCon; got {type(objective).__name__}"

@@ -1,3 +1,4 @@
+from .class_matrices import ClassMatrix as ClassMatrix
 from .exchangeable import Orbits as Orbits
 from .factored_points import FactoredPoints as FactoredPoints
 from .kernel import KernelGram as KernelGram

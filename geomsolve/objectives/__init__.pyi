@@ -1,6 +1,10 @@
 from .balanced import BCL as BCL
 from .balanced import KCL as KCL
 from .base import Objective as Objective
+from .cross_entropy import CrossEntropy as CrossEntropy
+from .cross_entropy import ldam as ldam
+from .cross_entropy import logit_adjusted as logit_adjusted
+from .cross_entropy import vector_scaling as vector_scaling
 from .equilibrium import ECL as ECL
 from .equilibrium import LogitCompensated as LogitCompensated
 from .generalized import GCL as GCL

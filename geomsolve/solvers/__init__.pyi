@@ -9,6 +9,11 @@ from .embedding import Embedding as Embedding
 from .embedding import embed as embed
 from .interior import Interior as Interior
 from .ladder import solve as solve
+from .logit_factors import LogitFactors as LogitFactors
+from .logit_solution import LogitSolution as LogitSolution
+from .logit_solution import solve_logits as solve_logits
+from .max_margin import MaxMargin as MaxMargin
+from .max_margin import max_margin as max_margin
 from .newton import Newton as Newton
 from .quadrature import Quadrature as Quadrature
 from .rank_reduction import reduce_rank as reduce_rank

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import overload
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from ..errors import BackendError, NotCertified, ProblemError
 from ..geometry.kernel import KernelGram
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
+from ..objectives.cross_entropy import CrossEntropy
 from .base import Attempt, Solver, Termination
+from .logit_solution import LogitSolution, solve_logits
 from .solution import AttemptRecord, Quality, Solution
 
 # Orbits for which the interior comes before many steps on spheres, and what is many.
@@ -22,15 +25,29 @@ _INNER, _TURN = (16, 60), 40
 _MOST_DESCENDED = 200
 
 
+@overload
+def solve(
+    objective: CrossEntropy, *, tol: float = ..., throw: bool = ..., progress: Progress | None = ...
+) -> LogitSolution: ...
+@overload
 def solve(
     objective: Objective,
+    solver: Solver | None = ...,
+    *,
+    tol: float = ...,
+    throw: bool = ...,
+    start: OrbitGram | None = ...,
+    progress: Progress | None = ...,
+) -> Solution: ...
+def solve(
+    objective: Objective | CrossEntropy,
     solver: Solver | None = None,
     *,
     tol: float = 1e-9,
     throw: bool = True,
     start: OrbitGram | None = None,
     progress: Progress | None = None,
-) -> Solution:
+) -> Solution | LogitSolution:
     """The optimal Gram matrix of an objective, with the proof that it is optimal.
 
     Runs the given solver, or the ladder: from 300 distinct counts on a Gauss rule of them, then Newton on the dual
@@ -41,7 +58,7 @@ def solve(
         minimise L(G)  over  G >= 0 (positive semidefinite), diag G = 1
 
     Args:
-        objective: what a builder such as `SupCon` returns.
+        objective: what a builder such as `SupCon` returns; of `CrossEntropy` the result is a LogitSolution.
         solver: one solver (`Newton()`, `Conic(...)`, `Descent(...)`) instead of the ladder.
         tol: the relative gap to certify, in (0, 1). What a solver reports is never asked.
         throw: raise NotCertified (which carries the solution) where nothing could be certified; False returns it.
@@ -61,6 +78,8 @@ def solve(
     200 classes.
     Source: ours; see the theory page.
     """
+    if isinstance(objective, CrossEntropy):
+        return solve_logits(objective, tol=tol, throw=throw, progress=progress)
     if not isinstance(objective, Objective):
         raise ProblemError(
             f"objective: must come from a builder such as geomsolve.SupCon; got {type(objective).__name__}"
