@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-torch lint bench docs notebooks dist clean
 
 demo: .venv/installed
 	$(BIN)/geomsolve solve --counts imagenet_lt --objective supcon --temperature 0.1 --plot imagenet_lt.png
@@ -18,6 +18,25 @@ lint: .venv/installed-dev
 
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks
+
+# Strict: a warning, a broken link or an unknown reference is an error. The pages are in build/site.
+docs: .venv/installed-docs
+	$(BIN)/sphinx-build -q -W --keep-going -c docs . build/site
+	@echo build/site/docs/index.html
+
+# Each notebook is a pair: the text NAME.py, and NAME.ipynb with what it printed and drew.
+notebooks: .venv/installed-docs
+	rm -rf build/notebooks && mkdir -p build/notebooks
+	for text in notebooks/*.py; do $(BIN)/jupytext -q --to ipynb $$text -o build/notebooks/$$(basename $$text .py).ipynb \
+		--update-metadata '{"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}'; done
+	$(BIN)/python -m nbconvert --log-level=WARN --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
+		build/notebooks/*.ipynb
+	cp build/notebooks/*.ipynb notebooks/
+
+dist: .venv/installed-dev
+	rm -rf build/dist
+	$(BIN)/python -m build --outdir build/dist .
+	$(BIN)/python -m twine check --strict build/dist/*
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("geomsolve needs Python 3.11 or newer; this is " + sys.version.split()[0] \
@@ -36,5 +55,9 @@ bench: .venv/installed-dev
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
+.venv/installed-docs: .venv/installed-test
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf .venv
+	rm -rf .venv build
