@@ -37,9 +37,8 @@ def formulas(app: object, what: str, name: str, obj: object, options: object, li
         indented = line.startswith("    ")
         if line and not indented:
             section = bool(SECTION.match(line))
-        if indented and not section and not before.strip():
-            if out and not in_block(out):
-                out += ["::", ""]
+        if indented and not section and not before.strip() and out and not in_block(out):
+            out += ["::", ""]
         out.append(line if indented and not section else line.replace("|", r"\|").replace("**", r"\*\*"))
         before = line
     lines[:] = out

@@ -5,8 +5,7 @@
 # class ends near one point of a sphere. **Where?** With equally many examples in each class the answer is a regular
 # simplex. With 600 examples in one and 6 in another it is not, and this package computes what it is, and proves it.
 #
-# This file is a notebook in the py:percent format: run it with `python 01_first_geometry.py`, or open it with
-# Jupytext, VS Code or Spyder. Pictures are saved in the current folder.
+# Run it in Jupyter, or its text with `python 01_first_geometry.py`. Pictures are saved in the current folder.
 
 # %%
 import matplotlib.pyplot as plt

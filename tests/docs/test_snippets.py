@@ -50,7 +50,13 @@ def test_every_snippet_is_python(snippet):
     compile(snippet, "docs/targets.md", "exec")
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS, ids=[f"{i}-{'-'.join(needed(s))}" for i, s in enumerate(SNIPPETS)])
+@pytest.mark.parametrize(
+    "snippet",
+    [
+        pytest.param(one, id=f"{i}-{'-'.join(needed(one))}", marks=[pytest.mark.torch] if "torch" in needed(one) else [])
+        for i, one in enumerate(SNIPPETS)
+    ],
+)
 def test_every_snippet_runs(snippet, tmp_path, monkeypatch):
     names, printed = run(snippet, tmp_path, monkeypatch)
     if not needed(snippet):
@@ -70,6 +76,7 @@ def test_the_jax_loss_vanishes_at_the_targets(tmp_path, monkeypatch):
     assert float(names["cosine_loss"](-rows[labels], labels)) == pytest.approx(2.0, abs=1e-6)
 
 
+@pytest.mark.torch
 def test_metric_learning_gets_rows_and_columns(tmp_path, monkeypatch):
     names, _ = run(that_has("ProxyAnchorLoss("), tmp_path, monkeypatch)
     rows = gs.training.read_targets("T.safetensors").rows
@@ -77,6 +84,7 @@ def test_metric_learning_gets_rows_and_columns(tmp_path, monkeypatch):
     np.testing.assert_array_equal(names["arcface"].W.numpy(), rows.T)
 
 
+@pytest.mark.torch
 def test_the_balanced_loss_is_the_one_solved(tmp_path, monkeypatch):
     names, _ = run(that_has("def balanced_contrastive"), tmp_path, monkeypatch)
     import torch
@@ -89,6 +97,7 @@ def test_the_balanced_loss_is_the_one_solved(tmp_path, monkeypatch):
     assert float(names["balanced_contrastive"](points[labels], labels, 0.5)) == pytest.approx(solution.value, rel=1e-6)
 
 
+@pytest.mark.torch
 def test_the_loss_with_targets_is_tscs(tmp_path, monkeypatch):
     names, _ = run(that_has("def supcon_with_targets"), tmp_path, monkeypatch)
     import torch
