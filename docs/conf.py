@@ -24,22 +24,30 @@ autodoc_default_options = {"members": True, "imported-members": True}
 autodoc_preserve_defaults = True
 napoleon_use_ivar = True
 napoleon_use_rtype = False
-# Numbered equations of the theory are reported by MathJax; a notebook has no title of its own level.
-suppress_warnings = ["myst.header"]
+# Napoleon takes the first words of a property's docstring for a type and looks for such names.
+suppress_warnings = ["myst.header", "ref.python"]
 
 SECTION = re.compile(r"(Args|Attributes|Returns|Yields|Raises):$")
 
 
 def formulas(app: object, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Docstrings are plain text in which a formula is an indented block: shown as it stands."""
-    section, before, out = False, "", []
+    """Docstrings are plain text in which a formula is an indented block, shown as it stands."""
+    section, closing, before, out = False, False, "", []
     for line in lines:
         indented = line.startswith("    ")
         if line and not indented:
-            section = bool(SECTION.match(line))
-        if indented and not section and not before.strip() and out and not in_block(out):
-            out += ["::", ""]
-        out.append(line if indented and not section else line.replace("|", r"\|").replace("**", r"\*\*"))
+            section, closing = bool(SECTION.match(line)), line.startswith(("Cost:", "Source:"))
+            if closing:
+                out.append("")
+        text = line.replace("|", r"\|").replace("**", r"\*\*")
+        if not indented or section:
+            out.append(text)
+        elif closing:
+            out.append(text.strip())
+        else:
+            if not before.strip() and out and not in_block(out):
+                out += ["::", ""]
+            out.append(line)
         before = line
     lines[:] = out
 

@@ -53,7 +53,9 @@ def test_every_snippet_is_python(snippet):
 @pytest.mark.parametrize(
     "snippet",
     [
-        pytest.param(one, id=f"{i}-{'-'.join(needed(one))}", marks=[pytest.mark.torch] if "torch" in needed(one) else [])
+        pytest.param(
+            one, id=f"{i}-{'-'.join(needed(one))}", marks=[pytest.mark.torch] if "torch" in needed(one) else []
+        )
         for i, one in enumerate(SNIPPETS)
     ],
 )
