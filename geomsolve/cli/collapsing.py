@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ..collapse.levels import loss_levels
+from ..collapse.levels import LossLevels, loss_levels
 from ..collapse.phases import phase_diagram
+from ..collapse.plateaus import Plateau, plateau
 from ..collapse.thresholds import threshold as find_threshold
 from ..collapse.two_levels import check_loss
-from ..counts.counts import Counts
 from ..errors import ProblemError
 from ..files import check_file
 from ..objectives.registry import REQUIRED, objective_options
@@ -26,12 +26,13 @@ from .options import (
     MajorityOption,
     MinorityOption,
     PerClassOption,
+    Problem,
     ProveOption,
     TolOption,
     proved_digits,
     read_counts,
-    with_counts,
     with_loss,
+    with_problem,
 )  # fmt: skip
 from .terminal import Outputs, reporting
 
@@ -149,34 +150,51 @@ def _check(varied: str, loss: Loss) -> None:
 
 
 @app.command()
-@with_counts
+@with_problem
 def levels(
-    counts: Counts,
+    problem: Problem,
     *,
-    temperature: Annotated[float, typer.Option(help="Temperature of the loss.")],
-    views: Annotated[int, typer.Option(help="Views per example.")] = 2,
-    batch: Annotated[int | None, typer.Option(help="Batch size; left out: full batch.")] = None,
     base_temperature: Annotated[
         float | None,
         typer.Option(help="If the code multiplies its loss by temperature / base temperature (SupContrast: 0.07)."),
     ] = None,
     minority: Annotated[
         int | None,
-        typer.Option(help="So many of the smallest classes are the minority; left out: all below the average size."),
+        typer.Option(
+            help="supcon: so many of the smallest classes are the minority; left out: all below the average size."
+        ),
+    ] = None,
+    observed: Annotated[
+        float | None, typer.Option(help="A loss from a log: which level it is nearest to, and in which units.")
     ] = None,
     json: JsonOption = None,
 ) -> int:
-    """The SupCon loss where all classes collapse, where the minority does, at the simplex and at the optimum."""
-    outputs = Outputs(json)
+    """The loss where all classes collapse, where the minority does, at the simplex and at the optimum.
+
+    With --observed, what a training loss that stopped there means. SimCLR with batches of 128: --counts 128x1.
+    """
+    outputs, options = Outputs(json), problem.loss.options
+    found: LossLevels | Plateau
     with reporting() as progress:
-        found = loss_levels(
-            counts,
-            temperature=temperature,
-            views=views,
-            batch=batch,
-            base_temperature=base_temperature,
-            minority=minority,
-            progress=progress,
-        )
+        if problem.loss.name == "supcon":
+            given = {name: options[name] for name in ("views", "batch") if options[name] is not None}
+            if options["temperature"] is None:
+                raise ProblemError("temperature: supcon needs it; got none (0.1 is usual)")
+            found = loss_levels(
+                problem.counts,
+                temperature=options["temperature"],
+                **given,
+                base_temperature=base_temperature,
+                minority=minority,
+                observed=observed,
+                progress=progress,
+            )
+        else:
+            if minority is not None or observed is None:
+                raise ProblemError(
+                    f"{'observed' if observed is None else 'minority'}: of {problem.loss.name} only the level that an "
+                    "observed loss is nearest to is told (write --observed VALUE alone)"
+                )
+            found = plateau(problem.objective, observed, base_temperature=base_temperature, progress=progress)
     outputs.emit(found.to_dict(), found.lines())
     return code(found.ok)

@@ -5,6 +5,8 @@ from .levels import LossLevels as LossLevels
 from .levels import loss_levels as loss_levels
 from .phases import PhaseDiagram as PhaseDiagram
 from .phases import phase_diagram as phase_diagram
+from .plateaus import Plateau as Plateau
+from .plateaus import plateau as plateau
 from .proofs import VerifiedThreshold as VerifiedThreshold
 from .thresholds import Threshold as Threshold
 from .thresholds import threshold as threshold

@@ -20,6 +20,7 @@ from ..results import Result
 from ..solvers.ladder import solve
 from ..solvers.solution import Quality, Solution
 from ..text import attributes, entry, table
+from .plateaus import Plateau, nearest
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,6 +44,7 @@ class LossLevels(Result):
         counts: the class counts.
         views: of an example.
         batch: examples per batch; None for the full batch.
+        plateau: what an observed loss is nearest to; None where none was given.
     """
 
     collapsed: float
@@ -57,6 +59,7 @@ class LossLevels(Result):
     counts: Counts
     views: int
     batch: int | None
+    plateau: Plateau | None = field(default=None, repr=False)
 
     @property
     def gap(self) -> float:
@@ -100,6 +103,7 @@ class LossLevels(Result):
             "seconds": solution.seconds + (0.0 if merged is None else merged.seconds),
             "objective": solution.objective.name,
             "temperature": solution.objective.temperature,
+            **({} if self.plateau is None else self.plateau.reading()),
             **self.counts.to_dict(),
             "version": __version__,
         }
@@ -127,6 +131,8 @@ class LossLevels(Result):
             lines.append(entry("units", f"nats times {self.factor:.6g} (temperature / base temperature)"))
         lines += [entry("proof", proof), entry("minority", self._minority)]
         lines += [entry("alone in the batch", self._alone), ""]
+        if self.plateau is not None:
+            lines.append(f"{self.plateau.summary}.")
         lines.append(
             f"A loss curve that stops at {self.collapsed:.2f} is full collapse: no two classes are told apart."
         )
@@ -175,6 +181,7 @@ def loss_levels(
     batch: int | None = None,
     base_temperature: float | None = None,
     minority: int | None = None,
+    observed: float | None = None,
     progress: Progress | None = None,
 ) -> LossLevels:
     """What values a SupCon loss curve stops at, and what each of them means.
@@ -192,6 +199,7 @@ def loss_levels(
             0.07); None: no such factor.
         minority: so many of the smallest classes are the minority; None: all classes with fewer examples than the
             average class.
+        observed: a value from a log, to be told the nearest level of: see `plateau`.
         progress: called with a line of text as the work goes on.
 
     Returns:
@@ -221,6 +229,14 @@ def loss_levels(
         # With more views an anchor always has a positive: its own other views.
         paired = 1.0 - alone @ counts.proportions[counts.groups] if views == 1 else 1.0
         collapsed = float(paired) * math.log(views * batch - 1.0)
+    told = None
+    if observed is not None:
+        levels = {"collapsed": collapsed, "simplex": objective.value(OrbitGram.simplex(objective.orbits))}
+        levels |= {} if merged is None else {"minority_collapsed": merged.value}
+        levels["optimum"] = solution.value
+        anchors = views * (counts.total if batch is None else batch)
+        close = nearest(observed, levels, objective.temperature, base_temperature, anchors)
+        told = Plateau(float(observed), close, levels, solution)
     return LossLevels(
         collapsed=factor * collapsed,
         simplex=factor * objective.value(OrbitGram.simplex(objective.orbits)),
@@ -234,6 +250,7 @@ def loss_levels(
         counts=counts,
         views=views,
         batch=batch,
+        plateau=told,
     )
 
 

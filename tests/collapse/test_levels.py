@@ -141,7 +141,7 @@ BAD = {
     "all the minority": (["--minority", "3"], "minority: must be fewer than all 3 classes; got 3"),
     "no minority": (["--minority", "0"], "minority: must be a whole number of at least 1; got 0"),
     "temperature zero": (["--temperature", "0"], "temperature: must be finite and above 0; got 0"),
-    "no temperature": (None, "temperature: must be given; got none"),
+    "no temperature": (None, "temperature: supcon needs it; got none"),
     "bad counts": (["--counts", "10,-1"], "counts: .*class 1 has -1"),
     "proportions": (["--counts", "0.5,0.3,0.2"], "counts: .*give counts, or a batch size"),
     "JSON nowhere": (["--json", "/no/such/folder/a.json"], "json: must be a path that can be written"),
