@@ -161,6 +161,8 @@ def nearest(
     if isinstance(observed, bool) or not isinstance(observed, (int, float, np.number)) or not math.isfinite(observed):
         raise ProblemError(f"observed: must be a finite number, a loss from a log; got {observed!r:.40}")
     bases = (None, _USUAL_BASE) if base_temperature is None else (check_temperature(base_temperature),)
+    if math.isclose(levels.get("simplex", math.inf), levels["optimum"], rel_tol=1e-9):
+        levels = {name: value for name, value in levels.items() if name != "simplex"}
     averages = {_AVERAGINGS[0]: 1.0}
     if anchors is not None:
         averages |= {_AVERAGINGS[1]: anchors, _AVERAGINGS[2]: 1.0 / anchors}
