@@ -80,14 +80,14 @@ refused = gs.realize(weights, temperature=0.9)
 witness = refused.witness
 product = np.sum(witness.matrix * witness.required)
 print(f"<X, wanted> = {product:.3f}, smallest eigenvalue of X {np.linalg.eigvalsh(witness.matrix)[0]:.0e}")
-print(f"so every embedding stays above the entropy, by {refused.excess_lower_bound:.4f} nats at least,")
+print(f"so every embedding stays above the entropy, by {refused.excess_lower:.4f} nats at least,")
 print(f"and the best one by {refused.excess:.4f}")
 
 assert clock.witness is None
 assert product < -1
 assert np.linalg.eigvalsh(witness.matrix)[0] > -1e-12
-assert 0 < refused.excess_lower_bound <= refused.excess
-assert refused.excess - refused.excess_lower_bound < 1e-9
+assert 0 < refused.excess_lower <= refused.excess
+assert refused.excess - refused.excess_lower < 1e-9
 assert f"{refused.excess:.4f}" == "0.0335"
 
 # %% [markdown]

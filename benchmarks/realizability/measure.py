@@ -83,7 +83,7 @@ def measure(kind: str, count: int) -> dict:
         "tol": tol,
         "gap": found.gap,
         "excess": found.excess,
-        "excess_lower_bound": found.excess_lower_bound,
+        "excess_lower": found.excess_lower,
         "min_dim": found.min_dim,
         "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
@@ -120,7 +120,7 @@ def main() -> None:
                 f"{row['realize_seconds']:.1f} s, {row['quality']}, {row['peak_gib']:.2f} GiB"
             )
     names = (
-        "problem", "samples", "verdict", "quality", "verdict_ratio", "realize_seconds", "excess", "excess_lower_bound",
+        "problem", "samples", "verdict", "quality", "verdict_ratio", "realize_seconds", "excess", "excess_lower",
         "min_dim", "peak_gib",
     )  # fmt: skip
     head = (

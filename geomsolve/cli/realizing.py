@@ -6,25 +6,27 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from ..certificates.balls import flint
 from ..certificates.certificate import check_tol
 from ..errors import ProblemError
-from ..files import check_file, read_array
+from ..files import check_file
 from ..objectives.weightings import Weighting, weighting_from_matrix
 from ..similarities.dimensions import realize_in
 from ..similarities.euclidean import euclidean_realization
+from ..similarities.kernels import distance_weights
 from ..similarities.label_fits import label_fit
-from ..similarities.labels import load_labels
+from ..similarities.labels import load_labels, load_square, load_tree
 from ..similarities.proofs import prove as prove_verdict
 from ..similarities.realizations import realize as realize_weights
 from ..similarities.remedies import suggest_remedies
-from ..similarities.schemes import build_weighting
+from ..similarities.schemes import SCHEMES, build_weighting
 from ..solvers.embedding import check_dim
 from ..text import attributes, entry
-from .app import app, code
-from .options import JsonOption, TolOption
+from .app import OK, app
+from .options import JsonOption
 from .terminal import Outputs, reporting
 
 
@@ -32,27 +34,55 @@ from .terminal import Outputs, reporting
 def realize(
     *,
     weights: Annotated[
-        Path | None, typer.Option(help="A .npy file: N x N weights of pairs, rows are divided by their sums.")
+        Path | None,
+        typer.Option(help="N x N weights of pairs (.npy, .csv, .tsv, .parquet); rows are divided by their sums."),
+    ] = None,
+    distances: Annotated[
+        Path | None, typer.Option(help="In place of --weights: N x N distances, with --sigma and --kernel.")
     ] = None,
     labels: Annotated[
         str | None,
         typer.Option(
-            help='In place of --weights: a .npy file, a .csv file with a column "label", numbers such as 0,0.5,1, or '
-            "diabetes, digits, digits-classes (scikit-learn's)."
+            help="In place of --weights: a file (.npy, .csv, .tsv, .parquet; see --column), numbers such as 0,0.5,1, "
+            "or diabetes, digits, digits-classes (scikit-learn's)."
         ),
     ] = None,
+    column: Annotated[
+        str | None, typer.Option(help='Column of the table of --labels ("label"), or several: a,b,c.')
+    ] = None,
     scheme: Annotated[
-        str | None, typer.Option(help="How labels make weights: supcon, soft-supcon, y-aware, x-clr, euclidean.")
+        str | None,
+        typer.Option(
+            help="How labels make weights: supcon, soft-supcon, y-aware, x-clr, euclidean, hierarchy, or for several "
+            "labels a sample jaccard, overlap, all."
+        ),
     ] = None,
     temperature: Annotated[float, typer.Option(help="Temperature of the loss.")],
-    sigma: Annotated[float | None, typer.Option(help="y-aware, euclidean: bandwidth of the kernel.")] = None,
+    sigma: Annotated[
+        str | None,
+        typer.Option(help="y-aware, euclidean, distances: bandwidth, a number or scott, silverman, median."),
+    ] = None,
+    variance: Annotated[float | None, typer.Option(help="In place of --sigma: its square.")] = None,
     kernel: Annotated[
         str | None,
-        typer.Option(help="y-aware: gaussian (default), laplacian, cauchy, epanechnikov, triangular or uniform."),
+        typer.Option(
+            help="y-aware, distances: gaussian (default; rbf), laplacian (exponential), cauchy, epanechnikov, "
+            "triangular (linear), cosine or uniform (tophat)."
+        ),
     ] = None,
     period: Annotated[float | None, typer.Option(help="y-aware: the period of a cyclic label, 24 for hours.")] = None,
-    epsilon: Annotated[float | None, typer.Option(help="soft-supcon: weight of a pair of different classes.")] = None,
+    epsilon: Annotated[
+        float | None,
+        typer.Option(help="soft-supcon: weight of other classes; hierarchy: of a step; sets: a floor under all."),
+    ] = None,
+    tree: Annotated[
+        Path | None, typer.Option(help="hierarchy: a table of child and parent, where --labels are its classes.")
+    ] = None,
     label_temperature: Annotated[float | None, typer.Option(help="x-clr: temperature of the labels' softmax.")] = None,
+    views: Annotated[
+        int | None,
+        typer.Option(help="2: one own view against two of every other sample, as public y-Aware code has it."),
+    ] = None,
     self_pairs: Annotated[
         bool | None,
         typer.Option(
@@ -62,6 +92,9 @@ def realize(
             show_default=False,
         ),
     ] = None,
+    subset: Annotated[
+        int | None, typer.Option(help="A random subset of so many samples; inconsistent there is inconsistent for all.")
+    ] = None,
     similarity: Annotated[
         str | None, typer.Option(help="cosine (default), or euclidean: minus half the squared distance, no sphere.")
     ] = None,
@@ -69,7 +102,8 @@ def realize(
     prove: Annotated[
         bool, typer.Option("--prove", help="Prove the verdict in ball arithmetic (needs python-flint).")
     ] = False,
-    tol: TolOption = 1e-7,
+    tol: Annotated[float, typer.Option(help="Width of the interval of the excess, as a share of it.")] = 0.01,
+    seconds: Annotated[float, typer.Option(help="The interval narrows for so long; the verdict comes before.")] = 20.0,
     plot: Annotated[Path | None, typer.Option(help="Draw it: .png, .pdf or .svg.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write points.npy, witness.npy and more to this folder.")] = None,
     json: JsonOption = None,
@@ -77,9 +111,17 @@ def realize(
     """Whether an embedding has the similarities that weighted InfoNCE asks for, with a proof either way."""
     check_tol(tol)
     outputs = Outputs(json, plot, out, "realization.json")
-    options = {"sigma": sigma, "kernel": kernel, "period": period, "epsilon": epsilon}
-    options |= {"label_temperature": label_temperature}
-    weighting = read_weighting(weights, labels, scheme, options, self_pairs)
+    options: dict[str, Any] = {
+        "sigma": sigma,
+        "variance": variance,
+        "kernel": kernel,
+        "period": period,
+        "epsilon": epsilon,
+    }
+    options |= {"tree": tree, "label_temperature": label_temperature, "views": views}
+    weighting = read_weighting(
+        weights, labels, scheme, options, self_pairs, distances=distances, column=column, subset=subset
+    )
     if similarity is None:
         similarity = "euclidean" if scheme == "euclidean" else "cosine"
     if similarity not in ("cosine", "euclidean"):
@@ -87,28 +129,33 @@ def realize(
     if out is not None:
         check_file("out", out / "points.npy")
     if similarity == "euclidean":
-        for name, value in (("dim", dim), ("prove", prove or None), ("plot", plot)):
+        for name, value in (("prove", prove or None), ("plot", plot)):
             if value is not None:
                 raise ProblemError(f"{name}: is for cosines; got {value} with Euclidean similarity (leave it out)")
-        return _euclidean(weighting, temperature, tol, outputs)
-    return _cosine(weighting, temperature, tol, dim, prove, outputs)
+        return _euclidean(weighting, temperature, tol, seconds, dim, outputs)
+    return _cosine(weighting, temperature, tol, seconds, dim, prove, outputs)
 
 
 def _cosine(
-    weighting: Weighting, temperature: float, tol: float, dim: int | None, prove: bool, outputs: Outputs
+    weighting: Weighting,
+    temperature: float,
+    tol: float,
+    seconds: float,
+    dim: int | None,
+    prove: bool,
+    outputs: Outputs,
 ) -> int:
     check_dim(dim, weighting.orbits.atoms)
     if prove:
         flint()  # before any work
-    files: list[Path] = []
     with reporting() as progress:
-        found = realize_weights(weighting, temperature=temperature, tol=tol, progress=progress)
+        found = realize_weights(weighting, temperature=temperature, tol=tol, seconds=seconds, progress=progress)
+        progress(f"{found.verdict.value}; looking for what would make it realizable")
         advice = suggest_remedies(found)
-        within = None if dim is None else realize_in(found, dim, progress=progress)
+        within = None if dim is None else realize_in(found, dim, seconds=seconds, progress=progress)
         proof = prove_verdict(found) if prove else None
         if outputs.plot is not None:
             found.plot(outputs.plot, within=within)
-            files.append(outputs.plot)
         fit = label_fit(weighting, temperature)
     report, lines, arrays = found.to_dict(), found.lines(), found.arrays()
     report["remedies"] = [dataclasses.asdict(remedy) for remedy in advice]
@@ -116,49 +163,100 @@ def _cosine(
         report["label_fit"] = {**dataclasses.asdict(fit), "sentence": fit.sentence}
         lines.append(entry("labels", fit.sentence))
     if within is not None:
-        names = ("dim", "realizable", "excess", "excess_lower_bound")
-        report["in_dimension"] = attributes(within, *names)
+        report["in_dimension"] = attributes(within, "dim", "realizable", "excess", "excess_lower")
         arrays["points_in_dimension"] = within.points
         answer = "realizable" if within.realizable else "not realizable"
         lines.append(entry(f"in {within.dim} dimensions", f"{answer}: excess {within.excess:.6g} nats"))
         if not within.realizable:
-            lines.append(entry("", f"proved: at least {within.excess_lower_bound:.3g}"))
+            lines.append(entry("", f"proved in any number of dimensions: at least {within.excess_lower:.6g}"))
     if proof is not None:
         report["proof"] = dataclasses.asdict(proof)
         lines.append(entry("ball arithmetic", proof.statement))
     if advice:
         lines += ["", "what would make it realizable:"]
         lines += [f"  {'+' if remedy.works else '-'} {remedy.text}" for remedy in advice]
-    outputs.emit(report, lines, files + outputs.save(arrays))
-    return code(found.ok)
+    pictures = [] if outputs.plot is None else [outputs.plot]
+    outputs.emit(report, lines, pictures + outputs.save(arrays))
+    return OK
 
 
-def _euclidean(weighting: Weighting, temperature: float, tol: float, outputs: Outputs) -> int:
+def _euclidean(
+    weighting: Weighting, temperature: float, tol: float, seconds: float, dim: int | None, outputs: Outputs
+) -> int:
     with reporting() as progress:
         progress("points in Euclidean space")
-        found = euclidean_realization(weighting.log_matrix(), temperature=temperature, self_pairs=weighting.self_pairs)
-    found = dataclasses.replace(found, weighting=weighting, temperature=temperature, tol=tol)
+        found = euclidean_realization(
+            weighting.log_matrix(), temperature=temperature, self_pairs=weighting.self_pairs, dim=dim, seconds=seconds,
+            progress=progress,
+        )  # fmt: skip
+    found = dataclasses.replace(found, weighting=weighting, temperature=temperature)
     outputs.emit(found.to_dict(), found.lines(), outputs.save(found.arrays()))
-    return code(found.ok)
+    return OK
 
 
 def read_weighting(
-    weights: Path | None, labels: str | None, scheme: str | None, options: dict[str, Any], self_pairs: bool | None
+    weights: Path | None,
+    labels: str | None,
+    scheme: str | None,
+    options: dict[str, Any],
+    self_pairs: bool | None,
+    *,
+    distances: Path | None = None,
+    column: str | None = None,
+    subset: int | None = None,
 ) -> Weighting:
     """The weighting that the options of a command line describe; `options` are those of the scheme."""
-    if (weights is None) == (labels is None):
-        got = "neither" if weights is None else "both"
-        raise ProblemError(f"weights: must be given, or labels and a scheme in their place; got {got}")
-    if weights is not None:
-        for name, value in {"scheme": scheme, **options}.items():
-            if value is not None:
-                raise ProblemError(f"{name.replace('_', '-')}: goes with --labels; got {value} with --weights")
-        # Messages name the argument, reports the file.
-        return dataclasses.replace(
-            weighting_from_matrix(read_array("weights", weights), self_pairs=self_pairs), name=weights.name
-        )
-    if scheme is None:
-        raise ProblemError(
-            "scheme: must be given with --labels; got none (supcon, soft-supcon, y-aware, x-clr or euclidean)"
-        )
-    return build_weighting(scheme, load_labels(str(labels)), {**options, "self_pairs": self_pairs})
+    given = [name for name, one in (("weights", weights), ("distances", distances), ("labels", labels)) if one]
+    if len(given) != 1:
+        got = " and ".join(given) or "none"
+        raise ProblemError(f"weights: exactly one of weights, distances, labels must be given; got {got}")
+    options = {**options, "sigma": _number_or_rule(options.get("sigma"))}
+    if labels is not None:
+        if scheme is None:
+            raise ProblemError(f"scheme: must be given with --labels; got none ({', '.join(SCHEMES)})")
+        loaded = load_labels(str(labels), column)
+        loaded = loaded if subset is None else loaded[_chosen(len(loaded), subset)]
+        if options.get("tree") is not None:
+            options["tree"] = load_tree(options["tree"])
+        weighting = build_weighting(scheme, loaded, {**options, "self_pairs": self_pairs})
+        return _named(weighting, subset)
+    taken = ("sigma", "kernel", "variance") if distances is not None else ()
+    for name, value in {"scheme": scheme, "column": column, **options}.items():
+        if value is not None and name not in taken:
+            raise ProblemError(f"{name.replace('_', '-')}: goes with --labels; got {value} with --{given[0]}")
+    path = weights or distances
+    assert path is not None
+    matrix = load_square(given[0], path)
+    if subset is not None and matrix.ndim == 2:
+        chosen = _chosen(len(matrix), subset)
+        matrix = matrix[np.ix_(chosen, chosen)]
+    if distances is not None:
+        sigma, variance = options.get("sigma"), options.get("variance")
+        if (sigma is None) == (variance is None):
+            raise ProblemError("sigma: must be given with --distances, or --variance in its place (median is a rule)")
+        width: Any = sigma if variance is None else float(np.sqrt(max(variance, 0.0)))
+        own = True if self_pairs is None else self_pairs
+        kernel = options.get("kernel") or "gaussian"
+        return _named(distance_weights(matrix, sigma=width, kernel=kernel, self_pairs=own), subset)
+    # Messages name the argument, reports the file.
+    return _named(dataclasses.replace(weighting_from_matrix(matrix, self_pairs=self_pairs), name=path.name), subset)
+
+
+def _number_or_rule(text: str | None) -> float | str | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
+
+
+def _chosen(samples: int, subset: int) -> Any:
+    """Positions of a random subset, in their order."""
+    if not 2 <= subset <= samples:
+        raise ProblemError(f"subset: must be from 2 to the {samples} samples; got {subset}")
+    return np.sort(np.random.default_rng(0).choice(samples, subset, replace=False))
+
+
+def _named(weighting: Weighting, subset: int | None) -> Weighting:
+    if subset is None:
+        return weighting
+    return dataclasses.replace(weighting, name=f"{weighting.name}, random subset of {subset} samples")

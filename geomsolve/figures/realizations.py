@@ -52,11 +52,13 @@ def plot_realization(
     _excess(excess_axes, found, keys, what)
     _points(point_axes, found, within, keys, cyclic=what == _ANGLE)
     weighting = found.weighting
-    unproved = "" if found.settled else " found (cosines not settled)"
+    dims = (
+        "dimensions not known yet" if found.min_dim is None else f"{found.min_dim} dimension{'s' * (found.min_dim > 1)}"
+    )
     bound = "attained" if found.excess < 1e-10 else f"missed by {found.excess:.5g} nats"
     figure.suptitle(
         f"{weighting.name}, {weighting.convention}, temperature {found.temperature:g}, {weighting.samples} samples\n"
-        f"{found.verdict.value}: entropy bound {bound}, {found.min_dim} dimension{'s' * (found.min_dim > 1)}{unproved}",
+        f"{found.verdict.value}: entropy bound {bound}, {dims}",
         fontsize=13,
     )
     return saved(figure, path)
@@ -75,7 +77,7 @@ def _order(found: Realization) -> tuple[Array, str | None]:
 
 
 def _gram(axes: Axes, found: Realization, order: NDArray[np.intp], what: str | None) -> None:
-    gram = found.solution.orbits
+    gram = found.gram
     image = heat_map(axes, raster(reordered(gram, order)), found.weighting.samples, pale=False)
     cosines = gram.cosines[gram.orbits.partners > 0]
     order_of = "samples in their order, from 1" if what is None else "samples by label, from 1"
@@ -85,7 +87,7 @@ def _gram(axes: Axes, found: Realization, order: NDArray[np.intp], what: str | N
 
 def _softmax(axes: Axes, found: Realization) -> None:
     weighting = found.weighting
-    logs, _ = found.objective.log_softmax(found.solution.orbits)
+    logs, _ = found.objective.log_softmax(found.gram)
     there = (weighting.orbits.partners > 0) & ~np.isneginf(weighting.logs)
     wanted, got = weighting.logs[there], logs[there]
     pairs = weighting.orbits.sizes[:, None] * weighting.orbits.partners  # (i, j) and (j, i), a dot for those alike
@@ -112,7 +114,7 @@ def _softmax(axes: Axes, found: Realization) -> None:
 
 
 def _excess(axes: Axes, found: Realization, keys: Array, what: str | None) -> None:
-    excess = found.objective.divergences(found.solution.orbits)
+    excess = found.objective.divergences(found.gram)
     marker = "o" if len(excess) <= 60 else None
     if what is None:
         each = np.sort(found.excess_per_sample)[::-1]
@@ -141,7 +143,7 @@ def _points(axes: Axes, found: Realization, within: InDimension | None, keys: Ar
     if len(points) > _MOST_POINTS:
         chosen = np.random.default_rng(0).choice(len(points), _MOST_POINTS, replace=False)
         points, colours = points[chosen], colours[chosen]
-    planar = (found.min_dim if within is None else within.dim) <= 2
+    planar = points.shape[1] <= 2
     centred = points if planar else points - points.mean(axis=0)
     left, values, _ = np.linalg.svd(centred, full_matrices=False)
     flat = np.pad(left * values, ((0, 0), (0, 2)))[:, :2]
@@ -158,7 +160,7 @@ def _points(axes: Axes, found: Realization, within: InDimension | None, keys: Ar
     share = float(np.sum(values[:2] ** 2) / max(np.sum(values**2), 1e-300))
     where = "points" if within is None else f"points in {within.dim} dimension{'s' * (within.dim > 1)}"
     if within is not None and not within.exact:
-        where += f", excess {within.excess:.3g} nats,\nat least {within.excess_lower_bound:.3g} in as many"
+        where += f", excess {within.excess:.3g} nats,\nat least {within.excess_lower:.3g} in as many"
     title = where if planar else f"{where}, centred: {100 * share:.0f} % of their spread"
     axes.set(title=title, xlabel="first principal axis", ylabel="second", aspect="equal")
     axes.set_adjustable("datalim")

@@ -175,6 +175,12 @@ def weighting_from_matrix(weights: ArrayLike, *, self_pairs: bool | None = None,
         )
     if self_pairs is None:
         self_pairs = bool(np.diag(array).any())
+        if not self_pairs and looks_like_distances(array):
+            raise ProblemError(
+                f"{name}: must be weights, larger for samples that are more alike; these look like distances: 0 on the "
+                "diagonal, and large where rows differ (write distances and a bandwidth; or leave self-pairs out "
+                "explicitly, if they are weights)"
+            )
     check_self_pairs(self_pairs)
     array = array.copy()
     if not self_pairs:
@@ -183,7 +189,7 @@ def weighting_from_matrix(weights: ArrayLike, *, self_pairs: bool | None = None,
     mantissas, exponents = np.frexp(array)
     scale = np.where(array > 0, exponents, np.iinfo(exponents.dtype).min).max(axis=1, initial=-5000)[:, None]
     with np.errstate(under="ignore"):
-        orbits = _exchangeable(array, np.ldexp(mantissas, exponents - scale))
+        orbits = exchangeable(array, np.ldexp(mantissas, exponents - scale))
     with np.errstate(divide="ignore"):
         full = np.log(mantissas) + (exponents - scale) * np.log(2.0)
     labels = orbits.listed()
@@ -196,19 +202,38 @@ def weighting_from_matrix(weights: ArrayLike, *, self_pairs: bool | None = None,
     return Weighting.normalised(orbits, every, own, bool(self_pairs), name, float(np.finfo(kind).eps))
 
 
+def looks_like_distances(matrix: Array) -> bool:
+    """Whether a matrix with a diagonal of 0 grows where the rows of two samples differ, as distances do.
+
+    It must be symmetric and above 0 off the diagonal; the correlation of its entries with the distances between
+    rows (the two samples' own columns left out) then tells. O(N^3), of 1000 samples at most.
+    """
+    matrix = matrix[:1000, :1000]
+    off = ~np.eye(len(matrix), dtype=bool)
+    if len(matrix) < 5 or not np.array_equal(matrix, matrix.T) or not (matrix[off] > 0).all():
+        return False
+    squares = np.einsum("ij,ij->i", matrix, matrix)
+    apart = squares[:, None] + squares - 2.0 * matrix @ matrix.T - 2.0 * matrix**2
+    rows = np.sqrt(np.maximum(apart[off], 0.0))
+    if np.ptp(rows) <= 1e-9 * rows.max(initial=0.0) or np.ptp(matrix[off]) == 0.0:
+        return False
+    return bool(np.corrcoef(matrix[off], rows)[0, 1] > 0.5)
+
+
 def check_self_pairs(self_pairs: object) -> None:
     """Nothing, or a ProblemError unless it is True or False."""
     if not isinstance(self_pairs, (bool, np.bool_)):
         raise ProblemError(f"self_pairs: must be True or False; got {self_pairs!r:.40}")
 
 
-def _exchangeable(matrix: Array, scaled: Array) -> Orbits:
-    """Orbits of samples that can be swapped without changing the matrix; `scaled` has its rows to a common size.
+def exchangeable(matrix: Array, scaled: Array | None = None) -> Orbits:
+    """Orbits of samples that can be swapped without changing the matrix; `scaled` has its rows to one size.
 
     Candidates share a random projection of row and column, in which the own entry is replaced by the row's largest
     other one: with repeated labels that is the weight of a twin. They are then compared entry by entry, so a chance
     agreement does no harm; a twin that is missed costs speed only.
     """
+    scaled = matrix if scaled is None else scaled
     count = len(matrix)
     direction = np.random.default_rng(0).random(count)
     diagonal = np.diag(scaled).copy()

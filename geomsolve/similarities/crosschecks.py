@@ -29,11 +29,11 @@ class VerdictCheck(Result):
     """A verdict and what descent says of it.
 
     Attributes:
-        realization: the verdict, with its certified excess over the entropy bound.
+        realization: the verdict, with the interval of its excess over the entropy bound.
         excess: mean KL(w_i || p_i) of the best embedding that descent found, in nats; None where it has no answer.
-        verdict: "agrees": this is the certified excess, within its gap and 1e-9 nats. "disagrees": it is below what is
+        verdict: "agrees": this is in the interval, to 1e-9 nats. "disagrees": it is below what is
             proved, or descent converged above it. "inconclusive": descent did not converge. "not applicable".
-        agree: whether it agrees, and the certified excess is certified.
+        agree: whether it agrees, and the interval of the excess is as narrow as asked for.
         compared: whether descent was conclusive.
         seconds: wall time of the descent.
         message: what the descent says.
@@ -49,7 +49,7 @@ class VerdictCheck(Result):
 
     @property
     def ok(self) -> bool:
-        """Whether descent agrees with a certified excess."""
+        """Whether descent agrees with a narrow interval."""
         return self.agree
 
     @property
@@ -62,7 +62,7 @@ class VerdictCheck(Result):
         if not self.compared:
             return f"Nothing to compare with: descent is {self.verdict}."
         if self.verdict == "agrees" and not self.agree:
-            return "Descent agrees, but the excess is not certified."
+            return "Descent agrees, but the interval of the excess is wide."
         return "Descent agrees." if self.agree else "Descent does NOT agree."
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class VerdictCheck(Result):
         return {
             "agree": self.agree if self.compared else None,
             "verdict": found.verdict.value,
-            "certified": found.certified,
+            "certified": found.finished,
             "weights": found.weighting.name,
             "samples": found.weighting.samples,
             **attributes(found, "temperature", "excess", "gap"),
@@ -86,7 +86,7 @@ class VerdictCheck(Result):
             f"{found.weighting.name}, {found.weighting.convention}, temperature {found.temperature:g}",
             "",
             entry("verdict", found.verdict.value),
-            entry("certified excess", f"{found.excess:.12g} nats, gap {found.gap:.1e}"),
+            entry("excess", f"{found.excess_lower:.12g} to {found.excess:.12g} nats"),
             entry("excess of descent", f"{excess} nats, {number(self.difference, '+.1e')} from it"),
             entry("descent", f"{sentence(self.message)}, {self.seconds:.2f} s"),
             "",
@@ -95,7 +95,7 @@ class VerdictCheck(Result):
 
     @property
     def difference(self) -> float | None:
-        """The excess of descent minus the certified one."""
+        """The excess of descent minus that of `realize`."""
         return None if self.excess is None else self.excess - self.realization.excess
 
 
@@ -105,7 +105,7 @@ def crosscheck_verdict(
     temperature: float,
     seeds: int = 1,
     device: str | None = None,
-    tol: float = 1e-7,
+    tol: float = 0.01,
     progress: Progress | None = None,
 ) -> VerdictCheck:
     """Whether descent over embeddings comes as near to the entropy bound as `realize` proves, and no nearer.
@@ -118,7 +118,7 @@ def crosscheck_verdict(
         temperature: tau > 0.
         seeds: random starts of the descent.
         device: "cpu", "gpu" or None for JAX's default.
-        tol: what gap of `realize` is called certified.
+        tol: what interval of `realize` is narrow enough.
         progress: called with a line of text as the work goes on.
 
     Raises:
@@ -149,5 +149,5 @@ def crosscheck_verdict(
         verdict = "disagrees" if attempt.termination is Termination.CONVERGED else "inconclusive"
     compared = verdict in ("agrees", "disagrees")
     return VerdictCheck(
-        found, excess, verdict, verdict == "agrees" and found.certified, compared, seconds, attempt.message
+        found, excess, verdict, verdict == "agrees" and found.finished, compared, seconds, attempt.message
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 
-from ..arrays import Array
+from ..arrays import Array, Progress
 from ..errors import ProblemError
 from ..objectives.base import check_temperature
 from ..objectives.logweights import divergences, row_normalised, symmetric_part
-from .euclidean_minimum import centred, entropies, minimised
+from ..solvers.embedding import check_dim
+from .euclidean_minimum import centred, descended, entropies, least_loss
 from .verdicts import EuclideanGeometry
 
 _MOST_SAMPLES = 2000
@@ -36,7 +38,14 @@ class _Part:
 
 
 def euclidean_realization(
-    log_weights: ArrayLike, *, temperature: float, self_pairs: bool = True, tol: float = 1e-9
+    log_weights: ArrayLike,
+    *,
+    temperature: float,
+    self_pairs: bool = True,
+    tol: float = 1e-9,
+    dim: int | None = None,
+    seconds: float = 20.0,
+    progress: Progress | None = None,
 ) -> EuclideanGeometry:
     """The best points z_i in a Euclidean space of any dimension for weighted InfoNCE without a sphere.
 
@@ -72,6 +81,10 @@ def euclidean_realization(
         self_pairs: whether j = i is in the sums; if not, the diagonal of `log_weights` is ignored.
         tol: violations of symmetry up to tol max(1, max |l|), in units of log w, and negative eigenvalues of B up to
             tol max |tau l|, and in any case rounding, count as none; what they cost shows in `excess`.
+        dim: coordinates. Fewer than the best embedding has: the points are those of a descent, from its leading axes,
+            and verdict, bound and `min_dim` stay those of any number of coordinates.
+        seconds: a descent ends after this time with the points that it has.
+        progress: called with a line of text as the work goes on.
 
     Returns:
         An EuclideanGeometry. O(n^3) where weights are consistent or self-pairs out; else some hundred times O(n^2 d).
@@ -93,8 +106,33 @@ def euclidean_realization(
         raise ProblemError(
             f"log_weights: euclidean_realization takes at most {_MOST_SAMPLES} samples; got {len(log_w)}"
         )
+    if dim is not None:
+        check_dim(dim, len(log_w))
+    report, until = progress or (lambda _: None), time.monotonic() + seconds
     solve = _with_self_pairs if self_pairs else _without_self_pairs
-    return solve(log_w, temperature, float(tol))
+    found = solve(log_w, temperature, float(tol), until, report)
+    if dim is None:
+        return found
+    if dim >= found.points.shape[1]:
+        return replace(found, points=np.pad(found.points, ((0, 0), (0, dim - found.points.shape[1]))))
+    points = _map(log_w, found, temperature, bool(self_pairs), int(dim), until, report)
+    told = {name: getattr(found, name) for name in ("verdict", "unique", "min_dim", "shifts", "witness", "required")}
+    told["reason"] = f"{found.reason}; the points are the best found in {dim} of {found.min_dim} dimensions"
+    return _geometry(log_w, points, temperature, bool(self_pairs), found.lower_bound, **told)
+
+
+def _map(
+    log_w: Array,
+    found: EuclideanGeometry,
+    temperature: float,
+    self_pairs: bool,
+    dim: int,
+    until: float,
+    report: Progress,
+) -> Array:
+    """(n, dim) points of a descent from the leading axes of the best ones, or from what is asked of near samples."""
+    squares = cdist(found.points, found.points, "sqeuclidean")
+    return descended(log_w, -squares / (2.0 * temperature), temperature, self_pairs, dim, until, report)
 
 
 def _rounding(logs: Array, log_w: Array, temperature: float) -> float:
@@ -124,10 +162,10 @@ def _geometry(
     )  # fmt: skip
 
 
-def _with_self_pairs(log_w: Array, temperature: float, tol: float) -> EuclideanGeometry:
+def _with_self_pairs(log_w: Array, temperature: float, tol: float, until: float, report: Progress) -> EuclideanGeometry:
     count, labels = connected_components(csr_array(np.isfinite(log_w)), directed=False)
     members = [np.flatnonzero(labels == part) for part in range(count)]
-    parts = [_part(log_w[np.ix_(own, own)], own, temperature, tol) for own in members]
+    parts = [_part(log_w[np.ix_(own, own)], own, temperature, tol, until, report) for own in members]
     failure = next((part.failure for part in parts if part.failure), "")
     lower = sum(len(own) * part.lower for own, part in zip(members, parts, strict=True)) / len(log_w)
     if count == 1:
@@ -152,7 +190,7 @@ def _with_self_pairs(log_w: Array, temperature: float, tol: float) -> EuclideanG
     )  # fmt: skip
 
 
-def _part(log_w: Array, own: NDArray[np.intp], temperature: float, tol: float) -> _Part:
+def _part(log_w: Array, own: NDArray[np.intp], temperature: float, tol: float, until: float, report: Progress) -> _Part:
     if len(log_w) == 1:
         return _Part(np.zeros((1, 0)), 0.0)
     logs, asymmetry, worst = symmetric_part(log_w, True)
@@ -181,11 +219,15 @@ def _part(log_w: Array, own: NDArray[np.intp], temperature: float, tol: float) -
         failure = f"the squared distances asked for are not Euclidean: their Gram matrix has eigenvalue {values[0]:.3g}"
     if len(log_w) > _MOST_MINIMISED:
         raise ProblemError(f"log_weights: {failure}; the best embedding takes at most {_MOST_MINIMISED} linked samples")
-    points, lower = minimised(log_w, logs, temperature)
-    return _Part(points, lower, failure, witness, required)
+    points = descended(log_w, logs, temperature, True, None, until, report)
+    report("a lower bound over all points")
+    return _Part(points, least_loss(log_w, points, temperature), failure, witness, required)
 
 
-def _without_self_pairs(log_w: Array, temperature: float, tol: float) -> EuclideanGeometry:
+def _without_self_pairs(
+    log_w: Array, temperature: float, tol: float, until: float, report: Progress
+) -> EuclideanGeometry:
+    report("eigenvalues of the shifted distances")
     n = len(log_w)
     there = np.isfinite(log_w)
     count, labels = connected_components(csr_array(there), directed=True, connection="strong")

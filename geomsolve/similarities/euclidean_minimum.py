@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from scipy.linalg import eigh
-from scipy.optimize import minimize
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
-from scipy.special import logsumexp
 
-from ..arrays import Array
-from ..objectives.logweights import row_normalised
+from ..arrays import Array, Progress
+from ..objectives.logweights import divergences, row_normalised
+from .factors import descend, polish
 
 
 def entropies(log_w: Array) -> Array:
@@ -26,98 +28,122 @@ def centred(matrix: Array) -> Array:
     return matrix - rows[:, None] - rows + rows.mean()
 
 
-def minimised(log_w: Array, logs: Array, temperature: float) -> tuple[Array, float]:
-    """The best points of linked samples with self-pairs, and a lower bound; L-BFGS, then Newton on the slope."""
-    n, weights = len(log_w), np.exp(log_w)
-    logs = np.minimum(logs, 0.0)
-    logs[np.isneginf(logs)] = logs[np.isfinite(logs)].min() - 5.0
-    values, vectors = np.linalg.eigh(temperature * centred(logs))
-    kept = values > 1e-3 * values[-1]
-    width = min(n - 1, int(kept.sum()) + 4)
-    start = np.random.default_rng(0).normal(size=(n, width)) * np.sqrt(1e-3 * temperature / width)
-    start[:, : kept.sum()] += vectors[:, kept] * np.sqrt(values[kept])
-    links = (weights + weights.T) / 2.0
-    np.fill_diagonal(links, 0.0)
-    degrees = np.maximum(links.sum(axis=1), 1e-200)
-    # Samples of little weight to others curve little; in these units all curve about alike.
-    unit = np.sqrt(degrees / degrees.max())[:, None]
+@dataclass(frozen=True, eq=False)
+class DistanceLoss:
+    """The excess of weighted InfoNCE over squared distances as a function of points, with two derivatives.
 
-    def shares(points: Array) -> tuple[Array, Array]:
+    Points come in units of their samples' total weight to others: samples of little weight curve little, and in these
+    units all curve about alike.
+
+    Attributes:
+        log_w: (n, n) logarithms of weights.
+        temperature: tau.
+        self_pairs: whether j = i is in the sums.
+        unit: (n, 1) what points are multiplied by.
+    """
+
+    sphere: ClassVar[bool] = False
+    log_w: Array = field(repr=False)
+    temperature: float
+    self_pairs: bool
+    unit: Array = field(repr=False)
+
+    @classmethod
+    def of(cls, log_w: Array, temperature: float, self_pairs: bool) -> DistanceLoss:
+        """The loss for these weights."""
+        degrees = np.maximum(links(log_w).sum(axis=1), 1e-200)
+        return cls(log_w, temperature, self_pairs, np.sqrt(np.maximum(degrees / degrees.max(), 1e-12))[:, None])
+
+    def shares(self, points: Array) -> Array:
+        """(n, n) log p_ij."""
         gram = points @ points.T
         squares = np.maximum(np.diag(gram)[:, None] + np.diag(gram) - 2.0 * gram, 0.0)
         np.fill_diagonal(squares, 0.0)
-        return squares, -squares / (2.0 * temperature)
+        return row_normalised(-squares / (2.0 * self.temperature), self.self_pairs)
 
-    def slack(rows: Array) -> Array:
-        pull = (rows + rows.T) / (2.0 * n * temperature)
+    def _slack(self, rows: Array) -> Array:
+        pull = (rows + rows.T) / (2.0 * len(rows) * self.temperature)
         np.fill_diagonal(pull, 0.0)
-        return pull - np.diag(pull.sum(axis=1))
+        return np.asarray(pull - np.diag(pull.sum(axis=1)))
 
-    def descent(flat: Array) -> tuple[float, Array]:
-        points = flat.reshape(n, -1) / unit
-        squares, logits = shares(points)
-        norms = logsumexp(logits, axis=1)
-        slope = 2.0 * slack(np.exp(logits - norms[:, None]) - weights) @ points
-        value = (np.sum(weights * squares) / (2.0 * temperature) + norms.sum()) / n
-        return float(value), (slope / unit).ravel()
+    def __call__(self, rows: Array) -> tuple[float, Array]:
+        """The excess and its derivative. O(n^2 d)."""
+        points = rows / self.unit
+        log_p = self.shares(points)
+        slope = 2.0 * self._slack(np.exp(log_p) - np.exp(self.log_w)) @ points
+        return float(divergences(self.log_w, log_p).mean()), slope / self.unit
 
-    def curvature(flat: Array) -> Callable[[Array], Array]:
-        points = flat.reshape(n, -1) / unit
-        shared = np.exp(row_normalised(shares(points)[1], True))
-        still = slack(shared - weights)
+    def curvature(self, rows: Array) -> Callable[[Array], Array]:
+        """The Hessian as a function."""
+        points = rows / self.unit
+        shared = np.exp(self.shares(points))
+        still = self._slack(shared - np.exp(self.log_w))
 
         def times(along: Array) -> Array:
-            move = along.reshape(n, -1) / unit
+            move = along / self.unit
             cross = points @ move.T
-            grow = 2.0 * (np.diag(cross)[:, None] + np.diag(cross) - cross - cross.T) / (2.0 * temperature)
+            grow = (np.diag(cross)[:, None] + np.diag(cross) - cross - cross.T) / self.temperature
             change = shared * (np.sum(shared * grow, axis=1, keepdims=True) - grow)
-            return (2.0 * (still @ move + slack(change) @ points) / unit).ravel()
+            return np.asarray(2.0 * (still @ move + self._slack(change) @ points) / self.unit)
 
         return times
 
-    flat = (start * unit).ravel()
+
+def links(log_w: Array) -> Array:
+    """(n, n) the symmetric part of the weights, 0 on the diagonal."""
+    weights = np.exp(log_w)
+    both = (weights + weights.T) / 2.0
+    np.fill_diagonal(both, 0.0)
+    return np.asarray(both)
+
+
+def descended(
+    log_w: Array, logs: Array, temperature: float, self_pairs: bool, dim: int | None, until: float, report: Progress
+) -> Array:
+    """(n, d) the best points found in `dim` coordinates (None: as many as it takes): L-BFGS, then Newton.
+
+    Args:
+        log_w: (n, n) logarithms of weights.
+        logs: (n, n) symmetric, what they ask of squared distances over -2 tau.
+        temperature: tau.
+        self_pairs: whether j = i is in the sums.
+        dim: coordinates.
+        until: a time of time.monotonic.
+        report: called with a line of text.
+    """
+    n = len(log_w)
+    logs = np.minimum(logs, 0.0)
+    logs[np.isneginf(logs)] = logs[np.isfinite(logs)].min() - 5.0
+    values, vectors = np.linalg.eigh(temperature * centred(logs))
+    kept = np.flatnonzero(values > 1e-3 * values[-1])[::-1]
+    width = min(n - 1, len(kept) + 4) if dim is None else dim
+    kept = kept[:width]
+    start = np.random.default_rng(0).normal(size=(n, width)) * np.sqrt(1e-3 * temperature / width)
+    start[:, : len(kept)] += vectors[:, kept] * np.sqrt(values[kept])
+    loss = DistanceLoss.of(log_w, temperature, self_pairs)
+    rows = start * loss.unit
+
+    def told(value: float, _: Array) -> None:
+        report(f"excess {value:.4g} nats in {width} coordinates")
+
     # Newton needs the right rank; where columns that should vanish have not yet, the descent goes on.
     for least in (1e-13, 0.0):
-        options = {"maxiter": 2000, "maxfun": 4000, "ftol": least, "gtol": 1e-12, "maxcor": 20}
-        flat = minimize(descent, flat, jac=True, method="L-BFGS-B", options=options).x
-        points = flat.reshape(n, -1) / unit
+        rows, _ = descend(loss, rows, 2000, least, until, told)
+        points = rows / loss.unit
         left, sizes, _ = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
         kept = sizes > 1e-5 * max(float(sizes[0]), temperature**0.5)
-        flat = _polished(descent, curvature, (left[:, kept] * sizes[kept] * unit).ravel())
-        if not kept.any() or np.linalg.norm(descent(flat)[1]) < 1e-12:
+        rows = polish(loss, left[:, kept] * sizes[kept] * loss.unit, until)
+        if not kept.any() or np.linalg.norm(loss(rows)[1]) < 1e-12 or time.monotonic() > until:
             break
-    points = flat.reshape(n, -1) / unit
-    return points - points.mean(axis=0), _bound(links, row_normalised(shares(points)[1], True))
+    points = rows / loss.unit
+    points = points - points.mean(axis=0)
+    return points if dim is None else np.pad(points, ((0, 0), (0, dim - points.shape[1])))
 
 
-def _polished(
-    descent: Callable[[Array], tuple[float, Array]], curvature: Callable[[Array], Callable[[Array], Array]], flat: Array
-) -> Array:
-    """Newton with conjugate gradients: L-BFGS stops where the loss no longer resolves its slope, at half the digits."""
-    slope = descent(flat)[1]
-    for _ in range(12):
-        times, size = curvature(flat), float(np.linalg.norm(slope))
-        if size < 1e-13:
-            break
-        step, left, along = np.zeros_like(flat), -slope, -slope
-        for _ in range(400):
-            bent = times(along)
-            bend, square = float(along @ bent), float(left @ left)
-            if bend <= 0.0:
-                break
-            step, left = step + square / bend * along, left - square / bend * bent
-            if np.linalg.norm(left) < 1e-3 * size:
-                break
-            along = left + float(left @ left) / square * along
-        for _ in range(4):
-            found = descent(flat + step)[1]
-            if np.linalg.norm(found) < 0.9 * size:
-                break
-            step /= 4.0
-        else:
-            break
-        flat, slope = flat + step, found
-    return flat
+def least_loss(log_w: Array, points: Array, temperature: float) -> float:
+    """Proved to lie below the loss of any points, with self-pairs; near the loss of points that are nearly best."""
+    loss = DistanceLoss.of(log_w, temperature, True)
+    return _bound(links(log_w), loss.shares(points))
 
 
 def _bound(links: Array, log_p: Array) -> float:

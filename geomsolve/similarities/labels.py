@@ -1,4 +1,4 @@
-"""Labels of samples by name: a file, numbers, or the data sets that scikit-learn brings along."""
+"""Labels, weights and distances from files as people have them: .npy, CSV, TSV, parquet, numbers, known data sets."""
 
 from __future__ import annotations
 
@@ -9,41 +9,203 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import BackendError, ProblemError
 from ..files import read_npy
 
 DATA_SETS = ("diabetes", "digits", "digits-classes")
+_TABLES = (".csv", ".tsv", ".txt", ".parquet")
 
 
-def load_labels(source: str | Path) -> NDArray[Any]:
-    """Labels, one per sample, whichever way they are given.
+def load_labels(source: str | Path, column: str | None = None) -> NDArray[Any]:
+    """Labels, one row per sample, whichever way they are given.
 
     - a path ending in .npy: (N,) or (N, d), numbers or texts, as numpy.save writes them (never unpickled);
-    - a path ending in .csv: a file with a column "label", one row per sample;
+    - a path ending in .csv, .tsv, .txt (separated by commas, semicolons or tabs) or .parquet: a row per sample. The
+      column "label", or those that `column` names; a table without one: its only column, or all where all are numbers;
     - "0.5,1,2": numbers separated by commas;
     - "diabetes": the targets of scikit-learn's diabetes data (442 measures of disease progression);
       "digits": its 1797 images of digits as vectors of length 64, and "digits-classes" their classes.
       These need scikit-learn.
 
+    Args:
+        source: as above.
+        column: a column of the table by name, or several separated by commas.
+
     Raises:
-        ProblemError: an unknown name, or a file that is missing or holds something else.
-        BackendError: a data set, and scikit-learn is not installed.
+        ProblemError: an unknown name, or a file that is missing or holds something else; a column of numbers in which
+            some entry is none.
+        BackendError: a data set, and scikit-learn is not installed; a parquet file, and pyarrow is not.
     """
     text = str(source).strip()
+    suffix = Path(text).suffix.lower()
+    if column is not None and suffix not in _TABLES:
+        raise ProblemError(f"column: goes with a table ({', '.join(_TABLES)}); got {column!r:.40} with {text!r:.60}")
     if text in DATA_SETS:
         return _data_set(text)
-    if text.lower().endswith(".npy"):
+    if suffix == ".npy":
         wanted = "a .npy file of one array of numbers or texts, as numpy.save writes it"
         return read_npy("labels", Path(text), "fiubUS", wanted)
-    if text.lower().endswith(".csv"):
-        return _read_csv(Path(text))
+    if suffix in _TABLES:
+        return _chosen(Path(text), column)
     try:
         return np.array([float(part) for part in text.split(",")])
     except ValueError:
         raise ProblemError(
-            f'labels: must be a .npy file, a .csv file with a column "label", numbers separated by commas, or one of '
+            f"labels: must be a file (.npy{', '.join(['', *_TABLES])}), numbers separated by commas, or one of "
             f"{', '.join(DATA_SETS)}; got {text!r:.60}"
         ) from None
+
+
+def load_square(argument: str, path: Path) -> Array:
+    """An N x N matrix from a .npy file or a table, with or without names of rows and columns.
+
+    Args:
+        argument: what the file was given as, for messages.
+        path: the file.
+
+    Raises:
+        ProblemError: a file that is missing or holds something else; the cell is named.
+        BackendError: a parquet file, and pyarrow is not installed.
+    """
+    if path.suffix.lower() not in _TABLES:
+        array = read_npy(
+            argument, path, "fiu", "a .npy file of one array of numbers, or a .csv, .tsv or .parquet table"
+        )
+        return array if array.dtype.kind == "f" else array.astype(np.float64)
+    names, rows, first = _table(argument, path)
+    named = len(rows) > 0 and len(rows[0]) == len(rows) + 1  # a first column of names
+    rows = [row[named:] for row in rows]
+    matrix = np.empty((len(rows), len(rows[0]) if rows else 0))
+    for i, row in enumerate(rows):
+        for j, text in enumerate(row):
+            matrix[i, j] = value = _number(text)
+            if not np.isfinite(value):
+                where = f"row {i + first}, column {j + 1 + named}"
+                place = f" ({names[j + named]})" if names else ""
+                raise ProblemError(f"{argument}: {path}: {where}{place} must be a finite number; got {text!r:.40}")
+    return matrix
+
+
+def load_tree(path: Path) -> dict[str, str]:
+    """The parent of every class: a table of two columns, child and parent.
+
+    Raises:
+        ProblemError: a file that is missing, has other columns, or gives a class two parents.
+    """
+    names, rows, first = _table("tree", path)
+    lines = rows if names is None or {name.lower() for name in names} == {"child", "parent"} else [names, *rows]
+    if not lines or any(len(row) != 2 for row in lines):
+        raise ProblemError(f"tree: {path} must have two columns, child and parent")
+    turned = names is not None and names[0].lower() == "parent"
+    parents: dict[str, str] = {}
+    for number, row in enumerate(lines, start=first):
+        child, parent = row[::-1] if turned else row
+        if not parent:  # a root
+            continue
+        if parents.get(child, parent) != parent:
+            raise ProblemError(f"tree: {path}: row {number} gives {child!r} a second parent, {parent!r}")
+        parents[child] = parent
+    return parents
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan
+
+
+def _chosen(path: Path, column: str | None) -> NDArray[Any]:
+    """The labels in a table."""
+    names, rows, first = _table("labels", path)
+    if not rows:
+        raise ProblemError(f"labels: {path} has no rows")
+    if column is not None:
+        wanted = [name.strip() for name in column.split(",")]
+        if names is None:
+            raise ProblemError(f"column: {path} has no line of names; got {column!r:.40} (add one)")
+        for name in wanted:
+            if names.count(name) != 1:
+                raise ProblemError(f"column: {path} needs one column {name!r:.40}; its columns are {', '.join(names)}")
+        places = [names.index(name) for name in wanted]
+    elif names is not None and names.count("label") == 1:
+        places = [names.index("label")]
+    else:
+        places = list(range(len(rows[0])))
+        if len(places) > 1 and any(np.isnan(_number(row[k])) for row in rows for k in places):
+            told = f"its columns are {', '.join(names)}" if names else "it has no line of names"
+            raise ProblemError(f'labels: {path} needs one column "label", or --column; {told}')
+    columns = [_column(path, [row[place] for row in rows], first) for place in places]
+    if len(columns) == 1:
+        return columns[0]
+    kinds = {column.dtype.kind for column in columns}
+    return np.column_stack(columns if len(kinds) == 1 else [column.astype(str) for column in columns])
+
+
+def _column(path: Path, texts: list[str], first: int) -> NDArray[Any]:
+    """A column as numbers, or as texts where most entries are none."""
+    if "" in texts:
+        raise ProblemError(f"labels: {path}: every row needs a label; row {texts.index('') + first} has none")
+    numbers = np.array([_number(text) for text in texts])
+    wrong = np.flatnonzero(np.isnan(numbers))
+    if not wrong.size:
+        return numbers
+    if 2 * wrong.size < len(texts):
+        place = int(wrong[0])
+        raise ProblemError(
+            f"labels: {path}: row {place + first} must be a number like the others; got {texts[place]!r:.40} (write a "
+            "number, or leave the row out)"
+        )
+    return np.array(texts)
+
+
+def _table(argument: str, path: Path) -> tuple[list[str] | None, list[list[str]], int]:
+    """The names of the columns, None where the first line has a number; the lines; and the number of the first."""
+    if path.suffix.lower() == ".parquet":
+        names, rows = _parquet(argument, path)
+        return names, rows, 1
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ProblemError(f"{argument}: cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise ProblemError(f"{argument}: {path} is not a text file: {error}") from None
+    head = text.partition("\n")[0]
+    separator = max("\t;,", key=head.count)
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines(), delimiter=separator)]
+    except csv.Error as error:
+        raise ProblemError(f"{argument}: {path} is not a table: {error}") from None
+    while rows and not any(rows[-1]):
+        rows.pop()
+    for number, row in enumerate(rows[1:], start=1):
+        if len(row) != len(rows[0]):
+            hint = "" if row else " (a blank line would shift the numbers of the samples after it)"
+            raise ProblemError(
+                f"{argument}: {path}: row {number} must have as many columns as the first line, {len(rows[0])}; got "
+                f"{len(row)}{hint}"
+            )
+    if rows and all(np.isnan(_number(cell)) for cell in rows[0]) and len(rows) > 1:
+        return rows[0], rows[1:], 1
+    return None, rows, 1
+
+
+def _parquet(argument: str, path: Path) -> tuple[list[str], list[list[str]]]:
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        raise BackendError(
+            f'{argument}: a parquet file needs pyarrow, which is not installed; run: pip install ".[parquet]"'
+        ) from None
+    try:
+        table = parquet.read_table(path)
+    except (OSError, ValueError) as error:
+        raise ProblemError(f"{argument}: cannot read {path}: {str(error).splitlines()[0]}") from None
+    columns = [column.to_pylist() for column in table.columns]
+    return list(table.column_names), [
+        ["" if cell is None else str(cell) for cell in row] for row in zip(*columns, strict=True)
+    ]
 
 
 def _data_set(name: str) -> NDArray[Any]:
@@ -51,40 +213,9 @@ def _data_set(name: str) -> NDArray[Any]:
         from sklearn import datasets
     except ImportError:
         raise BackendError(
-            f'labels: {name} comes with scikit-learn, which is not installed; run: pip install "geomsolve[labels]"'
+            f'labels: {name} comes with scikit-learn, which is not installed; run: pip install ".[labels]"'
         ) from None
     if name == "diabetes":
         return np.asarray(datasets.load_diabetes().target)
     digits = datasets.load_digits()
     return np.asarray(digits.data if name == "digits" else digits.target)
-
-
-def _read_csv(path: Path) -> NDArray[Any]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            rows = list(csv.reader(handle))
-    except OSError as error:
-        raise ProblemError(f"labels: cannot read {path}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ProblemError(f"labels: {path} is not a CSV text file: {error}") from None
-    while rows and not any(entry.strip() for entry in rows[-1]):
-        rows.pop()
-    columns = [column.strip() for column in rows[0]] if rows else []
-    if columns.count("label") != 1 or len(rows) < 2:
-        names = ", ".join(columns) or "none"
-        raise ProblemError(f'labels: {path} needs one column "label" and a row per sample; its columns are {names}')
-    texts = []
-    for number, row in enumerate(rows[1:], start=1):
-        if len(row) != len(columns):
-            hint = "" if row else " (a blank line would shift the numbers of the samples after it)"
-            raise ProblemError(
-                f"labels: {path}: row {number} must have as many columns as the first line, {len(columns)}; got "
-                f"{len(row)}{hint}"
-            )
-        texts.append(row[columns.index("label")].strip())
-    if "" in texts:
-        raise ProblemError(f"labels: {path}: every row needs a label; row {texts.index('') + 1} has none")
-    try:
-        return np.array([float(text) for text in texts])
-    except ValueError:
-        return np.array(texts)

@@ -109,7 +109,7 @@ def prove(realization: Realization) -> Proof:
     attempt = _negative if witness.antisymmetric is None else _contradiction
     proof = _first(attempt, weighting, witness, realization.temperature)
     if proof is None:
-        raise NotCertified("the verdict is within rounding of the weights: no proof either way", realization.solution)
+        raise NotCertified("the verdict is within rounding of the weights: no proof either way", None)
     return proof
 
 

@@ -13,7 +13,8 @@ from ..errors import ProblemError
 from ..objectives.weightings import Weighting
 from .euclidean import euclidean_realization
 from .feasibility import LogGram
-from .schemes import soft_supcon_weights, x_clr_weights, y_aware_weights
+from .kernels import x_clr_weights, y_aware_weights
+from .schemes import soft_supcon_weights
 from .verdicts import Realization, Verdict
 
 # Kernels without zeros, of which another may fit where the chosen one does not.

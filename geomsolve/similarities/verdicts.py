@@ -11,10 +11,10 @@ import numpy as np
 
 from .. import __version__
 from ..arrays import Array
+from ..geometry.orbits import OrbitGram
 from ..objectives.weighted import WeightedSoftmax
 from ..objectives.weightings import Weighting
 from ..results import Result
-from ..solvers.solution import Solution
 from ..text import attributes, entry
 from .feasibility import Witness
 
@@ -35,47 +35,47 @@ class Realization(Result):
     """What the optimum of weighted InfoNCE is, and whether it is what the weights ask for.
 
     Attributes:
-        verdict: REALIZABLE: a Gram matrix has p_ij = w_ij for every pair, and `solution` holds it. DEGENERATE: some
+        verdict: REALIZABLE: a Gram matrix has p_ij = w_ij for every pair, and `gram` is one. DEGENERATE: some
             weight is 0, which no finite similarity gives. INCONSISTENT: all weights are positive, and no Gram matrix
-            gives them.
+            gives them. Proved in each case, however wide the interval of the excess is.
         reason: the verdict in a sentence.
-        weighting: the weights, with their convention on self-pairs.
-        solution: the optimal geometry. Its own certificate is about cosines too, and asks for more than `certified`.
+        objective: weighted InfoNCE with these weights.
+        gram: the best geometry found, by orbits of exchangeable samples.
+        excess: mean KL(w_i || p_i) at `gram`: its loss above the entropy bound, in nats.
+        excess_lower: proved: no embedding comes nearer to the entropy bound.
+        finished: whether the interval from `excess_lower` to `excess` is as narrow as was asked for.
         largest_temperature: the bound is attained up to this temperature; 0: at none, infinite: at all. None where
             weights are 0 or asymmetric, which no temperature mends.
         shifts: (low, high): without self-pairs nothing changes when all cosines grow by the same. REALIZABLE: every
             G_ij = tau log K_ij + c, i != j, with c in this interval attains the bound (w_ij = K_ij / r_i, K symmetric,
-            its largest entry between samples that
-            differ 1), and `solution` holds one of smallest rank. Otherwise: what may be
-            added to the cosines of `solution`. None where the Gram matrix is unique.
+            its largest entry between samples that differ 1), and `gram` is one of smallest rank. Otherwise: what may be
+            added to the cosines of `gram`. None where the Gram matrix is unique, or not known well enough.
         min_dim: coordinates that the embedding needs: the smallest number of any that attains the bound, or the rank
-            of the best one found (no proved number while its certificate's cosine residual is large).
+            of the best Gram matrix; None where that is not known to 1e-6.
         witness: proves INCONSISTENT; None otherwise.
-        gap: proved: no embedding has a loss below `value` - `gap`. That of the certificate, or of `dual_bound` if less.
-        certified: whether this gap is within the tolerance that was asked for.
         components: groups of samples between which all weights are 0. More than one leaves the bound free to move
             groups against each other, and only the repulsion in the denominators places them.
+        seconds: wall time.
     """
 
     verdict: Verdict
     reason: str
-    weighting: Weighting
-    solution: Solution
+    objective: WeightedSoftmax = field(repr=False)
+    gram: OrbitGram = field(repr=False)
+    excess: float
+    excess_lower: float
+    finished: bool
     largest_temperature: float | None
     shifts: tuple[float, float] | None
-    min_dim: int
+    min_dim: int | None
     witness: Witness | None = field(repr=False)
-    gap: float
-    certified: bool
     components: int
+    seconds: float
 
     @property
-    def objective(self) -> WeightedSoftmax:
-        """Weighted InfoNCE with these weights."""
-        objective = self.solution.objective
-        if not isinstance(objective, WeightedSoftmax):
-            raise TypeError(f"a realization is one of weighted InfoNCE; got {type(objective).__name__}")
-        return objective
+    def weighting(self) -> Weighting:
+        """The weights, with their convention on self-pairs."""
+        return self.objective.weighting
 
     @property
     def temperature(self) -> float:
@@ -87,44 +87,43 @@ class Realization(Result):
         """Mean H(w_i), below the loss of any embedding, in nats."""
         return self.weighting.entropy_bound
 
-    @cached_property
-    def excess(self) -> float:
-        """Mean KL(w_i || p_i): the loss above the entropy bound, in nats."""
-        return self.objective.divergence(self.solution.orbits)
-
     @property
     def value(self) -> float:
-        """The loss."""
+        """The loss at `gram`."""
         return self.entropy_bound + self.excess
 
     @property
-    def settled(self) -> bool:
-        """Whether the cosines, and not only the loss, are those of the optimum, to 1e-6."""
-        return self.solution.certificate.cosine_residual <= 1e-6
+    def lower_bound(self) -> float:
+        """Proved: no embedding has a smaller loss."""
+        return self.entropy_bound + self.excess_lower
 
     @property
-    def excess_lower_bound(self) -> float:
-        """Proved: no embedding comes nearer to the entropy bound, mean nats."""
-        return max(0.0, self.excess - self.gap)
+    def gap(self) -> float:
+        """The width of the interval, in nats."""
+        return self.excess - self.excess_lower
+
+    @property
+    def unique(self) -> bool | None:
+        """Whether one Gram matrix alone is optimal (its points up to rotation and reflection); None: not known."""
+        if self.min_dim is None and not self.weighting.self_pairs:
+            return None
+        return self.shifts is None
 
     @cached_property
     def excess_per_sample(self) -> Array:
         """(N,) KL(w_i || p_i), in the caller's order."""
-        return self.objective.divergences(self.solution.orbits)[self.weighting.orbits.listed()]
+        return self.objective.divergences(self.gram)[self.weighting.orbits.listed()]
 
-    @property
-    def unique(self) -> bool:
-        """Whether one Gram matrix alone is optimal (points are then unique up to rotation and reflection)."""
-        return self.shifts is None
-
-    @property
+    @cached_property
     def points(self) -> Array:
-        """(N, min_dim) unit rows."""
-        return self.solution.embed(self.min_dim).points
+        """(N, d) unit rows of `gram`, d = min_dim where that is known, else as many as the search took."""
+        if self.min_dim is not None:
+            return principal(self.gram.embed(), self.min_dim)
+        return self.gram.embed()
 
     def nearest_weights(self) -> Array:
         """(N, N) the realizable weights nearest to these: p minimises mean KL(w_i || p_i) over all realizable p."""
-        logs, own = self.objective.log_softmax(self.solution.orbits)
+        logs, own = self.objective.log_softmax(self.gram)
         labels = self.weighting.orbits.listed()
         weights = np.exp(logs)[labels[:, None], labels]
         np.fill_diagonal(weights, np.exp(own)[labels])
@@ -132,15 +131,15 @@ class Realization(Result):
 
     @property
     def ok(self) -> bool:
-        """Whether the gap is within the tolerance."""
-        return self.certified
+        """True: the verdict is proved, however wide the interval of the excess is."""
+        return True
 
     @property
     def summary(self) -> str:
         """The verdict and the excess."""
         return (
             f"{self.weighting.name} at temperature {self.temperature:g}: {self.verdict.value}, "
-            f"excess {self.excess:.6g} nats, gap {self.gap:.1e}, {self.min_dim} dimensions"
+            f"excess {self.excess_lower:.6g} to {self.excess:.6g} nats"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -148,15 +147,11 @@ class Realization(Result):
         report = {
             "verdict": self.verdict.value,
             "reason": self.reason,
-            **attributes(self, "entropy_bound", "value", "excess", "excess_lower_bound", "unique", "shifts", "min_dim"),
-            "excess_lower": self.excess_lower_bound,
-            "lower_bound": self.value - self.gap,
-            "largest_temperature": self.largest_temperature,
+            **attributes(self, "entropy_bound", "value", "lower_bound", "excess", "excess_lower", "unique", "shifts"),
+            **attributes(self, "min_dim", "largest_temperature"),
             "realizable_at": None if self.largest_temperature is None else _up_to(self.largest_temperature),
-            **attributes(self, "components", "gap"),
-            "cosine_residual": self.solution.certificate.cosine_residual,
-            "quality": "certified" if self.certified else "uncertified",
-            **attributes(self.solution, "solver", "seconds"),
+            **attributes(self, "components", "gap", "seconds"),
+            "quality": "certified" if self.finished else "uncertified",
             **_problem(self.weighting, self.temperature, "cosine"),
             "worst_samples": _worst(self.excess_per_sample),
         }
@@ -166,20 +161,14 @@ class Realization(Result):
 
     def lines(self) -> list[str]:
         """The verdict as text."""
-        quality, residual = (
-            "certified" if self.certified else "NOT certified",
-            self.solution.certificate.cosine_residual,
-        )
-        settled = f"cosines to {residual:.1e}" if residual < 0.1 else "cosines not fixed by it"
-        found_only = "" if self.settled else " (rank of the geometry found, whose cosines are not fixed yet)"
         lines = [
             *_head(self.weighting, self.temperature, "cosines on the sphere"),
             "",
             f"{self.verdict.value.upper()}: {self.reason}",
             "",
-            *_loss_lines(self.entropy_bound, self.value, self.excess, self.excess_lower_bound),
-            entry("proof", f"{quality}: gap {self.gap:.1e} nats, {settled}"),
-            entry("dimension needed", f"{self.min_dim}{found_only}"),
+            *_loss_lines(self.entropy_bound, self.value, self.excess, self.excess_lower),
+            *([] if self.finished else [entry("", "the interval would narrow further (--seconds, seconds=)")]),
+            entry("dimension needed", "not known yet" if self.min_dim is None else str(self.min_dim)),
             entry("unique", self._uniqueness),
         ]
         if self.largest_temperature is not None:
@@ -194,6 +183,8 @@ class Realization(Result):
 
     @property
     def _uniqueness(self) -> str:
+        if self.unique is None:
+            return "not known yet"
         if self.shifts is None:
             return "yes, up to rotations and reflections"
         low, high = self.shifts
@@ -223,7 +214,8 @@ class EuclideanGeometry(Result):
         excess: mean_i KL(w_i || p_i) = value - entropy_bound, without cancellation.
         excess_per_sample: (n,) KL(w_i || p_i).
         lower_bound: of the loss of every embedding; no less than the entropy bound.
-        points: (n, d), centred, d = min_dim; where parts should lie infinitely apart, they lie far apart.
+        points: (n, d), centred, d = min_dim or the number of coordinates asked for; where parts should lie infinitely
+            apart, they lie far apart.
         unique: whether every best embedding is this one, up to isometry.
         min_dim: the least dimension of a best embedding.
         shifts: (-inf, c_max): for every c up to c_max there is an equally good embedding with squared distances
@@ -233,7 +225,6 @@ class EuclideanGeometry(Result):
         required: (n, n) the squared distances that attain the entropy bound, had a space them; None if no matrix does.
         weighting: the weights; None where they were given as logarithms.
         temperature: tau.
-        tol: the gap called certified, as a share of the loss (at least 1).
     """
 
     verdict: str
@@ -251,7 +242,6 @@ class EuclideanGeometry(Result):
     required: Array | None = field(default=None, repr=False)
     weighting: Weighting | None = None
     temperature: float = 1.0
-    tol: float = 1e-7
 
     @property
     def gap(self) -> float:
@@ -259,27 +249,21 @@ class EuclideanGeometry(Result):
         return self.value - self.lower_bound
 
     @property
-    def ok(self) -> bool:
-        """Whether the gap is at most `tol` times the loss."""
-        return self.gap <= self.tol * max(1.0, abs(self.value))
-
-    @property
     def summary(self) -> str:
         """The verdict and the excess."""
         return f"{self.verdict}, excess {self.excess:.6g} nats, gap {self.gap:.1e}, {self.min_dim} dimensions"
 
     @property
-    def excess_lower_bound(self) -> float:
+    def excess_lower(self) -> float:
         """Proved: no embedding comes nearer to the entropy bound, mean nats."""
-        return max(0.0, self.lower_bound - self.entropy_bound)
+        return min(max(0.0, self.lower_bound - self.entropy_bound), self.excess)
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as a dictionary."""
         return {
             **attributes(self, "verdict", "reason", "entropy_bound", "value", "lower_bound", "gap", "excess"),
-            **attributes(self, "excess_lower_bound", "unique", "shifts", "min_dim"),
-            "excess_lower": self.excess_lower_bound,
-            "quality": "certified" if self.ok else "uncertified",
+            **attributes(self, "excess_lower", "unique", "shifts", "min_dim"),
+            "dim": self.points.shape[1],
             **({} if self.weighting is None else _problem(self.weighting, self.temperature, "euclidean")),
             "worst_samples": _worst(self.excess_per_sample),
         }
@@ -295,8 +279,7 @@ class EuclideanGeometry(Result):
             "",
             f"{self.verdict.upper()}: {self.reason}",
             "",
-            *_loss_lines(self.entropy_bound, self.value, self.excess, self.excess_lower_bound),
-            entry("proof", f"{'certified' if self.ok else 'NOT certified'}: gap {self.gap:.1e}"),
+            *_loss_lines(self.entropy_bound, self.value, self.excess, self.excess_lower),
             entry("dimension needed", str(self.min_dim)),
             entry("unique", "up to isometry" if self.unique else "no"),
         ]
@@ -332,8 +315,8 @@ def _head(weighting: Weighting, temperature: float, similarity: str) -> list[str
 def _loss_lines(bound: float, value: float, excess: float, least: float) -> list[str]:
     return [
         entry("entropy bound", f"{bound:.12g} nats"),
-        entry("optimal loss", f"{value:.12g} nats"),
-        entry("excess", f"{excess:.6g} nats in the mean over samples (proved: at least {least:.6g})"),
+        entry("best loss", f"{value:.12g} nats"),
+        entry("excess", f"{least:.6g} to {excess:.6g} nats in the mean over samples (proved)"),
     ]
 
 
@@ -346,3 +329,12 @@ def _up_to(largest: float) -> str:
 def _worst(excess: Array) -> list[dict[str, Any]]:
     order = np.argsort(-excess, kind="stable")[:_MOST_WORST]
     return [{"sample": int(i), "excess": float(excess[i])} for i in order]
+
+
+def principal(points: Array, dim: int) -> Array:
+    """(N, dim) unit rows: points in their `dim` principal axes, beyond which they have nothing but rounding."""
+    if points.shape[1] > dim:
+        left, values, _ = np.linalg.svd(points, full_matrices=False)
+        points = left[:, :dim] * values[:dim]
+        points = points / np.linalg.norm(points, axis=1, keepdims=True)
+    return np.pad(points, ((0, 0), (0, dim - points.shape[1])))

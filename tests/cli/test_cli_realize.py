@@ -9,8 +9,8 @@ from geomsolve import cli
 
 TEN = np.linspace(-1.0, 1.0, 10)
 CONTRACT = {
-    "verdict", "reason", "entropy_bound", "value", "excess", "excess_lower_bound", "unique", "min_dim", "gap",
-    "quality", "weights", "self_pairs", "similarity", "temperature", "samples", "version", "worst_samples",
+    "verdict", "reason", "entropy_bound", "value", "lower_bound", "excess", "excess_lower", "unique", "min_dim", "gap",
+    "weights", "self_pairs", "similarity", "temperature", "samples", "version", "worst_samples",
 }  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def realize(capsys, tmp, *arguments, code=0):
     report = json.loads(out, parse_constant=refuse)
     assert set(report) >= CONTRACT
     assert report["value"] == pytest.approx(report["entropy_bound"] + report["excess"], rel=1e-12)
-    assert 0 <= report["excess_lower_bound"] <= report["excess"]
+    assert 0 <= report["excess_lower"] <= report["excess"]
     assert isinstance(report["unique"], bool)
     assert isinstance(report["min_dim"], int)
     return report
@@ -85,7 +85,7 @@ def test_ten_labels_on_a_line_fall_short_of_the_bound(capsys, tmp, convention, e
     inside = convention == "--self-pairs"
     assert report["verdict"] == "inconsistent"
     assert report["excess"] == pytest.approx(excess, abs=6e-7)
-    assert report["excess_lower_bound"] == pytest.approx(report["excess"], rel=1e-7)
+    assert report["excess_lower"] == pytest.approx(report["excess"], rel=1e-7)
     assert report["entropy_bound"] == pytest.approx(entropy(gaussian(TEN, 0.3, inside)), rel=1e-13)
     assert report["self_pairs"] is inside
     assert report["unique"] is True
@@ -184,7 +184,7 @@ def test_asymmetric_weights_attain_nothing_euclidean_either(capsys, tmp):
     given = ["--weights", "{tmp}/w.npy", "--temperature", "0.5", "--similarity", "euclidean", "--out", "{tmp}/out"]
     report = realize(capsys, tmp, *given)
     assert report["verdict"] == "inconsistent"
-    assert report["excess_lower_bound"] > 0.01
+    assert report["excess_lower"] > 0.01
     # By symmetry and convexity the best distances are equal, and the best shares of both others the mean of theirs.
     points = np.load(tmp / "out" / "points.npy")
     apart = np.sum((points[:, None] - points) ** 2, axis=2)
@@ -222,7 +222,7 @@ def test_a_number_of_coordinates(capsys, tmp):
     line = ten(capsys, tmp, *given, "1")["in_dimension"]
     assert (line["dim"], line["realizable"]) == (1, False)
     assert line["excess"] > 0.0612
-    assert 0.061156 <= line["excess_lower_bound"] <= line["excess"]
+    assert 0.061156 <= line["excess_lower"] <= line["excess"]
     points = np.load(tmp / "out" / "points_in_dimension.npy")
     np.testing.assert_allclose(np.abs(points), np.ones((10, 1)))
     each = divergences(gaussian(TEN, 0.3, self_pairs=False), softmax(points, 0.5, self_pairs=False))

@@ -9,8 +9,9 @@ from geomsolve.errors import ProblemError
 from geomsolve.figures.realizations import plot_realization
 from geomsolve.objectives.weightings import weighting_from_matrix
 from geomsolve.similarities.dimensions import InDimension
+from geomsolve.similarities.kernels import x_clr_weights, y_aware_weights
 from geomsolve.similarities.realizations import realize
-from geomsolve.similarities.schemes import soft_supcon_weights, supcon_weights, x_clr_weights, y_aware_weights
+from geomsolve.similarities.schemes import soft_supcon_weights, supcon_weights
 
 LABELS = np.array([0.3, -1.0, 0.8, 0.3, 1.0, -0.2, 0.5])
 VECTORS = np.random.default_rng(0).normal(size=(20, 3))

@@ -8,7 +8,8 @@ from scipy.optimize import minimize_scalar
 
 from geomsolve.objectives.weightings import weighting_from_matrix
 from geomsolve.similarities.feasibility import LogGram
-from geomsolve.similarities.schemes import soft_supcon_weights, x_clr_weights, y_aware_weights
+from geomsolve.similarities.kernels import x_clr_weights, y_aware_weights
+from geomsolve.similarities.schemes import soft_supcon_weights
 
 
 def line(rng, n, self_pairs):

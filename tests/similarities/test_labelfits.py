@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import geomsolve as gs
+from geomsolve.similarities.kernels import x_clr_weights, y_aware_weights
 from geomsolve.similarities.label_fits import label_fit
 from geomsolve.similarities.realizations import Verdict, realize
-from geomsolve.similarities.schemes import soft_supcon_weights, x_clr_weights, y_aware_weights
+from geomsolve.similarities.schemes import soft_supcon_weights
 
 
 def circumradius(labels):

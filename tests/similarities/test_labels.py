@@ -72,7 +72,7 @@ def test_data_sets_are_those_of_scikit_learn():
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_a_data_set_without_scikit_learn(monkeypatch, name):
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(BackendError, match=rf'labels: {name} comes with .*run: pip install "geomsolve\[labels\]"'):
+    with pytest.raises(BackendError, match=rf'labels: {name} comes with .*run: pip install ".\[labels\]"'):
         load_labels(name)
 
 
@@ -134,14 +134,13 @@ def test_faulty_npy_files(tmp_path, content, message):
     ("content", "message"),
     [
         (None, r"cannot read .*x.csv: No such file"),
-        (b"", r'x.csv needs one column "label" and a row per sample; its columns are none'),
-        (b"label\n", r'needs one column "label" and a row per sample'),
-        (b"name,value\na,1\n", r'needs one column "label" .*; its columns are name, value'),
-        (b"Label\n1\n", r'needs one column "label" .*; its columns are Label'),
+        (b"", r"x.csv has no rows"),
+        (b"name,value\na,1\n", r'needs one column "label", .*; its columns are name, value'),
+        (b"age\n61\n42\n89+\n", r"row 3 must be a number like the others; got '89\+'"),
         (b"name,label\na,1\nb,\n", r"every row needs a label; row 2 has none"),
         (b"name,label\na,1\nb\nc,1\n", r"row 2 must have as many columns as the first line, 2; got 1"),
         (b"label\n1\n\n2\n", r"row 2 must have .* 1; got 0 \(a blank line would shift"),
-        (b"label\n\xff\xfe\n", r"x.csv is not a CSV text file: .*decode"),
+        (b"label\n\xff\xfe\n", r"x.csv is not a text file: .*decode"),
     ],
 )
 def test_faulty_csv_files(tmp_path, content, message):
@@ -152,10 +151,8 @@ def test_faulty_csv_files(tmp_path, content, message):
         load_labels(path)
 
 
-@pytest.mark.parametrize("text", ["", "mnist", "0,one,2", "0,,2", "0;1", "labels.txt", "Diabetes"])
+@pytest.mark.parametrize("text", ["", "mnist", "0,one,2", "0,,2", "0;1", "Diabetes"])
 def test_other_texts_are_refused(text):
-    with pytest.raises(
-        ProblemError, match=r"labels: must be a \.npy file, .*diabetes, digits, digits-classes; got "
-    ) as error:
+    with pytest.raises(ProblemError, match=r"labels: .*diabetes, digits, digits-classes; got ") as error:
         load_labels(text)
     assert str(error.value).endswith(f"got {text!r}")

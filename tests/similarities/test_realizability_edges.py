@@ -65,4 +65,4 @@ def test_the_gap_is_never_more_than_the_excess():
     labels = np.random.default_rng(3).standard_normal((13, 3))
     found = gs.realize(gs.similarities.x_clr_weights(labels, label_temperature=0.0107), temperature=0.0296)
     assert found.gap <= found.excess
-    assert found.excess_lower_bound >= 0.0
+    assert found.excess_lower >= 0.0

@@ -9,9 +9,10 @@ from geomsolve.geometry.orbits import OrbitGram
 from geomsolve.objectives.weighted import WeightedInfoNCE
 from geomsolve.objectives.weightings import weighting_from_matrix
 from geomsolve.similarities.euclidean import euclidean_realization
+from geomsolve.similarities.kernels import KERNELS, x_clr_weights, y_aware_weights
 from geomsolve.similarities.realizations import Verdict, realize
 from geomsolve.similarities.remedies import suggest_remedies
-from geomsolve.similarities.schemes import KERNELS, soft_supcon_weights, x_clr_weights, y_aware_weights
+from geomsolve.similarities.schemes import soft_supcon_weights
 
 CIRCLE = np.array([[math.cos(a), math.sin(a)] for a in 2 * np.pi * np.arange(8) / 8])
 LINE = 0.7 * np.arange(6.0)

@@ -9,10 +9,17 @@ import pytest
 from geomsolve.errors import BackendError, NotCertified, ProblemError
 from geomsolve.objectives.weightings import weighting_from_matrix
 from geomsolve.similarities.feasibility import LogGram
+from geomsolve.similarities.kernels import x_clr_weights, y_aware_weights
 from geomsolve.similarities.realizations import Verdict, realize
-from geomsolve.similarities.schemes import soft_supcon_weights, supcon_weights, x_clr_weights, y_aware_weights
+from geomsolve.similarities.schemes import soft_supcon_weights, supcon_weights
 
 TEN = np.linspace(-1.0, 1.0, 10)
+
+
+def rounded(found, rounding):
+    """The same verdict on weights of fewer digits."""
+    weighting = replace(found.weighting, rounding=rounding)
+    return replace(found, objective=replace(found.objective, weighting=weighting))
 
 
 @pytest.fixture
@@ -97,11 +104,11 @@ def test_rounding_takes_its_share(prove, self_pairs):
     """A matrix indefinite by less than the weights' rounding allows is not proved to be."""
     found = realize(y_aware_weights(TEN, sigma=1.0 if self_pairs else 0.3, self_pairs=self_pairs), temperature=0.5)
     exact = prove(found)
-    looser = prove(replace(found, weighting=replace(found.weighting, rounding=1e-6)))
+    looser = prove(rounded(found, 1e-6))
     assert exact.bound < looser.bound < 0
     assert looser.rounding == pytest.approx(1e-6, rel=1e-6)
     with pytest.raises(NotCertified):
-        prove(replace(found, weighting=replace(found.weighting, rounding=10.0)))
+        prove(rounded(found, 10.0))
 
 
 @pytest.mark.parametrize("self_pairs", [True, False])
@@ -112,10 +119,10 @@ def test_asymmetry(prove, self_pairs):
     assert proof.kind == "asymmetric"
     assert proof.bound == pytest.approx(0.5 * np.log(2), rel=1e-12)
     assert proof.bound <= 0.5 * np.log(2)
-    looser = prove(replace(found, weighting=replace(found.weighting, rounding=0.01)))
+    looser = prove(rounded(found, 0.01))
     assert 0.5 * (np.log(2) - 0.07) < looser.bound < 0.5 * (np.log(2) - 0.03)
     with pytest.raises(NotCertified):
-        prove(replace(found, weighting=replace(found.weighting, rounding=0.5)))
+        prove(rounded(found, 0.5))
     symmetric = realize(weighting_from_matrix(kernel + kernel.T, self_pairs=self_pairs), temperature=0.01)
     with pytest.raises(NotCertified):
         prove(replace(symmetric, witness=found.witness))
@@ -161,7 +168,7 @@ def test_definiteness_is_not_proved_of_what_is_not(prove):
     from geomsolve.similarities.proofs import _definite, _first
 
     weighting = x_clr_weights(on_sphere(0, 12, 30), label_temperature=0.5)
-    near = realize(weighting, temperature=0.4).solution.orbits.cosines
+    near = realize(weighting, temperature=0.4).gram.cosines
     assert _first(_definite, weighting, near, 0.4) is not None
     # Whatever matrix is suggested: at twice the label temperature the weights ask for none.
     assert not LogGram.of(weighting).feasible(2.0)

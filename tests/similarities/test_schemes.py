@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from geomsolve.errors import ProblemError
 from geomsolve.objectives.weightings import MOST_ORBITS, weighting_from_matrix
-from geomsolve.similarities.schemes import KERNELS, soft_supcon_weights, supcon_weights, x_clr_weights, y_aware_weights
+from geomsolve.similarities.kernels import KERNELS, x_clr_weights, y_aware_weights
+from geomsolve.similarities.schemes import soft_supcon_weights, supcon_weights
 
 FORMULAS = {
     "gaussian": lambda d: np.exp(-(d**2) / 2),
@@ -15,6 +16,7 @@ FORMULAS = {
     "cauchy": lambda d: 1 / (1 + d**2),
     "epanechnikov": lambda d: np.maximum(1 - d**2, 0),
     "triangular": lambda d: np.maximum(1 - d, 0),
+    "cosine": lambda d: np.where(d < 1, np.cos(np.pi * d / 2), 0.0),
     "uniform": lambda d: (d <= 1).astype(float),
 }
 
@@ -139,7 +141,7 @@ POINTS = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
         (lambda: y_aware_weights(Y, sigma=-1.0), "sigma: must be finite and above 0; got -1"),
         (lambda: y_aware_weights(Y, sigma=np.nan), "sigma: must be finite and above 0; got nan"),
         (lambda: y_aware_weights(Y, sigma=np.inf), "sigma: must be finite and above 0; got inf"),
-        (lambda: y_aware_weights(Y, sigma="1"), "sigma: must be a number above 0; got '1'"),
+        (lambda: y_aware_weights(Y, sigma="1"), "sigma: must be a number or one of scott, silverman, median; got '1'"),
         (lambda: y_aware_weights(Y, sigma=True), "sigma: must be a number above 0; got True"),
         (lambda: y_aware_weights(Y, sigma=1, kernel="gauss"), "kernel: must be one of gaussian, .*; got 'gauss'"),
         (lambda: y_aware_weights(Y, sigma=1, period=0.0), "period: must be finite and above 0; got 0"),
@@ -170,10 +172,10 @@ POINTS = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
             "labels: must not be of length 0; sample 1 is",
         ),
         (lambda: x_clr_weights([[1.0, np.nan], [0.0, 1.0]], label_temperature=0.1), "must be finite; sample 0 is not"),
-        (lambda: soft_supcon_weights([0, 1], epsilon=-0.1), "epsilon: must be a finite number from 0 .*; got -0.1"),
-        (lambda: soft_supcon_weights([0, 1], epsilon=np.inf), "epsilon: must be a finite number from 0 .*; got inf"),
-        (lambda: soft_supcon_weights([0, 1], epsilon=np.nan), "epsilon: must be a finite number from 0 .*; got nan"),
-        (lambda: soft_supcon_weights([0, 1], epsilon=True), "epsilon: must be a finite number from 0 .*; got True"),
+        (lambda: soft_supcon_weights([0, 1], epsilon=-0.1), "epsilon: must be a finite number from 0; got -0.1"),
+        (lambda: soft_supcon_weights([0, 1], epsilon=np.inf), "epsilon: must be a finite number from 0; got inf"),
+        (lambda: soft_supcon_weights([0, 1], epsilon=np.nan), "epsilon: must be a finite number from 0; got nan"),
+        (lambda: soft_supcon_weights([0, 1], epsilon=True), "epsilon: must be a finite number from 0; got True"),
         (lambda: supcon_weights([0]), r"labels: must be one-dimensional, two samples or more; got shape \(1,\)"),
         (lambda: supcon_weights([[0, 1]]), r"labels: must be one-dimensional"),
         (lambda: supcon_weights([0.0, np.nan]), "labels: must be finite"),

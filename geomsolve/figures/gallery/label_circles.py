@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...arrays import Array, Progress
+from ...similarities.dimensions import realize_in
+from ...similarities.kernels import y_aware_weights
 from ...similarities.realizations import realize
-from ...similarities.schemes import y_aware_weights
 from ...similarities.verdicts import Realization
 from ..style import GREY, unit_circle, unit_sphere
 from .pages import Picture, Row, page, quiet
@@ -75,10 +76,8 @@ def label_circle(*, multiples: Sequence[float] = MULTIPLES, progress: Progress =
 
 
 def _embedded(found: Realization, sigma: float, dim: int) -> _Circle:
-    embedding = found.solution.embed(dim, restarts=_RESTARTS)
-    # The difference of two losses loses digits that the excess of the optimum itself has.
-    excess = found.excess if embedding.exact else embedding.value - found.entropy_bound
-    return _Circle(found, sigma, _turned(embedding.points), excess, embedding.exact)
+    within = realize_in(found, dim, restarts=_RESTARTS)
+    return _Circle(found, sigma, _turned(within.points), within.excess, within.exact)
 
 
 def _turned(points: Array) -> Array:

@@ -11,8 +11,9 @@ import numpy as np
 
 from ...arrays import Array, Progress
 from ...similarities.feasibility import LogGram
+from ...similarities.kernels import x_clr_weights, y_aware_weights
 from ...similarities.realizations import realize
-from ...similarities.schemes import soft_supcon_weights, x_clr_weights, y_aware_weights
+from ...similarities.schemes import soft_supcon_weights
 from ...similarities.verdicts import Realization, Verdict
 from ..style import ACCENT, GREY, HEAD, MEAN, TAIL, draw_lines, plain_ticks, simplex_line
 from .pages import Picture, Row, page, panels_of, quiet
@@ -43,10 +44,9 @@ def verdict_row(found: Realization) -> Row:
     return {
         "realizable": found.verdict is Verdict.REALIZABLE,
         "excess": found.excess,
-        "excess_lower_bound": found.excess_lower_bound,
-        "relative_gap": found.gap / found.solution.certificate.excess,
-        "cosine_residual": found.solution.certificate.cosine_residual,
-        "quality": "certified" if found.certified else "uncertified",
+        "excess_lower": found.excess_lower,
+        "relative_gap": found.gap / max(found.excess, 1e-300),
+        "quality": "certified" if found.finished else "uncertified",
     }
 
 
@@ -81,7 +81,7 @@ def _supcon_row(ratio: float, epsilon: float, critical: float, self_pairs: bool)
     sizes = [round(_SMALL_CLASS * ratio), *[_SMALL_CLASS] * (_CLASSES - 1)]
     weighting = soft_supcon_weights(np.repeat(range(_CLASSES), sizes), epsilon=epsilon, self_pairs=self_pairs)
     found = realize(weighting, temperature=TEMPERATURE)
-    cosines = found.solution.orbits.cosines
+    cosines = found.gram.cosines
     # Self-pairs out, a whole family may attain the bound: all cosines of different samples move by one constant.
     low = high = None
     if found.verdict is Verdict.REALIZABLE and found.shifts is not None:

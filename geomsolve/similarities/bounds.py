@@ -1,0 +1,193 @@
+"""A lower bound of weighted InfoNCE, sharper than the certificate's: its tangent at a matrix off the cone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+
+from ..arrays import Array
+from ..geometry.orbits import OrbitGram, Orbits
+from ..objectives.weighted import WeightedSoftmax
+
+_EPS = float(np.finfo(np.float64).eps)
+# Steps of Newton's method for the softmax rows of a dual point, and products with the Hessian for one.
+_STEPS, _PRODUCTS = 30, 200
+
+
+@dataclass(frozen=True, eq=False)
+class DualBound:
+    """What the derivative of the loss at a Gram matrix proves, and where it asks for more rank.
+
+    Attributes:
+        value: proved to lie below the loss of every Gram matrix, in nats.
+        directions: (K, r) orthonormal eigenvectors of the slack matrix's negative eigenvalues on means of orbits, most
+            negative first, as values of a sample.
+        apart: (K,) whether samples of one orbit want to part: the slack matrix is negative on their differences.
+    """
+
+    value: float
+    directions: Array = field(repr=False)
+    apart: NDArray[np.bool_] = field(repr=False)
+
+
+def dual_bound(objective: WeightedSoftmax, gram: OrbitGram) -> DualBound:
+    """A bound below the loss of every Gram matrix, near the loss of one that is nearly optimal.
+
+    The loss is a convex function of the entries off the diagonal of any symmetric matrix V, so for every Gram matrix H,
+    with D = dL/dV and any diagonal d for which S = D + Diag(d) (D without diagonal),
+
+        L(H) >= L(V) + <D, H - V> >= L(V) - <D, V> - sum_i d_i + N min(0, lambda_min(S)).
+
+    The certificate takes V = G, whose S has small negative eigenvalues, and pays N times the smallest. Here V is where
+    the derivative is S without these. With S_+ and the attraction A, the softmax rows of V are 2 tau (S_+ + A)_ij /
+    (zeta_i + zeta_j), the zeta = m / Z being the minimum of a convex function of their logarithms. V itself need not be
+    a Gram matrix, nor must it solve these equations exactly: the bound holds at any V, and rounding is allowed for.
+
+    Args:
+        objective: weighted InfoNCE.
+        gram: any Gram matrix of its orbits; the bound is as good as that is near the optimum.
+
+    Cost: one eigendecomposition of size K, and some hundred products with K x K matrices.
+    Source: ours.
+    """
+    orbits, plural, root = gram.orbits, gram.orbits.plural, np.sqrt(gram.sizes)
+    row = objective.row_gradient(gram)
+    forces = np.where(orbits.partners > 0, (row + row.T) / 2.0, 0.0)
+    diagonal = -np.einsum("ab,ab,ab->a", orbits.partners, forces, gram.cosines)
+    quotient, spread = _quotient(orbits, forces, diagonal)
+    values, vectors = _negative(quotient)
+    apart = plural & (spread < 0)
+    if len(values) or apart.any():
+        quotient = quotient - (vectors * values) @ vectors.T
+        forces, diagonal = _entries(objective, orbits, quotient, np.where(plural, np.maximum(spread, 0.0), 0.0))
+    total = forces + objective.attraction
+    # Repulsion must stay positive: where clipping leaves none, a thousandth of what there is at the Gram matrix.
+    repulsion = objective.rows(gram).repulsion
+    total = np.where(total > 0, total, 1e-3 * (repulsion + repulsion.T) / 2.0)
+    total = np.where(orbits.partners > 0, np.maximum(total, 1e-300), 0.0)
+    virtual = _where(objective, gram, total)
+    value = _tangent(objective, virtual, diagonal, quotient)
+    return DualBound(value, vectors / root[:, None], apart)
+
+
+def _quotient(orbits: Orbits, forces: Array, diagonal: Array) -> tuple[Array, Array]:
+    """S on means of orbits, and (K,) its eigenvalue on differences inside one (infinite for a single sample)."""
+    root = np.sqrt(orbits.sizes)
+    quotient = forces * root * root[:, None]
+    within = np.where(orbits.plural, np.diag(forces), 0.0)
+    np.fill_diagonal(quotient, diagonal + (orbits.sizes - 1.0) * within)
+    return quotient, np.where(orbits.plural, diagonal - within, np.inf)
+
+
+def _negative(matrix: Array) -> tuple[Array, Array]:
+    """The negative eigenvalues, ascending, and their eigenvectors."""
+    if len(matrix) < 200:
+        values, vectors = np.linalg.eigh(matrix)
+        count = int(np.count_nonzero(values < 0))
+        return values[:count], vectors[:, :count]
+    values, vectors = eigh(matrix, subset_by_value=(-np.inf, 0.0), driver="evr", check_finite=False)
+    return values, vectors
+
+
+def _entries(objective: WeightedSoftmax, orbits: Orbits, quotient: Array, spread: Array) -> tuple[Array, Array]:
+    """(K, K) entries and (K,) diagonal of the matrix with this quotient and spread.
+
+    Without self-pairs L does not change when all entries grow alike, so D has sum 0: what clipping adds or takes is
+    made up for by a multiple of 1 1^T or of N I - 1 1^T, which changes `quotient` in place.
+    """
+    sizes, plural, root = orbits.sizes, orbits.plural, np.sqrt(orbits.sizes)
+    # Of an orbit: quotient_aa = d + (n - 1) w and spread = d - w.
+    within = np.where(plural, (np.diag(quotient) - spread) / sizes, 0.0)
+    diagonal = np.where(plural, within + spread, np.diag(quotient))
+    entries = quotient / root / root[:, None]
+    np.fill_diagonal(entries, within)
+    if not objective.weighting.self_pairs:
+        atoms = orbits.atoms
+        over = float(np.sum(sizes[:, None] * orbits.partners * entries)) / (atoms * (atoms - 1.0))
+        entries -= over
+        diagonal = diagonal + (max(over, 0.0) * (atoms - 1.0) + max(-over, 0.0))
+        quotient[:] = _quotient(orbits, entries, diagonal)[0]
+    return entries, diagonal
+
+
+def _where(objective: WeightedSoftmax, gram: OrbitGram, total: Array) -> OrbitGram:
+    """The symmetric matrix whose repulsion is `total`, as nearly as there is one.
+
+    With u = log zeta, sum_ab n_a p_ab tau T_ab log(e^u_a + e^u_b) + sum_a n_a (a_a e^u_a - m_a u_a) is convex, and
+    least where every row has the sum it must have.
+    """
+    sizes, partners, tau = gram.sizes, gram.orbits.partners, objective.temperature
+    masses, offsets = objective.masses, objective.offsets
+    pairs = 2.0 * tau * sizes[:, None] * partners * total
+    logs = np.log(masses / (offsets + np.einsum("ab,ab->a", partners, gram.exponentials(tau))))
+    for _ in range(_STEPS):
+        zeta = np.exp(logs)
+        softmax = pairs / (zeta[:, None] + zeta)
+        slope = sizes * (zeta * offsets - masses) + zeta * softmax.sum(axis=1)
+        links = softmax * zeta / (zeta[:, None] + zeta) * zeta[:, None]
+        step = -_solved(links, sizes * offsets * zeta, slope)
+        largest = float(np.abs(step).max())
+        if not np.isfinite(largest):
+            break
+        logs = logs + min(1.0, 1.0 / max(largest, 1e-300)) * step
+        if largest < 1e-13:
+            break
+    zeta = np.exp(logs)
+    with np.errstate(divide="ignore"):
+        cosines = np.log(np.where(partners > 0, 2.0 * tau * total, 1.0))
+    cosines -= np.where(partners > 0, np.log(zeta[:, None] + zeta), 0.0)
+    cosines = 1.0 + tau * np.maximum(cosines, -700.0)
+    return OrbitGram(gram.orbits, (cosines + cosines.T) / 2.0)
+
+
+def _solved(links: Array, own: Array, right: Array) -> Array:
+    """(Lap(links) + Diag(own)) x = right: by a factor where small, else by conjugate gradients."""
+    degrees = links.sum(axis=1) + own
+    if len(links) <= 100:
+        system = np.diag(degrees) - links
+        if not own.any():
+            system += degrees.mean() / len(own)  # scaling all zeta changes nothing: their mean stays
+        try:
+            return np.asarray(np.linalg.solve(system, right))
+        except np.linalg.LinAlgError:  # two samples alike without self-pairs: any zeta will do
+            return np.zeros(len(right))
+    found, left = np.zeros(len(right)), right.copy()
+    scaled = left / degrees
+    along, size = scaled.copy(), float(left @ scaled)
+    first = size
+    for _ in range(_PRODUCTS):
+        if size <= 1e-24 * first or not size > 0:
+            break
+        bent = degrees * along - links @ along
+        bend = float(along @ bent)
+        if not bend > 0:
+            break
+        found += size / bend * along
+        left -= size / bend * bent
+        scaled = left / degrees
+        before, size = size, float(left @ scaled)
+        along = scaled + size / before * along
+    return found
+
+
+def _tangent(objective: WeightedSoftmax, virtual: OrbitGram, diagonal: Array, wanted: Array) -> float:
+    """The bound at V with this diagonal, where S should be `wanted`, which has no negative eigenvalues."""
+    orbits, sizes = virtual.orbits, virtual.sizes
+    row = objective.row_gradient(virtual)
+    forces = np.where(orbits.partners > 0, (row + row.T) / 2.0, 0.0)
+    quotient, spread = _quotient(orbits, forces, diagonal)
+    largest = float(np.abs(quotient).sum(axis=1).max())
+    rounding = (8.0 + 2.0 / objective.temperature) * _EPS
+    pairs = sizes[:, None] * orbits.partners * forces * virtual.cosines
+    value = objective.value(virtual)
+    noise = rounding * (1.0 + abs(value) + float(np.abs(pairs).sum()) + float(np.abs(sizes @ diagonal)))
+    # The smallest eigenvalue is at least minus the largest sum of a row of what S lacks; where that is much, ask.
+    lowest = -float(np.abs(quotient - wanted).sum(axis=1).max())
+    if len(wanted) < 200 or orbits.atoms * -lowest > max(noise, 1e-13):
+        values = eigh(quotient, eigvals_only=True, subset_by_index=(0, 0), check_finite=False)
+        lowest = float(values[0])
+    lowest = min(lowest, float(spread.min())) - rounding * largest
+    return float(value - pairs.sum() - sizes @ diagonal + orbits.atoms * min(0.0, lowest) - noise)

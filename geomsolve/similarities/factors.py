@@ -1,0 +1,240 @@
+"""The Burer–Monteiro factor of weighted InfoNCE: unit rows whose products are the cosines, and their descent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+import numpy as np
+from scipy.optimize import OptimizeResult, minimize
+
+from ..arrays import Array
+from ..geometry.orbits import OrbitGram
+from ..objectives.weighted import WeightedSoftmax
+
+# Pairs of steps that L-BFGS remembers.
+_MEMORY = 30
+# Products with the Hessian for one step of Newton's method, and steps.
+_PRODUCTS, _STEPS = 400, 30
+
+
+class PointLoss(Protocol):
+    """A loss of points: its value and slope, its Hessian as a function, and whether rows are unit vectors."""
+
+    sphere: ClassVar[bool]
+
+    def __call__(self, rows: Array) -> tuple[float, Array]:
+        """The value and its derivative."""
+
+    def curvature(self, rows: Array) -> Callable[[Array], Array]:
+        """The Hessian at the rows, times a direction."""
+
+
+@dataclass(frozen=True, eq=False)
+class FactorLoss:
+    """The excess of weighted InfoNCE as a function of a factor, with its first two derivatives.
+
+    An orbit of n exchangeable samples is one unit row (m, s): m their mean, and s > 0 where they lie apart, on a
+    regular simplex in coordinates of their own. Two samples of different orbits have the cosine m_a . m_b, two of one
+    orbit |m|^2 - s^2 / (n - 1). A single sample has s = 0. So the loss depends on K (r + 1) numbers, whatever the
+    samples, and every Gram matrix that is constant on orbits has this form with r = K.
+
+        excess = sum_a (n_a / N) [log Z_a - sum_b w_ab (G_ab - 1) / tau] - mean H(w),   Z_a = [self-pairs in] +
+                 sum_b p_ab e^{(G_ab - 1) / tau},   p_ab = n_b - [a = b]
+
+    Attributes:
+        objective: the loss.
+        sizes, shares: (K,) n_a and n_a / N.
+        links: (K, K) n_a n_b (w_ab + w_ba) / (2 N tau) between two orbits, diagonal 0.
+        inner: (K,) n_a (n_a - 1) w_aa / (N tau), within.
+        apart: (K,) 1 / (n_a - 1), 0 for a single sample.
+    """
+
+    sphere: ClassVar[bool] = True
+    objective: WeightedSoftmax
+    sizes: Array = field(repr=False)
+    shares: Array = field(repr=False)
+    links: Array = field(repr=False)
+    inner: Array = field(repr=False)
+    apart: Array = field(repr=False)
+
+    @classmethod
+    def of(cls, objective: WeightedSoftmax) -> FactorLoss:
+        """The loss of a factor for this objective."""
+        orbits, weighting = objective.orbits, objective.weighting
+        sizes, atoms = orbits.sizes, orbits.atoms
+        weights = np.exp(np.where(orbits.partners > 0, weighting.logs, -np.inf)) / (atoms * objective.temperature)
+        inner = sizes * (sizes - 1.0) * np.diag(weights)
+        links = weights * sizes * sizes[:, None]
+        links += links.T
+        links *= 0.5
+        np.fill_diagonal(links, 0.0)
+        apart = np.where(orbits.plural, 1.0 / np.maximum(sizes - 1.0, 1e-300), 0.0)
+        return cls(objective, sizes, sizes / atoms, links, inner, apart)
+
+    def within(self, rows: Array) -> Array:
+        """(K,) the cosine of two samples of one orbit; 1 for a single sample."""
+        return np.einsum("ij,ij->i", rows[:, :-1], rows[:, :-1]) - self.apart * rows[:, -1] ** 2
+
+    def _powers(self, rows: Array) -> tuple[Array, Array, Array]:
+        """e^{(G - 1) / tau} between orbits (diagonal 0) and within, times n - 1; and Z."""
+        tau, means = self.objective.temperature, rows[:, :-1]
+        scaled = means / np.sqrt(tau)
+        column = np.ones((len(rows), 1))
+        # One product gives (G - 1) / tau.
+        powers = np.column_stack([scaled, column]) @ np.column_stack([scaled, -column / tau]).T
+        np.exp(powers, out=powers)
+        np.fill_diagonal(powers, 0.0)
+        own = np.where(self.apart > 0, (self.sizes - 1.0) * np.exp((self.within(rows) - 1.0) / tau), 0.0)
+        return powers, own, self.objective.offsets + powers @ self.sizes + own
+
+    def __call__(self, rows: Array) -> tuple[float, Array]:
+        """The excess at unit rows (K, r + 1) and its derivative, not yet tangent. O(K^2 r)."""
+        means, tau = rows[:, :-1], self.objective.temperature
+        powers, own, sums = self._powers(rows)
+        pull = self.links @ means
+        linear = float(np.sum(means * pull)) - float(self.links.sum()) + float(self.inner @ (self.within(rows) - 1.0))
+        value = float(self.shares @ np.log(sums)) - linear - self.objective.weighting.entropy_bound
+        push = self.shares / (tau * sums)
+        slope = np.empty_like(rows)
+        both = powers @ np.column_stack([means * self.sizes[:, None], means * push[:, None]])
+        width = means.shape[1]
+        slope[:, :-1] = push[:, None] * both[:, :width] + self.sizes[:, None] * both[:, width:] - 2.0 * pull
+        inside = push * own - self.inner
+        slope[:, :-1] += 2.0 * inside[:, None] * means
+        slope[:, -1] = -2.0 * inside * self.apart * rows[:, -1]
+        return value, slope
+
+    def curvature(self, rows: Array) -> Callable[[Array], Array]:
+        """The Riemannian Hessian on tangent rows (K, r + 1), as a function. O(K^2 r) a product."""
+        means, tau = rows[:, :-1], self.objective.temperature
+        powers, own, sums = self._powers(rows)
+        push = self.shares / (tau * sums)
+        forces = push[:, None] * powers * self.sizes
+        forces += forces.T
+        forces -= 2.0 * self.links
+        inside = push * own - self.inner
+        radial = np.sum(rows * self(rows)[1], axis=1)[:, None]
+
+        def times(along: Array) -> Array:
+            move = along[:, :-1]
+            grow = means @ move.T
+            grow += grow.T
+            grow *= powers
+            within = 2.0 * (np.einsum("ij,ij->i", means, move) - self.apart * rows[:, -1] * along[:, -1])
+            more = own * within / tau
+            change = grow @ self.sizes / tau + more  # of Z
+            turned = push[:, None] * grow * self.sizes / tau - (push * change / sums)[:, None] * powers * self.sizes
+            bent = np.empty_like(along)
+            bent[:, :-1] = (turned + turned.T) @ means + forces @ move
+            moved = push * more - push * own * change / sums
+            bent[:, :-1] += 2.0 * (moved[:, None] * means + inside[:, None] * move)
+            bent[:, -1] = -2.0 * self.apart * (moved * rows[:, -1] + inside * along[:, -1])
+            return tangent(bent - radial * along, rows)
+
+        return times
+
+    def gram(self, rows: Array) -> OrbitGram:
+        """The Gram matrix of unit rows."""
+        cosines = rows[:, :-1] @ rows[:, :-1].T
+        np.fill_diagonal(cosines, np.where(self.apart > 0, self.within(rows), 1.0))
+        return OrbitGram(self.objective.orbits, cosines)
+
+
+def unit(rows: Array) -> Array:
+    """Rows divided by their lengths."""
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-300))
+
+
+def tangent(vectors: Array, rows: Array) -> Array:
+    """Vectors without their parts along unit rows."""
+    return np.asarray(vectors - np.sum(vectors * rows, axis=1, keepdims=True) * rows)
+
+
+def descend(
+    loss: PointLoss,
+    rows: Array,
+    steps: int,
+    enough: float,
+    deadline: float,
+    told: Callable[[float, Array], None],
+) -> tuple[Array, bool]:
+    """Rows after L-BFGS, and whether it ended because 25 steps in a row gained no more than `enough`.
+
+    Args:
+        loss: of the rows; where it asks for unit rows, of the rows divided by their lengths.
+        rows: where to begin.
+        steps: at most.
+        enough: nats.
+        deadline: on the clock of time.monotonic.
+        told: called with the loss and the rows after every step.
+    """
+    scale = max(abs(loss(rows)[0]), 1e-300)
+    seen: list[float] = []
+    still = False
+    last = rows
+
+    def function(flat: Array) -> tuple[float, Array]:
+        free = flat.reshape(rows.shape)
+        if not loss.sphere:
+            value, slope = loss(free)
+            return value / scale, slope.ravel() / scale
+        lengths = np.linalg.norm(free, axis=1, keepdims=True)
+        here = free / lengths
+        value, slope = loss(here)
+        return value / scale, (tangent(slope, here) / (lengths * scale)).ravel()
+
+    def after(intermediate_result: OptimizeResult) -> None:
+        nonlocal still, last
+        seen.append(float(intermediate_result.fun) * scale)
+        last = _placed(loss, intermediate_result.x.reshape(rows.shape))
+        told(seen[-1], last)
+        still = len(seen) > 25 and seen[-26] - seen[-1] <= enough
+        if still or time.monotonic() > deadline:
+            raise StopIteration
+
+    options = {"maxiter": steps, "maxfun": 3 * steps, "ftol": 0.0, "gtol": 0.0, "maxcor": _MEMORY}
+    minimize(function, rows.ravel(), jac=True, method="L-BFGS-B", callback=after, options=options)
+    return last, still or len(seen) < steps
+
+
+def polish(loss: PointLoss, rows: Array, deadline: float) -> Array:
+    """Rows after Newton's method with conjugate gradients: L-BFGS stops at half the digits of the slope."""
+    slope = _flat(loss, loss(rows)[1], rows)
+    size = float(np.linalg.norm(slope))
+    for _ in range(_STEPS):
+        if size < 1e-18 or time.monotonic() > deadline:
+            break
+        times = loss.curvature(rows)
+        step, left, along = np.zeros_like(rows), -slope, -slope
+        for _ in range(_PRODUCTS):
+            bent = times(along)
+            bend, square = float(np.sum(along * bent)), float(np.sum(left * left))
+            if bend <= 1e-14 * float(np.sum(along * along)) * size:
+                break
+            step = step + square / bend * along
+            left = left - square / bend * bent
+            if np.linalg.norm(left) < min(0.1, np.sqrt(size)) * size or time.monotonic() > deadline:
+                break
+            along = left + float(np.sum(left * left)) / square * along
+        for _ in range(4):
+            moved = _placed(loss, rows + step)
+            found = _flat(loss, loss(moved)[1], moved)
+            if np.linalg.norm(found) < 0.9 * size:
+                break
+            step = step / 4.0
+        else:
+            break
+        rows, slope = moved, found
+        size = float(np.linalg.norm(slope))
+    return rows
+
+
+def _placed(loss: PointLoss, rows: Array) -> Array:
+    return unit(rows) if loss.sphere else np.array(rows)
+
+
+def _flat(loss: PointLoss, slope: Array, rows: Array) -> Array:
+    return tangent(slope, rows) if loss.sphere else slope
