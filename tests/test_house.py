@@ -30,7 +30,7 @@ HEAVY = {
     "typer": {"cli"},
     "rich": {"cli"},
     "distributed": {"sweeps"},
-    "pyarrow": {"sweeps", "counts"},
+    "pyarrow": {"sweeps", "counts", "similarities"},
     "yaml": {"counts"},
     "safetensors": {"training"},
     "flint": {"certificates"},
