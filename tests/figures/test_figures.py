@@ -335,7 +335,7 @@ def test_soft_supcon_has_one_cosine_at_every_ratio_from_the_critical_epsilon_on(
             assert row["small_cosine"] == pytest.approx(cosine, abs=1e-9)
             assert row["excess"] < 1e-14
         else:
-            assert row["excess_lower_bound"] > 1e-5
+            assert row["excess_lower"] > 1e-5
             simplex = row["small_cosine"] == pytest.approx(-1 / 3, abs=1e-6)
             assert simplex == (row["ratio"] == 1.0)
         if row["epsilon"] == critical:
@@ -363,7 +363,7 @@ def test_the_y_aware_bound_is_attained_on_spheres_up_to_the_allowed_radius():
     for row in rows:
         assert row["realizable"] == (row["radius"] <= row["largest_radius"] * (1 + 1e-9))
         assert (row["excess"] < 1e-14) == row["realizable"]
-        assert row["realizable"] or row["excess_lower_bound"] > 0
+        assert row["realizable"] or row["excess_lower"] > 0
         if row["shape"] in ("circle", "sphere"):
             assert row["largest_radius"] == pytest.approx(1, rel=1e-9)
         elif row["self_pairs"]:
@@ -408,7 +408,7 @@ def test_the_hours_stand_on_a_circle_of_the_radius_that_the_bandwidth_asks_for()
             optimal = multiple == 1.0 or (multiple, dim) == (1.5, 3)
             assert {row["points"] for row in rows} == {"optimal" if optimal else "best found"}
             assert (rows[0]["points_excess"] < 1e-14) == optimal
-            assert rows[0]["points_excess"] >= rows[0]["excess_lower_bound"]
+            assert rows[0]["points_excess"] >= rows[0]["excess_lower"]
             if optimal:
                 # A circle of radius 1/multiple, horizontal in 3-D, that runs clockwise from midnight at the top.
                 angle = np.pi * np.arange(24) / 12
