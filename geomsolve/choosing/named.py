@@ -11,7 +11,15 @@ from ..arrays import Progress
 from ..certificates.certificate import check_tol
 from ..counts.counts import Counts
 from ..errors import ProblemError
-from ..objectives.registry import build_objective, checked_options, resolve
+from ..objectives.registry import (
+    OBJECTIVES,
+    build_objective,
+    builder_of,
+    checked_options,
+    objective_options,
+    options_of,
+    resolve,
+)
 from ..solvers.base import Solver
 from ..solvers.ladder import solve
 from ..solvers.solution import Remark, Solution
@@ -26,6 +34,24 @@ _BOUNDED: dict[str, Callable[..., TargetedGeometry | PrototypeGeometry]] = {
     "supproto": supervised_prototypes,
     "tsc": targeted_supcon,
 }
+
+
+def loss_names() -> tuple[str, ...]:
+    """The names of all losses."""
+    return (*OBJECTIVES, *_BOUNDED)
+
+
+def loss_settings(name: str) -> Mapping[str, Any]:
+    """The options of the loss of that name with their defaults, REQUIRED for one that has none."""
+    plain, _ = resolve(name)
+    return options_of(_BOUNDED[plain]) if plain in _BOUNDED else objective_options(plain)
+
+
+def loss_words(name: str) -> str:
+    """The loss of that name in a sentence."""
+    plain, _ = resolve(name)
+    builder = _BOUNDED[plain] if plain in _BOUNDED else builder_of(plain)
+    return str(builder.__doc__).splitlines()[0]
 
 
 def is_free(name: str) -> bool:

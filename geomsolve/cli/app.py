@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from .. import __version__
 from ..errors import GeomsolveError, NotCertified
@@ -22,8 +24,9 @@ app = typer.Typer(
     name="geomsolve",
     help="Certified optimal embedding geometry of contrastive losses under class imbalance.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -40,6 +43,43 @@ def _geomsolve(
     ] = False,
 ) -> None:
     pass
+
+
+class Verb(TyperCommand):
+    """A command whose help is short: its own options, those every loss has, and by loss the names of the others."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """The options in groups, then the settings of losses by name."""
+        told = [(one, one.get_help_record(ctx)) for one in self.get_params(ctx)]
+        groups: dict[str, list[Any]] = {}
+        for one, record in told:
+            panel = getattr(one, "rich_help_panel", None) or "Options"
+            if record is not None and panel != SETTINGS:
+                groups.setdefault("Arguments" if one.param_type_name == "argument" else panel, []).append(record)
+        for title, records in groups.items():
+            with formatter.section(title):
+                formatter.write_dl(records, col_max=24)
+        if self.losses:
+            with formatter.section("Settings by loss (geomsolve losses says what they are)"):
+                formatter.write_dl(self.losses, col_max=18)
+
+    losses: Sequence[tuple[str, str]] = ()
+
+
+# The panel of options that belong to some losses only.
+SETTINGS = "settings"
+
+
+def verb(*examples: str, losses: Iterable[tuple[str, str]] = ()) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """A decorator: the function as a command, with examples below its help.
+
+    Args:
+        examples: command lines.
+        losses: names of losses that it takes, and of their settings.
+    """
+    kind = type("Verb", (Verb,), {"losses": tuple(losses)})
+    told = "\n".join(f"  {example}" for example in examples)
+    return app.command(cls=kind, epilog=f"\b\nExamples:\n{told}" if examples else None)
 
 
 def code(good: bool) -> int:
@@ -88,7 +128,9 @@ def _fail_usage(error: Any, arguments: Sequence[str]) -> int:
 
 
 def _fail(message: str) -> int:
-    print("geomsolve: " + " ".join(message.split()), file=sys.stderr)
+    # Arguments are named as they are typed: per-class, not per_class.
+    named = re.sub(r"^[a-z_]+(?=:)", lambda name: name.group().replace("_", "-"), " ".join(message.split()))
+    print(f"geomsolve: {named}", file=sys.stderr)
     return BAD_INPUT
 
 

@@ -13,8 +13,9 @@ from ..errors import ProblemError
 from ..similarities.crosschecks import crosscheck_verdict
 from ..solvers.crosschecks import crosscheck as check_routes
 from ..solvers.devices import check_device
-from .app import app, code
+from .app import code, verb
 from .options import (
+    FREE,
     ClassesOption,
     ColumnOption,
     DropOption,
@@ -25,6 +26,7 @@ from .options import (
     MinorityOption,
     PerClassOption,
     read_counts,
+    settings_of,
     with_loss,
 )  # fmt: skip
 from .realizing import read_weighting
@@ -33,7 +35,11 @@ from .terminal import Outputs, reporting
 _CONVENTION = ("temperature", "self_pairs")
 
 
-@app.command()
+@verb(
+    "geomsolve crosscheck --counts 9,5,2 --temperature 1",
+    "geomsolve crosscheck --objective gcl --majority 1 --minority 9",
+    losses=settings_of(FREE),
+)
 @with_loss
 def crosscheck(
     loss: Loss,

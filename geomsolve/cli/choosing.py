@@ -15,12 +15,15 @@ from ..choosing.guidelines import TEMPERATURES, keep_variance, variance_map
 from ..counts.counts import Counts
 from ..figures.variances import plot_variance_map
 from ..files import read_array
-from .app import app, code
+from .app import code, verb
 from .options import JsonOption, TolOption, with_counts, with_instances
 from .terminal import Outputs, reporting
 
 
-@app.command()
+@verb(
+    "geomsolve compare --counts cifar10_lt:100 --temperature 0.1",
+    "geomsolve compare --counts 500,100,20 --temperature 0.1 --losses supcon,bcl",
+)
 @with_counts
 def compare(
     counts: Counts,
@@ -44,7 +47,10 @@ def compare(
     return code(found.ok)
 
 
-@app.command()
+@verb(
+    "geomsolve design --counts 500,100,20 --temperature 0.1",
+    "geomsolve design --counts 9,5,2 --temperature 0.1 --target gram.npy",
+)
 @with_counts
 def design(
     counts: Counts,
@@ -73,7 +79,10 @@ def design(
     return code(found.ok)
 
 
-@app.command()
+@verb(
+    "geomsolve guideline --variance 0.3 --classes 10 --instances 50",
+    "geomsolve guideline --variance 0.3 --counts 50,20,5 --temperature 0.1",
+)
 @with_instances
 def guideline(
     counts: Counts,

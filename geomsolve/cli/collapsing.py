@@ -16,8 +16,10 @@ from ..errors import ProblemError
 from ..files import check_file
 from ..objectives.registry import REQUIRED, objective_options
 from ..solvers.verification import verify
-from .app import app, code
+from .app import code, verb
 from .options import (
+    FREE,
+    PUSHING,
     ColumnOption,
     DigitsOption,
     DropOption,
@@ -31,13 +33,18 @@ from .options import (
     TolOption,
     proved_digits,
     read_counts,
+    settings_of,
     with_loss,
     with_problem,
 )  # fmt: skip
 from .terminal import Outputs, reporting
 
 
-@app.command()
+@verb(
+    "geomsolve threshold --objective gcl --majority 1 --minority 9",
+    "geomsolve threshold --counts isic2019 --temperature 1 --vary tail",
+    losses=settings_of(PUSHING),
+)
 @with_loss
 def threshold(
     loss: Loss,
@@ -54,8 +61,7 @@ def threshold(
     vary: Annotated[
         str | None,
         typer.Option(
-            help="ratio, temperature or negatives (k); with --counts: power (every count raised to one), tail (the "
-            "tail divided by a factor), temperature or negatives."
+            "--vary", "--over", help="ratio, temperature, negatives; with --counts power, tail or the last two."
         ),
     ] = None,
     prove: ProveOption = False,
@@ -95,12 +101,16 @@ def threshold(
     return code(found.ok)
 
 
-@app.command()
+@verb(
+    "geomsolve phase --objective gcl --negatives 1 --plot phase.png",
+    "geomsolve phase --objective gcl --over classes --csv ratios.csv",
+    losses=settings_of(PUSHING),
+)
 @with_loss
 def phase(
     loss: Loss,
     *,
-    over: Annotated[str, typer.Option(help="temperature, negatives (k), or classes (n_A and n_B).")] = "temperature",
+    over: Annotated[str, typer.Option("--over", "--vary", help="temperature, negatives, or classes.")] = "temperature",
     majority: MajorityOption = None,
     minority: MinorityOption = None,
     per_class: PerClassOption = None,
@@ -149,7 +159,11 @@ def _check(varied: str, loss: Loss) -> None:
     check_loss(loss.builder, "ratio", {option: 0.5 for option in required if loss.options.get(option) is None})
 
 
-@app.command()
+@verb(
+    "geomsolve levels --counts cifar100_lt:100 --temperature 0.1 --batch 256",
+    "geomsolve levels --counts 128x1 --temperature 0.1 --observed 3.2",
+    losses=settings_of(FREE),
+)
 @with_problem
 def levels(
     problem: Problem,

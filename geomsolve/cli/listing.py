@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from ..choosing.named import loss_names, loss_settings, loss_words
 from ..counts.sources import load_counts, profile_names
 from ..errors import ProblemError
 from ..figures.gallery.catalogue import FIGURES, draw_figures
+from ..objectives.registry import REQUIRED
 from ..text import table, whole
-from .app import app, code
-from .options import JsonOption
+from .app import code, verb
+from .options import HELP, JsonOption
 from .terminal import Outputs, reporting
 
 
-@app.command()
+@verb(
+    "geomsolve profiles",
+    "geomsolve profiles --json -",
+)
 def profiles(json: JsonOption = None) -> int:
     """The built-in class counts."""
     rules = [name for name in profile_names() if name.endswith(":IR")]
@@ -43,7 +48,10 @@ def profiles(json: JsonOption = None) -> int:
     return code(True)
 
 
-@app.command()
+@verb(
+    "geomsolve figures --list",
+    "geomsolve figures --out folder",
+)
 def figures(
     names: Annotated[list[str] | None, typer.Argument(help="Which figures; all of them without names.")] = None,
     *,
@@ -79,3 +87,27 @@ def figures(
     cells += [(figure.name, f"{figure.points}", f"{figure.uncertified}") for figure in drawn]
     outputs.emit({"figures": report}, [*table(cells), "", f"  wrote a .pdf, .png and .csv of each to {out}"])
     return code(not any(figure.uncertified for figure in drawn))
+
+
+@verb("geomsolve losses", "geomsolve losses gcl")
+def losses(
+    names: Annotated[list[str] | None, typer.Argument(help="Which losses; all of them without names.")] = None,
+    *,
+    json: JsonOption = None,
+) -> int:
+    """The losses by name, their settings and what these are."""
+    told: list[str] = []
+    listed: list[dict[str, Any]] = []
+    for name in names or loss_names():
+        settings = loss_settings(name)
+        listed.append({"name": name, "description": loss_words(name), "settings": {}})
+        told += [] if not told else [""]
+        told += [name, f"  {loss_words(name)}"]
+        rows: list[tuple[str, ...]] = []
+        for setting, default in settings.items():
+            needed = default is REQUIRED
+            listed[-1]["settings"][setting] = None if needed or callable(default) else default
+            rows.append((f"--{setting.replace('_', '-')}", "needed" if needed else f"{default}", HELP.get(setting, "")))
+        told += [f"    {option:<18}{default:<14}{words}" for option, default, words in rows]
+    Outputs(json).emit({"losses": listed}, told)
+    return code(True)

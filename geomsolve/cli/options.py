@@ -6,7 +6,7 @@ import functools
 import inspect
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
@@ -15,35 +15,36 @@ import typer
 
 from ..arrays import Progress
 from ..certificates.balls import flint
-from ..choosing.named import Solved, check_free, is_free, solve_named
+from ..choosing.named import Solved, check_free, is_free, loss_names, loss_settings, solve_named
 from ..counts.counts import Counts, as_counts
-from ..counts.sources import load_counts
+from ..counts.sources import load_counts, profile_names
 from ..errors import ProblemError
 from ..objectives.base import Objective
-from ..objectives.registry import build_objective
+from ..objectives.registry import PRESETS, build_objective, resolve
 from ..objectives.supcon import check_whole
 from ..solvers.base import Solver
 from ..solvers.verification import check_digits
+from .app import SETTINGS
 
-JsonOption = Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout, and only JSON.")]
+JsonOption = Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout.")]
 TolOption = Annotated[float, typer.Option(help="The relative gap to certify.")]
-ProveOption = Annotated[
-    bool, typer.Option("--prove", help="Prove it in ball arithmetic too, to 30 digits (needs python-flint).")
-]
-DigitsOption = Annotated[int | None, typer.Option(help="Prove it to so many digits; --prove is --digits 30.")]
-_COUNTS = 'A profile ("geomsolve profiles" lists them), a file, 100x500, or 1000,100,10.'
-CountsOption = Annotated[str, typer.Option(help=_COUNTS)]
-ColumnOption = Annotated[str | None, typer.Option(help="Of a file of counts: the column that has them.")]
-DropOption = Annotated[bool, typer.Option("--drop-empty", help="Of a file of counts: leave classes of 0 out.")]
+ProveOption = Annotated[bool, typer.Option("--prove", help="In ball arithmetic, to 30 digits.")]
+DigitsOption = Annotated[int | None, typer.Option(help="Prove it to so many digits.")]
+
+
+def _profiles(start: str) -> list[str]:
+    return [name for name in profile_names() if name.startswith(start)]
+
+
+_CountsOption = typer.Option(help="A profile, a file, 100x500, or 1000,100,10.", autocompletion=_profiles)
+CountsOption = Annotated[str, _CountsOption]
+ColumnOption = Annotated[str | None, typer.Option(help="Of a file: the column of counts or labels.")]
+DropOption = Annotated[bool, typer.Option("--drop-empty", help="Of a file: leave classes of 0 out.")]
 ClassesOption = Annotated[int | None, typer.Option(help="In place of --counts: so many classes, ...")]
 InstancesOption = Annotated[int | None, typer.Option(help="... of so many examples each.")]
 MajorityOption = Annotated[int | None, typer.Option(help="Number of majority classes.")]
-MinorityOption = Annotated[
-    int | None, typer.Option(help="Number of minority classes; with --counts and --vary tail, of tail classes.")
-]
-PerClassOption = Annotated[
-    float | None, typer.Option(help="Examples of a minority class (supcon depends on it, unless it has a --batch).")
-]
+MinorityOption = Annotated[int | None, typer.Option(help="Number of minority (or tail) classes.")]
+PerClassOption = Annotated[float | None, typer.Option(help="Examples of a minority class.")]
 
 
 def proved_digits(prove: bool, digits: int | None) -> int | None:
@@ -96,61 +97,74 @@ class Problem:
         return solve_named(self.loss.name, self.counts, self.loss.options, solver=solver, tol=tol, progress=progress)
 
 
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    kinds = inspect.signature(function, eval_str=True).parameters.values()
+    return [parameter for parameter in kinds if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
+
+
+def _setting(help: str, *names: str, **more: Any) -> Any:
+    """An option that some losses have."""
+    return typer.Option(*names, help=help, rich_help_panel=SETTINGS, show_default=False, **more)
+
+
+def _names(start: str) -> list[str]:
+    return [name for name in (*loss_names(), *PRESETS) if name.startswith(start)]
+
+
 def _loss(
     *,
     objective: Annotated[
         str,
-        typer.Option(help="supcon, gcl, supcl, bcl, kcl, ecl, lc, supmin, supcon-instances; solve: tsc, supproto."),
+        typer.Option(help="The loss; geomsolve losses lists them.", autocompletion=_names, rich_help_panel="Loss"),
     ] = "supcon",
     temperature: Annotated[
-        float | None, typer.Option(help="Temperature; supcon needs it, gcl takes 1 without it.")
+        float | None, typer.Option(help="Most losses need it; gcl takes 1.", rich_help_panel="Loss")
     ] = None,
-    views: Annotated[int | None, typer.Option(help="supcon, supcl: views per example (2).")] = None,
-    batch: Annotated[int | None, typer.Option(help="supcon: batch size; left out: full batch.")] = None,
-    sampling: Annotated[str | None, typer.Option(help="gcl: supervised (default) or unsupervised negatives.")] = None,
-    negatives: Annotated[str | None, typer.Option(help="gcl: negatives per anchor, a number or inf.")] = None,
-    normalization: Annotated[str | None, typer.Option(help="gcl: mean (default) or sum over negatives.")] = None,
-    loss: Annotated[
-        str | None,
-        typer.Option(help="gcl: infonce (default), logistic, hinge, or FILE.py:NAME, your own psi."),
-    ] = None,
-    margin: Annotated[float | None, typer.Option(help="gcl, hinge: the margin, in units of cosine.")] = None,
-    anchors: Annotated[
-        str | None, typer.Option(help="bcl, ecl: every instance (default) or every class weighs the same.")
-    ] = None,
-    positives: Annotated[int | None, typer.Option(help="kcl: positives of an anchor beside its views (6).")] = None,
-    classifier: Annotated[
-        bool | None,
-        typer.Option("--classifier/--no-classifier", help="ecl: with its classifier (it has).", show_default=False),
-    ] = None,
-    contrast: Annotated[float | None, typer.Option(help="ecl: weight of the contrastive part (1).")] = None,
-    pull: Annotated[float | None, typer.Option(help="tsc: weight of the target (1).")] = None,
-    align: Annotated[float | None, typer.Option(help="ecl: weight that ties classifiers to prototypes (1).")] = None,
-    scale: Annotated[
-        float | None, typer.Option(help="ecl, lc: scale of the cosine classifier (ecl 30, lc 12).")
-    ] = None,
-    alpha: Annotated[
-        float | None, typer.Option(help="supcl: weight of the self-supervised part, 0 to 1; it needs it.")
-    ] = None,
+    views: Annotated[int | None, _setting("Views per example (2).")] = None,
+    batch: Annotated[int | None, _setting("Examples per batch; left out: all.")] = None,
+    sampling: Annotated[str | None, _setting("supervised or unsupervised negatives.")] = None,
+    negatives: Annotated[str | None, _setting("Negatives per anchor, a number or inf.")] = None,
+    normalization: Annotated[str | None, _setting("mean or sum over negatives.")] = None,
+    loss: Annotated[str | None, _setting("infonce, logistic, hinge, or FILE.py:NAME, your own psi.")] = None,
+    margin: Annotated[float | None, _setting("Of the hinge, in units of cosine.")] = None,
+    anchors: Annotated[str | None, _setting("Every instance or every class weighs the same.")] = None,
+    positives: Annotated[int | None, _setting("Positives of an anchor beside its views.")] = None,
+    classifier: Annotated[bool | None, _setting("With its classifier.", "--classifier/--no-classifier")] = None,
+    contrast: Annotated[float | None, _setting("Weight of the contrastive part.")] = None,
+    pull: Annotated[float | None, _setting("Weight of the target.")] = None,
+    align: Annotated[float | None, _setting("Weight that ties classifiers to prototypes.")] = None,
+    scale: Annotated[float | None, _setting("Of the cosine classifier.")] = None,
+    alpha: Annotated[float | None, _setting("Weight of the self-supervised part, 0 to 1.")] = None,
     self_pairs: Annotated[
         bool | None,
-        typer.Option(
-            "--self-pairs/--no-self-pairs",
-            help="supcl: whether an embedding is its own positive and in its own denominator (it is).",
-            show_default=False,
-        ),
+        _setting("An embedding is its own positive and in its denominator.", "--self-pairs/--no-self-pairs"),
     ] = None,
 ) -> Loss:
-    settings = {"temperature": temperature, "views": views, "batch": batch, "sampling": sampling}
-    settings |= {"negatives": negatives, "normalization": normalization, "loss": loss, "margin": margin}
-    settings |= {"anchors": anchors, "positives": positives, "alpha": alpha, "self_pairs": self_pairs}
-    settings |= {"classifier": classifier, "contrast": contrast, "align": align, "scale": scale, "pull": pull}
-    return Loss(objective, settings)
+    given = {name: value for name, value in locals().items() if name != "objective"}
+    name, preset = resolve(objective)
+    return Loss(name, {one: preset.get(one) if value is None else value for one, value in given.items()})
+
+
+# What every option of a loss is.
+HELP = {one.name: str(one.annotation.__metadata__[0].help) for one in _parameters(_loss)}
+# Losses by what a verb asks of them: that atoms only push each other apart, that it is an objective, any.
+PUSHING = ("supcon", "gcl")
+MEANS = ("supcon", "gcl")
+FREE = tuple(name for name in loss_names() if is_free(name))
+EVERY = loss_names()
+
+
+def settings_of(losses: Sequence[str]) -> list[tuple[str, str]]:
+    """The losses, and their settings besides the temperature as they are typed."""
+    names = (
+        {name: [f"--{one.replace('_', '-')}" for one in loss_settings(name) if one != "temperature"]} for name in losses
+    )
+    return [(name, " ".join(settings) or "none") for one in names for name, settings in one.items()]
 
 
 def _problem(
     *,
-    counts: Annotated[str | None, typer.Option(help=_COUNTS)] = None,
+    counts: Annotated[str | None, _CountsOption] = None,
     column: ColumnOption = None,
     drop_empty: DropOption = False,
     classes: ClassesOption = None,
@@ -189,11 +203,6 @@ def read_counts(
             )
         check_whole(name, number, least=2)
     return as_counts([float(instances or 0)] * int(classes or 0), name=f"{classes} classes of {instances}")
-
-
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    kinds = inspect.signature(function, eval_str=True).parameters.values()
-    return [parameter for parameter in kinds if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
 
 
 def _taking(

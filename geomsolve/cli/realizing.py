@@ -25,12 +25,15 @@ from ..similarities.remedies import suggest_remedies
 from ..similarities.schemes import SCHEMES, build_weighting
 from ..solvers.embedding import check_dim
 from ..text import attributes, entry
-from .app import OK, app
+from .app import OK, verb
 from .options import JsonOption
 from .terminal import Outputs, reporting
 
 
-@app.command()
+@verb(
+    "geomsolve realize --labels 0,1,2 --scheme y-aware --sigma 1 --temperature 1",
+    "geomsolve realize --weights w.npy --temperature 0.1 --out folder",
+)
 def realize(
     *,
     weights: Annotated[

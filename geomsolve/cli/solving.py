@@ -19,12 +19,27 @@ from ..solvers.registry import build_solver
 from ..solvers.solution import MOST_WRITTEN, Solution
 from ..solvers.verification import check_provable, verify
 from ..text import entry
-from .app import app, code
-from .options import DigitsOption, JsonOption, Problem, ProveOption, TolOption, proved_digits, with_problem
+from .app import code, verb
+from .options import (
+    EVERY,
+    FREE,
+    DigitsOption,
+    JsonOption,
+    Problem,
+    ProveOption,
+    TolOption,
+    proved_digits,
+    settings_of,
+    with_problem,
+)
 from .terminal import Outputs, reporting
 
 
-@app.command()
+@verb(
+    "geomsolve solve --counts imagenet_lt --temperature 0.1 --plot a.png",
+    "geomsolve solve --counts 500,100,20 --objective gcl --negatives 16 --json -",
+    losses=settings_of(EVERY),
+)
 @with_problem
 def solve(
     problem: Problem,
@@ -109,7 +124,11 @@ def _notes(solution: Solution, embedding: Embedding | None) -> list[str]:
     return []
 
 
-@app.command()
+@verb(
+    "geomsolve certify --counts 9,5,2 --temperature 0.1 --gram gram.npy",
+    "geomsolve certify --counts a.csv --objective gcl --gram gram.npy --json -",
+    losses=settings_of(FREE),
+)
 @with_problem
 def certify(
     problem: Problem,

@@ -11,12 +11,15 @@ import typer
 from ..files import check_file
 from ..sweeps.running import sweep as run_sweep
 from ..sweeps.tables import export_sweep
-from .app import app, code
+from .app import code, verb
 from .options import JsonOption, TolOption
 from .terminal import Outputs, counting
 
 
-@app.command()
+@verb(
+    "geomsolve sweep grid.toml --store grid.db",
+    "geomsolve sweep grid.toml --store grid.db --dask tcp://127.0.0.1:8786",
+)
 def sweep(
     spec: Annotated[
         Path, typer.Argument(help="A TOML file with the tables objective, counts and grid.", show_default=False)
@@ -44,7 +47,10 @@ def sweep(
     return code(result.ok)
 
 
-@app.command()
+@verb(
+    "geomsolve export grid.db --to csv --out grid.csv",
+    "geomsolve export grid.db --to parquet --out grid.parquet --all",
+)
 def export(
     store: Annotated[Path, typer.Argument(help="A store that a sweep has written.", show_default=False)],
     *,

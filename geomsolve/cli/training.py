@@ -19,8 +19,10 @@ from ..training.diagnoses import diagnose as diagnose_embeddings
 from ..training.exports import check_class_order, check_wanted
 from ..training.exports import targets as export_targets
 from ..training.target_files import check_destination, described
-from .app import app, code
+from .app import code, verb
 from .options import (
+    EVERY,
+    MEANS,
     ColumnOption,
     DropOption,
     JsonOption,
@@ -28,13 +30,18 @@ from .options import (
     Problem,
     TolOption,
     read_counts,
+    settings_of,
     with_loss,
     with_problem,
 )
 from .terminal import Outputs, make_folder, reporting
 
 
-@app.command()
+@verb(
+    "geomsolve targets --counts a.csv --temperature 0.1 --dim 128 --out T.npy",
+    "geomsolve targets --counts 9,5,2 --objective lc --dim 8 --out w.npy",
+    losses=settings_of(EVERY),
+)
 @with_problem
 def targets(
     problem: Problem,
@@ -97,7 +104,11 @@ def targets(
     return code(found.ok)
 
 
-@app.command()
+@verb(
+    "geomsolve diagnose --embeddings z.npy --labels y.npy --temperature 0.1",
+    "geomsolve diagnose --embeddings z.npy --labels y.csv --report folder",
+    losses=settings_of(MEANS),
+)
 @with_loss
 def diagnose(
     chosen: Loss,

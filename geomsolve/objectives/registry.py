@@ -55,7 +55,7 @@ def build_objective(name: str, counts: Counts, options: Mapping[str, Any]) -> Ob
         ProblemError: an unknown name, an option the loss does not take, a missing one, or what the builder refuses.
     """
     name, preset = resolve(name)
-    builder = _builder(name)
+    builder = builder_of(name)
     given = checked_options(name, builder, {**preset, **{key: one for key, one in options.items() if one is not None}})
     if ".py:" in str(given.get("loss")):
         given["loss"] = _load_function(str(given["loss"]))
@@ -66,7 +66,7 @@ def build_objective(name: str, counts: Counts, options: Mapping[str, Any]) -> Ob
 
 def checked_options(name: str, builder: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that are given, or a ProblemError where the builder takes others."""
-    known = {option: default is REQUIRED for option, default in _options(builder).items()}
+    known = {option: default is REQUIRED for option, default in options_of(builder).items()}
     given = {option: value for option, value in options.items() if value is not None}
     for option, value in given.items():
         if option not in known:
@@ -90,7 +90,7 @@ def objective_options(name: str) -> Mapping[str, Any]:
     Raises:
         ProblemError: an unknown name.
     """
-    return _options(_builder(resolve(name)[0]))
+    return options_of(builder_of(resolve(name)[0]))
 
 
 def resolve(name: str) -> tuple[str, dict[str, Any]]:
@@ -106,12 +106,14 @@ def resolve(name: str) -> tuple[str, dict[str, Any]]:
 
 
 @functools.cache
-def _options(builder: Callable[..., Any]) -> Mapping[str, Any]:
+def options_of(builder: Callable[..., Any]) -> Mapping[str, Any]:
+    """The options of a builder with their defaults, REQUIRED for one that has none: its keyword-only arguments."""
     parameters = inspect.signature(builder).parameters.values()
     return {one.name: one.default for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
-def _builder(name: str) -> Callable[..., Objective]:
+def builder_of(name: str) -> Callable[..., Objective]:
+    """The builder of that name, as the registry has it."""
     if name in ELSEWHERE:
         raise ProblemError(
             f"objective: must be free and convex here, one of {', '.join(OBJECTIVES)}; got {name} "

@@ -97,7 +97,7 @@ def test_psi_from_a_file(run, tmp_path):
         ((*GCL, "--minority", "9", "--vary", "temperature", "--ratio", "3"), "temperature: is what is varied; got 1.0"),
         ((*GCL, "--minority", "9", "--vary", "negatives"), "ratio: must be at least 1"),
         ((*GCL, "--minority", "9", "--vary", "negatives", "--ratio", "0.5"), "ratio: must be at least 1"),
-        ((*SUPCON,), "per_class: this loss depends on numbers of examples"),
+        ((*SUPCON,), "per-class: this loss depends on numbers of examples"),
         ((*SUPCON, "--counts", "10,5,5"), "majority: goes with majority and minority, not with counts"),
         (("threshold", "--counts", "10,5,5"), "temperature: supcon needs it; got none"),
         (("threshold", "--objective", "supcl", "--majority", "3", "--minority", "3"), "geomsolve guideline"),
