@@ -123,7 +123,7 @@ def _counts_column(table: Table) -> int | None:
     said = [place for place in numeric if words(table.header[place]) & _COUNTED and not _is_id(names[place])]
     said = [place for place in said if place in exact or not _steps(table, place)]
     labels = [place for place in range(len(names)) if names[place] in _LABELS and _repeats(table, place)]
-    if said and labels:
+    if said and labels and names[said[0]] not in ("count", "counts"):
         raise ProblemError(
             f"counts: {table.source} has counts in {table.title(said[0])} and labels in {table.title(labels[0])} that "
             f"repeat; got no word of which to take (say it: --column {_quoted(table.header[labels[0]])}, or --column "

@@ -51,7 +51,7 @@ BAD = {
     "non-numeric CSV": (["--counts", "{tmp}/words.csv"], r'counts: .*line 3: "count" must be a number; got .?many'),
     "missing column": (
         ["--counts", "{tmp}/column.csv"],
-        r'counts: .*needs one column "count"; its columns are name, n',
+        r'counts: .*needs one column "count"; its columns are name, colour',
     ),
     "empty CSV": (["--counts", "{tmp}/empty.csv"], r'counts: .*needs one column "count"'),
     "missing file": (["--counts", "{tmp}/none.csv"], r"counts: cannot read .*none.csv: No such file"),
@@ -117,7 +117,7 @@ BAD = {
 
 def faulty(fault, tmp_path):
     (tmp_path / "words.csv").write_text("name,count\na,10\nb,many\n")
-    (tmp_path / "column.csv").write_text("name,n\na,10\nb,5\n")
+    (tmp_path / "column.csv").write_text("name,colour\na,red\nb,blue\n")
     (tmp_path / "empty.csv").write_text("")
     psi = "import jax.numpy as jnp\ndef wavy(t): return jnp.sum(jnp.sin(3 * t))\ndef falling(t): return -jnp.sum(t)\n"
     (tmp_path / "psi.py").write_text(psi)

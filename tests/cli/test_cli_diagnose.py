@@ -172,7 +172,7 @@ def test_bad_files_in_one_line(files, capsys, options, message):
         (("--objective", "nonsense"), "objective: must be one of"),
         (("--objective", "tsc", "--temperature", "0.1"), "objective: must be free and convex here"),
         (("--convention", "paper"), "convention: must be one of geomsolve, ttc; got 'paper'"),
-        (("--base-temperature", "0.07"), "base_temperature: is the unit of a loss; got it without an objective"),
+        (("--base-temperature", "0.07"), "base-temperature: is the unit of a loss; got it without an objective"),
         (("--neighbours", "48"), "neighbours: must be a whole number of at most 47"),
         (("--counts", "3,2"), "counts: must be one per class"),
         (("--temperature", "0.1", "--tol", "2"), "tol: must be"),

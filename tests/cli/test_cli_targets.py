@@ -1,6 +1,5 @@
 """`geomsolve targets`: what Python says, exit codes, warnings, one line for bad input."""
 
-import functools
 import json
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 
 import geomsolve as gs
 from geomsolve import cli
+from geomsolve.choosing import named
 
 COUNTS = [30, 900, 7, 30]
 ASK = ["targets", "--counts", "30,900,7,30", "--objective", "supcon", "--temperature", "0.1"]
@@ -65,9 +65,10 @@ def test_below_the_rank(tmp_path, capsys):
 
 
 def test_uncertified_is_written_so_named_and_exits_3(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(
-        "geomsolve.choosing.named.solve", functools.partial(gs.solve, solver=gs.solvers.Newton(max_steps=1))
-    )
+    def hasty(objective, **options):
+        return gs.solve(objective, **{**options, "solver": gs.solvers.Newton(max_steps=1)})
+
+    monkeypatch.setattr(named, "solve", hasty)
     path = tmp_path / "T.npy"
     assert cli.run([*ASK, "--dim", "8", "--out", str(path)]) == 3
     text = capsys.readouterr().out
