@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import Array
-from .bipartite_residual import bipartite_residual
+from .bipartite import without_classifiers
 from .blocks import BlockForces, row_forces
 from .kkt import DECIDED, Conditions, dual_factor, kkt_residual, rank_one_residual
 from .slack import Slack
@@ -23,8 +23,6 @@ def cosine_residual(slack: Slack) -> float:
     - `kkt_residual`, the step for any number of columns of U, with what rounding can be in it;
     - `complementarity`, where the step has too many unknowns or is none: pairs without curvature, such as two
       prototypes, and the hinge.
-
-    Losses whose anchors see only classifiers have a step of their own as well, see `bipartite_residual`.
     """
     if not slack.attracts and not np.any(slack.gram.orbits.partners * slack.entries):
         # A satisfied hinge has no forces, and every geometry is stationary; a smooth loss's have underflowed.
@@ -36,7 +34,7 @@ def cosine_residual(slack: Slack) -> float:
         residual = step
     if residual > _CLEAR:
         residual = min(residual, complementarity(slack))
-    return max(residual, bipartite_residual(slack.objective, slack.gram)) if residual <= 1e-6 else residual
+    return residual
 
 
 def _least_step(slack: Slack) -> float:
@@ -53,8 +51,16 @@ def complementarity(slack: Slack) -> float:
 
     A small product is not enough: with an eigenvalue s of S and a variance g of G in its direction, cosines are
     wrong by tau s if the direction should be open and by about g if it should be closed: by the lesser at least. What
-    the forces would move, atom by atom and in blocks of tied or close ones, is `block_residual`.
+    the forces would move, atom by atom and in blocks of tied or close ones, is `block_residual`. Where anchors see
+    only classifiers the same is asked `without_classifiers`.
     """
+    residual = max(row_residual(slack), block_residual(slack))
+    reduced = without_classifiers(slack)
+    return residual if reduced is None else max(residual, row_residual(reduced))
+
+
+def row_residual(slack: Slack) -> float:
+    """How far S G = 0, S >= 0 fail, every row in units of its own diagonal."""
     gram, tau, smooth = slack.gram, slack.objective.temperature, slack.objective.smooth
     # The force on the mean of an orbit: attraction inside a point is no part of it, and can be far larger.
     outward = np.diag(slack.quotient) / gram.sizes
@@ -70,7 +76,7 @@ def complementarity(slack: Slack) -> float:
     within = np.minimum(tau * _units(spread, values[-1], smooth), 1.0 - np.diag(gram.cosines)).max()
     indefinite = tau * max(0.0, -values[0], -spread.min())
     unbalanced = tau * np.abs(row_forces(gram, scaled, factor)).max()
-    return float(max(between, within, indefinite, unbalanced, block_residual(slack)))
+    return float(max(between, within, indefinite, unbalanced))
 
 
 def _units(values: Array, norm: float, smooth: bool) -> Array:

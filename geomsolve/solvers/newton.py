@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from ..arrays import Array, Progress
 from ..certificates.bipartite import Bipartite
-from ..certificates.bipartite_residual import bipartite_optimum
 from ..certificates.certificate import certify
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from .balance import balance
 from .base import Attempt, Termination
+from .bipartite import bipartite_optimum
 from .closing import may_stay, opened, start_closed, wrongly_closed
 from .coarse import coarsen
 from .dual_step import DENSE, dual_step

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 import geomsolve as gs
 from geomsolve.certificates import residual
 from geomsolve.certificates.balls import precision
-from geomsolve.certificates.bipartite import Bipartite, Point
-from geomsolve.certificates.bipartite_residual import bipartite_residual
+from geomsolve.certificates.bipartite import Bipartite, without_classifiers
 from geomsolve.certificates.logsums import log_sums
 from geomsolve.certificates.refining import refine
+from geomsolve.certificates.slack import Slack
+from geomsolve.solvers.bipartite import Point
 from geomsolve.solvers.interior import Interior
 
 # Ten decades, and scales from where all forces are alike to where they are 1e-30 of what ties a class.
@@ -110,7 +111,7 @@ def test_merging_classes_are_left_to_others():
 )
 def test_other_losses(objective):
     assert Bipartite.of(objective) is None
-    assert bipartite_residual(objective, gs.OrbitGram.simplex(objective.orbits)) == 0.0
+    assert without_classifiers(Slack.of(objective, gs.OrbitGram.simplex(objective.orbits))) is None
 
 
 def test_rare_classes_at_a_wrong_angle_are_seen(monkeypatch):
@@ -125,9 +126,9 @@ def test_rare_classes_at_a_wrong_angle_are_seen(monkeypatch):
     assert off > 0.05
     assert gs.certify(objective, right).cosine_residual <= 1e-6
     found = gs.certify(objective, wrong)
-    assert found.cosine_residual == pytest.approx(off, rel=0.1)
+    assert off / 3 < found.cosine_residual < 3 * off
     assert found.relative_gap <= 1e-9
-    monkeypatch.setattr(residual, "bipartite_residual", lambda *_: 0.0)
+    monkeypatch.setattr(residual, "without_classifiers", lambda _: None)
     assert gs.certify(objective, wrong).holds(), "nothing else sees it"
 
 
@@ -142,6 +143,6 @@ def test_rare_classes_wrongly_in_one_point_are_seen(monkeypatch):
     assert wrong.rank < right.rank == 8
     off = np.abs(wrong.orbits.cosines - right.orbits.cosines).max()
     assert off > 1e-3
-    assert gs.certify(objective, wrong.orbits).cosine_residual == pytest.approx(off, rel=1e-3)
-    monkeypatch.setattr(residual, "bipartite_residual", lambda *_: 0.0)
+    assert off / 3 < gs.certify(objective, wrong.orbits).cosine_residual < 3 * off
+    monkeypatch.setattr(residual, "without_classifiers", lambda _: None)
     assert gs.certify(objective, wrong.orbits).holds(), "nothing else sees it"
