@@ -1,8 +1,7 @@
-"""What moves tied or close atoms as one, and whether S >= 0 among such blocks: readings that no tie hides."""
+"""How far forces would move atoms, alone and in blocks of tied or close ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,89 +12,78 @@ from scipy.spatial.distance import squareform
 
 from ..arrays import Array
 from ..geometry.orbits import OrbitGram
+from .slack import Slack
 
-# Orbits up to which the curvature of the loss is written out, K^3 numbers, and a push that needs no second look.
-_MOST = 256
-_CLEAR = 1e-8
+# Orbits up to which the curvature of the loss is written out, K^3 numbers, and a move that needs no second look.
+_MOST, _CLEAR = 256, 1e-8
 
 
-class BlockForces(NamedTuple):
-    """The forces between orbits and what rounding can be in them.
+def block_residual(slack: Slack) -> float:
+    """How far forces would move orbits that are close or tied, together; and whether S >= 0 among such blocks.
 
-    Attributes:
-        gram: G.
-        pairs: (K, K) the sum of D over the pairs of two orbits: negative where they hold each other.
-        rounded: (K, K) what rounding can be in `pairs`: that of repulsion and attraction.
-        jitter: (K, K) what one ulp of a cosine is in `pairs`, or 0.
-        temperature: tau.
-        forms: gives the Hessians of the rows, see `Objective.row_hessians`, or None.
+    What ties orbits can be a billion times stronger than what moves them as one, and hides it in every
+    single row. The forces on a block add up, and so does S; the ties cancel, which `resultants` does by hand. With
+    the sets that single linkage makes, of near orbits and of strong ties, no block is hidden by a larger one
+    around it. Where nothing but rounding is left of the stiffness 1'S1 of a block, nothing is known of it. Where
+    little is, the curvature of the loss counts too: see `_Held`.
     """
+    gram, pairs, rounded = slack.gram, _pairs(slack), slack.gram.sizes[:, None] * slack.gram.sizes * slack.rounding
+    count = len(gram.sizes)
+    near, _, _ = linked(1.0 - gram.cosines, 0.3)
+    tied, roots, parts = linked(pairs, 0.0)
+    blocks = np.vstack([tied, near[count:]])
+    rows, noise = resultants(slack, blocks)
+    stiffness, unsure = np.sum(rows * blocks, axis=1), np.sum(noise * blocks, axis=1)
+    # An orbit may be held by one saturated tie alone, in which repulsion equals attraction up to rounding.
+    # Nothing cancels in its stiffness but that, so a few ulps decide.
+    unsure[:count] /= 16.0
+    if np.any(stiffness <= unsure):
+        return np.inf
+    # The roots, and of each merger the less stiff part: the indicators of these K sets are a basis.
+    basis = np.array([*roots, *(min(part, key=lambda block: stiffness[block]) for part in parts)], dtype=int)
+    negative = indefinite(rows[basis] @ blocks[basis].T, noise[basis] @ blocks[basis].T)
+    values, vectors = np.linalg.eigh(gram.quotient)
+    span = values > 1e-13 * values[-1]
+    points = vectors[:, span] * np.sqrt(values[span]) / np.sqrt(gram.sizes)[:, None]
+    # One ulp of a tie that is 1% of the stiffness moves an orbit by 1% of how far the other end is to the side.
+    aside = rounded / 64.0 * np.sqrt(np.maximum(1.0 - gram.cosines**2, 0.0))
+    loose = np.sum((blocks @ aside) * (1.0 - blocks), axis=1)
+    forces = rows @ points
+    moved = (np.linalg.norm(forces, axis=1) + loose) / stiffness
+    if slack.objective.smooth and count <= _MOST and moved.max() > _CLEAR:
+        held = _Held(points, slack.objective.row_hessians(gram), gram.apart > 64.0 * np.finfo(float).eps)
+        for block in np.flatnonzero(moved > _CLEAR):
+            moved[block] = held.moved(blocks[block], stiffness[block], forces[block], loose[block])
+    return max(float(moved.max()), slack.objective.temperature * negative)
 
-    gram: OrbitGram
-    pairs: Array
-    rounded: Array
-    jitter: Array | float
-    temperature: float
-    forms: Callable[[], Array] | None = None
 
-    @property
-    def residual(self) -> float:
-        """How far forces would move orbits that are close or tied, together; and whether S >= 0 among such blocks.
+def _pairs(slack: Slack) -> Array:
+    """(K, K) the sum of D over the pairs of two orbits: negative where they hold each other."""
+    return np.asarray(slack.gram.sizes[:, None] * slack.gram.orbits.partners * slack.entries, dtype=np.float64)
 
-        What ties orbits can be a billion times stronger than what moves them as one, and hides it from any reading of a
-        single row. The forces on a block add up, and so does S; the ties cancel, which `resultants` does by hand. With
-        the sets that single linkage makes, of near orbits and of strong ties, no block is hidden by a larger one
-        around it. Where nothing but rounding is left of the stiffness 1'S1 of a block, nothing is known of it. Where
-        little is, the curvature of the loss counts too: see `_Held`.
-        """
-        count = len(self.gram.sizes)
-        near, _, _ = linked(1.0 - self.gram.cosines, 0.3)
-        tied, roots, parts = linked(self.pairs, 0.0)
-        blocks = np.vstack([tied, near[count:]])
-        rows, noise = self.resultants(blocks)
-        stiffness, unsure = np.sum(rows * blocks, axis=1), np.sum(noise * blocks, axis=1)
-        # An orbit may be held by one saturated tie alone, in which repulsion equals attraction up to rounding.
-        # Nothing cancels in its stiffness but that, so a few ulps decide.
-        unsure[:count] /= 16.0
-        if np.any(stiffness <= unsure):
-            return np.inf
-        # The roots, and of each merger the less stiff part: the indicators of these K sets are a basis.
-        basis = np.array([*roots, *(min(part, key=lambda block: stiffness[block]) for part in parts)], dtype=int)
-        negative = indefinite(rows[basis] @ blocks[basis].T, noise[basis] @ blocks[basis].T)
-        values, vectors = np.linalg.eigh(self.gram.quotient)
-        span = values > 1e-13 * values[-1]
-        points = vectors[:, span] * np.sqrt(values[span]) / np.sqrt(self.gram.sizes)[:, None]
-        # One ulp of a tie that is 1% of the stiffness moves an orbit by 1% of how far the other end is to the side.
-        aside = self.rounded / 64.0 * np.sqrt(np.maximum(1.0 - self.gram.cosines**2, 0.0))
-        loose = np.sum((blocks @ aside) * (1.0 - blocks), axis=1)
-        forces = rows @ points
-        push = (np.linalg.norm(forces, axis=1) + loose) / stiffness
-        if self.forms is not None and count <= _MOST and push.max() > _CLEAR:
-            held = _Held(points, self.forms(), self.gram.apart > 64.0 * np.finfo(float).eps)
-            for block in np.flatnonzero(push > _CLEAR):
-                push[block] = held.push(blocks[block], stiffness[block], forces[block], loose[block])
-        return max(float(push.max()), self.temperature * negative)
 
-    def resultants(self, blocks: Array) -> tuple[Array, Array]:
-        """(m, K) 1'S summed over blocks of whole orbits, one a row, and what rounding can be in it.
+def resultants(slack: Slack, blocks: Array) -> tuple[Array, Array]:
+    """(m, K) 1'S summed over blocks of whole orbits, one a row, and what rounding can be in it.
 
-        With F the sums of D over the pairs of two orbits and S_ii = -sum_j D_ij c_ij, what orbit i has from block B is
+    With F the sums of D over the pairs of two orbits and S_ii = -sum_j D_ij c_ij, what orbit i has from block B is
 
-            sum over j in B of F_ij                                           if i is outside,
-            sum over j in B of F_ij (1 - c_ij)  -  sum outside of F_ij c_ij   if i is in B,
+        sum over j in B of F_ij                                           if i is outside,
+        sum over j in B of F_ij (1 - c_ij)  -  sum outside of F_ij c_ij   if i is in B,
 
-        so that ties inside a block cancel before they are rounded.
-        """
-        cosines = self.gram.cosines
-        apart = np.maximum(self.gram.apart, 0.0)
-        inner = blocks @ (self.pairs * apart) - (1.0 - blocks) @ (self.pairs * cosines)
-        rows = np.where(blocks > 0, inner, blocks @ self.pairs)
-        # A cosine inside a block is known to its last digits only, and a tie makes a force of them. From points it is
-        # |z_i - z_j|^2 / 2, and these are known to an ulp of 1 each, their length too: d apart, to a few d + eps ulps.
-        shaken = self.rounded + self.jitter
-        last = np.minimum(1.0, 16.0 * (np.sqrt(apart) + np.finfo(float).eps)) if self.gram.from_points else 1.0
-        loose = blocks @ (shaken * apart + last * self.rounded / 16.0) + (1.0 - blocks) @ (shaken * np.abs(cosines))
-        return rows, np.where(blocks > 0, loose, blocks @ shaken)
+    so that ties inside a block cancel before they are rounded.
+    """
+    gram, pairs, cosines = slack.gram, _pairs(slack), slack.gram.cosines
+    many = gram.sizes[:, None] * gram.sizes
+    rounded = many * slack.rounding
+    apart = np.maximum(gram.apart, 0.0)
+    inner = blocks @ (pairs * apart) - (1.0 - blocks) @ (pairs * cosines)
+    rows = np.where(blocks > 0, inner, blocks @ pairs)
+    # A cosine inside a block is known to its last digits only, and a tie makes a force of them. From points it is
+    # |z_i - z_j|^2 / 2, and these are known to an ulp of 1 each, their length too: d apart, to a few d + eps ulps.
+    shaken = rounded + many * slack.jitter
+    last = np.minimum(1.0, 16.0 * (np.sqrt(apart) + np.finfo(float).eps)) if gram.from_points else 1.0
+    loose = blocks @ (shaken * apart + last * rounded / 16.0) + (1.0 - blocks) @ (shaken * np.abs(cosines))
+    return rows, np.where(blocks > 0, loose, blocks @ shaken)
 
 
 class _Held(NamedTuple):
@@ -115,7 +103,7 @@ class _Held(NamedTuple):
     forms: Array  # (K, K, K) T
     apart: NDArray[np.bool_]  # (K, K) whether two orbits are in different points
 
-    def push(self, block: Array, stiffness: float, force: Array, loose: float) -> float:
+    def moved(self, block: Array, stiffness: float, force: Array, loose: float) -> float:
         """How far the force, and one of size `loose` in any direction, moves a block across its own mean."""
         mean = block @ self.points
         across = null_space(mean[None, :]) if np.any(mean) else np.eye(len(mean))

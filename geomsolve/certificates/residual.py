@@ -6,12 +6,14 @@ import numpy as np
 
 from ..arrays import Array
 from .bipartite import without_classifiers
-from .blocks import BlockForces, row_forces
+from .blocks import block_residual, row_forces
 from .kkt import DECIDED, Conditions, dual_factor, kkt_residual, rank_one_residual
 from .slack import Slack
 
 # A step as small as this is not looked at twice.
 _CLEAR = 1e-9
+# What a row answers as a whole, at most a hundredfold in a cosine, may be left out of a step as small as this.
+_SMALL = 1e-8
 
 
 def cosine_residual(slack: Slack) -> float:
@@ -56,7 +58,10 @@ def complementarity(slack: Slack) -> float:
     """
     residual = max(row_residual(slack), block_residual(slack))
     reduced = without_classifiers(slack)
-    return residual if reduced is None else max(residual, row_residual(reduced))
+    if reduced is None:
+        return residual
+    step = rank_one_residual(reduced)
+    return max(residual, step if step <= _SMALL else row_residual(reduced))
 
 
 def row_residual(slack: Slack) -> float:
@@ -83,13 +88,3 @@ def _units(values: Array, norm: float, smooth: bool) -> Array:
     """Eigenvalues of S in units of its rows; of a linear loss what is beyond rounding in units of `DECIDED`."""
     size = np.abs(values)
     return size if smooth else np.maximum(size, (size - 10.0 * np.finfo(float).eps * norm) / DECIDED)
-
-
-def block_residual(slack: Slack) -> float:
-    """How far forces would move atoms, alone and in blocks of tied or close ones, see `BlockForces.residual`."""
-    gram, objective = slack.gram, slack.objective
-    pairs = gram.sizes[:, None] * gram.sizes
-    forces = gram.sizes[:, None] * gram.orbits.partners * slack.entries
-    forms = (lambda: objective.row_hessians(gram)) if objective.smooth else None
-    rounding, jitter = pairs * slack.rounding, pairs * slack.jitter
-    return BlockForces(gram, forces, rounding, jitter, objective.temperature, forms).residual

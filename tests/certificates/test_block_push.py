@@ -1,4 +1,4 @@
-"""Atoms tied to each other hide what moves them as one: `BlockForces` must see it, and refuse no truth for it."""
+"""Atoms tied to each other hide what moves them as one: `block_residual` must see it, and refuse no truth for it."""
 
 import numpy as np
 import pytest
