@@ -15,7 +15,7 @@ from ..errors import ProblemError
 from ..figures.solutions import check_drawable
 from ..files import read_array
 from ..solvers.embedding import Embedding, check_dim
-from ..solvers.registry import build_solver
+from ..solvers.ladder import build_solver
 from ..solvers.solution import MOST_WRITTEN, Solution
 from ..solvers.verification import check_provable, verify
 from ..text import entry

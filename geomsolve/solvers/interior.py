@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,20 +10,16 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from ..arrays import Array, Progress
-from ..certificates.certificate import certify
 from ..geometry.orbits import OrbitGram, Orbits
 from ..objectives.base import Objective
-from .base import Attempt, Termination
-from .staircase import refine, wide_start
+from .base import Attempt, Iteration, Termination
+from .factor_newton import sharpened
+from .riemannian import climb, factor_of
 
 # Cosines, K (K + 1)/2 of them, of which a dense factor is made every step: a minute of one core in all.
 _MOST = 3500
-# Complementarity at which it ends, beside where it began.
-_FINEST = 1e-22
-# Complementarity in units of the least multiplier at which what there is may be enough; asked every so many steps.
-_ASK, _EVERY = 1e-9, 3
-# Below this, rounding ends the path where so many steps do not halve it.
-_FINE, _PATIENCE = 1e-8, 10
+# Complementarity at which it ends, beside where it began; and idle steps that are rounding.
+_FINEST, _PATIENCE = 1e-16, 4
 # Of the way to the boundary.
 _SHORT = 0.98
 # How far S may be from the forces at the cosines, as a Newton decrement in units of the path's own.
@@ -33,10 +28,12 @@ _OFF = 0.3
 
 @dataclass(frozen=True)
 class Interior:
-    """A primal-dual interior-point method in the cosines, its answer refined on the spheres: see `follow_path`.
+    """A primal-dual interior-point method in the cosines, see `follow_path`, its answer sharpened by Newton's method.
+
+    On the factor of S where that has few columns, else on unit vectors.
 
     Attributes:
-        max_steps: steps on the path; and as many of the refinement.
+        max_steps: of all together.
 
     Cost: O(K^6) a step, K orbits; refused above 83 orbits.
     Fails: never silently: the answer of a failed run does not pass the certificate.
@@ -52,28 +49,24 @@ class Interior:
 
     def run(self, objective: Objective, *, start: OrbitGram | None = None, progress: Progress | None = None) -> Attempt:
         """An attempt at a smooth objective; `start` is of no use to it."""
-        orbits = objective.orbits
+        orbits, loop = objective.orbits, Iteration(self.max_steps, progress)
         if not objective.smooth:
-            return Attempt(self.name, Termination.NOT_APPLICABLE, message="not smooth: no Newton steps")
-        if len(orbits.sizes) * (len(orbits.sizes) + 1) > 2 * _MOST:
+            return loop.attempt(self.name, Termination.NOT_APPLICABLE, None, "not smooth: no Newton steps")
+        if not fits(orbits):
             message = f"{len(orbits.sizes)} orbits are too many for a dense factor of all cosines"
-            return Attempt(self.name, Termination.NOT_APPLICABLE, message=message)
-        report = progress or (lambda _: None)
-        history: list[dict[str, float]] = []
+            return loop.attempt(self.name, Termination.NOT_APPLICABLE, None, message)
+        point = follow_path(objective, OrbitGram.simplex(orbits), loop)
+        closed = orbits.plural & (point.inside < point.spread / np.diag(point.slack).max())
+        sharp = sharpened(objective, point.gram, point.slack, closed, loop)
+        if sharp is not None:
+            return loop.attempt(self.name, Termination.CONVERGED, sharp, "Newton on the factor of S")
+        gram, termination = climb(objective, factor_of(point.gram), loop)
+        return loop.attempt(self.name, termination, gram, "Riemannian Newton from the interior")
 
-        proved: list[OrbitGram] = []
 
-        def enough(gram: OrbitGram) -> bool:
-            if certify(objective, gram).holds():
-                proved.append(gram)
-            return bool(proved)
-
-        gram = follow_path(objective, OrbitGram.simplex(orbits), self.max_steps, history, report, enough)
-        if proved or enough(gram):
-            return Attempt(self.name, Termination.CONVERGED, gram, len(history), "in the interior", tuple(history))
-        message = f"on the spheres after {len(history)} steps in the interior"
-        gram, termination = refine(objective, wide_start(gram, 0.0), self.max_steps, history, report)
-        return Attempt(self.name, termination, gram, len(history), message, tuple(history))
+def fits(orbits: Orbits) -> bool:
+    """Whether there are few enough cosines for a dense factor of all."""
+    return len(orbits.sizes) * (len(orbits.sizes) + 1) <= 2 * _MOST
 
 
 class _Point(NamedTuple):
@@ -90,14 +83,7 @@ class _Point(NamedTuple):
         return 1.0 - np.diag(self.gram.cosines)
 
 
-def follow_path(
-    objective: Objective,
-    gram: OrbitGram,
-    max_steps: int,
-    history: list[dict[str, float]],
-    report: Progress,
-    enough: Callable[[OrbitGram], bool] | None = None,
-) -> OrbitGram:
+def follow_path(objective: Objective, gram: OrbitGram, loop: Iteration) -> _Point:
     """A Gram matrix near the optimum, from the central path S G = mu 1 with mu -> 0.
 
     With D the derivative of the loss and S = D - Diag(y), a step solves
@@ -111,36 +97,24 @@ def follow_path(
     Cost: O(K^6) a step, twenty to sixty steps.
     Source: Nesterov & Todd 1997 for the direction; S > 0 kept by the choice of y, with the nonlinear loss, is ours.
     """
-    orbits = gram.orbits
-    pairs = _Pairs.of(orbits)
-    point = _start(objective, gram)
-    first = _complementarity(orbits, point)
-    left, path = first, [first]
-    for _ in range(max_steps):
+    orbits, pairs = gram.orbits, _Pairs.of(gram.orbits)
+    start = _start(objective, gram)
+    first = _complementarity(orbits, start)
+
+    def step(point: _Point) -> tuple[_Point, float] | None:
+        left = _complementarity(orbits, point)
         system = _System.at(objective, pairs, point)
         if system is None:
-            break
+            return None
         affine = system.step(0.0)
         reach = min(1.0, _reach(point.roots[0], np.where(orbits.plural, point.inside, 0.0), *pairs.changes(affine)))
         sigma = max((1.0 - reach) ** 3, 1e-3)
         if system.off(point) > _OFF * np.sqrt(left * orbits.atoms):
             sigma = 1.0  # back to the path: what is left of S G alone does not tell
-        step = system.step(sigma * left)
-        moved = _advance(objective, pairs, point, system, step, sigma * left)
-        if moved is None:
-            break
-        point = moved
-        left = _complementarity(orbits, point)
-        path.append(left)
-        history.append({"step": len(history), "change": left / first, "excess": objective.excess(point.gram)})
-        report(f"interior-point step {len(history)}: complementarity {left / first:.1e}")
-        stuck = len(path) > _PATIENCE and left > 0.5 * path[-_PATIENCE]
-        if left < _FINEST * first or (left < _FINE * first and stuck):
-            break
-        asked = left < _ASK * np.diag(point.slack).min() and len(history) % _EVERY == 0
-        if asked and enough is not None and enough(point.gram):
-            break
-    return point.gram
+        moved = _advance(objective, pairs, point, system, system.step(sigma * left), sigma * left)
+        return None if moved is None else (moved, _complementarity(orbits, moved) / first)
+
+    return loop.run(step, start, "interior point: complementarity", tol=_FINEST, patience=_PATIENCE)[0]
 
 
 class _Pairs(NamedTuple):

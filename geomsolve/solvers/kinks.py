@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, lu_factor, lu_solve
 
-from ..arrays import Array, Progress
+from ..arrays import Array
 from ..geometry.orbits import OrbitGram, Orbits
 from ..objectives.base import Objective
 from ..objectives.pairwise import Hinge, PairLoss, hinge_slopes
-from .base import Termination
+from .base import Iteration, Termination
 from .spheres import gram_of, retract, truncate
 
 Long = NDArray[np.longdouble]
@@ -33,9 +33,7 @@ _FINEST = 1e-13
 _STEPS, _PATIENCE = 12, 2
 
 
-def polish_kinks(
-    objective: Objective, gram: OrbitGram, history: list[dict[str, float]], report: Progress
-) -> tuple[OrbitGram, Termination, str]:
+def polish_kinks(objective: Objective, gram: OrbitGram, loop: Iteration) -> tuple[OrbitGram, Termination, str]:
     """A nearby Gram matrix that is stationary to rounding, the pairs on the kink held there, and their slopes.
 
     Off the kink a hinge loss is linear in the cosines, so with the set J of pairs on the kink known, the optimum solves
@@ -63,7 +61,7 @@ def polish_kinks(
         start = truncate(gram.orbits, raw, tol)
         if start.size + len(start) + len(system.first) > _MOST:
             continue
-        found = _solved(system, start, history, report)
+        found = _solved(system, start, loop)
         if found is not None and (best is None or found[0] < best[0]):
             best = found
         if best is not None and best[0] < 1e-10:
@@ -138,16 +136,14 @@ class _System(NamedTuple):
         return np.asarray(np.where(self.first == self.second, own, cosines) - self.kink, dtype=np.longdouble)
 
 
-def _solved(
-    system: _System, start: Array, history: list[dict[str, float]], report: Progress
-) -> tuple[float, Long, Long] | None:
+def _solved(system: _System, start: Array, loop: Iteration) -> tuple[float, Long, Long] | None:
     """How far off in cosines, the points and the slopes of the best of a few Newton steps."""
     point = np.asarray(start, dtype=np.longdouble)
     point /= np.sqrt(np.sum(point**2, axis=1, keepdims=True))
     slopes = np.asarray(system.slopes, dtype=np.longdouble)
     best: tuple[float, Long, Long] | None = None
     idle = 0
-    for step in range(_STEPS):
+    for _ in range(_STEPS):
         entries = system.entries(slopes)
         force = np.column_stack([entries @ point[:, :-1], system.inside(entries) * point[:, -1]])
         outward = -np.sum(force * point, axis=1)
@@ -159,8 +155,7 @@ def _solved(
         across = np.abs((force / units[:, None]) @ (point / units[:, None]).T).max()
         along = (np.sqrt(np.sum(force**2, axis=1)) / outward).max()
         off = float(max(across, along, np.abs(heights).max(initial=0.0)))
-        history.append({"step": len(history), "change": off})
-        report(f"polishing on the kinks, step {step + 1}: {off:.1e}")
+        loop.note("Newton with pairs held on the kink", off)
         idle = idle + 1 if best is not None and off > 0.5 * best[0] else 0
         if best is None or off < best[0]:
             best = off, point, slopes

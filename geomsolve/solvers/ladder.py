@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import overload
+from collections.abc import Callable
+from typing import Any, overload
 
 import numpy as np
 
@@ -15,13 +15,28 @@ from ..geometry.kernel import KernelGram
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.cross_entropy import CrossEntropy
+from . import interior
 from .base import Attempt, Solver, Termination
+from .conic import Conic
+from .descent import Descent
+from .interior import Interior
 from .logit_solution import LogitSolution, solve_logits
+from .newton import Newton
+from .quadrature import Quadrature
 from .solution import AttemptRecord, Quality, Solution
 
-# Orbits for which the interior comes before many steps on spheres, and what is many.
-_INNER, _TURN = (16, 60), 40
-# Classes up to which the ladder tries descent.
+# Solvers by the names of the command line.
+_MAKERS: dict[str, Callable[..., Any]] = {
+    "newton": Newton,
+    "quadrature": Quadrature,
+    "interior": Interior,
+    **{name: lambda name=name, **options: Conic(name, **options) for name in ("clarabel", "scs", "mosek", "moreau")},
+    "descent": Descent,
+}
+SOLVERS = tuple(_MAKERS)
+# Newton steps before the interior-point method has its turn, where there are few enough orbits for it.
+_BRIEF = 150
+# Classes up to which descent is tried: a step costs m^3, beyond this many the whole takes hours.
 _MOST_DESCENDED = 200
 
 
@@ -32,7 +47,7 @@ def solve(
 @overload
 def solve(
     objective: Objective,
-    solver: Solver | None = ...,
+    solver: Solver | str | None = ...,
     *,
     tol: float = ...,
     throw: bool = ...,
@@ -41,7 +56,7 @@ def solve(
 ) -> Solution: ...
 def solve(
     objective: Objective | CrossEntropy,
-    solver: Solver | None = None,
+    solver: Solver | str | None = None,
     *,
     tol: float = 1e-9,
     throw: bool = True,
@@ -50,16 +65,14 @@ def solve(
 ) -> Solution | LogitSolution:
     """The optimal Gram matrix of an objective, with the proof that it is optimal.
 
-    Runs the given solver, or the ladder: from 300 distinct counts on a Gauss rule of them, then Newton on the dual
-    factor (with its collapse handling), the interior-point method where it fits or, for a loss with kinks, the conic
-    program; descent over embeddings; the answers of the last two polished by Newton. Every answer is repaired and
+    Of the solvers that fit the objective (see `solvers_for`), or the given one alone, every answer is repaired and
     certified; the first that is CERTIFIED is returned, otherwise the one with the smallest gap, as UNCERTIFIED.
 
         minimise L(G)  over  G >= 0 (positive semidefinite), diag G = 1
 
     Args:
         objective: what a builder such as `SupCon` returns; of `CrossEntropy` the result is a LogitSolution.
-        solver: one solver (`Newton()`, `Conic(...)`, `Descent(...)`) instead of the ladder.
+        solver: one solver (`Newton()`, `Conic(...)`, or a name of `SOLVERS`) instead of all that fit.
         tol: the relative gap to certify, in (0, 1). What a solver reports is never asked.
         throw: raise NotCertified (which carries the solution) where nothing could be certified; False returns it.
         start: a guess of the Gram matrix, for instance the solution at a nearby temperature.
@@ -84,9 +97,11 @@ def solve(
         raise ProblemError(
             f"objective: must come from a builder such as geomsolve.SupCon; got {type(objective).__name__}"
         )
+    if isinstance(solver, str):
+        solver = build_solver(solver)
     if solver is not None and (isinstance(solver, type) or not hasattr(solver, "run")):
         raise ProblemError(
-            f"solver: must be a solver object such as Newton(), Conic() or Descent(); got {solver!r:.60}"
+            f"solver: must be a solver object such as Newton(), Conic() or Descent(), or a name; got {solver!r:.60}"
         )
     tol = check_tol(tol)
     objective.check()
@@ -96,21 +111,24 @@ def solve(
         )
     records: list[AttemptRecord] = []
     best: tuple[Certificate, Attempt, OrbitGram | KernelGram] | None = None
-    for attempt, seconds in _attempts(objective, solver, start, progress, tol):
+    fitting = solvers_for(objective) if solver is None else [solver]
+    for each in fitting:
         clock = time.perf_counter()
-        certificate, gram = None, attempt.gram
-        if gram is not None:
+        attempt = _attempted(each, objective, start, progress, named=solver is not None)
+        gram, certificate = attempt.gram, None
+        if isinstance(gram, OrbitGram):
+            start = gram  # for the next one, if there is one
+        # What a solver was stopped at is a start for the last one, and not worth a proof.
+        if gram is not None and not (attempt.termination is Termination.STEP_LIMIT and each is not fitting[-1]):
             certificate = certify(objective, gram)
             gram = gram.repaired()[0]
-        seconds += time.perf_counter() - clock
+            if best is None or _merit(certificate, tol) < _merit(best[0], tol):
+                best = certificate, attempt, gram
+        seconds = time.perf_counter() - clock
         records.append(
             AttemptRecord(attempt.solver, seconds, attempt.steps, attempt.termination, certificate, attempt.message)
         )
-        if certificate is None or gram is None:
-            continue
-        if best is None or _merit(certificate, tol) < _merit(best[0], tol):
-            best = certificate, attempt, gram
-        if certificate.holds(tol):
+        if certificate is not None and certificate.holds(tol):
             break
     if best is None:
         # Nothing answered at all; the regular simplex is feasible, and its certificate says how far off it is.
@@ -118,26 +136,88 @@ def solve(
         gram = OrbitGram.simplex(objective.orbits) if law is None or law.writable else KernelGram.simplex(law.line)
         best = certify(objective, gram), Attempt("simplex", records[-1].termination, gram), gram
     certificate, attempt, gram = best
-    quality = Quality.CERTIFIED if certificate.holds(tol) else Quality.UNCERTIFIED
     solution = Solution(
         objective=objective,
         geometry=gram,
         certificate=certificate,
-        quality=quality,
+        quality=Quality.CERTIFIED if certificate.holds(tol) else Quality.UNCERTIFIED,
         termination=attempt.termination,
         solver=attempt.solver,
         stats=tuple(records),
         history=attempt.history,
     )
-    if throw and quality is Quality.UNCERTIFIED:
+    if throw and solution.quality is Quality.UNCERTIFIED:
         tried = "; ".join(f"{r.solver}: {r.message or r.termination.value}" for r in records)
-        why = _why(certificate, tol)
         raise NotCertified(
             f"not certified at tol={tol:g}: relative gap {certificate.relative_gap:.2g}, cosine residual "
-            f"{certificate.cosine_residual:.2g}{why} ({tried}); pass throw=False for the uncertified answer",
+            f"{certificate.cosine_residual:.2g}{_why(certificate, tol)} ({tried}); pass throw=False for the "
+            "uncertified answer",
             solution,
         )
     return solution
+
+
+def solvers_for(objective: Objective) -> list[Solver]:
+    """The solvers that fit an objective, in the order in which `solve` tries them.
+
+    A smooth loss that sees a class through its count goes by a Gauss rule of many distinct counts, then by Newton's
+    method; the interior-point method where there are few orbits, descent where there are few classes. A loss with kinks
+    goes by the conic program, whose answer Newton's method polishes.
+    """
+    found: list[Solver] = []
+    if not objective.smooth:
+        return [Newton(), Conic(), Newton()]
+    if objective.law is not None and objective.law.worthwhile:
+        found.append(Quadrature())
+        if not objective.law.writable:
+            return found
+    if interior.fits(objective.orbits):
+        found += [Newton(max_steps=_BRIEF), Interior()]
+    found.append(Newton())
+    if objective.orbits.atoms <= _MOST_DESCENDED:
+        found += [Descent(), Newton()]
+    return found
+
+
+def build_solver(name: str | None, *, max_steps: int | None = None, seed: int | None = None) -> Solver | None:
+    """The solver of that name with its options, or None (all that fit) for None.
+
+    Raises:
+        ProblemError: an unknown name, or an option without a solver that takes it.
+    """
+    if max_steps is not None and max_steps < 1:
+        raise ProblemError(f"max-steps: must be at least 1; got {max_steps}")
+    if seed is not None and seed < 0:
+        raise ProblemError(f"seed: must be at least 0; got {seed}")
+    if name is None:
+        if max_steps is not None:
+            raise ProblemError(
+                f"max-steps: needs a solver, one of {', '.join(SOLVERS)}; got {max_steps} without --solver"
+            )
+        return None
+    if name not in _MAKERS:
+        raise ProblemError(f"solver: must be one of {', '.join(SOLVERS)}; got {name!r:.40}")
+    options: dict[str, Any] = {} if max_steps is None else {"max_steps": max_steps}
+    if name == "quadrature" and options:
+        raise ProblemError(f"max-steps: {name} has none to limit; got {max_steps} (leave it out)")
+    if name == "descent":
+        options["seed"] = seed or 0
+    built: Solver = _MAKERS[name](**options)
+    return built
+
+
+def _attempted(
+    solver: Solver, objective: Objective, start: OrbitGram | None, progress: Progress | None, named: bool
+) -> Attempt:
+    """What a solver makes of an objective, failures too: of several, one may fail; one asked for by name may not."""
+    try:
+        return solver.run(objective, start=start, progress=progress)
+    except (np.linalg.LinAlgError, ArithmeticError) as error:
+        return Attempt(solver.name, Termination.FAILED, message=f"{type(error).__name__}: {error}")
+    except BackendError as error:
+        if named:
+            raise
+        return Attempt(solver.name, Termination.NOT_APPLICABLE, message=str(error))
 
 
 def _why(certificate: Certificate, tol: float) -> str:
@@ -151,66 +231,3 @@ def _why(certificate: Certificate, tol: float) -> str:
 
 def _merit(certificate: Certificate, tol: float) -> tuple[bool, float]:
     return (not certificate.holds(tol), certificate.gap)
-
-
-def _attempts(
-    objective: Objective, solver: Solver | None, start: OrbitGram | None, progress: Progress | None, tol: float
-) -> Iterator[tuple[Attempt, float]]:
-    """The attempts, made as they are asked for, with their seconds."""
-
-    def timed(rung: Solver, guess: OrbitGram | KernelGram | None) -> tuple[Attempt, float]:
-        clock = time.perf_counter()
-        try:
-            attempt = rung.run(objective, start=guess if isinstance(guess, OrbitGram) else None, progress=progress)
-        except (np.linalg.LinAlgError, ArithmeticError) as error:
-            attempt = Attempt(rung.name, Termination.FAILED, message=f"{type(error).__name__}: {error}")
-        except BackendError as error:
-            if solver is not None:  # asked for by name; a rung of the ladder is only one of several
-                raise
-            attempt = Attempt(rung.name, Termination.NOT_APPLICABLE, message=str(error))
-        return attempt, time.perf_counter() - clock
-
-    if solver is not None:
-        yield timed(solver, start)
-        return
-    law = objective.law
-    if law is not None and start is None and objective.smooth and law.worthwhile:
-        from .quadrature import Quadrature
-
-        yield timed(Quadrature(), None)
-        if not law.writable:
-            return
-    # The later rungs are imported only when they are reached: cvxpy takes seconds to import, JAX too.
-    from .newton import Newton
-
-    # Where Newton's method loses rank and comes to no end, the interior is quicker.
-    brief = objective.smooth and start is None and _INNER[0] <= len(objective.masses) <= _INNER[1]
-    first = timed(Newton(turn=_TURN if brief else None), start)
-    yield first
-    if objective.smooth:
-        from .interior import Interior
-
-        inner = timed(Interior(), None)
-        yield inner
-        if brief and first[0].gram is None:
-            yield timed(Newton(), None)
-        if inner[0].gram is None and first[0].gram is not None:
-            # Where it came to rest far from the optimum in a direction that hardly counts, it begins anew.
-            yield timed(Newton(), first[0].gram)
-    else:
-        from .conic import Conic
-
-        conic = timed(Conic(), None)
-        yield conic
-        if conic[0].gram is not None:
-            yield timed(Newton(), conic[0].gram)
-    # A step of descent costs m^3: beyond this many classes the whole takes hours, so it has to be asked for.
-    # And where pairs sit on a kink it comes nowhere near the digits that a certificate needs.
-    if objective.orbits.atoms > _MOST_DESCENDED or not objective.smooth:
-        return
-    from .descent import Descent
-
-    descent = timed(Descent(), None)
-    yield descent
-    if descent[0].gram is not None:
-        yield timed(Newton(), descent[0].gram)

@@ -1,14 +1,11 @@
-"""Newton's method over embeddings, one unit vector per orbit, by conjugate gradients.
+"""Embeddings as points of a product of spheres, one unit vector per orbit: gradient and Hessian of a loss there.
 
 Orbit a is a unit vector v_a = (mean mu_a, spread w_a):
 
     c_ab = mu_a . mu_b  (a != b),      c_aa = |mu_a|^2 - w_a^2 / (n_a - 1),
 
-which is every orbit-constant Gram matrix. Directions that vanish at the optimum, and orbits that merge (w_a = 0), are
-interior points here with a definite Hessian, so convergence stays quadratic where the dual factor needs more than one
-column. Steps are truncated conjugate gradients, preconditioned by the multipliers n_a S_aa, which balances classes of
-very different weight; a product with the Hessian costs O(K^2 p) with p columns. (Ours, after Absil, Baker & Gallivan
-2007, the trust-region method, and Nocedal & Yuan 1998: refused steps are shortened.)
+which is every orbit-constant Gram matrix: a Burer-Monteiro factor. Directions that vanish at the optimum, and orbits
+that merge (w_a = 0), are interior points here. A product with the Hessian costs O(K^2 p) with p columns.
 """
 
 from __future__ import annotations
@@ -17,104 +14,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
 
-from ..arrays import Array, Progress
+from ..arrays import Array
 from ..geometry.orbits import OrbitGram, Orbits
 from ..objectives.base import Objective, RowModel
-from .base import Termination
-from .tangents import across, pull, tangent
 
-# Steps in which the steps of the last phase must become three times shorter.
-_PATIENCE = 25
-# A force so small may be rounding: the step it asks for says nothing.
-_ROUNDED = 1e-9
 # Orbits up to which products with the Hessian are taken from the rows' own Hessians, K^3 numbers.
 _EXACT = 100
-
-
-def descend(
-    objective: Objective,
-    state: State,
-    last: int,
-    history: list[dict[str, float]],
-    report: Progress,
-    resolution: float = 1e-13,
-) -> State:
-    """The trust-region phase: until the loss can tell no better from worse, to `resolution` of itself."""
-    radius = 1.0
-    while len(history) < last:
-        note(state, history, report)
-        step, predicted, hit = state.truncated_cg(radius)
-        if predicted <= resolution * abs(state.excess) or radius < 1e-12:
-            break
-        # On few columns a refused step is shortened, not computed anew: that costs no product with the Hessian.
-        slope, share = float(np.sum(state.gradient * step)), 1.0
-        bend = -2.0 * (predicted + slope)
-        while True:
-            trial = State.at(objective, retract(state.point, share * step), state.curved)
-            ratio = (state.excess - trial.excess) / -(share * slope + 0.5 * share**2 * bend)
-            if ratio > 0.05 or share < 1e-6 or not state.curved:
-                break
-            share *= 0.3
-        if ratio < 0.25 or share < 1.0:
-            reach = share * state.length(step) if state.curved else radius
-            radius = (0.25 if ratio < 0.25 else 1.0) * min(radius, reach)
-        elif ratio > 0.75 and hit:
-            radius = min(2.0 * radius, 1e3)
-        if ratio > 0.05:
-            state = trial
-    return state
-
-
-def polish(objective: Objective, state: State, last: int, history: list[dict[str, float]], report: Progress) -> State:
-    """The last digits: where the loss says no more, the force still can.
-
-    Newton steps within the dimensions that did not vanish, where the Hessian is definite, until rounding sets in.
-    """
-    goal = max(1e-14, 1e-15 * len(state.point))
-    state = State.at(objective, truncate(objective.orbits, state.point), state.curved)
-    lengths: list[float] = []
-    while len(history) < last:
-        size = state.force()
-        note(state, history, report)
-        if size < goal:
-            break
-        step = state.truncated_cg(np.inf)[0]
-        lengths.append(state.length(step))
-        # Where curvature vanishes at the optimum Newton's method goes on for hundreds of steps, and nowhere.
-        if len(lengths) > _PATIENCE and lengths[-1] > 0.3 * lengths[-_PATIENCE]:
-            break
-        # The loss no longer tells a good step from a bad one here, so it is the force that must fall enough; or what
-        # Newton's method would do next, for where rare classes turn about a heavy one a step that is right at first
-        # order bends what is stiff, and the force grows although the next step is shorter.
-        for share in (1.0, 0.5, 0.25, 0.1, 0.03, 0.01):
-            trial = State.at(objective, retract(state.point, share * step), state.curved)
-            if trial.force() <= (1.0 - 0.1 * share) * size:
-                break
-            if size < _ROUNDED:
-                continue  # what is left is rounding, and steps differ by chance
-            after = state.length(state.truncated_cg(np.inf, state.tangent(trial.gradient))[0])
-            if after <= (1.0 - 0.5 * share) * lengths[-1]:
-                break
-        else:
-            break
-        state = trial
-    return state
-
-
-def finish(state: State, last: int, history: list[dict[str, float]]) -> tuple[OrbitGram, Termination]:
-    """The Gram matrix of a state, and what to say of it."""
-    gram = gram_of(state.orbits, state.point)
-    if len(history) >= last:
-        return gram, Termination.STEP_LIMIT
-    return gram, Termination.CONVERGED if state.force() < 1e-8 else Termination.STALLED
-
-
-def note(state: State, history: list[dict[str, float]], report: Progress) -> None:
-    """One line of the history."""
-    size = state.force()
-    history.append({"step": len(history), "change": size, "excess": state.excess})
-    report(f"step {len(history)} on the spheres: residual force {size:.1e}")
+# 1 less the cosine of points whose difference is looked at.
+_CLOSE = 1e-6
 
 
 def truncate(orbits: Orbits, point: Array, tol: float = 1e-7) -> Array:
@@ -147,6 +57,44 @@ def gram_of(orbits: Orbits, point: Array) -> OrbitGram:
 def _fewer(orbits: Orbits) -> Array:
     """(K,) n_a - 1; 1 for orbits of one atom, which have no spread to divide."""
     return np.where(orbits.plural, orbits.sizes - 1.0, 1.0)
+
+
+def tangent(point: Array, vectors: Array) -> Array:
+    """The part of each row orthogonal to its unit vector."""
+    return vectors - np.sum(vectors * point, axis=1, keepdims=True) * point
+
+
+def across(orbits: Orbits, weights: Array, inside: Array, vectors: Array) -> Array:
+    """What of `pull` is orthogonal to each unit vector, of pairs that are close from their differences.
+
+    A tie f/theta holds two points a distance theta apart, while forces f turn them together: from the tie times the
+    points ulps of f/theta would be left, from the tie times their difference, which is exact, they are ulps of f.
+    """
+    close = near(vectors)
+    if not close.any():
+        return tangent(vectors, pull(orbits, weights, inside, vectors))
+    apart = offsets(vectors, close)
+    ties = np.where(close, weights, 0.0)
+    drawn = 2.0 * (ties @ apart - ties.sum(axis=1)[:, None] * apart)
+    return tangent(vectors, pull(orbits, weights - ties, inside, vectors)) + tangent(vectors, drawn)
+
+
+def near(vectors: Array) -> NDArray[np.bool_]:
+    """(K, K) which two orbits, both without spread, are so close that their difference is exact."""
+    close = np.asarray(vectors @ vectors.T > 1.0 - _CLOSE) & (vectors[:, -1] == 0.0) & (vectors[:, -1:] == 0.0)
+    np.fill_diagonal(close, False)
+    return close
+
+
+def offsets(vectors: Array, close: NDArray[np.bool_]) -> Array:
+    """(K, p + 1) each vector less the first of those that close ones link to it."""
+    labels = connected_components(close, directed=False)[1]
+    return np.asarray(vectors - vectors[np.unique(labels, return_index=True)[1][labels]])
+
+
+def pull(orbits: Orbits, weights: Array, inside: Array, vectors: Array) -> Array:
+    """2 (weights @ means, -n D_aa spread): what forces between atoms do to orbit vectors."""
+    return 2.0 * np.column_stack([weights @ vectors[:, :-1], -orbits.sizes * orbits.plural * inside * vectors[:, -1]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,60 +245,22 @@ class State:
         soft = self.point / self._stiffness
         return soft, np.sum(soft * self.point, axis=1, keepdims=True)
 
-    def _precondition(self, vectors: Array) -> Array:
+    def precondition(self, vectors: Array) -> Array:
         """The inverse of the stiffness within the tangent space."""
         soft, norm = self._softened
         return vectors / self._stiffness - np.sum(soft * vectors, axis=1, keepdims=True) / norm * soft
 
+    def inner(self, direction: Array, other: Array) -> float:
+        """The inner product of tangent directions, as the trust region measures them."""
+        return float(np.sum(self._stiffness * direction * other))
+
     def length(self, direction: Array) -> float:
-        """The length of a tangent direction, as the trust region measures it."""
-        return float(np.sqrt(np.sum(self._stiffness * direction**2)))
+        """The length of a tangent direction in that product."""
+        return float(np.sqrt(self.inner(direction, direction)))
 
     def tangent(self, vectors: Array) -> Array:
         """The part of each row orthogonal to its unit vector."""
         return tangent(self.point, vectors)
-
-    def truncated_cg(self, radius: float, gradient: Array | None = None) -> tuple[Array, float, bool]:
-        """Steihaug's step, the decrease its quadratic model predicts, and whether the boundary was hit.
-
-        An infinite radius asks for the Newton step of a convex model: of all iterates the one that comes nearest,
-        because rotations are null directions, and rounding can send the iteration off along them.
-        """
-        step, residual = np.zeros_like(self.point), self.gradient if gradient is None else gradient
-        z = self._precondition(residual)
-        rho = start = np.sum(residual * z)
-        direction, image = -z, np.zeros_like(step)
-        best, nearest = rho, step
-        for _ in range(min(400, step.size)):
-            if not rho > start * min(1e-2, np.sqrt(start)) ** 2:
-                break
-            bent = self.hessian(direction)
-            with np.errstate(over="ignore", invalid="ignore"):
-                curvature = np.sum(direction * bent)
-            if not np.isfinite(curvature):
-                break  # the preconditioner has underflowed where no forces are left
-            inner, cross, length = (
-                np.sum(self._stiffness * a * b) for a, b in ((step, step), (step, direction), (direction, direction))
-            )
-            alpha = rho / curvature if curvature > 0 else np.inf
-            if curvature <= 0 and np.isinf(radius):
-                break
-            if curvature <= 0 or inner + 2 * alpha * cross + alpha**2 * length >= radius**2:
-                reach = (-cross + np.sqrt(cross**2 + length * (radius**2 - inner))) / length
-                step = step + reach * direction
-                image = image + reach * bent
-                return step, -float(np.sum(self.gradient * step) + 0.5 * np.sum(step * image)), True
-            step = step + alpha * direction
-            image = image + alpha * bent
-            residual = residual + alpha * bent
-            z = self._precondition(residual)
-            rho, old = np.sum(residual * z), rho
-            if rho < best:
-                best, nearest = rho, step
-            direction = -z + rho / old * direction
-        if np.isinf(radius):
-            return nearest, 0.0, False
-        return step, -float(np.sum(self.gradient * step) + 0.5 * np.sum(step * image)), False
 
 
 def _over_pairs(orbits: Orbits, matrix: Array) -> Array:
