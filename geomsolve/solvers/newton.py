@@ -13,6 +13,7 @@ from ..arrays import Array, Progress
 from ..certificates.bipartite import Bipartite
 from ..geometry.orbits import OrbitGram, Orbits
 from ..objectives.base import Objective
+from ..objectives.parts import parts_of
 from .base import Attempt, Iteration, Termination
 from .bipartite import bipartite_optimum
 from .dual_step import dual_step
@@ -92,7 +93,8 @@ class Newton:
         if found is not None:
             return loop.attempt(self.name, Termination.CONVERGED, found, "dual factor of rank one")
         loop.say("the optimum loses rank: Newton on unit vectors")
-        starts = [start_at(objective, guess) for guess in (start, gram) if guess is not None]
+        guesses = (start, gram, _kinds_together(objective))
+        starts = [start_at(guess) for guess in guesses if guess is not None]
         vectors = min(starts, key=lambda point: objective.resolved(gram_of(objective.orbits, point)))
         gram, termination = climb(objective, vectors, loop, self.enough)
         return loop.attempt(self.name, termination, gram, "on unit vectors (rank loss)")
@@ -163,6 +165,16 @@ def _rank_one(
         closed = closed | over
         gram = _with_points(orbits, closed)
     return None, gram
+
+
+def _kinds_together(objective: Objective) -> OrbitGram | None:
+    """The regular simplex of classes, all kinds of atoms of a class in one point; None for losses of one kind."""
+    parts = parts_of(objective)
+    if parts is None or len(set(parts.names)) < 2 or np.any(objective.orbits.plural):
+        return None
+    classes = np.array(parts.classes)
+    together = classes[:, None] == classes
+    return OrbitGram(objective.orbits, np.where(together, 1.0, -1.0 / max(int(classes.max()), 1)))
 
 
 def _wrongly_closed(objective: Objective, gram: OrbitGram, closed: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -234,7 +234,7 @@ def _below(matrix: Array, least: float) -> Array:
     return np.zeros((len(matrix), 0))
 
 
-def start_at(objective: Objective, gram: OrbitGram) -> Array:
+def start_at(gram: OrbitGram) -> Array:
     """Orbit vectors to climb from: of few dimensions where a guess of many orbits has few, else of all of them."""
     if len(gram.sizes) > _FEW:
         points = factor_of(gram)

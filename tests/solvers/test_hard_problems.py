@@ -147,7 +147,7 @@ def test_many_examples_in_one_point_stay_there():
     assert gs.certify(objective, again).holds()
 
 
-def test_a_nudged_gram_matrix_is_positive_semidefinite():
+def test_a_repaired_gram_matrix_is_positive_semidefinite():
     rng = np.random.default_rng(0)
     for _ in range(20):
         sizes = np.array([1.0, 3.0, 1e6, 4e6])
@@ -196,3 +196,27 @@ def test_parts_of_a_class_start_in_one_point():
     solution = gs.solve(gs.BCL(counts, temperature=0.0215, anchors="class"), gs.solvers.Newton())
     assert np.allclose(np.diag(solution.gram, 44), 1.0, rtol=0, atol=1e-12)
     assert solution.certificate.holds()
+
+
+def test_a_rare_pair_that_turns_about_a_heavy_class():
+    """Straight steps of that turn bend what is stiff; these counts once took thousands of them."""
+    counts = [2, 5, 13_000_000, 1_900_000, 33_000_000, 1_900_000, 33_000_000]
+    solution = gs.solve(gs.LogitCompensated(counts, scale=3.443), gs.solvers.Newton())
+    assert solution.quality is gs.Quality.CERTIFIED
+
+
+@pytest.mark.parametrize("scale", [22.3, 30.0, 38.0])
+def test_logit_compensated_at_low_temperature(scale):
+    """Balanced classes are a simplex of means and classifiers; of others the certificate decides."""
+    count = 5
+    balanced = gs.solve(gs.LogitCompensated([7] * count, scale=scale))
+    simplex = np.where(np.eye(count), 1.0, -1.0 / (count - 1.0))
+    np.testing.assert_allclose(balanced.gram, np.tile(simplex, (2, 2)), atol=1e-7)
+    assert gs.solve(gs.LogitCompensated([1e6, 1e4, 300.0, 20.0, 2.0], scale=scale)).quality is gs.Quality.CERTIFIED
+
+
+@pytest.mark.parametrize("tau", [0.02, 0.025, 0.035])
+@pytest.mark.parametrize("counts", [[98300, 2, 2], [3000, 700, 41, 12, 5, 2, 2]])
+def test_prototypes_at_low_temperature_are_certified(counts, tau):
+    for objective in (gs.BCL(counts, temperature=tau), gs.ECL(counts, temperature=tau, classifier=False)):
+        assert gs.solve(objective, gs.solvers.Newton()).quality is gs.Quality.CERTIFIED

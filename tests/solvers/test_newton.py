@@ -150,7 +150,7 @@ LOSSES = {
 
 @pytest.mark.parametrize("build", LOSSES.values(), ids=LOSSES.keys())
 def test_balanced_classes_form_the_simplex(build):
-    for classes, temperature in itertools.product((2, 3, 4, 10, 47, 200), (0.01, 0.1, 1.0, 10.0)):
+    for classes, temperature in itertools.product((2, 3, 47), (0.01, 1.0, 10.0)):
         solution = solve(build([20] * classes, temperature))
         assert np.abs(solution.gram - dense_simplex(classes)).max() <= 1e-10, (classes, temperature)
         assert solution.rank == classes - 1

@@ -1,15 +1,17 @@
-"""Newton on spheres of few dimensions: the same optima as at full dimension, from starts that miss directions."""
+"""Riemannian Newton: derivatives on unit vectors, and the same optima from starts that miss directions."""
 
 import numpy as np
 import pytest
+from mpmath import mp, mpf
 
 import geomsolve as gs
 from geomsolve.certificates.slack import Slack
-from geomsolve.solvers.base import Termination
-from geomsolve.solvers.conic import Conic
+from geomsolve.geometry.orbits import Orbits
+from geomsolve.solvers import spheres
+from geomsolve.solvers.base import Iteration, Termination
 from geomsolve.solvers.newton import Newton
-from geomsolve.solvers.spheres import State, gram_of, retract
-from geomsolve.solvers.staircase import climb, narrow_start, start_of
+from geomsolve.solvers.riemannian import climb, factor_of, start_at
+from geomsolve.solvers.spheres import State, across, gram_of, retract
 
 
 def weighted(weights, temperature, sizes=None, self_pairs=True):
@@ -39,9 +41,7 @@ def narrow(objective, columns, seed=0):
     """The staircase from random points of so many columns."""
     point = np.random.default_rng(seed).normal(size=(len(objective.orbits.sizes), columns + 1))
     point[:, -1] *= objective.orbits.plural
-    history = []
-    gram, termination = climb(objective, retract(point, 0.0), 300, history, lambda _: None)
-    return gram, termination, history
+    return climb(objective, retract(point, 0.0), Iteration(300))
 
 
 PROBLEMS = {
@@ -57,7 +57,7 @@ PROBLEMS = {
 def test_narrow_and_full_agree(name):
     """From two columns, though most optima have more: what is missing is found, and proved not to be."""
     objective = PROBLEMS[name]()
-    gram, termination, _ = narrow(objective, 2)
+    gram, termination = narrow(objective, 2)
     certificate = gs.certify(objective, gram)
     assert termination is Termination.CONVERGED
     assert certificate.holds()
@@ -79,15 +79,6 @@ def test_checked_values():
         assert value - entropy == pytest.approx(expected, rel=2e-5)
 
 
-@pytest.mark.parametrize("name", ["line", "repeated labels"])
-def test_narrow_and_conic_agree(name):
-    pytest.importorskip("cvxpy")
-    objective = PROBLEMS[name]()
-    conic = Conic().run(objective).gram
-    value = gs.certify(objective, narrow(objective, 2)[0]).value
-    assert value == pytest.approx(gs.certify(objective, conic).value, abs=1e-9)
-
-
 def test_a_stationary_point_of_too_few_columns_is_left():
     """All points in one: no force acts there, whatever the weights, and only the slack matrix says it is no optimum."""
     objective = PROBLEMS["plane"]()
@@ -95,7 +86,7 @@ def test_a_stationary_point_of_too_few_columns_is_left():
     point[:, 0] = 1.0
     assert State.at(objective, point).force() < 1e-14
     assert not gs.certify(objective, gram_of(objective.orbits, point)).holds()
-    gram, termination = climb(objective, point, 300, [], lambda _: None)
+    gram, termination = climb(objective, point, Iteration(300))
     assert termination is Termination.CONVERGED
     assert gs.certify(objective, gram).holds()
 
@@ -104,7 +95,7 @@ def test_closed_orbits_open():
     """Orbits that start as points (no spread, so no force on it) are opened where that lowers the loss."""
     objective = gs.SupCon([10, 10, 10, 10, 2, 2, 2], temperature=0.5)
     count = len(objective.orbits.sizes)
-    gram, _ = climb(objective, np.eye(count, count + 1), 300, [], lambda _: None)
+    gram, _ = climb(objective, np.eye(count, count + 1), Iteration(300))
     assert gs.certify(objective, gram).holds()
     assert np.all(np.diag(gram.cosines) < 0.5)
 
@@ -123,9 +114,24 @@ def test_the_slack_matrix_of_a_state():
     np.testing.assert_allclose(inside[plural], slack.spread[plural], atol=1e-14)
 
 
-@pytest.mark.parametrize("name", ["plane", "repeated labels"])
-def test_hessian_is_the_derivative_of_the_gradient(name):
-    objective = PROBLEMS[name]()
+LOSSES = {
+    "supcon": lambda: gs.SupCon(COUNTS, temperature=0.3, views=2),
+    "mini-batches": lambda: gs.SupCon(COUNTS, temperature=0.3, batch=64, views=2),
+    "logistic": lambda: gs.GCL(COUNTS, temperature=0.3, loss="logistic"),
+    "classifier": lambda: gs.LogitCompensated(COUNTS, scale=5.0),
+    "equilibrium": lambda: gs.ECL(COUNTS, temperature=0.4, scale=6.0),
+    "examples": lambda: gs.SupCL([4, 3, 2], temperature=0.5, alpha=0.4),
+}
+COUNTS = [500, 300, 300, 20, 20, 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "exact"), [*((name, 100) for name in LOSSES), ("supcon", 0), ("logistic", 0), ("classifier", 0)]
+)
+def test_hessian_is_the_derivative_of_the_gradient(name, exact, monkeypatch):
+    """From the rows' own Hessians of few orbits, and from their model of many: the same where the model is exact."""
+    monkeypatch.setattr(spheres, "_EXACT", exact)
+    objective = LOSSES[name]()
     rng = np.random.default_rng(2)
     point = rng.normal(size=(len(objective.orbits.sizes), 5))
     point[:, -1] *= objective.orbits.plural
@@ -136,34 +142,17 @@ def test_hessian_is_the_derivative_of_the_gradient(name):
     step = 1e-5
     ahead, behind = (State.at(objective, retract(state.point, s * direction)).gradient for s in (step, -step))
     expected = state.tangent((ahead - behind) / (2.0 * step))
-    np.testing.assert_allclose(state.hessian(direction), expected, atol=1e-8 * np.abs(expected).max())
+    np.testing.assert_allclose(state.hessian(direction), expected, atol=1e-7 * np.abs(expected).max())
 
 
-def test_a_guess_without_low_rank_is_no_narrow_start():
+def test_many_orbits_start_from_as_few_dimensions_as_the_guess_has():
     objective = weighted(y_aware(np.linspace(-1, 1, 120), 0.3), 0.5)
     points = np.random.default_rng(0).normal(size=(120, 3))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     low = gs.OrbitGram.from_matrix(points @ points.T, objective.orbits)
-    simplex = gs.OrbitGram.simplex(objective.orbits)
-    assert start_of(low).shape == (120, 4)
-    assert narrow_start(objective, [simplex]) is None
-    assert narrow_start(objective, [low], fewest=120) is None
-    assert narrow_start(objective, [low]).shape == (120, 4)
-
-
-def test_newton_hands_over_to_few_dimensions(monkeypatch):
-    """Above 100 orbits, from a guess of low rank: without full dimension."""
-
-    def full(*_):
-        raise AssertionError("full dimension")
-
-    monkeypatch.setattr("geomsolve.solvers.newton.wide_start", full)
-    weights = y_aware(np.linspace(-1, 1, 120), 0.3)
-    objective = weighted(weights, 0.5)
-    angles = np.linspace(0, np.pi, 120)
-    points = np.column_stack([np.cos(angles), np.sin(angles)])
-    start = gs.OrbitGram.from_matrix(points @ points.T, objective.orbits)
-    solution = gs.solve(objective, start=start)
+    assert start_at(low).shape == (120, 4)
+    assert start_at(gs.OrbitGram.simplex(objective.orbits)).shape == (120, 121)
+    solution = gs.solve(objective, start=low)
     assert solution.quality is gs.Quality.CERTIFIED
     assert solution.rank < 10
 
@@ -171,6 +160,42 @@ def test_newton_hands_over_to_few_dimensions(monkeypatch):
 def test_a_guess_without_a_strong_direction_keeps_its_strongest():
     """Among ten million classes a regular simplex has no direction that stands out."""
     orbits = gs.geometry.Orbits(np.array([1e7, 2e7, 3e7]))
-    start = start_of(gs.OrbitGram.simplex(orbits))
+    start = factor_of(gs.OrbitGram.simplex(orbits))
     assert start.shape == (3, 2)
     np.testing.assert_allclose(np.linalg.norm(start, axis=1), 1.0, rtol=1e-14)
+
+
+def tied_points(theta, count=3, width=4, seed=0):
+    """(2 count, width + 1) points without spread, the second half a distance theta off the first."""
+    rng = np.random.default_rng(seed)
+    first = rng.normal(size=(count, width))
+    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    second = retract(first, theta * rng.normal(size=first.shape))
+    return np.column_stack([np.vstack([first, second]), np.zeros(2 * count)])
+
+
+def test_a_tie_leaves_the_force_that_turns_both_its_digits():
+    theta = 1e-9
+    point = tied_points(theta)
+    orbits = Orbits(np.ones(len(point)))
+    rng = np.random.default_rng(1)
+    weights = rng.normal(size=(len(point), len(point)))
+    weights += weights.T
+    for a in range(3):
+        weights[a, a + 3] = weights[a + 3, a] = -1.0 / theta
+    found = across(orbits, weights, np.zeros(len(point)), point)
+    with mp.workdps(50):
+        exact = [[mpf(x) for x in row] for row in point.tolist()]
+        wanted = np.zeros_like(point)
+        both = np.zeros((3, point.shape[1]))
+        rows = []
+        for a, mine in enumerate(exact):
+            pulled = [2 * sum(mpf(weights[a, b]) * other[k] for b, other in enumerate(exact)) for k in range(5)]
+            # Points are unit vectors up to rounding: what is across them is what their own direction has no part in.
+            along = sum(x * y for x, y in zip(pulled, mine, strict=True)) / sum(x * x for x in mine)
+            rows.append([x - along * y for x, y in zip(pulled, mine, strict=True)])
+            wanted[a] = [float(x) for x in rows[-1]]
+        for a in range(3):
+            both[a] = [float(x + y) for x, y in zip(rows[a], rows[a + 3], strict=True)]
+    np.testing.assert_allclose(found, wanted, atol=1e-13)
+    np.testing.assert_allclose(found[:3] + found[3:], both, atol=1e-13)

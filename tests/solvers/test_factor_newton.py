@@ -1,0 +1,63 @@
+"""Newton's method on S = U U^T, G U = 0: attraction that balances repulsion, and the end of a central path."""
+
+import numpy as np
+import pytest
+
+import geomsolve as gs
+from geomsolve.certificates.slack import Slack
+from geomsolve.solvers.base import Iteration
+from geomsolve.solvers.factor_newton import balance, sharpened
+
+
+def attracted(temperature, strength, seed=0, count=6):
+    """Atoms alike but for random positives between them; the optimum is definite where these are strong."""
+    positives = strength * np.random.default_rng(seed).uniform(0.1, 1, (count, count))
+    return gs.RowSoftmax(
+        orbits=gs.geometry.Orbits(np.ones(count), np.arange(count)),
+        masses=np.full(count, 1 / count),
+        weights=np.ones((count, count)),
+        offsets=np.ones(count),
+        positives=(positives + positives.T) / 2,
+        temperature=temperature,
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_balance_is_where_every_force_vanishes(seed):
+    objective = attracted(0.2, 0.1, seed)
+    gram = balance(objective, Iteration(60))
+    row = objective.row_gradient(gram)
+    assert np.abs(row + row.T)[~np.eye(6, dtype=bool)].max() < 1e-13
+    assert gs.certify(objective, gram).gap < 1e-14
+
+
+def test_no_balance_where_the_matrix_asked_for_is_indefinite_or_nothing_attracts():
+    assert balance(attracted(1.0, 0.1), Iteration(60)) is None
+    assert balance(gs.SupCon([5, 3], temperature=0.5), Iteration(60)) is None
+
+
+def test_a_shift_the_loss_does_not_see_makes_the_least_eigenvalue_largest():
+    labels = np.linspace(-1, 1, 8)[:, None]
+    weights = gs.similarities.y_aware_weights(labels, sigma=0.3, self_pairs=False)
+    objective = gs.WeightedInfoNCE(weights, temperature=0.05)
+    gram = balance(objective, Iteration(60))
+    assert gs.certify(objective, gram).holds()
+    for shift in (-1e-3, 1e-3):
+        moved = gram.cosines + shift * (1 - np.eye(8))
+        assert objective.excess(gs.OrbitGram(gram.orbits, moved)) == pytest.approx(objective.excess(gram), rel=1e-12)
+        assert np.linalg.eigvalsh(moved)[0] < gram.smallest_eigenvalue
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_optimum_of_low_rank_is_found_from_near_by(seed):
+    """From 1e-4 away, with the slack matrix of there: gap and cosines to all digits."""
+    labels = np.random.default_rng(seed).normal(size=(12, 1))
+    weights = gs.similarities.y_aware_weights(labels, sigma=0.5)
+    objective = gs.WeightedInfoNCE(weights, temperature=0.2)
+    best = gs.solve(objective).orbits
+    assert best.rank() < 10
+    near = gs.OrbitGram(best.orbits, (1 - 1e-4) * best.cosines + 1e-4 * np.eye(len(best.sizes)))
+    slack = Slack.of(objective, best).quotient
+    found = sharpened(objective, near, slack, np.zeros(len(slack), bool), Iteration(60))
+    np.testing.assert_allclose(found.cosines, best.cosines, atol=1e-7)
+    assert gs.certify(objective, found).relative_gap < 1e-11
