@@ -3,7 +3,8 @@
 import mpmath as mp
 import numpy as np
 import pytest
-from geomsolve.solvers.balance import balance
+from geomsolve.solvers.base import Iteration
+from geomsolve.solvers.factor_newton import balance
 
 import geomsolve as gs
 from geomsolve.certificates.kkt import Conditions, kkt_residual, kkt_step
@@ -220,12 +221,10 @@ def test_a_newton_step_in_free_cosines_is_that_of_the_loss():
 
 
 def test_balance_is_refused_where_there_is_none():
-    assert balance(gs.SupCL([9, 5, 4], alpha=0.5, temperature=0.5), [], lambda _: None) is None, (
-        "classes do not attract"
-    )
-    assert balance(gs.SupCon([9, 5, 4], temperature=0.5), [], lambda _: None) is None, "no attraction"
+    assert balance(gs.SupCL([9, 5, 4], alpha=0.5, temperature=0.5), Iteration(60)) is None, "classes do not attract"
+    assert balance(gs.SupCon([9, 5, 4], temperature=0.5), Iteration(60)) is None, "no attraction"
     far = soft([5, 4, 3, 2], 0.001, 3.0, True)
-    assert balance(far, [], lambda _: None) is None, "3 log(weights) is farther apart than points can be"
+    assert balance(far, Iteration(60)) is None, "3 log(weights) is farther apart than points can be"
     assert gs.solve(far, throw=False).certificate.holds()
 
 
