@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .errors import BackendError
+
 
 def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """`__getattr__`, `__dir__` and `__all__` of a package, from the relative imports in its `__init__.pyi`.
@@ -22,9 +24,17 @@ def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         home = homes[name]
+        try:
+            module = importlib.import_module(f".{home or name}", package)
+        except ModuleNotFoundError as error:
+            if not error.name or error.name.startswith("geomsolve"):
+                raise
+            raise BackendError(
+                f"{package}.{name}: needs {error.name}, which is not installed (pip install {error.name})"
+            ) from None
         if home is None:
-            return importlib.import_module(f".{name}", package)
-        value = getattr(importlib.import_module(f".{home}", package), name)
+            return module
+        value = getattr(module, name)
         # Where a module is named like what it holds (solve), the name is the latter.
         setattr(sys.modules[package], name, value)
         return value

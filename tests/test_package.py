@@ -74,3 +74,39 @@ def test_names_of_a_wing_resolve_and_none_is_hidden_by_a_module(wing):
 def test_py_typed_and_data_are_there():
     assert (ROOT / "py.typed").is_file()
     assert (ROOT / "counts" / "data" / "profiles.json").is_file()
+
+
+CORE = """
+import sys
+
+ABSENT = "cvxpy clarabel scs jax optax matplotlib typer rich array_api_compat flint mpmath sklearn pyarrow".split()
+for name in ABSENT:
+    sys.modules[name] = None  # as if not installed
+import numpy as np
+import geomsolve as gs
+
+solution = gs.solve(gs.SupCon([100, 10, 3], temperature=0.1))
+critical = gs.threshold(gs.GCL, majority=1, minority=9)
+print(solution.quality.value, solution.embed(dim=8).points.shape, critical.confirmed)
+for call in (
+    lambda: gs.figures.plot_solution(solution, "x.png"),
+    lambda: gs.training.losses.sup_con(np.eye(2), [0, 1], temperature=0.1),
+    lambda: gs.solve(solution.objective, gs.solvers.Conic()),
+    lambda: gs.verify(solution),
+):
+    try:
+        call()
+    except gs.BackendError as error:
+        print("install" in str(error))
+sys.argv = ["geomsolve", "profiles"]
+from geomsolve.__main__ import main
+
+main()
+"""
+
+
+def test_the_core_needs_numpy_and_scipy_alone_and_the_rest_says_what_to_install():
+    done = subprocess.run([sys.executable, "-c", CORE], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["certified (3, 8) True", *["True"] * 4]
+    assert done.returncode == 1
+    assert done.stderr == "geomsolve: the command line needs typer, which is not installed (pip install typer)\n"

@@ -27,7 +27,7 @@ def flint(purpose: str = "prove") -> Any:
         import flint as module
     except ImportError as error:
         raise BackendError(
-            f'{purpose}: needs python-flint, which is not installed ({error}): pip install "geomsolve[verify]"; '
+            f'{purpose}: needs python-flint, which is not installed ({error}): pip install ".[verify]"; '
             f"without it {_WITHOUT[purpose]}"
         ) from None
     return module

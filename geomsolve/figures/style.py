@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ProblemError
+from ..errors import BackendError, ProblemError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,12 +31,14 @@ def check_suffix(path: str | Path) -> None:
 
 
 def blank(path: str | Path | None, size: tuple[float, float], dpi: int, **pads: Any) -> Figure:
-    """An empty figure that `saved` can save at the path, or a ProblemError; `pads` are those of the layout engine."""
+    """An empty figure that `saved` can save at the path; `pads` are those of the layout engine."""
     if path is not None:
         check_suffix(path)
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
+    except ModuleNotFoundError:
+        raise BackendError("plot: needs matplotlib, which is not installed (pip install matplotlib)") from None
     return Figure(figsize=size, dpi=dpi, layout=ConstrainedLayoutEngine(**pads))
 
 

@@ -94,7 +94,7 @@ def dask_cluster(address: str) -> Iterator[Executor]:
     try:
         from distributed import Client
     except ImportError:
-        raise BackendError("dask: is not installed; pip install 'geomsolve[dask]'") from None
+        raise BackendError("dask: is not installed; pip install '.[dask]'") from None
     try:
         client = Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:

@@ -190,7 +190,7 @@ def _pyarrow() -> Any:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise BackendError("to: parquet needs pyarrow; pip install 'geomsolve[parquet]', or write csv or npz") from None
+        raise BackendError("to: parquet needs pyarrow; pip install '.[parquet]', or write csv or npz") from None
     return pyarrow
 
 

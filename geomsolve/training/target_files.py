@@ -260,8 +260,7 @@ def _safetensors() -> Any:
         import safetensors.numpy
     except ImportError:
         raise BackendError(
-            'out: .safetensors files need the package safetensors; run: pip install "geomsolve[safetensors]" '
-            "(or write .npy)"
+            'out: .safetensors files need the package safetensors; run: pip install ".[safetensors]" (or write .npy)'
         ) from None
     return safetensors
 

@@ -99,4 +99,4 @@ def test_bad_input_on_the_command_line(capsys, arguments, message):
 def test_the_command_line_without_flint(capsys, monkeypatch, verb):
     monkeypatch.setitem(sys.modules, "flint", None)
     assert run([verb, "--counts", "5,3,2", "--temperature", "0.5", "--prove"]) == 2
-    assert 'pip install "geomsolve[verify]"' in capsys.readouterr().err
+    assert 'pip install ".[verify]"' in capsys.readouterr().err
