@@ -205,19 +205,22 @@ def weighting_from_matrix(weights: ArrayLike, *, self_pairs: bool | None = None,
 def looks_like_distances(matrix: Array) -> bool:
     """Whether a matrix with a diagonal of 0 grows where the rows of two samples differ, as distances do.
 
-    It must be symmetric and above 0 off the diagonal; the correlation of its entries with the distances between
-    rows (the two samples' own columns left out) then tells. O(N^3), of 1000 samples at most.
+    It must be symmetric, above 0 off the diagonal and obey the triangle inequality; the correlation of its entries with
+    the distances between rows (the two samples' own columns left out) then tells. O(N^3), of 200 samples at most.
     """
-    matrix = matrix[:1000, :1000]
+    matrix = matrix[:200, :200]
     off = ~np.eye(len(matrix), dtype=bool)
     if len(matrix) < 5 or not np.array_equal(matrix, matrix.T) or not (matrix[off] > 0).all():
+        return False
+    least = np.min([row[:, None] + row for row in matrix], axis=0)
+    if (matrix > (1.0 + 1e-9) * least).any():
         return False
     squares = np.einsum("ij,ij->i", matrix, matrix)
     apart = squares[:, None] + squares - 2.0 * matrix @ matrix.T - 2.0 * matrix**2
     rows = np.sqrt(np.maximum(apart[off], 0.0))
     if np.ptp(rows) <= 1e-9 * rows.max(initial=0.0) or np.ptp(matrix[off]) == 0.0:
         return False
-    return bool(np.corrcoef(matrix[off], rows)[0, 1] > 0.5)
+    return bool(np.corrcoef(matrix[off], rows)[0, 1] > 0.2)
 
 
 def check_self_pairs(self_pairs: object) -> None:

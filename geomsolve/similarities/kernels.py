@@ -181,7 +181,7 @@ def distance_weights(
         sigma = float(np.median(some))
     else:
         sigma = bandwidth(np.empty((0, 1)), sigma)
-    orbits = exchangeable(matrix)
+    orbits = exchangeable(matrix, matrix.max() - matrix)
     labels = orbits.listed()
     first = np.array([np.flatnonzero(labels == a)[0] for a in range(len(orbits.sizes))])
     every = matrix[np.ix_(first, first)]

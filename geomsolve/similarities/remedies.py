@@ -23,6 +23,8 @@ _POSITIVE_KERNELS = ("gaussian", "laplacian", "cauchy")
 _POWERS = {"gaussian": 2.0, "laplacian": 1.0}
 # Squared distances are eigendecomposed over as many samples.
 _MOST_SAMPLES = 2000
+# Different samples up to which another kernel, a bandwidth or a floor is looked for: an eigendecomposition each.
+_MOST_SEARCHED = 1000
 # Weights this near to each other, in nats, have nothing left of the labels, and what decides is soon their rounding.
 _ALIKE = 1e-3
 
@@ -32,7 +34,7 @@ class Remedy:
     """One change of the problem, everything else left as it is.
 
     Attributes:
-        change: "temperature", "label temperature", "sigma", "epsilon", "kernel", "self-pairs", "symmetry" or
+        change: "temperature", "label temperature", "sigma", "epsilon", "kernel", "floor", "self-pairs", "symmetry" or
             "similarity".
         text: what to write, or why it is of no use, in a sentence.
         value: the number to write, on the safe side of its last digit; None where the change is no number.
@@ -55,6 +57,8 @@ def suggest_remedies(realization: Realization) -> tuple[Remedy, ...]:
         epsilon            of Soft SupCon: tau log(epsilon) is all that counts, so epsilon^{largest/tau}; with
                            self-pairs and C classes e^{-C/((C-1) tau)}, and never above 1
         kernel             another one without zeros at the same sigma
+        floor              under weights with zeros, such as ratings: the smallest share of its row's largest weight that,
+                           added to every weight, makes the bound attained
         self-pairs         out; never in: p_ij = w_ij for all j, j = i among them, makes it so without j = i
         symmetry           the nearest weights of the form K_ij / r_i with symmetric K
         similarity         squared distances in Euclidean space in place of cosines: `euclidean_realization`
@@ -74,10 +78,13 @@ def suggest_remedies(realization: Realization) -> tuple[Remedy, ...]:
         return ()
     weighting, temperature = realization.weighting, realization.temperature
     found: list[Remedy | None] = [_temperature(realization)]
+    few = len(weighting.orbits.sizes) <= _MOST_SEARCHED
     if weighting.labels is not None:
-        found += [_bandwidth(weighting, temperature), *_kernels(weighting, temperature)]
+        found += [_bandwidth(weighting, temperature), *_kernels(weighting, temperature)] if few else []
     elif (epsilon := _two_levels(weighting)) is not None:
         found += [_epsilon(weighting, epsilon, temperature)]
+    elif few:
+        found += [_floor(weighting, temperature)]
     found += [_without_self_pairs(realization), _symmetry(realization), _euclidean(weighting, temperature)]
     return tuple(each for each in found if each is not None)
 
@@ -235,6 +242,33 @@ def _epsilon(weighting: Weighting, epsilon: float, temperature: float) -> Remedy
     scheme = "" if epsilon > 0 else " (Soft SupCon)"
     text = f"Raise epsilon, the weight of pairs of different classes, to {value:g}{scheme}, the smallest that works."
     return Remedy("epsilon", text, value, True)
+
+
+def _floor(weighting: Weighting, temperature: float) -> Remedy | None:
+    """The smallest floor under weights with zeros that works, in units of its row's largest weight."""
+    if weighting.positive:
+        return None
+    there = weighting.orbits.partners > 0
+    own = weighting.own if weighting.self_pairs else np.full(len(weighting.own), -np.inf)
+    top = np.maximum(np.where(there, weighting.logs, -np.inf).max(axis=1), own)
+
+    def works(value: float) -> bool:
+        logs = np.logaddexp(weighting.logs - top[:, None], math.log(value))
+        own = np.logaddexp(weighting.own - top, math.log(value))
+        raised = Weighting.normalised(weighting.orbits, logs, own, weighting.self_pairs, weighting.name)
+        alike = np.ptp(np.where(there, raised.logs, raised.logs.max())) < _ALIKE
+        return not alike and attains(raised, temperature)
+
+    high = next((10.0**k for k in range(-6, 3) if _safely(works, 10.0**k)), None)
+    if high is None:
+        return None
+    low = high / 10.0
+    for _ in range(12):
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if _safely(works, middle) else (middle, high)
+    value = _rounded(high, down=False)
+    text = f"Add a floor: to every weight {value:g} times the largest of its row, the smallest that works."
+    return Remedy("floor", text, value, True) if _safely(works, value) else None
 
 
 def _without_self_pairs(realization: Realization) -> Remedy | None:

@@ -1,0 +1,101 @@
+"""The interval of the excess: it contains the tight value, whatever the time; derivatives; Ctrl-C."""
+
+import numpy as np
+import pytest
+from test_bounds import random_weights
+
+from geomsolve.certificates.certificate import certify
+from geomsolve.geometry.orbits import OrbitGram
+from geomsolve.objectives.weighted import WeightedInfoNCE
+from geomsolve.similarities.factors import FactorLoss, descend, tangent, unit
+from geomsolve.similarities.intervals import excess_interval
+from geomsolve.similarities.kernels import y_aware_weights
+from geomsolve.similarities.realizations import realize
+
+
+def interval(objective, seconds=20.0, progress=None):
+    start = OrbitGram.simplex(objective.orbits)
+    return excess_interval(objective, start, tol=0.01, seconds=seconds, progress=progress)
+
+
+def test_two_hundred_random_weightings():
+    """The tight value: of an independent certificate at the end of a long search; early intervals must contain it."""
+    rng, tight, wide = np.random.default_rng(0), 0, 0
+    for _ in range(200):
+        weighting, temperature = random_weights(rng)
+        objective = WeightedInfoNCE(weighting, temperature=max(temperature, 0.2))
+        best = interval(objective)
+        certificate = certify(objective, best.gram)
+        excess = objective.divergence(certificate_gram := best.gram.repaired()[0])
+        assert best.excess == pytest.approx(excess, rel=1e-9, abs=1e-14)
+        tight += certificate.gap <= 1e-7 * max(excess, 1e-9)
+        early = interval(objective, seconds=0.0)
+        wide += not early.finished
+        slack = 1e-13 * (1.0 + certificate.value)
+        assert early.lower <= excess + slack
+        assert early.excess >= excess - certificate.gap - slack
+        assert best.lower <= early.excess + slack
+        assert certificate_gram.smallest_eigenvalue > -1e-9
+    assert tight > 180
+    assert wide > 20
+
+
+@pytest.mark.parametrize("self_pairs", [True, False])
+def test_derivatives_by_differences(self_pairs):
+    rng = np.random.default_rng(0)
+    weighting = y_aware_weights([0.0, 0.0, 0.0, 1.0, 2.0, 2.0, 3.5], sigma=0.8, self_pairs=self_pairs)
+    objective = WeightedInfoNCE(weighting, temperature=0.3)
+    loss = FactorLoss.of(objective)
+    rows = rng.normal(size=(4, 4))
+    rows[:, -1] *= weighting.orbits.plural
+    rows = unit(rows)
+    along = rng.normal(size=rows.shape)
+    along[:, -1] *= weighting.orbits.plural
+    along = tangent(along, rows)
+    value, slope = loss(rows)
+    assert value == pytest.approx(objective.divergence(loss.gram(rows)), rel=1e-12)
+    step = 1e-6
+    ahead, behind = (unit(rows + side * step * along) for side in (1.0, -1.0))
+    assert (loss(ahead)[0] - loss(behind)[0]) / (2 * step) == pytest.approx(np.sum(slope * along), rel=1e-7)
+    change = (tangent(loss(ahead)[1], ahead) - tangent(loss(behind)[1], behind)) / (2 * step)
+    np.testing.assert_allclose(tangent(change, rows), loss.curvature(rows)(along), atol=1e-8)
+
+
+def test_equal_labels_may_part():
+    """The optimum sample by sample is that of the orbits, whose spread is free."""
+    labels = np.repeat(np.linspace(0.0, 3.0, 7), 3)
+    weighting = y_aware_weights(labels, sigma=1.0)
+    found = realize(weighting, temperature=0.5)
+    alone = WeightedInfoNCE(weighting, temperature=0.5).ungrouped()
+    free = interval(alone)
+    assert free.lower <= found.excess + 1e-12
+    assert found.excess_lower <= free.excess + 1e-12
+    assert found.excess == pytest.approx(free.excess, rel=1e-3)
+
+
+def test_an_interruption_leaves_what_there_is():
+    weighting = y_aware_weights(np.random.default_rng(0).uniform(20.0, 80.0, 150), sigma=10.0)
+    lines = []
+
+    def stop(line):
+        lines.append(line)
+        if len(lines) == 40:
+            raise KeyboardInterrupt
+
+    found = realize(weighting, temperature=0.1, progress=stop)
+    assert found.verdict.value == "inconsistent"
+    assert not found.finished
+    assert 0.0 <= found.excess_lower <= found.excess < 1e-2
+    assert (found.min_dim, found.unique) == (None, True)
+    points = found.points
+    np.testing.assert_allclose(np.linalg.norm(points, axis=1), 1.0)
+
+
+def test_descent_stops_where_nothing_is_gained():
+    objective = WeightedInfoNCE(y_aware_weights(np.linspace(-1.0, 1.0, 12), sigma=0.3), temperature=0.5)
+    loss, told = FactorLoss.of(objective), []
+    start = unit(np.column_stack([np.random.default_rng(0).normal(size=(12, 5)), np.zeros(12)]))
+    rows, still = descend(loss, start, 3000, 1e-12, np.inf, lambda value, _: told.append(value))
+    assert still
+    assert len(told) < 3000
+    assert loss(rows)[0] == min(told)
