@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
+from ..similarities.feasibility import LogGram
 from .solutions import colour_bar, heat_map, raster, reordered
 from .style import ACCENT, FEW, GREY, HEAD, TAIL, blank, saved, unit_circle, whole_ticks
 
@@ -22,18 +23,22 @@ if TYPE_CHECKING:
 _MOST_PAIRS = 20_000
 _ANGLE = "label, as an angle (degrees)"
 _MOST_POINTS = 3000
+# Samples of the witness.
+_MOST_MARKED = 5
 
 
 def plot_realization(
     found: Realization, path: str | Path | None = None, *, within: InDimension | None = None
 ) -> Figure:
-    """A figure of four panels: the optimal cosines, weights against softmax, excess per sample, and the points.
+    """A figure of five panels: the best cosines, weights against softmax, eigenvalues, excess per sample, the points.
 
     - The Gram matrix of the samples as a heat map, in the order of their first appearance (labels of one number, or
       cyclic ones: from the smallest to the largest).
     - log p_ij against log w_ij, a dot a pair: on the diagonal where the weight is attained.
-    - KL(w_i || p_i), against such a label, else sorted.
-    - The points in their first two principal axes, coloured from the first sample (or smallest label) to the last.
+    - The eigenvalues of the matrix of cosines that the weights ask for, the negative ones marked (of the best cosines
+      where some weight is 0).
+    - KL(w_i || p_i), against such a label, else sorted; the samples that weigh most in the witness are marked.
+    - The points in their first two principal axes, coloured by that label or from the first sample to the last.
 
     Args:
         found: what `realize` returned.
@@ -44,13 +49,14 @@ def plot_realization(
     Raises:
         ProblemError: a path of another kind.
     """
-    figure = blank(path, (18, 4.9), 140, w_pad=0.1)
-    gram_axes, softmax_axes, excess_axes, point_axes = figure.subplots(1, 4)
+    figure = blank(path, (22.5, 4.9), 140, w_pad=0.1)
+    gram_axes, softmax_axes, eigen_axes, excess_axes, point_axes = figure.subplots(1, 5)
     keys, what = _order(found)
     _gram(gram_axes, found, np.argsort(keys, kind="stable"), what)
     _softmax(softmax_axes, found)
+    _eigenvalues(eigen_axes, found)
     _excess(excess_axes, found, keys, what)
-    _points(point_axes, found, within, keys, cyclic=what == _ANGLE)
+    _points(point_axes, found, within, keys, what)
     weighting = found.weighting
     dims = (
         "dimensions not known yet" if found.min_dim is None else f"{found.min_dim} dimension{'s' * (found.min_dim > 1)}"
@@ -113,6 +119,27 @@ def _softmax(axes: Axes, found: Realization) -> None:
     axes.grid(alpha=0.25)
 
 
+def _eigenvalues(axes: Axes, found: Realization) -> None:
+    gram, title = found.gram, "eigenvalues of the best cosines"
+    if found.weighting.positive:
+        logs = LogGram.of(found.weighting)
+        gram = logs.gram(found.temperature, logs.nearest_shift(found.temperature))
+        title = "eigenvalues of what is asked"
+    values = gram.eigenvalues[::-1]
+    place = np.arange(1, len(values) + 1)
+    tiny = 1e-12 * max(float(np.abs(values).max()), 1.0) * len(values)
+    negative = values < -tiny
+    axes.axhline(0.0, color=GREY, linewidth=1.0)
+    axes.plot(place[~negative], values[~negative], "o", color=TAIL, markersize=4, label="0 or more")
+    if negative.any():
+        axes.plot(place[negative], values[negative], "s", color=HEAD, markersize=4, label=f"{negative.sum()} negative")
+        axes.legend(fontsize=9)
+    axes.set_yscale("symlog", linthresh=max(tiny, 1e-3 * float(np.abs(values).max())))
+    axes.set(xlabel="number", ylabel="eigenvalue", title=title)
+    whole_ticks(axes.xaxis)
+    axes.grid(alpha=0.25)
+
+
 def _excess(axes: Axes, found: Realization, keys: Array, what: str | None) -> None:
     excess = found.objective.divergences(found.gram)
     marker = "o" if len(excess) <= 60 else None
@@ -125,6 +152,10 @@ def _excess(axes: Axes, found: Realization, keys: Array, what: str | None) -> No
         order = np.argsort(keys, kind="stable")
         axes.plot(keys[order], excess[order], color=HEAD, marker=marker, markersize=4)
         axes.set(xlabel=what)
+        if found.witness is not None and found.witness.factor.shape[1]:
+            labels, heavy = found.weighting.orbits.listed(), np.sum(found.witness.factor**2, axis=1)
+            worst = np.unique(labels[np.argsort(-heavy)[:_MOST_MARKED]])
+            axes.plot(keys[worst], excess[worst], "s", color=ACCENT, markersize=7, label="heaviest in the witness")
     if found.excess < 1e-10:
         axes.set_ylim(-0.02, 1.0)
         axes.set_yticks([0.0])
@@ -137,7 +168,7 @@ def _excess(axes: Axes, found: Realization, keys: Array, what: str | None) -> No
     axes.grid(alpha=0.25)
 
 
-def _points(axes: Axes, found: Realization, within: InDimension | None, keys: Array, *, cyclic: bool) -> None:
+def _points(axes: Axes, found: Realization, within: InDimension | None, keys: Array, what: str | None) -> None:
     points = found.points if within is None else within.points
     colours: Any = np.asarray(keys, dtype=float)[found.weighting.orbits.listed()]
     if len(points) > _MOST_POINTS:
@@ -149,8 +180,10 @@ def _points(axes: Axes, found: Realization, within: InDimension | None, keys: Ar
     flat = np.pad(left * values, ((0, 0), (0, 2)))[:, :2]
     if planar:
         unit_circle(axes, linewidth=0.8)
-    size, colour_map = 30 if len(points) <= 200 else 8, "twilight_shifted" if cyclic else "viridis"
-    axes.scatter(flat[:, 0], flat[:, 1], c=colours, cmap=colour_map, s=size, zorder=3)
+    size, colour_map = 30 if len(points) <= 200 else 8, "twilight_shifted" if what == _ANGLE else "viridis"
+    dots = axes.scatter(flat[:, 0], flat[:, 1], c=colours, cmap=colour_map, s=size, zorder=3)
+    bar = axes.figure.colorbar(dots, ax=axes, shrink=0.8, pad=0.02)
+    bar.set_label(what or "sample", fontsize=9)
     if len(points) <= FEW:
         names: dict[tuple[float, float], list[str]] = {}
         for i, (x, y) in enumerate(np.round(flat, 4).tolist()):
@@ -160,7 +193,7 @@ def _points(axes: Axes, found: Realization, within: InDimension | None, keys: Ar
     share = float(np.sum(values[:2] ** 2) / max(np.sum(values**2), 1e-300))
     where = "points" if within is None else f"points in {within.dim} dimension{'s' * (within.dim > 1)}"
     if within is not None and not within.exact:
-        where += f", excess {within.excess:.3g} nats,\nat least {within.excess_lower:.3g} in as many"
+        where += f", excess {within.excess:.3g} nats,\nat least {within.excess_lower:.3g}"
     title = where if planar else f"{where}, centred: {100 * share:.0f} % of their spread"
     axes.set(title=title, xlabel="first principal axis", ylabel="second", aspect="equal")
     axes.set_adjustable("datalim")

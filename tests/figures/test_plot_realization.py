@@ -115,7 +115,7 @@ def test_pairs_of_weight_0_are_counted(found):
 
 def test_excess_stands_over_its_label(found):
     axes = panels(plot_realization(found("inconsistent")))[2]
-    curve, mean = axes.get_lines()
+    curve, witness, mean = axes.get_lines()
     labels, first = np.unique(LABELS, return_index=True)
     np.testing.assert_array_equal(curve.get_xdata(), labels)
     np.testing.assert_allclose(curve.get_ydata(), found("inconsistent").excess_per_sample[first], rtol=1e-12)
@@ -123,6 +123,9 @@ def test_excess_stands_over_its_label(found):
     assert axes.get_ylim()[0] == 0.0
     worst_first = panels(plot_realization(found("degenerate")))[2].get_lines()[0].get_ydata()
     np.testing.assert_allclose(worst_first, np.sort(found("degenerate").excess_per_sample)[::-1])
+    # The witness is x x^T: where it weighs most.
+    heavy = np.argsort(-np.abs(found("inconsistent").witness.factor[:, 0]))[:5]
+    assert sorted(witness.get_xdata()) == sorted(np.unique(LABELS[heavy]).tolist())
 
 
 def test_points_keep_their_distances_where_they_lie_in_a_plane(found):
@@ -175,6 +178,14 @@ def test_points_in_a_dimension_are_shown_in_place_of_the_optimum(found):
     each = np.full(len(points), 0.25)
     within = InDimension(2, False, "", points, 0.25, each, 0.125, exact=False)
     axes = panels(plot_realization(realization, within=within))[3]
-    assert axes.get_title() == "points in 2 dimensions, excess 0.25 nats,\nat least 0.125 in as many"
+    assert axes.get_title() == "points in 2 dimensions, excess 0.25 nats,\nat least 0.125"
     shown = np.asarray(axes.collections[0].get_offsets())
     np.testing.assert_allclose(shown @ shown.T, points @ points.T, atol=1e-12)
+
+
+def test_negative_eigenvalues_are_marked(found):
+    case = found("inconsistent")
+    (axes,) = [each for each in plot_realization(case).get_axes() if each.get_title() == "eigenvalues of what is asked"]
+    (marked,) = [line for line in axes.get_lines() if "negative" in str(line.get_label())]
+    values = np.linalg.eigvalsh(1.0 - 0.5 * (LABELS[:, None] - LABELS) ** 2 / (2 * 0.3**2))
+    np.testing.assert_allclose(np.sort(marked.get_ydata()), values[values < -1e-9], rtol=1e-9)
