@@ -137,7 +137,7 @@ def _several(
     scale = reference if reference else _simplex_value(model)
     wide = len(masses) > _GROUPS and len(np.unique(masses)) == len(masses)  # neighbours by mass are alike
     rough, chosen = grouped(model, masses, _GROUPS) if wide else (model, np.arange(len(masses)))
-    factors = _factors_alike(model, dim, degree, scale)
+    factors = _factors_alike(rough, dim, degree, scale)
     strength = masses
     if np.any(masses <= 0):  # points that are no anchors are still pushed
         strength = np.sum(model.partners * (model.weights + model.weights.T), axis=1) + 1e-12 * masses.max()
