@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -14,7 +14,8 @@ from ..certificates.certificate import check_tol
 from ..errors import ProblemError
 from ..figures.solutions import check_drawable
 from ..files import read_array
-from ..solvers.embedding import Embedding, check_dim
+from ..solvers.dimensions import dimension_costs
+from ..solvers.embedding import Embedding, check_dim, check_seconds
 from ..solvers.ladder import build_solver
 from ..solvers.solution import MOST_WRITTEN, Solution
 from ..solvers.verification import check_provable, verify
@@ -51,7 +52,16 @@ def solve(
         ),
     ] = None,
     tol: TolOption = 1e-9,
-    dim: Annotated[int | None, typer.Option(help="Embed into so many dimensions, with a proven gap.")] = None,
+    dim: Annotated[
+        str | None,
+        typer.Option(help="Embed into so many dimensions, with a proven gap; of several, 8,16,32, what each costs."),
+    ] = None,
+    restarts: Annotated[
+        int | None, typer.Option(help="Starts below the rank; without it many for small problems, one for large ones.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Of the descents below the rank: then the best so far counts, as at Ctrl-C.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Of random starts: --solver descent, and --dim below the rank.")
     ] = None,
@@ -70,10 +80,16 @@ def solve(
     check_tol(tol)
     if seed is not None and dim is None and solver != "descent":
         raise ProblemError(f"seed: only --solver descent and --dim draw at random; got {seed} (leave it out)")
+    dims = _dims(dim)
+    for name, value in (("restarts", restarts), ("seconds", seconds)):
+        if value is not None and not dims:
+            raise ProblemError(f"{name}: belongs to the descents of --dim; got {value:g} without it (leave it out)")
+    check_seconds(seconds)
     chosen = build_solver(solver, max_steps=max_steps, seed=seed)
     wanted = proved_digits(prove, digits)
     if problem.free:
-        check_dim(dim, problem.objective.orbits.atoms)
+        for each in dims:
+            check_dim(each, problem.objective.orbits.atoms)
         if wanted is not None:
             check_provable(problem.objective)
         if plot is not None:
@@ -82,11 +98,17 @@ def solve(
     with reporting() as progress:
         found = problem.solve(chosen, tol, progress)
         report, lines, good, files = found.to_dict(), found.lines(), found.ok, []
-        embedding = None
+        embedding = costs = None
         if isinstance(found, Solution):
-            if dim is not None or (out is not None and found.geometry.atoms <= MOST_WRITTEN):
-                embedding = found.embed(dim, seed=seed or 0, progress=progress)
-            if dim is not None and embedding is not None:
+            options: dict[str, Any] = {"restarts": restarts, "seconds": seconds, "seed": seed or 0}
+            if len(dims) > 1:
+                costs = dimension_costs(found, dims, **options, progress=progress)
+                report["dimensions"] = costs.to_dict()
+                lines += ["", *costs.lines()]
+                embedding = costs.embeddings[-1]
+            elif dims or (out is not None and found.geometry.atoms <= MOST_WRITTEN):
+                embedding = found.embed(*dims, **options, progress=progress)
+            if len(dims) == 1 and embedding is not None:
                 report["embedding"] = embedding.to_dict()
                 lines.insert(-2, entry("embedding", str(embedding)))
             if wanted is not None:
@@ -94,13 +116,23 @@ def solve(
                 report["verified"], good = verified.to_dict(), verified.proved
                 lines += ["", *verified.lines()]
             if plot is not None:
-                found.plot(plot, embedding=embedding)
+                found.plot(plot, embedding=embedding) if costs is None else costs.plot(plot)
                 files.append(plot)
             if out is not None:
                 files += _write(out, found, embedding)
                 lines += _notes(found, embedding)
     outputs.emit(report, lines, files)
     return code(good)
+
+
+def _dims(text: str | None) -> list[int]:
+    """The dimensions of a comma-separated list."""
+    if text is None:
+        return []
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ProblemError(f"dim: must be a whole number, or several as in 8,16,32; got {text!r:.40}") from None
 
 
 def _write(folder: Path, solution: Solution, embedding: Embedding | None) -> list[Path]:

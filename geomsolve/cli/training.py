@@ -13,7 +13,7 @@ from ..certificates.certificate import check_tol
 from ..errors import ProblemError
 from ..files import check_file, read_npy
 from ..similarities.labels import load_labels
-from ..solvers.embedding import check_dim
+from ..solvers.embedding import check_dim, check_seconds
 from ..text import dumps
 from ..training.diagnoses import diagnose as diagnose_embeddings
 from ..training.exports import check_class_order, check_wanted
@@ -67,8 +67,14 @@ def targets(
         bool, typer.Option("--rotate/--no-rotate", help="Into all coordinates, at random; else fill up with zeros.")
     ] = True,
     seed: Annotated[int, typer.Option(help="Of the rotation, and of the descents below the rank.")] = 0,
-    restarts: Annotated[int, typer.Option(help="Descents below the rank; the best one counts.")] = 8,
+    restarts: Annotated[
+        int | None,
+        typer.Option(help="Descents below the rank; without it many for small problems, else one."),
+    ] = None,
     max_steps: Annotated[int, typer.Option(help="Of each descent.")] = 2000,
+    seconds: Annotated[
+        float | None, typer.Option(help="Of the descents below the rank: then the best so far counts, as at Ctrl-C.")
+    ] = None,
     tol: TolOption = 1e-9,
     json: JsonOption = None,
 ) -> int:
@@ -84,6 +90,7 @@ def targets(
         make_folder("out", out)
     check_class_order(problem.counts, sorted_classes)
     check_dim(dim, problem.counts.classes)
+    check_seconds(seconds)
     if problem.free:
         check_wanted(problem.objective, dim, part)
     with reporting() as progress:
@@ -97,6 +104,7 @@ def targets(
             seed=seed,
             restarts=restarts,
             max_steps=max_steps,
+            seconds=seconds,
             tol=tol,
             progress=progress,
         )

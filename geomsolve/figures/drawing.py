@@ -10,10 +10,12 @@ from ..choosing.guidelines import VarianceMap
 from ..collapse.phases import PhaseDiagram
 from ..errors import ProblemError
 from ..similarities.verdicts import Realization
+from ..solvers.dimensions import DimensionCosts
 from ..solvers.solution import Solution
 from ..training.diagnosis import Diagnosis
 from .comparisons import plot_comparison
 from .diagnoses import plot_diagnosis
+from .dimensions import plot_dimensions
 from .phases import plot_phases
 from .realizations import plot_realization
 from .solutions import plot_solution
@@ -31,6 +33,7 @@ _PICTURES: dict[type, Callable[..., Figure]] = {
     Realization: plot_realization,
     Diagnosis: plot_diagnosis,
     VarianceMap: plot_variance_map,
+    DimensionCosts: plot_dimensions,
 }
 
 

@@ -5,6 +5,8 @@ from .crosschecks import CrossCheck as CrossCheck
 from .crosschecks import Route as Route
 from .crosschecks import crosscheck as crosscheck
 from .descent import Descent as Descent
+from .dimensions import DimensionCosts as DimensionCosts
+from .dimensions import dimension_costs as dimension_costs
 from .embedding import Embedding as Embedding
 from .embedding import embed as embed
 from .interior import Interior as Interior

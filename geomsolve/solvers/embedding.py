@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -214,15 +214,20 @@ def embed(
     small = atoms * width <= _SMALL if second_order is None else second_order
     best = _descended(objective, _starts(gram, width, count, seed, start), count, small, device, options)
     value = _value(objective, best.points)
-    # Weighted InfoNCE has a bound of its own, `rank_bound`, and Jensen's inequality loses nearly all of this one.
-    proved = None
-    if bound and best.stopped != "interrupt" and not isinstance(objective, WeightedSoftmax):
-        proved = dimension_bound(objective, width, reference=value - objective.floor, progress=progress)
-    return Embedding(
-        best.points, value, floor, exact=False, bound_in_dimension=-np.inf if proved is None else proved,
-        restarts=len(best.excesses), reached=best.reached, curvature=best.curvature, residual=best.residual,
-        stopped=best.stopped, seconds=best.seconds,
+    found = Embedding(
+        best.points, value, floor, exact=False, restarts=len(best.excesses), reached=best.reached,
+        curvature=best.curvature, residual=best.residual, stopped=best.stopped, seconds=best.seconds,
     )  # fmt: skip
+    return bounded(objective, found, progress) if bound and best.stopped != "interrupt" else found
+
+
+def bounded(objective: Objective, embedding: Embedding, progress: Progress | None = None) -> Embedding:
+    """The embedding with what is proved for its dimension, where `dimension_bound` knows the loss."""
+    # Weighted InfoNCE has a bound of its own, `rank_bound`, and Jensen's inequality loses nearly all of this one.
+    if embedding.exact or embedding.dim == 1 or isinstance(objective, WeightedSoftmax):
+        return embedding
+    proved = dimension_bound(objective, embedding.dim, reference=embedding.value - objective.floor, progress=progress)
+    return embedding if proved is None else replace(embedding, bound_in_dimension=proved)
 
 
 def _starts(gram: OrbitGram, width: int, count: int, seed: int, first: Array | None) -> list[Array]:

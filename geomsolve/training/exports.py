@@ -40,15 +40,16 @@ def targets(
     sorted_classes: bool = False,
     rotate: bool = True,
     seed: int = 0,
-    restarts: int = 8,
+    restarts: int | None = None,
     max_steps: int = 2000,
+    seconds: float | None = None,
     tol: float = 1e-9,
     progress: Progress | None = None,
 ) -> Targets:
     """The optimal geometry as fixed class targets for training: (C, dim) unit rows of float32.
 
     From the rank on, the rows have the solution's cosines: z_c . z_c' = G_cc', to the rounding of float32. Below it,
-    they are the best of `restarts` descents, with the gap proved for them (quality "descended"). Of losses over
+    they are where descents ended, with the gap proved for them (quality "descended"). Of losses over
     instances (SupCL, KCL, SupMin, BCL, ...) the class mean is taken and normalised: with rho_c the cosine inside class
     c of n_c instances, it has length sqrt(1 - (1 - rho_c)(n_c - 1)/n_c), 1 where the class has collapsed.
 
@@ -70,8 +71,9 @@ def targets(
         sorted_classes: takes a built-in profile all the same: class 0 of your data is the largest, and so on down.
         rotate: whether to.
         seed: of the rotation and of the descents.
-        restarts: descents below the rank.
+        restarts: descents below the rank; None: many for small problems, one for large ones.
         max_steps: of each descent.
+        seconds: the descents end about then with the best so far; None: no limit.
         tol: the relative gap to certify, of a loss and of TSC and Supervised Prototypes.
         progress: called with a line of text as the work goes on.
 
@@ -80,8 +82,8 @@ def targets(
             Supervised Prototypes, or more than 4000 points.
         NotCertified: a loss was given whose optimum cannot be certified (`solve` with throw=False gives what there is).
 
-    Cost: `solve`, `embed`, and a QR decomposition of (dim, r). Below the rank the descents are nearly all of it: for
-    1000 classes in 128 dimensions minutes each; fewer restarts and steps give a larger gap, which is always said.
+    Cost: `solve`, `embed`, and a QR decomposition of (dim, r). Below the rank the descents are nearly all of it; fewer
+    steps or seconds give a larger gap, which is always said.
     Source: ours. That fixed targets help training is TSC's (Li et al., CVPR 2022).
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
@@ -104,7 +106,9 @@ def targets(
     proof, rank = _proof(source, tol), gram.rank()
     parts = _parts(objective)
     if isinstance(source, Solution) and (parts is None or dim < rank):
-        embedding = embed(source, dim, restarts=restarts, seed=seed, max_steps=max_steps, progress=progress)
+        embedding = embed(
+            source, dim, restarts=restarts, seed=seed, max_steps=max_steps, seconds=seconds, progress=progress
+        )
         points = class_points(objective, embedding, kind)
         if embedding.exact:
             rank = min(rank, dim)  # a hinge can have optima of lower rank than the solver's

@@ -15,8 +15,6 @@ from ..solvers.solution import Solution
 from .exports import class_part, class_points
 from .verdicts import PREDICTED, OptimumDistance, groups
 
-# Below the rank: so many descents.
-_RESTARTS = 4
 # Of cosines of classes in one point.
 _ONE_POINT = 1e-8
 
@@ -87,7 +85,7 @@ class Optimum:
 def optimum_of(
     objective: Objective, dim: int | None = None, *, tol: float = 1e-9, progress: Progress | None = None
 ) -> Optimum:
-    """The optimum, proved by `solve`; in `dim` coordinates, if its rank is above them, the best of a few descents.
+    """The optimum, proved by `solve`; in `dim` coordinates, if its rank is above them, where descent ended.
 
     Args:
         objective: any loss whose atoms are listed by class.
@@ -101,6 +99,6 @@ def optimum_of(
     kind, gram, spread = class_part(objective, solution.orbits, None)
     if dim is None or dim >= solution.rank:
         return Optimum(solution, gram.expand(), spread, solution.value, solution.rank)
-    embedding = solution.embed(dim, restarts=_RESTARTS, progress=progress)
+    embedding = solution.embed(dim, progress=progress)
     points = class_points(objective, embedding, kind)
     return Optimum(solution, points @ points.T, spread, embedding.value, dim)

@@ -44,8 +44,8 @@ class Targets(Result):
         temperature: tau of that loss.
         counts: (C,) examples per class; None where they were not given.
         part: what the rows stand for: "mean" or "instances" (class means), "prototype", "classifier" or "target".
-        quality: "certified": the rows realise a geometry that is proved optimal. "descended": they are the best of
-            several descents, below the rank, and `gap` is all that is proved. "uncertified": no optimum, nor called
+        quality: "certified": the rows realise a geometry that is proved optimal. "descended": they are where
+            descent ended below the rank, and `gap` is all that is proved. "uncertified": no optimum, nor called
             one. "unknown": read from a file that does not say.
         value: the loss of the geometry, in nats.
         gap: no geometry of any dimension has a loss lower than `value` by more than this.
@@ -162,7 +162,7 @@ class Targets(Result):
             return f"CERTIFIED: no geometry of any dimension is better ({relative})"
         if self.quality == "descended":
             return (
-                f"BELOW THE RANK ({self.rank}): the best of several descents; proved: no geometry of any dimension is "
+                f"BELOW THE RANK ({self.rank}): where descent ended; proved: no geometry of any dimension is "
                 f"better by more than {self.gap:.3g} nats"
             )
         return f"NOT CERTIFIED: not known to be the optimum ({relative}); the files say so, too (exit code 3)"

@@ -59,7 +59,7 @@ def test_below_the_rank(tmp_path, capsys):
     path = tmp_path / "T.npy"
     assert cli.run([*ASK, "--dim", "2", "--out", str(path)]) == 0
     text = capsys.readouterr().out
-    assert "BELOW THE RANK (3): the best of several descents" in text
+    assert "BELOW THE RANK (3): where descent ended" in text
     assert "CERTIFIED" not in text
     assert gs.training.read_targets(path).quality == "descended"
 

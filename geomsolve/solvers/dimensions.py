@@ -5,22 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..arrays import Progress
 from ..errors import ProblemError
+from ..results import Result
 from ..text import table
 from .embedding import Embedding, check_dim, check_seconds, embed
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from .solution import Solution
 
 
-@dataclass(frozen=True, eq=False)
-class DimensionCosts:
+@dataclass(frozen=True, eq=False, repr=False)
+class DimensionCosts(Result):
     """Embeddings of one solution in several dimensions.
 
     Attributes:
@@ -47,6 +45,18 @@ class DimensionCosts:
         """
         good = [one.dim for one in self.embeddings if self.cost(one) <= share]
         return min(good) if good else None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the optimum they are compared with is certified."""
+        return self.solution.ok
+
+    @property
+    def summary(self) -> str:
+        """What the first and the last dimension cost."""
+        ends = dict.fromkeys((self.embeddings[0], self.embeddings[-1]))
+        costs = ", ".join(f"{self.cost(one):.2%} in {one.dim}" for one in ends)
+        return f"above the optimum of any dimension, as a share of its excess: {costs} dimensions"
 
     def to_dict(self) -> dict[str, Any]:
         """The costs as a dictionary, without points."""
@@ -81,12 +91,6 @@ class DimensionCosts:
             f"  enough to be within so much of the optimum's excess above the floor: {', '.join(words)}",
         ]
 
-    def plot(self, path: str | Path | None = None) -> Figure:
-        """The picture: see `geomsolve.figures.dimensions.plot_dimensions`."""
-        from ..figures.dimensions import plot_dimensions
-
-        return plot_dimensions(self, path)
-
 
 def dimension_costs(
     solution: Solution,
@@ -106,7 +110,8 @@ def dimension_costs(
         dims: numbers of coordinates.
         restarts: starts in a dimension; None: as in `embed`.
         seed: of the starts.
-        seconds: for all dimensions together; each may use an equal share of what is left.
+        seconds: of the descents in all dimensions together; each may use an equal share of what is left. The bounds
+            come after them.
         progress: called with a line of text as the work goes on.
 
     Raises:
@@ -125,9 +130,7 @@ def dimension_costs(
     for index, dim in enumerate(order):
         left = None if end is None else max((end - time.perf_counter()) / (len(order) - index), 1e-3)
         before = found[-1].points if found and not found[-1].exact else None
-        found.append(
-            embed(solution, dim, restarts=restarts, seed=seed, seconds=left, start=before, progress=progress)
-        )
+        found.append(embed(solution, dim, restarts=restarts, seed=seed, seconds=left, start=before, progress=progress))
         if found[-1].stopped == "interrupt":
             break
     return DimensionCosts(solution, tuple(reversed(found)))

@@ -1,0 +1,94 @@
+"""What dimensions cost: never less in fewer, nothing from the rank on, and limits that are kept."""
+
+import json
+
+import numpy as np
+import pytest
+
+import geomsolve as gs
+from geomsolve import cli
+from geomsolve.solvers import dimension_costs
+
+
+@pytest.fixture(scope="module")
+def costs():
+    solution = gs.solve(gs.SupCon([100, 60, 30, 20, 10, 5, 5], temperature=0.2))
+    return dimension_costs(solution, [6, 2, 4, 3, 5])
+
+
+def test_more_dimensions_cost_less_and_the_rank_nothing(costs):
+    assert [one.dim for one in costs.embeddings] == [2, 3, 4, 5, 6]
+    values = [costs.cost(one) for one in costs.embeddings]
+    assert values == sorted(values, reverse=True)
+    assert values[-1] == 0.0
+    assert costs.embeddings[-1].exact
+    assert 0 < values[-2] < 0.5 * values[0]
+    for one in costs.embeddings:
+        assert costs.solution.certificate.lower_bound <= one.bound_in_dimension <= one.value
+
+
+def test_the_dimension_needed_is_the_first_within_a_share(costs):
+    values = [costs.cost(one) for one in costs.embeddings]
+    assert costs.needed(values[1]) == 3
+    assert costs.needed(0.5 * (values[1] + values[2])) == 4
+    assert costs.needed(0.0) == 6
+    few = dimension_costs(costs.solution, [2])
+    assert few.needed(0.0) is None
+    assert "more than these" in "\n".join(few.lines())
+
+
+def test_a_start_that_is_given_is_used(costs):
+    """One start: the local minimum itself, which descent need not leave."""
+    best = costs.embeddings[2]
+    found = gs.solvers.embed(costs.solution, 4, restarts=1, start=best.points, bound=False)
+    assert found.value == pytest.approx(best.value, rel=1e-9)
+    before = costs.embeddings[3].points
+    with pytest.raises(gs.ProblemError, match=r"start: must have 7 rows, one per class; got shape \(6, 5\)"):
+        gs.solvers.embed(costs.solution, 4, start=before[:6])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([],), "dims: must be one dimension or more; got none"),
+        (([3, 0],), "dim: must be a whole number of at least 1; got 0"),
+        (([3], -1.0), "seconds: must be a number above 0; got -1.0"),
+    ],
+)
+def test_bad_arguments(costs, arguments, message):
+    dims, *seconds = arguments
+    with pytest.raises(gs.ProblemError, match=message):
+        dimension_costs(costs.solution, dims, seconds=seconds[0] if seconds else None)
+
+
+def test_the_command_line_gives_the_curve_its_picture_and_its_limits(capsys, tmp_path):
+    base = ["solve", "--counts", "100,60,30,20,10", "--objective", "supcon", "--temperature", "0.2"]
+    picture = tmp_path / "dims.png"
+    assert cli.run([*base, "--dim", "2,3,4", "--plot", str(picture), "--json", "-"]) == 0
+    report = json.loads(capsys.readouterr().out)["dimensions"]
+    assert [row["dim"] for row in report["dims"]] == [2, 3, 4]
+    excesses = [row["excess"] for row in report["dims"]]
+    assert excesses == sorted(excesses, reverse=True)
+    assert excesses[-1] == pytest.approx(report["excess"])
+    assert report["needed"]["0.001"] == 4
+    assert picture.stat().st_size > 5000
+    assert cli.run([*base, "--dim", "2", "--seconds", "1e-9", "--restarts", "5", "--json", "-"]) == 0
+    embedding = json.loads(capsys.readouterr().out)["embedding"]
+    assert (embedding["stopped"], embedding["restarts"], embedding["second_order"]) == ("seconds", 1, None)
+    for options, message in (
+        (["--seconds", "3"], "seconds: belongs to the descents of --dim; got 3 without it"),
+        (["--dim", "2", "--seconds", "0"], "seconds: must be a number above 0; got 0"),
+        (["--dim", "2,x"], "dim: must be a whole number, or several as in 8,16,32; got '2,x'"),
+    ):
+        assert cli.run([*base, *options]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_one_start_is_not_called_the_best_of_several():
+    solution = gs.solve(gs.SupCon(np.geomspace(100, 5, 12), temperature=0.2))
+    one = solution.embed(3, restarts=1)
+    assert one.restarts == 1
+    assert "starts" not in one.how
+    assert one.how == "a local minimum to second order"
+    assert "second order" not in solution.embed(3, restarts=1, second_order=False).how
+    assert "reached by" in solution.embed(3, restarts=3).how
