@@ -18,7 +18,7 @@ from .base import Objective, check_temperature
 # Distinct counts above which nothing is ever written out pair by pair: one matrix of them takes 0.2 GB.
 MOST_DISTINCT = 5000
 # Distinct counts from which a rule of them is solved sooner than they are.
-FEW_DISTINCT = 300
+FEW_DISTINCT = 150
 # The size of an orbit that is looked at without being there.
 _NOTHING = 1e-100
 

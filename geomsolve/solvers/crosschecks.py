@@ -162,7 +162,7 @@ def crosscheck(
 ) -> CrossCheck:
     """Whether Newton, quadrature, the conic programs and gradient descent find the same optimum.
 
-    Newton on the dual factor (with its collapse handling), from 300 distinct counts also on a Gauss rule of them; the
+    Newton on the dual factor (with its collapse handling), from 150 distinct counts also on a Gauss rule of them; the
     semidefinite program through cvxpy with Clarabel by orbits and, to 30 classes, over all classes, and with SCS to 20
     distinct counts; JAX descent over embeddings of full dimension to 600 classes. They share the objective's definition
     only on paper: the loss is written once in numpy, once in cvxpy and once in JAX. Each answer is judged by `certify`.

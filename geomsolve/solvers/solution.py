@@ -99,7 +99,7 @@ class Solution(Result):
 
     Attributes:
         objective: the problem.
-        geometry: the optimal Gram matrix as the solver left it: an OrbitGram, or (from 300 distinct counts on, as a
+        geometry: the optimal Gram matrix as the solver left it: an OrbitGram, or (from 150 distinct counts on, as a
             rule) a KernelGram of the counts, which is never written out and has `factor`, `rows` and
             `points()`.
         certificate: what is proved of it.
