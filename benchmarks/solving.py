@@ -57,6 +57,7 @@ def solve_one(question: str, number: int, limit: float) -> dict[str, Any]:
             solution = gs.solve(objective, throw=False)
         proof = solution.certificate
         row |= {"quality": solution.quality.value, "solver": solution.solver, "value": proof.value}
+        row |= {"how": solution.stats[-1].message}
         row |= {"relative_gap": proof.relative_gap, "cosine_residual": proof.cosine_residual}
         if solution.quality is not gs.Quality.CERTIFIED:
             row["reason"] = "; ".join(f"{r.solver}: {r.message or r.termination.value}" for r in solution.stats)
@@ -154,13 +155,13 @@ def by_family(rows: list[dict[str, Any]]) -> Table:
 
 def by_solver(rows: list[dict[str, Any]]) -> Table:
     """Whose answers are the certified ones."""
-    found = Counter((row["solver"], row["family"]) for row in rows if row["quality"] == "certified")
+    certified = [row for row in rows if row["quality"] == "certified"]
+    found = Counter((row["solver"], row["how"]) for row in certified)
     table = []
-    for solver in dict.fromkeys(solver for (solver, _), _ in found.most_common()):
-        mine = {family: count for (one, family), count in found.most_common() if one == solver}
-        table.append((solver, sum(mine.values()), ", ".join(f"{name} {count}" for name, count in mine.items())))
-    table.sort(key=lambda row: -row[1])
-    return Table("What delivered the certified answer", ("solver", "problems", "losses"), table)
+    for piece, count in found.most_common():
+        families = Counter(row["family"] for row in certified if (row["solver"], row["how"]) == piece)
+        table.append((*piece, count, ", ".join(f"{name} {times}" for name, times in families.most_common())))
+    return Table("What delivered the certified answer", ("solver", "by", "problems", "losses"), table)
 
 
 def uncertified(rows: list[dict[str, Any]]) -> Table:
