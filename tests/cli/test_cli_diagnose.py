@@ -127,7 +127,7 @@ def write_bad_files(folder):
     (folder / "cut.npy").write_bytes(whole[:-100])
     (folder / "huge.npy").write_bytes(whole.replace(b"(2, 24, 8), }  ", b"(9" + b"9" * 12 + b",)}"))
     (folder / "halves.csv").write_text("label\n" + "0.5\n1\n" * 12)
-    (folder / "columns.csv").write_text("name\n" + "a\nb\n" * 12)
+    (folder / "columns.csv").write_text("name,colour\n" + "a,red\nb,red\n" * 12)
     (folder / "y.txt").write_text("0\n1\n" * 12)
     nan = np.load(folder / "z.npy")
     nan[1, 7] = np.nan
