@@ -52,6 +52,8 @@ from .objectives.supcon import SupCon as SupCon
 from .objectives.two_class import SupConInstances as SupConInstances
 from .objectives.two_class import SupMin as SupMin
 from .objectives.weighted import WeightedInfoNCE as WeightedInfoNCE
+from .results import Result as Result
+from .results import load_result as load_result
 from .similarities.realizations import realize as realize
 from .similarities.verdicts import Realization as Realization
 from .solvers.crosschecks import CrossCheck as CrossCheck
