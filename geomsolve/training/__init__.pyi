@@ -2,6 +2,8 @@ from . import losses as losses
 from .diagnoses import diagnose as diagnose
 from .diagnosis import Diagnosis as Diagnosis
 from .exports import targets as targets
+from .heads import TargetHead as TargetHead
+from .heads import aligned as aligned
 from .monitors import Monitor as Monitor
 from .monitors import lightning_callback as lightning_callback
 from .neighbourhoods import Neighbourhoods as Neighbourhoods

@@ -13,19 +13,15 @@ from numpy.typing import NDArray
 
 from ..arrays import frozen
 from ..counts.counts import as_counts
-from ..errors import BackendError, ProblemError
-from ..files import read_npy
+from ..errors import ProblemError
 from ..results import Result
 from ..text import attributes, entry, ranges, whole
+from .storage import SUFFIXES, check_package, read_array_file, write_array
 
 LAYOUTS = ("proxies", "weights")
-# The name of the tensor in .safetensors files.
-_TENSOR = "targets"
-_SUFFIXES = (".npy", ".safetensors")
 _QUALITIES = ("certified", "descended", "uncertified", "unknown")
 # Attributes that are texts; in files the others are JSON.
 _TEXTS = ("loss", "part", "quality", "version", "source")
-_WANTED = "a file of one float32 array of two axes, as Targets.save writes it"
 # Of a row, in float32 and after many rows of float32 sums.
 _LENGTH = 1e-4
 
@@ -194,6 +190,7 @@ class Targets(Result):
         """Write the rows, and return the names of the files.
 
         - `.safetensors`: one tensor "targets", and `metadata` in the header.
+        - `.pt`: torch.save of {"targets": tensor, "metadata": texts}, which torch.load(weights_only=True) reads.
         - `.npy`: the array; `metadata` goes as JSON into a file of the same name with .json added.
         - a folder (or a name without a suffix): `optimal_{C}_{dim}_analytical.npy` with its .json, and
           `optimal_{C}_{dim}_label.npy`, the class of every row: the two names that TSC's loader asks for.
@@ -201,32 +198,22 @@ class Targets(Result):
         Raises:
             ProblemError: an unknown suffix or layout, weights for TSC's loader (it wants rows), or a path that cannot
                 be written.
-            BackendError: .safetensors, and the package is not installed.
+            BackendError: .safetensors or .pt, and the package is not installed.
         """
         kind = check_destination(path, layout)
-        path, array = Path(path), self.matrix(layout)
+        path, array, told = Path(path), self.matrix(layout), self.metadata(layout)
         try:
-            if kind == ".safetensors":
-                from safetensors.numpy import save
-
-                path.write_bytes(save({_TENSOR: array}, metadata=self.metadata(layout)))
-                return (path,)
-            written: tuple[Path, ...] = ()
-            if kind == "":
-                path.mkdir(parents=True, exist_ok=True)
-                stem = f"optimal_{len(self.rows)}_{self.dim}"
-                label, path = path / f"{stem}_label.npy", path / f"{stem}_analytical.npy"
-                np.save(label, np.arange(len(self.rows)))
-                written = (label,)
-            with path.open("wb") as handle:  # numpy.save would add a second suffix to T.NPY
-                np.save(handle, array)
-            beside = described(path)
-            beside.write_text(json.dumps(self.metadata(layout), indent=1) + "\n", encoding="utf-8")
+            if kind:
+                return write_array(path, kind, array, told)
+            path.mkdir(parents=True, exist_ok=True)
+            stem = f"optimal_{len(self.rows)}_{self.dim}"
+            label = path / f"{stem}_label.npy"
+            np.save(label, np.arange(len(self.rows)))
+            return (*write_array(path / f"{stem}_analytical.npy", ".npy", array, told), label)
         except OSError as error:
             raise ProblemError(
                 f"out: must be a path that can be written; got {error.filename or path} ({error.strerror or error})"
             ) from None
-        return (path, beside, *written)
 
 
 def check_destination(path: str | Path, layout: str = "proxies") -> str:
@@ -237,14 +224,13 @@ def check_destination(path: str | Path, layout: str = "proxies") -> str:
     _check_layout(layout)
     path = Path(path)
     kind = "" if path.is_dir() else path.suffix.lower()
-    if kind not in ("", *_SUFFIXES):
-        raise ProblemError(f"out: must end in .npy or .safetensors, or be a folder; got {str(path)!r:.60}")
+    if kind not in ("", *SUFFIXES):
+        raise ProblemError(f"out: must end in {' or '.join(SUFFIXES)}, or be a folder; got {str(path)!r:.60}")
     if kind == "" and layout != "proxies":
         raise ProblemError(
             f"layout: a folder is for TSC's loader, which wants proxies; got {layout} (write --out NAME.npy)"
         )
-    if kind == ".safetensors":
-        _safetensors()
+    check_package("out", kind)
     return kind
 
 
@@ -255,21 +241,6 @@ def _check_layout(layout: str) -> None:
         )
 
 
-def _safetensors() -> Any:
-    try:
-        import safetensors.numpy
-    except ImportError:
-        raise BackendError(
-            'out: .safetensors files need the package safetensors; run: pip install ".[safetensors]" (or write .npy)'
-        ) from None
-    return safetensors
-
-
-def described(path: Path) -> Path:
-    """The file beside a .npy file that holds its metadata."""
-    return path.with_name(f"{path.name}.json")
-
-
 def read_targets(path: str | Path) -> Targets:
     """The targets in a file that `Targets.save` wrote, bit for bit; rows (C, dim), whatever the layout of the file.
 
@@ -278,18 +249,10 @@ def read_targets(path: str | Path) -> Targets:
 
     Raises:
         ProblemError: another suffix, a file that is missing or damaged, or vectors that are not of length 1.
-        BackendError: .safetensors, and the package is not installed.
+        BackendError: .safetensors or .pt, and the package is not installed.
     """
     path = Path(path)
-    kind = path.suffix.lower()
-    if kind not in _SUFFIXES:
-        raise ProblemError(f"targets: must be a .npy or .safetensors file; got {str(path)!r:.60}")
-    try:
-        array, told = _read_safetensors(path) if kind == ".safetensors" else _read_npy(path)
-    except OSError as error:
-        raise ProblemError(f"targets: cannot read {path}: {error.strerror or error}") from None
-    if array is None or array.ndim != 2 or array.dtype != np.float32 or 0 in array.shape:
-        raise ProblemError(f"targets: {path} must be {_WANTED}")
+    array, told = read_array_file("targets", path)
     if told.get("sha256", _digest(array)) != _digest(array):
         raise ProblemError(f"targets: what is said of {path} is said of another array (write it again)")
     layout = told.pop("layout", "proxies" if _unit(array) else "weights")
@@ -321,29 +284,3 @@ def _unit(rows: NDArray[np.float32]) -> bool:
 
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
-
-
-def _read_npy(path: Path) -> tuple[NDArray[Any], dict[str, str]]:
-    beside = described(path)
-    told: Any = {}
-    array = read_npy("targets", path, "f", _WANTED)
-    if beside.is_file():
-        try:
-            told = json.loads(beside.read_text(encoding="utf-8"))
-        except ValueError:
-            told = None
-        if not isinstance(told, dict) or not all(isinstance(text, str) for text in told.values()):
-            raise ProblemError(f"targets: {beside} must be as Targets.save writes it (or not be there)")
-    return array, told
-
-
-def _read_safetensors(path: Path) -> tuple[NDArray[Any] | None, dict[str, str]]:
-    safetensors = _safetensors()
-    with path.open("rb"):  # what is wrong with the path, in the system's words
-        pass
-    try:
-        with safetensors.safe_open(path, framework="numpy") as opened:
-            array = opened.get_tensor(_TENSOR) if _TENSOR in opened.keys() else None  # noqa: SIM118 - no mapping
-            return array, dict(opened.metadata() or {})
-    except safetensors.SafetensorError:
-        return None, {}

@@ -130,7 +130,7 @@ def test_profiles_are_refused_unless_the_classes_are_sorted(tmp_path, capsys):
         (["--dim", "many", "--out", "T.npy"], "dim: "),
         (["--out", "T.npy"], "dim: must be given; got none"),
         (["--dim", "8"], "out: must be given; got none"),
-        (["--dim", "8", "--out", "T.pt"], "out: must end in .npy or .safetensors, or be a folder; got 'T.pt'"),
+        (["--dim", "8", "--out", "T.txt"], "out: must end in .npy or .safetensors or .pt, or be a folder; got 'T.txt'"),
         (["--dim", "8", "--out", "none/T.npy"], "out: must be a path that can be written; got none/T.npy"),
         (["--dim", "8", "--out", "T.npy", "--layout", "rows"], "layout: must be proxies, for (classes, dim), or"),
         (["--dim", "8", "--out", "tsc", "--layout", "weights"], "layout: a folder is for TSC's loader"),

@@ -1,9 +1,9 @@
 """Targets for training: the solution's cosines, the user's class order, what is proved, files bit for bit."""
 
-import builtins
 import functools
 import io
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -240,7 +240,7 @@ HUGE = npy(np.eye(3, 5, dtype=np.float32)).replace(b"(3, 5), }" + b" " * 12, b"(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("T.pt", b"", "targets: must be a .npy or .safetensors file; got"),
+        ("T.txt", b"", "targets: must be a .npy or .safetensors or .pt file; got"),
         ("T.npy", None, "targets: cannot read .*T.npy: No such file"),
         ("T.safetensors", None, "targets: cannot read .*T.safetensors: No such file"),
         ("T.npy", b"not numpy", "must be a file of one float32 array of two axes"),
@@ -323,15 +323,9 @@ def test_profiles_need_a_word():
 
 
 def test_safetensors_missing(solution, tmp_path, monkeypatch):
-    found, plain = gs.targets(solution, dim=4), builtins.__import__
-
-    def absent(name, *rest):
-        if name.startswith("safetensors"):
-            raise ImportError(name)
-        return plain(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(gs.BackendError, match=r'pip install "geomsolve\[safetensors\]"'):
+    found = gs.targets(solution, dim=4)
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    with pytest.raises(gs.BackendError, match=r'pip install "\.\[safetensors\]"'):
         found.save(tmp_path / "T.safetensors")
     found.save(tmp_path / "T.npy")
 
@@ -339,7 +333,7 @@ def test_safetensors_missing(solution, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "layout", "message"),
     [
-        ("T.pt", "proxies", "out: must end in .npy or .safetensors, or be a folder; got"),
+        ("T.txt", "proxies", "out: must end in .npy or .safetensors or .pt, or be a folder; got"),
         ("T.npy", "columns", "layout: must be proxies, .* or weights, .*; got 'columns'"),
         ("folder", "weights", "layout: a folder is for TSC's loader, which wants proxies; got weights"),
         ("none/T.npy", "proxies", "out: must be a path that can be written; got .*No such file"),

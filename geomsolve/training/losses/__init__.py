@@ -24,8 +24,7 @@ Memory is that of a few (N, N) matrices for N samples.
 
 from __future__ import annotations
 
-from .centres import bcl, cosine_cross_entropy, ecl, tsc
-from .designed import weighted_sup_con
+from .centres import bcl, cosine_cross_entropy, ecl, tsc, weighted_sup_con
 from .pairs import draw_negatives, gcl, weighted_info_nce
 from .supervised import eps_sup_info_nce, kcl, nt_xent, prototypes, sincere, sup_cl, sup_con, sup_min
 
