@@ -134,9 +134,9 @@ BAD = {
     "batch of one": (["--batch", "1"], "batch: must be a whole number of at least 2; got 1"),
     "batch of two, one view": (["--batch", "2", "--views", "1"], "batch: must be at least 3 with one view; got 2"),
     "batch in words": (["--batch", "all"], "batch: .*'all'"),
-    "base zero": (["--base-temperature", "0"], "base_temperature: must be a finite number above 0; got 0"),
-    "base negative": (["--base-temperature", "-1"], "base_temperature: .*got -1"),
-    "base nan": (["--base-temperature", "nan"], "base_temperature: .*got nan"),
+    "base zero": (["--base-temperature", "0"], "base.temperature: must be a finite number above 0; got 0"),
+    "base negative": (["--base-temperature", "-1"], "base.temperature: .*got -1"),
+    "base nan": (["--base-temperature", "nan"], "base.temperature: .*got nan"),
     "no views": (["--views", "0"], "views: must be a whole number of at least 1; got 0"),
     "all the minority": (["--minority", "3"], "minority: must be fewer than all 3 classes; got 3"),
     "no minority": (["--minority", "0"], "minority: must be a whole number of at least 1; got 0"),
@@ -166,8 +166,8 @@ def test_bad_input_is_one_line_and_exit_2(capsys, fault):
 
 def test_bad_input_in_python():
     for wrong, message in (
-        ({"base_temperature": "0.07"}, "base_temperature: .*got '0.07'"),
-        ({"base_temperature": True}, "base_temperature: .*got True"),
+        ({"base_temperature": "0.07"}, "base.temperature: .*got '0.07'"),
+        ({"base_temperature": True}, "base.temperature: .*got True"),
         ({"minority": 1.5}, "minority: .*got 1.5"),
         ({"minority": 6}, "minority: must be fewer than all 6"),
     ):
