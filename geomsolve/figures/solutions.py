@@ -14,7 +14,21 @@ from ..geometry.orbits import OrbitGram, Orbits
 from ..objectives.base import Objective
 from ..solvers.solution import Quality, Solution
 from .spheres import draw_sphere
-from .style import ACCENT, DIVERGING, FEW, GREY, HEAD, MANY, MEAN, TAIL, blank, saved, simplex_line, whole_ticks
+from .style import (
+    ACCENT,
+    DIVERGING,
+    FEW,
+    GREY,
+    HEAD,
+    MANY,
+    MEAN,
+    TAIL,
+    blank,
+    name_ticks,
+    saved,
+    simplex_line,
+    whole_ticks,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,9 +82,16 @@ def plot_solution(
     order = np.argsort(-numbers, kind="stable")
     gram = reordered(source, order)
     numbers = numbers[order]
-    _heat_map(left.subplots(), gram)
+    square = left.subplots()
+    _heat_map(square, gram)
     above, below = middle.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
     _profile(above, below, gram, numbers, what)
+    if counts is not None and counts.names is not None and counts.classes <= MANY:
+        apart = len(numbers) == counts.classes > len(solution.orbits.sizes)  # an embedding, in class order
+        ranked = order if apart else [c for a in order for c in counts.classes_with(chosen[a])]
+        names = [counts.names[c] for c in ranked]
+        for axis in (square.xaxis, square.yaxis, below.xaxis):
+            name_ticks(axis, names)
     if rank <= 3:
         draw_sphere(right, gram, numbers, what, rank)
     elif gram.orbits.atoms > MANY:

@@ -107,6 +107,13 @@ def plain_ticks(axis: Any, low: float, high: float) -> None:
     axis.set_major_formatter(lambda tick, _: f"{tick:g}")
 
 
+def name_ticks(axis: Any, names: Sequence[str]) -> None:
+    """The names of classes as ticks at 1, 2, ..., long ones cut."""
+    shown = [name if len(name) <= 14 else f"{name[:12]}..." for name in names]
+    upright = {"rotation": 90} if axis.axis_name == "x" else {}
+    axis.set_ticks(range(1, len(names) + 1), shown, fontsize=max(4.0, 9.0 - len(names) / 12.0), **upright)
+
+
 def whole_ticks(axis: Any) -> None:
     """Ticks at whole numbers only."""
     from matplotlib.ticker import MaxNLocator

@@ -68,11 +68,14 @@ class ClassMeans:
                 lines.append(
                     entry("two smallest", f"{gram.cosines[other, last]:+.9f}{self._pair(chosen, other, last)}")
                 )
+        pairs = np.where(gram.orbits.partners > 0, gram.cosines, -np.inf)
+        a, b = divmod(int(np.argmax(pairs)), len(pairs))
+        nearest = "" if counts is None or counts.names is None else self._pair(chosen, a, b)
         cosines = gram.cosines[gram.orbits.partners > 0]
         most = round(gram.orbits.atoms) - 1
         return [
             *lines,
-            entry("least, largest", f"{cosines.min():+.9f}, {cosines.max():+.9f}"),
+            entry("least, largest", f"{cosines.min():+.9f}, {cosines.max():+.9f}{nearest}"),
             entry("regular simplex", f"{-1.0 / (gram.orbits.atoms - 1.0):+.9f} (every pair, were the counts equal)"),
             entry("rank", f"{rank} (classes - 1, none lost)" if rank == most else f"{rank} of at most {most}"),
             entry("collapsed", self._collapsed(collapsed)),

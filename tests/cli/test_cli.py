@@ -3,6 +3,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import geomsolve as gs
 from geomsolve import cli
 from geomsolve.choosing import named
-from geomsolve.cli import checking
+from geomsolve.cli import checking, terminal
 from geomsolve.solvers.crosschecks import CrossCheck, Route
 
 BASE = ["solve", "--counts", "1000,100,10", "--temperature", "0.1"]
@@ -323,6 +324,15 @@ def test_crosscheck_says_where_routes_differ(capsys, monkeypatch):
     report = strict(out)
     assert (code, report["agree"], report["reference"]) == (3, False, "newton")
     assert [route["name"] for route in report["routes"]] == ["newton", "scs"]
+
+
+def test_progress_is_told_even_by_what_never_calls_back(capsys, monkeypatch):
+    monkeypatch.setattr(terminal, "_PATIENCE", 0.01)
+    with terminal.reporting() as tell:
+        tell("certifying")
+        while "certifying" not in (told := capsys.readouterr().err):
+            time.sleep(0.01)
+    assert re.fullmatch(r"(geomsolve: \w+ \(\d+ s\)\n)+", told)
 
 
 def test_profiles_lists_what_counts_takes(capsys):
