@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 from ..arrays import Array
 from ..geometry.gegenbauer import Potentials
@@ -140,6 +139,8 @@ def _own_draws(objective: ExpectedSoftmax) -> tuple[Array, Array]:
 
     What is left out would only add to the loss.
     """
+    from scipy.stats import binom  # as long to import as all of this package, and few losses get here
+
     k, own = objective.count, objective.draws.own
     spread = 8.0 * np.sqrt(k * own * (1.0 - own)) + 8.0
     first = np.maximum(np.floor(k * own - spread), 0.0)
