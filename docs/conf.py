@@ -22,6 +22,7 @@ autodoc_typehints_description_target = "documented"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "imported-members": True}
 autodoc_preserve_defaults = True
+autodoc_type_aliases = {"ArrayLike": "ArrayLike", "Array": "Array", "Progress": "Progress"}
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 # Napoleon takes the first words of a property's docstring for a type and looks for such names.
