@@ -75,11 +75,10 @@ def as_labels(
 
 
 def _categories(labels: Any) -> Any:
-    """The categories of a pandas or polars column, in their order; None of anything else."""
-    within = getattr(labels, "cat", labels)
-    if hasattr(within, "get_categories") and str(getattr(labels, "dtype", "")).startswith(("Cat", "Enum")):
-        return within.get_categories()
-    return getattr(within, "categories", None)
+    """The categories of a pandas column or of a polars Enum, in their order; None of anything else."""
+    kind = getattr(labels, "dtype", None)
+    categories = getattr(kind, "categories", None)
+    return None if categories is None else categories.tolist() if hasattr(categories, "tolist") else list(categories)
 
 
 def _checked(labels: Any, samples: int | None) -> NDArray[Any]:
