@@ -15,9 +15,9 @@ from .pair_models import PairModel, grouped, pair_model
 
 _EPS = float(np.finfo(np.float64).eps)
 # Orbits: a vector per degree is sought for all of them, over every pair of them.
-_MOST_ORBITS, _MOST_UNORDERED = 120, 40
-# Orbits on which the search begins, and angles at which it looks; the proof looks between them.
-_GROUPS, _ANGLES, _ANGLES_ALIKE = 14, 160, 500
+_MOST_ORBITS, _MOST_UNORDERED = 400, 40
+# Orbits on which the search begins, orbits that are many, and angles at which it looks; the proof looks between them.
+_GROUPS, _MANY, _ANGLES, _ANGLES_ALIKE = 14, 120, 160, 500
 _HEATS = (0.1, 0.02, 0.004, 0.0008)
 _STEPS, _LAST_STEPS, _TILTS = 400, 40, 3
 
@@ -43,7 +43,7 @@ def dimension_bound(
 
     Args:
         objective: SupCon, GCL with InfoNCE or logistic loss, weighted InfoNCE, ...: row softmax, its expectation over
-            draws, or the logistic loss of pairs, of at most 120 orbits (40 where masses do not tell them apart); for
+            draws, or the logistic loss of pairs, of at most 400 orbits (40 where masses do not tell them apart); for
             others the answer is None.
         dim: coordinates, from 2.
         reference: the excess of a good embedding, for the scale; None: that of the regular simplex.
@@ -166,7 +166,13 @@ def _several(
 
     model = model.tilted_by(np.exp(spread(spread(np.log(rough.tilts)).T).T))
     report(f"a lower bound in {dim} dimensions: all {len(masses)} orbits")
-    return model, _improved(spread(vectors), model, dim, scale, _HEATS[-1:], _LAST_STEPS)[0], scale
+    return (
+        model,
+        _improved(
+            spread(vectors), model, dim, scale, _HEATS[-1:], _LAST_STEPS if len(masses) <= _MANY else _LAST_STEPS // 2
+        )[0],
+        scale,
+    )
 
 
 def _improved(

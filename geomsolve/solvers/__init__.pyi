@@ -22,4 +22,6 @@ from .rank_reduction import reduce_rank as reduce_rank
 from .solution import AttemptRecord as AttemptRecord
 from .solution import Quality as Quality
 from .solution import Solution as Solution
+from .sphere_codes import SphereCode as SphereCode
+from .sphere_codes import sphere_code as sphere_code
 from .verification import verify as verify

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _MOST_DESCENDED = 20_000
 # Numbers of the points up to which many starts are cheap, descents go on to the last digit and curvature is looked at.
 _SMALL = 20_000
-# How far a start is moved, and what a descent gains in its last tenth where there are more, as a share of the excess.
-_SHAKE, _GAIN = 1e-2, 5e-5
+# How far starts are moved, by turns, and what a larger descent gains in its last tenth, as a share of the excess.
+_SHAKES, _GAIN = (0.01, 0.1, 0.3, 1.0), 5e-5
 # Classes from which, and temperature from which, float32 gains time and its exponentials lose nothing that matters.
 _ROUGH_CLASSES, _ROUGH_TEMPERATURE = 200, 0.04
 # Of an embedding: 1.6 GB.
@@ -237,7 +237,9 @@ def _starts(gram: OrbitGram, width: int, count: int, seed: int, first: Array | N
     while len(starts) < max(count, 2):
         starts.append(_cut(gram, width, rng) if len(starts) % 2 == 0 else rng.standard_normal((len(starts[0]), width)))
     # A little shaken: classes that the cut put into one point would stay there.
-    starts = [start + _SHAKE * rng.standard_normal(start.shape) / np.sqrt(width) for start in starts]
+    for index, start in enumerate(starts):
+        shake = _SHAKES[index // 2 % len(_SHAKES)]
+        starts[index] = start + shake * rng.standard_normal(start.shape) / np.sqrt(width)
     return [start / np.linalg.norm(start, axis=1, keepdims=True) for start in starts]
 
 

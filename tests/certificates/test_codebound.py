@@ -182,7 +182,7 @@ def test_the_model_is_the_loss_where_there_is_nothing_to_take_apart():
 
 def test_losses_without_a_model_have_no_bound():
     assert dimension_bound(gs.GCL([1] * 5, loss="hinge", margin=1.0), 2) is None
-    assert dimension_bound(gs.SupCon(np.arange(2, 202), temperature=0.1), 2) is None
+    assert dimension_bound(gs.SupCon(np.arange(2, 403), temperature=0.1), 2) is None
 
 
 @pytest.mark.parametrize("dim", [1, 0, 2.5, True, None])
