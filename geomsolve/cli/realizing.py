@@ -160,7 +160,10 @@ def _cosine(
         if outputs.plot is not None:
             found.plot(outputs.plot, within=within)
         fit = label_fit(weighting, temperature)
-    report, lines, arrays = found.to_dict(), found.lines(), found.arrays()
+        if outputs.out is not None:
+            progress(f"files: about {weighting.samples**2 * 3.2e-8:.2g} GB of matrices over all pairs")
+    report, lines = found.to_dict(), found.lines()
+    arrays = {} if outputs.out is None else found.arrays()
     report["remedies"] = [dataclasses.asdict(remedy) for remedy in advice]
     if fit is not None:
         report["label_fit"] = {**dataclasses.asdict(fit), "sentence": fit.sentence}

@@ -269,26 +269,33 @@ class LogGram:
             return self._asymmetric(temperature)
         betas = (1.0 / temperature,) if self.weighting.self_pairs else self._best
         directions = [self.direction(beta) for beta in betas]
+        sizes, partners = self.orbits.sizes, self.orbits.partners
         if len(directions) == 2:
             # Mixed so that the entries of X off the diagonal sum to 0: <X, 1 1^T> = trace X.
-            above, below = ((self.orbits.sizes @ each[:, 0]) ** 2 for each in directions)
+            above, below = ((sizes @ each[:, 0]) ** 2 for each in directions)
             share = np.clip((1.0 - below) / (above - below), 0.0, 1.0) if above > below else 0.5
             directions = [np.sqrt(share) * directions[0], np.sqrt(1.0 - share) * directions[1]]
-        factor = np.column_stack([self._listed(each) for each in directions])
-        required = self.gram(temperature, self.nearest_shift(temperature)).expand()
-        image = required @ factor
-        value = float(np.sum(factor * image))
-        weight = np.abs(factor)
-        labels = self.orbits.listed()
-        slack = temperature * self._error[labels[:, None], labels] + 4.0 * _EPS * (1.0 + np.abs(required))
-        allowance = float(np.sum(weight * (slack @ weight)))
+        asked = self.gram(temperature, self.nearest_shift(temperature)).cosines
+        slack = temperature * self._error + 4.0 * _EPS * (1.0 + np.abs(asked))
+        value = allowance = 0.0
+        for each in directions:
+            # By orbits: sums of x, of its squares, and of its sizes at most.
+            sums, squares = sizes * each[:, 0], sizes * each[:, 0] ** 2 + each[:, 1] ** 2
+            most = sizes * np.abs(each[:, 0]) + np.sqrt(2.0) * np.abs(each[:, 1])
+            value += float(sums @ asked @ sums + squares @ (1.0 - np.diag(asked)))
+            allowance += float(most @ slack @ most)
         if not self.weighting.self_pairs:
             # The open constant is bounded: cosines lie in [-1, 1].
-            entries = required[~np.eye(len(required), dtype=bool)]
+            entries = asked[partners > 0]
             reach = max(abs(1.0 - entries.min()), abs(-1.0 - entries.max()), 0.0)
-            allowance += reach * abs(float(np.sum(factor.sum(axis=0) ** 2) - np.sum(factor**2)))
+            off = sum(
+                float((sizes @ each[:, 0]) ** 2 - sizes @ each[:, 0] ** 2 - np.sum(each[:, 1] ** 2))
+                for each in directions
+            )
+            allowance += reach * abs(off)
         margin = -value - allowance
-        return Witness("indefinite", required, factor, None, value, margin) if margin > 0 else None
+        factor = np.column_stack([self._listed(each) for each in directions])
+        return Witness("indefinite", asked, self.orbits.listed(), factor, None, value, margin) if margin > 0 else None
 
     def _listed(self, coordinates: Array) -> Array:
         """(N,) a direction in the form of `direction`, written out over samples."""
@@ -304,19 +311,18 @@ class LogGram:
         labels = self.orbits.listed()
         rows = self.weighting.own if self.weighting.self_pairs else np.zeros(len(self.orbits.sizes))
         wanted = temperature * (self.weighting.logs - rows[:, None]) + float(self.weighting.self_pairs)
-        required = wanted[labels[:, None], labels]
-        np.fill_diagonal(required, 1.0)
         cycle = [int(np.flatnonzero(labels == a)[0]) for a in self.worst]
-        asked = temperature * (self.weighting.logs - rows[:, None])[labels[:, None], labels]
+        by_orbit = temperature * (self.weighting.logs - rows[:, None])
+        asked = {(i, j): by_orbit[labels[i], labels[j]] for i in cycle for j in cycle}
         value = float(sum(asked[i, j] - asked[j, i] for i, j in _around(cycle)))
         size = sum(abs(asked[i, j]) + abs(asked[j, i]) for i, j in _around(cycle))
-        matrix = np.zeros_like(required)
+        matrix = np.zeros((len(labels),) * 2)
         for i, j in _around(cycle):
             matrix[i, j], matrix[j, i] = (1.0, -1.0) if value < 0 else (-1.0, 1.0)
         error = 2.0 * len(cycle) * temperature * float(self._error.max()) + 4.0 * _EPS * size
         margin = abs(value) - error
         return (
-            Witness("asymmetric", required, np.zeros((len(required), 0)), matrix, -abs(value), margin)
+            Witness("asymmetric", wanted, labels, np.zeros((len(labels), 0)), matrix, -abs(value), margin)
             if margin > 0
             else None
         )

@@ -20,7 +20,7 @@ _LEAST, _MOST, _LEFT = 16, 96, 0.02
 _FEW, _FINE = 100, 1e-11
 # Steps of the first descent; of one that narrows the interval by half unless columns lack; of one after which a few
 # samples are near enough to the optimum for Newton's method, or never will be.
-_FIRST, _SECOND, _LAST = 100, 200, 400
+_FIRST, _SECOND, _LAST = 100, 150, 400
 # Of the interval's width, what 25 steps must gain to be worth going on with.
 _WORTH = 1e-5
 # What rounding leaves of an interval, as a share of the loss.
@@ -83,7 +83,9 @@ def excess_interval(
     try:
         while True:
             before = width
-            rows, still = descend(loss, rows, steps, 0.0 if few else _WORTH * before, deadline, told)
+            # The first bound comes early.
+            until = min(deadline, time.monotonic() + 0.25 * seconds) if steps == _FIRST else deadline
+            rows, still = descend(loss, rows, steps, 0.0 if few else _WORTH * before, until, told)
             report(f"excess between {lower:.4g} and {loss(rows)[0]:.4g} nats; a new lower bound")
             dual = dual_bound(objective, loss.gram(rows))
             ending = few and (still or steps >= _LAST)
@@ -98,12 +100,12 @@ def excess_interval(
                 break
             if ending and width <= tol * excess:
                 break
-            if still or (steps >= _SECOND and width > 0.5 * before):
+            if still or (steps >= _SECOND and width > 0.7 * before):
                 grown = _grown(loss, rows, dual)
                 if still and (grown is None or (few and width > 0.5 * before)):
                     break
                 rows = rows if grown is None else grown
-            steps *= 2
+            steps += steps // 2
     except KeyboardInterrupt:
         report("stopped; the interval so far stands")
     gram = loss.gram(rows)

@@ -291,7 +291,8 @@ def folded(points: Array) -> tuple[Orbits, Array]:
     _, first, where, sizes = np.unique(points, axis=0, return_index=True, return_inverse=True, return_counts=True)
     if len(first) > MOST_ORBITS:
         raise ProblemError(
-            f"labels: at most {MOST_ORBITS} different ones; got {len(first)} (round them, or take a random subset)"
+            f"labels: at most {MOST_ORBITS} different ones; got {len(first)} (round them, or take a "
+            "random subset: --subset 2000)"
         )
     order = np.argsort(first)
     rank = np.empty(len(order), dtype=np.intp)

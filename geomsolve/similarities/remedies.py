@@ -57,8 +57,8 @@ def suggest_remedies(realization: Realization) -> tuple[Remedy, ...]:
         epsilon            of Soft SupCon: tau log(epsilon) is all that counts, so epsilon^{largest/tau}; with
                            self-pairs and C classes e^{-C/((C-1) tau)}, and never above 1
         kernel             another one without zeros at the same sigma
-        floor              under weights with zeros, such as ratings: the smallest share of its row's largest weight that,
-                           added to every weight, makes the bound attained
+        floor              under weights with zeros, such as ratings: the smallest share of its row's largest weight
+                           that, added to every weight, makes the bound attained
         self-pairs         out; never in: p_ij = w_ij for all j, j = i among them, makes it so without j = i
         symmetry           the nearest weights of the form K_ij / r_i with symmetric K
         similarity         squared distances in Euclidean space in place of cosines: `euclidean_realization`

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..arrays import Array
 
 
@@ -23,7 +26,8 @@ class Witness:
 
     Attributes:
         kind: "indefinite" or "asymmetric".
-        required: (N, N), in the caller's order.
+        asked: (K, K) `required` for two different samples, by orbit.
+        labels: (N,) the orbit of every sample.
         factor: (N, r) the columns x_k; none where X is antisymmetric.
         antisymmetric: (N, N) X where it is, else None.
         value: <X, required>, below 0.
@@ -31,11 +35,19 @@ class Witness:
     """
 
     kind: str
-    required: Array = field(repr=False)
+    asked: Array = field(repr=False)
+    labels: NDArray[np.intp] = field(repr=False)
     factor: Array = field(repr=False)
     antisymmetric: Array | None = field(repr=False)
     value: float
     margin: float
+
+    @property
+    def required(self) -> Array:
+        """(N, N), in the caller's order; 1 on the diagonal."""
+        required = self.asked[self.labels[:, None], self.labels]
+        np.fill_diagonal(required, 1.0)
+        return required
 
     @property
     def matrix(self) -> Array:
