@@ -1,9 +1,9 @@
 """Realizability in seconds: the verdict, and the excess of the best geometry to 1 %, beside plain NumPy.
 
-Every row in a process of its own with one thread, in processor seconds (those of a quiet machine): until the verdict and
-its witness stand, and until the proved interval of the excess is 1 % wide (realizable weights: until the points are
-there); peak memory. Beside them, in the same process, an
-L-BFGS over N x min(N, 64) vectors with the bound of a certificate, to the same interval, for as long as the limit says.
+Every row in a process of its own with one thread, in processor seconds (those of a quiet machine): until the verdict
+and its witness stand, and until the proved interval of the excess is 1 % wide (realizable weights: until the points are
+there); peak memory. Beside them, in the same process, an L-BFGS over N x min(N, 64) vectors with the bound of a
+certificate, to the same interval, for as long as the limit says.
 """
 
 from __future__ import annotations
