@@ -12,14 +12,18 @@ import geomsolve as gs
 
 ROOT = Path(__file__).parents[2]
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
-SNIPPETS = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", PAGES["choosing"], flags=re.DOTALL)
+SNIPPETS = [
+    pair
+    for name in ("choosing", "monitoring")
+    for pair in re.findall(r"```python\n(import(?:(?!```).)*)```\n\n```text\n(.*?)```", PAGES[name], flags=re.DOTALL)
+]
 
 
 @pytest.mark.parametrize(("snippet", "shown"), SNIPPETS, ids=range(len(SNIPPETS)))
-def test_the_choosing_page_prints_what_it_shows(snippet, shown):
+def test_a_page_prints_what_it_shows(snippet, shown):
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(snippet, "docs/choosing.md", "exec"), {})
+        exec(compile(snippet, "a page of docs", "exec"), {})
     assert difference(shown, printed.getvalue()) is None
 
 

@@ -1,4 +1,4 @@
-"""The code in docs/targets.md runs, and its losses are the ones whose optima geomsolve solves."""
+"""The code in docs/targets.md runs."""
 
 import contextlib
 import io
@@ -40,7 +40,7 @@ def run(snippet, folder, monkeypatch):
 
 def test_there_are_snippets_for_both_frameworks():
     packages = [package for snippet in SNIPPETS for package in needed(snippet)]
-    assert packages.count("torch") == 4
+    assert packages.count("torch") == 5
     assert packages.count("jax") == packages.count("pytorch_metric_learning") == 1
 
 
@@ -64,7 +64,8 @@ def test_every_snippet_runs(snippet, tmp_path, monkeypatch):
     if not needed(snippet):
         assert printed == re.findall(r"```text\n(.*?)```", TEXT, flags=re.DOTALL)[0]
         return
-    assert np.isfinite(float(names["loss"]))
+    loss = names["loss"]
+    assert np.isfinite(float(loss.detach() if hasattr(loss, "detach") else loss))
     gradient = names["gradient"] if "gradient" in names else names["features"].grad.numpy()
     assert np.isfinite(gradient).all()
     assert np.abs(gradient).max() > 0
@@ -84,30 +85,3 @@ def test_metric_learning_gets_rows_and_columns(tmp_path, monkeypatch):
     rows = gs.training.read_targets("T.safetensors").rows
     np.testing.assert_array_equal(names["anchor"].proxies.numpy(), rows)
     np.testing.assert_array_equal(names["arcface"].W.numpy(), rows.T)
-
-
-@pytest.mark.torch
-def test_the_balanced_loss_is_the_one_solved(tmp_path, monkeypatch):
-    names, _ = run(that_has("def balanced_contrastive"), tmp_path, monkeypatch)
-    import torch
-
-    sizes = [4, 2, 1]
-    solution = gs.solve(gs.BCL(sizes, temperature=0.5))
-    points = torch.tensor(solution.embed(64).points)
-    names["centres"] = points[3:]
-    labels = torch.tensor([0, 0, 0, 0, 1, 1, 2])
-    assert float(names["balanced_contrastive"](points[labels], labels, 0.5)) == pytest.approx(solution.value, rel=1e-6)
-
-
-@pytest.mark.torch
-def test_the_loss_with_targets_is_tscs(tmp_path, monkeypatch):
-    names, _ = run(that_has("def supcon_with_targets"), tmp_path, monkeypatch)
-    import torch
-
-    sizes, views, pull = [3, 2, 1], 2, 0.7
-    found = gs.choosing.targeted_supcon(sizes, temperature=0.3, pull=pull, views=views)
-    points = torch.tensor(found.gram.embed())  # every example, then every target
-    names["targets"] = points[-3:]
-    labels = torch.tensor([0, 0, 0, 1, 1, 2]).repeat(views)
-    value = names["supcon_with_targets"](points[:6].repeat(views, 1), labels, temperature=0.3, weight=pull)
-    assert float(value) == pytest.approx(found.value, rel=1e-6)
