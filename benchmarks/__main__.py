@@ -31,9 +31,10 @@ QUESTIONS = {
     "realizability": "realizability.measure",
     "dimensions": "dimensions.measure",
     "training": "training",
+    "evidence": "evidence.measure",
 }
-# A network to train, and hours of restarts: on request.
-LONG = ("training", "dimensions")
+# Networks to train, and hours of restarts: on request.
+LONG = ("training", "evidence", "dimensions")
 
 
 def main() -> int:

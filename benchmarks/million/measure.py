@@ -105,7 +105,8 @@ def main() -> None:
     spread = [row for row in rows if row["law"] in LAWS]
     met = [all(row.get(name, float("inf")) <= bound for name, bound in AIM.items()) for row in spread]
     names = (
-        "law", "loss", "temperature", "quality", "solver", "seconds", "cpu_seconds", "peak_gib", "relative_gap", "cosine_residual",
+        "law", "loss", "temperature", "quality", "solver", "seconds", "cpu_seconds", "peak_gib", "relative_gap",
+        "cosine_residual",
     )  # fmt: skip
     head = (
         "counts",

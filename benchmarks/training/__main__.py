@@ -12,7 +12,7 @@ import sys
 
 from ..record import parser
 
-STUDIES = ("supcon", "curve", "losses", "two_classes")
+STUDIES = ("supcon", "curve")
 
 
 def main() -> None:

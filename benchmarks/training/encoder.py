@@ -33,17 +33,6 @@ def embed(layers: list[tuple[jax.Array, jax.Array]], images: Any) -> jax.Array:
     return hidden @ matrix + bias
 
 
-def two_views(key: jax.Array, images: jax.Array, noise: float = 0.1) -> jax.Array:
-    """(2, n, 64) two views of every image (n, 64): shifted by up to one pixel each way, with Gaussian noise."""
-    shift_key, noise_key = jax.random.split(key)
-    both = jnp.tile(images, (2, 1))
-    padded = jnp.pad(both.reshape(-1, 8, 8), ((0, 0), (1, 1), (1, 1)))
-    corners = jax.random.randint(shift_key, (len(both), 2), 0, 3)
-    shifted = jax.vmap(lambda image, corner: jax.lax.dynamic_slice(image, corner, (8, 8)))(padded, corners)
-    noisy = shifted.reshape(both.shape) + noise * jax.random.normal(noise_key, both.shape)
-    return noisy.reshape(2, *images.shape)
-
-
 class Trainer:
     """Minimises one loss from any start; compiled once."""
 

@@ -47,34 +47,14 @@ def simplex(classes: int) -> np.ndarray:
 
 
 def geometry(points: np.ndarray, labels: np.ndarray, objective: gs.Objective) -> dict[str, Any]:
-    """Class means against the certified optimum of their loss, and the metrics of `geomsolve.diagnose`.
-
-    Args:
-        points: (n, d), or (views, n, d), embeddings of the training images.
-        labels: (n,) from 0 to C - 1.
-        objective: what they were trained with, a loss of one mean per class.
-    """
-    found = gs.diagnose(points, labels, objective=objective)
-    optimum = found.optimum
+    """Class means of embeddings (n, d) against the certified optimum of the loss they were trained with."""
+    found = gs.diagnose(points, labels, objective=objective).optimum
     return {
-        "rms": optimum.rms,
-        "worst": optimum.worst,
-        "excess": optimum.excess,
-        "certified": optimum.certified,
-        "simplex_rms": off_by(simplex(len(optimum.solution.gram)), optimum.solution.gram)[0],
-        "verdict": found.verdict.value,
-        "merged": found.merged,
-        "cosines": upper(found.collapse.cosines),
-        "predicted": upper(optimum.solution.gram),
-        **metrics(found),
+        "rms": found.rms,
+        "worst": found.worst,
+        "simplex_rms": off_by(simplex(len(found.solution.gram)), found.solution.gram)[0],
+        "cosines": upper(mean_cosines(points, labels)),
     }
-
-
-def metrics(found: gs.Diagnosis) -> dict[str, Any]:
-    """Means over classes of what a diagnosis has; None where it is not defined."""
-    means = {name: getattr(found.local, name).mean() for name in ("saa", "cac", "cac_limit", "cac_chance")}
-    values = means | {name: getattr(found.collapse, name) for name in ("fc", "ms", "sd")}
-    return {name: None if value is None or not np.isfinite(value) else float(value) for name, value in values.items()}
 
 
 def nearest_mean_accuracy(points: np.ndarray, labels: np.ndarray, tests: np.ndarray, truth: np.ndarray) -> float:
