@@ -72,7 +72,8 @@ class AttemptRecord:
         if self.certificate is not None:
             gap, residual = self.certificate.relative_gap, self.certificate.cosine_residual
             proved = f"relative gap {gap:.1e}, cosine residual {residual:.1e}"
-        why = sentence(self.message or self.termination.value)
+        stopped = "" if self.termination is Termination.CONVERGED else self.termination.value
+        why = sentence("; ".join(dict.fromkeys(one for one in (stopped, self.message) if one))) or "converged"
         return f"{self.solver:<12}{self.seconds:7.2f} s  {proved}; {why:.160}"
 
 

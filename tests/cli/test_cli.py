@@ -1,5 +1,4 @@
 import json
-import os
 import re
 import subprocess
 import sys
@@ -363,11 +362,13 @@ def test_the_process_exits_as_promised(tmp_path):
     assert strict(good.stdout)["quality"] == "certified"
     bad = process("solve", "--counts", "1000,0", "--temperature", "0.1")
     assert (bad.returncode, bad.stdout, bad.stderr.count("\n")) == (2, "", 1)
-    assert process("--version").stdout == f"geomsolve {gs.__version__}\n"
-    assert process().returncode == 2
-    narrow = process("solve", "--help", env={**os.environ, "COLUMNS": "100"})
-    assert narrow.returncode == 0
-    assert "--temperature" in narrow.stdout
+
+
+def test_version_and_no_arguments(capsys):
+    assert run(capsys, "--version") == (0, f"geomsolve {gs.__version__}\n", "")
+    code, out, _ = run(capsys)
+    assert code == 2
+    assert "Commands:" in out
 
 
 def test_solving_a_large_profile_imports_no_heavy_package():
