@@ -168,7 +168,7 @@ def certify(
     gram, repair = gram.repaired()
     excess = objective.excess(gram)
     slack = Slack.of(objective, gram)
-    gap = slack.gap
+    gap = slack.gap + objective.untied(gram)
     ball_gap = gap + float(gram.sizes @ np.maximum(slack.radial, 0.0))
     ball_optimal: bool | None = None
     if np.any(slack.radial > 1e-6 * slack.radial_scale):

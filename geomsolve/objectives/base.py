@@ -180,6 +180,13 @@ class Objective(ABC):
         """
         return self.row_gradient(gram), 0.0
 
+    def untied(self, gram: OrbitGram) -> float:
+        """How far the loss can fall, at most, where atoms that are held in one point here may part; 0 where it cannot.
+
+        Views of an example, for instance: what is certified is the loss in which they are free.
+        """
+        return 0.0
+
     @abstractmethod
     def ungrouped(self) -> Self:
         """The same objective with every atom an orbit of its own."""

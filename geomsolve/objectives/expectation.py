@@ -158,9 +158,11 @@ class ExpectedSoftmax(ExpectedLog):
 
     Attributes:
         alpha: what the positives contribute to the denominator, above 0.
+        own_counts: whether draws of the own class are in the sum; False: they are left out of it.
     """
 
     alpha: float
+    own_counts: bool = True
 
     def _validate(self) -> None:
         super()._validate()
@@ -174,11 +176,15 @@ class ExpectedSoftmax(ExpectedLog):
         low = -math.log(self.alpha + self.beta * self.count) - 40.0
         return np.exp(np.arange(low, math.log(50.0 / self.alpha) + STEP, STEP))
 
+    def _own(self, s: Array) -> Array:
+        """(n, K) what draws of the own class take from phi."""
+        return self.own_counts * self.draws.own * np.expm1(-self.beta * s)
+
     @cached_property
     def _own_excess(self) -> Array:
         """(K,) E log(alpha + beta M) - log(alpha), M the binomial number of draws of the own class."""
         nodes = self._nodes[:, None]
-        log_phi = np.log1p(np.maximum(self.draws.own * np.expm1(-self.beta * nodes), _ALMOST))
+        log_phi = np.log1p(np.maximum(self._own(nodes), _ALMOST))
         return STEP * np.sum(np.exp(-self.alpha * nodes) * -np.expm1(self.count * log_phi), axis=0)
 
     @property
@@ -188,7 +194,7 @@ class ExpectedSoftmax(ExpectedLog):
 
     def _phi(self, s: Array, moved: Array) -> tuple[Array, Array]:
         """(n, K) log phi_0 and log(phi / phi_0)."""
-        own = np.maximum(self.draws.own * np.expm1(-self.beta * s), _ALMOST)
+        own = np.maximum(self._own(s), _ALMOST)
         return np.log1p(own), np.log1p(np.maximum(moved / (1.0 + own), _ALMOST))
 
     def _fall(self, s: Array, moved: Array) -> Array:

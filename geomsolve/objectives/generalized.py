@@ -18,6 +18,7 @@ from .draws import Draws
 from .expectation import ExpectedSoftmax
 from .pairwise import Hinge, Logistic, PairLoss
 from .row_softmax import RowSoftmax
+from .supcon import check_word
 
 _SAMPLINGS = ("supervised", "unsupervised")
 _NORMALIZATIONS = ("mean", "sum")
@@ -67,10 +68,10 @@ def GCL(
     """
     counts = as_counts(counts)
     temperature = check_temperature(temperature)
-    _check_word("sampling", sampling, _SAMPLINGS)
-    _check_word("normalization", normalization, _NORMALIZATIONS)
+    check_word("sampling", sampling, _SAMPLINGS)
+    check_word("normalization", normalization, _NORMALIZATIONS)
     if not callable(loss):
-        _check_word("loss", loss, _LOSSES)
+        check_word("loss", loss, _LOSSES)
     if negatives is None:
         negatives = math.inf if loss == "infonce" else 1
     count = check_negatives(negatives)
@@ -168,8 +169,3 @@ def check_negatives(negatives: float) -> float:
     if not (count >= 1 and (math.isinf(count) or count == int(count))):
         raise ProblemError(f"negatives: must be a whole number of at least 1, or inf; got {negatives}")
     return count
-
-
-def _check_word(argument: str, word: str, allowed: tuple[str, ...]) -> None:
-    if word not in allowed:
-        raise ProblemError(f"{argument}: must be one of {', '.join(allowed)}; got {word!r:.40}")

@@ -1,4 +1,4 @@
-"""One negative at a time (k = 1): logistic loss (InfoNCE with one negative) and the hinge of the triplet loss."""
+"""Losses of pairs (k = 1): logistic (InfoNCE with one negative), the hinge of the triplet loss, exponential energies."""
 
 from __future__ import annotations
 
@@ -71,6 +71,27 @@ class Logistic:
 
 
 @dataclass(frozen=True)
+class Exponential:
+    """psi(t) = e^{t/tau}."""
+
+    temperature: float
+    floor: float = 0.0
+    smooth: bool = True
+
+    def value(self, t: Array) -> Array:
+        """e^{t/tau}."""
+        return np.exp(t / self.temperature)
+
+    def slope(self, t: Array) -> Array:
+        """e^{t/tau} / tau."""
+        return np.exp(t / self.temperature) / self.temperature
+
+    def curvature(self, t: Array) -> Array:
+        """e^{t/tau} / tau^2."""
+        return np.exp(t / self.temperature) / self.temperature**2
+
+
+@dataclass(frozen=True)
 class Hinge:
     """psi(t) = max(t + margin, 0), the triplet loss. Not smooth: its optima often sit on the kink t = -margin."""
 
@@ -109,7 +130,7 @@ class PairLoss(SampledObjective):
 
     def _validate(self) -> None:
         super()._validate()
-        if isinstance(self.shape, Logistic) and self.shape.temperature != self.temperature:
+        if isinstance(self.shape, (Logistic, Exponential)) and self.shape.temperature != self.temperature:
             raise ProblemError(f"temperature: psi has {self.shape.temperature:g}, the objective {self.temperature:g}")
 
     @property

@@ -14,8 +14,8 @@ from ..geometry.orbits import OrbitGram, Orbits
 from .base import check_temperature
 from .by_counts import class_orbits
 from .descriptions import Instances
-from .row_softmax import RowSoftmax
-from .supcon import check_whole
+from .row_softmax import RowSoftmax, gain_of_views
+from .supcon import check_whole, check_word
 
 # One orbit a class, and K x K arrays: 8 of them for 4000 classes are a gigabyte. Instances are only listed.
 _MOST_CLASSES = 4000
@@ -30,38 +30,30 @@ class InstanceSoftmax(RowSoftmax):
         alpha: the weight of the self-supervised part.
         views: views of an instance, all in its one point.
         self_pairs: whether an embedding counts as its own positive and in its own denominator.
+        own_shares: (K,) the share of an instance's attraction that goes to its own views.
     """
 
     alpha: float
     views: int
     self_pairs: bool
+    own_shares: Array
 
     @property
     def description(self) -> Instances:
         """Atoms are instances."""
         settings = {"alpha": self.alpha, "views": self.views, "self_pairs": self.self_pairs}
-        return Instances(self.counts, settings, self.views_coincide)
+        return Instances(self.counts, settings, lambda gram: self.untied(gram) == 0.0)
 
     def coarsened(self, orbits: Orbits, restriction: Array) -> None:
         """None: a class is no function of its mass alone here, because its own instances are special to it."""
         return
 
-    def views_coincide(self, gram: OrbitGram) -> bool:
-        """Whether an optimal Gram matrix of instances stays optimal when the views of an instance may move apart.
+    def untied(self, gram: OrbitGram) -> float:
+        """What views could gain by parting, see `gain_of_views`."""
+        return gain_of_views(self, gram, self.own_shares, self.views, self.self_pairs)
 
-        On differences between the views of instance i the slack matrix over all views has the eigenvalue
-        S_ii / p - p d_i, where S is that over instances, p the number of views and d_i the derivative of the loss in
-        the cosine of two views of i. Views stay together iff none of these is negative.
-        """
-        others = self.views if self.self_pairs else self.views - 1
-        if others < 1 or self.views == 1:
-            return True
-        sums = self.offsets + np.einsum("ab,ab->a", self._negatives, gram.exponentials(self.temperature))
-        row = self.row_gradient(gram)
-        diagonal = -np.einsum("ab,ab->a", self.orbits.partners * (row + row.T) / 2.0, gram.cosines)
-        unit = self.masses / self.temperature
-        apart = self.views * unit * (1.0 / sums - self.alpha / others)
-        return bool(np.all(diagonal - apart >= -1e-12 * unit))
+    def _per_atom(self) -> dict:
+        return {**super()._per_atom(), "own_shares": self.own_shares[self.orbits.listed()]}
 
 
 def SupCL(
@@ -71,6 +63,7 @@ def SupCL(
     temperature: float,
     views: int = 2,
     self_pairs: bool = True,
+    averaging: str = "anchor",
 ) -> InstanceSoftmax:
     """The mix (1 - alpha) L_sup + alpha L_self over all instances, which may be told to keep classes from collapsing.
 
@@ -80,19 +73,20 @@ def SupCL(
         L_self = the same,                                                           y: views of the same instance
         D_x    = sum over y of e^{z_x.z_y/tau},                                      y: all views of all instances
 
-    in nats per view. With `self_pairs`, x itself is one of the y of L_self and of D_x; without, of neither. The views
-    of an instance are put into one point, which leaves a row softmax over the N instances,
+    in nats per view. With `self_pairs`, x itself is one of the y of L_self and of D_x; without, of neither. With
+    averaging="pair", L_sup is one mean over all pairs x, y, in which class c weighs n_c (n_c - 1), and not n_c. The
+    views of an instance are put into one point, which leaves a row softmax over the N instances,
 
-        L(G) = 1/N sum_i [ -(1 - alpha)/(n_c - 1) sum_{j in c} t_ij/tau + log( a + p sum_{j != i} e^{t_ij/tau} ) ],
+        L(G) = sum_i m_i [ - w_i/(n_c - 1) sum_{j in c} t_ij/tau + log( a + p sum_{j != i} e^{t_ij/tau} ) ],
 
-    t_ij = G_ij - 1, c the class of i, a = p with self-pairs and p - 1 without. Each class is an orbit: one cosine
-    inside it, one to every other class.
+    t_ij = G_ij - 1, c the class of i, a = p with self-pairs and p - 1 without; m_i = 1/N and w_i = 1 - alpha where
+    anchors are averaged. Each class is an orbit: one cosine inside it, one to every other class.
 
     For m classes of n instances the optimum is known: see `supcl_variance` and `supcl_critical_alpha`.
 
     Without self-pairs and with alpha below about (p - 1)/(pn - 1), an instance's own views repel one another more than
-    they attract, and letting them move apart lowers the loss further; `InstanceSoftmax.views_coincide` tells. What is
-    solved (and certified) is the problem with views in one point.
+    they attract, and letting them move apart lowers the loss further. The certificate is of the loss with free views,
+    so such a geometry stays uncertified.
 
     Args:
         counts: instances per class, whole numbers of at least 2; anything `as_counts` takes.
@@ -101,14 +95,16 @@ def SupCL(
         views: p, augmented views per instance; at least 2 without self-pairs.
         self_pairs: count an embedding as its own positive and in its own denominator. Published code does both: with
             them for small images, without them for ImageNet.
+        averaging: what L_sup is the mean over: "anchor" (the code published for ImageNet) or "pair" (that for small
+            images and synthetic data).
 
     Returns:
         An objective over the instances, class by class in the order of `counts`; one orbit for every class, classes of
         most instances first.
 
     Raises:
-        ProblemError: an alpha outside [0, 1], a bad temperature or number of views, proportions, a class with fewer
-            than 2 instances or a fraction of one, more than 4000 classes or 10,000,000 instances.
+        ProblemError: an alpha outside [0, 1], an unknown averaging, a bad temperature or number of views, proportions,
+            a class with fewer than 2 instances or a fraction of one, more than 4000 classes or 10,000,000 instances.
 
     Source: SSEM (arXiv 2503.08203) for the loss; the reduction, classes of unequal size and the certificate are ours,
     derived on the theory page.
@@ -122,15 +118,21 @@ def SupCL(
             f"counts: SupCL takes at most {_MOST_CLASSES} classes; got {classes.classes} (for classes of equal size "
             "supcl_variance has the answer in closed form)"
         )
+    check_word("averaging", averaging, ("anchor", "pair"))
     sizes = classes.values
+    pairs = sizes * (sizes - 1.0)
+    supervised = (1.0 - alpha) * (pairs / pairs.sum() / sizes if averaging == "pair" else 1.0 / counts.total)
+    masses = supervised + alpha / counts.total
+    name = f"SupCL(alpha={alpha:g}, views={views}, {'with' if self_pairs else 'without'} self-pairs"
     return InstanceSoftmax(
         orbits=Orbits(sizes, np.repeat(classes.groups, counts.per_class.astype(np.intp))),
-        masses=np.full(len(sizes), 1.0 / counts.total),
+        masses=np.broadcast_to(masses, (len(sizes),)),
         weights=np.broadcast_to(float(views), (len(sizes), len(sizes))),
         offsets=np.full(len(sizes), offset),
-        positives=np.diag((1.0 - alpha) / (sizes - 1.0)),
+        positives=np.diag(supervised / masses / (sizes - 1.0)),
         temperature=temperature,
-        name=f"SupCL(alpha={alpha:g}, views={views}, {'with' if self_pairs else 'without'} self-pairs)",
+        name=f"{name})" if averaging == "anchor" else f"{name}, averaging=pair)",
+        own_shares=np.broadcast_to(alpha / counts.total / masses, (len(sizes),)),
         counts=counts,
         alpha=alpha,
         views=views,

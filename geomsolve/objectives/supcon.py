@@ -1,4 +1,4 @@
-"""SupCon, the supervised contrastive loss, over class counts: full batch and mini-batches."""
+"""SupCon, the supervised contrastive loss, over class counts: full batch, mini-batches, and with a queue of keys."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import Array
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..geometry.orbits import Orbits
@@ -15,108 +16,346 @@ from .by_counts import by_counts, class_orbits
 from .draws import Draws
 from .expectation import ExpectedSoftmax
 from .one_view import OneView
+from .pairwise import Exponential, PairLoss
 from .row_softmax import RowSoftmax
+from .sampling import Averaging, ClassTable, Sampler, anchor_masses, classes_and_examples, drawn_shares, per_class
+from .shuffled import ShuffledSoftmax
+
+_KEYS = ("gradient", "momentum")
+_DRAWS = ("independent", "shuffle")
 
 
-def SupCon(counts: Counts | ArrayLike, *, temperature: float, views: int = 2, batch: int | None = None) -> Objective:
+def SupCon(
+    counts: Counts | ArrayLike,
+    *,
+    temperature: float | ArrayLike,
+    views: int = 2,
+    batch: int | None = None,
+    sampler: Sampler = "instance",
+    averaging: Averaging = "anchor",
+    keys: str = "gradient",
+    draw: str = "independent",
+) -> Objective:
     """The supervised contrastive loss over class means, full batch or in expectation over mini-batches.
 
     Full batch, with N_c = views * n_c examples of class c, all of a class in one point (which is optimal: the loss is
-    convex and examples of a class are exchangeable),
+    convex, and an example attracts its own class at least as much as it repels it) and masses m_c of the anchors of a
+    class (N_c / N with averaging "anchor"),
 
-        L(G) = sum_c (n_c/N) log( (N_c - 1) + sum_{c' != c} N_c' e^{(G_cc' - 1)/tau} )
+        L(G) = sum_c m_c log( (N_c - 1) + sum_{c' != c} N_c' e^{(G_cc' - 1)/tau} )
 
     in nats per anchor, self-pairs excluded, averaged over positives outside the log (L_out).
 
-    With batches of B examples drawn independently from the class proportions pi, and M the multinomial counts of the
-    other B - 1 examples in an anchor's batch, x_cc = 1 and x_cj = e^{(G_cj - 1)/tau},
+    With batches of B examples drawn independently from shares pi, and M the multinomial counts of the other B - 1
+    examples in an anchor's batch, x_cc = 1 and x_cj = e^{(G_cj - 1)/tau},
 
         L(G) = sum_c pi_c E log( (views - 1) + views sum_j M_j x_cj )         views >= 2
         L(G) = sum_c pi_c E[ 1{M_c >= 1} log sum_j M_j x_cj ]                 views = 1
 
     exactly, without sampling. With one view an anchor whose class is not among the others has no positive pair and
-    counts as a loss of 0, as in code that averages over all anchors.
+    counts as a loss of 0, as in code that averages over all anchors. With draw="shuffle" the batch is drawn without
+    replacement from the counts (a shuffled epoch), and M is multivariate hypergeometric.
+
+    With keys="momentum" the other side of every pair is a key from a long queue, which carries no gradient. Training
+    then ends in an equilibrium and not in the minimum of the loss: an anchor is turned by sum_j pi_j e^{G_ij/tau} z_j up
+    to a factor of its own, so the equilibrium is the minimum of the convex energy
+
+        E(G) = sum_{i, j} pi_i pi_j e^{(G_ij - 1)/tau},
+
+    which is what is solved. Its value is an energy, and no value of the loss.
 
     Args:
         counts: examples per class; anything `as_counts` takes. Full batch: numbers of examples, neither proportions nor
-            percentages, because the loss depends on the sizes themselves. With a batch only the proportions matter, and
-            may be given.
+            percentages, because the loss depends on the sizes themselves. With independent draws only the proportions
+            matter, and may be given.
         temperature: tau > 0, with the loss written e^{z_i.z_j/tau}; 0.1 is usual. Codes that multiply by tau/tau_base
             scale the value, not the geometry. Near 0.0015 the loss above its floor underflows, and nothing can be
-            certified.
+            certified. Or (C,) temperatures, one for the anchors of each class (full batch).
         views: augmented views per example; 2 is how SupContrast trains.
         batch: examples per batch, B >= 2 (B >= 3 with one view); None: all of them in one batch.
+        sampler: how a batch is drawn (see `drawn_shares`): "instance", "class-balanced", "square-root", an exponent q
+            in [0, 1] for shares of count^q, (C,) probabilities; or "PxM" for M examples of each of P different
+            classes, all classes alike. Anything but "instance" needs a batch ("PxM" says itself how large it is) or
+            keys="momentum".
+        averaging: what the mean is over (see `anchor_masses`): "anchor"; "pair", every positive pair alike; "class";
+            or (C,) weights of an anchor of each class. Full batch; over batches anchors are averaged.
+        keys: "gradient", or "momentum" for losses with a queue of momentum keys (MoCo).
+        draw: "independent", or "shuffle" for batches without replacement (every example alike).
 
     Returns:
         An Objective over the K distinct counts, for `solve` and `certify`: a RowSoftmax for the full batch.
 
     Raises:
-        ProblemError: a bad temperature, batch or count, proportions without a batch, or a class left without a positive
-            pair.
+        ProblemError: a bad temperature, batch or count, an unknown word, a sampler without a batch, a batch larger than
+            the data it is drawn from without replacement, proportions without a batch, or a class left without a
+            positive pair.
 
-    Source: Khosla et al. 2020 (the loss); the reduction to class means is folklore, the expectation over batches ours,
-    both derived on the theory page.
+    Source: Khosla et al. 2020 (the loss); the reduction to class means is folklore, the expectations over batches and
+    the momentum equilibrium ours, all derived on the theory page.
     """
     counts = as_counts(counts)
-    temperature = check_temperature(temperature)
     check_whole("views", views, least=1)
-    if batch is not None:
-        batch, name = check_batch(batch, views), f"SupCon(views={views}, batch={batch})"
-        build = partial(_mini_batch, temperature, views, batch)
+    check_word("keys", keys, _KEYS)
+    check_word("draw", draw, _DRAWS)
+    if keys == "momentum":
+        return _momentum(counts, temperature, sampler, batch, draw)
+    pattern = classes_and_examples(sampler, counts)
+    if pattern is not None:
+        return _classes_of_examples(counts, check_temperature(temperature), views, batch, *pattern)
+    if batch is None:
+        if not (isinstance(sampler, str) and sampler == "instance"):
+            raise ProblemError(f"sampler: draws batches, so it needs batch=, their size; got {sampler!r:.40} without")
+        if draw == "shuffle":
+            raise ProblemError("draw: shuffle draws batches, so it needs batch=, their size; got none")
+        return full_batch("SupCon", counts, temperature, views, averaging, None)
+    if not (isinstance(averaging, str) and averaging == "anchor"):
+        raise ProblemError(
+            f"averaging: over batches anchors are averaged; got {averaging!r:.40} (leave it or batch out; for classes "
+            "drawn alike, write sampler)"
+        )
+    if np.ndim(temperature):
+        raise ProblemError("temperature: one a class goes with the full batch (leave batch out)")
+    temperature = check_temperature(temperature)
+    batch, name = check_batch(batch, views), f"SupCon(views={views}, batch={batch}"
+    if draw == "shuffle":
+        if not (isinstance(sampler, str) and sampler == "instance"):
+            raise ProblemError(
+                f"sampler: a shuffled epoch takes every example once; got {sampler!r:.40} (leave it out)"
+            )
+        return _shuffled(counts, temperature, views, batch, f"{name}, shuffled)")
+    shares = drawn_shares(counts, sampler)
+    if isinstance(sampler, str) and sampler == "instance":
         # With one view an anchor whose own class was not drawn has no loss, wherever other classes are.
-        return by_counts(counts, temperature, name, build)
+        return by_counts(counts, temperature, f"{name})", partial(_mini_batch, temperature, views, batch, f"{name})"))
+    name = f"{name}, sampler={sampler if np.ndim(sampler) == 0 else 'given'})"
+    if np.ndim(sampler) == 0:
+        return _drawn(class_orbits(counts), shares, temperature, views, batch, name)
+    table = ClassTable.of(counts, shares)
+    return _drawn(table.orbits, table.columns[0], temperature, views, batch, name)
+
+
+def full_batch(
+    loss: str,
+    counts: Counts,
+    temperature: float | ArrayLike,
+    views: int,
+    averaging: Averaging,
+    own: float | None,
+) -> Objective:
+    """The full-batch loss whose own class adds `own` to a denominator: all positives (N_c - 1) where that is None."""
     if counts.are_proportions:
         raise ProblemError(
-            "counts: SupCon depends on the number of examples, not only on proportions; give counts, or a batch size"
+            f"counts: {loss} depends on the number of examples, not only on proportions; give counts, or a batch size"
         )
-    examples = views * counts.values
-    if examples[-1] < 2:
+    if views * counts.values[-1] < 2:
         alone = f"class {np.flatnonzero(views * counts.per_class < 2)[0]}" if len(counts.groups) else "the smallest"
         raise ProblemError(
-            f"counts: with views={views} {alone} has {examples[-1]:g} example(s) and no positive pair; "
+            f"counts: with views={views} {alone} has {views * counts.values[-1]:g} example(s) and no positive pair; "
             f"every class needs views * count >= 2 ({'use views=2, or ' if views == 1 else ''}leave such classes out)"
         )
-    build = partial(_full_batch, temperature, views)
-    return by_counts(counts, temperature, f"SupCon(views={views})", build)
-
-
-def _full_batch(temperature: float, views: int, counts: Counts) -> Objective:
-    examples = views * counts.values
+    masses = anchor_masses(counts, averaging, views)
+    average = averaging if isinstance(averaging, str) else "weights given"
+    name = f"{loss}(views={views}{'' if average == 'anchor' else f', averaging={average}'})"
+    if np.ndim(temperature) == 0 and isinstance(averaging, str):
+        tau = check_temperature(temperature)
+        return by_counts(counts, tau, name, partial(_by_count, tau, views, averaging, own, name))
+    taus = np.broadcast_to(check_temperature(temperature) if np.ndim(temperature) == 0 else 0.0, (counts.classes,))
+    if np.ndim(temperature):
+        taus = per_class("temperature", temperature, counts)
+        check_temperature(float(taus.min()))
+        check_temperature(float(taus.max()))
+    table = ClassTable.of(counts, masses if len(masses) == counts.classes else masses[counts.groups], taus)
+    loss_of = _row_softmax(table.orbits, views * table.counts, table.columns[0], own)
     return RowSoftmax(
-        orbits=class_orbits(counts),
-        masses=counts.proportions,
-        weights=np.broadcast_to(examples, (len(examples), len(examples))),
-        offsets=examples - 1.0,
-        temperature=temperature,
-        name=f"SupCon(views={views})",
+        **loss_of,
+        temperature=float(taus.max()),
+        temperatures=table.columns[1] if np.ptp(taus) else None,
+        name=name if np.ndim(temperature) == 0 else f"{name[:-1]}, a temperature a class)",
     )
 
 
-def _mini_batch(temperature: float, views: int, batch: int, counts: Counts) -> Objective:
-    shares = counts.proportions
+def _by_count(
+    temperature: float, views: int, averaging: str, own: float | None, name: str, counts: Counts
+) -> Objective:
+    masses = anchor_masses(counts, averaging, views)
+    return RowSoftmax(
+        **_row_softmax(class_orbits(counts), views * counts.values, masses, own), temperature=temperature, name=name
+    )
+
+
+def _row_softmax(orbits: Orbits, examples: Array, masses: Array, own: float | None) -> dict:
+    return {
+        "orbits": orbits,
+        "masses": masses,
+        "weights": np.broadcast_to(examples, (len(examples), len(examples))),
+        "offsets": examples - 1.0 if own is None else np.full(len(examples), own),
+    }
+
+
+def _mini_batch(temperature: float, views: int, batch: int, name: str, counts: Counts) -> Objective:
+    return _drawn(class_orbits(counts), counts.proportions, temperature, views, batch, name)
+
+
+def _drawn(orbits: Orbits, shares: Array, temperature: float, views: int, batch: int, name: str) -> Objective:
     draws = Draws(partner=np.broadcast_to(shares, (len(shares), len(shares))), own=shares.copy())
-    name = f"SupCon(views={views}, batch={batch})"
+    common = {"orbits": orbits, "masses": shares, "draws": draws, "count": batch - 1}
     if views == 1:
-        return OneView(
-            orbits=class_orbits(counts),
-            masses=shares,
-            draws=draws,
-            count=batch - 1,
-            shares=shares[:, None],
-            weights=np.ones((len(shares), 1)),
-            temperature=temperature,
-            name=name,
+        ones = np.ones((len(shares), 1))
+        return OneView(**common, shares=shares[:, None], weights=ones, temperature=temperature, name=name)
+    return ExpectedSoftmax(**common, alpha=views - 1.0, beta=float(views), temperature=temperature, name=name)
+
+
+def _shuffled(counts: Counts, temperature: float, views: int, batch: int, name: str) -> Objective:
+    if counts.are_proportions or np.any(counts.values != np.rint(counts.values)):
+        raise ProblemError("counts: a shuffled epoch draws from whole numbers of examples; give counts")
+    if batch > counts.total:
+        raise ProblemError(
+            f"batch: at most the {counts.total:g} examples there are can be drawn without replacement; got {batch}"
         )
-    return ExpectedSoftmax(
+    return ShuffledSoftmax(
         orbits=class_orbits(counts),
-        masses=shares,
-        draws=draws,
+        masses=counts.proportions,
+        counts=counts.values,
         count=batch - 1,
+        own=counts.values - 1.0,
         alpha=views - 1.0,
         beta=float(views),
         temperature=temperature,
         name=name,
     )
+
+
+def _classes_of_examples(
+    counts: Counts, temperature: float, views: int, batch: int | None, classes: int, examples: int
+) -> Objective:
+    """A batch of M examples of each of P classes: P - 1 of the other classes are drawn, each once."""
+    if batch is not None and batch != classes * examples:
+        raise ProblemError(f"batch: {classes}x{examples} makes {classes * examples}; got {batch} (leave it out)")
+    together = float(views * examples)
+    if together < 2:
+        raise ProblemError("sampler: with one view and one example of a class no anchor has a positive (write Px2)")
+    every = len(counts.groups) or counts.classes
+    return ShuffledSoftmax(
+        orbits=Orbits(np.array([float(every)]), np.zeros(every, np.intp)),
+        masses=np.array([1.0 / every]),
+        counts=np.ones(1),
+        count=classes - 1,
+        own=np.zeros(1),
+        alpha=together - 1.0,
+        beta=together,
+        temperature=temperature,
+        name=f"SupCon(views={views}, {classes} classes of {examples})",
+    )
+
+
+def _momentum(
+    counts: Counts, temperature: float | ArrayLike, sampler: Sampler, batch: int | None, draw: str
+) -> Objective:
+    if batch is not None or draw != "independent":
+        raise ProblemError(
+            "batch: a queue of momentum keys is long beside a batch, which has no part in it; leave it out"
+        )
+    if np.ndim(temperature):
+        raise ProblemError("temperature: one a class goes with keys='gradient'; got several with momentum keys")
+    temperature = check_temperature(temperature)
+    shares = drawn_shares(counts, sampler)
+    name = "SupCon, equilibrium of momentum keys"
+    if np.ndim(sampler) or not isinstance(sampler, str) or sampler != "instance":
+        table = ClassTable.of(counts, shares) if np.ndim(sampler) else None
+        orbits = class_orbits(counts) if table is None else table.orbits
+        return _energy(orbits, shares if table is None else table.columns[0], temperature, name)
+    return by_counts(
+        counts, temperature, name, lambda some: _energy(class_orbits(some), some.proportions, temperature, name)
+    )
+
+
+def _energy(orbits: Orbits, shares: Array, temperature: float, name: str) -> PairLoss:
+    draws = Draws(partner=np.broadcast_to(shares, (len(shares), len(shares))), own=shares.copy())
+    return PairLoss(
+        orbits=orbits, masses=shares, draws=draws, shape=Exponential(temperature), temperature=temperature, name=name
+    )
+
+
+def SINCERE(
+    counts: Counts | ArrayLike,
+    *,
+    temperature: float | ArrayLike,
+    views: int = 2,
+    averaging: Averaging = "anchor",
+    epsilon: float = 0.0,
+    batch: int | None = None,
+) -> Objective:
+    """Supervised InfoNCE whose denominator has the one positive and the other classes, and none of the own class.
+
+        L(G) = sum_c m_c log( e^{-epsilon} + sum_{c' != c} N_c' e^{(G_cc' - 1)/tau} ),    N_c = views * n_c
+
+    over classes that are points (which is optimal, since nothing repels a class from itself). With a batch, E over the
+    independent draws of its other examples, those of the own class left out.
+
+    Args:
+        counts: examples per class.
+        temperature: tau, or (C,) temperatures (full batch).
+        views: views per example.
+        averaging: see `SupCon`.
+        epsilon: of epsilon-SupInfoNCE, the margin by which a positive must win, in nats (logits); 0 is SINCERE.
+        batch: examples per batch; two views or more.
+
+    Returns:
+        An Objective over the K distinct counts.
+
+    Raises:
+        ProblemError: as `SupCon`; an epsilon that is not finite.
+
+    Source: Feeney & Hughes 2023 (SINCERE); Barbano et al., ICLR 2023 (epsilon-SupInfoNCE).
+    """
+    counts = as_counts(counts)
+    check_whole("views", views, least=1)
+    if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float, np.number)) or not -50 <= epsilon <= 50:
+        raise ProblemError(f"epsilon: must be a number of nats between -50 and 50; got {epsilon!r:.40}")
+    loss, own = ("SINCERE" if epsilon == 0 else f"SupInfoNCE(epsilon={epsilon:g})"), float(np.exp(-epsilon))
+    if batch is None:
+        return full_batch(loss, counts, temperature, views, averaging, own)
+    temperature = check_temperature(temperature)
+    if check_batch(batch, views) and (views < 2 or not (isinstance(averaging, str) and averaging == "anchor")):
+        raise ProblemError("batch: over batches anchors are averaged, each with a second view; write views=2")
+    name = f"{loss}(views={views}, batch={batch})"
+
+    def build(some: Counts) -> Objective:
+        shares = some.proportions
+        return ExpectedSoftmax(
+            orbits=class_orbits(some),
+            masses=shares,
+            draws=Draws(partner=np.broadcast_to(shares, (len(shares), len(shares))), own=shares.copy()),
+            count=batch - 1,
+            alpha=own,
+            beta=float(views),
+            own_counts=False,
+            temperature=temperature,
+            name=name,
+        )
+
+    return by_counts(counts, temperature, name, build)
+
+
+def NTXent(
+    counts: Counts | ArrayLike, *, temperature: float | ArrayLike, views: int = 2, averaging: Averaging = "pair"
+) -> Objective:
+    """The NT-Xent loss with labels, as pytorch-metric-learning has it: `SINCERE`, every positive pair alike.
+
+    Args:
+        counts: examples per class.
+        temperature: tau, or (C,) temperatures.
+        views: views per example.
+        averaging: "pair", or as in `SupCon`.
+
+    Raises:
+        ProblemError: as `SupCon`.
+
+    Source: pytorch-metric-learning's NTXentLoss: one positive, and all pairs of the anchor with other classes.
+    """
+    counts = as_counts(counts)
+    check_whole("views", views, least=1)
+    return full_batch("NTXent", counts, temperature, views, averaging, 1.0)
 
 
 def merged_supcon(
@@ -176,3 +415,9 @@ def check_whole(name: str, number: int, *, least: int) -> int:
     if number > 1_000_000:
         raise ProblemError(f"{name}: must be at most 1000000; got {number!r:.40}")
     return int(number)
+
+
+def check_word(argument: str, word: str, allowed: tuple[str, ...]) -> None:
+    """Nothing, or a ProblemError unless the word is one of these."""
+    if word not in allowed:
+        raise ProblemError(f"{argument}: must be one of {', '.join(allowed)}; got {word!r:.40}")

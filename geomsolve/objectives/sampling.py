@@ -1,0 +1,150 @@
+"""Who is drawn and what weighs: samplers of batches, and averages over anchors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..arrays import Array
+from ..counts.counts import Counts
+from ..errors import ProblemError
+from ..geometry.orbits import Orbits
+
+SAMPLERS = {"instance": 1.0, "class-balanced": 0.0, "square-root": 0.5}
+AVERAGES = ("anchor", "pair", "class")
+Sampler = str | float | ArrayLike
+Averaging = str | ArrayLike
+
+
+@dataclass(frozen=True, eq=False)
+class ClassTable:
+    """What a loss is told of each class, by orbits of classes told the same.
+
+    Attributes:
+        orbits: the orbits, classes of most examples first.
+        counts: (K,) examples of one class of each orbit.
+        columns: (K,) arrays of what else was told, as it was given.
+    """
+
+    orbits: Orbits
+    counts: Array
+    columns: tuple[Array, ...] = field(default=())
+
+    @classmethod
+    def of(cls, counts: Counts, *columns: Array | None) -> ClassTable:
+        """The table of these counts and of (C,) columns; where no column is given, one orbit a distinct count."""
+        given = [column for column in columns if column is not None]
+        if not given:
+            labels = counts.groups if len(counts.groups) else None
+            return cls(Orbits(counts.multiplicity, labels), counts.values, ())
+        rows, labels, sizes = np.unique(
+            np.column_stack([-counts.per_class, *given]), axis=0, return_inverse=True, return_counts=True
+        )
+        return cls(Orbits(sizes, labels.reshape(-1)), -rows[:, 0], tuple(rows[:, 1:].T))
+
+
+def drawn_shares(counts: Counts, sampler: Sampler) -> Array:
+    """The chance that one draw of a batch is of a class: (K,) by distinct counts, or (C,) where given class by class.
+
+    Args:
+        counts: examples per class.
+        sampler: "instance" (every example alike), "class-balanced" (every class alike), "square-root" (by the root of
+            the count), an exponent q in [0, 1] (by count^q), or (C,) probabilities.
+
+    Raises:
+        ProblemError: an unknown word, an exponent out of range, probabilities that do not fit.
+    """
+    if isinstance(sampler, str):
+        if sampler not in SAMPLERS:
+            raise ProblemError(
+                f"sampler: must be one of {', '.join(SAMPLERS)}, PxM (8x4: 8 classes of 4 examples), an exponent from "
+                f"0 to 1, or one probability a class; got {sampler!r:.40}"
+            )
+        sampler = SAMPLERS[sampler]
+    given = np.asarray(sampler)
+    if given.dtype.kind not in "fiu":
+        raise ProblemError(f"sampler: must be a word, a number or one probability a class; got {sampler!r:.40}")
+    if given.ndim == 0:
+        if not 0.0 <= float(given) <= 1.0:
+            raise ProblemError(
+                f"sampler: an exponent lies between 0 (classes alike) and 1 (examples alike); got {given:g}"
+            )
+        powers = np.power(counts.values / counts.values[0], float(given))
+        return np.asarray(powers / (counts.multiplicity @ powers))
+    given = per_class("sampler", given, counts)
+    if abs(given.sum() - 1.0) > 1e-6:
+        raise ProblemError(f"sampler: probabilities must sum to 1; they sum to {given.sum():.9g} (divide by the sum)")
+    return given / given.sum()
+
+
+def classes_and_examples(sampler: Sampler, counts: Counts) -> tuple[int, int] | None:
+    """P and M of a sampler "PxM", P classes of M examples each; None for any other.
+
+    Raises:
+        ProblemError: fewer than 2 classes, more than there are, or no example.
+    """
+    parts = sampler.lower().split("x") if isinstance(sampler, str) else []
+    if len(parts) != 2 or not all(part.isdigit() for part in parts):
+        return None
+    classes, examples = int(parts[0]), int(parts[1])
+    if not 2 <= classes <= counts.classes or examples < 1:
+        raise ProblemError(
+            f"sampler: PxM draws 2 to {counts.classes} classes (P) of at least 1 example (M) each; got {sampler}"
+        )
+    return classes, examples
+
+
+def anchor_masses(counts: Counts, averaging: Averaging, views: int) -> Array:
+    """What all anchors of one class weigh in the mean: (K,) by distinct counts, or (C,) where given class by class.
+
+    With N = views * count embeddings in a class: N for "anchor" (every anchor alike), N (N - 1) for "pair" (every
+    positive pair alike), 1 for "class" (every class alike), and N w for weights w of an anchor of each class, such as
+    `inverse_frequency` and `effective_numbers`; divided by the sum over classes.
+
+    Raises:
+        ProblemError: an unknown word, or weights that do not fit.
+    """
+    if not isinstance(averaging, str):
+        weighed = per_class("averaging", averaging, counts) * counts.per_class
+        return np.asarray(weighed / weighed.sum())
+    if averaging not in AVERAGES:
+        raise ProblemError(
+            f"averaging: must be one of {', '.join(AVERAGES)}, or one weight of an anchor a class; got {averaging!r:.40}"
+        )
+    if averaging == "anchor":
+        return counts.proportions
+    examples = views * counts.values
+    weighed = examples * (examples - 1.0) if averaging == "pair" else np.ones_like(examples)
+    return np.asarray(weighed / (counts.multiplicity @ weighed))
+
+
+def inverse_frequency(counts: ArrayLike) -> Array:
+    """(C,) the weight 1/n of an anchor, which gives every class the same mass."""
+    return 1.0 / np.asarray(counts, dtype=np.float64)
+
+
+def effective_numbers(counts: ArrayLike, beta: float = 0.999) -> Array:
+    """(C,) the weight (1 - beta) / (1 - beta^n) of an anchor (Cui et al., CVPR 2019, "effective number of samples").
+
+    Raises:
+        ProblemError: a beta that is not between 0 and 1.
+    """
+    if not 0.0 <= beta < 1.0:
+        raise ProblemError(f"beta: must be at least 0 and below 1; got {beta!r:.40} (0.999 is usual)")
+    return np.asarray((1.0 - beta) / -np.expm1(np.asarray(counts, dtype=np.float64) * np.log(beta or 1e-300)))
+
+
+def per_class(name: str, values: ArrayLike, counts: Counts) -> NDArray[np.float64]:
+    """(C,) positive numbers, one a class, or a ProblemError in the name of the argument."""
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ProblemError(f"{name}: must be numbers, one a class; got {values!r:.60}") from None
+    if array.shape != (counts.classes,):
+        raise ProblemError(f"{name}: must have one number for each of the {counts.classes} classes; got {array.shape}")
+    if not (np.isfinite(array).all() and np.all(array > 0)):
+        bad = int(np.flatnonzero(~(np.isfinite(array) & (array > 0)))[0])
+        raise ProblemError(f"{name}: must be finite and above 0 for every class; class {bad} has {array[bad]:g}")
+    return array
