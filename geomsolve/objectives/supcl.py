@@ -14,6 +14,7 @@ from ..geometry.orbits import OrbitGram, Orbits
 from .base import check_temperature
 from .by_counts import class_orbits
 from .descriptions import Instances
+from .free_views import FreeViews
 from .row_softmax import RowSoftmax, gain_of_views
 from .supcon import check_whole, check_word
 
@@ -64,7 +65,7 @@ def SupCL(
     views: int = 2,
     self_pairs: bool = True,
     averaging: str = "anchor",
-) -> InstanceSoftmax:
+) -> InstanceSoftmax | FreeViews:
     """The mix (1 - alpha) L_sup + alpha L_self over all instances, which may be told to keep classes from collapsing.
 
     With n_c instances of class c, N in all, p views of each, and z_x the embedding of view x,
@@ -85,8 +86,8 @@ def SupCL(
     For m classes of n instances the optimum is known: see `supcl_variance` and `supcl_critical_alpha`.
 
     Without self-pairs and with alpha below about (p - 1)/(pn - 1), an instance's own views repel one another more than
-    they attract, and letting them move apart lowers the loss further. The certificate is of the loss with free views,
-    so such a geometry stays uncertified.
+    they attract, and part. With alpha = 0 that is what is solved, see `FreeViews`; in between the geometry with views
+    in one point stays uncertified, because the certificate is of the loss with free views.
 
     Args:
         counts: instances per class, whole numbers of at least 2; anything `as_counts` takes.
@@ -121,6 +122,17 @@ def SupCL(
     check_word("averaging", averaging, ("anchor", "pair"))
     sizes = classes.values
     pairs = sizes * (sizes - 1.0)
+    if alpha == 0.0 and not self_pairs:
+        samples = sizes * views
+        weighed = pairs / pairs.sum() if averaging == "pair" else sizes / counts.total
+        return FreeViews(
+            orbits=Orbits(samples, np.repeat(classes.groups, (counts.per_class * views).astype(np.intp))),
+            masses=weighed / samples,
+            instances=sizes,
+            views=views,
+            temperature=temperature,
+            name=f"SupCL(alpha=0, views={views}, without self-pairs, views apart)",
+        )
     supervised = (1.0 - alpha) * (pairs / pairs.sum() / sizes if averaging == "pair" else 1.0 / counts.total)
     masses = supervised + alpha / counts.total
     name = f"SupCL(alpha={alpha:g}, views={views}, {'with' if self_pairs else 'without'} self-pairs"
