@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
-from ..geometry.orbits import Orbits
-from .balanced import check_anchors
+from ..geometry.orbits import OrbitGram, Orbits
+from .balanced import check_anchors, instances_and_one
 from .base import check_temperature
-from .parts import Array, PartedSoftmax, PartedSum, Parts, Terms, blocks, check_orbits
+from .parts import Array, PartedSoftmax, PartedSum, Parts, Terms, blocks, check_orbits, example_counts
+from .supcon import check_whole, check_word
+
+# A square of the distance between classifiers and prototypes that is rounding.
+_ALIGNED = 1e-12
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EquilibriumSum(PartedSum):
+    """The terms of ECL, with the alignment of classifiers and prototypes by its chord.
+
+    Attributes:
+        align: the weight of the alignment.
+        by_chord: whether its square stands for it as its chord.
+    """
+
+    align: float
+    by_chord: bool
+
+    def untied(self, gram: OrbitGram) -> float:
+        """How far the chord lies below |W/|W| - P/|P||: nothing where classifiers and prototypes share their points."""
+        names, classes = np.array(self.parts.names), len(set(self.parts.classes))
+        cosines = np.diag(gram.cosines[names == "prototype"][:, names == "classifier"])
+        square = 2.0 * float(np.sum(1.0 - cosines)) / classes
+        return 0.0 if square < _ALIGNED or not self.by_chord else self.align * (np.sqrt(square) - square / 2.0)
 
 
 def ECL(
@@ -24,109 +49,123 @@ def ECL(
     contrast: float = 1.0,
     align: float = 1.0,
     scale: float = 30.0,
-) -> PartedSoftmax | PartedSum:
-    """The equilibrium contrastive loss over class means z, prototypes c and classifier weights w, in one Gram matrix.
+    views: int = 2,
+    backbone: bool = False,
+    alignment: str = "squared",
+) -> PartedSoftmax | EquilibriumSum:
+    """The equilibrium contrastive loss over instances, prototypes, classifiers and backbone features of classes.
 
         L = L_LC + contrast * L_BC + align * L_CC
 
-    **L_BC** (class-averaged similarities, prototypes of the same weight; z_i the instances B_j of class j, y of i):
+    **L_BC** (class-averaged similarities, prototypes of the same weight; B_j the views * n_j instances of class j, y
+    the class of anchor i):
 
         L_i = -1/2 [ mean_{p in B_y, p != i} log(e^{z_i.z_p/tau} / D_i) + log(e^{z_i.c_y/tau} / D_i) ],
         D_i = sum_j 1/2 [ mean_{k in B_j, k != i} e^{z_i.z_k/tau} + e^{z_i.c_j/tau} ]
 
-    **L_CC** aligns classifiers with prototypes: |W/|W| - P/|P||^2 in Frobenius norms, which for unit rows is (2/C)
-    sum_j (1 - w_j.c_j). **L_LC** is `LogitCompensated`. All of it is convex in the Gram matrix. The instances of a
-    class are taken to share one point, as in `BCL` (at temperature 0.1 and counts 18, 11, 9, 2 single instances would
-    gain 2e-6 nats by parting; measured). The regular simplex, with mean, prototype and classifier of a class in one
-    point, is optimal for balanced classes, and for any counts with anchors="class" and classifier=False; otherwise
-    prototypes, no anchors themselves, stand apart from their class. (At scale 30 the pull of the classifier is so weak
-    beside the rest that the optimum looks like that of L_BC.)
+    **L_CC** aligns classifiers w_j with prototypes c_j. The code published with the predecessor has |W/|W| - P/|P||
+    (Frobenius norms), which for unit rows is the root of A = (2/C) sum_j (1 - w_j.c_j): alignment="norm". The root is
+    concave, so what is solved then has its chord A/2, which lies below it on [0, 4] and meets it where all are
+    aligned: there the optimum is that of the loss, and elsewhere the difference counts in the certificate's gap.
+    alignment="squared" is A itself, our convex reading.
+
+    **L_LC** is `LogitCompensated`. With backbone=True, as in the paper's
+    diagram, its features are those of the backbone, atoms of their own, which a free projector ties to nothing else;
+    with False they are the projected instances z.
+
+    Every instance is an atom of its own, exchangeable with those of its class. The regular simplex, with all atoms of a
+    class in one point, is optimal for balanced classes, and for any counts with anchors="class" and classifier=False;
+    otherwise prototypes, no anchors themselves, stand apart from their class, and at low temperature instances part.
 
     Args:
-        counts: counts or proportions; with class averages only the proportions matter. Every class needs two instances
-            (views count) for L_BC to mean anything.
+        counts: whole numbers of examples per class.
         temperature: tau of L_BC.
         anchors: of L_BC: "instance", the mean over all instances, or "class", over each class first.
-        classifier: False for L_BC alone, over class means and prototypes.
+        classifier: False for L_BC alone, over instances and prototypes.
         contrast: the weight of L_BC, above 0.
-        align: the weight of L_CC, at least 0.
+        align: the weight of L_CC, at least 0. (The code published with the predecessor weighs the three by .7, .3 and
+            .5, each over its mean in the first epoch.)
         scale: of the cosine classifier in L_LC.
+        views: instances per example; a class needs two instances.
+        backbone: whether L_LC sees features of their own. Only forces of about e^{-scale C/(C-1)} then say where these
+            are, and from a scale of about 10 on they often stay uncertified (the value is proved all the same).
+        alignment: "squared" or "norm".
 
     Returns:
-        A PartedSum over C class means, C prototypes, C classifiers, in this order; a PartedSoftmax over the first two
-        kinds where `classifier` is False.
+        An EquilibriumSum over C orbits of instances, C prototypes, C classifiers and, with `backbone`, C features, in
+        this order; a PartedSoftmax over the first two kinds where `classifier` is False.
 
     Raises:
-        ProblemError: an unknown word, a weight or temperature out of range, or more than 333 classes (500 without
-            classifier).
+        ProblemError: an unknown word, counts that are not whole, a class of one instance, a weight or temperature out
+            of range, or more than 1000 orbits (333 classes).
 
-    Cost: dense over 3C atoms, see `BCL`.
+    Cost: dense over 4C orbits, see `BCL`.
 
-    Source: ECL (Roh et al. 2026), our reading: the printed formulas were not at hand, only that class averages and
-    prototypes count the same and sizes of batches do not matter. So the halves, the self-pair left out of D_i, the
-    square in L_CC (without it that term is not convex; the minimum over w and c alone is the same) and the weights 1 of
-    the three terms are ours.
+    Source: ECL (Roh et al. 2026) by its abstract and diagram, and the code published with its predecessor for L_CC.
+    The printed formula of L_BC was not at hand: that class averages and prototypes count the same is stated, the halves
+    and the self-pair left out of D_i are our reading.
     """
     counts = as_counts(counts)
     temperature = check_temperature(temperature)
     check_anchors(anchors)
     classes = counts.classes
-    check_orbits("ECL", (3 if classifier else 2) * classes)
+    kinds = (3 if backbone else 2) if classifier else 1
+    check_orbits("ECL", (kinds + 1) * classes)
     contrast, align = _weight("contrast", contrast, positive=True), _weight("align", align)
-    share = _shares(counts, anchors)
-    half, nothing, identity = np.full((classes, classes), 0.5), np.zeros((classes, classes)), np.eye(classes)
-    others, own, none = half * (1.0 - identity), 0.5 * identity, np.zeros(classes)
-    pulls, pushes = [[nothing, own], [nothing] * 2], [[others, half], [nothing] * 2]
-    names = ("mean", "prototype", "classifier")
-    if not classifier:
+    instances = example_counts("ECL", counts) * check_whole("views", views, least=1)
+    if instances.min() < 2:
+        raise ProblemError(
+            f"counts: ECL needs two instances of every class; class {int(instances.argmin())} has one (write views=2)"
+        )
+    share = _shares(counts, anchors) / instances
+    nothing, identity, none = np.zeros((classes, classes)), np.eye(classes), np.zeros(classes)
+    own = np.diag(0.5 / (instances - 1.0))
+    others = 0.5 / instances * (1.0 - identity) + own
+    names = ("instances", "prototype", "classifier", "feature")[: kinds + 1]
+    orbits, parts = instances_and_one(instances, kinds), _parts(names, classes)
+    blank = [[nothing] * (kinds + 1)] * kinds
+
+    def term(first: int, rows: list, pulls: list, masses: Array, offsets: Array, tau: float) -> PartedSoftmax:
+        """A loss whose anchors are the atoms of kind `first`."""
+        place = [none] * first, [none] * (kinds - first)
+        spare = [none + 1.0] * first, [none + 1.0] * (kinds - first)  # a row of no mass needs some denominator
         return PartedSoftmax(
-            orbits=_points(2 * classes),
-            masses=np.concatenate([share, none]),
-            weights=blocks(pushes, classes),
-            offsets=np.concatenate([np.full(classes, 0.5), none + 1.0]),  # a row of no mass needs some denominator
-            positives=blocks(pulls, classes),
-            temperature=temperature,
+            orbits=orbits,
+            masses=np.concatenate([*place[0], masses, *place[1]]),
+            weights=blocks([*blank[:first], rows, *blank[first:]], classes),
+            offsets=np.concatenate([*spare[0], offsets, *spare[1]]),
+            positives=blocks([*blank[:first], pulls, *blank[first:]], classes),
+            temperature=tau,
             name=f"ECL(anchors={anchors}, no classifier)",
             counts=counts,
-            parts=_parts(names[:2], classes),
+            parts=parts,
         )
-    empty = [nothing] * 3
-    balanced = PartedSoftmax(
-        orbits=_points(3 * classes),
-        masses=contrast * np.concatenate([share, none, none]),
-        weights=blocks([[*pushes[0], nothing], empty, empty], classes),
-        offsets=np.concatenate([np.full(classes, 0.5), none + 1.0, none + 1.0]),
-        positives=blocks([[*pulls[0], nothing], empty, empty], classes),
-        temperature=temperature,
-        parts=_parts(names, classes),
-    )
-    aligned = PartedSoftmax(
-        orbits=balanced.orbits,
-        masses=np.concatenate([none, none + align / classes, none]),
-        weights=blocks([empty] * 3, classes),
-        offsets=np.ones(3 * classes),
-        positives=blocks([empty, [nothing, nothing, 2.0 * identity], empty], classes),
-        temperature=1.0,
-        parts=balanced.parts,
-    )
-    compensated = PartedSoftmax(
-        orbits=balanced.orbits,
-        masses=np.concatenate([_shares(counts, "instance"), none, none]),
-        weights=blocks([[nothing, nothing, _priors(counts)], empty, empty], classes),
-        offsets=np.concatenate([none, none + 1.0, none + 1.0]),
-        positives=blocks([[nothing, nothing, identity], empty, empty], classes),
-        temperature=1.0 / _weight("scale", scale, positive=True),
-        parts=balanced.parts,
-    )
+
+    rest = [nothing] * (kinds - 1)
+    half = np.full((classes, classes), 0.5)
+    mass = contrast * share if classifier else share
+    balanced = term(0, [others, half, *rest], [own, 0.5 * identity, *rest], mass, none, temperature)
+    if not classifier:
+        return balanced
+    check_word("alignment", alignment, ("squared", "norm"))
+    pull = align * (2.0 if alignment == "squared" else 1.0)
+    blank_row, to_classifier = [nothing] * (kinds + 1), [nothing, nothing, identity, nothing][: kinds + 1]
+    aligned = term(1, blank_row, to_classifier, none + pull / classes, none + 1.0, 1.0)
+    priors = [nothing, nothing, _priors(counts), nothing][: kinds + 1]
+    feature, each = (3, 1.0) if backbone else (0, instances)
+    tau = 1.0 / _weight("scale", scale, positive=True)
+    compensated = term(feature, priors, to_classifier, _shares(counts, "instance") / each, none, tau)
     losses = (balanced, aligned, compensated)
-    return PartedSum(
-        orbits=balanced.orbits,
+    return EquilibriumSum(
+        orbits=orbits,
         masses=np.sum([loss.masses for loss in losses], axis=0),
         temperature=temperature,
         name=f"ECL(anchors={anchors}, contrast={contrast:g}, align={align:g}, scale={scale:g})",
         counts=counts,
         terms=Terms(losses),
-        parts=balanced.parts,
+        parts=parts,
+        align=align,
+        by_chord=alignment == "norm",
     )
 
 

@@ -91,7 +91,7 @@ class FreeViews(Objective):
 
     @property
     def attraction(self) -> Array | float:
-        """m k / tau, shared among the partners of a sample in its class."""
+        """M k / tau, shared among the partners of a sample in its class."""
         return np.diag(self.masses * self._share / (self.orbits.sizes - 1.0) / self.temperature)
 
     def row_terms(self, gram: OrbitGram) -> tuple[Array, Array]:

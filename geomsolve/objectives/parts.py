@@ -10,7 +10,7 @@ import numpy as np
 from ..arrays import Array
 from ..counts.counts import Counts
 from ..errors import ProblemError
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbits import OrbitGram, Orbits
 from .base import Objective, RowModel, ratio
 from .descriptions import KindsOfAtoms
 from .row_softmax import RowSoftmax
@@ -138,6 +138,39 @@ def spread_parts(objective: PartedSoftmax | PartedSum) -> Parts:
     """What every single atom is."""
     labels, parts = objective.orbits.listed(), objective.parts
     return Parts(tuple(parts.names[a] for a in labels), tuple(parts.classes[a] for a in labels))
+
+
+def closed_orbits(objective: PartedSoftmax | PartedSum) -> PartedSoftmax | PartedSum:
+    """The loss with every orbit held in one point, which is an atom of its own: own partners are part of offsets."""
+    if isinstance(objective, PartedSum):
+        losses = tuple(_closed(loss) for loss in objective.terms.losses)
+        first = losses[0]
+        return PartedSum(
+            orbits=first.orbits,
+            masses=objective.orbits.sizes * objective.masses,
+            temperature=objective.temperature,
+            name=objective.name,
+            terms=Terms(losses),
+            parts=objective.parts,
+        )
+    return _closed(objective, objective.parts)
+
+
+def _closed(loss: RowSoftmax, parts: Parts | None = None) -> PartedSoftmax:
+    sizes, count = loss.orbits.sizes, len(loss.orbits.sizes)
+    weights = np.broadcast_to(loss.weights, (count, count)) * sizes
+    positives = None if loss.positives is None else loss.positives * sizes * (1.0 - np.eye(count))
+    own = np.diag(np.broadcast_to(loss.weights, (count, count))) * (sizes - 1.0)
+    return PartedSoftmax(
+        orbits=Orbits(np.ones(count), np.arange(count)),
+        masses=sizes * loss.masses,
+        weights=weights * (1.0 - np.eye(count)),
+        offsets=loss.offsets + own,
+        positives=positives,
+        temperature=loss.temperature,
+        name=loss.name,
+        parts=loss.parts if parts is None else parts,  # type: ignore[attr-defined]
+    )
 
 
 def parts_of(objective: Objective) -> Parts | None:

@@ -15,13 +15,14 @@ from ..geometry.kernel import KernelGram
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.cross_entropy import CrossEntropy
-from . import interior
+from . import interior, points_first
 from .base import Attempt, Solver, Termination
 from .conic import Conic
 from .descent import Descent
 from .interior import Interior
 from .logit_solution import LogitSolution, solve_logits
 from .newton import Newton
+from .points_first import PointsFirst
 from .quadrature import Quadrature
 from .solution import AttemptRecord, Quality, Solution
 
@@ -161,8 +162,8 @@ def solvers_for(objective: Objective) -> list[Solver]:
     """The solvers that fit an objective, in the order in which `solve` tries them.
 
     A smooth loss that sees a class through its count goes by a Gauss rule of many distinct counts, then by Newton's
-    method; the interior-point method where there are few orbits, descent where there are few classes. A loss with kinks
-    goes by the conic program, whose answer Newton's method polishes.
+    method; one of several kinds of atoms with its exchangeable ones in points first; the interior-point method where there
+    are few orbits, descent where there are few classes. A loss with kinks goes by the conic program, whose answer Newton's method polishes.
     """
     found: list[Solver] = []
     if not objective.smooth:
@@ -171,6 +172,8 @@ def solvers_for(objective: Objective) -> list[Solver]:
         found.append(Quadrature())
         if not objective.law.writable:
             return found
+    if points_first.fits(objective):
+        found.append(PointsFirst())
     if interior.fits(objective.orbits):
         found += [Newton(max_steps=_BRIEF), Interior()]
     found.append(Newton())
