@@ -15,7 +15,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -209,7 +209,7 @@ class Objective(ABC):
         return full * (1.0 - np.eye(len(labels)))
 
 
-def check_temperature(temperature: float) -> float:
+def check_temperature(temperature: Any) -> float:
     """The temperature as a float, or a ProblemError unless it is finite and above 0."""
     if isinstance(temperature, bool) or not isinstance(temperature, (int, float, np.number)):
         raise ProblemError(f"temperature: must be a number above 0; got {temperature!r:.40}")

@@ -169,6 +169,21 @@ def settled_excess(rows: Rows, gram: OrbitGram) -> tuple[Array, NDArray[np.bool_
     return fine, alone | (y > -0.5)
 
 
+def entropic_floors(rows: Rows) -> Array:
+    """(K,) a lower bound of each row: the cross-entropy of its positives, where they and own views are all there is.
+
+    With p_0 = 1 - sum_j P_ij, what attracts at t = 0, log(a + sum W e^x) >= sum_j P_j (x_j + log(W_j/P_j)) + p_0
+    log(a/p_0) by convexity, and the attraction cancels the x. Minus infinity where P sums to more than 1.
+    """
+    pull = np.where(rows.kin, rows.partners * rows.positives, 0.0)
+    rest = 1.0 - pull.sum(axis=1)
+    rest = np.where(np.abs(rest) < 8.0 * _EPS * len(pull), 0.0, rest)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        among = np.where(pull > 0, pull * np.log(rows.weights / np.where(rows.kin, rows.positives, 1.0)), 0.0)
+        own = np.where(rest > 0, rest * np.log(rows.offsets / np.where(rest > 0, rest, 1.0)), 0.0)
+    return np.where(rest >= 0, among.sum(axis=1) + own, -np.inf)
+
+
 def _expm1_less(x: Array) -> Array:
     """e^x - 1 - x with relative accuracy."""
     small = np.abs(x) < 1e-2

@@ -97,10 +97,6 @@ class PartedSum(Objective):
         """The sum of the losses above their floors."""
         return sum(loss.excess(gram) for loss in self.terms.losses)
 
-    def resolved(self, gram: OrbitGram) -> float:
-        """The sum of the losses' resolved excesses."""
-        return sum(loss.resolved(gram) for loss in self.terms.losses)
-
     def rows(self, gram: OrbitGram) -> RowModel:
         """Repulsion, curvature and coupling are sums."""
         models = [loss.rows(gram) for loss in self.terms.losses]

@@ -11,7 +11,7 @@ from ..arrays import Array
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram, Orbits
 from .base import Objective, RowModel, check_weights
-from .net_forces import FineRows, Rows, fine_rows, net_forces, settled_excess
+from .net_forces import FineRows, Rows, entropic_floors, fine_rows, net_forces, settled_excess
 from .row_hessians import softmax_forms
 
 
@@ -56,16 +56,28 @@ class RowSoftmax(Objective):
         return self.orbits.partners * self.weights
 
     @cached_property
-    def _row_floors(self) -> Array:
+    def _plain_floors(self) -> Array:
         # With an offset: every other class infinitely far away. Without: every other class at the antipode, t = -2,
         # which can be attained, and one nat below it, so that no gap is ever measured against an excess of 0.
         with np.errstate(divide="ignore", invalid="ignore"):
             antipodal = np.log(self._negatives.sum(axis=1)) - 2.0 / np.ravel(self._tau) - 1.0
             return np.where(self.offsets > 0, np.log(self.offsets), antipodal)
 
+    @cached_property
+    def _row_floors(self) -> Array:
+        rows = self._rows
+        if rows is None:
+            return self._plain_floors
+        with np.errstate(divide="ignore", invalid="ignore"):
+            floors = np.maximum(self._plain_floors, entropic_floors(rows))
+            return np.where(rows.settled, np.log(rows.nearby), floors)
+
     @property
     def floor(self) -> float:
-        """Sum m log a, the loss when every other class is infinitely far away (at the antipode where a = 0)."""
+        """Sum m log a, the loss when every other class is infinitely far away (at the antipode where a = 0).
+
+        With positives the larger of this and `entropic_floors`.
+        """
         return float(self.orbits.sizes * self.masses @ self._row_floors)
 
     @cached_property
@@ -95,25 +107,19 @@ class RowSoftmax(Objective):
         return float(self.orbits.sizes * self.masses @ self._row_excess(gram))
 
     def _row_excess(self, gram: OrbitGram) -> Array:
-        sums = self._sums(gram)
+        sums, rows = self._sums(gram), self._rows
         with np.errstate(divide="ignore", invalid="ignore"):
-            rows = np.where(
+            plain = np.where(
                 self.offsets > 0,
                 np.log1p(sums / np.where(self.offsets > 0, self.offsets, 1.0)),
-                np.log(sums) - self._row_floors,
+                np.log(sums) - self._plain_floors,
             )
-        if self.positives is not None:
-            rows -= np.sum(self.orbits.partners * self.positives * (gram.cosines - 1.0), axis=1) / self.temperature
-        return rows
-
-    def resolved(self, gram: OrbitGram) -> float:
-        """The excess less what no geometry takes from it: see `settled_excess`."""
-        rows, plain = self._rows, self._row_excess(gram)
-        if rows is not None:
-            fine, close = settled_excess(rows, gram)
-            coarse = plain + self._row_floors - np.log(np.where(rows.nearby > 0, rows.nearby, 1.0))
-            plain = np.where(rows.settled, np.where(close, fine, coarse), plain)
-        return float(self.orbits.sizes * self.masses @ plain)
+        if rows is None:
+            return plain
+        plain -= np.sum(rows.partners * rows.positives * (gram.cosines - 1.0), axis=1) / self.temperature
+        plain += self._plain_floors - self._row_floors
+        fine, close = settled_excess(rows, gram)
+        return np.where(rows.settled & close, fine, plain)
 
     def rows(self, gram: OrbitGram) -> RowModel:
         """With q_ij = W_ij e^{t_ij/tau} / Z_i and Q = sum q: repulsion m q/tau, softness tau, answer Q/tau."""

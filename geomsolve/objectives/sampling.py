@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,7 +42,12 @@ class ClassTable:
         rows, labels, sizes = np.unique(
             np.column_stack([-counts.per_class, *given]), axis=0, return_inverse=True, return_counts=True
         )
-        return cls(Orbits(sizes, labels.reshape(-1)), -rows[:, 0], tuple(rows[:, 1:].T))
+        return cls(Orbits(sizes.astype(np.float64), labels.reshape(-1)), -rows[:, 0], tuple(rows[:, 1:].T))
+
+    def as_counts(self, counts: Counts) -> Counts:
+        """The counts by these orbits, for reports: equal ones stand apart where classes were told different things."""
+        labels = np.empty(0, np.intp) if self.orbits.labels is None else self.orbits.labels
+        return replace(counts, values=self.counts, multiplicity=self.orbits.sizes, groups=labels)
 
 
 def drawn_shares(counts: Counts, sampler: Sampler) -> Array:
@@ -106,7 +111,7 @@ def anchor_masses(counts: Counts, averaging: Averaging, views: int) -> Array:
     Raises:
         ProblemError: an unknown word, or weights that do not fit.
     """
-    if not isinstance(averaging, str):
+    if not isinstance(averaging, (str, bytes)):
         weighed = per_class("averaging", averaging, counts) * counts.per_class
         return np.asarray(weighed / weighed.sum())
     if averaging not in AVERAGES:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.stats import hypergeom
@@ -39,7 +40,7 @@ class ShuffledSoftmax(Objective):
     against enumeration in the tests.)
 
     Attributes:
-        counts: (K,) n, the examples of one class of each orbit as others see them.
+        examples: (K,) n, those of one class of each orbit as others see them.
         own: (K,) o, the examples of the anchor's own class that are left to be drawn.
         count: k.
         alpha: what an anchor's own views contribute, at least 0.
@@ -48,7 +49,7 @@ class ShuffledSoftmax(Objective):
     Cost: with Q = 10 sqrt(k) nodes on the circle, 100 K^2 Q complex logarithms an evaluation: 10 classes 0.05 s.
     """
 
-    counts: Array
+    examples: Array
     own: Array
     count: int
     alpha: float
@@ -57,10 +58,10 @@ class ShuffledSoftmax(Objective):
     def _validate(self) -> None:
         super()._validate()
         size = (len(self.orbits.sizes),)
-        check_weights("counts", self.counts, size)
+        check_weights("examples", self.examples, size)
         check_weights("own", self.own, size)
         if np.ptp(self._others) > 1e-9 * self._total:
-            raise ProblemError("counts, own: every anchor must leave the same number of examples to draw from")
+            raise ProblemError("examples, own: every anchor must leave the same number of examples to draw from")
         if not 1 <= self.count < self._total:
             raise ProblemError(f"count: must be from 1 to one below the {self._total:g} others; got {self.count}")
 
@@ -72,7 +73,7 @@ class ShuffledSoftmax(Objective):
     @cached_property
     def _others(self) -> Array:
         """(K,) how many examples an anchor leaves to draw from."""
-        return self.own + self.orbits.partners @ self.counts
+        return self.own + self.orbits.partners @ self.examples
 
     @property
     def _total(self) -> float:
@@ -117,7 +118,7 @@ class ShuffledSoftmax(Objective):
         """
         z, weights = self._circle
         scale = self.beta * gram.exponentials(self.temperature)
-        many = self.orbits.partners * self.counts
+        many = self.orbits.partners * self.examples
         block = max(1, _BLOCK // (len(z) * len(self.own)))
         for a in range(len(self.own)):
             for first in range(0, len(self._nodes), block):
@@ -154,12 +155,12 @@ class ShuffledSoftmax(Objective):
 
     @property
     def _amplitude(self) -> Array:
-        return self.masses[:, None] * self.counts * (STEP / self.temperature)
+        return self.masses[:, None] * self.examples * (STEP / self.temperature)
 
     def rows(self, gram: OrbitGram) -> RowModel:
         """First and second derivatives of the integral, in one pass over its nodes."""
         first, second, coupling = (np.zeros_like(gram.cosines) for _ in range(3))
-        many = self.orbits.partners * self.counts
+        many = self.orbits.partners * self.examples
         for a, s, scale, weight, logs in self._terms(gram):
             drawn, mass, y = self._drawn(s, scale), weight * np.exp(logs), s * scale
             first[a] += np.sum(y * np.einsum("nq,nqb->nb", mass, drawn).real, axis=0)
@@ -172,7 +173,7 @@ class ShuffledSoftmax(Objective):
 
     def row_hessians(self, gram: OrbitGram) -> Array:
         """(K, K, K) the second derivatives of the integral, all couplings between draws of a row with them."""
-        many, count = self.orbits.partners * self.counts, len(self.own)
+        many, count = self.orbits.partners * self.examples, len(self.own)
         forms, orbit = np.zeros((count, count, count)), np.arange(count)
         for a, s, scale, weight, logs in self._terms(gram):
             drawn, mass, y = self._drawn(s, scale), weight * np.exp(logs), s * scale
@@ -186,10 +187,10 @@ class ShuffledSoftmax(Objective):
     def ungrouped(self) -> ShuffledSoftmax:
         """The same loss, each atom an orbit."""
         labels = self.orbits.listed()
-        return replace(self, **self._per_atom(), counts=self.counts[labels], own=self.own[labels])
+        return replace(self, **self._per_atom(), examples=self.examples[labels], own=self.own[labels])
 
 
-def _log1p(z: Array) -> Array:
+def _log1p(z: Any) -> Any:
     """log(1 + z) of complex numbers with relative accuracy where they are small (numpy's has none)."""
     real, imaginary = z.real, z.imag
     return 0.5 * np.log1p(real * (2.0 + real) + imaginary**2) + 1j * np.arctan2(imaginary, 1.0 + real)

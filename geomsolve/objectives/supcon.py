@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -128,10 +130,9 @@ def SupCon(
         # With one view an anchor whose own class was not drawn has no loss, wherever other classes are.
         return by_counts(counts, temperature, f"{name})", partial(_mini_batch, temperature, views, batch, f"{name})"))
     name = f"{name}, sampler={sampler if np.ndim(sampler) == 0 else 'given'})"
-    if np.ndim(sampler) == 0:
-        return _drawn(class_orbits(counts), shares, temperature, views, batch, name)
-    table = ClassTable.of(counts, shares)
-    return _drawn(table.orbits, table.columns[0], temperature, views, batch, name)
+    table = ClassTable.of(counts, shares if np.ndim(sampler) else None)
+    drawn = _drawn(table.orbits, (*table.columns, shares)[0], temperature, views, batch, name)
+    return replace(drawn, counts=table.as_counts(counts))
 
 
 def full_batch(
@@ -170,6 +171,7 @@ def full_batch(
         **loss_of,
         temperature=float(taus.max()),
         temperatures=table.columns[1] if np.ptp(taus) else None,
+        counts=table.as_counts(counts),
         name=name if np.ndim(temperature) == 0 else f"{name[:-1]}, a temperature a class)",
     )
 
@@ -183,7 +185,7 @@ def _by_count(
     )
 
 
-def _row_softmax(orbits: Orbits, examples: Array, masses: Array, own: float | None) -> dict:
+def _row_softmax(orbits: Orbits, examples: Array, masses: Array, own: float | None) -> dict[str, Any]:
     return {
         "orbits": orbits,
         "masses": masses,
@@ -198,7 +200,7 @@ def _mini_batch(temperature: float, views: int, batch: int, name: str, counts: C
 
 def _drawn(orbits: Orbits, shares: Array, temperature: float, views: int, batch: int, name: str) -> Objective:
     draws = Draws(partner=np.broadcast_to(shares, (len(shares), len(shares))), own=shares.copy())
-    common = {"orbits": orbits, "masses": shares, "draws": draws, "count": batch - 1}
+    common: dict[str, Any] = {"orbits": orbits, "masses": shares, "draws": draws, "count": batch - 1}
     if views == 1:
         ones = np.ones((len(shares), 1))
         return OneView(**common, shares=shares[:, None], weights=ones, temperature=temperature, name=name)
@@ -215,13 +217,14 @@ def _shuffled(counts: Counts, temperature: float, views: int, batch: int, name: 
     return ShuffledSoftmax(
         orbits=class_orbits(counts),
         masses=counts.proportions,
-        counts=counts.values,
+        examples=counts.values,
         count=batch - 1,
         own=counts.values - 1.0,
         alpha=views - 1.0,
         beta=float(views),
         temperature=temperature,
         name=name,
+        counts=counts,
     )
 
 
@@ -238,7 +241,7 @@ def _classes_of_examples(
     return ShuffledSoftmax(
         orbits=Orbits(np.array([float(every)]), np.zeros(every, np.intp)),
         masses=np.array([1.0 / every]),
-        counts=np.ones(1),
+        examples=np.ones(1),
         count=classes - 1,
         own=np.zeros(1),
         alpha=together - 1.0,
@@ -260,10 +263,10 @@ def _momentum(
     temperature = check_temperature(temperature)
     shares = drawn_shares(counts, sampler)
     name = "SupCon, equilibrium of momentum keys"
-    if np.ndim(sampler) or not isinstance(sampler, str) or sampler != "instance":
-        table = ClassTable.of(counts, shares) if np.ndim(sampler) else None
-        orbits = class_orbits(counts) if table is None else table.orbits
-        return _energy(orbits, shares if table is None else table.columns[0], temperature, name)
+    if not (isinstance(sampler, str) and sampler == "instance"):
+        table = ClassTable.of(counts, shares if np.ndim(sampler) else None)
+        energy = _energy(table.orbits, (*table.columns, shares)[0], temperature, name)
+        return replace(energy, counts=table.as_counts(counts))
     return by_counts(
         counts, temperature, name, lambda some: _energy(class_orbits(some), some.proportions, temperature, name)
     )

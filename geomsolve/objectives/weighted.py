@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -31,6 +32,11 @@ class WeightedSoftmax(RowSoftmax):
     def coarsened(self, orbits: Orbits, restriction: Array) -> None:
         """None: pairs of samples are no function of the two samples' masses."""
         return
+
+    @cached_property
+    def _row_floors(self) -> Array:
+        """The plain ones: the entropy of the weights can be attained, and no gap may be measured against 0."""
+        return self._plain_floors
 
     def resolved(self, gram: OrbitGram) -> float:
         """The mean divergence, which is the loss less the entropy of the weights: it has digits down to 0."""

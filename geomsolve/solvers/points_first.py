@@ -6,13 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Progress
+from ..arrays import Array, Progress
 from ..certificates.certificate import certify
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
-from ..objectives.parts import closed_orbits, parts_of
+from ..objectives.parts import PartedSoftmax, PartedSum, closed_orbits
 from .base import Attempt, Termination
 from .newton import Newton
+from .spheres import gram_of
+from .staircase import refine, start_of
+
+# Squares of the spread that is looked for, and how often the interval is halved.
+_NARROWEST, _WIDEST, _HALVINGS = 1e-14, 0.5, 30
 
 
 @dataclass(frozen=True)
@@ -38,19 +43,48 @@ class PointsFirst:
 
     def run(self, objective: Objective, *, start: OrbitGram | None = None, progress: Progress | None = None) -> Attempt:
         """An attempt at a loss of several kinds of atoms with exchangeable ones among them."""
-        parts = parts_of(objective)
-        if start is not None or parts is None or len(set(parts.names)) < 2 or not objective.orbits.plural.any():
+        if start is not None or not isinstance(objective, (PartedSoftmax, PartedSum)) or not _applies(objective):
             return Attempt(self.name, Termination.NOT_APPLICABLE, message="no orbits beside atoms of another kind")
         newton = Newton(max_steps=self.max_steps)
         first = newton.run(closed_orbits(objective), progress=progress)
         if not isinstance(first.gram, OrbitGram):
             return Attempt(self.name, first.termination, None, first.steps, first.message)
-        points = first.gram.points
-        if points is not None:
-            points = np.column_stack([points[:, :-1], np.zeros(len(points))])
-        gram = OrbitGram(objective.orbits, first.gram.cosines, points=points)
+        rows = start_of(first.gram) if first.gram.points is None else first.gram.points
+        gram = gram_of(objective.orbits, np.column_stack([rows[:, :-1], np.zeros(len(rows))]))
         if certify(objective, gram).holds():
             return Attempt(self.name, first.termination, gram, first.steps, "every orbit in one point", first.history)
-        second = newton.run(objective, start=gram, progress=progress)
-        history = (*first.history, *second.history)
-        return Attempt(self.name, second.termination, second.gram, len(history), second.message, history)
+        history = list(first.history)
+        apart = parted(objective, rows[:, :-1])
+        gram, termination = refine(objective, apart, self.max_steps, history, progress or (lambda _: None))
+        return Attempt(self.name, termination, gram, len(history), "orbits parted from their points", tuple(history))
+
+
+def parted(objective: Objective, means: Array) -> Array:
+    """(K, p + 1) orbit vectors at these means, each orbit as wide as it holds itself, the others left where they are.
+
+    On differences inside an orbit of spread w the slack matrix has the eigenvalue s - D_aa. It grows with w, so where
+    it is negative at w = 0 its zero is found by bisection in log w, for all orbits at once: for a force f that parts
+    them w is often f^(1/2), which Newton's method from w = 0, or from far, is slow to find.
+    """
+    orbits = objective.orbits
+
+    def at(square: Array) -> Array:
+        return np.column_stack([means * np.sqrt(1.0 - square)[:, None], np.sqrt(square)])
+
+    def held(square: Array) -> Array:
+        gram = gram_of(orbits, at(square))
+        row = objective.row_gradient(gram)
+        forces = (row + row.T) / 2.0
+        return -np.einsum("ab,ab->a", orbits.partners * forces, gram.cosines) - np.diag(forces)
+
+    opens = orbits.plural & (held(np.zeros(len(means))) < 0)
+    low, high = np.full(len(means), np.log(_NARROWEST)), np.full(len(means), np.log(_WIDEST))
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2.0
+        wider = held(np.where(opens, np.exp(middle), 0.0)) < 0
+        low, high = np.where(wider, middle, low), np.where(wider, high, middle)
+    return at(np.where(opens, np.exp((low + high) / 2.0), 0.0))
+
+
+def _applies(objective: PartedSoftmax | PartedSum) -> bool:
+    return len(set(objective.parts.names)) > 1 and bool(objective.orbits.plural.any())
