@@ -10,11 +10,11 @@ from ..arrays import Array, Progress
 from ..certificates.certificate import certify
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
-from ..objectives.parts import PartedSoftmax, PartedSum, closed_orbits
-from .base import Attempt, Termination
+from ..objectives.parts import PartedSoftmax, PartedSum, closed_orbits, parts_of
+from .base import Attempt, Iteration, Termination
 from .newton import Newton
+from .riemannian import climb, factor_of
 from .spheres import gram_of
-from .staircase import refine, start_of
 
 # Squares of the spread that is looked for, and how often the interval is halved.
 _NARROWEST, _WIDEST, _HALVINGS = 1e-14, 0.5, 30
@@ -42,21 +42,19 @@ class PointsFirst:
         return "points-first"
 
     def run(self, objective: Objective, *, start: OrbitGram | None = None, progress: Progress | None = None) -> Attempt:
-        """An attempt at a loss of several kinds of atoms with exchangeable ones among them."""
-        if start is not None or not isinstance(objective, (PartedSoftmax, PartedSum)) or not _applies(objective):
+        """An attempt at a loss of several kinds of atoms with exchangeable ones among them; `start` is of no use."""
+        if not isinstance(objective, (PartedSoftmax, PartedSum)) or not fits(objective):
             return Attempt(self.name, Termination.NOT_APPLICABLE, message="no orbits beside atoms of another kind")
-        newton = Newton(max_steps=self.max_steps)
-        first = newton.run(closed_orbits(objective), progress=progress)
+        first = Newton(max_steps=self.max_steps).run(closed_orbits(objective), progress=progress)
         if not isinstance(first.gram, OrbitGram):
             return Attempt(self.name, first.termination, None, first.steps, first.message)
-        rows = start_of(first.gram) if first.gram.points is None else first.gram.points
+        rows = factor_of(first.gram) if first.gram.points is None else first.gram.points
         gram = gram_of(objective.orbits, np.column_stack([rows[:, :-1], np.zeros(len(rows))]))
         if certify(objective, gram).holds():
             return Attempt(self.name, first.termination, gram, first.steps, "every orbit in one point", first.history)
-        history = list(first.history)
-        apart = parted(objective, rows[:, :-1])
-        gram, termination = refine(objective, apart, self.max_steps, history, progress or (lambda _: None))
-        return Attempt(self.name, termination, gram, len(history), "orbits parted from their points", tuple(history))
+        loop = Iteration(self.max_steps, progress, list(first.history))
+        gram, termination = climb(objective, parted(objective, rows[:, :-1]), loop)
+        return loop.attempt(self.name, termination, gram, "orbits parted from their points")
 
 
 def parted(objective: Objective, means: Array) -> Array:
@@ -86,5 +84,7 @@ def parted(objective: Objective, means: Array) -> Array:
     return at(np.where(opens, np.exp((low + high) / 2.0), 0.0))
 
 
-def _applies(objective: PartedSoftmax | PartedSum) -> bool:
-    return len(set(objective.parts.names)) > 1 and bool(objective.orbits.plural.any())
+def fits(objective: Objective) -> bool:
+    """Whether the loss has several kinds of atoms, and exchangeable ones among them."""
+    parts = parts_of(objective)
+    return parts is not None and len(set(parts.names)) > 1 and bool(objective.orbits.plural.any())
