@@ -1,4 +1,4 @@
-"""Losses of pairs (k = 1): logistic (InfoNCE with one negative), the hinge of the triplet loss, exponential energies."""
+"""Losses of pairs (k = 1): logistic (InfoNCE with one negative), the triplet loss's hinge, exponential energies."""
 
 from __future__ import annotations
 

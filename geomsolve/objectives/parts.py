@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -90,12 +91,20 @@ class PartedSum(Objective):
 
     @property
     def floor(self) -> float:
-        """The sum of the losses' floors."""
-        return sum(loss.floor for loss in self.terms.losses)
+        """The sum of the losses' plain floors, all others at the antipode where nothing else bounds a denominator.
+
+        The losses are of sizes that have nothing to do with one another, and often one is held to the last digit of
+        another: no gap can be proved to a share of the smallest.
+        """
+        return sum(loss.plain_floor for loss in self.terms.losses)
 
     def excess(self, gram: OrbitGram) -> float:
         """The sum of the losses above their floors."""
-        return sum(loss.excess(gram) for loss in self.terms.losses)
+        return sum(loss.excess(gram) + (loss.floor - loss.plain_floor) for loss in self.terms.losses)
+
+    def resolved(self, gram: OrbitGram) -> float:
+        """The sum of the losses above what each has to itself."""
+        return sum(loss.resolved(gram) for loss in self.terms.losses)
 
     def rows(self, gram: OrbitGram) -> RowModel:
         """Repulsion, curvature and coupling are sums."""
@@ -136,19 +145,13 @@ def spread_parts(objective: PartedSoftmax | PartedSum) -> Parts:
     return Parts(tuple(parts.names[a] for a in labels), tuple(parts.classes[a] for a in labels))
 
 
-def closed_orbits(objective: PartedSoftmax | PartedSum) -> PartedSoftmax | PartedSum:
+def closed_orbits(objective: Objective) -> Any:
     """The loss with every orbit held in one point, which is an atom of its own: own partners are part of offsets."""
     if isinstance(objective, PartedSum):
         losses = tuple(_closed(loss) for loss in objective.terms.losses)
-        first = losses[0]
-        return PartedSum(
-            orbits=first.orbits,
-            masses=objective.orbits.sizes * objective.masses,
-            temperature=objective.temperature,
-            name=objective.name,
-            terms=Terms(losses),
-            parts=objective.parts,
-        )
+        masses = objective.orbits.sizes * objective.masses
+        return replace(objective, orbits=losses[0].orbits, masses=masses, terms=Terms(losses))
+    assert isinstance(objective, PartedSoftmax)
     return _closed(objective, objective.parts)
 
 

@@ -28,6 +28,8 @@ OBJECTIVES = {
     "lc": ("equilibrium", "LogitCompensated"),
     "supmin": ("two_class", "SupMin"),
     "supcl": ("supcl", "SupCL"),
+    "sincere": ("supcon", "SINCERE"),
+    "ntxent": ("supcon", "NTXent"),
     "supcon-instances": ("two_class", "SupConInstances"),
 }
 # Settings that have a name of their own, by the loss they are settings of.

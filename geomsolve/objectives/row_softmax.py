@@ -68,15 +68,21 @@ class RowSoftmax(Objective):
         rows = self._rows
         if rows is None:
             return self._plain_floors
+        bare = self.offsets <= 0
         with np.errstate(divide="ignore", invalid="ignore"):
-            floors = np.maximum(self._plain_floors, entropic_floors(rows))
-            return np.where(rows.settled, np.log(rows.nearby), floors)
+            floors = np.where(bare, np.maximum(self._plain_floors, entropic_floors(rows)), self._plain_floors)
+            return np.where(rows.settled & bare, np.log(rows.nearby), floors)
+
+    @property
+    def plain_floor(self) -> float:
+        """Sum m log a (at the antipode where a = 0), whatever attracts."""
+        return float(self.orbits.sizes * self.masses @ self._plain_floors)
 
     @property
     def floor(self) -> float:
         """Sum m log a, the loss when every other class is infinitely far away (at the antipode where a = 0).
 
-        With positives the larger of this and `entropic_floors`.
+        Where a = 0 and there are positives, `entropic_floors`.
         """
         return float(self.orbits.sizes * self.masses @ self._row_floors)
 
@@ -119,7 +125,20 @@ class RowSoftmax(Objective):
         plain -= np.sum(rows.partners * rows.positives * (gram.cosines - 1.0), axis=1) / self.temperature
         plain += self._plain_floors - self._row_floors
         fine, close = settled_excess(rows, gram)
-        return np.where(rows.settled & close, fine, plain)
+        with np.errstate(divide="ignore"):
+            above = np.where(rows.settled, np.log(rows.nearby), 0.0) - self._row_floors
+        return np.where(rows.settled & close, fine + above, plain)
+
+    def resolved(self, gram: OrbitGram) -> float:
+        """The excess less what no geometry takes from it: see `settled_excess`."""
+        rows = self._rows
+        if rows is None:
+            return self.excess(gram)
+        with np.errstate(divide="ignore"):
+            above = np.where(rows.settled, np.log(rows.nearby) - self._row_floors, 0.0)
+        fine, close = settled_excess(rows, gram)
+        found = np.where(rows.settled & close, fine, self._row_excess(gram) - above)
+        return float(self.orbits.sizes * self.masses @ found)
 
     def rows(self, gram: OrbitGram) -> RowModel:
         """With q_ij = W_ij e^{t_ij/tau} / Z_i and Q = sum q: repulsion m q/tau, softness tau, answer Q/tau."""

@@ -96,7 +96,7 @@ def classes_and_examples(sampler: Sampler, counts: Counts) -> tuple[int, int] | 
     classes, examples = int(parts[0]), int(parts[1])
     if not 2 <= classes <= counts.classes or examples < 1:
         raise ProblemError(
-            f"sampler: PxM draws 2 to {counts.classes} classes (P) of at least 1 example (M) each; got {sampler}"
+            f"sampler: PxM draws 2 to {counts.classes} classes (P) of at least 1 example (M) each; got {sampler!r}"
         )
     return classes, examples
 
@@ -115,9 +115,8 @@ def anchor_masses(counts: Counts, averaging: Averaging, views: int) -> Array:
         weighed = per_class("averaging", averaging, counts) * counts.per_class
         return np.asarray(weighed / weighed.sum())
     if averaging not in AVERAGES:
-        raise ProblemError(
-            f"averaging: must be one of {', '.join(AVERAGES)}, or one weight of an anchor a class; got {averaging!r:.40}"
-        )
+        known = ", ".join(AVERAGES)
+        raise ProblemError(f"averaging: must be one of {known}, or one weight a class; got {averaging!r:.40}")
     if averaging == "anchor":
         return counts.proportions
     examples = views * counts.values

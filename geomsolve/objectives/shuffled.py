@@ -32,7 +32,7 @@ class ShuffledSoftmax(Objective):
 
     With log y = int_0^inf (e^{-s} - e^{-s y}) ds/s and [z^k] the coefficient of z^k,
 
-        E e^{-s Y} = e^{-alpha s} [z^k] (1 + z e^{-s beta})^{o_i} prod_j (1 + z e^{-s beta x_j})^{n_j} / [z^k] (1 + z)^N,
+        E e^{-s Y} = e^{-alpha s} [z^k] (1 + z e^{-s beta})^o prod_j (1 + z e^{-s beta x_j})^{n_j} / [z^k] (1 + z)^N,
 
     N all examples but the anchor, x_j = e^{t_ij/tau}. The coefficient is a mean over a circle of the radius at which
     (1 + z)^N has its mass at k, the integral a trapezoid rule in log s: both converge geometrically. What is above the

@@ -59,8 +59,8 @@ def SupCon(
     replacement from the counts (a shuffled epoch), and M is multivariate hypergeometric.
 
     With keys="momentum" the other side of every pair is a key from a long queue, which carries no gradient. Training
-    then ends in an equilibrium and not in the minimum of the loss: an anchor is turned by sum_j pi_j e^{G_ij/tau} z_j up
-    to a factor of its own, so the equilibrium is the minimum of the convex energy
+    then ends in an equilibrium and not in the minimum of the loss: an anchor is turned by sum_j pi_j e^{G_ij/tau} z_j,
+    up to a factor of its own, so the equilibrium is the minimum of the convex energy
 
         E(G) = sum_{i, j} pi_i pi_j e^{(G_ij - 1)/tau},
 

@@ -10,7 +10,7 @@ from ..arrays import Array, Progress
 from ..certificates.certificate import certify
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
-from ..objectives.parts import PartedSoftmax, PartedSum, closed_orbits, parts_of
+from ..objectives.parts import closed_orbits, parts_of
 from .base import Attempt, Iteration, Termination
 from .newton import Newton
 from .riemannian import climb, factor_of
@@ -43,7 +43,7 @@ class PointsFirst:
 
     def run(self, objective: Objective, *, start: OrbitGram | None = None, progress: Progress | None = None) -> Attempt:
         """An attempt at a loss of several kinds of atoms with exchangeable ones among them; `start` is of no use."""
-        if not isinstance(objective, (PartedSoftmax, PartedSum)) or not fits(objective):
+        if not fits(objective):
             return Attempt(self.name, Termination.NOT_APPLICABLE, message="no orbits beside atoms of another kind")
         first = Newton(max_steps=self.max_steps).run(closed_orbits(objective), progress=progress)
         if not isinstance(first.gram, OrbitGram):
