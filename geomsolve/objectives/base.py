@@ -191,13 +191,6 @@ class Objective(ABC):
     def ungrouped(self) -> Self:
         """The same objective with every atom an orbit of its own."""
 
-    def coarsened(self, orbits: Orbits, restriction: Array) -> Self | None:
-        """The loss on other orbits, each a mean of the present ones with the weights in a row of `restriction`.
-
-        None where the loss has no such form.
-        """
-        return None
-
     def _per_atom(self) -> dict:
         labels = self.orbits.listed()
         return {"orbits": self.orbits.singletons(), "masses": self.masses[labels], "law": None, "counts": None}

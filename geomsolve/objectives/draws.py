@@ -10,9 +10,7 @@ import numpy as np
 
 from ..arrays import Array, frozen
 from ..errors import ProblemError
-from ..geometry.orbits import Orbits
 from .base import Objective, check_weights
-from .row_softmax import carried
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -61,8 +59,3 @@ class SampledObjective(Objective):
         labels = self.orbits.listed()
         draws = Draws(partner=self._spread(self.draws.partner), own=self.draws.own[labels])
         return replace(self, **self._per_atom(), draws=draws)
-
-    def coarsened(self, orbits: Orbits, restriction: Array) -> Self:
-        """The same loss on mean probabilities."""
-        draws = Draws(partner=carried(restriction, self.draws.partner), own=restriction @ self.draws.own)
-        return replace(self, orbits=orbits, masses=restriction @ self.masses, draws=draws)

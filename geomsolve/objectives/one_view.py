@@ -9,7 +9,6 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import ProblemError
-from ..geometry.orbits import Orbits
 from .expectation import STEP, ExpectedLog
 
 
@@ -127,9 +126,3 @@ class OneView(ExpectedLog):
         """The same loss, each atom an orbit."""
         labels = self.orbits.listed()
         return replace(super().ungrouped(), shares=self.shares[labels], weights=self.weights[labels])
-
-    def coarsened(self, orbits: Orbits, restriction: Array) -> OneView:
-        """The same loss on mean probabilities, every atom taken for one class."""
-        coarse = super().coarsened(orbits, restriction)
-        shares = coarse.draws.own[:, None]
-        return replace(coarse, shares=shares, weights=np.ones_like(shares))

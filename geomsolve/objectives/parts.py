@@ -52,10 +52,6 @@ class PartedSoftmax(RowSoftmax):
     def _per_atom(self) -> dict:
         return {**super()._per_atom(), "parts": spread_parts(self)}
 
-    def coarsened(self, *_: object) -> None:
-        """None: different kinds of atoms are no smooth function of their mass."""
-        return None
-
 
 @dataclass(frozen=True)
 class Terms:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import ProblemError
-from ..geometry.orbits import OrbitGram, Orbits
+from ..geometry.orbits import OrbitGram
 from .base import Objective, RowModel, check_weights
 from .net_forces import FineRows, Rows, entropic_floors, fine_rows, net_forces, settled_excess
 from .row_hessians import softmax_forms
@@ -186,17 +186,6 @@ class RowSoftmax(Objective):
             positives=None if self.positives is None else self._spread(self.positives),
         )
 
-    def coarsened(self, orbits: Orbits, restriction: Array) -> RowSoftmax | None:
-        """The same loss on mean weights."""
-        return replace(
-            self,
-            orbits=orbits,
-            masses=restriction @ self.masses,
-            weights=carried(restriction, self.weights),
-            offsets=restriction @ self.offsets,
-            positives=None if self.positives is None else carried(restriction, self.positives),
-        )
-
 
 def gain_of_views(loss: RowSoftmax, gram: OrbitGram, own: Array, views: int, self_pairs: bool) -> float:
     """How far a loss over examples can fall, at most, where the views of an example may part.
@@ -222,12 +211,3 @@ def gain_of_views(loss: RowSoftmax, gram: OrbitGram, own: Array, views: int, sel
     apart = views * unit * (1.0 / denominators - own / others)
     left = diagonal - apart + 1e-12 * unit
     return float(loss.orbits.atoms * max(0.0, -left.min()))
-
-
-def carried(restriction: Array, matrix: Array) -> Array:
-    """A (K, K) or broadcastable matrix, averaged over rows and columns."""
-    count, total = restriction.shape
-    if np.ndim(matrix) < 2 or matrix.strides[0] == 0:  # all rows the same
-        row = np.broadcast_to(matrix, (total, total))[0]
-        return np.broadcast_to(restriction @ row, (count, count))
-    return restriction @ np.broadcast_to(matrix, (total, total)) @ restriction.T

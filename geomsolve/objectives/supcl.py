@@ -45,10 +45,6 @@ class InstanceSoftmax(RowSoftmax):
         settings = {"alpha": self.alpha, "views": self.views, "self_pairs": self.self_pairs}
         return Instances(self.counts, settings, lambda gram: self.untied(gram) == 0.0)
 
-    def coarsened(self, orbits: Orbits, restriction: Array) -> None:
-        """None: a class is no function of its mass alone here, because its own instances are special to it."""
-        return
-
     def untied(self, gram: OrbitGram) -> float:
         """What views could gain by parting, see `gain_of_views`."""
         return gain_of_views(self, gram, self.own_shares, self.views, self.self_pairs)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import ProblemError
-from ..geometry.orbits import OrbitGram, Orbits
+from ..geometry.orbits import OrbitGram
 from .base import check_temperature
 from .logweights import divergence_terms
 from .row_softmax import RowSoftmax
@@ -28,10 +28,6 @@ class WeightedSoftmax(RowSoftmax):
     """
 
     weighting: Weighting = field(repr=False)
-
-    def coarsened(self, orbits: Orbits, restriction: Array) -> None:
-        """None: pairs of samples are no function of the two samples' masses."""
-        return
 
     @cached_property
     def _row_floors(self) -> Array:

@@ -161,9 +161,10 @@ def solve(
 def solvers_for(objective: Objective) -> list[Solver]:
     """The solvers that fit an objective, in the order in which `solve` tries them.
 
-    A smooth loss that sees a class through its count goes by a Gauss rule of many distinct counts, then by Newton's
-    method; one of several kinds of atoms with its exchangeable ones in points first; the interior-point method where there
-    are few orbits, descent where there are few classes. A loss with kinks goes by the conic program, whose answer Newton's method polishes.
+    A smooth loss that sees a class through its count goes by a Gauss rule of many distinct counts; one of several kinds
+    of atoms with exchangeable ones in points first; then by Newton's method, the interior-point method where there are
+    few orbits, and descent where there are few classes. A loss with kinks goes by the conic program, whose answer
+    Newton's method polishes.
     """
     found: list[Solver] = []
     if not objective.smooth:

@@ -10,8 +10,6 @@ from helpers import random_direction
 import geomsolve as gs
 from geomsolve.certificates.slack import Slack
 from geomsolve.geometry.orbits import OrbitGram
-from geomsolve.solvers.base import Termination
-from geomsolve.solvers.kinks import MOST_ORBITS, Hinges
 
 COUNTS = ([30] + [1] * 9, [5, 5, 1, 1, 1], [1000, 300, 100, 30, 10], [8, 5, 3, 2, 1])
 
@@ -105,19 +103,6 @@ def test_counts_over_ten_decades(counts, sampling, margin):
     assert above[slopes < 1 - 1e-4].max(initial=0.0) < 1e-6
 
 
-@pytest.mark.parametrize("counts", COUNTS, ids=str)
-@pytest.mark.parametrize("margin", [1.3, 1.9, 2.5])
-@pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
-def test_path_and_conic_program_agree(counts, margin, sampling):
-    objective = gs.GCL(counts, loss="hinge", margin=margin, sampling=sampling)
-    path = gs.solve(objective, Hinges(), throw=False)
-    conic = gs.solve(objective, gs.solvers.Conic(), throw=False)
-    assert path.certificate.holds()
-    assert path.value == pytest.approx(conic.value, abs=1e-7)
-    assert path.certificate.lower_bound <= conic.value + 1e-12
-    assert conic.certificate.lower_bound <= path.value + 1e-12
-
-
 def test_slopes_that_come_with_a_gram_matrix_are_not_trusted():
     """Those of the optimum prove nothing of another Gram matrix, and wrong ones only weaken the bound."""
     rng = np.random.default_rng(0)
@@ -141,15 +126,6 @@ def test_beyond_margin_two_a_majority_has_all_others_opposite(share, margin):
     counts = np.array([share, *((1 - share) * np.array([0.6, 0.3, 0.1]))]) * 1e6
     solution = gs.solve(gs.GCL(counts, loss="hinge", margin=margin, sampling="unsupervised"))
     assert solution.value == pytest.approx(margin - 1 + (2 * share - 1) ** 2, abs=1e-9)
-
-
-def test_the_path_says_what_it_cannot_do():
-    smooth = Hinges().run(gs.SupCon([3, 2], temperature=1.0))
-    assert smooth.termination is Termination.NOT_APPLICABLE
-    assert "hinge only" in smooth.message
-    many = Hinges().run(gs.GCL(np.arange(2, MOST_ORBITS + 3), loss="hinge", margin=1.5))
-    assert many.termination is Termination.NOT_APPLICABLE
-    assert "too many" in many.message
 
 
 @pytest.mark.parametrize("frequent", [10**3, 10**6, 10**9])

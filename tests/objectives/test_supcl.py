@@ -140,7 +140,7 @@ def test_descent_over_free_views_finds_the_same(m, n, views, alpha, temperature,
     loss, points = descend([n] * m, **settings)
     objective = gs.SupCL([n] * m, **settings)
     solution = gs.solve(objective)
-    assert objective.views_coincide(solution.orbits)
+    assert objective.untied(solution.orbits) == 0.0
     # L(G) leaves out nothing: e^{1/tau} cancels between positives and denominator.
     assert abs(loss - solution.value) <= 1e-6
     assert abs(within_variance(points, [n] * m, views) - gs.choosing.supcl_variance(m, n, **settings)) <= 1e-3
@@ -171,7 +171,7 @@ def test_descent_confirms_unequal_sizes(counts, alpha, self_pairs):
     loss, points = descend(counts, **settings)
     objective = gs.SupCL(counts, **settings)
     solution = gs.solve(objective)
-    assert objective.views_coincide(solution.orbits)
+    assert objective.untied(solution.orbits) == 0.0
     assert abs(loss - solution.value) <= 1e-6
     assert abs(within_variance(points, counts, 2) - gs.geometry.class_variances(solution.orbits).within) <= 1e-3
 
@@ -194,7 +194,7 @@ def test_views_stay_together_exactly_where_it_says():
         settings = {"alpha": alpha, "temperature": float(rng.choice([0.15, 0.2, 0.3, 0.6])), "self_pairs": self_pairs}
         objective = gs.SupCL(counts, views=views, **settings)
         gram = gs.solve(objective).orbits
-        together = objective.views_coincide(gram)
+        together = objective.untied(gram) == 0.0
         all_views = np.kron(gram.expand(), np.ones((views, views)))
         certificate = gs.certify(over_views(counts, views, **settings), all_views)
         assert together == (certificate.gap <= 1e-9), (counts, views, settings)
@@ -207,7 +207,7 @@ def test_descent_moves_views_apart_where_it_says():
     settings = {"alpha": 0.0, "temperature": 0.2, "views": 2, "self_pairs": False}
     objective = gs.SupCL([3, 3, 3], **settings)
     solution = gs.solve(objective)
-    assert not objective.views_coincide(solution.orbits)
+    assert objective.untied(solution.orbits) > 0.0
     assert descend([3, 3, 3], **settings)[0] < solution.value - 1e-3
 
 
