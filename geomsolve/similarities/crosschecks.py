@@ -14,8 +14,7 @@ from ..objectives.weightings import Weighting
 from ..results import Result
 from ..solvers.base import Termination
 from ..solvers.crosschecks import MOST_DESCENDED
-from ..solvers.descent import Descent
-from ..solvers.devices import check_device
+from ..solvers.descent import Descent, check_device
 from ..text import attributes, entry, number, sentence
 from .realizations import realize
 from .verdicts import Realization

@@ -21,8 +21,7 @@ from ..results import Result
 from ..text import number, sentence, table
 from .base import Attempt, Solver, Termination
 from .conic import Conic
-from .descent import Descent
-from .devices import NO_GPU, check_device
+from .descent import NO_GPU, Descent, check_device
 from .newton import Newton
 from .quadrature import Quadrature
 

@@ -9,7 +9,8 @@ configuration is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from types import SimpleNamespace
@@ -22,7 +23,6 @@ from ..errors import BackendError, ProblemError
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from .base import Attempt, Termination
-from .devices import Place, check_device, computing
 from .factor_descent import Minimum, minimise
 from .jax_losses import loss
 from .point_losses import positive_excess
@@ -37,6 +37,68 @@ _GAIN = 1e-14
 _HOST_NUMBERS = 4_000_000
 # Numbers of a Gram matrix that are evaluated at once; beyond, blocks of rows of so many.
 _AT_ONCE, _PER_BLOCK = 2**24, 2**22
+
+
+# How the message of whatever was to run on a GPU begins where there is none.
+NO_GPU = "no GPU that JAX can use, ran on the CPU"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The devices of one kind.
+
+    Attributes:
+        devices: JAX's.
+        notice: a line for people where this is not what was asked for, "" otherwise.
+    """
+
+    devices: tuple[Any, ...]
+    notice: str = ""
+
+    @property
+    def name(self) -> str:
+        """What JAX calls the first device: "cpu", or the model of the GPU."""
+        return str(self.devices[0].device_kind)
+
+    def one(self, tree: Any) -> Any:
+        """Arrays on the first device."""
+        import jax
+
+        return jax.device_put(tree, self.devices[0])
+
+
+def check_device(device: str | None) -> None:
+    """Nothing, or a ProblemError unless the device is one that can be asked for."""
+    if device not in (None, "cpu", "gpu"):
+        raise ProblemError(f'device: must be "cpu", "gpu" or None (JAX\'s default); got {device!r:.40}')
+
+
+@contextmanager
+def computing(device: str | None) -> Iterator[Place]:
+    """The devices to compute on, with JAX in 64 bits; on the CPU, with a notice, where a GPU is asked for and none is.
+
+    Raises:
+        ProblemError: another device than "cpu", "gpu" or None, JAX's default.
+        BackendError: JAX is not installed, or the device's memory does not suffice.
+    """
+    check_device(device)
+    try:
+        import jax
+    except ImportError as error:
+        raise BackendError(f"descent: needs JAX, which is not installed ({error})") from None
+    try:
+        place = Place(tuple(jax.local_devices(backend=device)))
+    except RuntimeError:
+        place = Place(tuple(jax.local_devices(backend="cpu")), NO_GPU + "; ")
+    with jax.enable_x64(True), jax.default_device(place.devices[0]):
+        try:
+            yield place
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise BackendError(
+                f"descent: does not fit into the memory of {place.name}: {str(error).splitlines()[0]:.120}"
+            ) from None
 
 
 @dataclass(frozen=True)
