@@ -19,7 +19,7 @@ from ..geometry.orbits import OrbitGram, Orbits
 from ..geometry.variances import class_variances
 from ..objectives.base import Objective, check_temperature
 from ..objectives.parts import parts_of
-from ..objectives.registry import build_objective
+from ..objectives.registry import build_objective, objective_options, resolve
 from ..objectives.supcl import InstanceSoftmax
 from ..results import Result
 from ..solvers.base import Attempt, Termination
@@ -32,25 +32,27 @@ from .recommendations import sentences
 from .targeted import targeted_supcon
 from .two_classes import supervised_prototypes
 
-# Name, as `losses` takes it: the loss by the name of its builder, its settings, and what it is in words. A dense
-# problem of more atoms than `_PATIENCE` takes minutes, so it is solved only where it is asked for by name.
-_CATALOGUE: dict[str, tuple[str, dict[str, Any], str]] = {
-    "supcon": ("supcon", {}, "SupCon, full batch, 2 views"),
-    "supcon-batch": ("supcon", {"batch": 256}, "SupCon, batches of 256, 2 views"),
-    "gcl-supervised": ("gcl", {"sampling": "supervised"}, "InfoNCE, infinitely many negatives of other classes"),
-    "gcl-unsupervised": ("gcl", {"sampling": "unsupervised"}, "InfoNCE, infinitely many negatives of any class"),
-    "supcl": ("supcl", {"alpha": 0.5}, "SupCL, alpha 0.5, 2 views"),
-    "kcl": ("kcl", {}, "KCL, 6 positives, 2 views"),
-    "supmin": ("supmin", {}, "Supervised Minority, 2 views"),
-    "supproto": ("supproto", {}, "Supervised Prototypes, 2 views (not convex: value and bound)"),
-    "tsc": ("tsc", {}, "TSC, fixed simplex targets, 2 views"),
-    "bcl": ("bcl", {}, "BCL, mean over instances"),
-    "bcl-class": ("bcl", {"anchors": "class"}, "BCL, mean over classes first"),
-    "ecl": ("ecl", {}, "ECL (our reading), classifier of scale 30"),
-    "lc": ("lc", {}, "logit-compensated cross-entropy, scale 12"),
-    "design": ("design", {}, "weights designed for the simplex"),
+# The losses by name, and what they are in words. A dense problem of more atoms than `_PATIENCE` takes minutes, so it is
+# solved only where it is asked for by name.
+_CATALOGUE = {
+    "supcon": "SupCon, full batch, 2 views",
+    "supcon-batch": "SupCon, batches of 256, 2 views",
+    "gcl-supervised": "InfoNCE, infinitely many negatives of other classes",
+    "gcl-unsupervised": "InfoNCE, infinitely many negatives of any class",
+    "supcl": "SupCL, alpha 0.5, 2 views",
+    "kcl": "KCL, 6 positives, 2 views",
+    "supmin": "Supervised Minority, 2 views",
+    "supproto": "Supervised Prototypes, 2 views (not convex: value and bound)",
+    "tsc": "TSC, fixed simplex targets, 2 views",
+    "bcl": "BCL, mean over instances",
+    "bcl-class": "BCL, mean over classes first",
+    "ecl": "ECL (our reading), classifier of scale 30",
+    "lc": "logit-compensated cross-entropy, scale 12",
+    "design": "weights designed for the simplex",
 }
 _PATIENCE = 90
+# What a loss needs to be told and a comparison has to choose.
+_SETTINGS = {"supcl": {"alpha": 0.5}}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -161,6 +163,7 @@ def compare(
     check_tol(tol)
     if isinstance(losses, str):
         losses = [losses]
+    losses = None if losses is None else [name.strip().lower().replace("_", "-") for name in losses]
     for name in losses or ():
         if name not in _CATALOGUE:
             raise ProblemError(f"losses: must be among {', '.join(_CATALOGUE)}; got {name!r:.40}")
@@ -173,7 +176,7 @@ def compare(
         try:
             rows.append(_compared(name, counts, temperature, losses is not None, tol, progress))
         except ProblemError as error:
-            rows.append(Compared(name, _CATALOGUE[name][2], None, str(error)))
+            rows.append(Compared(name, _CATALOGUE[name], None, str(error)))
     if all(row.means is None for row in rows):
         raise ProblemError(rows[0].reason)
     return Comparison(counts, temperature, tuple(rows))
@@ -187,7 +190,7 @@ def loss_names() -> tuple[str, ...]:
 def _compared(
     name: str, counts: Counts, temperature: float, asked: bool, tol: float, progress: Progress | None
 ) -> Compared:
-    builder, options, words = _CATALOGUE[name]
+    words, (builder, _) = _CATALOGUE[name], resolve(name)
     if builder in ("supmin", "supproto") and counts.classes != 2 and not asked:
         return Compared(name, words, None, "a loss of two classes")
     if builder == "supproto":
@@ -205,8 +208,8 @@ def _compared(
             return Compared(name, words, None, f"more than {MOST_CLASSES} classes")
         objective: Objective = design(counts, temperature=temperature).objective
     else:
-        settings = dict(options) if builder == "lc" else {**options, "temperature": temperature}
-        objective = build_objective(builder, counts, settings)
+        heat = {"temperature": temperature} if "temperature" in objective_options(name) else {}
+        objective = build_objective(name, counts, {**_SETTINGS.get(name, {}), **heat})
     parts = parts_of(objective)
     kinds = 1 if parts is None else len(set(parts.names))
     if kinds > 1 and len(objective.orbits.sizes) > _PATIENCE and not asked:
