@@ -47,9 +47,9 @@ from .objectives.equilibrium import ECL as ECL
 from .objectives.equilibrium import LogitCompensated as LogitCompensated
 from .objectives.generalized import GCL as GCL
 from .objectives.row_softmax import RowSoftmax as RowSoftmax
+from .objectives.sincere import SINCERE as SINCERE
+from .objectives.sincere import NTXent as NTXent
 from .objectives.supcl import SupCL as SupCL
-from .objectives.supcon import SINCERE as SINCERE
-from .objectives.supcon import NTXent as NTXent
 from .objectives.supcon import SupCon as SupCon
 from .objectives.two_class import SupConInstances as SupConInstances
 from .objectives.two_class import SupMin as SupMin

@@ -20,8 +20,8 @@ from ..counts.counts import Counts, as_counts
 from ..counts.sources import load_counts, profile_names
 from ..errors import ProblemError
 from ..objectives.base import Objective
+from ..objectives.full_batch import check_whole
 from ..objectives.registry import PRESETS, build_objective, resolve
-from ..objectives.supcon import check_whole
 from ..solvers.base import Solver
 from ..solvers.verification import check_digits
 from .app import SETTINGS
@@ -122,6 +122,13 @@ def _loss(
     ] = None,
     views: Annotated[int | None, _setting("Views per example (2).")] = None,
     batch: Annotated[int | None, _setting("Examples per batch; left out: all.")] = None,
+    sampler: Annotated[
+        str | None,
+        _setting("Of batches: instance, class-balanced, square-root, an exponent, 8x4 (8 classes of 4), or shares."),
+    ] = None,
+    averaging: Annotated[str | None, _setting("Every anchor, pair or class weighs the same, or weights.")] = None,
+    keys: Annotated[str | None, _setting("gradient, or momentum (a queue of keys).")] = None,
+    draw: Annotated[str | None, _setting("independent or shuffle; kcl: samples or examples.")] = None,
     sampling: Annotated[str | None, _setting("supervised or unsupervised negatives.")] = None,
     negatives: Annotated[str | None, _setting("Negatives per anchor, a number or inf.")] = None,
     normalization: Annotated[str | None, _setting("mean or sum over negatives.")] = None,
@@ -135,6 +142,7 @@ def _loss(
     align: Annotated[float | None, _setting("Weight that ties classifiers to prototypes.")] = None,
     scale: Annotated[float | None, _setting("Of the cosine classifier.")] = None,
     alpha: Annotated[float | None, _setting("Weight of the self-supervised part, 0 to 1.")] = None,
+    alignment: Annotated[str | None, _setting("squared or norm.")] = None,
     self_pairs: Annotated[
         bool | None,
         _setting("An embedding is its own positive and in its denominator.", "--self-pairs/--no-self-pairs"),

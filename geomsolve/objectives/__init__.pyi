@@ -18,10 +18,10 @@ from .sampling import drawn_shares as drawn_shares
 from .sampling import effective_numbers as effective_numbers
 from .sampling import inverse_frequency as inverse_frequency
 from .shuffled import ShuffledSoftmax as ShuffledSoftmax
+from .sincere import SINCERE as SINCERE
+from .sincere import NTXent as NTXent
 from .supcl import InstanceSoftmax as InstanceSoftmax
 from .supcl import SupCL as SupCL
-from .supcon import SINCERE as SINCERE
-from .supcon import NTXent as NTXent
 from .supcon import SupCon as SupCon
 from .two_class import SupConInstances as SupConInstances
 from .two_class import SupMin as SupMin

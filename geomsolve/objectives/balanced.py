@@ -11,9 +11,9 @@ from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram, Orbits
 from .base import check_temperature
+from .full_batch import check_whole, check_word
 from .parts import Array, PartedSoftmax, Parts, blocks, check_orbits, example_counts
 from .row_softmax import gain_of_views
-from .supcon import check_whole, check_word
 
 _ANCHORS = ("instance", "class")
 

@@ -13,6 +13,7 @@ from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram, Orbits
 from .balanced import check_anchors, instances_and_one
 from .base import check_temperature
+from .full_batch import check_whole, check_word
 from .parts import (
     Array,
     PartedSoftmax,
@@ -24,7 +25,6 @@ from .parts import (
     closed_orbits,
     example_counts,
 )
-from .supcon import check_whole, check_word
 
 # A square of the distance between classifiers and prototypes that is rounding.
 _ALIGNED = 1e-12
@@ -62,7 +62,7 @@ def ECL(
     views: int = 2,
     backbone: bool = False,
     alignment: str = "squared",
-    instances: str | None = None,
+    tied: bool | None = None,
 ) -> PartedSoftmax | EquilibriumSum:
     """The equilibrium contrastive loss over instances, prototypes, classifiers and backbone features of classes.
 
@@ -84,8 +84,8 @@ def ECL(
     backbone, atoms of their own, which a free projector ties to nothing else; with False they are the projected
     instances z.
 
-    With instances="free" every instance is an atom of its own, exchangeable with those of its class. With "point" those
-    of a class share one, and what is certified is the optimum of that problem: at low temperature single instances
+    With tied=False every instance is an atom of its own, exchangeable with those of its class. With True those of a
+    class share a point, and what is certified is the optimum of that problem: at low temperature single instances
     gain a little by parting (2e-6 nats at temperature 0.1 and counts 18, 11, 9, 2; measured). The regular simplex, with
     all atoms of a class in one point, is optimal for balanced classes, and for any counts with anchors="class" and
     classifier=False; otherwise prototypes, no anchors themselves, stand apart from their class.
@@ -103,8 +103,8 @@ def ECL(
         backbone: whether L_LC sees features of their own. Only forces of about e^{-scale C/(C-1)} then say where these
             are, and from a scale of about 10 on they often stay uncertified (the value is proved all the same).
         alignment: "squared" or "norm".
-        instances: "free", or "point" as without a choice where there is a classifier: it is tied to its prototype a
-            million times stronger than instances are to each other, and float64 seldom resolves both.
+        tied: whether instances of a class share a point; None: only where there is a classifier, which is tied to its
+            prototype a million times stronger than instances are to each other, so that float64 seldom resolves both.
 
     Returns:
         An EquilibriumSum over C orbits (or points) of instances, C prototypes, C classifiers and, with `backbone`, C
@@ -124,8 +124,7 @@ def ECL(
     temperature = check_temperature(temperature)
     check_anchors(anchors)
     classes = counts.classes
-    instances = ("point" if classifier else "free") if instances is None else instances
-    check_word("instances", instances, ("free", "point"))
+    tied = classifier if tied is None else bool(tied)
     kinds = (3 if backbone else 2) if classifier else 1
     check_orbits("ECL", (kinds + 1) * classes)
     contrast, align = _weight("contrast", contrast, positive=True), _weight("align", align)
@@ -163,7 +162,7 @@ def ECL(
     mass = contrast * share if classifier else share
     balanced = term(0, [others, half, *rest], [own, 0.5 * identity, *rest], mass, none, temperature)
     if not classifier:
-        return balanced if instances == "free" else closed_orbits(balanced)
+        return closed_orbits(balanced) if tied else balanced
     check_word("alignment", alignment, ("squared", "norm"))
     pull = align * (2.0 if alignment == "squared" else 1.0)
     blank_row, to_classifier = [nothing] * (kinds + 1), [nothing, nothing, identity, nothing][: kinds + 1]
@@ -184,7 +183,7 @@ def ECL(
         align=align,
         by_chord=alignment == "norm",
     )
-    return found if instances == "free" else closed_orbits(found)
+    return closed_orbits(found) if tied else found
 
 
 def LogitCompensated(counts: Counts | ArrayLike, *, scale: float = 12.0) -> PartedSoftmax:

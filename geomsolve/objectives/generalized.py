@@ -16,9 +16,9 @@ from .by_counts import by_counts, check_pairs, class_orbits
 from .custom import EnumeratedLoss, Psi, check_psi
 from .draws import Draws
 from .expectation import ExpectedSoftmax
+from .full_batch import check_word
 from .pairwise import Hinge, Logistic, PairLoss
 from .row_softmax import RowSoftmax
-from .supcon import check_word
 
 _SAMPLINGS = ("supervised", "unsupervised")
 _NORMALIZATIONS = ("mean", "sum")

@@ -28,8 +28,8 @@ OBJECTIVES = {
     "lc": ("equilibrium", "LogitCompensated"),
     "supmin": ("two_class", "SupMin"),
     "supcl": ("supcl", "SupCL"),
-    "sincere": ("supcon", "SINCERE"),
-    "ntxent": ("supcon", "NTXent"),
+    "sincere": ("sincere", "SINCERE"),
+    "ntxent": ("sincere", "NTXent"),
     "supcon-instances": ("two_class", "SupConInstances"),
 }
 # Settings that have a name of their own, by the loss they are settings of.
@@ -61,6 +61,8 @@ def build_objective(name: str, counts: Counts, options: Mapping[str, Any]) -> Ob
     given = checked_options(name, builder, {**preset, **{key: one for key, one in options.items() if one is not None}})
     if ".py:" in str(given.get("loss")):
         given["loss"] = _load_function(str(given["loss"]))
+    for option in {"sampler", "averaging"} & set(given):
+        given[option] = _word_or_numbers(given[option])
     if "negatives" in given:
         given["negatives"] = _count_or_infinity(given["negatives"])
     return builder(counts, **given)
@@ -131,6 +133,15 @@ def builder_of(name: str) -> Callable[..., Objective]:
 
 def _flag(option: str) -> str:
     return option.replace("_", "-")
+
+
+def _word_or_numbers(text: Any) -> Any:
+    """A number or several, where a text is such; else what it was."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except (AttributeError, ValueError):
+        return text
+    return numbers if len(numbers) > 1 else numbers[0]
 
 
 def _count_or_infinity(negatives: Any) -> float:

@@ -15,8 +15,8 @@ from .base import check_temperature
 from .by_counts import class_orbits
 from .descriptions import Instances
 from .free_views import FreeViews
+from .full_batch import check_whole, check_word
 from .row_softmax import RowSoftmax, gain_of_views
-from .supcon import check_whole, check_word
 
 # One orbit a class, and K x K arrays: 8 of them for 4000 classes are a gigabyte. Instances are only listed.
 _MOST_CLASSES = 4000

@@ -17,10 +17,10 @@ from .base import Objective, check_temperature
 from .by_counts import by_counts, class_orbits
 from .draws import Draws
 from .expectation import ExpectedSoftmax
+from .full_batch import check_batch, check_whole, check_word, full_batch
 from .one_view import OneView
 from .pairwise import Exponential, PairLoss
-from .row_softmax import RowSoftmax
-from .sampling import Averaging, ClassTable, Sampler, anchor_masses, classes_and_examples, drawn_shares, per_class
+from .sampling import Averaging, ClassTable, Sampler, classes_and_examples, drawn_shares
 from .shuffled import ShuffledSoftmax
 
 _KEYS = ("gradient", "momentum")
@@ -135,65 +135,6 @@ def SupCon(
     return replace(drawn, counts=table.as_counts(counts))
 
 
-def full_batch(
-    loss: str,
-    counts: Counts,
-    temperature: float | ArrayLike,
-    views: int,
-    averaging: Averaging,
-    own: float | None,
-) -> Objective:
-    """The full-batch loss whose own class adds `own` to a denominator: all positives (N_c - 1) where that is None."""
-    if counts.are_proportions:
-        raise ProblemError(
-            f"counts: {loss} depends on the number of examples, not only on proportions; give counts, or a batch size"
-        )
-    if views * counts.values[-1] < 2:
-        alone = f"class {np.flatnonzero(views * counts.per_class < 2)[0]}" if len(counts.groups) else "the smallest"
-        raise ProblemError(
-            f"counts: with views={views} {alone} has {views * counts.values[-1]:g} example(s) and no positive pair; "
-            f"every class needs views * count >= 2 ({'use views=2, or ' if views == 1 else ''}leave such classes out)"
-        )
-    masses = anchor_masses(counts, averaging, views)
-    average = averaging if isinstance(averaging, str) else "weights given"
-    name = f"{loss}(views={views}{'' if average == 'anchor' else f', averaging={average}'})"
-    if np.ndim(temperature) == 0 and isinstance(averaging, str):
-        tau = check_temperature(temperature)
-        return by_counts(counts, tau, name, partial(_by_count, tau, views, averaging, own, name))
-    taus = np.broadcast_to(check_temperature(temperature) if np.ndim(temperature) == 0 else 0.0, (counts.classes,))
-    if np.ndim(temperature):
-        taus = per_class("temperature", temperature, counts)
-        check_temperature(float(taus.min()))
-        check_temperature(float(taus.max()))
-    table = ClassTable.of(counts, masses if len(masses) == counts.classes else masses[counts.groups], taus)
-    loss_of = _row_softmax(table.orbits, views * table.counts, table.columns[0], own)
-    return RowSoftmax(
-        **loss_of,
-        temperature=float(taus.max()),
-        temperatures=table.columns[1] if np.ptp(taus) else None,
-        counts=table.as_counts(counts),
-        name=name if np.ndim(temperature) == 0 else f"{name[:-1]}, a temperature a class)",
-    )
-
-
-def _by_count(
-    temperature: float, views: int, averaging: str, own: float | None, name: str, counts: Counts
-) -> Objective:
-    masses = anchor_masses(counts, averaging, views)
-    return RowSoftmax(
-        **_row_softmax(class_orbits(counts), views * counts.values, masses, own), temperature=temperature, name=name
-    )
-
-
-def _row_softmax(orbits: Orbits, examples: Array, masses: Array, own: float | None) -> dict[str, Any]:
-    return {
-        "orbits": orbits,
-        "masses": masses,
-        "weights": np.broadcast_to(examples, (len(examples), len(examples))),
-        "offsets": examples - 1.0 if own is None else np.full(len(examples), own),
-    }
-
-
 def _mini_batch(temperature: float, views: int, batch: int, name: str, counts: Counts) -> Objective:
     return _drawn(class_orbits(counts), counts.proportions, temperature, views, batch, name)
 
@@ -279,88 +220,6 @@ def _energy(orbits: Orbits, shares: Array, temperature: float, name: str) -> Pai
     )
 
 
-def SINCERE(
-    counts: Counts | ArrayLike,
-    *,
-    temperature: float | ArrayLike,
-    views: int = 2,
-    averaging: Averaging = "anchor",
-    epsilon: float = 0.0,
-    batch: int | None = None,
-) -> Objective:
-    """Supervised InfoNCE whose denominator has the one positive and the other classes, and none of the own class.
-
-        L(G) = sum_c m_c log( e^{-epsilon} + sum_{c' != c} N_c' e^{(G_cc' - 1)/tau} ),    N_c = views * n_c
-
-    over classes that are points (which is optimal, since nothing repels a class from itself). With a batch, E over the
-    independent draws of its other examples, those of the own class left out.
-
-    Args:
-        counts: examples per class.
-        temperature: tau, or (C,) temperatures (full batch).
-        views: views per example.
-        averaging: see `SupCon`.
-        epsilon: of epsilon-SupInfoNCE, the margin by which a positive must win, in nats (logits); 0 is SINCERE.
-        batch: examples per batch; two views or more.
-
-    Returns:
-        An Objective over the K distinct counts.
-
-    Raises:
-        ProblemError: as `SupCon`; an epsilon that is not finite.
-
-    Source: Feeney & Hughes 2023 (SINCERE); Barbano et al., ICLR 2023 (epsilon-SupInfoNCE).
-    """
-    counts = as_counts(counts)
-    check_whole("views", views, least=1)
-    if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float, np.number)) or not -50 <= epsilon <= 50:
-        raise ProblemError(f"epsilon: must be a number of nats between -50 and 50; got {epsilon!r:.40}")
-    loss, own = ("SINCERE" if epsilon == 0 else f"SupInfoNCE(epsilon={epsilon:g})"), float(np.exp(-epsilon))
-    if batch is None:
-        return full_batch(loss, counts, temperature, views, averaging, own)
-    temperature = check_temperature(temperature)
-    if check_batch(batch, views) and (views < 2 or not (isinstance(averaging, str) and averaging == "anchor")):
-        raise ProblemError("batch: over batches anchors are averaged, each with a second view; write views=2")
-    name = f"{loss}(views={views}, batch={batch})"
-
-    def build(some: Counts) -> Objective:
-        shares = some.proportions
-        return ExpectedSoftmax(
-            orbits=class_orbits(some),
-            masses=shares,
-            draws=Draws(partner=np.broadcast_to(shares, (len(shares), len(shares))), own=shares.copy()),
-            count=batch - 1,
-            alpha=own,
-            beta=float(views),
-            own_counts=False,
-            temperature=temperature,
-            name=name,
-        )
-
-    return by_counts(counts, temperature, name, build)
-
-
-def NTXent(
-    counts: Counts | ArrayLike, *, temperature: float | ArrayLike, views: int = 2, averaging: Averaging = "pair"
-) -> Objective:
-    """The NT-Xent loss with labels, as pytorch-metric-learning has it: `SINCERE`, every positive pair alike.
-
-    Args:
-        counts: examples per class.
-        temperature: tau, or (C,) temperatures.
-        views: views per example.
-        averaging: "pair", or as in `SupCon`.
-
-    Raises:
-        ProblemError: as `SupCon`.
-
-    Source: pytorch-metric-learning's NTXentLoss: one positive, and all pairs of the anchor with other classes.
-    """
-    counts = as_counts(counts)
-    check_whole("views", views, least=1)
-    return full_batch("NTXent", counts, temperature, views, averaging, 1.0)
-
-
 def merged_supcon(
     counts: Counts, merged: NDArray[np.intp], *, temperature: float, views: int = 2, batch: int | None = None
 ) -> Objective:
@@ -398,29 +257,3 @@ def merged_supcon(
         temperature=check_temperature(temperature),
         name=f"SupCon(views=1, batch={batch}), {len(inside)} classes in one point",
     )
-
-
-def check_batch(batch: int, views: int) -> int:
-    """The batch size, or a ProblemError unless it is a whole number that leaves a loss."""
-    batch = check_whole("batch", batch, least=2)
-    if views == 1 and batch < 3:
-        raise ProblemError(
-            f"batch: must be at least 3 with one view; got {batch}: a positive is all there is beside an anchor, and "
-            "the loss is 0 everywhere (write views=2, or a larger batch)"
-        )
-    return batch
-
-
-def check_whole(name: str, number: int, *, least: int) -> int:
-    """The number as an int, or a ProblemError unless it is whole and between `least` and a million."""
-    if not isinstance(number, (int, np.integer)) or isinstance(number, bool) or not number >= least:
-        raise ProblemError(f"{name}: must be a whole number of at least {least}; got {number!r:.40}")
-    if number > 1_000_000:
-        raise ProblemError(f"{name}: must be at most 1000000; got {number!r:.40}")
-    return int(number)
-
-
-def check_word(argument: str, word: str, allowed: tuple[str, ...]) -> None:
-    """Nothing, or a ProblemError unless the word is one of these."""
-    if word not in allowed:
-        raise ProblemError(f"{argument}: must be one of {', '.join(allowed)}; got {word!r:.40}")

@@ -9,8 +9,8 @@ from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from .balanced import instance_softmax
 from .base import check_temperature
+from .full_batch import check_whole
 from .parts import PartedSoftmax, example_counts
-from .supcon import check_whole
 
 
 def SupMin(
