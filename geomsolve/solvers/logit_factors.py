@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 from scipy.optimize import minimize
-from scipy.sparse.linalg import LinearOperator, minres
+from scipy.sparse.linalg import LinearOperator, cg
 
 from ..arrays import Array, Progress
 from ..certificates.logits import certify_logits
@@ -14,8 +16,12 @@ from ..geometry.class_matrices import ClassMatrix
 from ..objectives.cross_entropy import CrossEntropy, Softmax
 
 # Directions of the inner solver at most, and Newton steps.
-_MOST_DIRECTIONS = 400
+_MOST_DIRECTIONS = 250
 _MOST_STEPS = 30
+# Steps of L-BFGS at a time.
+_BURST = 200
+# Distinct counts that are enough to start from.
+_COARSE = 48
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,8 @@ class LogitFactors:
     With Z D^{1/2} = A B^T on the means of orbits and u_a^2/(n_a - 1) on the differences inside orbit a, the nuclear
     norm is the least of (|A|^2 + |B|^2)/2 + sum u_a^2. The problem in A, B, u and the bias is not convex, but with as
     many columns as the optimum's rank (at most K - 1: the gradient's columns sum to 0) it has no other local minimum
-    that is stable. L-BFGS comes near; Newton steps, by MINRES because rotations of the columns change nothing, finish.
+    that is stable. L-BFGS comes near; Newton steps by conjugate gradients finish; to them it does not matter that
+    rotations of the columns change nothing.
 
     Attributes:
         tol: the relative gap to stop at.
@@ -38,31 +45,94 @@ class LogitFactors:
 
     def run(self, problem: CrossEntropy, *, progress: Progress | None = None) -> tuple[ClassMatrix, Array, int]:
         """The logits, the bias (K,), and the number of steps."""
+        coarse = _coarser(problem)
         factored = _Factored(problem)
-        start = factored.start()
-        options = {"maxiter": self.max_steps, "maxfun": 2 * self.max_steps, "maxcor": 30, "ftol": 0.0, "gtol": 1e-9}
-        scale = 1.0 / max(factored.value(start)[0], 1e-300)
-
-        def descent(x: Array) -> tuple[float, Array]:
-            value, slope = factored.value(x)
-            return value * scale, slope * scale
-
-        found = minimize(descent, start, jac=True, method="L-BFGS-B", options=options)
-        x, steps = found.x, int(found.nit)
-        slope = factored.value(x)[1]
-        for _ in range(_MOST_STEPS):
+        if coarse is None:
+            x, steps = factored.start(*_first(problem)), 0
+        else:
+            logits, bias, steps = replace(self, tol=1e-6).run(coarse, progress=progress)
+            x = factored.proximal(*_interpolated(coarse, logits, bias, problem))
+        best, idle = math.inf, 0
+        while steps < self.max_steps and idle < 3:
+            x, taken = self._descended(factored, x, _BURST)
+            x, newton = self._newton(factored, x)
+            steps += taken + newton
             logits, bias = factored.logits(x)
             gap = certify_logits(problem, logits, bias).relative_gap
             if progress is not None:
                 progress(f"cross-entropy: {steps} steps, relative gap {gap:.1e}")
             if gap <= self.tol:
                 break
+            best, idle = min(best, gap), idle + 1 if gap > best / 2.0 else 0
+            x = factored.proximal(logits, bias)
+        return logits, bias, steps
+
+    def _newton(self, factored: _Factored, x: Array) -> tuple[Array, int]:
+        """Newton steps for as long as they shorten the gradient, and how many."""
+        slope, steps = factored.value(x)[1], 0
+        while steps < _MOST_STEPS:
             trial = x + factored.newton(x, slope)
             after = factored.value(trial)[1]
-            if not np.linalg.norm(after) < 0.9 * np.linalg.norm(slope):
+            if not np.linalg.norm(after) < 0.5 * np.linalg.norm(slope):
                 break
             x, slope, steps = trial, after, steps + 1
-        return *factored.logits(x), steps
+            if certify_logits(factored.problem, *factored.logits(x)).relative_gap <= self.tol:
+                break
+        return x, steps
+
+    def _descended(self, factored: _Factored, x: Array, most: int) -> tuple[Array, int]:
+        scale = 1.0 / factored.problem.decay
+
+        def descent(at: Array) -> tuple[float, Array]:
+            value, slope = factored.value(at)
+            return value * scale, slope * scale
+
+        options = {"maxiter": most, "maxfun": 2 * most, "maxcor": 12, "ftol": 0.0, "gtol": 1e-6}
+        found = minimize(descent, x, jac=True, method="L-BFGS-B", options=options)
+        return found.x, int(found.nit)
+
+
+def _first(problem: CrossEntropy) -> tuple[ClassMatrix, Array]:
+    """Logits and bias to start from: those of ReLU features, a little where they are nothing."""
+    count, classes = len(problem.orbits.sizes), problem.counts.classes
+    heights = np.maximum(relu_heights(problem), 0.3)
+    other = np.broadcast_to(-heights / classes, (count, count)).copy()
+    return ClassMatrix(problem.orbits, (1.0 - 1.0 / classes) * heights, other), np.zeros(count)
+
+
+def _coarser(problem: CrossEntropy) -> CrossEntropy | None:
+    """The same classes with near counts made equal; None where there are few, or they differ in more than counts."""
+    examples = problem.examples
+    if len(examples) <= 2 * _COARSE or len(np.unique(examples)) < len(examples):
+        return None
+    logs = np.log(problem.counts.per_class)
+    bins = np.minimum((_COARSE * (logs - logs.min()) / np.ptp(logs)).astype(int), _COARSE - 1)
+    members = np.bincount(bins, minlength=_COARSE)
+
+    def averaged(values: Array | None) -> Array | None:
+        if values is None:
+            return None
+        return (np.bincount(bins, values, _COARSE) / np.maximum(members, 1))[bins]
+
+    parts = {name: averaged(getattr(problem, name)) for name in ("additive", "multiplicative", "margins")}
+    return replace(problem, counts=averaged(problem.counts.per_class), **parts)
+
+
+def _interpolated(
+    coarse: CrossEntropy, logits: ClassMatrix, bias: Array, fine: CrossEntropy
+) -> tuple[ClassMatrix, Array]:
+    """Logits and bias of other counts, as smooth functions of their logarithms."""
+    nodes = np.log(coarse.examples[::-1])
+    places = np.clip(np.log(fine.examples), nodes[0], nodes[-1])
+    between = logits.between.copy()
+    for a in np.flatnonzero(~coarse.orbits.plural):  # it has no entry for two classes of its own
+        between[a, a] = between[a, a - 1 if a else 1]
+
+    def at_places(values: Array) -> Array:
+        return np.asarray(PchipInterpolator(nodes, values[::-1])(places))
+
+    pairs = np.where(fine.orbits.partners > 0, at_places(at_places(between).T).T, 0.0)
+    return ClassMatrix(fine.orbits, at_places(logits.own), pairs), at_places(bias)
 
 
 class _Factored:
@@ -76,21 +146,30 @@ class _Factored:
         self.others = problem.orbits.partners.T
         self.biased = problem.bias_decay is not None
 
-    def start(self) -> Array:
-        """The optimum that ReLU features would have, a little of it where that is nothing."""
-        classes = self.problem.counts.classes
-        heights = np.maximum(relu_heights(self.problem), 0.3)
-        own, other = (1.0 - 1.0 / classes) * heights, -heights / classes
-        logits = ClassMatrix(self.problem.orbits, own, np.broadcast_to(other, (self.count,) * 2).copy())
+    def start(self, logits: ClassMatrix, bias: Array) -> Array:
+        """The factors of logits, with no column quite at 0 (where it would stay)."""
         weighted = logits.scaled(columns=self.root)
         left, values, right = np.linalg.svd(weighted.means)
-        rank = max(self.count - 1, 0) if self.count > 1 else 0
-        half = np.sqrt(np.maximum(values[:rank], 1e-6 * max(values[0], 1.0)))
-        self.rank = rank
+        self.rank = self.count - 1
+        half = np.sqrt(np.maximum(values[: self.rank], 1e-6 * max(values[0], 1.0)))
         # In an orbit of one class there are no differences.
-        inside = np.where(self.spread > 0, np.sqrt(np.abs(weighted.scalars)), 0.0) * self.spread
-        parts = [inside, (left[:, :rank] * half).ravel(), (right[:rank].T * half).ravel()]
-        return np.concatenate([*parts, np.zeros(self.count if self.biased else 0)])
+        inside = np.sqrt(np.abs(weighted.scalars)) * self.spread
+        return self._joined(inside, left[:, : self.rank] * half, right[: self.rank].T * half, bias)
+
+    def proximal(self, logits: ClassMatrix, bias: Array) -> Array:
+        """The factors after a step of proximal gradient descent: columns go where they are not needed, or come."""
+        problem = self.problem
+        slope = problem.gradient(problem.softmax(logits, bias)).scaled(columns=1.0 / self.root)
+        weighted = logits.scaled(columns=self.root)
+        # The second derivative of an example's loss is at most delta^2 / 2.
+        step = 2.0 * problem.counts.total / float(problem.scale.max()) ** 2
+        left, values, right = np.linalg.svd(weighted.means - step * slope.means)
+        kept = np.maximum(values - step * problem.decay, 0.0)
+        self.rank = int(np.sum(kept > 0))
+        half = np.sqrt(kept[: self.rank])
+        inside = np.maximum(weighted.scalars - step * (slope.scalars + problem.decay), 0.0)
+        inside = np.sqrt(inside) * self.spread
+        return self._joined(inside, left[:, : self.rank] * half, right[: self.rank].T * half, bias)
 
     def parts(self, x: Array) -> tuple[Array, Array, Array, Array]:
         """The vector taken apart: u, A, B, bias."""
@@ -151,8 +230,20 @@ class _Factored:
                 self.sizes * (change.row_sums + bias_decay * dbias),
             )
 
-        operator = LinearOperator((len(x), len(x)), matvec=product, dtype=np.float64)
-        step, _ = minres(operator, -slope, rtol=1e-6, maxiter=_MOST_DIRECTIONS)
+        # The diagonal, with the softmax of a column as if its entries were alone.
+        curvature = found.wrong * (1.0 - found.wrong)
+        np.fill_diagonal(curvature, found.missing * (1.0 - found.missing))
+        curvature *= problem.scale[:, None] ** 2 / problem.counts.total
+        diagonal = self._joined(
+            np.full(self.count, 2.0 * decay),
+            decay + curvature @ right**2,
+            decay + curvature.T @ left**2,
+            self.sizes * (bias_decay + problem.shares),
+        )
+        shape = (len(x), len(x))
+        operator = LinearOperator(shape, matvec=product, dtype=np.float64)
+        inverse = LinearOperator(shape, matvec=lambda y: np.ravel(y) / diagonal, dtype=np.float64)
+        step, _ = cg(operator, -slope, rtol=1e-3, maxiter=_MOST_DIRECTIONS, M=inverse)
         return np.asarray(step)
 
     def _change(self, found: Softmax, moved: ClassMatrix, bias: Array) -> ClassMatrix:

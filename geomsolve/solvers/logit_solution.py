@@ -192,7 +192,7 @@ def solve_logits(
         logits = ClassMatrix(problem.orbits, heights * (1.0 - 1.0 / classes), other)
     else:
         solver = LogitFactors.name
-        logits, bias, steps = LogitFactors(tol=min(check_tol(tol) / 100.0, 1e-12)).run(problem, progress=progress)
+        logits, bias, steps = LogitFactors(tol=check_tol(tol) / 100.0).run(problem, progress=progress)
     certificate = certify_logits(problem, logits, bias)
     quality = Quality.CERTIFIED if certificate.holds(tol) else Quality.UNCERTIFIED
     factors = balanced_factors(problem, logits)
