@@ -74,7 +74,7 @@ def certify_logits(
         value += problem.bias_decay / 2.0 * float(sizes @ offsets**2)
     # Never claimed below the rounding of the sums.
     rounding = (16.0 + 4.0 * len(sizes)) * np.finfo(float).eps
-    shrink = min(1.0, decay / (_dual_norm(problem, gradient) * (1.0 + rounding) + 1e-300))
+    shrink = min(1.0, decay / (dual_norm(problem, gradient) * (1.0 + rounding) + 1e-300))
     mixed = found._replace(wrong=shrink * found.wrong, missing=shrink * found.missing)
     lower = float((sizes * shares) @ problem.entropies(mixed))
     if problem.bias_decay is not None:
@@ -85,7 +85,7 @@ def certify_logits(
 def norm(problem: CrossEntropy, logits: ClassMatrix) -> float:
     """The least |W| |H D^{1/2}| of any factors of the logits: |Z D^{1/2}|_*; with relu, that of orthogonal features."""
     sizes = problem.orbits.sizes
-    weighted = logits.scaled(columns=np.sqrt(problem.examples))
+    weighted = logits.scaled(columns=problem.root)
     if problem.relu:
         return float(sizes @ column_lengths(weighted))
     singular = np.linalg.svd(weighted.means, compute_uv=False)
@@ -97,9 +97,9 @@ def column_lengths(matrix: ClassMatrix) -> Array:
     return np.sqrt(matrix.own**2 + np.sum(matrix.orbits.partners.T * matrix.between**2, axis=0))
 
 
-def _dual_norm(problem: CrossEntropy, gradient: ClassMatrix) -> float:
+def dual_norm(problem: CrossEntropy, gradient: ClassMatrix) -> float:
     """The least lambda for which the gradient is dual feasible, or a little more."""
-    weighted = gradient.scaled(columns=1.0 / np.sqrt(problem.examples))
+    weighted = gradient.scaled(columns=1.0 / problem.root)
     scalars, means = weighted.scalars, weighted.means
     if problem.relu:
         squares = ClassMatrix.of_blocks(problem.orbits, scalars**2, means.T @ means)

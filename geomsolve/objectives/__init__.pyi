@@ -9,6 +9,7 @@ from .equilibrium import ECL as ECL
 from .equilibrium import LogitCompensated as LogitCompensated
 from .free_views import FreeViews as FreeViews
 from .generalized import GCL as GCL
+from .layer_peeled import LayerPeeled as LayerPeeled
 from .parts import PartedSoftmax as PartedSoftmax
 from .parts import PartedSum as PartedSum
 from .parts import Parts as Parts

@@ -56,6 +56,7 @@ class CrossEntropy:
         additive: (C,) iota, added to the logits; log of the class shares is logit adjustment.
         multiplicative: (C,) delta > 0, which multiplies the logits; with `additive` the vector-scaling loss.
         margins: (C,) mu, subtracted from the logit of the own class, as LDAM does.
+        per_class: the decay of features is feature_decay/2 sum_k |h_k|^2, once a class: D = I, and proportions do.
 
     Raises:
         ProblemError: proportions, a decay that is not above 0, arrays of another length, or additive, multiplicative,
@@ -73,11 +74,12 @@ class CrossEntropy:
     additive: Any = field(default=None, kw_only=True)
     multiplicative: Any = field(default=None, kw_only=True)
     margins: Any = field(default=None, kw_only=True)
+    per_class: bool = field(default=False, kw_only=True)
     name: str = field(default="cross-entropy", kw_only=True)
 
     def __post_init__(self) -> None:
         counts = as_counts(self.counts)
-        if counts.are_proportions:
+        if counts.are_proportions and not self.per_class:
             raise ProblemError("counts: must be numbers of examples, by which decay is counted; got proportions")
         object.__setattr__(self, "counts", counts)
         if _is_zero(self.feature_decay) and _is_zero(self.classifier_decay):
@@ -116,6 +118,11 @@ class CrossEntropy:
     def examples(self) -> Array:
         """(K,) n, the examples of a class of each orbit."""
         return self._by_orbit(self.counts.per_class, 0.0)
+
+    @cached_property
+    def root(self) -> Array:
+        """(K,) the diagonal of D^{1/2}, by which the decay of features is weighed: sqrt(n), or 1."""
+        return np.ones_like(self.examples) if self.per_class else np.sqrt(self.examples)
 
     @cached_property
     def scale(self) -> Array:

@@ -11,6 +11,8 @@ from .embedding import Embedding as Embedding
 from .embedding import embed as embed
 from .interior import Interior as Interior
 from .ladder import solve as solve
+from .layer_peeled import PeeledSolution as PeeledSolution
+from .layer_peeled import solve_peeled as solve_peeled
 from .logit_factors import LogitFactors as LogitFactors
 from .logit_solution import LogitSolution as LogitSolution
 from .logit_solution import solve_logits as solve_logits

@@ -15,11 +15,13 @@ from ..geometry.kernel import KernelGram
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.cross_entropy import CrossEntropy
+from ..objectives.layer_peeled import LayerPeeled
 from . import interior, points_first
 from .base import Attempt, Solver, Termination
 from .conic import Conic
 from .descent import Descent
 from .interior import Interior
+from .layer_peeled import PeeledSolution, solve_peeled
 from .logit_solution import LogitSolution, solve_logits
 from .newton import Newton
 from .points_first import PointsFirst
@@ -47,6 +49,10 @@ def solve(
 ) -> LogitSolution: ...
 @overload
 def solve(
+    objective: LayerPeeled, *, tol: float = ..., throw: bool = ..., progress: Progress | None = ...
+) -> PeeledSolution: ...
+@overload
+def solve(
     objective: Objective,
     solver: Solver | str | None = ...,
     *,
@@ -56,14 +62,14 @@ def solve(
     progress: Progress | None = ...,
 ) -> Solution: ...
 def solve(
-    objective: Objective | CrossEntropy,
+    objective: Objective | CrossEntropy | LayerPeeled,
     solver: Solver | str | None = None,
     *,
     tol: float = 1e-9,
     throw: bool = True,
     start: OrbitGram | None = None,
     progress: Progress | None = None,
-) -> Solution | LogitSolution:
+) -> Solution | LogitSolution | PeeledSolution:
     """The optimal Gram matrix of an objective, with the proof that it is optimal.
 
     Of the solvers that fit the objective (see `solvers_for`), or the given one alone, every answer is repaired and
@@ -72,7 +78,8 @@ def solve(
         minimise L(G)  over  G >= 0 (positive semidefinite), diag G = 1
 
     Args:
-        objective: what a builder such as `SupCon` returns; of `CrossEntropy` the result is a LogitSolution.
+        objective: what a builder such as `SupCon` returns; of `CrossEntropy` the result is a LogitSolution,
+            of `LayerPeeled` a PeeledSolution.
         solver: one solver (`Newton()`, `Conic(...)`, or a name of `SOLVERS`) instead of all that fit.
         tol: the relative gap to certify, in (0, 1). What a solver reports is never asked.
         throw: raise NotCertified (which carries the solution) where nothing could be certified; False returns it.
@@ -94,6 +101,8 @@ def solve(
     """
     if isinstance(objective, CrossEntropy):
         return solve_logits(objective, tol=tol, throw=throw, progress=progress)
+    if isinstance(objective, LayerPeeled):
+        return solve_peeled(objective, tol=tol, throw=throw, progress=progress)
     if not isinstance(objective, Objective):
         raise ProblemError(
             f"objective: must come from a builder such as geomsolve.SupCon; got {type(objective).__name__}"

@@ -69,13 +69,15 @@ class LogitFactors:
 
     def _newton(self, factored: _Factored, x: Array) -> tuple[Array, int]:
         """Newton steps for as long as they shorten the gradient, and how many."""
-        slope, steps = factored.value(x)[1], 0
+        x, steps = factored.balanced(x), 0
+        slope = factored.value(x)[1]
         while steps < _MOST_STEPS:
             trial = x + factored.newton(x, slope)
             after = factored.value(trial)[1]
             if not np.linalg.norm(after) < 0.5 * np.linalg.norm(slope):
                 break
-            x, slope, steps = trial, after, steps + 1
+            x, steps = factored.balanced(trial), steps + 1
+            slope = factored.value(x)[1]
             if certify_logits(factored.problem, *factored.logits(x)).relative_gap <= self.tol:
                 break
         return x, steps
@@ -87,7 +89,7 @@ class LogitFactors:
             value, slope = factored.value(at)
             return value * scale, slope * scale
 
-        options = {"maxiter": most, "maxfun": 2 * most, "maxcor": 12, "ftol": 0.0, "gtol": 1e-6}
+        options = {"maxiter": most, "maxfun": 2 * most, "maxcor": 12, "ftol": 0.0, "gtol": 1e-8}
         found = minimize(descent, x, jac=True, method="L-BFGS-B", options=options)
         return found.x, int(found.nit)
 
@@ -114,8 +116,13 @@ def _coarser(problem: CrossEntropy) -> CrossEntropy | None:
             return None
         return (np.bincount(bins, values, _COARSE) / np.maximum(members, 1))[bins]
 
-    parts = {name: averaged(getattr(problem, name)) for name in ("additive", "multiplicative", "margins")}
-    return replace(problem, counts=averaged(problem.counts.per_class), **parts)
+    return replace(
+        problem,
+        counts=averaged(problem.counts.per_class),
+        additive=averaged(problem.additive),
+        multiplicative=averaged(problem.multiplicative),
+        margins=averaged(problem.margins),
+    )
 
 
 def _interpolated(
@@ -140,11 +147,14 @@ class _Factored:
 
     def __init__(self, problem: CrossEntropy) -> None:
         self.problem = problem
-        self.sizes, self.root = problem.orbits.sizes, np.sqrt(problem.examples)
+        self.sizes, self.root = problem.orbits.sizes, problem.root
         self.spread = np.sqrt(self.sizes - 1.0)
         self.count = len(self.sizes)
         self.others = problem.orbits.partners.T
         self.biased = problem.bias_decay is not None
+        self.bias_decay = problem.bias_decay or 0.0
+        # The bias in units in which its decay curves like that of the factors.
+        self.unit = 1.0 / np.sqrt(self.sizes * (1.0 + self.bias_decay / problem.decay))
 
     def start(self, logits: ClassMatrix, bias: Array) -> Array:
         """The factors of logits, with no column quite at 0 (where it would stay)."""
@@ -154,7 +164,7 @@ class _Factored:
         half = np.sqrt(np.maximum(values[: self.rank], 1e-6 * max(values[0], 1.0)))
         # In an orbit of one class there are no differences.
         inside = np.sqrt(np.abs(weighted.scalars)) * self.spread
-        return self._joined(inside, left[:, : self.rank] * half, right[: self.rank].T * half, bias)
+        return self._joined(inside, left[:, : self.rank] * half, right[: self.rank].T * half, bias / self.unit)
 
     def proximal(self, logits: ClassMatrix, bias: Array) -> Array:
         """The factors after a step of proximal gradient descent: columns go where they are not needed, or come."""
@@ -162,19 +172,26 @@ class _Factored:
         slope = problem.gradient(problem.softmax(logits, bias)).scaled(columns=1.0 / self.root)
         weighted = logits.scaled(columns=self.root)
         # The second derivative of an example's loss is at most delta^2 / 2.
-        step = 2.0 * problem.counts.total / float(problem.scale.max()) ** 2
+        step = 2.0 / float((problem.shares / problem.root**2).max() * problem.scale.max() ** 2)
         left, values, right = np.linalg.svd(weighted.means - step * slope.means)
         kept = np.maximum(values - step * problem.decay, 0.0)
         self.rank = int(np.sum(kept > 0))
         half = np.sqrt(kept[: self.rank])
         inside = np.maximum(weighted.scalars - step * (slope.scalars + problem.decay), 0.0)
         inside = np.sqrt(inside) * self.spread
-        return self._joined(inside, left[:, : self.rank] * half, right[: self.rank].T * half, bias)
+        return self._joined(inside, left[:, : self.rank] * half, right[: self.rank].T * half, bias / self.unit)
+
+    def balanced(self, x: Array) -> Array:
+        """The same logits by factors with orthogonal columns, A^T A = B^T B diagonal."""
+        u, left, right, bias = self.parts(x)
+        outer, values, inner = np.linalg.svd(left @ right.T)
+        half = np.sqrt(values[: self.rank])
+        return self._joined(u, outer[:, : self.rank] * half, inner[: self.rank].T * half, bias / self.unit)
 
     def parts(self, x: Array) -> tuple[Array, Array, Array, Array]:
         """The vector taken apart: u, A, B, bias."""
         k, size = self.count, self.count * self.rank
-        bias = x[k + 2 * size :] if self.biased else np.zeros(k)
+        bias = x[k + 2 * size :] * self.unit if self.biased else np.zeros(k)
         return x[:k], x[k : k + size].reshape(k, -1), x[k + size : k + 2 * size].reshape(k, -1), bias
 
     def _logits(self, scalars: Array, means: Array) -> ClassMatrix:
@@ -195,9 +212,9 @@ class _Factored:
         """The value and its gradient."""
         problem, (u, left, right, bias) = self.problem, self.parts(x)
         found = problem.softmax(self._logits(u * self._inside(u), left @ right.T), bias)
-        decay, bias_decay = problem.decay, problem.bias_decay or 0.0
+        decay, pull = problem.decay, self.sizes * self.unit
         value = problem.loss(found) + decay * float(u @ u + (np.sum(left**2) + np.sum(right**2)) / 2.0)
-        value += bias_decay / 2.0 * float(self.sizes @ bias**2)
+        value += self.bias_decay / 2.0 * float(self.sizes @ bias**2)
         gradient = problem.gradient(found)
         blocks = gradient.scaled(columns=1.0 / self.root)
         means = blocks.means
@@ -205,17 +222,17 @@ class _Factored:
             2.0 * u * (decay + (self.spread > 0) * blocks.scalars),
             decay * left + means @ right,
             decay * right + means.T @ left,
-            self.sizes * (gradient.row_sums + bias_decay * bias),
+            pull * (gradient.row_sums + self.bias_decay * bias),
         )
         return value, slope
 
     def newton(self, x: Array, slope: Array) -> Array:
-        """The Newton step of the gradient, to a tenth of it squared at best."""
+        """The Newton step towards a gradient of 0, by conjugate gradients."""
         problem, (u, left, right, bias) = self.problem, self.parts(x)
         found = problem.softmax(self._logits(u * self._inside(u), left @ right.T), bias)
         blocks = problem.gradient(found).scaled(columns=1.0 / self.root)
         scalars, means = (self.spread > 0) * blocks.scalars, blocks.means
-        decay, bias_decay = problem.decay, problem.bias_decay or 0.0
+        decay, pull = problem.decay, self.sizes * self.unit
 
         def product(direction: Array) -> Array:
             du, dleft, dright, dbias = self.parts(np.ravel(direction))
@@ -227,22 +244,33 @@ class _Factored:
                 2.0 * du * (decay + scalars) + 2.0 * u * (self.spread > 0) * inner.scalars,
                 decay * dleft + means @ dright + turned @ right,
                 decay * dright + means.T @ dleft + turned.T @ left,
-                self.sizes * (change.row_sums + bias_decay * dbias),
+                pull * (change.row_sums + self.bias_decay * dbias),
             )
 
         # The diagonal, with the softmax of a column as if its entries were alone.
         curvature = found.wrong * (1.0 - found.wrong)
         np.fill_diagonal(curvature, found.missing * (1.0 - found.missing))
-        curvature *= problem.scale[:, None] ** 2 / problem.counts.total
+        curvature *= problem.scale[:, None] ** 2 * problem.shares / problem.root**2
         diagonal = self._joined(
-            np.full(self.count, 2.0 * decay),
+            2.0 * decay + 4.0 * u * self._inside(u) * np.diag(curvature),
             decay + curvature @ right**2,
             decay + curvature.T @ left**2,
-            self.sizes * (bias_decay + problem.shares),
+            pull * self.unit * (self.bias_decay + problem.shares * found.missing),
         )
         shape = (len(x), len(x))
         operator = LinearOperator(shape, matvec=product, dtype=np.float64)
-        inverse = LinearOperator(shape, matvec=lambda y: np.ravel(y) / diagonal, dtype=np.float64)
+        squares = np.sum(left**2, axis=0)
+        spans = np.maximum(squares[:, None] + squares, 1e-12 * max(float(squares.max(initial=0.0)), 1e-300))
+
+        def inverse_diagonal(direction: Array) -> Array:
+            # Without the turn of all columns together that changes nothing: A W, B W with a skew W.
+            step = np.ravel(direction) / diagonal
+            du, dleft, dright, dbias = self.parts(step)
+            turn = left.T @ dleft + right.T @ dright
+            turn = (turn - turn.T) / (2.0 * spans)
+            return self._joined(du, dleft - left @ turn, dright - right @ turn, dbias / self.unit)
+
+        inverse = LinearOperator(shape, matvec=inverse_diagonal, dtype=np.float64)
         step, _ = cg(operator, -slope, rtol=1e-3, maxiter=_MOST_DIRECTIONS, M=inverse)
         return np.asarray(step)
 
@@ -263,5 +291,5 @@ def relu_heights(problem: CrossEntropy) -> Array:
     m_k = log( (C - 1) [ sqrt(n_k) / (N lambda sqrt((C - 1)/C)) - 1 ] ), or 0 where that is negative
     """
     classes = problem.counts.classes
-    reach = np.sqrt(problem.examples) / (problem.counts.total * problem.decay * np.sqrt(1.0 - 1.0 / classes)) - 1.0
+    reach = problem.shares / (problem.root * problem.decay * np.sqrt(1.0 - 1.0 / classes)) - 1.0
     return np.log(np.maximum((classes - 1.0) * reach, 1.0))

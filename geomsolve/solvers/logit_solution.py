@@ -117,7 +117,7 @@ def balanced_factors(problem: CrossEntropy, logits: ClassMatrix) -> LogitFactori
 
     With ReLU features these are orthogonal, and column k of Z is w_k |h_k|.
     """
-    orbits, root = problem.orbits, np.sqrt(problem.examples)
+    orbits, root = problem.orbits, problem.root
     ratio = math.sqrt(problem.feature_decay / problem.classifier_decay)
     weighted = logits.scaled(columns=root)
     if problem.relu:

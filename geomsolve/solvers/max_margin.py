@@ -87,7 +87,7 @@ def max_margin(counts: Counts | ArrayLike, kind: str = "ce", delta: ArrayLike | 
 
 def _bound(problem: CrossEntropy, logits: ClassMatrix, factor: Array) -> float:
     """The dual bound above; `factor` is that of Z_cy in its margin, for c != y in the orbits of rows and columns."""
-    orbits, root = problem.orbits, np.sqrt(problem.examples)
+    orbits, root = problem.orbits, problem.root
     weighted = logits.scaled(columns=root)
     left, values, right = np.linalg.svd(weighted.means)
     kept = values > 1e-12 * max(values[0], float(np.abs(weighted.scalars).max()))

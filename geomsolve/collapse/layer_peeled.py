@@ -1,0 +1,66 @@
+"""Where minority classifiers merge in the Layer-Peeled Model."""
+
+from __future__ import annotations
+
+import math
+
+from ..arrays import Progress
+from ..counts.counts import step_counts
+from ..errors import ProblemError
+from ..objectives.layer_peeled import LayerPeeled
+from ..objectives.supcon import check_whole
+from ..solvers.layer_peeled import solve_peeled
+from .crossings import Crossing, refine, sign_changes
+
+# Ratios are examined up to here.
+_MOST_RATIO = 1e5
+
+
+def layer_peeled_threshold(
+    majority: int,
+    minority: int,
+    *,
+    feature_energy: float,
+    classifier_energy: float,
+    progress: Progress | None = None,
+) -> Crossing | None:
+    """The imbalance ratio from which the classifiers of the minority are one vector in the Layer-Peeled Model.
+
+    On differences of minority classes either the logits have a share of the nuclear norm, or the gradient's singular
+    value lies below its largest, by `spare`. One of the two is 0 at the optimum, and their difference changes its sign
+    where the minority merges: that is the multiplier method of `threshold`, for a nuclear norm.
+
+    Args:
+        majority: how many classes have `ratio` times the examples of a minority class.
+        minority: how many classes have few examples, at least 2.
+        feature_energy: E_H, see `LayerPeeled`.
+        classifier_energy: E_W.
+        progress: called with a line of text as the work goes on.
+
+    Returns:
+        A Crossing with the ratio, its bracket and the residual; None up to ratio 1e5.
+
+    Raises:
+        ProblemError: numbers of classes that make no minority, or what `LayerPeeled` refuses.
+
+    Cost: some 40 solutions over two orbits, a tenth of a second each.
+    Source: Fang et al. (PNAS 2021) for the collapse; the equation is ours.
+    """
+    majority = check_whole("majority", majority, least=1)
+    minority = check_whole("minority", minority, least=2)
+    if not feature_energy > 0 or not classifier_energy > 0:
+        raise ProblemError("feature_energy, classifier_energy: must be above 0")
+
+    def order(log_ratio: float) -> float:
+        if progress is not None:
+            progress(f"Layer-Peeled Model at ratio {math.exp(log_ratio):.6g}")
+        counts = step_counts(majority, minority, 1.0, math.exp(log_ratio))
+        found = solve_peeled(LayerPeeled(counts, feature_energy, classifier_energy), throw=False)
+        share = (minority - 1.0) * found.orbit_logits.scalars[-1] / found.objective.radius
+        return float(share - found.spare[-1])
+
+    for low, high in sign_changes(order, 1e-9, math.log(_MOST_RATIO), slope=1.0, step=0.25):
+        found = refine(order, low, high)
+        bracket = math.exp(found.bracket[0]), math.exp(found.bracket[1])
+        return Crossing(math.exp(found.value), bracket, found.residual, found.collapses)
+    return None

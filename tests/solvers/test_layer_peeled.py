@@ -1,0 +1,81 @@
+"""The Layer-Peeled Model: closed form, conic program, feasible points, and where the minority merges."""
+
+import math
+
+import numpy as np
+import pytest
+
+import geomsolve as gs
+from geomsolve.collapse import layer_peeled_threshold
+from geomsolve.objectives import LayerPeeled
+
+ENERGIES = {"feature_energy": 5.0, "classifier_energy": 1.0}
+
+
+def loss(counts, logits):
+    sums = np.log(np.exp(logits).sum(axis=0))
+    return float(counts / counts.sum() @ (sums - np.diag(logits)))
+
+
+def test_balanced_classes_are_the_simplex():
+    found = gs.solve(LayerPeeled([20] * 10, **ENERGIES))
+    assert found.value == pytest.approx(math.log1p(9 * math.exp(-math.sqrt(5) * 10 / 9)), rel=1e-13)
+    assert found.certificate.relative_gap < 1e-13
+    np.testing.assert_allclose(found.classifier_cosines[np.triu_indices(10, 1)], -1 / 9, atol=1e-12)
+
+
+@pytest.mark.parametrize("counts", [[50, 20, 5], [100, 100, 5, 5, 5], [0.6, 0.3, 0.1]])
+def test_a_conic_program_finds_the_same(counts):
+    """The published form, a Gram matrix of features and classifier with two traces."""
+    import cvxpy as cp
+
+    found, size = gs.solve(LayerPeeled(counts, **ENERGIES)), len(counts)
+    gram = cp.Variable((2 * size, 2 * size), PSD=True)
+    logits = gram[:size, size:]
+    shares = np.array(counts) / np.sum(counts)
+    value = cp.sum(cp.multiply(shares, cp.log_sum_exp(logits, axis=0) - cp.diag(logits)))
+    bounds = [cp.trace(gram[:size, :size]) <= size * 1.0, cp.trace(gram[size:, size:]) <= size * 5.0]
+    cp.Problem(cp.Minimize(value), bounds).solve(solver="CLARABEL")
+    assert found.value == pytest.approx(value.value, abs=1e-7)
+    np.testing.assert_allclose(found.logits, logits.value, atol=1e-3)
+    assert np.trace(found.classifier) == pytest.approx(size * 1.0)
+    assert np.trace(found.features) == pytest.approx(size * 5.0)
+
+
+def test_no_feasible_point_is_below_the_bound():
+    counts = np.array([300.0] * 5 + [3.0] * 5)
+    found, rng = gs.solve(LayerPeeled(counts, **ENERGIES)), np.random.default_rng(3)
+    assert loss(counts, found.logits) == pytest.approx(found.value, rel=1e-13)
+    for scale in (1.0, 0.1, 1e-3):
+        features, classifier = rng.normal(size=(2, 12, 10))
+        features *= math.sqrt(50.0) / np.linalg.norm(features)
+        classifier *= math.sqrt(10.0) / np.linalg.norm(classifier)
+        other = (1 - scale) * found.logits + scale * classifier.T @ features
+        assert np.linalg.norm(other, "nuc") <= found.objective.radius * (1 + 1e-12)
+        assert loss(counts, other) > found.certificate.lower_bound
+
+
+@pytest.mark.parametrize(("majority", "minority"), [(2, 3), (5, 5)])
+def test_the_minority_merges_at_the_threshold(majority, minority):
+    found = layer_peeled_threshold(majority, minority, **ENERGIES)
+    assert found.collapses == "above"
+    assert found.bracket[1] - found.bracket[0] < 1e-9 * found.value
+    for factor, merged in ((0.999, False), (1.001, True)):
+        counts = gs.step_counts(majority, minority, 1.0, found.value * factor)
+        solution = gs.solve(LayerPeeled(counts, **ENERGIES))
+        assert bool(solution.classifier_cosines[-1, -2] > 1 - 1e-9) is merged
+        assert bool(solution.spare[-1] > 1e-6) is merged
+        assert solution.merged == ([list(range(majority, majority + minority))] if merged else [])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: LayerPeeled([5, 3], 0.0, 1.0), "feature_energy: must be a finite number above 0; got 0"),
+        (lambda: LayerPeeled([5, 3], 1.0, -1), "classifier_energy: must be a finite number above 0; got -1"),
+        (lambda: layer_peeled_threshold(1, 1, **ENERGIES), "minority: must be .* at least 2; got 1"),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(gs.ProblemError, match=message):
+        call()
