@@ -129,7 +129,8 @@ def test_dense_certificate_is_the_orbit_certificate(build, seed):
     for name in ("value", "gap", "excess", "ball_gap"):
         assert math.isclose(getattr(orbit, name), getattr(dense, name), rel_tol=1e-10), name
     assert orbit.ball_optimal == dense.ball_optimal
-    assert math.isfinite(orbit.cosine_residual) == math.isfinite(dense.cosine_residual)
+    # Far from an optimum the residual is large in both forms, and infinite where a block of atoms has no stiffness.
+    assert (orbit.cosine_residual > 1e-6) == (dense.cosine_residual > 1e-6)
 
 
 def test_dense_certificate_of_an_optimum():
