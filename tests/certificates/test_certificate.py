@@ -623,4 +623,4 @@ def test_strong_ties_do_not_hide_an_open_geometry(classes, temperature):
     for kinds, objective in losses:
         for opened in (1e-4, 1e-2, 0.1, 0.3):
             wrong = np.tile((1.0 - opened) * simplex + opened, (kinds, kinds))
-            assert not gs.certify(objective, wrong).holds()
+            assert not gs.certify(objective, gs.OrbitGram(objective.orbits, wrong)).holds()

@@ -38,7 +38,9 @@ def test_a_collapsed_tail_needs_the_step_with_a_closed_orbit():
     assert residual.cosine_residual(slack) < 1e-9
 
 
-@pytest.mark.parametrize("objective", [gs.BCL([2, 1], temperature=0.5), gs.LogitCompensated([2, 1], scale=2.0)])
+@pytest.mark.parametrize(
+    "objective", [gs.LogitCompensated([2, 1], scale=2.0), gs.LogitCompensated([9, 3, 1], scale=5.0)]
+)
 def test_two_prototypes_need_complementarity(objective):
     """The loss sees no cosine of two prototypes, which has no curvature then: there is no step."""
     slack = slack_of(objective)
@@ -47,8 +49,21 @@ def test_two_prototypes_need_complementarity(objective):
 
 
 def test_two_classes_tied_to_prototypes_need_blocks(monkeypatch):
-    """At temperature 0.02 ties of class and prototype are a billion times what holds the classes apart."""
-    objective = gs.BCL([10, 10], temperature=0.02, anchors="class")
+    """At temperature 0.02 ties of class and prototype are a billion times what holds the classes apart.
+
+    BCL of ten samples a class, each class in one point: rows of two class means, then two prototypes, which are no
+    anchors. A mean pulls its prototype with 1/10 and pushes its own class with 10/10, the other with 10/11 + 1/11.
+    """
+    own, other = np.eye(2), 1.0 - np.eye(2)
+    none = np.zeros((2, 2))
+    objective = gs.RowSoftmax(
+        orbits=gs.geometry.Orbits(np.ones(4), np.arange(4)),
+        masses=[0.5, 0.5, 0.0, 0.0],
+        weights=np.block([[10 / 11 * other, own / 10 + other / 11], [none, none]]),
+        offsets=[0.9, 0.9, 1.0, 1.0],
+        positives=np.block([[none, own / 10], [none, none]]),
+        temperature=0.02,
+    )
     opened = np.tile([[1.0, -0.98], [-0.98, 1.0]], (2, 2))
     assert not gs.certify(objective, opened).holds()
     monkeypatch.setattr(residual, "block_residual", lambda _: 0.0)
