@@ -255,7 +255,7 @@ def log_sums(objective: Objective, reading: str) -> LogSums:
         if isinstance(objective, PairLoss) and isinstance(objective.shape, Logistic):
             one = ball(1)
             return LogSums(whole, drawn_terms(factors, laws, own, 1, one, one, tau))
-        if isinstance(objective, ExpectedSoftmax):
+        if type(objective) is ExpectedSoftmax:
             alpha, beta = ball(read(objective.alpha, reading)), ball(read(objective.beta, reading))
             return LogSums(whole, drawn_terms(factors, laws, own, objective.count, alpha, beta, tau))
         if isinstance(objective, OneView):

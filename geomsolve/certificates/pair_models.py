@@ -110,7 +110,7 @@ def pair_model(objective: Objective) -> PairModel | None:
     tilted, constant = np.zeros(count, dtype=bool), 0.0
     if isinstance(objective, PairLoss) and isinstance(objective.shape, Logistic):
         ratios, weights = np.ones((count, 1)), masses[:, None] * objective.draws.partner
-    elif isinstance(objective, ExpectedSoftmax):
+    elif type(objective) is ExpectedSoftmax:
         if np.any(objective.draws.own >= 1.0):
             return None
         ratios, chances = _own_draws(objective)

@@ -275,7 +275,7 @@ def _at_ratio(family: TwoLevels, objective: Objective, ratio: Any, tau: Any, rea
         return LogSums(sizes, softmax_terms(factors, offsets, laws, tau))
     if isinstance(objective, PairLoss):
         return LogSums(sizes, drawn_terms(factors, laws, own, 1, ball(1), ball(1), tau))
-    if isinstance(objective, ExpectedSoftmax):
+    if type(objective) is ExpectedSoftmax:
         alpha, beta = ball(read(objective.alpha, reading)), ball(read(objective.beta, reading))
         return LogSums(sizes, drawn_terms(factors, laws, own, objective.count, alpha, beta, tau))
     if isinstance(objective, OneView):

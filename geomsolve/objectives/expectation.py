@@ -158,11 +158,9 @@ class ExpectedSoftmax(ExpectedLog):
 
     Attributes:
         alpha: what the positives contribute to the denominator, above 0.
-        own_counts: whether draws of the own class are in the sum; False: they are left out of it.
     """
 
     alpha: float
-    own_counts: bool = True
 
     def _validate(self) -> None:
         super()._validate()
@@ -178,7 +176,7 @@ class ExpectedSoftmax(ExpectedLog):
 
     def _own(self, s: Array) -> Array:
         """(n, K) what draws of the own class take from phi."""
-        return self.own_counts * self.draws.own * np.expm1(-self.beta * s)
+        return self.draws.own * np.expm1(-self.beta * s)
 
     @cached_property
     def _own_excess(self) -> Array:
@@ -206,3 +204,11 @@ class ExpectedSoftmax(ExpectedLog):
         log_phi = log_floor + log_ratio
         slope = np.exp((self.count - 1) * log_phi - self.alpha * s)
         return slope, slope * np.exp(-log_phi)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ForeignSoftmax(ExpectedSoftmax):
+    """The same where draws of the anchor's own class are left out of the sum: batches of SINCERE."""
+
+    def _own(self, s: Array) -> Array:
+        return 0.0 * s * self.draws.own

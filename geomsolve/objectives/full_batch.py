@@ -16,6 +16,7 @@ from .base import Objective, check_temperature
 from .by_counts import by_counts, class_orbits
 from .row_softmax import RowSoftmax
 from .sampling import Averaging, ClassTable, anchor_masses, per_class
+from .tempered import TemperedSoftmax
 
 
 def full_batch(
@@ -49,14 +50,11 @@ def full_batch(
         check_temperature(float(taus.min()))
         check_temperature(float(taus.max()))
     table = ClassTable.of(counts, masses if len(masses) == counts.classes else masses[counts.groups], taus)
-    loss_of = _row_softmax(table.orbits, views * table.counts, table.columns[0], own)
-    return RowSoftmax(
-        **loss_of,
-        temperature=float(taus.max()),
-        temperatures=table.columns[1] if np.ptp(taus) else None,
-        counts=table.as_counts(counts),
-        name=name if np.ndim(temperature) == 0 else f"{name[:-1]}, a temperature a class)",
-    )
+    row = _row_softmax(table.orbits, views * table.counts, table.columns[0], own)
+    row |= {"temperature": float(taus.max()), "counts": table.as_counts(counts)}
+    if np.ptp(taus) == 0:
+        return RowSoftmax(**row, name=name)
+    return TemperedSoftmax(**row, temperatures=table.columns[1], name=f"{name[:-1]}, a temperature a class)")
 
 
 def _by_count(

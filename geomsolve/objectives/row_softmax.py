@@ -25,14 +25,11 @@ class RowSoftmax(Objective):
         weights: (K, K) or broadcastable: W >= 0 for one partner.
         offsets: (K,) a >= 0, what an anchor's own class contributes to its denominator.
         positives: (K, K) P >= 0 for one partner, or None where positives coincide with their anchor.
-        temperatures: (K,) tau of the anchors of each orbit, the largest being `temperature`; None where all have that
-            one. (With P, all have.)
     """
 
     weights: Array
     offsets: Array
     positives: Array | None = None
-    temperatures: Array | None = None
 
     def _validate(self) -> None:
         super()._validate()
@@ -41,10 +38,6 @@ class RowSoftmax(Objective):
         check_weights("offsets", self.offsets, (count,))
         if self.positives is not None:
             check_weights("positives", self.positives, (count, count))
-        if self.temperatures is not None:
-            check_weights("temperatures", self.temperatures, (count,))
-            if self.positives is not None or self.temperatures.max() != self.temperature:
-                raise ProblemError("temperatures: go with positives that coincide, and with the largest as temperature")
         bare = self.offsets <= 0
         if np.any(bare) and np.any(bare & (self._negatives.sum(axis=1) <= 0)):
             raise ProblemError(
@@ -60,7 +53,7 @@ class RowSoftmax(Objective):
         # With an offset: every other class infinitely far away. Without: every other class at the antipode, t = -2,
         # which can be attained, and one nat below it, so that no gap is ever measured against an excess of 0.
         with np.errstate(divide="ignore", invalid="ignore"):
-            antipodal = np.log(self._negatives.sum(axis=1)) - 2.0 / np.ravel(self._tau) - 1.0
+            antipodal = np.log(self._negatives.sum(axis=1)) - 2.0 / self.temperature - 1.0
             return np.where(self.offsets > 0, np.log(self.offsets), antipodal)
 
     @cached_property
@@ -93,20 +86,9 @@ class RowSoftmax(Objective):
         weights = np.broadcast_to(self.weights, self.orbits.partners.shape)
         return Rows(self.masses, weights, self.offsets, self.positives, self.orbits.partners, self.temperature)
 
-    @property
-    def _tau(self) -> Array | float:
-        """Tau, as a column where rows have their own."""
-        return self.temperature if self.temperatures is None else self.temperatures[:, None]
-
-    def _exponentials(self, gram: OrbitGram) -> Array:
-        """(K, K) e^{t_ij/tau_i}."""
-        if self.temperatures is None:
-            return gram.exponentials(self.temperature)
-        return np.exp((gram.cosines - 1.0) / self._tau)
-
     def _sums(self, gram: OrbitGram) -> Array:
         """(K,) sum_j W_ij e^{t_ij/tau}."""
-        return np.einsum("ab,ab->a", self._negatives, self._exponentials(gram))
+        return np.einsum("ab,ab->a", self._negatives, gram.exponentials(self.temperature))
 
     def excess(self, gram: OrbitGram) -> float:
         """The loss above `floor`; through log1p, so e^{-1/tau} is resolved at low temperature."""
@@ -142,17 +124,17 @@ class RowSoftmax(Objective):
 
     def rows(self, gram: OrbitGram) -> RowModel:
         """With q_ij = W_ij e^{t_ij/tau} / Z_i and Q = sum q: repulsion m q/tau, softness tau, answer Q/tau."""
-        sums, tau = self._sums(gram), self._tau
+        sums, tau = self._sums(gram), self.temperature
         denominators = self.offsets + sums
-        repulsion = self._exponentials(gram) * self.weights
+        repulsion = gram.exponentials(self.temperature) * self.weights
         repulsion *= (self.masses / denominators)[:, None] / tau
         return RowModel(repulsion, tau, (sums / denominators)[:, None] / tau)
 
     def row_hessians(self, gram: OrbitGram) -> Array:
         """m_i / tau^2 (Diag(q_i) - q_i q_i^T), see `softmax_forms`."""
-        sums = self._negatives * self._exponentials(gram)
+        sums = self._negatives * gram.exponentials(self.temperature)
         denominators = self.offsets + sums.sum(axis=1)
-        stiffness = self.orbits.sizes * self.masses / np.ravel(self._tau) ** 2
+        stiffness = self.orbits.sizes * self.masses / self.temperature**2
         return softmax_forms(sums / denominators[:, None], self.offsets / denominators, stiffness)
 
     def fine_rows(self, gram: OrbitGram) -> FineRows | None:

@@ -10,7 +10,7 @@ from ..errors import ProblemError
 from .base import Objective, check_temperature
 from .by_counts import by_counts, class_orbits
 from .draws import Draws
-from .expectation import ExpectedSoftmax
+from .expectation import ForeignSoftmax
 from .full_batch import check_batch, check_whole, full_batch
 from .sampling import Averaging
 
@@ -61,14 +61,13 @@ def SINCERE(
 
     def build(some: Counts) -> Objective:
         shares = some.proportions
-        return ExpectedSoftmax(
+        return ForeignSoftmax(
             orbits=class_orbits(some),
             masses=shares,
             draws=Draws(partner=np.broadcast_to(shares, (len(shares), len(shares))), own=shares.copy()),
             count=batch - 1,
             alpha=own,
             beta=float(views),
-            own_counts=False,
             temperature=temperature,
             name=name,
         )

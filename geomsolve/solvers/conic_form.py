@@ -16,7 +16,7 @@ from ..arrays import Array
 from ..errors import BackendError
 from ..geometry.orbits import Orbits
 from ..objectives.base import Objective
-from ..objectives.expectation import ExpectedLog, ExpectedSoftmax
+from ..objectives.expectation import ExpectedLog, ExpectedSoftmax, ForeignSoftmax
 from ..objectives.one_view import OneView
 from ..objectives.pairwise import Hinge, Logistic, PairLoss
 from ..objectives.row_softmax import RowSoftmax
@@ -134,6 +134,11 @@ def _(objective: PairLoss) -> Terms:
         pair=pair,
         weight=np.ones(count),
     )
+
+
+@terms.register
+def _(objective: ForeignSoftmax) -> Terms:
+    raise BackendError(f"{objective.name} has no conic form")
 
 
 @terms.register

@@ -14,7 +14,7 @@ from ..errors import BackendError
 from ..objectives.base import Objective
 from ..objectives.custom import EnumeratedLoss
 from ..objectives.draws import SampledObjective
-from ..objectives.expectation import STEP, ExpectedSoftmax
+from ..objectives.expectation import STEP, ExpectedSoftmax, ForeignSoftmax
 from ..objectives.one_view import OneView
 from ..objectives.pairwise import Hinge, Logistic, PairLoss
 from ..objectives.parts import PartedSum
@@ -98,9 +98,10 @@ def _pulls(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
 
 @loss.register
 def _(objective: PartedSum) -> RowLoss:
-    # Each form is the excess above the floor of its own term, and the floor of the sum is theirs added up.
+    # Each form is the excess above the floor of its own term, and the floor of the sum is the plain ones added up.
     parts = [loss(one) for one in objective.terms.losses]
-    return RowLoss(tuple(term for part in parts for term in part.terms), sum(part.shift for part in parts))
+    plain = sum(one.floor - one.plain_floor for one in objective.terms.losses)
+    return RowLoss(tuple(term for part in parts for term in part.terms), sum(part.shift for part in parts) - plain)
 
 
 @loss.register
@@ -165,6 +166,11 @@ def _enumerated(psi: Callable[[Any], Any], count: int) -> Rows:
         return jnp.sum(chances * jax.vmap(jax.vmap(psi))(arguments), axis=1)
 
     return rows
+
+
+@loss.register
+def _(objective: ForeignSoftmax) -> RowLoss:
+    raise BackendError(f"descent: no JAX form of {objective.name}")
 
 
 @loss.register

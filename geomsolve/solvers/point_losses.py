@@ -35,7 +35,8 @@ def point_loss(objective: Objective, dtype: type = np.float64) -> PointLoss:
     evaluated by its own `excess` and `row_gradient` on the (m, m) Gram matrix, in float64.
     """
     if isinstance(objective, PartedSum):
-        return _Sum([point_loss(one, dtype) for one in objective.terms.losses])
+        plain = sum(one.floor - one.plain_floor for one in objective.terms.losses)
+        return _Sum([point_loss(one, dtype) for one in objective.terms.losses], plain)
     if isinstance(objective, RowSoftmax) and type(objective).excess is RowSoftmax.excess:
         return _Softmax(objective, dtype)
     return _Dense(objective)
@@ -53,12 +54,12 @@ def positive_excess(objective: Objective) -> bool:
 
 
 class _Sum:
-    def __init__(self, terms: list[PointLoss]):
-        self.terms = terms
+    def __init__(self, terms: list[PointLoss], constant: float):
+        self.terms, self.constant = terms, constant
 
     def slope(self, points: Array) -> tuple[float, Array]:
         values, slopes = zip(*(one.slope(points) for one in self.terms), strict=True)
-        return sum(values), sum(slopes[1:], slopes[0])
+        return sum(values) + self.constant, sum(slopes[1:], slopes[0])
 
     def pulls(self, points: Array) -> Array:
         return np.sum([one.pulls(points) for one in self.terms], axis=0)

@@ -22,7 +22,7 @@ def alpha_c(m, n, **settings):
 @pytest.mark.parametrize("counts", [[2, 2], [3, 5, 2], [4, 4, 4]])
 def test_the_value_is_that_of_all_views(counts, views, self_pairs):
     rng = np.random.default_rng(views)
-    for alpha, temperature in ((0.0, 0.3), (0.35, 0.1), (1.0, 2.0)):
+    for alpha, temperature in ((0.0 if self_pairs else 0.05, 0.3), (0.35, 0.1), (1.0, 2.0)):
         objective = gs.SupCL(counts, alpha=alpha, temperature=temperature, views=views, self_pairs=self_pairs)
         gram = random_gram(rng, objective.orbits)
         points = np.repeat(gram.embed(), views, axis=0)
@@ -155,9 +155,11 @@ def test_unequal_sizes_are_certified(counts, self_pairs):
     for temperature in (0.15, 0.5, 2.0):
         for alpha in (0.0, 0.03, 0.2, 0.5, 0.9, 1.0):
             objective = gs.SupCL(counts, alpha=alpha, temperature=temperature, self_pairs=self_pairs)
+            if not self_pairs and alpha in (0.03, 0.2):
+                continue  # views would part, and some do not: neither form of the problem is the whole
             solution = gs.solve(objective)  # raises unless certified
             variances = gs.geometry.class_variances(solution.orbits)
-            if alpha == 0:
+            if alpha == 0 and self_pairs:
                 assert variances.within <= 1e-12
             if alpha == 1:
                 most = (sum(counts) - len(counts)) / (sum(counts) - 1)
@@ -192,23 +194,26 @@ def test_views_stay_together_exactly_where_it_says():
         views, self_pairs = int(rng.integers(2, 4)), bool(number % 4 == 0)
         alpha = float(rng.choice([0.0, 0.05, 0.1, 0.2, 0.4]))
         settings = {"alpha": alpha, "temperature": float(rng.choice([0.15, 0.2, 0.3, 0.6])), "self_pairs": self_pairs}
+        if alpha == 0.0 and not self_pairs:
+            continue  # another objective, with views apart
         objective = gs.SupCL(counts, views=views, **settings)
-        gram = gs.solve(objective).orbits
+        gram = gs.solve(objective, "newton", throw=False).orbits
         together = objective.untied(gram) == 0.0
         all_views = np.kron(gram.expand(), np.ones((views, views)))
         certificate = gs.certify(over_views(counts, views, **settings), all_views)
         assert together == (certificate.gap <= 1e-9), (counts, views, settings)
         assert together or not self_pairs
         answers.append(together)
-    assert 10 < sum(answers) < 50
+    assert 5 < sum(answers) < len(answers) - 5
 
 
 def test_descent_moves_views_apart_where_it_says():
     settings = {"alpha": 0.0, "temperature": 0.2, "views": 2, "self_pairs": False}
-    objective = gs.SupCL([3, 3, 3], **settings)
-    solution = gs.solve(objective)
-    assert objective.untied(solution.orbits) > 0.0
-    assert descend([3, 3, 3], **settings)[0] < solution.value - 1e-3
+    solution = gs.solve(gs.SupCL([3, 3, 3], **settings))
+    assert solution.value == pytest.approx(descend([3, 3, 3], **settings)[0], abs=1e-6)
+    nearly = gs.solve(gs.SupCL([3, 3, 3], **{**settings, "alpha": 0.01}), "newton", throw=False)
+    assert nearly.value > solution.value + 1e-3
+    assert nearly.quality is gs.Quality.UNCERTIFIED
 
 
 # Bad input ------------------------------------------------------------------------------------------------------------
