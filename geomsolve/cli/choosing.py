@@ -13,7 +13,7 @@ from ..choosing.comparisons import compare as compare_losses
 from ..choosing.designs import design as design_weights
 from ..choosing.guidelines import TEMPERATURES, keep_variance, variance_map
 from ..counts.counts import Counts
-from ..figures.variances import plot_variance_map
+from ..figures.maps import plot_variance_map
 from ..files import read_array
 from .app import code, verb
 from .options import JsonOption, TolOption, with_counts, with_instances

@@ -16,10 +16,9 @@ from ..training.diagnosis import Diagnosis
 from .comparisons import plot_comparison
 from .diagnoses import plot_diagnosis
 from .dimensions import plot_dimensions
-from .phases import plot_phases
+from .maps import plot_phases, plot_variance_map
 from .realizations import plot_realization
 from .solutions import plot_solution
-from .variances import plot_variance_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ import pytest
 
 import geomsolve as gs
 from geomsolve.collapse.continuation import trace
-from geomsolve.figures.phases import plot_phases
+from geomsolve.figures.maps import plot_phases
 
 LOW, HIGH = np.array([-2.0, -2.0]), np.array([2.0, 2.0])
 

@@ -10,11 +10,11 @@ import pytest
 
 import geomsolve as gs
 from geomsolve import cli
-from geomsolve.figures.gallery import catalogue, pages, phases, profiles, spheres, thresholds
-from geomsolve.figures.gallery.cosines import cosines
+from geomsolve.figures.gallery import catalogue, pages, phases, profiles, step_counts, thresholds
 from geomsolve.figures.gallery.label_circles import critical_bandwidth, label_circle
 from geomsolve.figures.gallery.layer_peeled import Setting, layer_peeled
 from geomsolve.figures.gallery.realizability import label_embeddings, soft_supcon, x_clr_boundary, y_aware_gap
+from geomsolve.figures.gallery.step_counts import cosines
 
 
 def run(capsys, *arguments):
@@ -209,8 +209,8 @@ def test_the_boundary_of_the_phase_diagram_is_where_the_cosine_reaches_one():
 
 
 def test_the_sphere_shows_collapse_at_the_threshold():
-    rows = spheres.collapse_sphere().rows
-    by_part = {part: [row for row in rows if row["part"] == part] for part, _ in spheres.PARTS}
+    rows = step_counts.collapse_sphere().rows
+    by_part = {part: [row for row in rows if row["part"] == part] for part, _ in step_counts.PARTS}
     assert [sum(row["classes"] for row in part) for part in by_part.values()] == [4, 4, 4]
     assert [len(part) for part in by_part.values()] == [4, 2, 2]
     for row in rows:

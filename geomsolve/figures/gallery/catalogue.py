@@ -8,14 +8,13 @@ from pathlib import Path
 
 from ...arrays import Progress
 from ...errors import ProblemError
-from .cosines import cosines
 from .label_circles import label_circle
 from .layer_peeled import layer_peeled
 from .pages import Picture, check_files, quiet, save, uncertified
 from .phases import collapse_window, critical_ratios, phase_diagrams
 from .profiles import long_tails
 from .realizability import soft_supcon, x_clr_boundary, y_aware_gap
-from .spheres import collapse_sphere
+from .step_counts import collapse_sphere, cosines
 from .thresholds import threshold_negatives, threshold_temperature
 
 Draw = Callable[..., Picture]

@@ -18,7 +18,7 @@ from ...objectives.generalized import GCL
 from ...objectives.supcon import SupCon
 from ...solvers.ladder import solve
 from ...solvers.solution import Quality
-from ..phases import draw_class_table, draw_phases
+from ..maps import draw_class_table, draw_phases
 from .pages import Picture, Row, page, quiet
 
 SAMPLINGS = ("supervised", "unsupervised")
