@@ -140,8 +140,8 @@ gs.figures.plot_solution(four, "01_four_classes.png", counts=gs.as_counts(counts
 # %%
 counts = gs.load_counts("imagenet_lt")
 imagenet = gs.solve(gs.SupCon(counts, temperature=0.1))
-print(f"{counts.values[0]:.0f} to {counts.values[-1]:.0f} images, rank {imagenet.rank}, {imagenet.quality.value}")
+print(f"{counts.distinct[0]:.0f} to {counts.distinct[-1]:.0f} images, rank {imagenet.rank}, {imagenet.quality.value}")
 print(f"tail-tail {imagenet.gram[-1, -2]:+.3f}, head-tail {imagenet.gram[0, -1]:+.3f}, simplex {-1 / 999:+.3f}")
-assert (counts.values[0], counts.values[-1], imagenet.rank) == (1280, 5, 999)
+assert (counts.distinct[0], counts.distinct[-1], imagenet.rank) == (1280, 5, 999)
 assert f"{imagenet.gram[-1, -2]:+.3f} {imagenet.gram[0, -1]:+.3f}" == "+0.124 -0.071"
 gs.figures.plot_solution(imagenet, "01_imagenet_lt.png", counts=counts)

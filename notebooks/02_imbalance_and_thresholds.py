@@ -115,7 +115,7 @@ assert never.value is None
 
 # %%
 isic = gs.load_counts("isic2019")
-print([int(n) for n in isic.values])
+print([int(n) for n in isic.distinct])
 real = gs.threshold(gs.SupCon, isic, temperature=1.0)
 print(real.reason)
 print("sharing a point beyond:", real.classes)

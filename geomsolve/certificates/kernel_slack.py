@@ -113,7 +113,7 @@ def _missed(gram: KernelGram, tau: float, nodes: int) -> float:
     def sums(there: Array, weights: Array) -> Array:
         return np.asarray(np.exp(((here * gram.strengths) @ there.T - 1.0) / tau) @ weights, dtype=np.float64)
 
-    whole, values = np.zeros(_ROWS), gram.counts.values
+    whole, values = np.zeros(_ROWS), gram.counts.distinct
     for first in range(0, len(values), _CHUNK):
         part = slice(first, first + _CHUNK)
         whole += sums(gram.factor[part], gram.sizes[part] * values[part])

@@ -161,8 +161,8 @@ def keep_variance(
     largest = largest_variance(counts.classes, counts.total)
     critical, certified = _critical(counts, temperatures, views, self_pairs)
     report = progress or (lambda _: None)
-    if len(counts.values) == 1:
-        alphas = balanced_alpha(counts.classes, counts.values[0], variance, temperatures, kappa)
+    if len(counts.distinct) == 1:
+        alphas = balanced_alpha(counts.classes, counts.distinct[0], variance, temperatures, kappa)
     else:
         alphas = np.empty(len(temperatures))
         for i, temperature in enumerate(temperatures):
@@ -200,16 +200,16 @@ def class_critical_alphas(
     temperatures = check_temperatures(temperature)
     first, _ = _opening_alphas(counts, float(temperatures[0]), views, self_pairs)
     least = float(first.min())
-    if len(counts.values) == 1:
+    if len(counts.distinct) == 1:
         return np.full(counts.classes, least)
-    if len(counts.values) > _MOST_OPENINGS:
+    if len(counts.distinct) > _MOST_OPENINGS:
         raise ProblemError(
             f"counts: a critical alpha for each class takes at most {_MOST_OPENINGS} different counts; got "
-            f"{len(counts.values)} (smallest_critical_alpha has the first of any number)"
+            f"{len(counts.distinct)} (smallest_critical_alpha has the first of any number)"
         )
     solved = _variance_of(counts, float(temperatures[0]), views, self_pairs)
-    rows = [int(np.argmax(counts.by_class().values == size)) for size in counts.values]
-    found = np.empty(len(counts.values))
+    rows = [int(np.argmax(counts.by_class().distinct == size)) for size in counts.distinct]
+    found = np.empty(len(counts.distinct))
     for a, row in enumerate(rows):
         found[a] = (
             least
@@ -251,7 +251,7 @@ def variance_map(
     """
     counts = check_instances(counts)
     kappa = own_share(views, self_pairs)
-    equal = len(counts.values) == 1
+    equal = len(counts.distinct) == 1
     if alphas is None:
         alphas = np.linspace(0.0, 1.0, 241 if equal else 21)
     if temperatures is None:
@@ -262,7 +262,7 @@ def variance_map(
     certified = np.repeat(proved[:, None], len(columns), axis=1)
     name = f"SupCL, {'with' if self_pairs else 'without'} self-pairs, {views} views"
     if equal:
-        size = counts.values[0]
+        size = counts.distinct[0]
         name = f"{name}, {counts.classes} classes of {size:g}"
         variance = balanced_variance(counts.classes, size, columns, rows[:, None], kappa)
         return VarianceMap(name, columns, rows, variance, critical, certified)
@@ -274,15 +274,15 @@ def variance_map(
         for j in np.flatnonzero(columns > critical[i]):
             point = solved(float(columns[j]))
             variance[i, j], certified[i, j] = point.within, point.certified
-    name = f"{name}, {counts.classes} classes of {counts.values[0]:g} to {counts.values[-1]:g}"
+    name = f"{name}, {counts.classes} classes of {counts.distinct[0]:g} to {counts.distinct[-1]:g}"
     return VarianceMap(name, columns, rows, variance, critical, certified)
 
 
 def _critical(counts: Counts, temperatures: Array, views: int, self_pairs: bool) -> tuple[Array, NDArray[np.bool_]]:
     """For every temperature the alpha up to which every class is one point, and whether it is proved."""
-    if len(counts.values) == 1:
+    if len(counts.distinct) == 1:
         kappa = own_share(views, self_pairs)
-        critical = balanced_critical(counts.classes, counts.values[0], temperatures, kappa)
+        critical = balanced_critical(counts.classes, counts.distinct[0], temperatures, kappa)
         return critical, np.ones(len(temperatures), bool)
     found = [_opening_alphas(counts, float(temperature), views, self_pairs) for temperature in temperatures]
     return np.array([alphas.min() for alphas, _ in found]), np.array([proved for _, proved in found])
@@ -296,7 +296,7 @@ def _opening_alphas(counts: Counts, temperature: float, views: int, self_pairs: 
     """
     objective = collapsed_supcl(counts, temperature=temperature, views=views, self_pairs=self_pairs)
     solution = solve(objective, throw=False)
-    gram, sizes = solution.orbits, counts.values
+    gram, sizes = solution.orbits, counts.distinct
     row, partners = objective.row_gradient(gram), objective.orbits.partners
     pull = np.einsum("ab,ab->a", partners * (row + row.T) / 2.0, gram.cosines) / sizes
     exponentials = np.einsum("ab,ab->a", partners * gram.exponentials(temperature), objective.weights)

@@ -18,7 +18,7 @@ def sentences(losses: Sequence[Compared], counts: Counts) -> list[str]:
         return ["Nothing is certified here, so nothing is recommended."]
     said = []
     together = [row for row in rows if row.collapsed]
-    balanced = counts.values[0] == counts.values[-1]
+    balanced = counts.distinct[0] == counts.distinct[-1]
     if counts.classes == 2:
         return [*_two_classes(rows), *([_BALANCED] if balanced else [])]
     if together:

@@ -30,9 +30,9 @@ def profiles(json: JsonOption = None) -> int:
         {
             "name": counts.name,
             "classes": counts.classes,
-            "distinct": len(counts.values),
-            "largest": whole(counts.values[0]),
-            "smallest": whole(counts.values[-1]),
+            "distinct": len(counts.distinct),
+            "largest": whole(counts.distinct[0]),
+            "smallest": whole(counts.distinct[-1]),
             "imbalance_ratio": counts.imbalance_ratio,
             "total": whole(counts.total),
         }

@@ -50,13 +50,13 @@ class GrowingCounts:
             raise ProblemError("counts: two classes are always opposite each other; a threshold needs three or more")
         if self.vary == "tail":
             self._tail = self._minority()
-        if self.vary in ("power", "tail") and len(self.counts.values) == 1:
+        if self.vary in ("power", "tail") and len(self.counts.distinct) == 1:
             raise ProblemError("counts: all are equal, there is no imbalance that could grow")
         self.objective(1.0)  # refuses what it will not take
 
     def _minority(self) -> NDArray[np.bool_]:
         """(K,) which distinct counts are the tail."""
-        values = self.counts.values
+        values = self.counts.distinct
         if self.minority is None:
             return values < self.counts.total / self.counts.classes
         smallest = np.cumsum(self.counts.multiplicity[::-1])[::-1]
@@ -81,20 +81,20 @@ class GrowingCounts:
     def _grown(self, value: float) -> Counts:
         counts = self.counts
         if self.vary == "power":
-            values = counts.values[-1] * (counts.values / counts.values[-1]) ** value
+            values = counts.distinct[-1] * (counts.distinct / counts.distinct[-1]) ** value
         else:
-            values = np.where(self._tail, counts.values, counts.values * value)
+            values = np.where(self._tail, counts.distinct, counts.distinct * value)
         if counts.are_proportions:
             values = values / (values @ counts.multiplicity)
         name = f"{counts.name}, {self.vary} {value:.6g}"
-        return replace(counts, values=values, name=name)
+        return replace(counts, distinct=values, name=name)
 
     @property
     def problem(self) -> str:
         """The loss and the counts in words."""
         tail = ""
         if self.vary == "tail":
-            multiplicity, values = self.counts.multiplicity[self._tail], self.counts.values[self._tail]
+            multiplicity, values = self.counts.multiplicity[self._tail], self.counts.distinct[self._tail]
             tail = f", tail of {multiplicity.sum():g} classes of {values[0]:g} to {values[-1]:g}"
         return f"{loss_words(self.objective(1.0), self.vary)}, {self.counts.name}{tail}"
 
@@ -110,7 +110,7 @@ class GrowingCounts:
 
     def ratio(self, value: float) -> float:
         """The imbalance ratio at one value of the parameter."""
-        values = self._grown(value).values if self.vary in ("power", "tail") else self.counts.values
+        values = self._grown(value).distinct if self.vary in ("power", "tail") else self.counts.distinct
         return float(values.max() / values.min())
 
     def order(self, value: float) -> float:

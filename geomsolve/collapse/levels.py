@@ -258,7 +258,7 @@ def loss_levels(
 def _no_positive(counts: Counts, batch: int | None) -> Array:
     if batch is None:
         return np.where(counts.per_class <= 1, 1.0, 0.0)
-    others = np.maximum(counts.multiplicity - np.eye(len(counts.values)), 0.0) @ counts.values / counts.total
+    others = np.maximum(counts.multiplicity - np.eye(len(counts.distinct)), 0.0) @ counts.distinct / counts.total
     shares = counts.proportions
     # The chance of another class by a logarithm of the smaller part, which has its digits at either end.
     log_other = np.where(shares < 0.5, np.log1p(-np.minimum(shares, 0.5)), np.log(others))

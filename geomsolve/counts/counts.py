@@ -24,17 +24,17 @@ class Counts:
     Classes of equal count are exchangeable, so everything downstream works with the K distinct counts.
 
     Attributes:
-        values: (K,) the distinct counts, largest first; positive (real numbers are welcome: the theory never
+        distinct: (K,) the distinct counts, largest first; positive (real numbers are welcome: the theory never
             needs integers).
         multiplicity: (K,) how many classes have each of those counts.
-        groups: (C,) for every class, in the caller's order, the position of its count in `values`; empty where classes
-            are not listed one by one: a distribution of counts, whose multiplicities need not be whole.
+        groups: (C,) for every class, in the caller's order, the position of its count in `distinct`; empty where
+            classes are not listed one by one: a distribution of counts, whose multiplicities need not be whole.
         name: where the counts come from, for reports.
-        are_proportions: whether `values` are shares of one data set that sum to 1 over the classes.
+        are_proportions: whether `distinct` are shares of one data set that sum to 1 over the classes.
         names: (C,) what the classes are called, in the caller's order; None where they have no names.
     """
 
-    values: Array
+    distinct: Array
     multiplicity: Array
     groups: NDArray[np.intp] = field(repr=False)
     name: str = "counts"
@@ -42,7 +42,7 @@ class Counts:
     names: tuple[str, ...] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", frozen("values", self.values))
+        object.__setattr__(self, "distinct", frozen("distinct", self.distinct))
         object.__setattr__(self, "multiplicity", frozen("multiplicity", self.multiplicity))
         object.__setattr__(self, "groups", frozen("groups", self.groups, np.intp))
 
@@ -54,32 +54,37 @@ class Counts:
     @property
     def total(self) -> float:
         """The number of examples (1 for proportions)."""
-        return float(self.values @ self.multiplicity)
+        return float(self.distinct @ self.multiplicity)
 
     @property
     def proportions(self) -> Array:
         """(K,) the share of the data that one class of each distinct count has."""
-        return self.values / self.total
+        return self.distinct / self.total
 
     @property
     def per_class(self) -> Array:
         """(C,) the counts in the caller's class order; a ProblemError for a distribution of counts."""
         if not len(self.groups):
             raise ProblemError(f"counts: {self.name} is a distribution; its classes are not listed one by one")
-        return self.values[self.groups]
+        return self.distinct[self.groups]
+
+    @property
+    def values(self) -> Array:
+        """(C,) the counts in the caller's class order: `per_class` under the name that arrays of them go by."""
+        return self.per_class
 
     @property
     def imbalance_ratio(self) -> float:
         """Largest count over smallest."""
-        return float(self.values[0] / self.values[-1])
+        return float(self.distinct[0] / self.distinct[-1])
 
     def __str__(self) -> str:
-        largest, smallest = self.values[0], self.values[-1]
+        largest, smallest = self.distinct[0], self.distinct[-1]
         what = "shares" if self.are_proportions else "counts"
         line = f"{self.name}: {self.classes} classes"
         if largest == smallest:
             return f"{line}, all of {what[:-1]} {largest:g}"
-        distinct = f"ratio {self.imbalance_ratio:.4g}, {len(self.values)} distinct"
+        distinct = f"ratio {self.imbalance_ratio:.4g}, {len(self.distinct)} distinct"
         return f"{line}, {what} {largest:g} to {smallest:g} ({distinct})"
 
     def to_dict(self) -> dict[str, Any]:
@@ -111,7 +116,7 @@ class Counts:
     @property
     def present(self) -> Counts:
         """The counts of the classes that have an example."""
-        if self.values[-1] > 0:
+        if self.distinct[-1] > 0:
             return self
         kept = np.flatnonzero(self.per_class > 0)
         names = None if self.names is None else [self.names[c] for c in kept]
@@ -122,7 +127,7 @@ class Counts:
         order = np.argsort(self.groups, kind="stable")
         groups = np.empty(self.classes, np.intp)
         groups[order] = np.arange(self.classes)
-        return replace(self, values=self.per_class[order], multiplicity=np.ones(self.classes), groups=groups)
+        return replace(self, distinct=self.per_class[order], multiplicity=np.ones(self.classes), groups=groups)
 
 
 def as_counts(counts: Counts | ArrayLike, *, name: str = "counts") -> Counts:
@@ -138,7 +143,7 @@ def as_counts(counts: Counts | ArrayLike, *, name: str = "counts") -> Counts:
             proportions that do not sum to 1.
     """
     if isinstance(counts, Counts):
-        empty = np.flatnonzero(counts.values == 0)
+        empty = np.flatnonzero(counts.distinct == 0)
         if empty.size:
             raise ProblemError(
                 f"{name}: every class must have an example; {counts.which(counts.classes_with(empty[0]))} of "
@@ -179,7 +184,7 @@ def as_counts(counts: Counts | ArrayLike, *, name: str = "counts") -> Counts:
         array = array / array.sum()
     ascending, inverse, multiplicity = np.unique(array, return_inverse=True, return_counts=True)
     return Counts(
-        values=ascending[::-1].copy(),
+        distinct=ascending[::-1].copy(),
         multiplicity=multiplicity[::-1].astype(np.float64),
         groups=(len(ascending) - 1 - inverse.reshape(-1)).astype(np.intp),
         name=name,
@@ -207,9 +212,9 @@ def counts_from_labels(labels: Any, *, classes: int | Sequence[Any] | None = Non
     present = as_counts(counted[counted > 0], name="labels")
     if np.all(counted > 0):
         return present.named(names)
-    groups = np.full(len(counted), len(present.values))
+    groups = np.full(len(counted), len(present.distinct))
     groups[counted > 0] = present.groups
-    values, multiplicity = np.append(present.values, 0.0), np.append(present.multiplicity, np.sum(counted == 0))
+    values, multiplicity = np.append(present.distinct, 0.0), np.append(present.multiplicity, np.sum(counted == 0))
     return Counts(values, multiplicity, groups, "labels").named(names)
 
 

@@ -58,7 +58,7 @@ def read_file(path: Path, column: str | None = None, *, drop_empty: bool = False
         names = [names[i] for i in range(len(values)) if i not in set(empty)]
         values = [value for value in values if value != 0]
     counts = as_counts(values)
-    return Counts(counts.values, counts.multiplicity, counts.groups, path.name, counts.are_proportions).named(names)
+    return Counts(counts.distinct, counts.multiplicity, counts.groups, path.name, counts.are_proportions).named(names)
 
 
 def _found(path: Path, column: str | None) -> Found:

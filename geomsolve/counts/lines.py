@@ -30,11 +30,11 @@ class CountLine:
     def places(self) -> Array:
         """(K,) x of the distinct counts."""
         low, _, width = self._ends
-        return np.clip(2.0 * (np.log(self.counts.values) - np.log(low)) / width - 1.0, -1.0, 1.0)
+        return np.clip(2.0 * (np.log(self.counts.distinct) - np.log(low)) / width - 1.0, -1.0, 1.0)
 
     @cached_property
     def _ends(self) -> tuple[float, float, float]:
-        low, high = float(self.counts.values.min()), float(self.counts.values.max())
+        low, high = float(self.counts.distinct.min()), float(self.counts.distinct.max())
         return low, high, float(np.log(high / low))
 
     def values_at(self, places: Array) -> Array:

@@ -84,7 +84,7 @@ def load_counts(source: str | Path, column: str | None = None, *, drop_empty: bo
             raise ProblemError(f'counts: the ratio in "{text}" must be a number; write "{rule}:100"') from None
         classes, largest = _RULES[rule]
         tail = long_tail_counts(classes, largest, imbalance_ratio)
-        return Counts(tail.values, tail.multiplicity, tail.groups, text)
+        return Counts(tail.distinct, tail.multiplicity, tail.groups, text)
     if rule in _LAWS:
         return _law(rule, text)
     if _is_file(text):

@@ -72,7 +72,7 @@ def plot_solution(
     panels: Any = figure.subfigures(1, 3, width_ratios=(1.12, 1.15, 1.0))
     left, middle, right = panels
     (chosen, source), rank = solution.shown, solution.rank
-    numbers = (solution.objective.masses if counts is None else counts.values)[chosen]
+    numbers = (solution.objective.masses if counts is None else counts.distinct)[chosen]
     if embedding is not None and not embedding.exact:
         numbers = numbers[source.orbits.listed()]
         source = OrbitGram.from_matrix(embedding.points @ embedding.points.T, source.orbits)

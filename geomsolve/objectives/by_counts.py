@@ -43,12 +43,12 @@ class ByCounts:
     @property
     def writable(self) -> bool:
         """Whether classes are listed, and few enough of their counts distinct to write down what each pair does."""
-        return bool(len(self.counts.groups)) and len(self.counts.values) <= MOST_DISTINCT
+        return bool(len(self.counts.groups)) and len(self.counts.distinct) <= MOST_DISTINCT
 
     @property
     def worthwhile(self) -> bool:
         """Whether a rule of the counts is a much smaller problem than the counts are."""
-        return not self.writable or len(self.counts.values) >= FEW_DISTINCT
+        return not self.writable or len(self.counts.distinct) >= FEW_DISTINCT
 
     def on_nodes(self, nodes: int, places: Array) -> tuple[Objective, Array, int]:
         """The loss on a Gauss rule of the counts and on some places more.
@@ -67,7 +67,7 @@ class ByCounts:
         where, weights = self.line.rule(nodes)
         everywhere = np.concatenate([where, places])
         counts = Counts(
-            values=self.line.values_at(everywhere),
+            distinct=self.line.values_at(everywhere),
             multiplicity=np.concatenate([weights, np.full(len(places), _NOTHING)]),
             groups=np.empty(0, np.intp),
             name=self.counts.name,
@@ -110,8 +110,8 @@ class ManyCounts(Objective):
 
 def check_pairs(counts: Counts) -> None:
     """Nothing, or a ProblemError where there are too many distinct counts to write out what each pair of them does."""
-    if len(counts.values) > MOST_DISTINCT:
-        raise _too_many(len(counts.values))
+    if len(counts.distinct) > MOST_DISTINCT:
+        raise _too_many(len(counts.distinct))
 
 
 def _too_many(distinct: int) -> ProblemError:
@@ -124,7 +124,7 @@ def _too_many(distinct: int) -> ProblemError:
 def by_counts(counts: Counts, temperature: float, name: str, build: Callable[[Counts], Objective]) -> Objective:
     """The loss on these counts, which remembers how it is written down for others."""
     law = ByCounts(CountLine(counts), build)
-    if len(counts.values) <= MOST_DISTINCT:
+    if len(counts.distinct) <= MOST_DISTINCT:
         return replace(build(counts), law=law, counts=counts)
     return ManyCounts(
         orbits=class_orbits(counts),

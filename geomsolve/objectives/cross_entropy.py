@@ -199,7 +199,7 @@ def ldam(counts: Counts | ArrayLike, *, largest_margin: float = 0.5, **options: 
     Source: Cao et al. 2019, *Learning imbalanced datasets with label-distribution-aware margin loss*.
     """
     counts = as_counts(counts)
-    rare = (counts.per_class / counts.values[-1]) ** -0.25
+    rare = (counts.per_class / counts.distinct[-1]) ** -0.25
     return CrossEntropy(counts, margins=largest_margin * rare, name="LDAM cross-entropy", **options)
 
 
@@ -212,7 +212,7 @@ def vector_scaling(
     """
     counts = as_counts(counts)
     additive = strength * np.log(counts.per_class / counts.total)
-    multiplicative = (counts.per_class / counts.values[0]) ** gamma
+    multiplicative = (counts.per_class / counts.distinct[0]) ** gamma
     name = "vector-scaling loss"
     return CrossEntropy(counts, additive=additive, multiplicative=multiplicative, name=name, **options)
 

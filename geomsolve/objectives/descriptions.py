@@ -45,13 +45,14 @@ class ClassMeans:
         for a, within in enumerate(gram.within):
             orbit: dict[str, Any] = {"size": whole(gram.sizes[a])}
             if counts is not None:
-                if len(chosen) < len(counts.values):
+                if len(chosen) < len(counts.distinct):
                     orbit["size"] = whole(counts.multiplicity[chosen[a]])
-                orbit |= {"count": whole(counts.values[chosen[a]]), "proportion": float(counts.proportions[chosen[a]])}
+                orbit["count"] = whole(counts.distinct[chosen[a]])
+                orbit["proportion"] = float(counts.proportions[chosen[a]])
             orbits.append({**orbit, "within": float(within)})
         report: dict[str, Any] = {"collapsed": collapsed, "orbits": orbits, "between": gram.between}
-        if counts is not None and len(chosen) < len(counts.values):
-            report["sampled"] = {"distinct_counts": len(counts.values), "shown": len(chosen), "positions": chosen}
+        if counts is not None and len(chosen) < len(counts.distinct):
+            report["sampled"] = {"distinct_counts": len(counts.distinct), "shown": len(chosen), "positions": chosen}
         elif gram.orbits.labels is not None:
             report["class_orbit"] = gram.orbits.labels
         return report
@@ -59,8 +60,8 @@ class ClassMeans:
     def lines(self, chosen: NDArray[np.intp], gram: OrbitGram, rank: int, collapsed: list[list[int]]) -> list[str]:
         """The cosines in words."""
         counts, last, lines = self.counts, len(gram.sizes) - 1, ["Cosines of class means"]
-        if counts is not None and len(chosen) < len(counts.values):
-            lines = [f"Cosines of class means ({len(chosen)} of {len(counts.values):,} distinct counts looked at)"]
+        if counts is not None and len(chosen) < len(counts.distinct):
+            lines = [f"Cosines of class means ({len(chosen)} of {len(counts.distinct):,} distinct counts looked at)"]
         if last > 0:
             lines.append(entry("largest, smallest", f"{gram.cosines[0, last]:+.9f}{self._pair(chosen, 0, last)}"))
             other = last if gram.orbits.plural[last] else last - 1
@@ -89,7 +90,7 @@ class ClassMeans:
             second = self.counts.classes_with(chosen[b])
             pair = first[:2] if a == b else (*first[:1], *second[:1])
             return f"  ({' and '.join(self.counts.label(c) for c in pair)})"
-        values = self.counts.values[chosen]
+        values = self.counts.distinct[chosen]
         if a == b:
             return f"  (two classes of {values[a]:g})"
         return f"  (classes of {values[a]:g} and {values[b]:g})"
@@ -101,7 +102,7 @@ class ClassMeans:
             return "; ".join(f"{len(group)} in one point" for group in collapsed)
         words, listed = [], len(self.counts.groups) > 0
         for group in collapsed:
-            shares = (self.counts.per_class if listed else self.counts.values)[group]
+            shares = (self.counts.per_class if listed else self.counts.distinct)[group]
             which = f" ({self.counts.which(group)})" if listed else ""
             size = len(group) if listed else self.counts.multiplicity[group].sum()
             extent = f"{shares.max():g}" if shares.max() == shares.min() else f"{shares.max():g} to {shares.min():g}"

@@ -32,10 +32,10 @@ def full_batch(
         raise ProblemError(
             f"counts: {loss} depends on the number of examples, not only on proportions; give counts, or a batch size"
         )
-    if views * counts.values[-1] < 2:
+    if views * counts.distinct[-1] < 2:
         alone = f"class {np.flatnonzero(views * counts.per_class < 2)[0]}" if len(counts.groups) else "the smallest"
         raise ProblemError(
-            f"counts: with views={views} {alone} has {views * counts.values[-1]:g} example(s) and no positive pair; "
+            f"counts: with views={views} {alone} has {views * counts.distinct[-1]:g} example(s) and no positive pair; "
             f"every class needs views * count >= 2 ({'use views=2, or ' if views == 1 else ''}leave such classes out)"
         )
     masses = anchor_masses(counts, averaging, views)
@@ -62,7 +62,7 @@ def _by_count(
 ) -> Objective:
     masses = anchor_masses(counts, averaging, views)
     return RowSoftmax(
-        **_row_softmax(class_orbits(counts), views * counts.values, masses, own), temperature=temperature, name=name
+        **_row_softmax(class_orbits(counts), views * counts.distinct, masses, own), temperature=temperature, name=name
     )
 
 

@@ -151,7 +151,7 @@ def sampling_law(counts: Counts, sampling: str) -> Draws:
     if sampling == "unsupervised":
         return Draws(partner=np.broadcast_to(pi, (len(pi), len(pi))), own=pi.copy())
     # 1 - pi_c from the other classes' counts, which loses no digits when one class has nearly everything.
-    several, alike = counts.multiplicity * counts.values, (counts.multiplicity - 1.0) * counts.values
+    several, alike = counts.multiplicity * counts.distinct, (counts.multiplicity - 1.0) * counts.distinct
     before = np.concatenate([np.zeros(1), np.cumsum(several)[:-1]])
     after = np.concatenate([np.cumsum(several[:0:-1])[::-1], np.zeros(1)])
     others = (before + after + alike) / counts.total

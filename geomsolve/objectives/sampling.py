@@ -38,7 +38,7 @@ class ClassTable:
         given = [column for column in columns if column is not None]
         if not given:
             labels = counts.groups if len(counts.groups) else None
-            return cls(Orbits(counts.multiplicity, labels), counts.values, ())
+            return cls(Orbits(counts.multiplicity, labels), counts.distinct, ())
         rows, labels, sizes = np.unique(
             np.column_stack([-counts.per_class, *given]), axis=0, return_inverse=True, return_counts=True
         )
@@ -47,7 +47,7 @@ class ClassTable:
     def as_counts(self, counts: Counts) -> Counts:
         """The counts by these orbits, for reports: equal ones stand apart where classes were told different things."""
         labels = np.empty(0, np.intp) if self.orbits.labels is None else self.orbits.labels
-        return replace(counts, values=self.counts, multiplicity=self.orbits.sizes, groups=labels)
+        return replace(counts, distinct=self.counts, multiplicity=self.orbits.sizes, groups=labels)
 
 
 def drawn_shares(counts: Counts, sampler: Sampler) -> Array:
@@ -76,7 +76,7 @@ def drawn_shares(counts: Counts, sampler: Sampler) -> Array:
             raise ProblemError(
                 f"sampler: an exponent lies between 0 (classes alike) and 1 (examples alike); got {given:g}"
             )
-        powers = np.power(counts.values / counts.values[0], float(given))
+        powers = np.power(counts.distinct / counts.distinct[0], float(given))
         return np.asarray(powers / (counts.multiplicity @ powers))
     given = per_class("sampler", given, counts)
     if abs(given.sum() - 1.0) > 1e-6:
@@ -119,7 +119,7 @@ def anchor_masses(counts: Counts, averaging: Averaging, views: int) -> Array:
         raise ProblemError(f"averaging: must be one of {known}, or one weight a class; got {averaging!r:.40}")
     if averaging == "anchor":
         return counts.proportions
-    examples = views * counts.values
+    examples = views * counts.distinct
     weighed = examples * (examples - 1.0) if averaging == "pair" else np.ones_like(examples)
     return np.asarray(weighed / (counts.multiplicity @ weighed))
 

@@ -116,7 +116,7 @@ def SupCL(
             "supcl_variance has the answer in closed form)"
         )
     check_word("averaging", averaging, ("anchor", "pair"))
-    sizes = classes.values
+    sizes = classes.distinct
     pairs = sizes * (sizes - 1.0)
     if alpha == 0.0 and not self_pairs:
         samples = sizes * views
@@ -150,7 +150,7 @@ def SupCL(
 
 def collapsed_supcl(counts: Counts, *, temperature: float, views: int = 2, self_pairs: bool = True) -> RowSoftmax:
     """SupCL with every class held in one point: its atoms are the classes, and alpha has no part in it."""
-    sizes = counts.values
+    sizes = counts.distinct
     return RowSoftmax(
         orbits=class_orbits(counts),
         masses=counts.proportions,

@@ -149,7 +149,7 @@ def _drawn(orbits: Orbits, shares: Array, temperature: float, views: int, batch:
 
 
 def _shuffled(counts: Counts, temperature: float, views: int, batch: int, name: str) -> Objective:
-    if counts.are_proportions or np.any(counts.values != np.rint(counts.values)):
+    if counts.are_proportions or np.any(counts.distinct != np.rint(counts.distinct)):
         raise ProblemError("counts: a shuffled epoch draws from whole numbers of examples; give counts")
     if batch > counts.total:
         raise ProblemError(
@@ -158,9 +158,9 @@ def _shuffled(counts: Counts, temperature: float, views: int, batch: int, name: 
     return ShuffledSoftmax(
         orbits=class_orbits(counts),
         masses=counts.proportions,
-        examples=counts.values,
+        examples=counts.distinct,
         count=batch - 1,
-        own=counts.values - 1.0,
+        own=counts.distinct - 1.0,
         alpha=views - 1.0,
         beta=float(views),
         temperature=temperature,

@@ -57,7 +57,7 @@ class Quadrature:
         if law is None or not objective.smooth:
             message = "quadrature: takes smooth losses that see a class through its count only"
             return Attempt(self.name, Termination.NOT_APPLICABLE, message=message)
-        if len(law.counts.values) < 2:
+        if len(law.counts.distinct) < 2:
             return Attempt(self.name, Termination.CONVERGED, KernelGram.simplex(law.line), 0, "all counts are equal")
         gram, steps = None, 0
         for nodes, degree in _LEVELS:

@@ -190,7 +190,7 @@ class Solution(Result):
         geometry, orbits = self.geometry, self.objective.orbits
         if isinstance(geometry, KernelGram) and len(geometry.sizes) > MOST_SHOWN:
             names = ("sizes", "labels", "factor", "strengths")
-            return "geometry", {"counts": geometry.counts.values, **attributes(geometry, *names)}
+            return "geometry", {"counts": geometry.counts.distinct, **attributes(geometry, *names)}
         if orbits.atoms <= MOST_WRITTEN:
             return "gram", {"gram": self.gram}
         labels = {} if orbits.labels is None else {"labels": orbits.labels}

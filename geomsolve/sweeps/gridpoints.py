@@ -97,7 +97,7 @@ NO_COUNTS = "[[], [], false]"
 @functools.lru_cache(maxsize=4096)
 def counts_text(counts: Counts) -> str:
     """JSON of the distinct counts, how many classes have each, and whether they are proportions."""
-    return json.dumps([counts.values.tolist(), counts.multiplicity.tolist(), counts.are_proportions])
+    return json.dumps([counts.distinct.tolist(), counts.multiplicity.tolist(), counts.are_proportions])
 
 
 def option_errors(name: str, options: Mapping[str, Any], counts: Counts) -> list[str]:

@@ -203,7 +203,7 @@ def test_every_crossing_is_reported():
 
     def builder(counts, *, temperature):
         # The temperature rises, then falls with the ratio: hot in between, where the minority collapses.
-        log_ratio = math.log(counts.values[0] / counts.values[1])
+        log_ratio = math.log(counts.distinct[0] / counts.distinct[1])
         return gs.GCL(counts, temperature=temperature / (0.3 + (log_ratio - 8.0) ** 2 / 20.0), negatives=1)
 
     found = gs.threshold(builder, majority=1, minority=4, temperature=0.3)

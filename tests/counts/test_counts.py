@@ -30,8 +30,8 @@ def test_profile_totals(name):
     classes, examples, largest, smallest, distinct = PROFILES[name]
     assert counts.classes == counts.multiplicity.sum() == len(counts.per_class) == classes
     assert counts.total == counts.per_class.sum() == examples
-    assert (counts.values[0], counts.values[-1], len(counts.values)) == (largest, smallest, distinct)
-    assert np.all(np.diff(counts.values) < 0)
+    assert (counts.distinct[0], counts.distinct[-1], len(counts.distinct)) == (largest, smallest, distinct)
+    assert np.all(np.diff(counts.distinct) < 0)
     assert np.all(np.diff(counts.per_class) <= 0), "profiles are histograms, largest class first"
     assert np.array_equal(np.bincount(counts.groups), counts.multiplicity)
     assert counts.imbalance_ratio == largest / smallest
@@ -70,7 +70,7 @@ def test_long_tail_truncates_and_allows_ratio_one():
 def test_step_counts():
     counts = gs.step_counts(2, 3, 10, 4)
     assert counts.per_class.tolist() == [40, 40, 10, 10, 10]
-    assert counts.values.tolist() == [40, 10]
+    assert counts.distinct.tolist() == [40, 10]
     assert counts.multiplicity.tolist() == [2, 3]
     assert gs.step_counts(0, 2, 5, 9).per_class.tolist() == [5, 5]
     assert gs.step_counts(1, 1, 10, 0.5).per_class.tolist() == [5, 10], "a ratio below 1 turns the roles round"
@@ -78,8 +78,8 @@ def test_step_counts():
 
 def test_order_is_kept_and_equal_counts_share_a_group():
     counts = gs.as_counts([10, 1000, 100, 10, 1000])
-    assert counts.per_class.tolist() == [10, 1000, 100, 10, 1000]
-    assert counts.values.tolist() == [1000, 100, 10]
+    assert counts.per_class.tolist() == counts.values.tolist() == [10, 1000, 100, 10, 1000]
+    assert counts.distinct.tolist() == [1000, 100, 10]
     assert counts.multiplicity.tolist() == [2, 1, 2]
     assert counts.groups.tolist() == [2, 0, 1, 2, 0]
     assert counts.proportions.tolist() == [1000 / 2120, 100 / 2120, 10 / 2120]
@@ -92,7 +92,7 @@ def test_histogram_and_classes_say_the_same(numbers):
     assert counts.per_class.tolist() == numbers
     assert math.isclose(counts.total, math.fsum(numbers), rel_tol=1e-13)
     assert math.isclose(counts.proportions @ counts.multiplicity, 1.0, rel_tol=1e-13)
-    assert len(set(numbers)) == len(counts.values)
+    assert len(set(numbers)) == len(counts.distinct)
 
 
 def test_proportions():

@@ -30,7 +30,7 @@ TEMPERATURES = [0.07, 0.5, 1.0, 5.0]
 def random_row_softmax(rng, counts, temperature, *, positives=False):
     """(RS) with weights that differ from orbit to orbit and pull in both directions differently."""
     counts = gs.as_counts(counts)
-    shape = (len(counts.values),) * 2
+    shape = (len(counts.distinct),) * 2
     return gs.RowSoftmax(
         orbits=class_orbits(counts),
         masses=rng.uniform(0.01, 1, shape[0]),
@@ -114,7 +114,7 @@ def test_row_softmax_value(positives, seed):
     objective = random_row_softmax(rng, counts, temperature, positives=positives)
     gram = random_gram(rng, objective.orbits)
     labels = counts.groups
-    pull = objective.positives if positives else np.zeros((len(counts.values),) * 2)
+    pull = objective.positives if positives else np.zeros((len(counts.distinct),) * 2)
     expected = row_softmax(
         objective.masses[labels],
         objective.weights[np.ix_(labels, labels)],

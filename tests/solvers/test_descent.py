@@ -28,7 +28,7 @@ COUNTS = as_counts([50, 20, 20, 7, 3])
 
 def with_positives(temperature, offsets):
     rng = np.random.default_rng(3)
-    size = len(COUNTS.values)
+    size = len(COUNTS.distinct)
     return RowSoftmax(
         orbits=class_orbits(COUNTS),
         masses=COUNTS.proportions,

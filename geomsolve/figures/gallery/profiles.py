@@ -61,7 +61,7 @@ def long_tails(*, names: Sequence[str] = PROFILES, progress: Progress = quiet) -
         counts = load_counts(name)
         drawn = heat_map(axes, image, counts.classes, pale=True, fontsize=6.5)
         axes.set_title(
-            f"{name}\n{counts.classes} classes of {counts.values[0]:g} to {counts.values[-1]:g}", fontsize=11
+            f"{name}\n{counts.classes} classes of {counts.distinct[0]:g} to {counts.distinct[-1]:g}", fontsize=11
         )
     for axes in panels[len(names) :]:
         axes.set_axis_off()

@@ -107,7 +107,7 @@ def collapse_sphere(*, parts: Sequence[tuple[str, float]] = PARTS, progress: Pro
                 "part": part,
                 "ratio": critical * multiple,
                 "threshold": critical,
-                "count": float(counts.values[orbit]),
+                "count": float(counts.distinct[orbit]),
                 "classes": int(total),
                 "x": float(point[1]),
                 "y": float(point[2]),
@@ -126,5 +126,5 @@ def collapse_sphere(*, parts: Sequence[tuple[str, float]] = PARTS, progress: Pro
     panels = figure.subfigures(1, len(parts), squeeze=False)[0]
     for panel, (part, _), (counts, solution) in zip(panels, parts, solutions, strict=True):
         words = f"{part}: ratio {counts.imbalance_ratio:.4f}\nminority–minority cosine {solution.gram[-1, -2]:.4f}"
-        draw_sphere(panel, solution.orbits, counts.values, "count", 3, title=words, view=_VIEW)
+        draw_sphere(panel, solution.orbits, counts.distinct, "count", 3, title=words, view=_VIEW)
     return Picture(figure, rows)
