@@ -1,9 +1,9 @@
 """Descent below the rank beside plain L-BFGS: the same formula, the same start, stopped at the same value.
 
 SupCon (tau = 0.1, 2 views). The reference is scipy's L-BFGS-B on normalised rows with the loss above its floor scaled
-to 1, float64, 400 evaluations; optax's is `optax.lbfgs` on the loss in JAX, as many steps. Ours goes on to its own end;
-`to the reference` are its seconds until it is below what scipy ended with (none where the start leads it to another local minimum).
-Processor seconds, one thread. `solve --dim` is what that does by itself, without a bound.
+to 1, float64, 400 evaluations; optax's is `optax.lbfgs` on the loss in JAX, as many steps. Ours goes on to its own
+end; `to the reference` are its seconds until it is below what scipy ended with (none where the start leads it to
+another local minimum). Processor seconds, one thread. `solve --dim` is what that does by itself, without a bound.
 """
 
 from __future__ import annotations

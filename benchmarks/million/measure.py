@@ -21,7 +21,7 @@ AIM = {"seconds": 30.0, "peak_gib": 4.0, "relative_gap": 1e-12, "cosine_residual
 LAWS: dict[str, Callable[[int], str]] = {
     "zipf": lambda classes: f"zipf:{classes}:1.0:{10 * classes}",
     "zipf, steep": lambda classes: f"zipf:{classes}:1.5:{10 * classes**1.5:.0f}",
-    "log-normal": lambda classes: f"lognormal:{classes}:1.5:100",
+    "log-normal": lambda classes: f"lognormal:{classes}:1.5:10000",
     "exponential": lambda classes: f"exponential:{classes}:1000000:10000000",
     "zipf, endless": lambda classes: "zipf:inf:1.5:10000",
 }
@@ -98,7 +98,11 @@ def main() -> None:
             continue
         command = [sys.executable, "-m", "benchmarks.million.measure", "--case", json.dumps(request)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
-        found = json.loads(done.stdout) if done.returncode == 0 else {"failure": done.stderr.strip()[-200:]}
+        found = (
+            json.loads(done.stdout)
+            if done.returncode == 0
+            else {"failure": done.stderr.strip().rpartition("\n")[2][:200]}
+        )
         say(f"{identity}: {found.get('seconds', 'failed')}, {found.get('quality')}")
         record.add(**identity, **found)
     rows = record.rows
