@@ -32,7 +32,7 @@ from .options import (
 from .realizing import read_weighting
 from .terminal import Outputs, reporting
 
-_CONVENTION = ("temperature", "self_pairs")
+_CONVENTION = ("temperature", "self_pairs", "epsilon")
 
 
 @verb(
@@ -66,7 +66,6 @@ def crosscheck(
         str | None, typer.Option(help="How labels make weights: supcon, soft-supcon, y-aware, x-clr.")
     ] = None,
     sigma: Annotated[float | None, typer.Option(help="y-aware: bandwidth of the kernel.")] = None,
-    epsilon: Annotated[float | None, typer.Option(help="soft-supcon: weight of a pair of different classes.")] = None,
     label_temperature: Annotated[float | None, typer.Option(help="x-clr: temperature of the labels' softmax.")] = None,
     seeds: Annotated[int, typer.Option(help="Random starts of the descent.")] = 1,
     device: Annotated[
@@ -77,11 +76,7 @@ def crosscheck(
     ] = None,
     json: JsonOption = None,
 ) -> int:
-    """Check by independent routes: solvers (--counts), critical ratios (--majority, --minority), verdicts (--weights).
-
-    With --counts the problem is solved by every route that fits its size, and the answers compared. A critical value is
-    checked by gradient descent over embeddings on both sides of it, a verdict by how near descent comes to the bound.
-    """
+    """Check by independent routes: solvers (--counts), critical ratios (--majority), verdicts (--weights)."""
     if seeds < 1:
         raise ProblemError(f"seeds: must be at least 1; got {seeds}")
     check_device(device)
@@ -89,7 +84,12 @@ def crosscheck(
         check_tol(tol)
     how: dict[str, Any] = {"seeds": seeds, "device": device}
     levels: dict[str, Any] = {"majority": majority, "minority": minority, "per_class": per_class}
-    drawn = {"scheme": scheme, "sigma": sigma, "epsilon": epsilon, "label_temperature": label_temperature}
+    drawn = {
+        "scheme": scheme,
+        "sigma": sigma,
+        "epsilon": loss.options["epsilon"] if labels else None,
+        "label_temperature": label_temperature,
+    }
     given = [
         name
         for name, one in (

@@ -143,6 +143,11 @@ def _loss(
     scale: Annotated[float | None, _setting("Of the cosine classifier.")] = None,
     alpha: Annotated[float | None, _setting("Weight of the self-supervised part, 0 to 1.")] = None,
     alignment: Annotated[str | None, _setting("squared or norm.")] = None,
+    backbone: Annotated[
+        bool | None, _setting("Features of the classifier are atoms of their own.", "--backbone/--no-backbone")
+    ] = None,
+    tied: Annotated[bool | None, _setting("Instances of a class share a point.", "--tied/--no-tied")] = None,
+    epsilon: Annotated[float | None, _setting("Margin; soft-supcon: weight of other classes.")] = None,
     self_pairs: Annotated[
         bool | None,
         _setting("An embedding is its own positive and in its denominator.", "--self-pairs/--no-self-pairs"),
