@@ -25,6 +25,8 @@ SAME = 1e-6
 # Seconds between two lines of progress.
 _TELL = 0.25
 _ESCAPES, _NEWTON_STEPS = 10, 20
+# What ten steps of the last descent gain, as a share of the excess: what float64 can tell.
+_FINE = 1e-14
 # Half the width of a central difference of gradients, on the unit sphere.
 _STEP = 3e-6
 
@@ -232,6 +234,8 @@ class _Descent:
 
     def _finish(self, points: Array, second_order: bool) -> tuple[Array, float | None]:
         """The local minimum near the points, and its smallest curvature; saddle points on the way are left."""
+        if not self.stopped and self.gain > _FINE:
+            points = self._further(points, "the best one")
         for escape in range(_ESCAPES + 1):
             points = self._newton(points)
             if not second_order:
@@ -246,10 +250,18 @@ class _Descent:
             if not min(values) < before:
                 return points, curvature
             self.progress(f"descent: a saddle point, curvature {curvature:.1e}: on along it")
-            points = np.asarray(_unit(self._down(self.loss, trials[int(np.argmin(values))], "from a saddle point")))
-            self.stopped = ""
-            self.latest = points, None
+            points = self._further(trials[int(np.argmin(values))], "from a saddle point")
         return points, None
+
+    def _further(self, points: Array, label: str) -> Array:
+        """Where another descent ends; TimeoutError where it has no time left."""
+        self.gain, before = min(self.gain, _FINE), self.stopped
+        points = np.asarray(_unit(self._down(self.loss, points, label)))
+        self.latest = points, None
+        if self.stopped == "seconds":
+            raise TimeoutError
+        self.stopped = before
+        return points
 
     def _hessian(self, points: Array, pulls: Array) -> Callable[[Array], Array]:
         """F^{-1/2} H F^{-1/2} on tangent vectors, by central differences of the derivative on normalised rows."""
@@ -280,7 +292,7 @@ class _Descent:
                 break
             root, apply = np.sqrt(pulls), self._hessian(points, pulls)
             operator = _operator(apply, points.shape)
-            step, _ = cg(operator, -(force / root).ravel(), rtol=min(0.1, math.sqrt(residual)), maxiter=200)
+            step, _ = cg(operator, -(force / root).ravel(), rtol=min(0.1, math.sqrt(residual)), maxiter=500)
             trial = _unit(points + _tangent(points, step.reshape(points.shape)) / root)
             balance, after = self._balance(trial), self.loss.slope(trial)[0]
             if not (balance[0] < 0.5 * residual and after <= value + 1e-9 * abs(value)):
