@@ -16,6 +16,8 @@ from .parts import Array, PartedSoftmax, Parts, blocks, check_orbits, example_co
 from .row_softmax import gain_of_views
 
 _ANCHORS = ("instance", "class")
+# Atoms that are listed one by one.
+_LISTED = 1e6
 
 
 def BCL(counts: Counts | ArrayLike, *, temperature: float, anchors: str = "instance", views: int = 1) -> PartedSoftmax:
@@ -77,10 +79,13 @@ def BCL(counts: Counts | ArrayLike, *, temperature: float, anchors: str = "insta
 
 
 def instances_and_one(instances: Array, kinds: int = 1) -> Orbits:
-    """The orbits of the instances of each class, then of each class one atom of every further kind."""
+    """The orbits of the instances of each class, then of each class one atom of every further kind.
+
+    Of more than a million atoms none are listed one by one: nothing can be expanded to them.
+    """
     classes = len(instances)
-    labels = [np.repeat(np.arange(classes), instances.astype(int)), np.arange(classes, classes * (kinds + 1))]
-    return Orbits(np.concatenate([instances, np.ones(classes * kinds)]), np.concatenate(labels))
+    sizes = np.concatenate([instances, np.ones(classes * kinds)])
+    return Orbits(sizes, np.repeat(np.arange(len(sizes)), sizes.astype(int)) if sizes.sum() <= _LISTED else None)
 
 
 def check_anchors(anchors: str) -> None:
