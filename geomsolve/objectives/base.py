@@ -15,7 +15,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -24,11 +24,9 @@ from ..counts.counts import Counts
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram, Orbits
 from .descriptions import ClassMeans
+from .laws import ByCounts
 from .net_forces import FineRows
 from .row_hessians import model_forms
-
-if TYPE_CHECKING:
-    from .by_counts import ByCounts
 
 
 class RowModel(NamedTuple):

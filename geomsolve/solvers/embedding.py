@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,16 +11,13 @@ from ..arrays import Array, Progress
 from ..certificates.code_bounds import dimension_bound
 from ..errors import ProblemError
 from ..geometry.orbits import MOST_WRITTEN, OrbitGram
+from ..objectives.base import Objective
 from ..objectives.weighted import WeightedSoftmax
 from ..text import attributes
 from .descent import descend_on
 from .factor_descent import Minimum, minimise
 from .point_losses import point_loss, positive_excess
 from .rank_reduction import reduce_rank
-
-if TYPE_CHECKING:
-    from ..objectives.base import Objective
-    from .solution import Solution
 
 # Classes that are descended over, every pair of them.
 _MOST_DESCENDED = 20_000
@@ -137,7 +134,7 @@ def check_seconds(seconds: float | None) -> None:
 
 
 def embed(
-    solution: Solution,
+    solution: Any,
     dim: int | None = None,
     *,
     restarts: int | None = None,

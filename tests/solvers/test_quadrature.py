@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import geomsolve as gs
 from geomsolve.counts import laws as countlaws
 from geomsolve.counts.lines import CountLine
-from geomsolve.objectives.by_counts import MOST_DISTINCT
+from geomsolve.objectives.laws import MOST_DISTINCT
 
 
 def counts_of(classes, seed, decades=3.0):
