@@ -103,8 +103,14 @@ def aim(choice: str, counts: tuple[int, ...]) -> np.ndarray:
     if choice == "momentum":
         objective = gs.SupCon(counts, temperature=TEMPERATURE, keys="momentum")
     elif choice == "sincere":
-        # Its own class adds 1 to a denominator whatever the batch: the batch's sizes count.
-        objective = gs.SINCERE(BATCH * drawn, temperature=TEMPERATURE)
+        # Its own class adds 1 to a denominator whatever the batch; the other classes as many as are drawn on average.
+        objective = gs.RowSoftmax(
+            orbits=gs.geometry.Orbits(np.ones(len(drawn)), np.arange(len(drawn))),
+            masses=drawn,
+            weights=np.tile(2.0 * BATCH * drawn, (len(drawn), 1)),
+            offsets=np.ones(len(drawn)),
+            temperature=TEMPERATURE,
+        )
     elif choice == "bcl":
         objective = gs.BCL(counts, temperature=TEMPERATURE)
     else:
@@ -243,8 +249,9 @@ def draw(rows: list[dict[str, Any]], path: Any) -> None:
 
 def main() -> None:
     options = parser(__doc__)
+    options.add_argument("--seeds", type=int, default=SEEDS, help="runs of every kind")
     given = options.parse_args()
-    ratios, seeds, steps, sets = RATIOS, SEEDS, STEPS, ("digits", "mnist")
+    ratios, seeds, steps, sets = RATIOS, given.seeds, STEPS, ("digits", "mnist")
     if given.quick:
         ratios, seeds, steps, sets = (10,), 2, 20, ("digits",)
     settings = {"temperature": TEMPERATURE, "batch": BATCH, "dim": DIM, "hidden": HIDDEN, "steps": steps}

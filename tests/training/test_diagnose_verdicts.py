@@ -104,9 +104,9 @@ def test_random_embeddings_share_no_point_by_chance(examples):
     """Means without their bias are noise where classes are of two examples in few dimensions."""
     labels = np.repeat(np.arange(12), examples)
     merged = [
-        gs.diagnose(np.random.default_rng(seed).normal(size=(len(labels), 4)), labels).merged for seed in range(60)
+        gs.diagnose(np.random.default_rng(seed).normal(size=(len(labels), 4)), labels).merged for seed in range(20)
     ]
-    assert sum(map(bool, merged)) <= 2
+    assert sum(map(bool, merged)) <= 1
 
 
 @pytest.mark.parametrize("noise", [0.1, 0.3, 0.5])

@@ -295,3 +295,32 @@ def test_lightning_logs_it(torch, tmp_path):
     assert trainer.callback_metrics["geometry/classes_seen"] == 3
     assert trainer.callback_metrics["geometry/level"] > 0
     assert trainer.callback_metrics["geometry/nc4"] >= 0
+
+
+@pytest.mark.torch
+def test_a_queue_of_momentum_keys_has_its_own_optimum(torch):
+    """MoCo in small: free anchors, keys that follow them slowly, the keys of all classes in the queue."""
+    counts = np.array([60, 20, 6, 2])
+    labels = torch.repeat_interleave(torch.arange(4), torch.tensor(counts))
+    torch.manual_seed(0)
+    anchors = torch.randn(len(labels), 8, dtype=torch.float64, requires_grad=True)
+    keys = anchors.detach().clone()
+    optimizer = torch.optim.Adam([anchors], 0.05)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1500)
+    same = (labels[:, None] == labels).double()
+    unit = torch.nn.functional.normalize
+    for _ in range(1500):
+        keys = 0.5 * keys + 0.5 * anchors.detach()
+        logits = unit(anchors, dim=1) @ unit(keys, dim=1).T / 0.5
+        loss = (logits.logsumexp(1) - (same * logits).sum(1) / same.sum(1)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    queue = Monitor(gs.SupCon(counts, temperature=0.5, keys="momentum"))
+    plain = Monitor(gs.SupCon(counts, temperature=0.5, views=1))
+    for monitor in (queue, plain):
+        monitor.update(anchors, labels)
+    assert queue.compute()["cosine_rms"] < 0.02 < 0.05 < plain.compute()["cosine_rms"]
+    assert queue.verdict is gs.training.Verdict.AT_OPTIMUM
+    assert plain.verdict is not gs.training.Verdict.AT_OPTIMUM
