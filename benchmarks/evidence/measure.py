@@ -191,16 +191,17 @@ def tail_cosine(cosines: np.ndarray) -> float:
     return float(np.mean([np.delete(cosines[c], c).mean() for c in range(len(cosines) - RARE, len(cosines))]))
 
 
+def centred(rows: list[dict[str, Any]], name: str, within: tuple[str, ...]) -> np.ndarray:
+    """The values less their means within groups."""
+    groups = [tuple(row[part] for part in within) for row in rows]
+    keys, values = sorted(set(groups)), np.array([row[name] for row in rows])
+    places = np.array([keys.index(group) for group in groups])
+    return values - (np.bincount(places, values) / np.bincount(places))[places]
+
+
 def correlation(rows: list[dict[str, Any]], x: str, y: str, within: tuple[str, ...]) -> tuple[float, float, float]:
     """The correlation of x and y, both less their means within groups, with its 95 % interval (bootstrap)."""
-    groups = [tuple(row[name] for name in within) for row in rows]
-    keys = sorted(set(groups))
-    places = np.array([keys.index(group) for group in groups])
-
-    def centred(values: np.ndarray) -> np.ndarray:
-        return values - (np.bincount(places, values) / np.bincount(places))[places]
-
-    a, b = (centred(np.array([row[name] for row in rows])) for name in (x, y))
+    a, b = (centred(rows, name, within) for name in (x, y))
     rng = np.random.default_rng(0)
     draws = rng.integers(len(rows), size=(2000, len(rows)))
     every = [np.corrcoef(a[draw], b[draw])[0, 1] for draw in draws]
@@ -231,19 +232,23 @@ def differences(rows: list[dict[str, Any]], choice: str, name: str) -> str:
 
 
 def draw(rows: list[dict[str, Any]], path: Any) -> None:
-    """Tail accuracy against the distance of runs, and against the geometry of optima, groups taken out."""
+    """Tail accuracy against the distance of runs and against the geometry of optima, less the means of their groups."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.5), dpi=110, layout="constrained")
-    left, right = figure.subplots(1, 2)
-    means = averaged(rows)
-    for choice in dict.fromkeys(row["choice"] for row in rows):
-        own, mean = ([row for row in part if row["choice"] == choice] for part in (rows, means))
-        left.plot([r["distance"] for r in own], [100 * r["tail_mean"] for r in own], ".", label=choice, alpha=0.7)
-        right.plot([r["tail_cosine"] for r in mean], [100 * r["tail_mean"] for r in mean], "o", label=choice)
-    left.set(xlabel="distance of class means from what the loss aims at (rms of cosines)", ylabel="tail accuracy, %")
-    right.set(xlabel="mean cosine of a rare class with the others, at the optimum", ylabel="tail accuracy, %")
-    right.legend(fontsize=8)
+    panels = zip(figure.subplots(1, 2), (rows, averaged(rows)), strict=True)
+    cases = (("distance", ("data", "ratio", "choice"), "distance from what the loss aims at (rms of cosines)"),)
+    cases += (("tail_cosine", ("data", "ratio"), "mean cosine of a rare class with the others, at the optimum"),)
+    for (axes, part), (x, within, label) in zip(panels, cases, strict=True):
+        across, up = centred(part, x, within), 100 * centred(part, "tail_mean", within)
+        for choice in dict.fromkeys(row["choice"] for row in rows):
+            own = np.array([row["choice"] == choice for row in part])
+            axes.plot(across[own], up[own], "o", markersize=4, alpha=0.8, label=choice)
+        axes.set(
+            xlabel=f"{label},\nless the mean of its {', '.join(within)}", ylabel="tail accuracy, points, less the same"
+        )
+        axes.grid(alpha=0.25)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize=9)
     figure.savefig(path)
 
 
