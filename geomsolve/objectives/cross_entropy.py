@@ -149,6 +149,18 @@ class CrossEntropy:
         """Lambda, the weight of the nuclear norm."""
         return math.sqrt(self.feature_decay * self.classifier_decay)
 
+    @property
+    def vanishing_decays(self) -> Array:
+        """(C,) the lambda from which each class vanishes under ReLU features: sqrt(n (C - 1)/C) / N.
+
+        Raises:
+            ProblemError: features that may be negative, for which this has no closed form.
+        """
+        if not self.relu:
+            raise ProblemError("relu: the decay at which a class vanishes is known for ReLU features; write relu=True")
+        reach = self.shares / self.root * math.sqrt(1.0 - 1.0 / self.counts.classes)
+        return reach[self.orbits.listed()]
+
     def softmax(self, logits: ClassMatrix, bias: Array) -> Softmax:
         """The softmax of logits and bias, (K,) by orbits."""
         shifted = self.scale * bias + self.shift

@@ -19,7 +19,7 @@ from .logit_solution import LogitFactorization, balanced_factors
 from .solution import Quality
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PeeledSolution(LogitFactorization):
     """The optimum of the Layer-Peeled Model, and what is proved of it.
 
@@ -37,6 +37,22 @@ class PeeledSolution(LogitFactorization):
     spare: np.ndarray
     certificate: LogitCertificate
     quality: Quality
+
+    @property
+    def named(self) -> str:
+        """The problem in words."""
+        energies = f"energies {self.objective.feature_energy:g} and {self.objective.classifier_energy:g}"
+        return f"Layer-Peeled Model, {energies}, {self.objective.counts.name}"
+
+    @property
+    def proved(self) -> LogitCertificate:
+        """The certificate."""
+        return self.certificate
+
+    @property
+    def ok(self) -> bool:
+        """Whether the logits are proved optimal to the tolerance that `solve` was given."""
+        return self.quality is Quality.CERTIFIED
 
     @property
     def value(self) -> float:
@@ -83,11 +99,8 @@ def solve_peeled(
     rounding = (16.0 + 4.0 * len(unit.root)) * np.finfo(float).eps * (value + radius * spectral)
     certificate = LogitCertificate(value, max(value - lower, 0.0) + rounding)
     quality = Quality.CERTIFIED if certificate.holds(tol) else Quality.UNCERTIFIED
-    factors = balanced_factors(problem.decayed(spectral), logits)
     solution = PeeledSolution(
-        factors.orbit_logits,
-        factors.orbit_features,
-        factors.orbit_classifier,
+        *balanced_factors(problem.decayed(spectral), logits),
         objective=problem,
         multiplier=spectral,
         spare=1.0 - np.abs(gradient.scalars) / spectral,

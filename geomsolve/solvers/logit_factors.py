@@ -271,8 +271,9 @@ class _Factored:
             return self._joined(du, dleft - left @ turn, dright - right @ turn, dbias / self.unit)
 
         inverse = LinearOperator(shape, matvec=inverse_diagonal, dtype=np.float64)
-        step, _ = cg(operator, -slope, rtol=1e-3, maxiter=_MOST_DIRECTIONS, M=inverse)
-        return np.asarray(step)
+        with np.errstate(divide="ignore", invalid="ignore"):  # at the last digit there is nothing left to divide by
+            step, _ = cg(operator, -slope, rtol=1e-3, maxiter=_MOST_DIRECTIONS, M=inverse)
+        return np.nan_to_num(step)
 
     def _change(self, found: Softmax, moved: ClassMatrix, bias: Array) -> ClassMatrix:
         """The derivative of the gradient along a change of logits and bias."""

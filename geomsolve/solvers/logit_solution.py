@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from ..certificates.logits import LogitCertificate, certify_logits, column_lengt
 from ..errors import NotCertified
 from ..geometry.class_matrices import ClassMatrix
 from ..objectives.cross_entropy import CrossEntropy
+from ..results import Result
+from ..text import attributes, entry, whole
 from .logit_factors import LogitFactors, relu_heights
 from .solution import Quality
 
@@ -22,8 +25,8 @@ from .solution import Quality
 _NOTHING = 1e-7
 
 
-@dataclass(frozen=True, eq=False)
-class LogitFactorization:
+@dataclass(frozen=True, eq=False, repr=False)
+class LogitFactorization(Result):
     """Logits and the factors W H of them that weight decay likes best, by orbits of exchangeable classes.
 
     Attributes:
@@ -32,9 +35,65 @@ class LogitFactorization:
         orbit_classifier: W W^T.
     """
 
-    orbit_logits: ClassMatrix = field(repr=False)
-    orbit_features: ClassMatrix = field(repr=False)
-    orbit_classifier: ClassMatrix = field(repr=False)
+    orbit_logits: ClassMatrix
+    orbit_features: ClassMatrix
+    orbit_classifier: ClassMatrix
+
+    @property
+    def named(self) -> str:
+        """The problem in words."""
+        raise NotImplementedError
+
+    @property
+    def proved(self) -> LogitCertificate:
+        """What is proved of the value."""
+        raise NotImplementedError
+
+    @property
+    def ok(self) -> bool:
+        """Whether the logits are proved optimal."""
+        return self.proved.holds()
+
+    @property
+    def summary(self) -> str:
+        """The answer in a sentence."""
+        proved, gone = self.proved, f", {len(self.vanished)} vanished" if self.vanished else ""
+        return (
+            f"{'certified' if self.ok else 'uncertified'} solution of {self.named}: value {proved.value:.12g}, gap "
+            f"{proved.gap:.1e}, {self.orbit_logits.orbits.atoms:g} classes{gone}, rank {self.rank}"
+        )
+
+    def lines(self) -> list[str]:
+        """The answer on a page."""
+        proved, counts = self.proved, self.orbit_logits.orbits
+        rows = [
+            ("value", f"{proved.value:.12g}"),
+            ("lower bound", f"{proved.lower_bound:.12g} for every classifier and features"),
+            ("gap", f"{proved.gap:.1e} ({proved.relative_gap:.1e} of the value)"),
+            ("own logits", _span(self.orbit_logits.own)),
+            ("feature norms", _span(np.sqrt(np.maximum(self.orbit_features.own, 0.0)))),
+            ("classifier norms", _span(np.sqrt(np.maximum(self.orbit_classifier.own, 0.0)))),
+            ("rank", f"{self.rank} for {counts.atoms:g} classes"),
+            ("vanished", f"{len(self.vanished)} classes" if self.vanished else "none: every class has features"),
+            ("merged", f"{len(self.merged)} groups" if self.merged else "none: no two classes have one direction"),
+        ]
+        state = "CERTIFIED: proved optimal" if self.ok else "NOT CERTIFIED: the best answer found"
+        return [self.named, "", state, *(entry(*row) for row in rows)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as a dictionary; orbits are those of exchangeable classes, largest counts first."""
+        proved = self.proved
+        norms = [np.sqrt(np.maximum(gram.own, 0.0)) for gram in (self.orbit_features, self.orbit_classifier)]
+        columns = self.orbit_logits.orbits.sizes, self.orbit_logits.own, *norms
+        names = ("size", "logit", "feature_norm", "classifier_norm")
+        orbits = [dict(zip(names, map(whole, row), strict=True)) for row in np.array(columns).T.tolist()]
+        return {
+            **attributes(proved, "value", "lower_bound", "gap", "relative_gap"),
+            "quality": "certified" if self.ok else "uncertified",
+            "classes": whole(self.orbit_logits.orbits.atoms),
+            **attributes(self, "rank", "vanished", "merged"),
+            "orbits": orbits,
+        }
 
     @property
     def logits(self) -> Array:
@@ -107,15 +166,20 @@ class LogitFactorization:
         return round(float(times[values > _NOTHING * values.max()].sum()))
 
 
+def _span(values: Array) -> str:
+    return f"{values[0]:.6g} (largest count) to {values[-1]:.6g} (smallest)"
+
+
 def _cosines(gram: ClassMatrix) -> ClassMatrix:
     norms = np.sqrt(np.where(gram.own > _NOTHING**2 * gram.own.max(), gram.own, np.nan))
     return gram.scaled(1.0 / norms, 1.0 / norms)
 
 
-def balanced_factors(problem: CrossEntropy, logits: ClassMatrix) -> LogitFactorization:
-    """The factors of least decay: Z D^{1/2} = U S V^T, W W^T ~ U S U^T, H^T H ~ D^{-1/2} V S V^T D^{-1/2}.
+def balanced_factors(problem: CrossEntropy, logits: ClassMatrix) -> tuple[ClassMatrix, ClassMatrix, ClassMatrix]:
+    """Z, H^T H and W W^T of the factors of least decay.
 
-    With ReLU features these are orthogonal, and column k of Z is w_k |h_k|.
+    With Z D^{1/2} = U S V^T, W W^T is a multiple of U S U^T and H^T H one of D^{-1/2} V S V^T D^{-1/2}. With ReLU
+    features these are orthogonal, and column k of Z is w_k |h_k|.
     """
     orbits, root = problem.orbits, problem.root
     ratio = math.sqrt(problem.feature_decay / problem.classifier_decay)
@@ -125,15 +189,15 @@ def balanced_factors(problem: CrossEntropy, logits: ClassMatrix) -> LogitFactori
         squares = lengths / (ratio * root)
         part = logits.scaled(columns=1.0 / np.sqrt(np.maximum(squares, 1e-300)))
         classifier = ClassMatrix.of_blocks(orbits, part.scalars**2, part.means @ part.means.T)
-        return LogitFactorization(logits, ClassMatrix(orbits, squares, np.zeros_like(logits.between)), classifier)
+        return logits, ClassMatrix(orbits, squares, np.zeros_like(logits.between)), classifier
     left, values, right = np.linalg.svd(weighted.means)
     inside = np.abs(weighted.scalars)
     classifier = ClassMatrix.of_blocks(orbits, ratio * inside, ratio * (left * values) @ left.T)
     features = ClassMatrix.of_blocks(orbits, inside / ratio, (right.T * values) @ right / ratio)
-    return LogitFactorization(logits, features.scaled(1.0 / root, 1.0 / root), classifier)
+    return logits, features.scaled(1.0 / root, 1.0 / root), classifier
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LogitSolution(LogitFactorization):
     """The optimum of cross-entropy with weight decay, and what is proved of it.
 
@@ -148,20 +212,27 @@ class LogitSolution(LogitFactorization):
     """
 
     objective: CrossEntropy
-    orbit_bias: Array = field(repr=False)
+    orbit_bias: Array
     certificate: LogitCertificate
     quality: Quality
     solver: str
     steps: int
     seconds: float
 
-    def __str__(self) -> str:
-        proved = self.certificate
-        gone = f", {len(self.vanished)} vanished" if self.vanished else ""
-        return (
-            f"{self.quality.value} solution of {self.objective.name}: value {proved.value:.12g} nats, gap "
-            f"{proved.gap:.1e}, {self.objective.counts.classes} classes{gone}, rank {self.rank}"
-        )
+    @property
+    def named(self) -> str:
+        """The problem in words."""
+        return f"{self.objective.name}, {self.objective.counts.name}"
+
+    @property
+    def proved(self) -> LogitCertificate:
+        """The certificate."""
+        return self.certificate
+
+    @property
+    def ok(self) -> bool:
+        """Whether the logits are proved optimal to the tolerance that `solve` was given."""
+        return self.quality is Quality.CERTIFIED
 
     @property
     def value(self) -> float:
@@ -195,11 +266,8 @@ def solve_logits(
         logits, bias, steps = LogitFactors(tol=check_tol(tol) / 100.0).run(problem, progress=progress)
     certificate = certify_logits(problem, logits, bias)
     quality = Quality.CERTIFIED if certificate.holds(tol) else Quality.UNCERTIFIED
-    factors = balanced_factors(problem, logits)
     solution = LogitSolution(
-        factors.orbit_logits,
-        factors.orbit_features,
-        factors.orbit_classifier,
+        *balanced_factors(problem, logits),
         objective=problem,
         orbit_bias=bias,
         certificate=certificate,

@@ -18,7 +18,7 @@ from .logit_solution import LogitFactorization, balanced_factors
 _KINDS = ("ce", "cdt", "ldt")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MaxMargin(LogitFactorization):
     """The logits that reach all margins with the least norm, see `max_margin`.
 
@@ -29,6 +29,16 @@ class MaxMargin(LogitFactorization):
 
     kind: str
     certificate: LogitCertificate
+
+    @property
+    def named(self) -> str:
+        """The problem in words."""
+        return f"max margin ({self.kind})"
+
+    @property
+    def proved(self) -> LogitCertificate:
+        """The certificate."""
+        return self.certificate
 
 
 def max_margin(counts: Counts | ArrayLike, kind: str = "ce", delta: ArrayLike | None = None) -> MaxMargin:
@@ -76,13 +86,11 @@ def max_margin(counts: Counts | ArrayLike, kind: str = "ce", delta: ArrayLike | 
         rows, columns, weights = np.ones(count), 1.0 / scale, np.full(count, 1.0 / classes)
     plain = ClassMatrix(orbits, 1.0 - weights, -np.broadcast_to(weights, (count, count)))
     logits = plain.scaled(rows, columns)
-    found = balanced_factors(problem, logits)
     value = norm(problem, logits)
     factor = np.broadcast_to(scale[:, None] if kind == "cdt" else scale, (count, count))
     gap = value - _bound(problem, logits, factor) + (16.0 + 4.0 * count) * np.finfo(float).eps * value
     certificate = LogitCertificate(value, max(gap, 0.0))
-    parts = found.orbit_logits, found.orbit_features, found.orbit_classifier
-    return MaxMargin(*parts, kind=kind, certificate=certificate)
+    return MaxMargin(*balanced_factors(problem, logits), kind=kind, certificate=certificate)
 
 
 def _bound(problem: CrossEntropy, logits: ClassMatrix, factor: Array) -> float:

@@ -180,6 +180,7 @@ def test_relu_features_in_closed_form_are_proved(seed):
     solution = gs.solve(problem)
     assert solution.certificate.relative_gap < 1e-12
     assert solution.vanished == np.flatnonzero(counts <= fade * (1 + 1e-12)).tolist()
+    assert solution.vanished == np.flatnonzero(problem.vanishing_decays <= problem.decay * (1 + 1e-12)).tolist()
     off = solution.features[~np.eye(classes, dtype=bool)]
     assert np.abs(off).max() == 0
     if seed < 6:  # not convex: where classes vanish descent is caught above
@@ -211,6 +212,22 @@ def test_blocks_have_the_singular_values_of_the_whole():
     np.testing.assert_allclose(np.sort(blocks), np.sort(expected), atol=1e-12)
     again = ClassMatrix.of_blocks(orbits, matrix.scalars, matrix.means)
     np.testing.assert_allclose(again.expand(), matrix.expand(), atol=1e-12)
+
+
+def test_results_say_themselves():
+    solution = gs.solve(gs.CrossEntropy([100, 50, 20, 20, 5], bias_decay=0.01, **DECAYS))
+    report = solution.to_dict()
+    assert (report["quality"], report["classes"], report["rank"], report["vanished"]) == ("certified", 5, 4, [])
+    assert [orbit["size"] for orbit in report["orbits"]] == [1, 1, 2, 1]
+    assert report["orbits"][2]["logit"] == solution.logits[2, 2]
+    assert report["orbits"][3]["feature_norm"] == pytest.approx(solution.feature_norms[4])
+    assert "CERTIFIED: proved optimal" in str(solution)
+    assert "value 0.0" in repr(solution)
+    gone = gs.solve(gs.CrossEntropy(COUNTS, feature_decay=1.0, classifier_decay=1.0))
+    assert "4 vanished" in gone.summary
+    assert "max margin (ce)" in str(gs.max_margin(COUNTS))
+    with pytest.raises(gs.NotCertified, match="not certified at tol=1e-15"):
+        gs.solve(solution.objective, tol=1e-15)
 
 
 def test_usual_names():
@@ -307,6 +324,7 @@ def test_max_margin_is_the_limit_of_little_decay():
             "multiplicative: must be finite and above 0; class 2 has 0",
         ),
         (lambda: gs.CrossEntropy(COUNTS, relu=True, additive=[0] * 4, **DECAYS), "additive: with relu .* leave it out"),
+        (lambda: gs.CrossEntropy(COUNTS, **DECAYS).vanishing_decays, "relu: .* write relu=True"),
         (lambda: gs.max_margin(COUNTS, "svm"), "kind: must be one of ce, cdt, ldt; got 'svm'"),
         (lambda: gs.max_margin(COUNTS, "cdt"), "delta: must be given for cdt; got none"),
         (lambda: gs.max_margin(COUNTS, delta=[1] * 4), "delta: goes with cdt and ldt only"),
