@@ -181,7 +181,7 @@ def instance_softmax(
     total = float(examples.sum())
     others = np.where(examples > 1, shares / np.maximum(examples - 1.0, 1.0), 0.0)
     return ViewedSoftmax(
-        orbits=Orbits(examples, np.repeat(np.arange(classes), examples.astype(int))),
+        orbits=instances_and_one(examples, 0),
         masses=np.full(classes, 1.0 / total),
         weights=np.full((classes, classes), float(views)),
         offsets=np.full(classes, views - 1.0),
