@@ -1,0 +1,44 @@
+"""One small cell of benchmarks/evidence: every choice trains, and its statistics are what they say."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="installed without the repository"),
+]
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    pytest.importorskip("torch", reason="needs PyTorch: make test-torch")
+    pytest.importorskip("sklearn")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS.parent))
+        import benchmarks.evidence.measure as module
+
+        yield module
+
+
+def test_every_choice_learns(evidence):
+    cut = evidence.split("digits", 10, 0)
+    assert cut.counts == (150, 116, 89, 69, 53, 41, 32, 25, 19, 15)
+    assert np.bincount(cut.labels).tolist() == list(cut.counts)
+    assert np.bincount(cut.test_labels).tolist() == [24] * 10
+    for choice in evidence.CHOICES:
+        wanted = evidence.aim(choice, cut.counts)
+        assert np.allclose(np.diag(wanted), 1, atol=1e-6)
+        found = evidence.measure(evidence.train(choice, cut, 0, 25), cut, wanted)
+        assert found["all_mean"] > 0.5, choice
+        assert 0 < found["distance"] < 2
+
+
+def test_correlations_within_groups(evidence):
+    """A slope of -1 within groups whose means rise together."""
+    rows = [{"g": g, "x": 10 * g + x, "y": 10 * g - x} for g in range(3) for x in (0.0, 1.0, 3.0)]
+    r, low, high = evidence.correlation(rows, "x", "y", ("g",))
+    assert np.allclose((r, low, high), -1)
+    assert evidence.correlation(rows, "x", "y", ())[0] > 0.9
