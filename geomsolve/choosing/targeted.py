@@ -34,8 +34,8 @@ class TargetedGeometry(Result):
 
     Attributes:
         counts: examples per class.
-        objective: the loss, over C orbits of examples and C targets.
-        gram: cosines of examples and targets, the targets a regular simplex.
+        objective: the loss, over C orbits of embeddings and C targets.
+        gram: cosines of embeddings and targets, the targets a regular simplex.
         value: the loss.
         lower_bound: proved to lie below the loss of every geometry with these targets.
         tol: the relative gap called certified.
@@ -105,7 +105,7 @@ class TargetedGeometry(Result):
                 {
                     "part": "instances",
                     "class": c,
-                    "size": whole(each[c]),
+                    "size": whole(gram.sizes[c]),
                     "count": whole(each[c]),
                     "proportion": float(each[c] / counts.total),
                     "within": float(within[c]),
@@ -141,36 +141,38 @@ class TargetedGeometry(Result):
 
 
 def targeted_supcon(
-    counts: Counts | ArrayLike, *, temperature: float, pull: float = 1.0, views: int = 2
+    counts: Counts | ArrayLike, *, temperature: float, pull: float = 1.0, views: int = 2, repeats: int = 1
 ) -> TargetedGeometry:
     """The optimal geometry of TSC: SupCon in which every class has a fixed target as one more positive.
 
     Targets t_c, which are no anchors, minimise mean_i log sum_j e^{t_i.t_j/0.07}: from C - 1 dimensions on, a regular
-    simplex. With the other embeddings P_i of its class, N of V views each, anchor i has
+    simplex. With the other embeddings P_i of its class, N of V views each, and R copies of every target, anchor i has
 
-        L_i = -1/(|P_i| + 1) [ sum_{p in P_i} log(e^{z_i.z_p/tau} / D_i) + pull * log(e^{z_i.t_y/tau} / D_i) ],
-        D_i = sum_{k != i} e^{z_i.z_k/tau} + sum_c e^{z_i.t_c/tau}
+        L_i = -1/(|P_i| + R) [ sum_{p in P_i} log(e^{z_i.z_p/tau} / D_i) + pull * R log(e^{z_i.t_y/tau} / D_i) ],
+        D_i = sum_{k != i} e^{z_i.z_k/tau} + R sum_c e^{z_i.t_c/tau}
 
-    The views of an example share a point. The loss is convex in the Gram matrix of examples and targets, whose block of
-    targets is given. So S = D - Diag(y) may have any symmetric block X there, and as D has none,
-    L(H) >= L(G) - <S, G> for every H with these targets as soon as S >= 0: best with X = S_tz S_zz^-1 S_zt, which
-    vanishes at the optimum. Diag(y) is lowered, at a price that is counted, until S_zz > 0.
+    Every view of every example is an atom of its own, exchangeable with those of its class. The loss is convex in the
+    Gram matrix of these and the targets, whose block of targets is given. So S = D - Diag(y) may have any symmetric
+    block X there, and as D has none, L(H) >= L(G) - <S, G> for every H with these targets as soon as S >= 0: best with
+    X = S_tz S_zz^-1 S_zt, which vanishes at the optimum. Diag(y) is lowered, at a price that is counted, until S_zz > 0.
 
-    The optimum is sought by L-BFGS over classes of exchangeable examples, all dimensions allowed, and up to 20 classes
-    polished by Newton's method; it is what the bound says it is, so look at `gap`. Examples of a class need not share a
-    point: the target takes part of the denominator.
+    The optimum is sought by L-BFGS over classes of exchangeable embeddings, all dimensions allowed, and up to 20
+    classes polished by Newton's method; it is what the bound says it is, so look at `gap`. Embeddings of a class need
+    not share a point: the target takes part of the denominator.
 
     Args:
         counts: whole numbers of examples per class, those of a batch.
         temperature: tau.
         pull: the weight of the target, at least 0; 1 counts it like any positive.
         views: V >= 2 views per example.
+        repeats: R, copies of each target; the code published for CIFAR has 25 in each of two views, so 50.
 
     Returns:
         A TargetedGeometry.
 
     Raises:
-        ProblemError: counts that are not whole, more than 200 classes, or a bad temperature, pull or number of views.
+        ProblemError: counts that are not whole, more than 200 classes, or a bad temperature, pull or number of views
+            or repeats.
 
     Source: TSC (Li et al., CVPR 2022), as in its published code with all positives in place of k and one target a
     class. Which class has which target does not matter at a simplex. The bound is ours.
@@ -182,7 +184,8 @@ def targeted_supcon(
     sizes, classes = example_counts("targeted_supcon", counts), counts.classes
     if classes > _MOST_CLASSES:
         raise ProblemError(f"counts: targeted_supcon takes at most {_MOST_CLASSES} classes; got {classes}")
-    objective = _objective(sizes, temperature, float(pull), views)
+    copies = float(check_whole("repeats", repeats, least=1))
+    objective = _objective(views * sizes, temperature, float(pull), views, copies)
     simplex = (classes * np.eye(classes) - 1.0) / (classes - 1.0)
     gram = _descend(objective, simplex)
     value = objective.value(gram)
@@ -190,22 +193,24 @@ def targeted_supcon(
     return TargetedGeometry(counts, objective, gram, value, max(lower, objective.floor))
 
 
-def _objective(sizes: Array, temperature: float, pull: float, views: int) -> PartedSoftmax:
+def _objective(sizes: Array, temperature: float, pull: float, views: int, copies: float) -> PartedSoftmax:
     classes = len(sizes)
     nothing, ones = np.zeros((classes, classes)), np.ones((classes, classes))
-    # What the logarithm of the denominator weighs: |P| = V n - 1 positives and the target, over |P| + 1.
-    weight = (views * sizes - 1.0 + pull) / (views * sizes)
-    own = np.diag(1.0 / sizes / weight)  # of one other example, all of its views
-    target = np.diag(pull / (views * sizes) / weight)
+    positives = sizes - 1.0 + copies
+    # What the logarithm of the denominator weighs.
+    weight = (sizes - 1.0 + pull * copies) / positives
+    own = np.diag(1.0 / positives / weight)  # of one other embedding
+    target = np.diag(pull * copies / positives / weight)
     labels = np.concatenate([np.repeat(np.arange(classes), sizes.astype(int)), classes + np.arange(classes)])
+    settings = f"pull={pull:g}, views={views}" + (f", repeats={copies:g}" if copies > 1 else "")
     return PartedSoftmax(
         orbits=Orbits(np.concatenate([sizes, np.ones(classes)]), labels),
         masses=np.concatenate([weight / sizes.sum(), np.zeros(classes)]),
-        weights=blocks([[views * ones, ones], [nothing, nothing]], classes),
-        offsets=np.concatenate([np.full(classes, views - 1.0), np.ones(classes)]),
+        weights=blocks([[ones, copies * ones], [nothing, nothing]], classes),
+        offsets=np.concatenate([np.zeros(classes), np.ones(classes)]),
         positives=blocks([[own, target], [nothing, nothing]], classes),
         temperature=temperature,
-        name=f"TSC(pull={pull:g}, views={views})",
+        name=f"TSC({settings})",
         parts=Parts(("instances",) * classes + ("target",) * classes, tuple(range(classes)) * 2),
     )
 

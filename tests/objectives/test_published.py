@@ -221,6 +221,41 @@ def test_no_free_descent_goes_below_the_bound(name, seed):
     assert found.value <= free + 1e-11 + 1e-6 * found.certificate.excess
 
 
+@pytest.mark.parametrize(
+    ("counts", "temperature", "value", "within"),
+    [
+        ([20, 5, 1], 0.1, 3.3070644833966, (0.99995, 0.99826, 0.99893)),
+        ([15, 3, 3], 0.15, 2.9414477594217, (1.0, 0.99915, 0.99915)),
+    ],
+)
+def test_tsc_with_views_free_to_part(counts, temperature, value, within):
+    """Values of free descent: the bound lies below them, and below every geometry with these targets."""
+    found = gs.choosing.targeted_supcon(counts, temperature=temperature)
+    assert found.value == pytest.approx(value, abs=1e-12)
+    assert found.lower_bound <= value
+    assert found.gram.within[:3] == pytest.approx(within, abs=1e-5)
+
+
+def test_copies_of_a_target_weigh_like_its_pull():
+    """With R copies the target is R positives and R terms of every denominator: by the formula, at any points."""
+    counts, temperature = np.array([3, 2]), 0.4
+    objective = gs.choosing.targeted_supcon(counts, temperature=temperature, repeats=50).objective.ungrouped()
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(12, 5))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    labels = np.repeat([0, 1], 2 * counts)
+    expected = []
+    for i, y in enumerate(labels):
+        logits = points @ points[i] / temperature
+        copies = np.append(np.ones(10), [50.0, 50.0])
+        copies[i] = 0.0
+        positive = copies * np.append(labels == y, np.arange(2) == y)
+        log_sum = np.log(np.sum(copies * np.exp(logits)))
+        expected.append(np.sum(positive * (log_sum - logits)) / positive.sum())
+    gram = gs.OrbitGram(objective.orbits, points @ points.T)
+    assert objective.value(gram) == pytest.approx(np.mean(expected), rel=1e-12)
+
+
 def test_supcl_alone_parts_its_views():
     """Without a self-supervised part and self-pairs an own view only repels: views part, instances keep one mean."""
     counts, temperature = [4, 3, 2], 0.1
