@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations_with_replacement, product
 from math import factorial, inf
 from typing import Any
@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 import geomsolve as gs
-from geomsolve.objectives.parts import PartedSoftmax, Parts, Terms
 from geomsolve.training import losses
 
 ALPHA, DRAWN, SCALE, EPSILON, SIGMA, LABEL_TEMPERATURE = 0.5, 3, 8.0, 0.05, 0.5, 0.3
@@ -205,49 +204,13 @@ def _kcl() -> Family:
 def _prototypes(function: Callable[..., Any], build: Callable[..., Any], anchors: str, **more: Any) -> Family:
     """Over single examples: a prototype that stands apart from its class may make them repel one another."""
 
-    def over_points(counts: np.ndarray, d: dict) -> gs.Objective:
-        return build(counts, temperature=d["tau"], anchors=anchors, **more)
-
     return Family(
         lambda z, centres, d: function(z, d["y"], centres, temperature=d["tau"], anchors=anchors),
-        lambda counts, d, _: over_examples(over_points(counts, d), counts, balanced=build is gs.BCL),
+        lambda counts, d, _: build(counts, temperature=d["tau"], anchors=anchors, views=1, **more),
         "examples and prototypes",
         kinds=1,
         instances=True,
         least=2 if more else 1,
-        points=over_points,
-    )
-
-
-def over_examples(points: Any, counts: np.ndarray, *, balanced: bool, kinds: int = 2) -> PartedSoftmax:
-    """BCL or the balanced part of ECL with every example an atom, from the same loss over class points.
-
-    Args:
-        points: the loss over class points, whose masses and temperature are taken over.
-        counts: (C,) examples, all of them anchors.
-        balanced: BCL, where a prototype weighs as one example; otherwise as much as all of them.
-        kinds: of atoms: examples, prototypes, and classifiers without any part in it.
-    """
-    classes = len(counts)
-    others, own = (counts + 1.0, counts) if balanced else (2.0 * counts, 2.0 * np.maximum(counts - 1.0, 1.0))
-    prototype, mine = (counts + 1.0, counts) if balanced else (np.full(classes, 2.0), np.full(classes, 2.0))
-    different, same = 1.0 - np.eye(classes), np.eye(classes)
-    weights, positives = np.zeros((2, kinds * classes, kinds * classes))
-    weights[:classes, :classes] = different / others + same / own
-    weights[:classes, classes : 2 * classes] = different / prototype + same / mine
-    positives[:classes, : 2 * classes] = np.hstack([same / own, same / mine])
-    sizes = np.concatenate([counts, np.ones((kinds - 1) * classes)])
-    offsets = np.concatenate([np.zeros(classes), np.ones((kinds - 1) * classes)])
-    names = ("instances", "prototype", "classifier")[:kinds]
-    return PartedSoftmax(
-        orbits=gs.geometry.Orbits(sizes, np.repeat(np.arange(kinds * classes), sizes.astype(int))),
-        masses=points.masses / sizes,
-        weights=weights,
-        offsets=offsets,
-        positives=positives,
-        temperature=points.temperature,
-        name=f"{points.name}, over examples",
-        parts=Parts(tuple(np.repeat(names, classes).tolist()), tuple(range(classes)) * kinds),
     )
 
 
@@ -277,30 +240,16 @@ def random_target(classes: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _ecl() -> Family:
-    def over_points(counts: np.ndarray, d: dict) -> gs.Objective:
-        return gs.ECL(counts, temperature=d["tau"], scale=SCALE)
-
-    def objective(counts: np.ndarray, d: dict, _: np.random.Generator) -> gs.Objective:
-        whole: Any = over_points(counts, d)
-        first, *rest = whole.terms.losses
-        examples = over_examples(first, counts, balanced=False, kinds=3)
-        # The other two do not see pairs of examples: their rows are only spread over the examples of a class.
-        more = [replace(one, orbits=examples.orbits, masses=one.masses / examples.orbits.sizes) for one in rest]
-        losses = (examples, *more)
-        masses = np.sum([one.masses for one in losses], axis=0)
-        return replace(whole, orbits=examples.orbits, masses=masses, terms=Terms(losses), parts=examples.parts)
-
     return Family(
         lambda z, centres, classifiers, d: losses.ecl(
             z, d["y"], centres, classifiers, temperature=d["tau"], counts=d["counts"], scale=SCALE
         ),
-        objective,
+        lambda counts, d, _: gs.ECL(counts, temperature=d["tau"], scale=SCALE, views=1, tied=False),
         f"examples, prototypes, classifiers of scale {SCALE:g}, patient",
         patience=2000,
         kinds=2,
         instances=True,
         least=2,
-        points=over_points,
     )
 
 

@@ -207,7 +207,7 @@ def test_the_text_says_what_merged_and_what_missed():
     assert re.search(r"Not near the optimum, because: .*1 - cosine within classes \d\.\d+ \(limit 0\.25\)", far)
 
 
-@pytest.mark.parametrize(("classes", "with_loss"), [(2, False), (5, True), (12, True), (70, False), (420, True)])
+@pytest.mark.parametrize(("classes", "with_loss"), [(2, False), (12, True), (420, False)])
 def test_pictures(classes, with_loss, tmp_path):
     """Nothing lies over anything else or outside: panels with their ticks, titles, legends and colour bars."""
     loss = {"objective": "supcon", "temperature": 0.1} if with_loss else {}

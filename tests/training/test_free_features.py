@@ -65,26 +65,6 @@ def test_the_bar_tells_losses_apart(scripts):
         assert (features.error(points, wanted) <= features.AIM) == same
 
 
-@pytest.mark.parametrize("name", ["bcl, instance", "ecl, instance", "ecl, classifiers"])
-def test_examples_leave_the_point_of_their_class_at_low_temperature(name, scripts):
-    """The loss over examples is that over class points where these are points, and has a lower optimum elsewhere."""
-    family, counts = scripts[1].families()[name], np.array([22, 2, 4, 10, 12, 2])
-    for temperature, collapsed in ((0.5, True), (0.1, False)):
-        problem = family.problem(counts, temperature, 0)
-        points, examples = gs.solve(problem.points), gs.solve(problem.objective)
-        # The two losses agree wherever classes are points.
-        _, first = np.unique(problem.atoms, return_index=True)
-        spread = points.gram[np.ix_(problem.classes, problem.classes)][np.ix_(first, first)]
-        assert gs.certify(problem.objective, spread).value == pytest.approx(points.value, rel=1e-12)
-        within = np.diag(examples.orbits.cosines)[: len(counts)].min()
-        if collapsed:
-            assert examples.value == pytest.approx(points.value, rel=1e-12)
-            assert within == 1.0
-        else:
-            assert examples.value < points.certificate.lower_bound - 1e-10
-            assert within < 1.0 - 1e-4
-
-
 def test_the_finish_needs_no_values(scripts):
     """A quadratic whose curvatures lie eight powers of ten apart."""
     curvature = np.logspace(-8, 0, 20)

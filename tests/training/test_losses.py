@@ -9,6 +9,7 @@ import pytest
 from atoms import gram_of, unit_rows
 
 import geomsolve as gs
+from geomsolve.objectives.parts import parts_of
 from geomsolve.training import losses
 
 COUNTS = np.array([3, 1, 2])
@@ -122,7 +123,7 @@ def test_kcl_is_the_loop_over_all_draws(k):
         ]
         return [(weight / len(draws), w) for draw in draws for weight, w in evenly(draw)]
 
-    found = value(losses.kcl, z, LABELS, temperature=TAU, positives=k)
+    found = value(losses.kcl, z, LABELS, temperature=TAU, positives=k, draw="examples")
     assert math.isclose(found, of_samples(unit(z), LABELS, positives), rel_tol=1e-13)
 
 
@@ -343,8 +344,10 @@ def test_losses_over_samples_are_their_gram_objectives(tau, views):
     found = value(losses.sup_con, shown(points), labels, temperature=tau)
     assert close(found, gram_value(gs.SupConInstances(counts, temperature=tau, views=views), points))
     for k in (1, 3):
-        found = value(losses.kcl, shown(points), labels, temperature=tau, positives=k)
-        assert close(found, gram_value(gs.KCL(counts, temperature=tau, views=views, positives=k), points))
+        for draw in ("samples", "examples"):
+            options = {"temperature": tau, "positives": k, "draw": draw}
+            found = value(losses.kcl, shown(points), labels, **options)
+            assert close(found, gram_value(gs.KCL(counts, views=views, **options), points))
     for self_pairs in (True, False):
         options = {"alpha": 0.3, "temperature": tau, "self_pairs": self_pairs}
         found = value(losses.sup_cl, shown(points), labels, **options)
@@ -369,15 +372,20 @@ def test_losses_with_prototypes_are_their_gram_objectives(tau, anchors, views):
     rng, labels = np.random.default_rng(views), np.repeat(np.arange(3), counts)
     means, prototypes, classifiers = (unit_rows(rng, 3, 4) for _ in range(3))
     shown, options = np.broadcast_to(means[labels], (views, 9, 4)), {"temperature": tau, "anchors": anchors}
-    both = np.vstack([means, prototypes])
+    kinds = {"instances": means, "prototype": prototypes, "classifier": classifiers}
+
+    def at(objective):
+        parts = parts_of(objective.ungrouped())
+        return gram_value(objective, np.array([kinds[n][c] for n, c in zip(parts.names, parts.classes, strict=True)]))
+
     close = functools.partial(math.isclose, rel_tol=1e-12, abs_tol=1e-12)
     found = value(losses.bcl, shown, labels, prototypes, **options)
-    assert close(found, gram_value(gs.BCL(counts, views=views, **options), both))
+    assert close(found, at(gs.BCL(counts, views=views, **options)))
     found = value(losses.ecl, shown, labels, prototypes, **options)
-    assert close(found, gram_value(gs.ECL(counts, classifier=False, **options), both))
+    assert close(found, at(gs.ECL(counts, classifier=False, views=views, **options)))
     options |= {"contrast": 0.35, "align": 2.0, "scale": 5.0}
     found = value(losses.ecl, shown, labels, prototypes, classifiers, counts=counts, **options)
-    assert close(found, gram_value(gs.ECL(counts, **options), np.vstack([both, classifiers])))
+    assert close(found, at(gs.ECL(counts, views=views, **options)))
     found = value(losses.cosine_cross_entropy, shown, labels, classifiers, scale=5.0, counts=counts)
     assert close(found, gram_value(gs.LogitCompensated(counts, scale=5.0), np.vstack([means, classifiers])))
 

@@ -98,9 +98,12 @@ def test_parts_by_name():
     solution = gs.solve(gs.BCL(counts, temperature=0.5))
     rows = {part: gs.targets(solution, counts, dim=6, part=part).rows for part in (None, "instances", "prototype")}
     np.testing.assert_array_equal(rows[None], rows["instances"])
-    np.testing.assert_allclose(cosines(rows[None]), solution.gram[:3, :3], atol=1e-6)
-    np.testing.assert_allclose(cosines(rows["prototype"]), solution.gram[3:, 3:], atol=1e-6)
-    assert np.abs(solution.gram[:3, :3] - solution.gram[3:, 3:]).max() > 1e-4, "or nothing was told apart"
+    points, labels = solution.embed().points, np.repeat([0, 1, 2], counts)
+    means = np.array([points[:30][labels == c].mean(axis=0) for c in range(3)])
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    np.testing.assert_allclose(cosines(rows[None]), cosines(means), atol=1e-6)
+    np.testing.assert_allclose(cosines(rows["prototype"]), cosines(points[30:]), atol=1e-6)
+    assert np.abs(cosines(means) - cosines(points[30:])).max() > 1e-4, "or nothing was told apart"
     assert gs.targets(solution, counts, dim=6).exchangeable == ((1, 2),)
     assert gs.targets(solution, dim=6).exchangeable == (), "without counts nothing is known to be alike"
     below = gs.targets(solution, counts, dim=1, restarts=2)

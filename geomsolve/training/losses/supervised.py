@@ -225,12 +225,19 @@ def sup_cl(
 
 
 def kcl(
-    embeddings: Tensor, labels: Tensor, temperature: Any = 0.1, *, positives: int = 6, view_axis: int = 0
+    embeddings: Tensor,
+    labels: Tensor,
+    temperature: Any = 0.1,
+    *,
+    positives: int = 6,
+    draw: str = "samples",
+    view_axis: int = 0,
 ) -> Tensor:
     """KCL: as many positives for a rare class as for a frequent one, their draw averaged exactly.
 
-    Every anchor takes the other views of its example, and one view each of k_y = min(k, n_y - 1) other examples of its
-    class, any of them; n_y is the number of examples of its class in the batch. The loss is linear in the positives, so
+    Every anchor takes the other views of its example, and k_y = min(k, V (n_y - 1)) views of other examples of its
+    class, any of them, or with draw="examples" one view each of k_y = min(k, n_y - 1) other examples; n_y is the number
+    of examples of its class in the batch. The loss is linear in the positives, so
     with s = k_y/(V - 1 + k_y) the mean over all draws is
 
         L = 1/N sum_i [ log( sum_{k != i} e^{z_i.z_k/tau} ) - (1 - s) mean_{p in own views} z_i.z_p/tau
@@ -243,20 +250,22 @@ def kcl(
         labels: (n,) integers.
         temperature: tau.
         positives: k, 6 in the paper.
+        draw: "samples", as published code draws, or "examples".
         view_axis: 1 for embeddings of (n, V, d).
 
-    Source: Kang et al., ICLR 2021; which examples are drawn is our reading, see `geomsolve.KCL`.
+    Source: Kang et al., ICLR 2021; the draw of samples is that of the code published with TSC and TTC.
     """
+    word("draw", draw, ("samples", "examples"))
     batch = samples(embeddings, labels, temperature, view_axis=view_axis, least_views=2)
-    wanted = _drawn(batch, check_whole("positives", positives, least=1))
+    wanted = _drawn(batch, check_whole("positives", positives, least=1), 1 if draw == "samples" else batch.views)
     rows = row_softmax(batch.xp, batch.logits(temperature), wanted, batch.number(batch.distinct))
     return batch.xp.mean(rows)
 
 
-def _drawn(batch: Samples, positives: int) -> Tensor:
+def _drawn(batch: Samples, positives: int, views: int) -> Tensor:
     """(N, N) the chance of each other sample to be a positive over the number of positives."""
     xp, others = batch.xp, batch.same_class & ~batch.same_example
-    found = xp.sum(others, axis=1, keepdims=True) // batch.views
+    found = xp.sum(others, axis=1, keepdims=True) // views
     drawn = batch.number(-at_least(xp, -found, -positives))
     share = drawn / (batch.views - 1.0 + drawn)
     return (1.0 - share) * batch.shares(batch.same_example & batch.distinct) + share * batch.shares(others)
