@@ -36,14 +36,12 @@ class Problem:
         data: the arrays that the loss takes beside the features; problems of one shape share what JAX compiles.
         atoms: (rows,) the atom that every free vector should come to lie at.
         classes: (rows,) that atom if every class were one point.
-        points: the objective over such points, where it is not the loss over samples at its optimum.
     """
 
     objective: gs.Objective
     data: dict[str, Any]
     atoms: np.ndarray
     classes: np.ndarray
-    points: gs.Objective | None = None
 
     @property
     def dim(self) -> int:
@@ -64,7 +62,6 @@ class Family:
         instances: whether every example is an atom of its own, rather than every class.
         least: the smallest count.
         shapes: (classes, examples) of the counts.
-        points: the objective of counts and data that holds every class in one point, where `objective` does not.
         annealed: whether training begins at a higher temperature, where classes repel one another enough to part.
         patience: of the finish by slopes, where curvatures are many orders of magnitude apart.
     """
@@ -77,7 +74,6 @@ class Family:
     instances: bool = False
     least: int = 1
     shapes: tuple[tuple[int, int], ...] = WIDE
-    points: Callable[[np.ndarray, dict[str, Any]], gs.Objective] | None = None
     annealed: bool = False
     patience: int | None = None
 
@@ -101,8 +97,7 @@ class Family:
             np.concatenate([np.tile(each, self.views), each.max() + 1 + np.arange(self.kinds * classes)])
             for each in (of, labels)
         )
-        points = self.points(counts, data) if self.points else None
-        return Problem(made, data | {"floor": np.float64(made.floor)}, atoms, means, points)
+        return Problem(made, data | {"floor": np.float64(made.floor)}, atoms, means)
 
     def value(self, rows: jax.Array, data: dict[str, Any]) -> jax.Array:
         """The loss above its floor, of all free vectors in one array."""

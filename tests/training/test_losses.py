@@ -293,11 +293,14 @@ def test_tsc_is_the_loop(views):
 def test_tsc_is_the_objective_of_the_targeted_geometry():
     counts = [4, 2, 3]
     made = gs.choosing.targeted_supcon(counts, temperature=0.3, pull=2.0)
-    points, targets = unit_rows(np.random.default_rng(0), 9, 4), unit_rows(np.random.default_rng(1), 3, 4)
-    found = value(
-        losses.tsc, np.stack([points] * 2), np.repeat(np.arange(3), counts), targets, temperature=0.3, pull=2.0
+    views, targets = (
+        unit_rows(np.random.default_rng(0), 18, 4).reshape(9, 2, 4),
+        unit_rows(np.random.default_rng(1), 3, 4),
     )
-    assert math.isclose(found, gram_value(made.objective, np.concatenate([points, targets])), rel_tol=1e-12)
+    labels = np.repeat(np.arange(3), counts)
+    found = value(losses.tsc, views, labels, targets, temperature=0.3, pull=2.0, view_axis=1)
+    atoms = np.concatenate([views.reshape(18, 4), targets])  # every view of every example
+    assert math.isclose(found, gram_value(made.objective, atoms), rel_tol=1e-12)
 
 
 def test_layouts():
