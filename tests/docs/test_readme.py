@@ -49,6 +49,12 @@ def test_the_example_prints_what_the_readme_says():
     assert printed.getvalue() == blocks("text")[0]
 
 
+def test_the_levels_are_those_of_the_readme():
+    levels = gs.loss_levels(gs.load_counts("isic2019"), batch=256, temperature=0.1, base_temperature=0.07)
+    for value in (levels.collapsed, levels.minority_collapsed, levels.optimum):
+        assert f"{value:.2f}" in README
+
+
 def test_there_are_exactly_two_set_up_commands_and_ci_runs_the_second():
     commands = [line.split("#")[0].strip() for line in blocks("sh")[0].strip().splitlines()]
     assert commands == ["make demo", "make test"]
