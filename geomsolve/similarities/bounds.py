@@ -95,10 +95,19 @@ def _negative(matrix: Array) -> tuple[Array, Array]:
 def _entries(objective: WeightedSoftmax, orbits: Orbits, quotient: Array, spread: Array) -> tuple[Array, Array]:
     """(K, K) entries and (K,) diagonal of the matrix with this quotient and spread.
 
-    Without self-pairs L does not change when all entries grow alike, so D has sum 0: what clipping adds or takes is
-    made up for by a multiple of 1 1^T or of N I - 1 1^T, which changes `quotient` in place.
+    Without self-pairs L does not change when all entries grow alike, so D has sum 0, and 1^T S 1 = trace S. Clipping
+    breaks that; S -> C S C with C = I - alpha 1 1^T / N mends it at a cost that is second order in alpha, since S G is
+    nearly 0. What rounding leaves is made up for by a multiple of 1 1^T or of N I - 1 1^T. `quotient` changes in place.
     """
     sizes, plural, root = orbits.sizes, orbits.plural, np.sqrt(orbits.sizes)
+    if not objective.weighting.self_pairs:
+        atoms, image = orbits.atoms, quotient @ root
+        whole, trace = float(root @ image), float(np.trace(quotient) + (sizes - 1.0) @ spread)
+        share = (trace - whole / atoms) / (whole * (1.0 - 1.0 / atoms)) if whole > 0 else -1.0
+        if share > 0:
+            alpha = (1.0 - np.sqrt(share)) / atoms
+            quotient -= alpha * (np.outer(image, root) + np.outer(root, image))
+            quotient += alpha**2 * whole * np.outer(root, root)
     # Of an orbit: quotient_aa = d + (n - 1) w and spread = d - w.
     within = np.where(plural, (np.diag(quotient) - spread) / sizes, 0.0)
     diagonal = np.where(plural, within + spread, np.diag(quotient))
@@ -154,12 +163,14 @@ def _solved(links: Array, own: Array, right: Array) -> Array:
             return np.asarray(np.linalg.solve(system, right))
         except np.linalg.LinAlgError:  # two samples alike without self-pairs: any zeta will do
             return np.zeros(len(right))
-    found, left = np.zeros(len(right)), right.copy()
+    # Without self-pairs the constant is in the null space: rounding must not grow there.
+    level = 0.0 if own.any() else 1.0
+    found, left = np.zeros(len(right)), right - level * right.mean()
     scaled = left / degrees
     along, size = scaled.copy(), float(left @ scaled)
     first = size
     for _ in range(_PRODUCTS):
-        if size <= 1e-24 * first or not size > 0:
+        if size <= 1e-20 * first or not size > 0:
             break
         bent = degrees * along - links @ along
         bend = float(along @ bent)
@@ -167,6 +178,7 @@ def _solved(links: Array, own: Array, right: Array) -> Array:
             break
         found += size / bend * along
         left -= size / bend * bent
+        left -= level * left.mean()
         scaled = left / degrees
         before, size = size, float(left @ scaled)
         along = scaled + size / before * along
