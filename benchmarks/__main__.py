@@ -18,6 +18,7 @@ from .record import QUICK_RESULTS, RESULTS, say
 
 QUESTIONS = {
     "practical": "practical.measure",
+    "estimates": "practical.estimates",
     "wild": "wild.measure",
     "truth": "truth.measure",
     "answers": "truth.answers",
