@@ -154,7 +154,8 @@ def targeted_supcon(
     Every view of every example is an atom of its own, exchangeable with those of its class. The loss is convex in the
     Gram matrix of these and the targets, whose block of targets is given. So S = D - Diag(y) may have any symmetric
     block X there, and as D has none, L(H) >= L(G) - <S, G> for every H with these targets as soon as S >= 0: best with
-    X = S_tz S_zz^-1 S_zt, which vanishes at the optimum. Diag(y) is lowered, at a price that is counted, until S_zz > 0.
+    X = S_tz S_zz^-1 S_zt, which vanishes at the optimum. Diag(y) is lowered, at a price that is counted, until S_zz is
+    positive definite.
 
     The optimum is sought by L-BFGS over classes of exchangeable embeddings, all dimensions allowed, and up to 20
     classes polished by Newton's method; it is what the bound says it is, so look at `gap`. Embeddings of a class need

@@ -299,5 +299,7 @@ def _barrier(objective: Objective, gram: OrbitGram, target: float) -> float:
         volume = 2.0 * float(np.sum(np.log(np.diag(_root(gram.quotient)))))
     except LinAlgError:
         return np.inf
+    if not inside[plural].min(initial=1.0) > 0:
+        return np.inf
     volume += float(np.sum((gram.sizes - 1.0)[plural] * np.log(inside[plural])))
     return objective.resolved(gram) - target * volume

@@ -48,7 +48,8 @@ def test_each_class_opens_at_its_own_alpha(counts, self_pairs):
     assert np.all(np.diff(critical[order]) >= 0)
     for c, alpha in enumerate(critical):
         for factor, closed in ((1 - 1e-4, True), (1 + 1e-4, False)):
-            gram = gs.solve(gs.SupCL(counts, alpha=alpha * factor, **settings)).orbits
+            # Of views in one point: without self-pairs and at small alpha they would part, and nothing is certified.
+            gram = gs.solve(gs.SupCL(counts, alpha=alpha * factor, **settings), "newton", throw=False).orbits
             variance = gs.geometry.class_variances(gram).per_class[gs.as_counts(counts).by_class().groups[c]]
             assert (variance < 1e-9) == closed
 
