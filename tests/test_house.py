@@ -24,7 +24,6 @@ HEAVY = {
     "clarabel": {"solvers"},
     "scs": {"solvers"},
     "jax": {"objectives", "solvers", "training"},
-    "optax": {"solvers"},
     "matplotlib": {"figures"},
     "mpl_toolkits": {"figures"},
     "typer": {"cli"},
