@@ -146,7 +146,10 @@ def test_the_verb_adds_the_threshold_of_given_counts(capsys):
         (["--labels", "0,1,2", "--scheme", "y-aware", "--sigma", "1"], "temperature: must be given; got none"),
         (["--labels", "0,1", "--scheme", "euclidean", "--temperature", "1"], "scheme: euclidean has no sphere"),
         (["--labels", "0,1,2", "--views", "2", "--temperature", "1"], "views: weights make a loss of their own; got 2"),
-        (["--counts", "9,4", "--classes", "3", "--temperature", "1"], "classes: only supcl takes it; got 3"),
+        (
+            ["--counts", "9,4", "--classes", "3", "--temperature", "1"],
+            "counts: stand in place of classes and instances; got '9,4' beside them",
+        ),
         (["--majority", "1", "--minority", "3", "--device", "tpu"], 'device: must be "cpu", "gpu" or None'),
         (["--counts", "9,4", "--tol", "2", "--temperature", "1"], "tol: must be a number between 0 and 1; got 2"),
     ],

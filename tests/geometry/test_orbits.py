@@ -159,7 +159,7 @@ BAD_MATRICES = {
     "nan": (np.where(np.eye(4) == 1, 1.0, np.nan), "finite"),
     "inf": (np.where(np.eye(4) == 1, 1.0, -np.inf), "finite"),
     "asymmetric": (np.eye(4) + 0.1 * np.eye(4, k=1), "symmetric; entries differ by 0.1"),
-    "diagonal": (1.5 * np.eye(4), "unit diagonal; it is off by 0.5 .*normalise"),
+    "diagonal": (1.5 * np.eye(4), "unit diagonal; it is off by 0.5, .*normalise"),
     "words": ([["a"] * 4] * 4, "gram: "),
 }
 
@@ -189,7 +189,8 @@ def test_bad_cosines(cosines, message):
 def test_from_matrix_takes_rounding_and_lists():
     orbits = class_orbits(gs.as_counts([5, 5]))
     gram = gs.OrbitGram.from_matrix([[1 + 5e-7, -0.3 + 5e-7], [-0.3, 1]], orbits)
-    assert np.allclose(gram.expand(), [[1, -0.3 + 2.5e-7], [-0.3 + 2.5e-7, 1]], rtol=0, atol=1e-15)
+    rescaled = (-0.3 + 2.5e-7) / np.sqrt(1 + 5e-7)
+    assert np.allclose(gram.expand(), [[1, rescaled], [rescaled, 1]], rtol=0, atol=1e-15)
 
 
 def test_inaturalist_is_never_expanded():

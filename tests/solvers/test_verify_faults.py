@@ -151,7 +151,7 @@ def test_bad_input():
 
 def test_without_flint(monkeypatch):
     monkeypatch.setitem(sys.modules, "flint", None)
-    with pytest.raises(gs.BackendError, match=r'verify: needs python-flint, .* pip install "geomsolve\[verify\]"'):
+    with pytest.raises(gs.BackendError, match=r'verify: needs python-flint, .* pip install "\.\[verify\]"'):
         gs.verify(gs.SupCon([3, 2, 1], temperature=0.5))
 
 
