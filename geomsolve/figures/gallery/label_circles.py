@@ -54,7 +54,9 @@ def label_circle(*, multiples: Sequence[float] = MULTIPLES, progress: Progress =
         sigma = multiple * critical
         progress(f"bandwidth {sigma:.3g} hours")
         # At the critical bandwidth itself rounding may fall on either side; realize calls it realizable.
-        found = realize(y_aware_weights(np.arange(PERIOD), sigma=sigma, period=PERIOD), temperature=TEMPERATURE)
+        found = realize(
+            y_aware_weights(np.arange(PERIOD), sigma=sigma, period=PERIOD), temperature=TEMPERATURE, tol=1e-6
+        )
         columns.append([_embedded(found, sigma, dim) for dim in DIMS])
         for circle in columns[-1]:
             rows += _rows(circle, critical)

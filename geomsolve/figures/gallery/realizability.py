@@ -30,6 +30,8 @@ IMBALANCES = tuple(np.geomspace(1.0, 1000.0, 19).tolist())
 RADII = tuple(np.geomspace(0.1, 10.0, 13).tolist())
 _ABOVE = (1.01, 1.06)
 _REALIZABLE = "#E4E4E4"
+# Width of an interval of the excess, as a share of it.
+_TOL = 1e-6
 _BELOW = 2  # cells below the boundary in each column of the map
 _SHAPES = (
     ("line", TAIL, "o", "on a line"),
@@ -45,7 +47,7 @@ def verdict_row(found: Realization) -> Row:
         "realizable": found.verdict is Verdict.REALIZABLE,
         "excess": found.excess,
         "excess_lower": found.excess_lower,
-        "relative_gap": found.gap / max(found.excess, 1e-300),
+        "relative_gap": 0.0 if found.verdict is Verdict.REALIZABLE else found.gap / max(found.excess, 1e-300),
         "quality": "certified" if found.finished else "uncertified",
     }
 
@@ -80,7 +82,7 @@ def soft_supcon(*, ratios: Sequence[float] = IMBALANCES, progress: Progress = qu
 def _supcon_row(ratio: float, epsilon: float, critical: float, self_pairs: bool) -> Row:
     sizes = [round(_SMALL_CLASS * ratio), *[_SMALL_CLASS] * (_CLASSES - 1)]
     weighting = soft_supcon_weights(np.repeat(range(_CLASSES), sizes), epsilon=epsilon, self_pairs=self_pairs)
-    found = realize(weighting, temperature=TEMPERATURE)
+    found = realize(weighting, temperature=TEMPERATURE, tol=_TOL)
     cosines = found.gram.cosines
     # Self-pairs out, a whole family may attain the bound: all cosines of different samples move by one constant.
     low = high = None
@@ -156,7 +158,7 @@ def y_aware_gap(*, samples: int = 12, radii: Sequence[float] = RADII, progress: 
             limit = math.sqrt(LogGram.of(unit).largest_temperature / TEMPERATURE)
             for radius in _near(radii, limit):
                 weighting = y_aware_weights(labels * allowed * radius, sigma=1.0, self_pairs=self_pairs)
-                found = realize(weighting, temperature=TEMPERATURE)
+                found = realize(weighting, temperature=TEMPERATURE, tol=_TOL)
                 start = {"self_pairs": self_pairs, "shape": shape, "radius": radius, "largest_radius": limit}
                 rows.append({**start, **verdict_row(found)})
     title = f"y-Aware InfoNCE, Gaussian kernel: {samples} labels of several shapes, temperature {TEMPERATURE:g}"
@@ -230,7 +232,7 @@ def x_clr_boundary(*, cells: int = 14, span: tuple[float, float] = (0.1, 4.0), p
             for line in range(-_BELOW, cells):
                 temperature = largest * step ** (line + 0.5)
                 if largest * step ** (line - 0.5) < high:
-                    found = realize(weighting, temperature=temperature)
+                    found = realize(weighting, temperature=temperature, tol=_TOL)
                     start = {"labels": kind, "label_temperature": label_temperature, "temperature": temperature}
                     start = {**start, "column": column, "line": line, "largest_temperature": largest}
                     rows.append({**start, **verdict_row(found)})
