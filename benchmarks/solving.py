@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 import signal
 import time
 from collections import Counter
@@ -159,10 +160,12 @@ def by_family(rows: list[dict[str, Any]]) -> Table:
 def by_solver(rows: list[dict[str, Any]]) -> Table:
     """Whose answers are the certified ones."""
     certified = [row for row in rows if row["quality"] == "certified"]
-    found = Counter((row["solver"], row["how"]) for row in certified)
+    pieces = [
+        (row["solver"], re.sub(r"\d+", "n", row["how"])) for row in certified
+    ]  # of numbers of nodes, and the like
     table = []
-    for piece, count in found.most_common():
-        families = Counter(row["family"] for row in certified if (row["solver"], row["how"]) == piece)
+    for piece, count in Counter(pieces).most_common():
+        families = Counter(row["family"] for row, mine in zip(certified, pieces, strict=True) if mine == piece)
         table.append((*piece, count, ", ".join(f"{name} {times}" for name, times in families.most_common())))
     return Table("What delivered the certified answer", ("solver", "by", "problems", "losses"), table)
 
