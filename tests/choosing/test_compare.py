@@ -78,7 +78,7 @@ def test_losses_with_bounds_of_their_own(found):
     row = found["tsc"]
     assert row.certified
     assert row.value == targeted.value
-    labels = np.repeat(np.arange(4), COUNTS)
+    labels = np.repeat(np.arange(4), 2 * np.array(COUNTS))
     points = targeted.gram.embed()
     means = np.array([points[: len(labels)][labels == c].mean(axis=0) for c in range(4)])
     unit = means / np.linalg.norm(means, axis=1, keepdims=True)

@@ -19,8 +19,9 @@ def test_the_report_is_what_python_says(capsys):
     assert report["quality"] == "certified"
     assert 0 <= report["relative_gap"] <= 1e-9
     np.testing.assert_array_equal(report["own_target"], found.own_target)
-    assert [orbit["size"] for orbit in report["orbits"]] == [20, 5, 1]
-    assert report["orbits"][2]["within"] is None
+    assert [orbit["count"] for orbit in report["orbits"]] == [20, 5, 1]
+    assert [orbit["size"] for orbit in report["orbits"]] == [40, 10, 2]
+    assert report["orbits"][2]["within"] == pytest.approx(1.0, abs=1e-3)  # of two views
     assert report["between"][0][0] is None
     assert report["between"][0][1] == found.gram.cosines[0, 1]
 

@@ -6,9 +6,9 @@ from fractions import Fraction
 import helpers
 import numpy as np
 import pytest
+from attacks import HEADS, planar, two_heads
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_block_push import HEADS, planar, two_heads
 
 import geomsolve as gs
 from geomsolve.certificates.logsums import read
@@ -207,8 +207,6 @@ def test_draws_are_enumerated(sampling):
         gs.SupCon([6, 3, 3, 1], temperature=0.5, batch=5, views=1),
         gs.SupMin([8, 3], temperature=0.2),
         gs.KCL([8, 3, 2], temperature=0.2),
-        gs.KCL([20] * 3, temperature=0.022),  # repulsion is 1e-20 of the attraction inside a class
-        gs.SupCL([5, 7, 50, 24], alpha=0.18, temperature=0.024),
         gs.ECL([8, 3, 2], temperature=0.5, scale=5.0),
         gs.LogitCompensated([8, 3, 2], scale=6.0),
         gs.SupCL([8, 3, 2], alpha=0.3, temperature=0.3, self_pairs=False),

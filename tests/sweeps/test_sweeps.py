@@ -364,7 +364,7 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(gs.BackendError, match=r"dask: is not installed; pip install '\.\[dask\]'"):
         gs.sweep(SPEC, tmp_path / "a.db", dask="tcp://127.0.0.1:8786")
-    with pytest.raises(gs.BackendError, match=r"pip install 'geomsolve\[parquet\]'"):
+    with pytest.raises(gs.BackendError, match=r"pip install '\.\[parquet\]'"):
         gs.sweeps.export_sweep(tmp_path / "a.db", tmp_path / "a.parquet", "parquet")
 
 
