@@ -10,12 +10,15 @@ import sys
 from collections import Counter
 from typing import Any
 
-import geomsolve as gs
-from geomsolve.certificates import residual
-
 from ..record import Record, Table, one_thread, parser, say
-from ..solving import OutOfTimeError, limited
-from .problems import draw
+
+one_thread()  # before numpy is imported
+
+import geomsolve as gs  # noqa: E402
+from geomsolve.certificates import residual  # noqa: E402
+
+from ..solving import OutOfTimeError, limited  # noqa: E402
+from .problems import draw  # noqa: E402
 
 PIECES = {
     "rank_one_residual": "step of rank one",
@@ -39,7 +42,6 @@ def asked(objective: Any, gram: Any) -> tuple[str, ...]:
 
 
 def main() -> None:
-    one_thread()
     described = parser(__doc__)
     described.add_argument("--count", type=int, default=550, help="problems (default 550)")
     options = described.parse_args()
