@@ -28,36 +28,17 @@ class PeeledSolution(LogitFactorization):
         multiplier: by how much the loss falls per unit of nuclear norm.
         spare: (K,) how far the gradient's singular value on the differences of each orbit lies below the largest, as a
             share of it. Where it is above 0, the classes of the orbit have one classifier.
-        certificate: what is proved, from the problem and the logits alone.
-        quality: CERTIFIED or UNCERTIFIED.
     """
 
     objective: LayerPeeled
     multiplier: float
     spare: np.ndarray
-    certificate: LogitCertificate
-    quality: Quality
 
     @property
     def named(self) -> str:
         """The problem in words."""
         energies = f"energies {self.objective.feature_energy:g} and {self.objective.classifier_energy:g}"
         return f"Layer-Peeled Model, {energies}, {self.objective.counts.name}"
-
-    @property
-    def proved(self) -> LogitCertificate:
-        """The certificate."""
-        return self.certificate
-
-    @property
-    def ok(self) -> bool:
-        """Whether the logits are proved optimal to the tolerance that `solve` was given."""
-        return self.quality is Quality.CERTIFIED
-
-    @property
-    def value(self) -> float:
-        """The loss, in nats."""
-        return self.certificate.value
 
 
 def solve_peeled(

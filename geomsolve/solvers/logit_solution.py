@@ -33,11 +33,15 @@ class LogitFactorization(Result):
         orbit_logits: Z = W H, without the bias.
         orbit_features: H^T H, one feature a class.
         orbit_classifier: W W^T.
+        certificate: what is proved of the value, from the problem and the logits (and bias) alone.
+        quality: CERTIFIED or UNCERTIFIED, by the certificate at the tolerance asked for.
     """
 
     orbit_logits: ClassMatrix
     orbit_features: ClassMatrix
     orbit_classifier: ClassMatrix
+    certificate: LogitCertificate
+    quality: Quality
 
     @property
     def named(self) -> str:
@@ -45,27 +49,27 @@ class LogitFactorization(Result):
         raise NotImplementedError
 
     @property
-    def proved(self) -> LogitCertificate:
-        """What is proved of the value."""
-        raise NotImplementedError
+    def value(self) -> float:
+        """What is minimised, in nats: the loss with its decay; of `max_margin`, the norm."""
+        return self.certificate.value
 
     @property
     def ok(self) -> bool:
-        """Whether the logits are proved optimal."""
-        return self.proved.holds()
+        """Whether the logits are proved optimal to the tolerance asked for."""
+        return self.quality is Quality.CERTIFIED
 
     @property
     def summary(self) -> str:
         """The answer in a sentence."""
-        proved, gone = self.proved, f", {len(self.vanished)} vanished" if self.vanished else ""
+        proved, gone = self.certificate, f", {len(self.vanished)} vanished" if self.vanished else ""
         return (
-            f"{'certified' if self.ok else 'uncertified'} solution of {self.named}: value {proved.value:.12g}, gap "
+            f"{self.quality.value} solution of {self.named}: value {proved.value:.12g}, gap "
             f"{proved.gap:.1e}, {self.orbit_logits.orbits.atoms:g} classes{gone}, rank {self.rank}"
         )
 
     def lines(self) -> list[str]:
         """The answer on a page."""
-        proved, counts = self.proved, self.orbit_logits.orbits
+        proved, counts = self.certificate, self.orbit_logits.orbits
         rows = [
             ("value", f"{proved.value:.12g}"),
             ("lower bound", f"{proved.lower_bound:.12g} for every classifier and features"),
@@ -82,14 +86,14 @@ class LogitFactorization(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as a dictionary; orbits are those of exchangeable classes, largest counts first."""
-        proved = self.proved
+        proved = self.certificate
         norms = [np.sqrt(np.maximum(gram.own, 0.0)) for gram in (self.orbit_features, self.orbit_classifier)]
         columns = self.orbit_logits.orbits.sizes, self.orbit_logits.own, *norms
         names = ("size", "logit", "feature_norm", "classifier_norm")
         orbits = [dict(zip(names, map(whole, row), strict=True)) for row in np.array(columns).T.tolist()]
         return {
             **attributes(proved, "value", "lower_bound", "gap", "relative_gap"),
-            "quality": "certified" if self.ok else "uncertified",
+            "quality": self.quality.value,
             "classes": whole(self.orbit_logits.orbits.atoms),
             **attributes(self, "rank", "vanished", "merged"),
             "orbits": orbits,
@@ -204,8 +208,6 @@ class LogitSolution(LogitFactorization):
     Attributes:
         objective: the problem.
         orbit_bias: (K,) the bias of a class of each orbit.
-        certificate: what is proved, from problem, logits and bias alone.
-        quality: CERTIFIED or UNCERTIFIED, by the certificate at the tolerance `solve` was given.
         solver: "factors", or "closed form" for ReLU features.
         steps: iterations.
         seconds: wall time.
@@ -213,8 +215,6 @@ class LogitSolution(LogitFactorization):
 
     objective: CrossEntropy
     orbit_bias: Array
-    certificate: LogitCertificate
-    quality: Quality
     solver: str
     steps: int
     seconds: float
@@ -223,21 +223,6 @@ class LogitSolution(LogitFactorization):
     def named(self) -> str:
         """The problem in words."""
         return f"{self.objective.name}, {self.objective.counts.name}"
-
-    @property
-    def proved(self) -> LogitCertificate:
-        """The certificate."""
-        return self.certificate
-
-    @property
-    def ok(self) -> bool:
-        """Whether the logits are proved optimal to the tolerance that `solve` was given."""
-        return self.quality is Quality.CERTIFIED
-
-    @property
-    def value(self) -> float:
-        """The decayed loss, in nats."""
-        return self.certificate.value
 
     @property
     def bias(self) -> Array | None:

@@ -14,6 +14,7 @@ from ..errors import ProblemError
 from ..geometry.class_matrices import ClassMatrix
 from ..objectives.cross_entropy import CrossEntropy
 from .logit_solution import LogitFactorization, balanced_factors
+from .solution import Quality
 
 _KINDS = ("ce", "cdt", "ldt")
 
@@ -24,21 +25,16 @@ class MaxMargin(LogitFactorization):
 
     Attributes:
         kind: "ce", "cdt" or "ldt".
-        certificate: `value` is |Z D^{1/2}|_*; the gap says how far any logits with these margins can be below.
+
+    The certificate's `value` is |Z D^{1/2}|_*; its gap says how far any logits with these margins can be below.
     """
 
     kind: str
-    certificate: LogitCertificate
 
     @property
     def named(self) -> str:
         """The problem in words."""
         return f"max margin ({self.kind})"
-
-    @property
-    def proved(self) -> LogitCertificate:
-        """The certificate."""
-        return self.certificate
 
 
 def max_margin(counts: Counts | ArrayLike, kind: str = "ce", delta: ArrayLike | None = None) -> MaxMargin:
@@ -90,7 +86,8 @@ def max_margin(counts: Counts | ArrayLike, kind: str = "ce", delta: ArrayLike | 
     factor = np.broadcast_to(scale[:, None] if kind == "cdt" else scale, (count, count))
     gap = value - _bound(problem, logits, factor) + (16.0 + 4.0 * count) * np.finfo(float).eps * value
     certificate = LogitCertificate(value, max(gap, 0.0))
-    return MaxMargin(*balanced_factors(problem, logits), kind=kind, certificate=certificate)
+    quality = Quality.CERTIFIED if certificate.holds() else Quality.UNCERTIFIED
+    return MaxMargin(*balanced_factors(problem, logits), certificate=certificate, quality=quality, kind=kind)
 
 
 def _bound(problem: CrossEntropy, logits: ClassMatrix, factor: Array) -> float:

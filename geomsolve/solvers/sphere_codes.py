@@ -85,7 +85,7 @@ def sphere_code(
     rng = np.random.default_rng(seed)
     steps = int(math.log(_LAST / _FIRST) / math.log(_FALL)) + 2
     share = None if seconds is None else seconds / (restarts * steps)
-    best: SphereCode | None = None
+    codes = []
     for start in range(restarts):
         points = rng.standard_normal((count, dim))
         points /= np.linalg.norm(points, axis=1, keepdims=True)
@@ -97,11 +97,8 @@ def sphere_code(
                 progress=progress,
             )  # fmt: skip
             points = found.points
-        code = SphereCode(points, code_bound(count, dim), restarts)
-        if best is None or code.cosine < best.cosine:
-            best = code
-    assert best is not None
-    return best
+        codes.append(SphereCode(points, code_bound(count, dim), restarts))
+    return min(codes, key=lambda code: code.cosine)
 
 
 class _Crowding:

@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 import pytest
+from command_line import run
 
 import geomsolve as gs
-from geomsolve import cli
 from geomsolve.choosing import named
 from geomsolve.cli import checking, terminal
 from geomsolve.solvers.crosschecks import CrossCheck, Route
@@ -18,12 +18,6 @@ CONTRACT = {
     "value", "lower_bound", "gap", "cosine_residual", "quality", "solver", "seconds", "classes", "rank", "collapsed",
     "orbits", "between",
 }  # fmt: skip
-
-
-def run(capsys, *arguments):
-    code = cli.run([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def strict(text):

@@ -4,17 +4,10 @@ import json
 import math
 
 import pytest
+from command_line import refuses, run
 
 import geomsolve as gs
-from geomsolve import cli
 from geomsolve.choosing import two_classes as twoclasses
-
-
-def run(capsys, *arguments):
-    code = cli.run([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
 
 SOLVE = ["solve", "--objective", "supproto"]
 
@@ -113,9 +106,4 @@ BAD = {
 
 @pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
 def test_bad_command_lines(capsys, arguments, message):
-    code, out, err = run(capsys, *arguments)
-    assert code == 2
-    assert out == ""
-    assert err.count("\n") == 1
-    with pytest.raises(AssertionError, match=message):
-        raise AssertionError(err)
+    refuses(capsys, arguments, message)

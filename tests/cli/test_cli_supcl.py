@@ -3,16 +3,9 @@ import math
 
 import numpy as np
 import pytest
+from command_line import refuses, run
 
 import geomsolve as gs
-from geomsolve import cli
-
-
-def run(capsys, *arguments):
-    code = cli.run([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
 
 SOLVE = ["solve", "--objective", "supcl", "--temperature", "0.1"]
 
@@ -115,9 +108,4 @@ CLI_BAD = {
 
 @pytest.mark.parametrize(("arguments", "message"), CLI_BAD.values(), ids=CLI_BAD.keys())
 def test_bad_command_lines(capsys, arguments, message):
-    code, out, err = run(capsys, *arguments)
-    assert code == 2
-    assert out == ""
-    assert err.count("\n") == 1
-    with pytest.raises(AssertionError, match=message):
-        raise AssertionError(err)
+    refuses(capsys, arguments, message)

@@ -7,20 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from command_line import run
 
 import geomsolve as gs
-from geomsolve import cli
 from geomsolve.figures.gallery import catalogue, pages, phases, profiles, step_counts, thresholds
 from geomsolve.figures.gallery.label_circles import critical_bandwidth, label_circle
 from geomsolve.figures.gallery.layer_peeled import Setting, layer_peeled
 from geomsolve.figures.gallery.realizability import label_embeddings, soft_supcon, x_clr_boundary, y_aware_gap
 from geomsolve.figures.gallery.step_counts import cosines
-
-
-def run(capsys, *arguments):
-    code = cli.run([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def read(path):

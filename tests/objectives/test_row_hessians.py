@@ -2,25 +2,12 @@
 
 import numpy as np
 import pytest
+from loss_families import OBJECTIVES
 from mpmath import mp, mpf
 
-import geomsolve as gs
 from geomsolve.geometry.orbits import OrbitGram
 from geomsolve.objectives.row_hessians import softmax_forms
 from geomsolve.solvers.spheres import gram_of, retract
-
-COUNTS = [500, 300, 300, 20, 20, 4]
-OBJECTIVES = {
-    "supcon": lambda: gs.SupCon(COUNTS, temperature=0.3, views=2),
-    "mini-batches": lambda: gs.SupCon(COUNTS, temperature=0.3, batch=64),
-    "mini-batches, two views": lambda: gs.SupCon(COUNTS, temperature=0.3, batch=64, views=2),
-    "drawn negatives": lambda: gs.GCL(COUNTS, temperature=0.2, negatives=16, sampling="unsupervised"),
-    "one negative": lambda: gs.GCL(COUNTS, temperature=0.3, negatives=1),
-    "logistic": lambda: gs.GCL(COUNTS, temperature=0.3, loss="logistic"),
-    "classifier": lambda: gs.LogitCompensated(COUNTS, scale=5.0),
-    "equilibrium": lambda: gs.ECL(COUNTS, temperature=0.4, scale=6.0),
-    "examples": lambda: gs.SupCL([4, 3, 2], temperature=0.5, alpha=0.4),
-}
 
 
 def some_point(objective, width=4, seed=0):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from loss_families import OBJECTIVES
 
 import geomsolve as gs
 from geomsolve.certificates.certificate import certify
@@ -50,20 +51,6 @@ def test_what_a_solver_compares_is_the_loss_less_the_entropy():
         finer.append(objective.resolved(gram))
     np.testing.assert_allclose(np.diff(values), np.diff(finer), rtol=1e-12)
     assert min(finer) > 0
-
-
-COUNTS = [500, 300, 300, 20, 20, 4]
-OBJECTIVES = {
-    "supcon": lambda: gs.SupCon(COUNTS, temperature=0.3, views=2),
-    "mini-batches": lambda: gs.SupCon(COUNTS, temperature=0.3, batch=64),
-    "mini-batches, two views": lambda: gs.SupCon(COUNTS, temperature=0.3, batch=64, views=2),
-    "drawn negatives": lambda: gs.GCL(COUNTS, temperature=0.2, negatives=16, sampling="unsupervised"),
-    "one negative": lambda: gs.GCL(COUNTS, temperature=0.3, negatives=1),
-    "logistic": lambda: gs.GCL(COUNTS, temperature=0.3, loss="logistic"),
-    "classifier": lambda: gs.LogitCompensated(COUNTS, scale=5.0),
-    "equilibrium": lambda: gs.ECL(COUNTS, temperature=0.4, scale=6.0),
-    "examples": lambda: gs.SupCL([4, 3, 2], temperature=0.5, alpha=0.4),
-}
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

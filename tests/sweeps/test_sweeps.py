@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import run
 
 import geomsolve as gs
-from geomsolve import cli
 from geomsolve.sweeps import chains
 from geomsolve.sweeps.executors import cores
 
@@ -52,12 +52,6 @@ temperature = { from = 0.1, to = 1, num = 20, scale = "log" }
 views = [2, 3]
 """
 SOLUTION = ("value", "gap", "lower_bound", "relative_gap", "cosine_residual", "rank", "cosine_min", "cosine_max")
-
-
-def run(capsys, *arguments):
-    code = cli.run([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def assert_same(one, two):
