@@ -46,7 +46,7 @@ def optaxs(objective: Any, start: np.ndarray, steps: int) -> tuple[float, float]
     import jax.numpy as jnp
     import optax
 
-    from geomsolve.solvers.descent import JaxLoss, computing
+    from geomsolve.solvers.descent.descent import JaxLoss, computing
 
     with computing("cpu") as place:
         form = JaxLoss(objective, place).loss
@@ -75,8 +75,8 @@ def optaxs(objective: Any, start: np.ndarray, steps: int) -> tuple[float, float]
 
 def ours(objective: Any, start: np.ndarray, reference: float) -> tuple[float, float, float | None]:
     """The value above the floor at the end, its processor seconds, and those to the reference's value."""
-    from geomsolve.solvers.factor_descent import minimise
-    from geomsolve.solvers.point_losses import point_loss
+    from geomsolve.solvers.descent.factor_descent import minimise
+    from geomsolve.solvers.descent.point_losses import point_loss
 
     loss, rough = point_loss(objective), point_loss(objective, np.float32)
     clock, reached = time.process_time(), list[float]()
@@ -107,7 +107,7 @@ def default(solution: Any, dim: int) -> tuple[float, float, str]:
 def main() -> int:
     options = parser(__doc__).parse_args()
     import geomsolve as gs
-    from geomsolve.solvers.point_losses import point_loss
+    from geomsolve.solvers.descent.point_losses import point_loss
 
     settings = {"temperature": 0.1, "evaluations": EVALUATIONS}
     record = Record("dimensions/descent", __doc__, options, key=("counts",), settings=settings)

@@ -34,7 +34,7 @@ def long_tail(classes: int) -> list[int]:
 def tsc_loss(classes: int):
     """mean_i log sum_j e^{(t_i.t_j - 1)/0.07}: TSC's loss less 1/0.07."""
     import geomsolve as gs
-    from geomsolve.objectives.row_softmax import RowSoftmax
+    from geomsolve.objectives.rows.row_softmax import RowSoftmax
 
     return RowSoftmax(
         orbits=gs.geometry.Orbits(np.array([float(classes)]), np.zeros(classes, dtype=int)),

@@ -32,7 +32,7 @@ def weighting(kind: str, quick: bool):
     """The weights and the temperature of a problem."""
     import numpy as np
 
-    from geomsolve.objectives.weightings import weighting_from_matrix
+    from geomsolve.objectives.weighted.weightings import weighting_from_matrix
     from geomsolve.similarities.kernels import x_clr_weights, y_aware_weights
     from geomsolve.similarities.labels import load_labels
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..arrays import Array
 from ..geometry.orbits import OrbitGram, Orbits
 from ..objectives.base import Objective
-from ..objectives.row_softmax import RowSoftmax
+from ..objectives.rows.row_softmax import RowSoftmax
 from .slack import Slack
 
 

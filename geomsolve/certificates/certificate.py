@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from ..errors import ProblemError
 from ..geometry.kernel import KernelGram
 from ..geometry.orbits import OrbitGram
-from ..objectives.cross_entropy import CrossEntropy
+from ..objectives.logits.cross_entropy import CrossEntropy
 from ..text import entry
 from .kernel_slack import kernel_slack
 from .logits import LogitCertificate, certify_logits

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from ..arrays import Array
 from ..errors import ProblemError
 from ..geometry.class_matrices import ClassMatrix
-from ..objectives.cross_entropy import CrossEntropy
+from ..objectives.logits.cross_entropy import CrossEntropy
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from ..errors import ProblemError
 from ..objectives.base import Objective
-from ..objectives.draws import SampledObjective
-from ..objectives.expectation import ExpectedSoftmax
-from ..objectives.one_view import OneView
-from ..objectives.pairwise import Logistic, PairLoss
-from ..objectives.parts import PartedSum
-from ..objectives.row_softmax import RowSoftmax
+from ..objectives.batches.draws import SampledObjective
+from ..objectives.batches.expectation import ExpectedSoftmax
+from ..objectives.batches.one_view import OneView
+from ..objectives.batches.pairwise import Logistic, PairLoss
+from ..objectives.kinds.parts import PartedSum
+from ..objectives.rows.row_softmax import RowSoftmax
 from .balls import ball, flint
 
 READINGS = ("fractions", "binary")

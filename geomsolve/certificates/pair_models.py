@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from ..arrays import Array
 from ..geometry.gegenbauer import Potentials
 from ..objectives.base import Objective
-from ..objectives.expectation import ExpectedSoftmax
-from ..objectives.pairwise import Logistic, PairLoss
-from ..objectives.row_softmax import RowSoftmax
+from ..objectives.batches.expectation import ExpectedSoftmax
+from ..objectives.batches.pairwise import Logistic, PairLoss
+from ..objectives.rows.row_softmax import RowSoftmax
 
 Indices = NDArray[np.intp]
 

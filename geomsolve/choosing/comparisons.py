@@ -18,9 +18,9 @@ from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram, Orbits
 from ..geometry.variances import class_variances
 from ..objectives.base import Objective, check_temperature
-from ..objectives.parts import parts_of
+from ..objectives.kinds.parts import parts_of
+from ..objectives.kinds.supcl import InstanceSoftmax
 from ..objectives.registry import build_objective, objective_options, resolve
-from ..objectives.supcl import InstanceSoftmax
 from ..results import Result
 from ..solvers.base import Attempt, Termination
 from ..solvers.ladder import solve

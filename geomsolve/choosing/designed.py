@@ -11,7 +11,7 @@ from .. import __version__
 from ..arrays import Array, frozen
 from ..certificates.certificate import Certificate
 from ..counts.counts import Counts
-from ..objectives.row_softmax import RowSoftmax
+from ..objectives.rows.row_softmax import RowSoftmax
 from ..results import Result
 from ..text import attributes, entry, span, table
 

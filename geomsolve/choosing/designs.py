@@ -14,7 +14,7 @@ from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram, Orbits
 from ..objectives.base import check_temperature
-from ..objectives.row_softmax import RowSoftmax
+from ..objectives.rows.row_softmax import RowSoftmax
 from .designed import Design
 
 # The weights are a C x C array, and so is all that is done with them.

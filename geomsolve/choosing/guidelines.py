@@ -16,7 +16,7 @@ from ..arrays import Array, Progress
 from ..counts.counts import Counts
 from ..errors import ProblemError
 from ..geometry.variances import class_variances
-from ..objectives.supcl import SupCL, check_alpha, check_instances, collapsed_supcl
+from ..objectives.kinds.supcl import SupCL, check_alpha, check_instances, collapsed_supcl
 from ..results import Result
 from ..solvers.ladder import solve
 from ..solvers.solution import Quality

@@ -17,8 +17,8 @@ from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram, Orbits
 from ..objectives.base import check_temperature
-from ..objectives.full_batch import check_whole
-from ..objectives.parts import PartedSoftmax, Parts, blocks, example_counts
+from ..objectives.kinds.parts import PartedSoftmax, Parts, blocks, example_counts
+from ..objectives.rows.full_batch import check_whole
 from ..results import Result
 from ..solvers.solution import Quality
 from ..text import attributes, entry, table, whole

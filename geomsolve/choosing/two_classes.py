@@ -14,8 +14,8 @@ from ..arrays import Array
 from ..counts.counts import Counts
 from ..geometry.orbits import OrbitGram, Orbits
 from ..objectives.base import check_temperature
-from ..objectives.parts import PartedSoftmax, Parts
-from ..objectives.two_class import two_class_counts
+from ..objectives.kinds.parts import PartedSoftmax, Parts
+from ..objectives.kinds.two_class import two_class_counts
 from ..results import Result
 from ..solvers.ladder import solve
 from ..solvers.solution import Quality, Solution

@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 from ..arrays import Array
 from ..errors import ProblemError
 from ..objectives.base import check_temperature
-from ..objectives.full_batch import check_whole
-from ..objectives.supcl import check_alpha, own_views
+from ..objectives.kinds.supcl import check_alpha, own_views
+from ..objectives.rows.full_batch import check_whole
 
 
 def largest_variance(classes: float, total: float) -> float:

@@ -12,7 +12,7 @@ from ..collapse.crosschecks import crosscheck_threshold
 from ..errors import ProblemError
 from ..similarities.crosschecks import crosscheck_verdict
 from ..solvers.crosschecks import crosscheck as check_routes
-from ..solvers.descent import check_device
+from ..solvers.descent.descent import check_device
 from .app import code, verb
 from .options import (
     FREE,

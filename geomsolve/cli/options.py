@@ -20,8 +20,8 @@ from ..counts.counts import Counts, as_counts
 from ..counts.sources import load_counts, profile_names
 from ..errors import ProblemError
 from ..objectives.base import Objective
-from ..objectives.full_batch import check_whole
 from ..objectives.registry import PRESETS, build_objective, resolve
+from ..objectives.rows.full_batch import check_whole
 from ..solvers.base import Solver
 from ..solvers.verification import check_digits
 from .app import SETTINGS

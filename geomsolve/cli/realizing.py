@@ -13,7 +13,7 @@ from ..certificates.balls import flint
 from ..certificates.certificate import check_tol
 from ..errors import ProblemError
 from ..files import check_file
-from ..objectives.weightings import Weighting, weighting_from_matrix
+from ..objectives.weighted.weightings import Weighting, weighting_from_matrix
 from ..similarities.dimensions import realize_in
 from ..similarities.euclidean import euclidean_realization
 from ..similarities.kernels import distance_weights
@@ -23,7 +23,7 @@ from ..similarities.proofs import prove as prove_verdict
 from ..similarities.realizations import realize as realize_weights
 from ..similarities.remedies import suggest_remedies
 from ..similarities.schemes import SCHEMES, build_weighting
-from ..solvers.embedding import check_dim
+from ..solvers.points.embedding import check_dim
 from ..text import attributes, entry
 from .app import OK, verb
 from .options import JsonOption

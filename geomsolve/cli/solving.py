@@ -14,9 +14,9 @@ from ..certificates.certificate import check_tol
 from ..errors import ProblemError
 from ..figures.solutions import check_drawable
 from ..files import read_array
-from ..solvers.dimensions import dimension_costs
-from ..solvers.embedding import Embedding, check_dim, check_seconds
 from ..solvers.ladder import build_solver
+from ..solvers.points.dimensions import dimension_costs
+from ..solvers.points.embedding import Embedding, check_dim, check_seconds
 from ..solvers.solution import MOST_WRITTEN, Solution
 from ..solvers.verification import check_provable, verify
 from ..text import entry

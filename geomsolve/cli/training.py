@@ -13,7 +13,7 @@ from ..certificates.certificate import check_tol
 from ..errors import ProblemError
 from ..files import check_file, read_npy
 from ..similarities.labels import load_labels
-from ..solvers.embedding import check_dim, check_seconds
+from ..solvers.points.embedding import check_dim, check_seconds
 from ..text import dumps
 from ..training.diagnoses import diagnose as diagnose_embeddings
 from ..training.exports import check_class_order, check_wanted

@@ -18,7 +18,7 @@ from ..geometry.orbits import OrbitGram
 from ..results import Result
 from ..solvers.base import Termination
 from ..solvers.crosschecks import CONCLUSIVE, MOST_DESCENDED
-from ..solvers.descent import NO_GPU, Descent, check_device
+from ..solvers.descent.descent import NO_GPU, Descent, check_device
 from ..text import attributes, number, sentence, table
 from .crossings import Crossing
 from .growing import GrowingCounts

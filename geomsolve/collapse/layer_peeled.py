@@ -7,9 +7,9 @@ import math
 from ..arrays import Progress
 from ..counts.counts import step_counts
 from ..errors import ProblemError
-from ..objectives.layer_peeled import LayerPeeled
-from ..objectives.supcon import check_whole
-from ..solvers.layer_peeled import solve_peeled
+from ..objectives.classes.supcon import check_whole
+from ..objectives.logits.layer_peeled import LayerPeeled
+from ..solvers.logits.layer_peeled import solve_peeled
 from .crossings import Crossing, refine, sign_changes
 
 # Ratios are examined up to here.

@@ -15,8 +15,8 @@ from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram
 from ..objectives.by_counts import check_pairs
-from ..objectives.full_batch import check_whole
-from ..objectives.supcon import SupCon, merged_supcon
+from ..objectives.classes.supcon import SupCon, merged_supcon
+from ..objectives.rows.full_batch import check_whole
 from ..results import Result
 from ..solvers.ladder import solve
 from ..solvers.solution import Quality, Solution

@@ -18,7 +18,7 @@ from ..certificates.certificate import check_tol
 from ..errors import ProblemError
 from ..results import Result
 from ..solvers.ladder import solve
-from ..solvers.newton import Newton
+from ..solvers.newton.newton import Newton
 from ..solvers.solution import Quality
 from ..text import attributes, entry, table
 from .continuation import trace

@@ -14,11 +14,11 @@ from ..certificates.logsums import LogSums, Term, drawn_terms, log_sums, read, s
 from ..certificates.verified import READ_AS
 from ..errors import ProblemError
 from ..objectives.base import Objective
-from ..objectives.draws import SampledObjective
-from ..objectives.expectation import ExpectedSoftmax
-from ..objectives.one_view import OneView
-from ..objectives.pairwise import PairLoss
-from ..objectives.row_softmax import RowSoftmax
+from ..objectives.batches.draws import SampledObjective
+from ..objectives.batches.expectation import ExpectedSoftmax
+from ..objectives.batches.one_view import OneView
+from ..objectives.batches.pairwise import PairLoss
+from ..objectives.rows.row_softmax import RowSoftmax
 from ..results import Result
 from ..text import attributes, entry
 from .two_levels import TwoLevels

@@ -15,7 +15,7 @@ from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
-from ..objectives.supcl import InstanceSoftmax
+from ..objectives.kinds.supcl import InstanceSoftmax
 from ..solvers.solution import Solution
 from ..text import ranges
 from .crossings import Crossing, refine, sign_changes, whole_crossings

@@ -10,7 +10,7 @@ from .style import ACCENT, GREY, HEAD, TAIL, blank, saved
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..solvers.dimensions import DimensionCosts
+    from ..solvers.points.dimensions import DimensionCosts
 
 
 def plot_dimensions(costs: DimensionCosts, path: str | Path | None = None) -> Figure:

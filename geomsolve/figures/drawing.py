@@ -10,7 +10,7 @@ from ..choosing.guidelines import VarianceMap
 from ..collapse.phases import PhaseDiagram
 from ..errors import ProblemError
 from ..similarities.verdicts import Realization
-from ..solvers.dimensions import DimensionCosts
+from ..solvers.points.dimensions import DimensionCosts
 from ..solvers.solution import Solution
 from ..training.diagnosis import Diagnosis
 from .comparisons import plot_comparison

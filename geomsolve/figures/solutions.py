@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
     from ..counts.counts import Counts
-    from ..solvers.embedding import Embedding
+    from ..solvers.points.embedding import Embedding
 
 _PIXELS = 400  # the heat map's side at most, whatever the number of classes
 

@@ -17,20 +17,20 @@ from ..counts.counts import Counts
 from ..errors import ProblemError
 from .base import Objective
 
-# The loss by its name on the command line, and where its builder lives. What options a loss takes, and which it
+# The loss by its name on the command line, and its builder in this wing. What options a loss takes, and which it
 # requires, is read off the builder's keyword arguments.
 OBJECTIVES = {
-    "supcon": ("supcon", "SupCon"),
-    "gcl": ("generalized", "GCL"),
-    "bcl": ("balanced", "BCL"),
-    "kcl": ("balanced", "KCL"),
-    "ecl": ("equilibrium", "ECL"),
-    "lc": ("equilibrium", "LogitCompensated"),
-    "supmin": ("two_class", "SupMin"),
-    "supcl": ("supcl", "SupCL"),
-    "sincere": ("sincere", "SINCERE"),
-    "ntxent": ("sincere", "NTXent"),
-    "supcon-instances": ("two_class", "SupConInstances"),
+    "supcon": "SupCon",
+    "gcl": "GCL",
+    "bcl": "BCL",
+    "kcl": "KCL",
+    "ecl": "ECL",
+    "lc": "LogitCompensated",
+    "supmin": "SupMin",
+    "supcl": "SupCL",
+    "sincere": "SINCERE",
+    "ntxent": "NTXent",
+    "supcon-instances": "SupConInstances",
 }
 # Settings that have a name of their own, by the loss they are settings of.
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -103,7 +103,7 @@ def resolve(name: str) -> tuple[str, dict[str, Any]]:
     Capitals, underscores and the names of builders are welcome: SupCon, supcon_batch, LogitCompensated.
     """
     plain = name.strip().lower().replace("_", "-")
-    builders = {builder.lower(): known for known, (_, builder) in OBJECTIVES.items()}
+    builders = {builder.lower(): known for known, builder in OBJECTIVES.items()}
     plain = builders.get(plain, plain)
     base, preset = PRESETS.get(plain, (plain, {}))
     return base, dict(preset)
@@ -127,8 +127,7 @@ def builder_of(name: str) -> Callable[..., Objective]:
         near = difflib.get_close_matches(name, [*OBJECTIVES, *PRESETS, *ELSEWHERE], 1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise ProblemError(f"objective: must be one of {', '.join(OBJECTIVES)}; got {name!r:.40}{hint}")
-    module, builder = OBJECTIVES[name]
-    return getattr(importlib.import_module(f".{module}", __package__), builder)
+    return getattr(importlib.import_module(__package__), OBJECTIVES[name])
 
 
 def _flag(option: str) -> str:

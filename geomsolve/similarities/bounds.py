@@ -10,7 +10,7 @@ from scipy.linalg import eigh
 
 from ..arrays import Array
 from ..geometry.orbits import OrbitGram, Orbits
-from ..objectives.weighted import WeightedSoftmax
+from ..objectives.weighted.weighted import WeightedSoftmax
 
 _EPS = float(np.finfo(np.float64).eps)
 # Steps of Newton's method for the softmax rows of a dual point, and products with the Hessian for one.

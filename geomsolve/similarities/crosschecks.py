@@ -9,12 +9,12 @@ from typing import Any
 from .. import __version__
 from ..arrays import Progress
 from ..geometry.orbits import OrbitGram
-from ..objectives.weighted import WeightedInfoNCE
-from ..objectives.weightings import Weighting
+from ..objectives.weighted.weighted import WeightedInfoNCE
+from ..objectives.weighted.weightings import Weighting
 from ..results import Result
 from ..solvers.base import Termination
 from ..solvers.crosschecks import MOST_DESCENDED
-from ..solvers.descent import Descent, check_device
+from ..solvers.descent.descent import Descent, check_device
 from ..text import attributes, entry, number, sentence
 from .realizations import realize
 from .verdicts import Realization

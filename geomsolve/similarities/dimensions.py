@@ -10,8 +10,8 @@ import numpy as np
 from ..arrays import Array, Progress
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram
-from ..objectives.weighted import WeightedSoftmax
-from ..solvers.embedding import check_dim
+from ..objectives.weighted.weighted import WeightedSoftmax
+from ..solvers.points.embedding import check_dim
 from .factors import FactorLoss, descend, polish, unit
 from .intervals import first_rows
 from .realizations import moved

@@ -15,8 +15,8 @@ from scipy.spatial.distance import cdist
 from ..arrays import Array, Progress
 from ..errors import ProblemError
 from ..objectives.base import check_temperature
-from ..objectives.logweights import divergences, row_normalised, symmetric_part
-from ..solvers.embedding import check_dim
+from ..objectives.weighted.logweights import divergences, row_normalised, symmetric_part
+from ..solvers.points.embedding import check_dim
 from .euclidean_minimum import centred, descended, entropies, least_loss
 from .verdicts import EuclideanGeometry
 

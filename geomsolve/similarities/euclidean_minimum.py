@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from ..arrays import Array, Progress
-from ..objectives.logweights import divergences, row_normalised
+from ..objectives.weighted.logweights import divergences, row_normalised
 from .factors import descend, polish
 
 

@@ -12,7 +12,7 @@ from scipy.optimize import OptimizeResult, minimize
 
 from ..arrays import Array
 from ..geometry.orbits import OrbitGram
-from ..objectives.weighted import WeightedSoftmax
+from ..objectives.weighted.weighted import WeightedSoftmax
 
 # Pairs of steps that L-BFGS remembers.
 _MEMORY = 30

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..arrays import Array
 from ..geometry.orbits import OrbitGram, Orbits
-from ..objectives.logweights import symmetric_part
-from ..objectives.weightings import Weighting
+from ..objectives.weighted.logweights import symmetric_part
+from ..objectives.weighted.weightings import Weighting
 from .witnesses import Witness
 
 _EPS = float(np.finfo(np.float64).eps)

@@ -10,7 +10,7 @@ from scipy.linalg import eigh
 
 from ..arrays import Array, Progress
 from ..geometry.orbits import OrbitGram
-from ..objectives.weighted import WeightedSoftmax
+from ..objectives.weighted.weighted import WeightedSoftmax
 from .bounds import DualBound, dual_bound
 from .factors import FactorLoss, descend, polish, unit
 

@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist, pdist
 from ..arrays import Array
 from ..errors import ProblemError
 from ..geometry.exchangeable import Orbits
-from ..objectives.weightings import MOST_ORBITS, Weighting, check_self_pairs, exchangeable
+from ..objectives.weighted.weightings import MOST_ORBITS, Weighting, check_self_pairs, exchangeable
 
 # log of the kernel at the distance d, in units of the bandwidth.
 _KERNELS: dict[str, Callable[[Array], Array]] = {

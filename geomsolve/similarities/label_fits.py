@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..objectives.base import check_temperature
-from ..objectives.weightings import Weighting
+from ..objectives.weighted.weightings import Weighting
 from .feasibility import LogGram
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from ..arrays import Array
 from ..certificates.balls import flint, precision, rounded_up
 from ..errors import NotCertified, ProblemError
-from ..objectives.weightings import Weighting
+from ..objectives.weighted.weightings import Weighting
 from .feasibility import LogGram, Witness
 from .verdicts import Realization, Verdict
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..objectives.weightings import Weighting
+from ..objectives.weighted.weightings import Weighting
 from .feasibility import LogGram
 from .witnesses import Witness
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import ProblemError
-from ..objectives.weightings import Weighting
+from ..objectives.weighted.weightings import Weighting
 from .euclidean import euclidean_realization
 from .feasibility import LogGram
 from .kernels import x_clr_weights, y_aware_weights

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from ..errors import ProblemError
 from ..geometry.exchangeable import Orbits
 from ..objectives.registry import checked_options
-from ..objectives.weightings import Weighting, check_self_pairs
+from ..objectives.weighted.weightings import Weighting, check_self_pairs
 from .kernels import x_clr_weights, y_aware_weights
 from .sets import SIMILARITIES, checked_epsilon, hierarchy_weights, set_weights
 

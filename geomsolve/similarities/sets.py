@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ProblemError
-from ..objectives.weightings import Weighting, check_self_pairs
+from ..objectives.weighted.weightings import Weighting, check_self_pairs
 from .kernels import folded
 
 SIMILARITIES = ("jaccard", "overlap", "all")

@@ -12,8 +12,8 @@ import numpy as np
 from .. import __version__
 from ..arrays import Array
 from ..geometry.orbits import OrbitGram
-from ..objectives.weighted import WeightedSoftmax
-from ..objectives.weightings import Weighting
+from ..objectives.weighted.weighted import WeightedSoftmax
+from ..objectives.weighted.weightings import Weighting
 from ..results import Result
 from ..text import attributes, entry
 from .feasibility import Witness

@@ -20,10 +20,10 @@ from ..objectives.base import Objective
 from ..results import Result
 from ..text import number, sentence, table
 from .base import Attempt, Solver, Termination
-from .conic import Conic
-from .descent import NO_GPU, Descent, check_device
-from .newton import Newton
-from .quadrature import Quadrature
+from .conic.conic import Conic
+from .descent.descent import NO_GPU, Descent, check_device
+from .newton.newton import Newton
+from .newton.quadrature import Quadrature
 
 # A route speaks on the optimum once its own certificate is this good; a worse one is not evidence either way.
 CONCLUSIVE = 1e-5

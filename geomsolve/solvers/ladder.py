@@ -14,18 +14,19 @@ from ..errors import BackendError, NotCertified, ProblemError
 from ..geometry.kernel import KernelGram
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
-from ..objectives.cross_entropy import CrossEntropy
-from ..objectives.layer_peeled import LayerPeeled
-from . import interior, points_first
+from ..objectives.logits.cross_entropy import CrossEntropy
+from ..objectives.logits.layer_peeled import LayerPeeled
 from .base import Attempt, Solver, Termination
-from .conic import Conic
-from .descent import Descent
-from .interior import Interior
-from .layer_peeled import PeeledSolution, solve_peeled
-from .logit_solution import LogitSolution, solve_logits
-from .newton import Newton
-from .points_first import PointsFirst
-from .quadrature import Quadrature
+from .conic import interior
+from .conic.conic import Conic
+from .conic.interior import Interior
+from .descent.descent import Descent
+from .logits.layer_peeled import PeeledSolution, solve_peeled
+from .logits.logit_solution import LogitSolution, solve_logits
+from .newton import points_first
+from .newton.newton import Newton
+from .newton.points_first import PointsFirst
+from .newton.quadrature import Quadrature
 from .solution import AttemptRecord, Quality, Solution
 
 # Solvers by the names of the command line.

@@ -20,7 +20,7 @@ from ..objectives.base import Objective
 from ..results import Result
 from ..text import attributes, entry, sentence
 from .base import Termination
-from .embedding import Embedding, embed
+from .points.embedding import Embedding, embed
 
 # Distinct counts in reports and pictures; of more, a sample.
 MOST_SHOWN = 5000

@@ -18,9 +18,9 @@ from ..errors import GeomsolveError, ProblemError
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.registry import build_objective
-from ..solvers.dual_step import DENSE
 from ..solvers.ladder import solve
-from ..solvers.newton import Newton
+from ..solvers.newton.dual_step import DENSE
+from ..solvers.newton.newton import Newton
 from ..solvers.solution import Quality, Solution
 
 # Cosines of more distinct counts are not kept: 160 KB a point.

@@ -17,7 +17,7 @@ import numpy as np
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..objectives.registry import objective_options
-from ..solvers.embedding import check_dim
+from ..solvers.points.embedding import check_dim
 from .gridpoints import COUNTS_KEYS, NO_COUNTS, Problem, build_counts, counts_errors, hash_of, option_errors
 
 _SECTIONS = ("objective", "counts", "grid")

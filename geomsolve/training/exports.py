@@ -18,10 +18,10 @@ from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram, Orbits
 from ..geometry.variances import class_variances
 from ..objectives.base import Objective
-from ..objectives.parts import Parts, parts_of
-from ..objectives.supcl import InstanceSoftmax
-from ..solvers.embedding import Embedding, check_dim, embed
+from ..objectives.kinds.parts import Parts, parts_of
+from ..objectives.kinds.supcl import InstanceSoftmax
 from ..solvers.ladder import solve
+from ..solvers.points.embedding import Embedding, check_dim, embed
 from ..solvers.solution import Solution
 from .target_files import Targets
 

@@ -19,7 +19,7 @@ from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.registry import build_objective
-from ..objectives.weighted import WeightedInfoNCE
+from ..objectives.weighted.weighted import WeightedInfoNCE
 from ..similarities.schemes import build_weighting
 
 

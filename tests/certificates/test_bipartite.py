@@ -15,8 +15,8 @@ from geomsolve.certificates.bipartite import Bipartite, without_classifiers
 from geomsolve.certificates.logsums import log_sums
 from geomsolve.certificates.refining import refine
 from geomsolve.certificates.slack import Slack
-from geomsolve.solvers.bipartite import Point
-from geomsolve.solvers.interior import Interior
+from geomsolve.solvers.conic.interior import Interior
+from geomsolve.solvers.newton.bipartite import Point
 
 # Ten decades, and scales from where all forces are alike to where they are 1e-30 of what ties a class.
 RARE = [2e9, 1.5e9, 1e9, 6e4, 40, 3, 2]

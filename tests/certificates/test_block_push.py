@@ -7,7 +7,7 @@ from attacks import HEADS, planar, two_heads
 import geomsolve as gs
 from geomsolve.certificates.blocks import indefinite, linked
 from geomsolve.geometry.orbits import OrbitGram
-from geomsolve.solvers import newton
+from geomsolve.solvers.newton import newton
 
 
 @pytest.mark.parametrize("problem", HEADS)

@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import geomsolve as gs
-from geomsolve.objectives.supcon import class_orbits
+from geomsolve.objectives.classes.supcon import class_orbits
 
 SEEDS = st.integers(0, 2**32 - 1)
 

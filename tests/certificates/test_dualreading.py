@@ -8,7 +8,7 @@ import geomsolve as gs
 from geomsolve.certificates.kkt import Conditions, kkt_residual, kkt_step
 from geomsolve.certificates.slack import Slack
 from geomsolve.solvers.base import Iteration
-from geomsolve.solvers.factor_newton import balance
+from geomsolve.solvers.newton.factor_newton import balance
 
 
 def soft(counts, epsilon, temperature, self_pairs):

@@ -7,7 +7,7 @@ import pytest
 
 from geomsolve.errors import ProblemError
 from geomsolve.figures.realizations import plot_realization
-from geomsolve.objectives.weightings import weighting_from_matrix
+from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.similarities.dimensions import InDimension
 from geomsolve.similarities.kernels import x_clr_weights, y_aware_weights
 from geomsolve.similarities.realizations import realize

@@ -129,7 +129,7 @@ def test_joint_loss_in_jax(scale):
     """Value and slope of the second form, and the whole route through descent."""
     import jax
 
-    from geomsolve.solvers.jax_losses import loss
+    from geomsolve.solvers.descent.jax_losses import loss
 
     objective = gs.ECL([20, 5, 1], temperature=0.5, scale=scale, contrast=0.35, align=2.0)
     rng = np.random.default_rng(2)

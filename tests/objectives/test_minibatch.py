@@ -10,9 +10,9 @@ import pytest
 from helpers import random_gram
 
 import geomsolve as gs
-from geomsolve.objectives import expectation
-from geomsolve.objectives.one_view import OneView
-from geomsolve.objectives.supcon import merged_supcon
+from geomsolve.objectives.batches import expectation
+from geomsolve.objectives.batches.one_view import OneView
+from geomsolve.objectives.classes.supcon import merged_supcon
 
 DIGITS = [int(150 * 20 ** (-c / 9)) for c in range(10)]
 

@@ -21,7 +21,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import geomsolve as gs
-from geomsolve.objectives.supcon import class_orbits
+from geomsolve.objectives.classes.supcon import class_orbits
 
 SEEDS = st.integers(0, 2**32 - 1)
 TEMPERATURES = [0.07, 0.5, 1.0, 5.0]

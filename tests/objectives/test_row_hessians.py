@@ -7,7 +7,7 @@ from mpmath import mp, mpf
 
 from geomsolve.geometry.orbits import OrbitGram
 from geomsolve.objectives.row_hessians import softmax_forms
-from geomsolve.solvers.spheres import gram_of, retract
+from geomsolve.solvers.spheres.spheres import gram_of, retract
 
 
 def some_point(objective, width=4, seed=0):

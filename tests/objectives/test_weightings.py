@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geomsolve.errors import ProblemError
-from geomsolve.objectives.weightings import MOST_ORBITS, Weighting, weighting_from_matrix
+from geomsolve.objectives.weighted.weightings import MOST_ORBITS, Weighting, weighting_from_matrix
 
 
 def repeated(rng, distinct, self_pairs, asymmetric=False):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from geomsolve.certificates.certificate import certify
 from geomsolve.geometry.orbits import OrbitGram
-from geomsolve.objectives.weighted import WeightedInfoNCE
-from geomsolve.objectives.weightings import weighting_from_matrix
+from geomsolve.objectives.weighted.weighted import WeightedInfoNCE
+from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.similarities.bounds import dual_bound
 from geomsolve.similarities.factors import FactorLoss, descend
 from geomsolve.similarities.feasibility import LogGram

@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import minimize
 
 import geomsolve as gs
-from geomsolve.objectives.weightings import weighting_from_matrix
+from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.similarities.dimensions import realize_in
 from geomsolve.similarities.feasibility import LogGram
 from geomsolve.similarities.kernels import y_aware_weights

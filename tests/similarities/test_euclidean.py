@@ -6,7 +6,7 @@ from scipy.optimize import approx_fprime, minimize
 from scipy.spatial.distance import cdist
 
 import geomsolve as gs
-from geomsolve.objectives.logweights import divergences, row_normalised, symmetric_part
+from geomsolve.objectives.weighted.logweights import divergences, row_normalised, symmetric_part
 from geomsolve.similarities.euclidean import euclidean_realization
 
 NEVER = -np.inf

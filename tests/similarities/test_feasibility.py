@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from geomsolve.objectives.weightings import weighting_from_matrix
+from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.similarities.feasibility import LogGram
 from geomsolve.similarities.kernels import x_clr_weights, y_aware_weights
 from geomsolve.similarities.schemes import soft_supcon_weights

@@ -6,7 +6,7 @@ from test_bounds import random_weights
 
 from geomsolve.certificates.certificate import certify
 from geomsolve.geometry.orbits import OrbitGram
-from geomsolve.objectives.weighted import WeightedInfoNCE
+from geomsolve.objectives.weighted.weighted import WeightedInfoNCE
 from geomsolve.similarities.factors import FactorLoss, descend, tangent, unit
 from geomsolve.similarities.intervals import excess_interval
 from geomsolve.similarities.kernels import y_aware_weights

@@ -6,13 +6,13 @@ from scipy.optimize import minimize, minimize_scalar
 
 from geomsolve.errors import ProblemError
 from geomsolve.geometry.orbits import OrbitGram
-from geomsolve.objectives.weightings import weighting_from_matrix
+from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.similarities.feasibility import LogGram
 from geomsolve.similarities.kernels import x_clr_weights, y_aware_weights
 from geomsolve.similarities.realizations import realize
 from geomsolve.similarities.schemes import soft_supcon_weights, supcon_weights
 from geomsolve.similarities.verdicts import Verdict
-from geomsolve.solvers.conic import Conic
+from geomsolve.solvers.conic.conic import Conic
 
 TEN = np.linspace(-1.0, 1.0, 10)
 

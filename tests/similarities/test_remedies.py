@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from geomsolve.geometry.orbits import OrbitGram
-from geomsolve.objectives.weighted import WeightedInfoNCE
-from geomsolve.objectives.weightings import weighting_from_matrix
+from geomsolve.objectives.weighted.weighted import WeightedInfoNCE
+from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.similarities.euclidean import euclidean_realization
 from geomsolve.similarities.kernels import KERNELS, x_clr_weights, y_aware_weights
 from geomsolve.similarities.realizations import Verdict, realize

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from geomsolve.errors import BackendError, NotCertified, ProblemError
-from geomsolve.objectives.weightings import weighting_from_matrix
+from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.similarities.feasibility import LogGram
 from geomsolve.similarities.kernels import x_clr_weights, y_aware_weights
 from geomsolve.similarities.realizations import Verdict, realize

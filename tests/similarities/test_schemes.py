@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geomsolve.errors import ProblemError
-from geomsolve.objectives.weightings import MOST_ORBITS, weighting_from_matrix
+from geomsolve.objectives.weighted.weightings import MOST_ORBITS, weighting_from_matrix
 from geomsolve.similarities.kernels import KERNELS, x_clr_weights, y_aware_weights
 from geomsolve.similarities.schemes import soft_supcon_weights, supcon_weights
 

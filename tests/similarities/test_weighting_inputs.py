@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from geomsolve.errors import ProblemError
-from geomsolve.objectives.weightings import looks_like_distances, weighting_from_matrix
+from geomsolve.objectives.weighted.weightings import looks_like_distances, weighting_from_matrix
 from geomsolve.similarities.feasibility import LogGram
 from geomsolve.similarities.kernels import bandwidth, distance_weights, y_aware_weights
 from geomsolve.similarities.labels import load_labels, load_square, load_tree

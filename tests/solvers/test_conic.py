@@ -13,13 +13,13 @@ from geomsolve.counts.counts import long_tail_counts
 from geomsolve.errors import BackendError, ProblemError
 from geomsolve.geometry.orbits import OrbitGram, Orbits
 from geomsolve.objectives.base import Objective
-from geomsolve.objectives.generalized import GCL
-from geomsolve.objectives.row_softmax import RowSoftmax
-from geomsolve.objectives.supcon import SupCon
-from geomsolve.solvers import conic, conic_form
+from geomsolve.objectives.classes.generalized import GCL
+from geomsolve.objectives.classes.supcon import SupCon
+from geomsolve.objectives.rows.row_softmax import RowSoftmax
 from geomsolve.solvers.base import Termination
-from geomsolve.solvers.conic import Conic
-from geomsolve.solvers.conic_form import elliptope, expression, scaled_expression, terms
+from geomsolve.solvers.conic import conic, conic_form
+from geomsolve.solvers.conic.conic import Conic
+from geomsolve.solvers.conic.conic_form import elliptope, expression, scaled_expression, terms
 
 cp = pytest.importorskip("cvxpy")
 

@@ -11,17 +11,17 @@ from geomsolve.certificates.certificate import certify
 from geomsolve.counts.counts import as_counts, long_tail_counts
 from geomsolve.errors import BackendError, ProblemError
 from geomsolve.geometry.orbits import OrbitGram, Orbits
-from geomsolve.objectives.custom import EnumeratedLoss
-from geomsolve.objectives.draws import Draws
-from geomsolve.objectives.expectation import ExpectedSoftmax
-from geomsolve.objectives.generalized import GCL
-from geomsolve.objectives.row_softmax import RowSoftmax
-from geomsolve.objectives.supcon import SupCon, class_orbits
-from geomsolve.objectives.weighted import WeightedInfoNCE
-from geomsolve.objectives.weightings import weighting_from_matrix
+from geomsolve.objectives.batches.custom import EnumeratedLoss
+from geomsolve.objectives.batches.draws import Draws
+from geomsolve.objectives.batches.expectation import ExpectedSoftmax
+from geomsolve.objectives.classes.generalized import GCL
+from geomsolve.objectives.classes.supcon import SupCon, class_orbits
+from geomsolve.objectives.rows.row_softmax import RowSoftmax
+from geomsolve.objectives.weighted.weighted import WeightedInfoNCE
+from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.solvers.base import Termination
-from geomsolve.solvers.descent import MOST_ATOMS, Descent, descend_on, enough_dim, random_starts
-from geomsolve.solvers.jax_losses import loss
+from geomsolve.solvers.descent.descent import MOST_ATOMS, Descent, descend_on, enough_dim, random_starts
+from geomsolve.solvers.descent.jax_losses import loss
 
 COUNTS = as_counts([50, 20, 20, 7, 3])
 
@@ -268,7 +268,7 @@ def test_two_classes_oppose():
 
 def test_blocks_of_rows_on_the_device_find_the_same_optimum(monkeypatch):
     """L-BFGS on JAX's arrays, over three rows at a time."""
-    from geomsolve.solvers import descent
+    from geomsolve.solvers.descent import descent
 
     objective = SupCon(long_tail_counts(8, 1000, 100), temperature=0.5)
     whole = Descent().run(objective)

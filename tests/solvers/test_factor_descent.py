@@ -8,9 +8,9 @@ from scipy.optimize import minimize as scipy_minimize
 from test_descent import KINDS
 
 import geomsolve as gs
-from geomsolve.solvers import point_losses
-from geomsolve.solvers.factor_descent import minimise
-from geomsolve.solvers.point_losses import point_loss, positive_excess
+from geomsolve.solvers.descent import point_losses
+from geomsolve.solvers.descent.factor_descent import minimise
+from geomsolve.solvers.descent.point_losses import point_loss, positive_excess
 
 MORE = {
     "several kinds of points": lambda tau: gs.BCL([20, 9, 4, 4], temperature=max(tau, 0.1)),

@@ -6,7 +6,7 @@ import pytest
 import geomsolve as gs
 from geomsolve.certificates.slack import Slack
 from geomsolve.solvers.base import Iteration
-from geomsolve.solvers.factor_newton import balance, sharpened
+from geomsolve.solvers.newton.factor_newton import balance, sharpened
 
 
 def attracted(temperature, strength, seed=0, count=6):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import geomsolve as gs
-from geomsolve.objectives.parts import closed_orbits
+from geomsolve.objectives.kinds.parts import closed_orbits
 
 
 def stationary(objective, gram, rank):

@@ -10,7 +10,7 @@ import geomsolve as gs
 from geomsolve.certificates.certificate import certify
 from geomsolve.geometry.orbits import OrbitGram
 from geomsolve.solvers.base import Iteration
-from geomsolve.solvers.interior import Interior, follow_path
+from geomsolve.solvers.conic.interior import Interior, follow_path
 
 
 def samples(count: int, width: int, *, sigma: float, temperature: float, self_pairs: bool, seed: int):

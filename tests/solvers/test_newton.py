@@ -8,7 +8,7 @@ import pytest
 from helpers import dense_simplex, random_gram
 
 import geomsolve as gs
-from geomsolve.objectives.supcon import class_orbits
+from geomsolve.objectives.classes.supcon import class_orbits
 
 PROFILES = [name for name in gs.profile_names() if not name.endswith(":IR")]
 

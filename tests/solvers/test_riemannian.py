@@ -7,11 +7,11 @@ from mpmath import mp, mpf
 import geomsolve as gs
 from geomsolve.certificates.slack import Slack
 from geomsolve.geometry.orbits import Orbits
-from geomsolve.solvers import spheres
 from geomsolve.solvers.base import Iteration, Termination
-from geomsolve.solvers.newton import Newton
-from geomsolve.solvers.riemannian import climb, factor_of, start_at
-from geomsolve.solvers.spheres import State, across, gram_of, retract
+from geomsolve.solvers.newton.newton import Newton
+from geomsolve.solvers.spheres import spheres
+from geomsolve.solvers.spheres.riemannian import climb, factor_of, start_at
+from geomsolve.solvers.spheres.spheres import State, across, gram_of, retract
 
 
 def weighted(weights, temperature, sizes=None, self_pairs=True):

@@ -7,10 +7,10 @@ from test_descent import KINDS, random_gram
 
 from geomsolve.errors import BackendError
 from geomsolve.geometry.orbits import OrbitGram
-from geomsolve.objectives.generalized import GCL
-from geomsolve.objectives.supcon import SupCon
-from geomsolve.solvers.jax_losses import loss
-from geomsolve.solvers.rowwise import excess_and_slope, slope_and_pull
+from geomsolve.objectives.classes.generalized import GCL
+from geomsolve.objectives.classes.supcon import SupCon
+from geomsolve.solvers.descent.jax_losses import loss
+from geomsolve.solvers.descent.rowwise import excess_and_slope, slope_and_pull
 
 BLOCKED = ("supcon", "positives", "no offset", "mini-batch, one view", "enumerated")
 

@@ -7,7 +7,7 @@ import pytest
 
 import geomsolve as gs
 from geomsolve.solvers import sphere_code
-from geomsolve.solvers.sphere_codes import code_bound
+from geomsolve.solvers.points.sphere_codes import code_bound
 
 # Smallest angles in degrees of the best codes known on the sphere in three dimensions (Sloane's tables).
 TAMMES = {

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import geomsolve as gs
 from geomsolve.certificates.logsums import read
-from geomsolve.objectives.supcon import merged_supcon
+from geomsolve.objectives.classes.supcon import merged_supcon
 
 pytest.importorskip("flint")
 mpmath = pytest.importorskip("mpmath")

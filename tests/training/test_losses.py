@@ -9,7 +9,7 @@ import pytest
 from atoms import gram_of, unit_rows
 
 import geomsolve as gs
-from geomsolve.objectives.parts import parts_of
+from geomsolve.objectives.kinds.parts import parts_of
 from geomsolve.training import losses
 
 COUNTS = np.array([3, 1, 2])

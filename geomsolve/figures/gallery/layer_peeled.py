@@ -10,8 +10,8 @@ import numpy as np
 from ...arrays import Progress
 from ...collapse.layer_peeled import layer_peeled_threshold
 from ...counts.counts import step_counts
-from ...objectives.layer_peeled import LayerPeeled
-from ...solvers.layer_peeled import solve_peeled
+from ...objectives.logits.layer_peeled import LayerPeeled
+from ...solvers.logits.layer_peeled import solve_peeled
 from ..style import ACCENT, HEAD, TAIL, draw_lines, simplex_line
 from .pages import Picture, Row, page, quiet
 

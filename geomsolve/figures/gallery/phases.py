@@ -14,8 +14,8 @@ from ...collapse.phases import PhaseDiagram, phase_diagram
 from ...collapse.thresholds import threshold
 from ...collapse.two_levels import two_level_counts
 from ...objectives.base import Objective
-from ...objectives.generalized import GCL
-from ...objectives.supcon import SupCon
+from ...objectives.classes.generalized import GCL
+from ...objectives.classes.supcon import SupCon
 from ...solvers.ladder import solve
 from ...solvers.solution import Quality
 from ..maps import draw_class_table, draw_phases

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...arrays import Progress
 from ...counts.sources import load_counts
-from ...objectives.supcon import SupCon
+from ...objectives.classes.supcon import SupCon
 from ...solvers.ladder import solve
 from ..solutions import colour_bar, heat_map, raster
 from .pages import Picture, Row, page, proof, quiet

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...objectives.full_batch import check_whole
-from ...objectives.supcl import own_views
+from ...objectives.kinds.supcl import own_views
+from ...objectives.rows.full_batch import check_whole
 from .arrays import (
     AVERAGINGS,
     Samples,

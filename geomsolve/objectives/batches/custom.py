@@ -1,0 +1,179 @@
+"""A contrastive loss of the user's own: any convex, nondecreasing psi of a few negatives, by enumeration."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arrays import Array
+from ...errors import ProblemError
+from ...geometry.orbits import OrbitGram
+from ..base import RowModel, ratio
+from .autodiff import evaluate
+from .draws import SampledObjective
+
+Psi = Callable[[Any], Any]
+
+_MOST_TERMS = 500_000
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EnumeratedLoss(SampledObjective):
+    """The expectation of psi over k independent negatives, every combination of orbits counted.
+
+        L(G) = sum_i m_i sum_{b_1..b_k} P(b_1) ... P(b_k) psi( t_{i b_1}/tau, ..., t_{i b_k}/tau )
+
+    with t = 0 for a draw of the anchor's own class. Costs K (K+1)^k evaluations of psi, at most 500,000.
+
+    Attributes:
+        psi: (k,) -> scalar, written with jax.numpy.
+        count: k.
+    """
+
+    psi: Psi
+    count: int
+
+    def check_size(self) -> None:
+        """Raise ProblemError where there are too many combinations to enumerate."""
+        orbits = len(self.orbits.sizes)
+        terms = orbits * (orbits + 1) ** self.count
+        if terms > _MOST_TERMS:
+            raise ProblemError(
+                f"negatives: enumerating {self.count} negatives over {orbits} distinct counts takes {terms:,} "
+                f"evaluations of psi, above the limit of {_MOST_TERMS:,}; use fewer negatives or distinct counts "
+                "(the built-in InfoNCE takes any number of both)"
+            )
+
+    @cached_property
+    def _choices(self) -> NDArray[np.intp]:
+        """(T, k) every way to draw; the index K stands for the own class."""
+        self.check_size()
+        orbits = len(self.orbits.sizes)
+        return np.array(list(itertools.product(range(orbits + 1), repeat=self.count)), dtype=np.intp)
+
+    @cached_property
+    def _laws(self) -> Array:
+        """(K, K+1) the probability of each choice of one draw."""
+        return np.column_stack([self._probabilities, self.draws.own])
+
+    @cached_property
+    def _chances(self) -> Array:
+        """(K, T) the probability of each combination, per anchor."""
+        return np.prod(self._laws[:, self._choices], axis=2)
+
+    def _arguments(self, gram: OrbitGram) -> Array:
+        """(K T, k) the arguments of psi."""
+        t = np.column_stack([gram.cosines - 1.0, np.zeros(len(gram.sizes))]) / self.temperature
+        return t[:, self._choices].reshape(-1, self.count)
+
+    @cached_property
+    def _ends(self) -> Array:
+        """Psi with all negatives at the anchor, and all at the antipode."""
+        corners = np.array([np.zeros(self.count), np.full(self.count, -2.0 / self.temperature)])
+        return evaluate(self.psi, corners)
+
+    @property
+    def floor(self) -> float:
+        """Psi with every negative at the antipode, less the whole range of psi: the excess is never 0."""
+        return float(2.0 * self._ends[1] - self._ends[0])
+
+    @property
+    def exact_rows(self) -> bool:
+        """False unless there is one negative: draws that share a row couple in more ways than the model has."""
+        return self.count == 1
+
+    def excess(self, gram: OrbitGram) -> float:
+        """E psi - floor."""
+        values = evaluate(self.psi, self._arguments(gram)).reshape(self._chances.shape)
+        return float(self.orbits.sizes * self.masses @ np.sum(self._chances * values, axis=1)) - self.floor
+
+    def _collect(self, terms: Array) -> Array:
+        """(K, K) sums over the combinations of (K, T, k) terms, each draw credited to the orbit it fell into.
+
+        Per partner: the probability of the crediting draw is that of one given partner, not of its whole orbit.
+        """
+        orbits = len(self.orbits.sizes)
+        total = np.zeros((orbits, orbits + 1))
+        for draw in range(self.count):
+            others = np.delete(self._choices, draw, axis=1)
+            chances = np.prod(self._laws[:, others], axis=2)
+            for orbit in range(orbits):
+                hit = self._choices[:, draw] == orbit
+                total[:, orbit] += np.sum(chances[:, hit] * terms[:, hit, draw], axis=1)
+        return self.masses[:, None] * self.draws.partner * total[:, :orbits]
+
+    def row_gradient(self, gram: OrbitGram) -> Array:
+        """M times the expectation of psi's partial derivatives, per partner."""
+        slopes = evaluate(self.psi, self._arguments(gram), 1) / self.temperature
+        return self._collect(slopes.reshape(*self._chances.shape, self.count))
+
+    def rows(self, gram: OrbitGram) -> RowModel:
+        """The same with second derivatives: psi_ii on the diagonal, minus the row sums of psi_ij as the coupling."""
+        hessians = evaluate(self.psi, self._arguments(gram), 2) / self.temperature**2
+        hessians = hessians.reshape(*self._chances.shape, self.count, self.count)
+        own = np.einsum("atii->ati", hessians)
+        moving = (self._choices < len(self.orbits.sizes)).astype(float)
+        cross = np.einsum("atij,tj->ati", hessians, moving) - own * moving
+        slope, coupling = self.row_gradient(gram), -self._collect(cross)
+        return RowModel(slope, ratio(slope, self._collect(own)), coupling / np.where(slope > 0, slope, 1.0))
+
+
+def check_psi(psi: Psi, count: int, temperature: float) -> None:
+    """Raise ProblemError, with an example, unless psi looks convex, nondecreasing and differentiable on [-2/tau, 0]^k.
+
+    A probe of some thousand seeded points and segments, far and near: it can refuse a wrong psi, not prove a right one.
+    """
+    rng = np.random.default_rng(0)
+    low = -2.0 / temperature
+    left, right = rng.uniform(low, 0.0, (2, 1000, count))
+    # Short segments too: a dent narrower than the typical segment hides from long ones.
+    near = np.clip(left + rng.normal(size=left.shape) * np.abs(low) * 10.0 ** rng.uniform(-3, -1, (1000, 1)), low, 0.0)
+    left, right = np.concatenate([left, left]), np.concatenate([right, near])
+    left[0], right[0], left[1], right[1] = 0.0, low, low, 0.0
+    try:
+        values = [evaluate(psi, points) for points in (left, right, (left + right) / 2.0)]
+        slopes = evaluate(psi, left, 1)
+        evaluate(psi, left[:1], 2)
+    except (Exception, SystemExit) as error:
+        raise ProblemError(
+            f"loss: psi must map an array of shape ({count},) to a scalar and be written with jax.numpy; calling it "
+            f"gave {type(error).__name__}: {str(error).splitlines()[0]:.120}"
+        ) from None
+    for what, array in (("a finite value", values[0]), ("a finite slope", slopes.sum(axis=1))):
+        bad = np.flatnonzero(~np.isfinite(array))
+        if bad.size:
+            raise ProblemError(
+                f"loss: psi must have {what} on [{low:g}, 0]^{count}; at t = {_show(left[bad[0]])} it has none"
+            )
+    scale = 1e-9 * (1e-3 + np.ptp(values[0]) + np.abs(values[0]).max() * 1e-3)
+    excess = values[2] - (values[0] + values[1]) / 2.0
+    worst = int(np.argmax(excess))
+    if excess[worst] > scale:
+        raise ProblemError(
+            f"loss: psi must be convex; between t = {_show(left[worst])} and {_show(right[worst])} its value at the "
+            f"middle is {excess[worst]:.3g} above the mean of the ends"
+        )
+    # The certificate leans on the slopes: they must support the values, which JAX's need not (stop_gradient, floor).
+    missed = values[0] + np.sum(slopes * (right - left), axis=1) - values[1]
+    worst = int(np.argmax(missed))
+    if missed[worst] > scale:
+        raise ProblemError(
+            f"loss: JAX's gradient of psi must be its slope; the tangent at t = {_show(left[worst])} lies "
+            f"{missed[worst]:.3g} above psi at {_show(right[worst])} (is something in psi hidden from differentiation?)"
+        )
+    row, column = np.unravel_index(int(np.argmin(slopes)), slopes.shape)
+    if slopes[row, column] < -scale:
+        raise ProblemError(
+            f"loss: psi must be nondecreasing in every argument; at t = {_show(left[row])} its slope in argument "
+            f"{column} is {slopes[row, column]:.3g}"
+        )
+
+
+def _show(point: Array) -> str:
+    return "(" + ", ".join(f"{x:.3g}" for x in point) + ")"

@@ -1,0 +1,61 @@
+"""Losses of independently drawn negatives: the law of a draw, and what such losses share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from ...arrays import Array, frozen
+from ...errors import ProblemError
+from ..base import Objective, check_weights
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Draws:
+    """The law of one independently drawn negative, for an anchor of orbit a.
+
+    Attributes:
+        partner: (K, K) or broadcastable: the probability to draw one given partner in orbit b.
+        own: (K,) the probability to draw the anchor's own class, which sits at t = 0.
+    """
+
+    partner: Array
+    own: Array
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "partner", frozen("partner", self.partner))
+        object.__setattr__(self, "own", frozen("own", self.own))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SampledObjective(Objective):
+    """Base of the losses of independently drawn negatives.
+
+    Attributes:
+        draws: the law of one negative.
+    """
+
+    draws: Draws = field(repr=False)
+
+    def _validate(self) -> None:
+        super()._validate()
+        count = len(self.orbits.sizes)
+        check_weights("draws.partner", self.draws.partner, (count, count))
+        check_weights("draws.own", self.draws.own, (count,))
+        worst = float(np.abs(self._probabilities.sum(axis=1) + self.draws.own - 1.0).max())
+        if worst > 1e-9:
+            raise ProblemError(f"draws: the probabilities of one draw must sum to 1; they are off by {worst:.3g}")
+
+    @cached_property
+    def _probabilities(self) -> Array:
+        """(K, K) the probability that a draw falls into orbit b, own class apart."""
+        return self.orbits.partners * self.draws.partner
+
+    def ungrouped(self) -> Self:
+        """The same loss, each atom an orbit."""
+        labels = self.orbits.listed()
+        draws = Draws(partner=self._spread(self.draws.partner), own=self.draws.own[labels])
+        return replace(self, **self._per_atom(), draws=draws)

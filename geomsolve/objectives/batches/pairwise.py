@@ -1,0 +1,263 @@
+"""Losses of pairs (k = 1): logistic (InfoNCE with one negative), the triplet loss's hinge, exponential energies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from scipy.linalg import block_diag
+from scipy.optimize import lsq_linear, minimize
+
+from ...arrays import Array
+from ...errors import ProblemError
+from ...geometry.orbits import OrbitGram
+from ..base import RowModel, ratio
+from .draws import SampledObjective
+
+# What a pair on the kink weighs in a fit beside those off it, and solves until such pairs have all their digits.
+_LIGHT = 1e-8
+_SOLVES = 3
+
+
+class Shape(Protocol):
+    """psi of one argument t = z.z- - z.z+: convex and nondecreasing."""
+
+    @property
+    def floor(self) -> float:
+        """A lower bound of psi that its values are counted from."""
+        ...
+
+    @property
+    def smooth(self) -> bool:
+        """Whether psi has two derivatives everywhere."""
+        ...
+
+    def value(self, t: Array) -> Array:
+        """psi(t) - floor."""
+        ...
+
+    def slope(self, t: Array) -> Array:
+        """psi'(t); at a kink, one of the slopes."""
+        ...
+
+    def curvature(self, t: Array) -> Array:
+        """psi''(t)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """psi(t) = log(1 + e^{t/tau})."""
+
+    temperature: float
+    floor: float = 0.0
+    smooth: bool = True
+
+    def value(self, t: Array) -> Array:
+        """log(1 + e^{t/tau})."""
+        return np.log1p(np.exp(t / self.temperature))
+
+    def slope(self, t: Array) -> Array:
+        """e^{t/tau} / (1 + e^{t/tau}) / tau."""
+        drift = np.exp(t / self.temperature)
+        return drift / (1.0 + drift) / self.temperature
+
+    def curvature(self, t: Array) -> Array:
+        """e^{t/tau} / (1 + e^{t/tau})^2 / tau^2."""
+        drift = np.exp(t / self.temperature)
+        return drift / (1.0 + drift) ** 2 / self.temperature**2
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """psi(t) = e^{t/tau}."""
+
+    temperature: float
+    floor: float = 0.0
+    smooth: bool = True
+
+    def value(self, t: Array) -> Array:
+        """e^{t/tau}."""
+        return np.exp(t / self.temperature)
+
+    def slope(self, t: Array) -> Array:
+        """e^{t/tau} / tau."""
+        return np.exp(t / self.temperature) / self.temperature
+
+    def curvature(self, t: Array) -> Array:
+        """e^{t/tau} / tau^2."""
+        return np.exp(t / self.temperature) / self.temperature**2
+
+
+@dataclass(frozen=True)
+class Hinge:
+    """psi(t) = max(t + margin, 0), the triplet loss. Not smooth: its optima often sit on the kink t = -margin."""
+
+    margin: float
+    smooth: bool = False
+
+    @property
+    def floor(self) -> float:
+        """-margin: one margin below the infimum 0, which can be attained, so that no gap is measured against 0."""
+        return -self.margin
+
+    def value(self, t: Array) -> Array:
+        """max(t + margin, 0) + margin."""
+        return np.maximum(t + self.margin, 0.0) + self.margin
+
+    def slope(self, t: Array) -> Array:
+        """1 above the kink, 0 at it and below."""
+        return (t + self.margin > 0).astype(float)
+
+    def curvature(self, t: Array) -> Array:
+        """0."""
+        return np.zeros_like(t)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PairLoss(SampledObjective):
+    """A loss of pairs: one negative per anchor.
+
+        L(G) = sum_i m_i [ own_i psi(0) + sum_{j != i} w_ij psi(G_ij - 1) ]
+
+    Attributes:
+        shape: psi.
+    """
+
+    shape: Shape
+
+    def _validate(self) -> None:
+        super()._validate()
+        if isinstance(self.shape, (Logistic, Exponential)) and self.shape.temperature != self.temperature:
+            raise ProblemError(f"temperature: psi has {self.shape.temperature:g}, the objective {self.temperature:g}")
+
+    @property
+    def smooth(self) -> bool:
+        """Whether psi is smooth."""
+        return self.shape.smooth
+
+    @property
+    def floor(self) -> float:
+        """Sum m [ own psi(0) + (1 - own) x the floor of psi ]."""
+        at_zero = float(self.shape.value(np.zeros(1))[0])
+        return float(self.orbits.sizes * self.masses @ (self.draws.own * at_zero)) + self.shape.floor
+
+    @cached_property
+    def _weights(self) -> Array:
+        return self.masses[:, None] * self.draws.partner
+
+    def excess(self, gram: OrbitGram) -> float:
+        """Sum m w (psi - its floor)."""
+        values = self._probabilities * self.shape.value(gram.cosines - 1.0)
+        return float(self.orbits.sizes * self.masses @ values.sum(axis=1))
+
+    def support(self, gram: OrbitGram) -> tuple[Array, float]:
+        """The row gradient; at the kink of the hinge, the slopes in [0, 1] for which S G = 0 comes closest."""
+        if not isinstance(self.shape, Hinge):
+            return self.row_gradient(gram), 0.0
+        above = gram.cosines - 1.0 + self.shape.margin
+        slopes = hinge_slopes(self, gram, above)
+        # psi(t) - slope (t + margin) >= 0: what the line through the kink misses at a t beside it.
+        missed = self._probabilities * (np.maximum(above, 0.0) - slopes * above)
+        return self._weights * slopes, float(self.orbits.sizes * self.masses @ missed.sum(axis=1))
+
+    def rows(self, gram: OrbitGram) -> RowModel:
+        """M w psi', m w psi''; the rows of a pair loss do not couple."""
+        t = gram.cosines - 1.0
+        slope = self.shape.slope(t)
+        return RowModel(self._weights * slope, ratio(slope, self.shape.curvature(t)), 0.0)
+
+
+def hinge_slopes(objective: PairLoss, gram: OrbitGram, above: Array, width: float = 1e-7) -> Array:
+    """(K, K) a slope of the hinge for every pair: 0 below the kink, 1 above, and at it what balances the forces.
+
+    The slack matrix S of the certificate is linear in the free slopes, and any of them prove a bound; wanted are those
+    that make S positive semidefinite. The bounded least-squares solution of S G = 0 is the only candidate where the
+    dual is unique; from there the negative part of S, a convex function of the slopes, is driven out. Slopes that come
+    with the Gram matrix are taken as they are; all but for the last digits, see `_of_rank_one`.
+    """
+    counted = gram.orbits.partners > 0
+    slopes = (above > 0).astype(float)
+    free = np.argwhere(np.triu(counted & (np.abs(above) <= width)))
+    if not len(free):
+        return slopes
+    weights = objective._weights
+    full = (weights + weights.T) / 2.0
+    if gram.slopes is not None:
+        slopes[free[:, 0], free[:, 1]] = np.clip(gram.slopes[free[:, 0], free[:, 1]], 0.0, 1.0)
+        slopes[free[:, 1], free[:, 0]] = slopes[free[:, 0], free[:, 1]]
+        return _of_rank_one(full, slopes, np.where(counted, np.where(np.abs(above) <= width, _LIGHT, 1.0), 0.0))
+    fixed = _slack(gram, np.where(counted & (np.abs(above) > width), slopes * full, 0.0))
+    blocks = _blocks(gram)
+    units = []
+    for a, b in free:
+        unit = np.zeros_like(full)
+        unit[a, b] = unit[b, a] = full[a, b]
+        units.append(_slack(gram, unit))
+    size = np.linalg.norm([np.linalg.norm(unit) for unit in units])
+    forces = np.column_stack([(unit @ blocks).ravel() for unit in units]) / size
+    found = lsq_linear(forces, -(fixed @ blocks).ravel() / size, bounds=(0.0, 1.0), tol=1e-15, method="bvls").x
+    stacked = np.stack(units)
+
+    def negative_part(x: Array) -> tuple[float, Array]:
+        slack = (fixed + np.tensordot(x, stacked, 1)) / size
+        values, vectors = np.linalg.eigh(slack)
+        clipped = (vectors * np.minimum(values, 0.0)) @ vectors.T
+        force = slack @ blocks
+        gradient = np.tensordot(stacked, clipped + force @ blocks, 2) / size
+        return 0.5 * float(np.sum(clipped**2) + np.sum(force**2)), gradient
+
+    if negative_part(found)[0] > 1e-24:
+        options = {"ftol": 0.0, "gtol": 1e-18, "maxiter": 2000, "maxfun": 4000}
+        refined = minimize(
+            negative_part, found, jac=True, method="L-BFGS-B", bounds=[(0, 1)] * len(free), options=options
+        )
+        found = refined.x
+    slopes[free[:, 0], free[:, 1]] = slopes[free[:, 1], free[:, 0]] = found
+    return _of_rank_one(full, slopes, np.where(counted, np.where(np.abs(above) <= width, _LIGHT, 1.0), 0.0))
+
+
+def _of_rank_one(full: Array, slopes: Array, counts: Array) -> Array:
+    """The slopes, or next to them those with which S = u u^T off its diagonal, if the pairs off the kink allow it.
+
+    Off the kink S_ij is a weight, known to an ulp; on it, a weight times a slope, known to 1e-9 or so. Where the former
+    are of rank one S may be, u u^T, and then only G u = 0 is left to prove; but with slopes 1e-11 off what is left of S
+    says nothing. So u is fitted to pairs off the kink, to those on it only in what is left open, and where
+    u_i u_j is between 0 and the weight, it takes the slope's place: any slope in [0, 1] is a subgradient. (Ours.)
+
+    Args:
+        full: (K, K) weights.
+        slopes: (K, K), moved by at most 1e-6.
+        counts: (K, K) 1 for a pair off the kink, less for one on it, 0 for none.
+    """
+    entries = full * slopes
+    if not np.min(entries, where=counts > 0, initial=1.0) > 0:
+        return slopes
+    left = np.where(counts > 0, np.log(np.where(counts > 0, entries, 1.0)), 0.0)
+    values, vectors = np.linalg.eigh(counts + np.diag(counts.sum(axis=1)))
+    known = values > 1e-13 * values[-1]
+    inverse = (vectors[:, known] / values[known]) @ vectors[:, known].T
+    for _ in range(_SOLVES):
+        change = inverse @ np.sum(counts * left, axis=1)
+        left = np.where(counts > 0, left - (change[:, None] + change), 0.0)
+    there = (counts > 0) & (counts < 1.0)
+    wanted = slopes * np.exp(-left)
+    fits = np.abs(np.where(there, 0.0, left)).max() <= 1e-12 and np.all(np.abs(wanted - slopes)[there] <= 1e-6)
+    return np.where(there, np.clip(wanted, 0.0, 1.0), slopes) if fits else slopes
+
+
+def _slack(gram: OrbitGram, entries: Array) -> Array:
+    """S by blocks: its quotient over the orbits, then its eigenvalue on differences inside each orbit."""
+    sizes, plural = gram.sizes, gram.orbits.plural
+    diagonal = -np.einsum("ab,ab->a", gram.orbits.partners * entries, gram.cosines)
+    quotient = np.sqrt(sizes[:, None] * sizes) * entries
+    np.fill_diagonal(quotient, diagonal + np.where(plural, (sizes - 1.0) * np.diag(entries), 0.0))
+    inside = np.where(plural, diagonal - np.diag(entries), 0.0)
+    return block_diag(quotient, np.diag(inside))
+
+
+def _blocks(gram: OrbitGram) -> Array:
+    """G by the same blocks."""
+    return block_diag(gram.quotient, np.diag(np.where(gram.orbits.plural, 1.0 - np.diag(gram.cosines), 0.0)))

@@ -1,0 +1,171 @@
+"""The generalised contrastive loss (GCL) over class proportions."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...counts.counts import Counts, as_counts
+from ...errors import ProblemError
+from ..base import Objective, check_temperature
+from ..batches.custom import EnumeratedLoss, Psi, check_psi
+from ..batches.draws import Draws
+from ..batches.expectation import ExpectedSoftmax
+from ..batches.pairwise import Hinge, Logistic, PairLoss
+from ..by_counts import by_counts, check_pairs, class_orbits
+from ..rows.full_batch import check_word
+from ..rows.row_softmax import RowSoftmax
+
+_SAMPLINGS = ("supervised", "unsupervised")
+_NORMALIZATIONS = ("mean", "sum")
+_LOSSES = ("infonce", "logistic", "hinge")
+
+
+def GCL(
+    counts: Counts | ArrayLike,
+    *,
+    temperature: float = 1.0,
+    sampling: str = "supervised",
+    negatives: float | None = None,
+    normalization: str = "mean",
+    loss: str | Psi = "infonce",
+    margin: float | None = None,
+) -> Objective:
+    """The generalised contrastive loss over class means.
+
+        L(G) = sum_c pi_c E_{c_1..c_k} [ psi_k( G_{c c_1} - 1, ..., G_{c c_k} - 1 ) ]
+
+    with psi_k convex and nondecreasing in every argument, and the negatives' classes drawn independently:
+    "supervised" from pi_j / (1 - pi_c), j != c; "unsupervised" from pi, so a negative may share the anchor's class
+    (and then sits at t = 0).
+
+    Args:
+        counts: counts or proportions; only the proportions pi matter.
+        temperature: tau, in psi(t / tau); not used by the hinge.
+        sampling: "supervised" or "unsupervised".
+        negatives: k, a whole number, or math.inf (the default for InfoNCE: the loss of large batches). Logistic and
+            hinge are losses of one negative, k = 1.
+        normalization: beta in InfoNCE, psi_k = log(1 + beta sum_i e^{t_i/tau}): "mean" 1/k, "sum" 1.
+        loss: "infonce", "logistic" (log(1 + e^{t/tau})), "hinge" (max(t + margin, 0), the triplet loss), or a function
+            psi of your own, (k,) -> scalar, written with jax.numpy, convex and nondecreasing: it is called with
+            (t_1, ..., t_k)/tau and its expectation taken by enumeration, so k must be small (default 1). A psi with
+            kinks may stay uncertified.
+        margin: of the hinge, in units of cosine; above 0.
+
+    Returns:
+        An Objective over the K distinct counts, for `solve` and `certify`. For k = inf it is row softmax,
+        log(1 + E e^{t/tau}).
+
+    Raises:
+        ProblemError: an unknown word, a k that does not fit the loss, a missing or superfluous margin, a psi that is
+            found not to be convex or nondecreasing (with an example), or too many combinations to enumerate.
+
+    Source: the loss family is that of Jiang, Nguyen, Aeron, Ishwar (arXiv 2311.05139) and GCL (arXiv 2605.11291).
+    """
+    counts = as_counts(counts)
+    temperature = check_temperature(temperature)
+    check_word("sampling", sampling, _SAMPLINGS)
+    check_word("normalization", normalization, _NORMALIZATIONS)
+    if not callable(loss):
+        check_word("loss", loss, _LOSSES)
+    if negatives is None:
+        negatives = math.inf if loss == "infonce" else 1
+    count = check_negatives(negatives)
+    if callable(loss):
+        return _custom(counts, loss, count, temperature, sampling, margin)
+    if loss != "infonce" and count != 1:
+        raise ProblemError(f'negatives: the {loss} loss takes one negative; got {count:g} (write 1, or loss="infonce")')
+    if loss == "hinge":
+        if not isinstance(margin, (int, float, np.number)) or not (math.isfinite(margin) and margin > 0):
+            raise ProblemError(f"margin: the hinge needs a finite margin above 0, in units of cosine; got {margin}")
+    elif margin is not None:
+        raise ProblemError(f'margin: only the hinge has one; got {margin} with loss="{loss}"')
+    if margin is not None:
+        check_pairs(counts)
+        return PairLoss(
+            orbits=class_orbits(counts),
+            masses=counts.proportions,
+            name=f"GCL(hinge, {sampling}, margin={margin:g})",
+            counts=counts,
+            draws=sampling_law(counts, sampling),
+            shape=Hinge(margin),
+        )
+    if count == math.inf and normalization == "sum":
+        raise ProblemError(
+            'normalization: "sum" has no limit for infinitely many negatives; write "mean" or a finite k'
+        )
+    name = f"GCL({loss}, {sampling}, k={count:g}, {normalization})"
+    build = partial(_info_nce, temperature, sampling, count, normalization, name)
+    # Supervised negatives are never of the anchor's class, but of another in the same point.
+    return by_counts(counts, temperature, name, build)
+
+
+def _info_nce(
+    temperature: float, sampling: str, count: float, normalization: str, name: str, counts: Counts
+) -> Objective:
+    draws = sampling_law(counts, sampling)
+    common: dict[str, Any] = {
+        "orbits": class_orbits(counts),
+        "masses": counts.proportions,
+        "temperature": temperature,
+        "name": name,
+    }
+    if count == 1:
+        return PairLoss(**common, draws=draws, shape=Logistic(temperature))
+    if count == math.inf:
+        return RowSoftmax(**common, weights=draws.partner, offsets=1.0 + draws.own)
+    beta = 1.0 / count if normalization == "mean" else 1.0
+    return ExpectedSoftmax(**common, draws=draws, count=int(count), alpha=1.0, beta=beta)
+
+
+def _custom(
+    counts: Counts, psi: Psi, count: float, temperature: float, sampling: str, margin: float | None
+) -> EnumeratedLoss:
+    if margin is not None:
+        raise ProblemError(f"margin: only the hinge has one; got {margin} with a psi of your own (build it into psi)")
+    if count == math.inf:
+        raise ProblemError("negatives: a psi of your own needs a finite, small number of negatives; got inf")
+    check_pairs(counts)
+    objective = EnumeratedLoss(
+        orbits=class_orbits(counts),
+        masses=counts.proportions,
+        temperature=temperature,
+        name=f"GCL({getattr(psi, '__name__', 'psi')}, {sampling}, k={count:g})",
+        counts=counts,
+        draws=sampling_law(counts, sampling),
+        psi=psi,
+        count=int(count),
+    )
+    objective.check_size()
+    check_psi(psi, int(count), temperature)
+    return objective
+
+
+def sampling_law(counts: Counts, sampling: str) -> Draws:
+    """How one negative is drawn, per anchor class."""
+    pi = counts.proportions
+    if sampling == "unsupervised":
+        return Draws(partner=np.broadcast_to(pi, (len(pi), len(pi))), own=pi.copy())
+    # 1 - pi_c from the other classes' counts, which loses no digits when one class has nearly everything.
+    several, alike = counts.multiplicity * counts.distinct, (counts.multiplicity - 1.0) * counts.distinct
+    before = np.concatenate([np.zeros(1), np.cumsum(several)[:-1]])
+    after = np.concatenate([np.cumsum(several[:0:-1])[::-1], np.zeros(1)])
+    others = (before + after + alike) / counts.total
+    return Draws(partner=pi / others[:, None], own=np.zeros(len(pi)))
+
+
+def check_negatives(negatives: float) -> float:
+    """K as a whole number of at least 1 or infinity, or a ProblemError."""
+    try:
+        count = float(negatives)
+    except (TypeError, ValueError):
+        count = math.nan
+    if 1e12 < count < math.inf:
+        raise ProblemError(f"negatives: above 1e12 the loss is that of infinitely many; got {count:g} (write inf)")
+    if not (count >= 1 and (math.isinf(count) or count == int(count))):
+        raise ProblemError(f"negatives: must be a whole number of at least 1, or inf; got {negatives}")
+    return count

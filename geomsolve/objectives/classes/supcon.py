@@ -1,0 +1,259 @@
+"""SupCon, the supervised contrastive loss, over class counts: full batch, mini-batches, and with a queue of keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...arrays import Array
+from ...counts.counts import Counts, as_counts
+from ...errors import ProblemError
+from ...geometry.orbits import Orbits
+from ..base import Objective, check_temperature
+from ..batches.draws import Draws
+from ..batches.expectation import ExpectedSoftmax
+from ..batches.one_view import OneView
+from ..batches.pairwise import Exponential, PairLoss
+from ..batches.shuffled import ShuffledSoftmax
+from ..by_counts import by_counts, class_orbits
+from ..rows.full_batch import check_batch, check_whole, check_word, full_batch
+from ..sampling import Averaging, ClassTable, Sampler, classes_and_examples, drawn_shares
+
+_KEYS = ("gradient", "momentum")
+_DRAWS = ("independent", "shuffle")
+
+
+def SupCon(
+    counts: Counts | ArrayLike,
+    *,
+    temperature: float | ArrayLike,
+    views: int = 2,
+    batch: int | None = None,
+    sampler: Sampler = "instance",
+    averaging: Averaging = "anchor",
+    keys: str = "gradient",
+    draw: str = "independent",
+) -> Objective:
+    """The supervised contrastive loss over class means, full batch or in expectation over mini-batches.
+
+    Full batch, with N_c = views * n_c examples of class c, all of a class in one point (which is optimal: the loss is
+    convex, and an example attracts its own class at least as much as it repels it) and masses m_c of the anchors of a
+    class (N_c / N with averaging "anchor"),
+
+        L(G) = sum_c m_c log( (N_c - 1) + sum_{c' != c} N_c' e^{(G_cc' - 1)/tau} )
+
+    in nats per anchor, self-pairs excluded, averaged over positives outside the log (L_out).
+
+    With batches of B examples drawn independently from shares pi, and M the multinomial counts of the other B - 1
+    examples in an anchor's batch, x_cc = 1 and x_cj = e^{(G_cj - 1)/tau},
+
+        L(G) = sum_c pi_c E log( (views - 1) + views sum_j M_j x_cj )         views >= 2
+        L(G) = sum_c pi_c E[ 1{M_c >= 1} log sum_j M_j x_cj ]                 views = 1
+
+    exactly, without sampling. With one view an anchor whose class is not among the others has no positive pair and
+    counts as a loss of 0, as in code that averages over all anchors. With draw="shuffle" the batch is drawn without
+    replacement from the counts (a shuffled epoch), and M is multivariate hypergeometric.
+
+    With keys="momentum" the other side of every pair is a key from a long queue, which carries no gradient. Training
+    then ends in an equilibrium and not in the minimum of the loss: an anchor is turned by sum_j pi_j e^{G_ij/tau} z_j,
+    up to a factor of its own, so the equilibrium is the minimum of the convex energy
+
+        E(G) = sum_{i, j} pi_i pi_j e^{(G_ij - 1)/tau},
+
+    which is what is solved. Its value is an energy, and no value of the loss.
+
+    Args:
+        counts: examples per class; anything `as_counts` takes. Full batch: numbers of examples, neither proportions nor
+            percentages, because the loss depends on the sizes themselves. With independent draws only the proportions
+            matter, and may be given.
+        temperature: tau > 0, with the loss written e^{z_i.z_j/tau}; 0.1 is usual. Codes that multiply by tau/tau_base
+            scale the value, not the geometry. Near 0.0015 the loss above its floor underflows, and nothing can be
+            certified. Or (C,) temperatures, one for the anchors of each class (full batch).
+        views: augmented views per example; 2 is how SupContrast trains.
+        batch: examples per batch, B >= 2 (B >= 3 with one view); None: all of them in one batch.
+        sampler: how a batch is drawn (see `drawn_shares`): "instance", "class-balanced", "square-root", an exponent q
+            in [0, 1] for shares of count^q, (C,) probabilities; or "PxM" for M examples of each of P different
+            classes, all classes alike. Anything but "instance" needs a batch ("PxM" says itself how large it is) or
+            keys="momentum".
+        averaging: what the mean is over (see `anchor_masses`): "anchor"; "pair", every positive pair alike; "class";
+            or (C,) weights of an anchor of each class. Full batch; over batches anchors are averaged.
+        keys: "gradient", or "momentum" for losses with a queue of momentum keys (MoCo).
+        draw: "independent", or "shuffle" for batches without replacement (every example alike).
+
+    Returns:
+        An Objective over the K distinct counts, for `solve` and `certify`: a RowSoftmax for the full batch.
+
+    Raises:
+        ProblemError: a bad temperature, batch or count, an unknown word, a sampler without a batch, a batch larger than
+            the data it is drawn from without replacement, proportions without a batch, or a class left without a
+            positive pair.
+
+    Source: Khosla et al. 2020 (the loss); the reduction to class means is folklore, the expectations over batches and
+    the momentum equilibrium ours, all derived on the theory page.
+    """
+    counts = as_counts(counts)
+    check_whole("views", views, least=1)
+    check_word("keys", keys, _KEYS)
+    check_word("draw", draw, _DRAWS)
+    if keys == "momentum":
+        return _momentum(counts, temperature, sampler, batch, draw)
+    pattern = classes_and_examples(sampler, counts)
+    if pattern is not None:
+        return _classes_of_examples(counts, check_temperature(temperature), views, batch, *pattern)
+    if batch is None:
+        if not (isinstance(sampler, str) and sampler == "instance"):
+            raise ProblemError(f"sampler: draws batches, so it needs batch=, their size; got {sampler!r:.40} without")
+        if draw == "shuffle":
+            raise ProblemError("draw: shuffle draws batches, so it needs batch=, their size; got none")
+        return full_batch("SupCon", counts, temperature, views, averaging, None)
+    if not (isinstance(averaging, str) and averaging == "anchor"):
+        raise ProblemError(
+            f"averaging: over batches anchors are averaged; got {averaging!r:.40} (leave it or batch out; for classes "
+            "drawn alike, write sampler)"
+        )
+    if np.ndim(temperature):
+        raise ProblemError("temperature: one a class goes with the full batch (leave batch out)")
+    temperature = check_temperature(temperature)
+    batch, name = check_batch(batch, views), f"SupCon(views={views}, batch={batch}"
+    if draw == "shuffle":
+        if not (isinstance(sampler, str) and sampler == "instance"):
+            raise ProblemError(
+                f"sampler: a shuffled epoch takes every example once; got {sampler!r:.40} (leave it out)"
+            )
+        return _shuffled(counts, temperature, views, batch, f"{name}, shuffled)")
+    shares = drawn_shares(counts, sampler)
+    if isinstance(sampler, str) and sampler == "instance":
+        # With one view an anchor whose own class was not drawn has no loss, wherever other classes are.
+        return by_counts(counts, temperature, f"{name})", partial(_mini_batch, temperature, views, batch, f"{name})"))
+    name = f"{name}, sampler={sampler if np.ndim(sampler) == 0 else 'given'})"
+    table = ClassTable.of(counts, shares if np.ndim(sampler) else None)
+    drawn = _drawn(table.orbits, (*table.columns, shares)[0], temperature, views, batch, name)
+    return replace(drawn, counts=table.as_counts(counts))
+
+
+def _mini_batch(temperature: float, views: int, batch: int, name: str, counts: Counts) -> Objective:
+    return _drawn(class_orbits(counts), counts.proportions, temperature, views, batch, name)
+
+
+def _drawn(orbits: Orbits, shares: Array, temperature: float, views: int, batch: int, name: str) -> Objective:
+    draws = Draws(partner=np.broadcast_to(shares, (len(shares), len(shares))), own=shares.copy())
+    common: dict[str, Any] = {"orbits": orbits, "masses": shares, "draws": draws, "count": batch - 1}
+    if views == 1:
+        ones = np.ones((len(shares), 1))
+        return OneView(**common, shares=shares[:, None], weights=ones, temperature=temperature, name=name)
+    return ExpectedSoftmax(**common, alpha=views - 1.0, beta=float(views), temperature=temperature, name=name)
+
+
+def _shuffled(counts: Counts, temperature: float, views: int, batch: int, name: str) -> Objective:
+    if counts.are_proportions or np.any(counts.distinct != np.rint(counts.distinct)):
+        raise ProblemError("counts: a shuffled epoch draws from whole numbers of examples; give counts")
+    if batch > counts.total:
+        raise ProblemError(
+            f"batch: at most the {counts.total:g} examples there are can be drawn without replacement; got {batch}"
+        )
+    return ShuffledSoftmax(
+        orbits=class_orbits(counts),
+        masses=counts.proportions,
+        examples=counts.distinct,
+        count=batch - 1,
+        own=counts.distinct - 1.0,
+        alpha=views - 1.0,
+        beta=float(views),
+        temperature=temperature,
+        name=name,
+        counts=counts,
+    )
+
+
+def _classes_of_examples(
+    counts: Counts, temperature: float, views: int, batch: int | None, classes: int, examples: int
+) -> Objective:
+    """A batch of M examples of each of P classes: P - 1 of the other classes are drawn, each once."""
+    if batch is not None and batch != classes * examples:
+        raise ProblemError(f"batch: {classes}x{examples} makes {classes * examples}; got {batch} (leave it out)")
+    together = float(views * examples)
+    if together < 2:
+        raise ProblemError("sampler: with one view and one example of a class no anchor has a positive (write Px2)")
+    every = len(counts.groups) or counts.classes
+    return ShuffledSoftmax(
+        orbits=Orbits(np.array([float(every)]), np.zeros(every, np.intp)),
+        masses=np.array([1.0 / every]),
+        examples=np.ones(1),
+        count=classes - 1,
+        own=np.zeros(1),
+        alpha=together - 1.0,
+        beta=together,
+        temperature=temperature,
+        name=f"SupCon(views={views}, {classes} classes of {examples})",
+    )
+
+
+def _momentum(
+    counts: Counts, temperature: float | ArrayLike, sampler: Sampler, batch: int | None, draw: str
+) -> Objective:
+    if batch is not None or draw != "independent":
+        raise ProblemError(
+            "batch: a queue of momentum keys is long beside a batch, which has no part in it; leave it out"
+        )
+    if np.ndim(temperature):
+        raise ProblemError("temperature: one a class goes with keys='gradient'; got several with momentum keys")
+    temperature = check_temperature(temperature)
+    shares = drawn_shares(counts, sampler)
+    name = "SupCon, equilibrium of momentum keys"
+    if not (isinstance(sampler, str) and sampler == "instance"):
+        table = ClassTable.of(counts, shares if np.ndim(sampler) else None)
+        energy = _energy(table.orbits, (*table.columns, shares)[0], temperature, name)
+        return replace(energy, counts=table.as_counts(counts))
+    return by_counts(
+        counts, temperature, name, lambda some: _energy(class_orbits(some), some.proportions, temperature, name)
+    )
+
+
+def _energy(orbits: Orbits, shares: Array, temperature: float, name: str) -> PairLoss:
+    draws = Draws(partner=np.broadcast_to(shares, (len(shares), len(shares))), own=shares.copy())
+    return PairLoss(
+        orbits=orbits, masses=shares, draws=draws, shape=Exponential(temperature), temperature=temperature, name=name
+    )
+
+
+def merged_supcon(
+    counts: Counts, merged: NDArray[np.intp], *, temperature: float, views: int = 2, batch: int | None = None
+) -> Objective:
+    """SupCon over the same counts with some classes held in one point; its atoms are the others, and that point.
+
+    Their anchors see each other as they see their own class, so this is SupCon with one class in their place, but for
+    one thing: with one view, whether an anchor has a positive is still the matter of its own class alone.
+
+    Args:
+        counts: examples per class, such as `SupCon` takes with this batch.
+        merged: the classes in one point, some but not all.
+        temperature: as in `SupCon`, like the rest.
+        views: augmented views per example.
+        batch: examples per batch, or None.
+    """
+    per_class = counts.per_class
+    inside, outside = per_class[merged], np.delete(per_class, merged)
+    if views > 1 or batch is None:
+        reduced = as_counts([*outside, inside.sum()], name=counts.name)
+        return SupCon(reduced, temperature=temperature, views=views, batch=batch)
+    values, multiplicity = np.unique(outside, return_counts=True)
+    singles, kinds = np.unique(inside, return_counts=True)
+    masses = np.append(values, inside.sum()) / counts.total
+    shares, weights = np.zeros((2, len(masses), len(singles)))
+    shares[:-1, 0], weights[:-1, 0] = masses[:-1], 1.0
+    shares[-1], weights[-1] = singles / counts.total, singles * kinds / inside.sum()
+    labels = np.append(np.searchsorted(values, outside), len(values))
+    return OneView(
+        orbits=Orbits(np.append(multiplicity, 1), labels),
+        masses=masses,
+        draws=Draws(partner=np.broadcast_to(masses, (len(masses), len(masses))), own=masses.copy()),
+        count=check_batch(batch, views) - 1,
+        shares=shares,
+        weights=weights,
+        temperature=check_temperature(temperature),
+        name=f"SupCon(views=1, batch={batch}), {len(inside)} classes in one point",
+    )

@@ -1,0 +1,1 @@
+"""Losses of several kinds of atoms in a class: instances, prototypes, classifier weights."""

@@ -1,0 +1,203 @@
+"""Losses whose atoms are not one mean per class: instances, prototypes and classifier weights of a class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ...arrays import Array
+from ...counts.counts import Counts
+from ...errors import ProblemError
+from ...geometry.orbits import OrbitGram, Orbits
+from ..base import Objective, RowModel, ratio
+from ..descriptions import KindsOfAtoms
+from ..rows.row_softmax import RowSoftmax
+
+# Atoms of several kinds cannot be grouped by equal counts (an instance is nearer to its own prototype than to that of
+# another class of equal count), so all of this is dense.
+_MOST_ORBITS = 1000
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the atoms of every orbit are.
+
+    Attributes:
+        names: the kind of atom, one per orbit: "instances", "prototype", ...
+        classes: the class they belong to, from 0 in the caller's order.
+    """
+
+    names: tuple[str, ...]
+    classes: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PartedSoftmax(RowSoftmax):
+    """Row softmax over atoms of several kinds, each orbit within one class.
+
+    Attributes:
+        parts: what the atoms of every orbit are.
+    """
+
+    parts: Parts = field(repr=False)
+
+    @property
+    def description(self) -> KindsOfAtoms:
+        """Atoms are of several kinds."""
+        return KindsOfAtoms(self.counts, self.parts.names, self.parts.classes)
+
+    def _per_atom(self) -> dict:
+        return {**super()._per_atom(), "parts": spread_parts(self)}
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The summands of a loss."""
+
+    losses: tuple[RowSoftmax, ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PartedSum(Objective):
+    """A sum of row softmax losses over the same atoms, each with a temperature of its own.
+
+    Where an atom is an anchor of two of them, the curvature of its row is modelled as one rank-one matrix instead of
+    two, which is exact on equal shifts and too large elsewhere: Newton's steps are safe, and more of them are needed.
+
+    Attributes:
+        terms: the losses; masses are the sum of theirs.
+        parts: what the atoms of every orbit are.
+    """
+
+    terms: Terms = field(repr=False)
+    parts: Parts = field(repr=False)
+
+    @property
+    def description(self) -> KindsOfAtoms:
+        """Atoms are of several kinds."""
+        return KindsOfAtoms(self.counts, self.parts.names, self.parts.classes)
+
+    def _validate(self) -> None:
+        super()._validate()
+        for loss in self.terms.losses:
+            loss.check()
+
+    @property
+    def floor(self) -> float:
+        """The sum of the losses' plain floors, all others at the antipode where nothing else bounds a denominator.
+
+        The losses are of sizes that have nothing to do with one another, and often one is held to the last digit of
+        another: no gap can be proved to a share of the smallest.
+        """
+        return sum(loss.plain_floor for loss in self.terms.losses)
+
+    def excess(self, gram: OrbitGram) -> float:
+        """The sum of the losses above their floors."""
+        return sum(loss.excess(gram) + (loss.floor - loss.plain_floor) for loss in self.terms.losses)
+
+    def resolved(self, gram: OrbitGram) -> float:
+        """The sum of the losses above what each has to itself."""
+        return sum(loss.resolved(gram) for loss in self.terms.losses)
+
+    def rows(self, gram: OrbitGram) -> RowModel:
+        """Repulsion, curvature and coupling are sums."""
+        models = [loss.rows(gram) for loss in self.terms.losses]
+        repulsion = np.sum([model.repulsion for model in models], axis=0)
+        coupling = np.sum([model.coupling for model in models], axis=0)
+        softness = ratio(repulsion, np.sum([model.curvature for model in models], axis=0))
+        return RowModel(repulsion, softness, coupling / np.where(repulsion > 0, repulsion, 1.0))
+
+    def row_hessians(self, gram: OrbitGram) -> Array:
+        """The sum of the losses' row Hessians."""
+        return np.asarray(sum(loss.row_hessians(gram) for loss in self.terms.losses))
+
+    def row_gradient(self, gram: OrbitGram) -> Array:
+        """The sum of the losses' row gradients."""
+        return np.asarray(np.sum([loss.row_gradient(gram) for loss in self.terms.losses], axis=0))
+
+    def row_terms(self, gram: OrbitGram) -> tuple[Array, Array] | None:
+        """The sums of the losses' sizes."""
+        sizes = [loss.row_terms(gram) or (loss.row_gradient(gram), 0.0) for loss in self.terms.losses]
+        return np.sum([size for size, _ in sizes], axis=0), np.sum([ulp + 0.0 * size for size, ulp in sizes], axis=0)
+
+    @property
+    def attraction(self) -> Array | float:
+        """The sum of the losses' attractions."""
+        parts = [loss.attraction for loss in self.terms.losses]
+        return 0.0 if all(isinstance(part, float) for part in parts) else np.asarray(sum(parts))
+
+    def ungrouped(self) -> PartedSum:
+        """The same loss, each atom an orbit."""
+        losses = tuple(loss.ungrouped() for loss in self.terms.losses)
+        return replace(self, **self._per_atom(), parts=spread_parts(self), terms=Terms(losses))
+
+
+def spread_parts(objective: PartedSoftmax | PartedSum) -> Parts:
+    """What every single atom is."""
+    labels, parts = objective.orbits.listed(), objective.parts
+    return Parts(tuple(parts.names[a] for a in labels), tuple(parts.classes[a] for a in labels))
+
+
+def closed_orbits(objective: Objective) -> Any:
+    """The loss with every orbit held in one point, which is an atom of its own: own partners are part of offsets."""
+    if isinstance(objective, PartedSum):
+        losses = tuple(_closed(loss) for loss in objective.terms.losses)
+        masses = objective.orbits.sizes * objective.masses
+        return replace(objective, orbits=losses[0].orbits, masses=masses, terms=Terms(losses))
+    assert isinstance(objective, PartedSoftmax)
+    return _closed(objective, objective.parts)
+
+
+def _closed(loss: RowSoftmax, parts: Parts | None = None) -> PartedSoftmax:
+    sizes, count = loss.orbits.sizes, len(loss.orbits.sizes)
+    weights = np.broadcast_to(loss.weights, (count, count)) * sizes
+    positives = None if loss.positives is None else loss.positives * sizes * (1.0 - np.eye(count))
+    own = np.diag(np.broadcast_to(loss.weights, (count, count))) * (sizes - 1.0)
+    return PartedSoftmax(
+        orbits=Orbits(np.ones(count), np.arange(count)),
+        masses=sizes * loss.masses,
+        weights=weights * (1.0 - np.eye(count)),
+        offsets=loss.offsets + own,
+        positives=positives,
+        temperature=loss.temperature,
+        name=loss.name,
+        parts=loss.parts if parts is None else parts,  # type: ignore[attr-defined]
+    )
+
+
+def parts_of(objective: Objective) -> Parts | None:
+    """What the atoms of an objective's orbits are, or None where they are one mean per class."""
+    return objective.parts if isinstance(objective, (PartedSoftmax, PartedSum)) else None
+
+
+def example_counts(loss: str, counts: Counts) -> Array:
+    """(C,) whole numbers of examples per class in the caller's order, or a ProblemError in the name of `loss`."""
+    if counts.are_proportions:
+        raise ProblemError(
+            f"counts: {loss} depends on the number of examples, not only on proportions; give whole numbers"
+        )
+    each = counts.per_class
+    bad = np.flatnonzero(each != np.round(each))
+    if bad.size:
+        raise ProblemError(
+            f"counts: {loss} counts single examples, so every class needs a whole number; class {bad[0]} has "
+            f"{each[bad[0]]:g} (round it)"
+        )
+    return each
+
+
+def check_orbits(loss: str, orbits: int) -> None:
+    """Nothing, or a ProblemError where the dense problem is too large."""
+    if orbits > _MOST_ORBITS:
+        raise ProblemError(
+            f"counts: {loss} is solved over every pair of its {orbits} kinds of atoms, at most {_MOST_ORBITS}; give "
+            "fewer classes"
+        )
+
+
+def blocks(rows: Sequence[Sequence[Array | float]], size: int) -> Array:
+    """(parts * size, parts * size) a matrix from blocks over classes; a number fills the diagonal of its block."""
+    return np.block([[np.diag(np.full(size, part)) if np.ndim(part) == 0 else part for part in row] for row in rows])

@@ -1,0 +1,202 @@
+"""SupCL, the convex mix of a supervised and a self-supervised loss that keeps the instances of a class apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...arrays import Array
+from ...counts.counts import Counts, as_counts
+from ...errors import ProblemError
+from ...geometry.orbits import OrbitGram, Orbits
+from ..base import check_temperature
+from ..by_counts import class_orbits
+from ..descriptions import Instances
+from ..rows.full_batch import check_whole, check_word
+from ..rows.row_softmax import RowSoftmax, gain_of_views
+from .free_views import FreeViews
+
+# One orbit a class, and K x K arrays: 8 of them for 4000 classes are a gigabyte. Instances are only listed.
+_MOST_CLASSES = 4000
+_MOST_INSTANCES = 10_000_000
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class InstanceSoftmax(RowSoftmax):
+    """Row softmax whose atoms are instances, every class an orbit, classes of most instances first.
+
+    Attributes:
+        alpha: the weight of the self-supervised part.
+        views: views of an instance, all in its one point.
+        self_pairs: whether an embedding counts as its own positive and in its own denominator.
+        own_shares: (K,) the share of an instance's attraction that goes to its own views.
+    """
+
+    alpha: float
+    views: int
+    self_pairs: bool
+    own_shares: Array
+
+    @property
+    def description(self) -> Instances:
+        """Atoms are instances."""
+        settings = {"alpha": self.alpha, "views": self.views, "self_pairs": self.self_pairs}
+        return Instances(self.counts, settings, lambda gram: self.untied(gram) == 0.0)
+
+    def untied(self, gram: OrbitGram) -> float:
+        """What views could gain by parting, see `gain_of_views`."""
+        return gain_of_views(self, gram, self.own_shares, self.views, self.self_pairs)
+
+    def _per_atom(self) -> dict:
+        return {**super()._per_atom(), "own_shares": self.own_shares[self.orbits.listed()]}
+
+
+def SupCL(
+    counts: Counts | ArrayLike,
+    *,
+    alpha: float,
+    temperature: float,
+    views: int = 2,
+    self_pairs: bool = True,
+    averaging: str = "anchor",
+) -> InstanceSoftmax | FreeViews:
+    """The mix (1 - alpha) L_sup + alpha L_self over all instances, which may be told to keep classes from collapsing.
+
+    With n_c instances of class c, N in all, p views of each, and z_x the embedding of view x,
+
+        L_sup  = mean over x of the mean over y of  -log( e^{z_x.z_y/tau} / D_x ),  y: same class, another instance
+        L_self = the same,                                                           y: views of the same instance
+        D_x    = sum over y of e^{z_x.z_y/tau},                                      y: all views of all instances
+
+    in nats per view. With `self_pairs`, x itself is one of the y of L_self and of D_x; without, of neither. With
+    averaging="pair", L_sup is one mean over all pairs x, y, in which class c weighs n_c (n_c - 1), and not n_c. The
+    views of an instance are put into one point, which leaves a row softmax over the N instances,
+
+        L(G) = sum_i m_i [ - w_i/(n_c - 1) sum_{j in c} t_ij/tau + log( a + p sum_{j != i} e^{t_ij/tau} ) ],
+
+    t_ij = G_ij - 1, c the class of i, a = p with self-pairs and p - 1 without; m_i = 1/N and w_i = 1 - alpha where
+    anchors are averaged. Each class is an orbit: one cosine inside it, one to every other class.
+
+    For m classes of n instances the optimum is known: see `supcl_variance` and `supcl_critical_alpha`.
+
+    Without self-pairs and with alpha below about (p - 1)/(pn - 1), an instance's own views repel one another more than
+    they attract, and part. With alpha = 0 that is what is solved, see `FreeViews`; in between the geometry with views
+    in one point stays uncertified, because the certificate is of the loss with free views.
+
+    Args:
+        counts: instances per class, whole numbers of at least 2; anything `as_counts` takes.
+        alpha: the weight of the self-supervised part, in [0, 1]: 0 is supervised, 1 self-supervised.
+        temperature: tau > 0; 0.1 is usual.
+        views: p, augmented views per instance; at least 2 without self-pairs.
+        self_pairs: count an embedding as its own positive and in its own denominator. Published code does both: with
+            them for small images, without them for ImageNet.
+        averaging: what L_sup is the mean over: "anchor" (the code published for ImageNet) or "pair" (that for small
+            images and synthetic data).
+
+    Returns:
+        An objective over the instances, class by class in the order of `counts`; one orbit for every class, classes of
+        most instances first.
+
+    Raises:
+        ProblemError: an alpha outside [0, 1], an unknown averaging, a bad temperature or number of views, proportions,
+            a class with fewer than 2 instances or a fraction of one, more than 4000 classes or 10,000,000 instances.
+
+    Source: SSEM (arXiv 2503.08203) for the loss; the reduction, classes of unequal size and the certificate are ours,
+    derived on the theory page.
+    """
+    counts = check_instances(counts)
+    alpha, temperature = check_alpha(alpha), check_temperature(temperature)
+    offset = own_views(views, self_pairs)
+    classes = counts.by_class()
+    if classes.classes > _MOST_CLASSES:
+        raise ProblemError(
+            f"counts: SupCL takes at most {_MOST_CLASSES} classes; got {classes.classes} (for classes of equal size "
+            "supcl_variance has the answer in closed form)"
+        )
+    check_word("averaging", averaging, ("anchor", "pair"))
+    sizes = classes.distinct
+    pairs = sizes * (sizes - 1.0)
+    if alpha == 0.0 and not self_pairs:
+        samples = sizes * views
+        weighed = pairs / pairs.sum() if averaging == "pair" else sizes / counts.total
+        return FreeViews(
+            orbits=Orbits(samples, np.repeat(classes.groups, (counts.per_class * views).astype(np.intp))),
+            masses=weighed / samples,
+            instances=sizes,
+            views=views,
+            temperature=temperature,
+            name=f"SupCL(alpha=0, views={views}, without self-pairs, views apart)",
+        )
+    supervised = (1.0 - alpha) * (pairs / pairs.sum() / sizes if averaging == "pair" else 1.0 / counts.total)
+    masses = supervised + alpha / counts.total
+    name = f"SupCL(alpha={alpha:g}, views={views}, {'with' if self_pairs else 'without'} self-pairs"
+    return InstanceSoftmax(
+        orbits=Orbits(sizes, np.repeat(classes.groups, counts.per_class.astype(np.intp))),
+        masses=np.broadcast_to(masses, (len(sizes),)),
+        weights=np.broadcast_to(float(views), (len(sizes), len(sizes))),
+        offsets=np.full(len(sizes), offset),
+        positives=np.diag(supervised / masses / (sizes - 1.0)),
+        temperature=temperature,
+        name=f"{name})" if averaging == "anchor" else f"{name}, averaging=pair)",
+        own_shares=np.broadcast_to(alpha / counts.total / masses, (len(sizes),)),
+        counts=counts,
+        alpha=alpha,
+        views=views,
+        self_pairs=self_pairs,
+    )
+
+
+def collapsed_supcl(counts: Counts, *, temperature: float, views: int = 2, self_pairs: bool = True) -> RowSoftmax:
+    """SupCL with every class held in one point: its atoms are the classes, and alpha has no part in it."""
+    sizes = counts.distinct
+    return RowSoftmax(
+        orbits=class_orbits(counts),
+        masses=counts.proportions,
+        weights=np.broadcast_to(views * sizes, (len(sizes), len(sizes))),
+        offsets=views * (sizes - 1.0) + own_views(views, self_pairs),
+        temperature=check_temperature(temperature),
+        name="SupCL, every class in one point",
+    )
+
+
+def check_alpha(alpha: float) -> float:
+    """The weight as a float, or a ProblemError unless it lies in [0, 1]."""
+    if isinstance(alpha, bool) or not isinstance(alpha, (int, float, np.number)) or not 0 <= alpha <= 1:
+        raise ProblemError(f"alpha: must be a number from 0 (supervised) to 1 (self-supervised); got {alpha!r:.40}")
+    return float(alpha)
+
+
+def check_instances(counts: Counts | ArrayLike) -> Counts:
+    """Instances per class, or a ProblemError unless every class has a whole number of at least 2."""
+    counts = as_counts(counts)
+    if counts.are_proportions:
+        raise ProblemError("counts: SupCL depends on the number of instances, not only on proportions; give counts")
+    per_class = counts.per_class
+    few, broken = np.flatnonzero(per_class < 2), np.flatnonzero(per_class != np.rint(per_class))
+    if few.size:
+        raise ProblemError(
+            f"counts: SupCL needs at least 2 instances in every class, a positive for each; class {few[0]} has "
+            f"{per_class[few[0]]:g} (leave such classes out)"
+        )
+    if broken.size:
+        raise ProblemError(
+            f"counts: SupCL needs whole numbers of instances; class {broken[0]} has {per_class[broken[0]]:g}"
+        )
+    if counts.total > _MOST_INSTANCES:
+        raise ProblemError(f"counts: SupCL takes at most {_MOST_INSTANCES} instances in all; got {counts.total:g}")
+    return counts
+
+
+def own_views(views: int, self_pairs: bool) -> float:
+    """What an instance's own views are in its denominator: p with self-pairs, p - 1 without."""
+    if not isinstance(self_pairs, (bool, np.bool_)):
+        raise ProblemError(f"self_pairs: must be True or False; got {self_pairs!r:.40}")
+    check_whole("views", views, least=1)
+    if views < 2 and not self_pairs:
+        raise ProblemError(
+            "views: must be at least 2 without self-pairs, or no instance has a positive in the self-supervised part; "
+            f"got {views} (write views=2, or self_pairs=True)"
+        )
+    return float(views if self_pairs else views - 1)

@@ -1,0 +1,1 @@
+"""Cross-entropy: losses of logits, with norms that are free."""

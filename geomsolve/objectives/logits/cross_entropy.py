@@ -1,0 +1,255 @@
+"""Cross-entropy over unconstrained features with weight decay: a convex function of the logits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...arrays import Array
+from ...counts.counts import Counts, as_counts
+from ...errors import ProblemError
+from ...geometry.class_matrices import ClassMatrix
+from ...geometry.orbits import Orbits
+
+
+class Softmax(NamedTuple):
+    """The softmax of every class's logits, by orbits.
+
+    Attributes:
+        losses: (K,) the cross-entropy of an example of each orbit.
+        wrong: (K, K) the probability that an example of a class in orbit b is given to one other class of orbit a.
+        missing: (K,) one minus the probability of the own class.
+    """
+
+    losses: Array
+    wrong: Array
+    missing: Array
+
+
+@dataclass(frozen=True, eq=False)
+class CrossEntropy:
+    """Cross-entropy with unconstrained features: the last layer and its input, both free and both decayed.
+
+        minimise  (1/N) sum_k n_k CE_k(W h_k + b) + classifier_decay/2 |W|^2 + feature_decay/2 sum_k n_k |h_k|^2
+                  [ + bias_decay/2 |b|^2 ]
+
+        CE_k(z) = log sum_c e^{delta_c z_c + iota_c - mu_k [c = k]} - (delta_k z_k + iota_k - mu_k)
+
+    over W (C x d), one feature h_k for all n_k examples of class k (at the optimum they coincide) and the bias b, for
+    d >= C. With Z = W H, D = Diag(n) and lambda = sqrt(feature_decay * classifier_decay) this is the convex problem
+
+        minimise  f(Z + b 1^T) + lambda |Z D^{1/2}|_*  [ + bias_decay/2 |b|^2 ]
+
+    in the logits Z (C x C, a column a class), |.|_* the nuclear norm. `solve` gives its optimum with a certificate.
+
+    Args:
+        counts: examples per class (numbers, not proportions: the decay of features is counted by examples).
+        feature_decay: lambda_H > 0, the weight decay of one example's features.
+        classifier_decay: lambda_W > 0, of the classifier.
+        bias_decay: lambda_b > 0; None: no bias.
+        relu: features that are not negative.
+        additive: (C,) iota, added to the logits; log of the class shares is logit adjustment.
+        multiplicative: (C,) delta > 0, which multiplies the logits; with `additive` the vector-scaling loss.
+        margins: (C,) mu, subtracted from the logit of the own class, as LDAM does.
+        per_class: the decay of features is feature_decay/2 sum_k |h_k|^2, once a class: D = I, and proportions do.
+
+    Raises:
+        ProblemError: proportions, a decay that is not above 0, arrays of another length, or additive, multiplicative,
+            margins or a bias together with relu, whose optimum is known without them only.
+
+    Source: Thrampoulidis et al. 2022 (arXiv 2208.05512) for the model, Kini et al. for vector scaling, Dang et al. 2023
+    for ReLU; convex form, orbits and certificate are ours, see the theory page.
+    """
+
+    counts: Any
+    feature_decay: float = field(kw_only=True)
+    classifier_decay: float = field(kw_only=True)
+    bias_decay: float | None = field(default=None, kw_only=True)
+    relu: bool = field(default=False, kw_only=True)
+    additive: Any = field(default=None, kw_only=True)
+    multiplicative: Any = field(default=None, kw_only=True)
+    margins: Any = field(default=None, kw_only=True)
+    per_class: bool = field(default=False, kw_only=True)
+    name: str = field(default="cross-entropy", kw_only=True)
+
+    def __post_init__(self) -> None:
+        counts = as_counts(self.counts)
+        if counts.are_proportions and not self.per_class:
+            raise ProblemError("counts: must be numbers of examples, by which decay is counted; got proportions")
+        object.__setattr__(self, "counts", counts)
+        if _is_zero(self.feature_decay) and _is_zero(self.classifier_decay):
+            raise ProblemError(
+                "feature_decay, classifier_decay: must be above 0; without decay norms grow for ever (the limit of "
+                "their directions is geomsolve.max_margin)"
+            )
+        for name in ("feature_decay", "classifier_decay", *(["bias_decay"] if self.bias_decay is not None else [])):
+            object.__setattr__(self, name, _check_decay(name, getattr(self, name)))
+        for name, positive in (("additive", False), ("multiplicative", True), ("margins", False)):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _check_vector(name, getattr(self, name), counts.classes, positive))
+        if self.relu:
+            for name in ("bias_decay", "additive", "multiplicative", "margins"):
+                if getattr(self, name) is not None:
+                    raise ProblemError(f"{name}: with relu the optimum is known without it only; leave it out, or relu")
+
+    @cached_property
+    def orbits(self) -> Orbits:
+        """Which classes are exchangeable: those of equal count, delta, iota and mu; the largest counts first."""
+        columns = [self.counts.per_class]
+        columns += [part for part in (self.multiplicative, self.additive, self.margins) if part is not None]
+        _, labels = np.unique(-np.array(columns), axis=1, return_inverse=True)
+        labels = np.ravel(labels)
+        return Orbits(np.bincount(labels).astype(float), labels)
+
+    def _by_orbit(self, values: Array | None, default: float) -> Array:
+        labels, count = self.orbits.listed(), len(self.orbits.sizes)
+        if values is None:
+            return np.full(count, default)
+        found = np.empty(count)
+        found[labels] = values
+        return found
+
+    @cached_property
+    def examples(self) -> Array:
+        """(K,) n, the examples of a class of each orbit."""
+        return self._by_orbit(self.counts.per_class, 0.0)
+
+    @cached_property
+    def root(self) -> Array:
+        """(K,) the diagonal of D^{1/2}, by which the decay of features is weighed: sqrt(n), or 1."""
+        return np.ones_like(self.examples) if self.per_class else np.sqrt(self.examples)
+
+    @cached_property
+    def scale(self) -> Array:
+        """(K,) delta."""
+        return self._by_orbit(self.multiplicative, 1.0)
+
+    @cached_property
+    def shift(self) -> Array:
+        """(K,) iota."""
+        return self._by_orbit(self.additive, 0.0)
+
+    @cached_property
+    def margin(self) -> Array:
+        """(K,) mu."""
+        return self._by_orbit(self.margins, 0.0)
+
+    @property
+    def shares(self) -> Array:
+        """(K,) n / N."""
+        return self.examples / self.counts.total
+
+    @property
+    def decay(self) -> float:
+        """Lambda, the weight of the nuclear norm."""
+        return math.sqrt(self.feature_decay * self.classifier_decay)
+
+    @property
+    def vanishing_decays(self) -> Array:
+        """(C,) the lambda from which each class vanishes under ReLU features: sqrt(n (C - 1)/C) / N.
+
+        Raises:
+            ProblemError: features that may be negative, for which this has no closed form.
+        """
+        if not self.relu:
+            raise ProblemError("relu: the decay at which a class vanishes is known for ReLU features; write relu=True")
+        reach = self.shares / self.root * math.sqrt(1.0 - 1.0 / self.counts.classes)
+        return reach[self.orbits.listed()]
+
+    def softmax(self, logits: ClassMatrix, bias: Array) -> Softmax:
+        """The softmax of logits and bias, (K,) by orbits."""
+        shifted = self.scale * bias + self.shift
+        own = self.scale * logits.own + shifted - self.margin
+        others = self.orbits.partners.T
+        gaps = self.scale[:, None] * logits.between + shifted[:, None] - own
+        top = np.maximum(np.where(others > 0, gaps, -np.inf).max(axis=0), 0.0)
+        powers = others * np.exp(np.where(others > 0, gaps - top, -np.inf))
+        wrongs = powers.sum(axis=0)
+        right = np.exp(-top)
+        total = wrongs + right
+        losses = np.where(top > 0, top + np.log(total), np.log1p(wrongs))
+        return Softmax(losses, powers / np.maximum(others, 1.0) / total, wrongs / total)
+
+    def loss(self, found: Softmax) -> float:
+        """F, the mean cross-entropy of all examples."""
+        return float((self.orbits.sizes * self.shares) @ found.losses)
+
+    def gradient(self, found: Softmax) -> ClassMatrix:
+        """Theta = df/dZ, an entry a pair of classes."""
+        own = -self.shares * self.scale * found.missing
+        return ClassMatrix(self.orbits, own, self.shares * self.scale[:, None] * found.wrong)
+
+    def entropies(self, found: Softmax) -> Array:
+        """(K,) what the dual bound says of an example: H(q) + sum_c iota_c (q_c - [c = k]) + mu_k (1 - q_k)."""
+        others, right = self.orbits.partners.T, 1.0 - found.missing
+        wrong = found.wrong
+        entropy = -np.sum(others * wrong * np.log(np.where(wrong > 0, wrong, 1.0)), axis=0)
+        few = np.minimum(found.missing, 0.5)
+        entropy -= right * np.where(right > 0.5, np.log1p(-few), np.log(np.maximum(right, 1e-300)))
+        shifted = np.sum(others * wrong * self.shift[:, None], axis=0) - (self.shift - self.margin) * found.missing
+        return entropy + shifted
+
+
+def logit_adjusted(counts: Counts | ArrayLike, *, strength: float = 1.0, **options: Any) -> CrossEntropy:
+    """Cross-entropy with logit adjustment: additive = strength * log(class shares). Options as in `CrossEntropy`.
+
+    Source: Menon et al. 2021, *Long-tail learning via logit adjustment*.
+    """
+    counts = as_counts(counts)
+    additive = strength * np.log(counts.per_class / counts.total)
+    return CrossEntropy(counts, additive=additive, name="logit-adjusted cross-entropy", **options)
+
+
+def ldam(counts: Counts | ArrayLike, *, largest_margin: float = 0.5, **options: Any) -> CrossEntropy:
+    """Cross-entropy with LDAM's margins: proportional to n^(-1/4), the largest that of the rarest class.
+
+    Source: Cao et al. 2019, *Learning imbalanced datasets with label-distribution-aware margin loss*.
+    """
+    counts = as_counts(counts)
+    rare = (counts.per_class / counts.distinct[-1]) ** -0.25
+    return CrossEntropy(counts, margins=largest_margin * rare, name="LDAM cross-entropy", **options)
+
+
+def vector_scaling(
+    counts: Counts | ArrayLike, *, gamma: float = 0.2, strength: float = 1.0, **options: Any
+) -> CrossEntropy:
+    """The vector-scaling loss: additive = strength * log(shares), multiplicative = (n / largest)^gamma.
+
+    Source: Kini et al. 2021, *Label-imbalanced and group-sensitive classification under overparameterization*.
+    """
+    counts = as_counts(counts)
+    additive = strength * np.log(counts.per_class / counts.total)
+    multiplicative = (counts.per_class / counts.distinct[0]) ** gamma
+    name = "vector-scaling loss"
+    return CrossEntropy(counts, additive=additive, multiplicative=multiplicative, name=name, **options)
+
+
+def _is_zero(decay: Any) -> bool:
+    return isinstance(decay, (int, float, np.number)) and float(decay) == 0.0
+
+
+def _check_decay(name: str, decay: Any) -> float:
+    number = isinstance(decay, (int, float, np.number)) and not isinstance(decay, bool)
+    if not number or not (1e-30 <= decay <= 1e30):
+        raise ProblemError(f"{name}: must be a finite number above 0; got {decay!r:.40} (5e-4 is usual)")
+    return float(decay)
+
+
+def _check_vector(name: str, values: Any, classes: int, positive: bool) -> Array:
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ProblemError(f"{name}: must be numbers, one per class; got {values!r:.60}") from None
+    if array.shape != (classes,):
+        raise ProblemError(f"{name}: must be one number per class, {classes}; got shape {array.shape}")
+    bad = np.flatnonzero(~np.isfinite(array) | ((array <= 0) & positive))
+    if bad.size:
+        rule = "finite and above 0" if positive else "finite"
+        raise ProblemError(f"{name}: must be {rule}; class {bad[0]} has {array[bad[0]]:g}")
+    array.flags.writeable = False
+    return array

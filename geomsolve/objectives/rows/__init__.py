@@ -1,0 +1,1 @@
+"""Sums over anchors of a log of a sum: the form almost every contrastive loss takes."""

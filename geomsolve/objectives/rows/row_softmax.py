@@ -1,0 +1,195 @@
+"""Row softmax: the form that almost every contrastive loss takes over class means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ...arrays import Array
+from ...errors import ProblemError
+from ...geometry.orbits import OrbitGram
+from ..base import Objective, RowModel, check_weights
+from ..net_forces import FineRows, Rows, entropic_floors, fine_rows, net_forces, settled_excess
+from ..row_hessians import softmax_forms
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RowSoftmax(Objective):
+    """Row softmax, the form almost every contrastive loss takes over class means.
+
+        L(G) = sum_i m_i [ - sum_j P_ij t_ij / tau  +  log( a_i + sum_{j != i} W_ij e^{t_ij / tau} ) ],  t_ij = G_ij - 1
+
+    Attributes:
+        weights: (K, K) or broadcastable: W >= 0 for one partner.
+        offsets: (K,) a >= 0, what an anchor's own class contributes to its denominator.
+        positives: (K, K) P >= 0 for one partner, or None where positives coincide with their anchor.
+    """
+
+    weights: Array
+    offsets: Array
+    positives: Array | None = None
+
+    def _validate(self) -> None:
+        super()._validate()
+        count = len(self.orbits.sizes)
+        check_weights("weights", self.weights, (count, count))
+        check_weights("offsets", self.offsets, (count,))
+        if self.positives is not None:
+            check_weights("positives", self.positives, (count, count))
+        bare = self.offsets <= 0
+        if np.any(bare) and np.any(bare & (self._negatives.sum(axis=1) <= 0)):
+            raise ProblemError(
+                "weights, offsets: every row needs an offset or a weight above 0; the log of 0 is no loss"
+            )
+
+    @cached_property
+    def _negatives(self) -> Array:
+        return self.orbits.partners * self.weights
+
+    @cached_property
+    def _plain_floors(self) -> Array:
+        # With an offset: every other class infinitely far away. Without: every other class at the antipode, t = -2,
+        # which can be attained, and one nat below it, so that no gap is ever measured against an excess of 0.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            antipodal = np.log(self._negatives.sum(axis=1)) - 2.0 / self.temperature - 1.0
+            return np.where(self.offsets > 0, np.log(self.offsets), antipodal)
+
+    @cached_property
+    def _row_floors(self) -> Array:
+        rows = self._rows
+        if rows is None:
+            return self._plain_floors
+        bare = self.offsets <= 0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            floors = np.where(bare, np.maximum(self._plain_floors, entropic_floors(rows)), self._plain_floors)
+            return np.where(rows.settled & bare, np.log(rows.nearby), floors)
+
+    @property
+    def plain_floor(self) -> float:
+        """Sum m log a (at the antipode where a = 0), whatever attracts."""
+        return float(self.orbits.sizes * self.masses @ self._plain_floors)
+
+    @property
+    def floor(self) -> float:
+        """Sum m log a, the loss when every other class is infinitely far away (at the antipode where a = 0).
+
+        Where a = 0 and there are positives, `entropic_floors`.
+        """
+        return float(self.orbits.sizes * self.masses @ self._row_floors)
+
+    @cached_property
+    def _rows(self) -> Rows | None:
+        if self.positives is None:
+            return None
+        weights = np.broadcast_to(self.weights, self.orbits.partners.shape)
+        return Rows(self.masses, weights, self.offsets, self.positives, self.orbits.partners, self.temperature)
+
+    def _sums(self, gram: OrbitGram) -> Array:
+        """(K,) sum_j W_ij e^{t_ij/tau}."""
+        return np.einsum("ab,ab->a", self._negatives, gram.exponentials(self.temperature))
+
+    def excess(self, gram: OrbitGram) -> float:
+        """The loss above `floor`; through log1p, so e^{-1/tau} is resolved at low temperature."""
+        return float(self.orbits.sizes * self.masses @ self._row_excess(gram))
+
+    def _row_excess(self, gram: OrbitGram) -> Array:
+        sums, rows = self._sums(gram), self._rows
+        with np.errstate(divide="ignore", invalid="ignore"):
+            plain = np.where(
+                self.offsets > 0,
+                np.log1p(sums / np.where(self.offsets > 0, self.offsets, 1.0)),
+                np.log(sums) - self._plain_floors,
+            )
+        if rows is None:
+            return plain
+        plain -= np.sum(rows.partners * rows.positives * (gram.cosines - 1.0), axis=1) / self.temperature
+        plain += self._plain_floors - self._row_floors
+        fine, close = settled_excess(rows, gram)
+        with np.errstate(divide="ignore"):
+            above = np.where(rows.settled, np.log(rows.nearby), 0.0) - self._row_floors
+        return np.where(rows.settled & close, fine + above, plain)
+
+    def resolved(self, gram: OrbitGram) -> float:
+        """The excess less what no geometry takes from it: see `settled_excess`."""
+        rows = self._rows
+        if rows is None:
+            return self.excess(gram)
+        with np.errstate(divide="ignore"):
+            above = np.where(rows.settled, np.log(rows.nearby) - self._row_floors, 0.0)
+        fine, close = settled_excess(rows, gram)
+        found = np.where(rows.settled & close, fine, self._row_excess(gram) - above)
+        return float(self.orbits.sizes * self.masses @ found)
+
+    def rows(self, gram: OrbitGram) -> RowModel:
+        """With q_ij = W_ij e^{t_ij/tau} / Z_i and Q = sum q: repulsion m q/tau, softness tau, answer Q/tau."""
+        sums, tau = self._sums(gram), self.temperature
+        denominators = self.offsets + sums
+        repulsion = gram.exponentials(self.temperature) * self.weights
+        repulsion *= (self.masses / denominators)[:, None] / tau
+        return RowModel(repulsion, tau, (sums / denominators)[:, None] / tau)
+
+    def row_hessians(self, gram: OrbitGram) -> Array:
+        """m_i / tau^2 (Diag(q_i) - q_i q_i^T), see `softmax_forms`."""
+        sums = self._negatives * gram.exponentials(self.temperature)
+        denominators = self.offsets + sums.sum(axis=1)
+        stiffness = self.orbits.sizes * self.masses / self.temperature**2
+        return softmax_forms(sums / denominators[:, None], self.offsets / denominators, stiffness)
+
+    def fine_rows(self, gram: OrbitGram) -> FineRows | None:
+        """See the function of that name."""
+        return None if self._rows is None else fine_rows(self._rows, gram)
+
+    def row_gradient(self, gram: OrbitGram) -> Array:
+        """m_i (q_ij - P_ij) / tau, not as a difference of the two where they nearly cancel: see `net_forces`."""
+        return self.rows(gram).repulsion if self._rows is None else net_forces(self._rows, gram)[0]
+
+    def row_terms(self, gram: OrbitGram) -> tuple[Array, Array] | None:
+        """The sizes that `net_forces` gives."""
+        return None if self._rows is None else net_forces(self._rows, gram)[1:]
+
+    @cached_property
+    def attraction(self) -> Array | float:
+        """(m_i P_ij + m_j P_ji) / (2 tau)."""
+        if self.positives is None:
+            return 0.0
+        pull = self.masses[:, None] * self.positives
+        return (pull + pull.T) / (2.0 * self.temperature)
+
+    def ungrouped(self) -> RowSoftmax:
+        """The same loss, each atom an orbit."""
+        labels = self.orbits.listed()
+        return replace(
+            self,
+            **self._per_atom(),
+            weights=self._spread(self.weights),
+            offsets=self.offsets[labels],
+            positives=None if self.positives is None else self._spread(self.positives),
+        )
+
+
+def gain_of_views(loss: RowSoftmax, gram: OrbitGram, own: Array, views: int, self_pairs: bool) -> float:
+    """How far a loss over examples can fall, at most, where the views of an example may part.
+
+    Over all views, S has on differences between the V views of example i the eigenvalue (S_ii - V d_i)/V, S_ii that
+    over examples and d_i = m_i/tau (1/Z_i - own_i/V') the derivative in the cosine of two of its views; V' = V with
+    self-pairs, V - 1 without. Where none is negative, views stay together; else the trace of all views bounds the gain.
+
+    Args:
+        loss: its offsets being what an example's own views have in its denominator.
+        gram: of the examples.
+        own: (K,) the share of an example's attraction that goes to its own views.
+        views: V.
+        self_pairs: whether an embedding is its own positive and in its own denominator.
+    """
+    others = views if self_pairs else views - 1
+    if others < 1 or views == 1:
+        return 0.0
+    denominators = loss.offsets + loss._sums(gram)
+    row = loss.row_gradient(gram)
+    diagonal = -np.einsum("ab,ab->a", loss.orbits.partners * (row + row.T) / 2.0, gram.cosines)
+    unit = loss.masses / loss.temperature
+    apart = views * unit * (1.0 / denominators - own / others)
+    left = diagonal - apart + 1e-12 * unit
+    return float(loss.orbits.atoms * max(0.0, -left.min()))

@@ -1,0 +1,1 @@
+"""Weighted InfoNCE: samples whose pairs have weights."""

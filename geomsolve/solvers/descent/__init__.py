@@ -1,0 +1,1 @@
+"""Descent over unit vectors, in NumPy and in JAX."""

@@ -1,0 +1,267 @@
+"""Descent over unit vectors with the loss written a second time, in JAX: an independent route, on a CPU or a GPU.
+
+It shares nothing with the other solvers but the problem's numbers: no orbits, no duality, no line of the objective's
+own NumPy formulas. Over unit vectors the problem is not convex, but with as many coordinates as the optimal Gram matrix
+has rank its minima are those of the convex program (theory page), and the certificate judges the answer as it judges
+every other. JAX is imported when the first function runs, in 64 bits inside `jax.enable_x64(True)`, and the global
+configuration is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from ...arrays import Array, Progress
+from ...errors import BackendError, ProblemError
+from ...geometry.orbits import OrbitGram
+from ...objectives.base import Objective
+from ..base import Attempt, Termination
+from .factor_descent import Minimum, minimise
+from .jax_losses import loss
+from .point_losses import positive_excess
+from .rowwise import excess_and_slope, slope_and_pull
+
+MOST_ATOMS = 100_000
+# Of one start: 1.6 GB an array, of which two dozen live at once.
+MOST_NUMBERS = 200_000_000
+# What ten steps of a descent gain at its end, as a share of the excess: what float64 can tell.
+_GAIN = 1e-14
+# Points above this many numbers stay on the device between steps.
+_HOST_NUMBERS = 4_000_000
+# Numbers of a Gram matrix that are evaluated at once; beyond, blocks of rows of so many.
+_AT_ONCE, _PER_BLOCK = 2**24, 2**22
+
+
+# How the message of whatever was to run on a GPU begins where there is none.
+NO_GPU = "no GPU that JAX can use, ran on the CPU"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The devices of one kind.
+
+    Attributes:
+        devices: JAX's.
+        notice: a line for people where this is not what was asked for, "" otherwise.
+    """
+
+    devices: tuple[Any, ...]
+    notice: str = ""
+
+    @property
+    def name(self) -> str:
+        """What JAX calls the first device: "cpu", or the model of the GPU."""
+        return str(self.devices[0].device_kind)
+
+    def one(self, tree: Any) -> Any:
+        """Arrays on the first device."""
+        import jax
+
+        return jax.device_put(tree, self.devices[0])
+
+
+def check_device(device: str | None) -> None:
+    """Nothing, or a ProblemError unless the device is one that can be asked for."""
+    if device not in (None, "cpu", "gpu"):
+        raise ProblemError(f'device: must be "cpu", "gpu" or None (JAX\'s default); got {device!r:.40}')
+
+
+@contextmanager
+def computing(device: str | None) -> Iterator[Place]:
+    """The devices to compute on, with JAX in 64 bits; on the CPU, with a notice, where a GPU is asked for and none is.
+
+    Raises:
+        ProblemError: another device than "cpu", "gpu" or None, JAX's default.
+        BackendError: JAX is not installed, or the device's memory does not suffice.
+    """
+    check_device(device)
+    try:
+        import jax
+    except ImportError as error:
+        raise BackendError(f"descent: needs JAX, which is not installed ({error})") from None
+    try:
+        place = Place(tuple(jax.local_devices(backend=device)))
+    except RuntimeError:
+        place = Place(tuple(jax.local_devices(backend="cpu")), NO_GPU + "; ")
+    with jax.enable_x64(True), jax.default_device(place.devices[0]):
+        try:
+            yield place
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise BackendError(
+                f"descent: does not fit into the memory of {place.name}: {str(error).splitlines()[0]:.120}"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Descent:
+    """L-BFGS on unit vectors from random points, then Newton steps on the gradient, the loss in JAX.
+
+    Attributes:
+        dim: coordinates per class; None: as many as the optimum can need, m where classes attract each other and m - 1
+            where they only repel (at least 2). Below the rank of the optimum the answer is the best embedding found,
+            which no certificate proves.
+        tol: converged when the net force on every class is at most this share of the forces that act on it.
+        max_steps: L-BFGS steps of a start.
+        restarts: random starts; the best end is polished.
+        seed: of the random starts.
+        device: "cpu" or "gpu"; None: JAX's default. Without a GPU, "gpu" runs on the CPU and the message says so.
+        seconds: it ends about then with the best so far; None: no limit.
+    """
+
+    dim: int | None = None
+    tol: float = 1e-12
+    max_steps: int = 4000
+    restarts: int = 1
+    seed: int = 0
+    device: str | None = None
+    seconds: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The name "descent"."""
+        return "descent"
+
+    def run(self, objective: Objective, *, start: OrbitGram | None = None, progress: Progress | None = None) -> Attempt:
+        """The Gram matrix of the best embedding found, averaged over exchangeable classes.
+
+        Averaging over permutations of exchangeable classes keeps a Gram matrix feasible and cannot raise a convex loss
+        (it can raise the rank: with `dim` below it, use `Solution.embed` and its points).
+
+        Cost: O(m^2 dim) a step; NOT_APPLICABLE above 100,000 classes, or 2e8 coordinates.
+        """
+        for argument, number, least in (("restarts", self.restarts, 1), ("max_steps", self.max_steps, 1)):
+            if number != int(number) or number < least:
+                raise ProblemError(f"{argument}: must be a whole number of at least {least}; got {number}")
+        check_device(self.device)
+        orbits = objective.orbits
+        if orbits.labels is None or orbits.atoms > MOST_ATOMS:
+            reason = f"descent moves every class by itself, at most {MOST_ATOMS} classes listed one by one"
+            return Attempt(self.name, Termination.NOT_APPLICABLE, message=f"{reason}; got {orbits.atoms:g}")
+        width = enough_dim(objective) if self.dim is None else self.dim
+        if width != int(width) or width < 2:
+            raise ProblemError(f"dim: must be a whole number of at least 2; got {width}")
+        if orbits.atoms * width > MOST_NUMBERS:
+            reason = f"{orbits.atoms:g} x {width} coordinates are more than {MOST_NUMBERS}"
+            return Attempt(self.name, Termination.NOT_APPLICABLE, message=f"{reason}: give a smaller dim")
+        starts = random_starts(round(orbits.atoms), width, self.restarts, self.seed)
+        if start is not None:
+            starts[0] = _near(start.embed(), starts[0])
+        options: dict[str, Any] = {
+            "gain": _GAIN,
+            "tol": self.tol,
+            "max_steps": self.max_steps,
+            "seconds": self.seconds,
+            "second_order": False,
+        }
+        notices: list[str] = []
+        try:
+            found = descend_on(objective, self.device, starts, notices=notices, progress=progress, **options)
+        except BackendError as error:
+            return Attempt(self.name, Termination.NOT_APPLICABLE, message=str(error))
+        if found.residual <= self.tol:
+            termination = Termination.CONVERGED
+        else:
+            termination = Termination.STEP_LIMIT if found.stopped else Termination.STALLED
+        message = f"{''.join(notices)}forces balance to {found.residual:.1e} after {found.steps} steps"
+        gram = OrbitGram.averaged_points(found.points, orbits)
+        return Attempt(self.name, termination, gram, found.steps, message, found.history)
+
+
+def descend_on(
+    objective: Objective,
+    device: str | None,
+    starts: Sequence[Array],
+    *,
+    positive: bool | None = None,
+    notices: list[str] | None = None,
+    **options: Any,
+) -> Minimum:
+    """The best local minimum that (m, d) unit rows lead to, computed in JAX on a device.
+
+    Args:
+        objective: the problem; its classes must be listed one by one.
+        device: "cpu", "gpu" or None, JAX's default.
+        starts: where to begin.
+        positive: as in `minimise`; None: found out.
+        notices: a list to which a line is added where the device is not the one asked for.
+        options: of `minimise`.
+
+    Raises:
+        BackendError: JAX is missing, its memory does not suffice, or it has no form of this objective.
+    """
+    with computing(device) as place:
+        if place.notice:
+            (notices if notices is not None else []).append(place.notice)
+            if options.get("progress"):
+                options["progress"](f"descent: {place.notice}".rstrip("; "))
+        written = JaxLoss(objective, place)
+        on_device = starts[0].size > _HOST_NUMBERS
+        first = [place.one(start) for start in starts] if on_device else starts
+        return minimise(
+            written, first, positive=positive_excess(objective) if positive is None else positive, **options
+        )
+
+
+def enough_dim(objective: Objective) -> int:
+    """How many dimensions an optimal Gram matrix can need.
+
+    Where classes only repel each other, the slack matrix S has positive entries, and S G = 0 leaves G the rank m - 1;
+    with attraction S may vanish, and the rank be m.
+    """
+    atoms = round(objective.orbits.atoms)
+    return max(atoms if np.any(objective.attraction) else atoms - 1, 2)
+
+
+def random_starts(atoms: int, width: int, count: int, seed: int) -> list[Array]:
+    """`count` sets of random unit rows."""
+    rng = np.random.default_rng(seed)
+    starts = [rng.standard_normal((atoms, width)) for _ in range(count)]
+    return [start / np.linalg.norm(start, axis=1, keepdims=True) for start in starts]
+
+
+def _near(points: Array, shake: Array) -> Array:
+    """Points in as many coordinates as `shake`, moved a little by it, to leave saddle points."""
+    width = shake.shape[1]
+    if points.shape[1] > width:
+        left, scale, _ = np.linalg.svd(points, full_matrices=False)
+        points = left[:, :width] * scale[:width]
+    points = np.pad(points, ((0, 0), (0, width - points.shape[1]))) + 1e-3 * shake
+    return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
+class JaxLoss:
+    """A `PointLoss` in JAX. NumPy's arrays come back as NumPy's, those on the device stay there."""
+
+    def __init__(self, objective: Objective, place: Place):
+        atoms = round(objective.orbits.atoms)
+        self.loss = place.one(loss(objective))
+        self.block = atoms if atoms**2 <= _AT_ONCE else max(1, min(atoms, _PER_BLOCK // atoms))
+
+    def slope(self, points: Any) -> tuple[float, Any]:
+        """The loss above its floor, and (m, d) its derivative in the points, not projected."""
+        value, slope = _compiled().slope(self.loss, points, self.block)
+        return float(value), np.asarray(slope) if isinstance(points, np.ndarray) else slope
+
+    def pulls(self, points: Any) -> Array:
+        """(m,) the sum of the sizes of all forces on a point."""
+        return np.asarray(_compiled().pulls(self.loss, points, self.block))
+
+
+@cache
+def _compiled() -> SimpleNamespace:
+    """The loss is an argument: one compilation per kind and size of problem."""
+    import jax
+
+    return SimpleNamespace(
+        slope=jax.jit(excess_and_slope, static_argnums=2),
+        pulls=jax.jit(lambda *arguments: slope_and_pull(*arguments)[1], static_argnums=2),
+    )

@@ -1,0 +1,349 @@
+"""Unit vectors in few dimensions that minimise a loss: L-BFGS on normalised rows, and a look at the second order."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.linalg import LinAlgError
+from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, cg, eigsh
+
+from ...arrays import Array, Progress
+from ...errors import BackendError
+from .lbfgs import lbfgs
+from .point_losses import PointLoss
+
+# A scaled curvature above minus this is rounding; below, a way out of a saddle point.
+FLAT = 1e-5
+# Starts whose excess comes within this share of the best one have reached it.
+SAME = 1e-6
+# Seconds between two lines of progress.
+_TELL = 0.25
+_ESCAPES, _NEWTON_STEPS = 10, 20
+# What ten steps of the last descent gain, as a share of the excess: what float64 can tell.
+_FINE = 1e-14
+# Half the width of a central difference of gradients, on the unit sphere.
+_STEP = 3e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Minimum:
+    """The best point that descents reached.
+
+    Attributes:
+        points: (m, d) unit rows.
+        excess: their loss above its floor.
+        excesses: that of every start that was descended from, as L-BFGS left it.
+        reached: how many of them ended within 1e-6 of the best one.
+        residual: the largest net force on a point as a share of the forces that act on it.
+        curvature: the smallest eigenvalue of the scaled Hessian, rotations apart (see `minimise`); below 0 at a saddle
+            point; None where it was not computed.
+        steps: of L-BFGS and Newton together.
+        stopped: "" where descent came to its end, otherwise why not: "seconds", "interrupt" or "steps".
+        seconds: wall time.
+        history: step, value above the floor and seconds along the way.
+    """
+
+    points: Array
+    excess: float
+    excesses: Array
+    reached: int
+    residual: float
+    curvature: float | None
+    steps: int
+    stopped: str
+    seconds: float
+    history: tuple[dict[str, float], ...] = field(default=(), repr=False)
+
+
+def minimise(
+    loss: PointLoss,
+    starts: Sequence[Any],
+    *,
+    positive: bool,
+    rough: PointLoss | None = None,
+    gain: float = 1e-9,
+    tol: float = 1e-12,
+    max_steps: int = 2000,
+    seconds: float | None = None,
+    polish: bool = True,
+    second_order: bool = True,
+    progress: Progress | None = None,
+) -> Minimum:
+    """The best local minimum over unit rows that the starts lead to.
+
+    L-BFGS runs on rows x of any length, of which the loss sees the directions x / |x|, and on the logarithm of the loss
+    above its floor (or that loss in units of the start's, where it need not be positive). The best end is polished by
+    Newton steps (conjugate gradients, Hessian products from differences of gradients). There, with H the Riemannian
+    Hessian and f_i the sum of all forces on point i, the smallest eigenvalue of
+
+        F^{-1/2} H F^{-1/2},     F = diag(f_i),
+
+    apart from rotations, which leave the loss as it is, is found by Lanczos; where it is negative the points move along
+    its vector and descend again.
+
+    Args:
+        loss: of unit rows, in float64.
+        starts: (m, d) unit rows each, d >= 2; NumPy's arrays, or JAX's where the loss takes them.
+        positive: whether the loss above its floor is positive whatever the points.
+        rough: the same loss in less precision; descent goes as far as it can by this one first.
+        gain: a descent ends when a tenth of its steps (at least ten) gained less than this share of the excess.
+        tol: Newton steps end when no net force is a larger share of the forces on a point.
+        max_steps: L-BFGS steps a start.
+        seconds: all of it ends about then, with the best so far; so it does at Ctrl-C.
+        polish: whether Newton steps follow.
+        second_order: whether the curvature is looked at after them.
+        progress: called with a line of text now and then.
+
+    Raises:
+        BackendError: the loss is not a number at any start.
+
+    Cost: a step is one or two evaluations; the second order a few hundred.
+    """
+    return _Descent(loss, rough, positive, gain, tol, max_steps, seconds, progress).of(starts, polish, second_order)
+
+
+class _Descent:
+    """One call of `minimise`: its losses, its clock and what it has found so far."""
+
+    def __init__(
+        self, loss: PointLoss, rough: PointLoss | None, positive: bool, gain: float, tol: float, max_steps: int,
+        seconds: float | None, progress: Progress | None,
+    ):  # fmt: skip
+        self.loss, self.rough, self.positive = loss, rough, positive
+        self.gain, self.tol, self.max_steps = gain, tol, max_steps
+        self.progress = progress or (lambda line: None)
+        self.begun = self.told = time.perf_counter()
+        self.seconds = math.inf if seconds is None else seconds
+        self.steps, self.stopped = 0, ""
+        self.latest: Any = None
+        self.history: list[dict[str, float]] = []
+
+    def of(self, starts: Sequence[Any], polish: bool, second_order: bool) -> Minimum:
+        ends: list[tuple[float, Any]] = []
+        for number, start in enumerate(starts):
+            ends.append(self._guarded(self._start, start, f"start {number + 1} of {len(starts)}"))
+            if self.stopped in ("seconds", "interrupt"):
+                break
+        excesses = np.array([excess if math.isfinite(excess) else math.inf for excess, _ in ends])
+        if not np.isfinite(excesses).any():
+            raise BackendError("descent: the loss is not a number at any start")
+        excess, points = ends[int(np.argmin(excesses))]
+        reached = int(np.count_nonzero(excesses - excess <= SAME * abs(excess)))
+        points, curvature = np.asarray(points), None
+        if polish and self.stopped not in ("seconds", "interrupt"):
+            self.latest = points, curvature
+            points, curvature = self._finish_guarded(points, second_order)
+            if (after := self.loss.slope(points)[0]) < excess * (1.0 - SAME) and excess > 0:
+                reached = 1  # a saddle point was left: nothing else has been here
+            excess = after
+        return Minimum(
+            points, excess, excesses, reached, self._balance(points)[0], curvature, self.steps, self.stopped,
+            time.perf_counter() - self.begun, tuple(self.history),
+        )  # fmt: skip
+
+    def _guarded(self, work: Callable[..., tuple[float, Any]], start: Any, label: str) -> tuple[float, Any]:
+        self.latest = None
+        try:
+            return work(start, label)
+        except KeyboardInterrupt:
+            if self.latest is None:
+                raise
+            self.stopped = "interrupt"
+            points = _unit(self.latest)
+            return float(self.loss.slope(points)[0]), points
+
+    def _finish_guarded(self, points: Any, second_order: bool) -> tuple[Array, float | None]:
+        try:
+            return self._finish(points, second_order)
+        except (KeyboardInterrupt, TimeoutError) as error:
+            self.stopped = "interrupt" if isinstance(error, KeyboardInterrupt) else "seconds"
+            return self.latest[0], self.latest[1]
+
+    def _start(self, x: Any, label: str) -> tuple[float, Any]:
+        """The loss above its floor and the points where L-BFGS leaves a start."""
+        self.stopped = ""
+        if self.rough is not None:
+            x = self._down(self.rough, x, label)
+        if not self.stopped:
+            x = self._down(self.loss, x, label)
+        points = _unit(x)
+        return float(self.loss.slope(points)[0]), points
+
+    def _down(self, loss: PointLoss, start: Any, label: str) -> Any:
+        scale = abs(float(loss.slope(_unit(start))[0])) or 1.0
+        x = start
+        values, first = deque[float](), self.steps
+        for x, value in lbfgs(lambda rows: self._value(loss, scale, rows), start):
+            self.latest = x
+            self.steps += 1
+            excess = scale * (math.exp(value) if self.positive else value)
+            self._tell(label, excess)
+            values.append(value)
+            while len(values) > max(10, (self.steps - first) // 10):
+                fallen = values.popleft() - value
+                if fallen <= self.gain * (1.0 if self.positive else abs(value)):
+                    return x
+            if self.steps - first >= self.max_steps:
+                self.stopped = "steps"
+            if time.perf_counter() - self.begun > self.seconds:
+                self.stopped = "seconds"
+            if self.stopped:
+                return x
+        return x
+
+    def _value(self, loss: PointLoss, scale: float, x: Any) -> tuple[float, Any]:
+        """What is minimised, as a function of rows of any length, and its derivative."""
+        xp = x.__array_namespace__()
+        lengths = xp.sqrt(xp.sum(x * x, axis=1, keepdims=True))
+        points = x / lengths
+        excess, slope = loss.slope(points)
+        excess = float(excess)
+        factor = 1.0 / scale
+        if self.positive:
+            if not excess > 0:
+                return math.inf, slope
+            excess, factor = scale * math.log(excess / scale), 1.0 / excess
+        slope = factor * slope / lengths
+        return excess / scale, slope - xp.sum(slope * points, axis=1, keepdims=True) * points
+
+    def _tell(self, label: str, excess: float) -> None:
+        now = time.perf_counter()
+        if now - self.told > _TELL or not self.history:
+            self.told = now
+            self.history.append({"step": self.steps, "excess": excess, "seconds": now - self.begun})
+            left = self.seconds - (now - self.begun)
+            clock = f"{now - self.begun:.0f} s" if left == math.inf else f"{max(left, 0.0):.0f} s left"
+            self.progress(f"descent: {label}, step {self.steps}, loss above its floor {excess:.8g}, {clock}")
+
+    def _check_clock(self) -> None:
+        if time.perf_counter() - self.begun > self.seconds:
+            raise TimeoutError
+
+    def _balance(self, points: Array) -> tuple[float, Array, Array]:
+        """The largest share of unbalanced force, (m, d) the net forces, and (m, 1) all forces on every point."""
+        force = _tangent(points, np.asarray(self.loss.slope(points)[1]))
+        pulls = np.asarray(self.loss.pulls(points))[:, None]
+        pulls = np.maximum(pulls, 1e-12 * (pulls.max() or 1.0))
+        return float(np.max(np.linalg.norm(force, axis=1) / pulls[:, 0])), force, pulls
+
+    def _finish(self, points: Array, second_order: bool) -> tuple[Array, float | None]:
+        """The local minimum near the points, and its smallest curvature; saddle points on the way are left."""
+        if not self.stopped and self.gain > _FINE:
+            points = self._further(points, "the best one")
+        for escape in range(_ESCAPES + 1):
+            points = self._newton(points)
+            if not second_order:
+                return points, None
+            curvature, direction = self._curvature(points)
+            self.latest = points, curvature
+            if curvature is None or curvature >= -FLAT or escape == _ESCAPES:
+                return points, curvature
+            before = self.loss.slope(points)[0]
+            trials = [_unit(points + side * 0.5**k * direction) for k in range(12) for side in (1.0, -1.0)]
+            values = [self.loss.slope(trial)[0] for trial in trials]
+            if not min(values) < before:
+                return points, curvature
+            self.progress(f"descent: a saddle point, curvature {curvature:.1e}: on along it")
+            points = self._further(trials[int(np.argmin(values))], "from a saddle point")
+        return points, None
+
+    def _further(self, points: Array, label: str) -> Array:
+        """Where another descent ends; TimeoutError where it has no time left."""
+        self.gain, before = min(self.gain, _FINE), self.stopped
+        points = np.asarray(_unit(self._down(self.loss, points, label)))
+        self.latest = points, None
+        if self.stopped == "seconds":
+            raise TimeoutError
+        self.stopped = before
+        return points
+
+    def _hessian(self, points: Array, pulls: Array) -> Callable[[Array], Array]:
+        """F^{-1/2} H F^{-1/2} on tangent vectors, by central differences of the derivative on normalised rows."""
+        root = np.sqrt(pulls)
+
+        def derivative(x: Array) -> Array:
+            lengths = np.linalg.norm(x, axis=1, keepdims=True)
+            return _tangent(x / lengths, np.asarray(self.loss.slope(x / lengths)[1])) / lengths
+
+        def apply(vectors: Array) -> Array:
+            self._check_clock()
+            move = _tangent(points, vectors) / root
+            size = np.linalg.norm(move, axis=1).max()
+            if size == 0.0:
+                return np.zeros_like(move)
+            step = _STEP / size
+            bent = (derivative(points + step * move) - derivative(points - step * move)) / (2.0 * step)
+            return _tangent(points, bent) / root
+
+        return apply
+
+    def _newton(self, points: Array) -> Array:
+        """Newton steps as long as forces come closer to balance and the loss does not rise."""
+        residual, force, pulls = self._balance(points)
+        value = self.loss.slope(points)[0]
+        for _ in range(_NEWTON_STEPS):
+            if residual <= self.tol:
+                break
+            root, apply = np.sqrt(pulls), self._hessian(points, pulls)
+            operator = _operator(apply, points.shape)
+            step, _ = cg(operator, -(force / root).ravel(), rtol=min(0.1, math.sqrt(residual)), maxiter=500)
+            trial = _unit(points + _tangent(points, step.reshape(points.shape)) / root)
+            balance, after = self._balance(trial), self.loss.slope(trial)[0]
+            if not (balance[0] < 0.5 * residual and after <= value + 1e-9 * abs(value)):
+                break
+            points, value, (residual, force, pulls) = trial, after, balance
+            self.steps += 1
+        return points
+
+    def _curvature(self, points: Array) -> tuple[float | None, Array]:
+        """The smallest eigenvalue of the scaled Hessian, rotations apart, and its direction; None if not found."""
+        _, _, pulls = self._balance(points)
+        root, apply = np.sqrt(pulls), self._hessian(points, pulls)
+        scaled = root * points
+        try:
+            values, axes = np.linalg.eigh(scaled.T @ scaled)
+        except LinAlgError:
+            return None, points
+        pairs = values[:, None] + values
+        inverse = np.where(pairs > 1e-10 * values[-1], 1.0 / np.where(pairs > 0, pairs, 1.0), 0.0)
+
+        def turned(vectors: Array) -> Array:
+            """The part of tangent vectors that is a rotation of all points: the nearest scaled @ A, A = -A^T."""
+            product = axes.T @ (scaled.T @ vectors) @ axes
+            return scaled @ (axes @ (inverse * (product - product.T)) @ axes.T)
+
+        def shifted(vectors: Array) -> Array:
+            radial = vectors - _tangent(points, vectors)
+            # One more than the Hessian, so that ARPACK's relative tolerance is not one to 0.
+            return apply(vectors) + vectors + 10.0 * (radial + turned(vectors))
+
+        size = points.size
+        options = {"which": "SA", "tol": 1e-6, "maxiter": 30 * size, "ncv": min(size, 40)}
+        options["v0"] = np.random.default_rng(0).standard_normal(size)
+        try:
+            values, vectors = eigsh(_operator(shifted, points.shape), k=1, **options)
+        except ArpackNoConvergence as error:
+            values, vectors = error.eigenvalues, error.eigenvectors
+        except ArpackError:
+            return None, points
+        return (float(values[0]) - 1.0, vectors[:, 0].reshape(points.shape) / root) if len(values) else (None, points)
+
+
+def _operator(apply: Callable[[Array], Array], shape: tuple[int, ...]) -> LinearOperator:
+    size = math.prod(shape)
+    return LinearOperator((size, size), matvec=lambda flat: apply(flat.reshape(shape)).ravel(), dtype=np.float64)
+
+
+def _unit(points: Any) -> Any:
+    xp = points.__array_namespace__()
+    return points / xp.sqrt(xp.sum(points * points, axis=1, keepdims=True))
+
+
+def _tangent(points: Array, vectors: Array) -> Array:
+    return vectors - np.sum(vectors * points, axis=1, keepdims=True) * points

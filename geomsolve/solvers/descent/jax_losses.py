@@ -1,0 +1,249 @@
+"""The objectives written once more, in JAX: an independent route to their values, and what descent differentiates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache, singledispatch
+from typing import Any
+
+import numpy as np
+
+from ...arrays import Array
+from ...errors import BackendError
+from ...objectives.base import Objective
+from ...objectives.batches.custom import EnumeratedLoss
+from ...objectives.batches.draws import SampledObjective
+from ...objectives.batches.expectation import STEP, ExpectedSoftmax, ForeignSoftmax
+from ...objectives.batches.one_view import OneView
+from ...objectives.batches.pairwise import Hinge, Logistic, PairLoss
+from ...objectives.kinds.parts import PartedSum
+from ...objectives.rows.row_softmax import RowSoftmax
+from .rowwise import RowLoss, Rows, Term
+
+# Evaluations of a psi of one's own, over all anchors and combinations of draws: 5 GB at three numbers each.
+_MOST_COMBINATIONS = 200_000_000
+
+
+@singledispatch
+def loss(objective: Objective) -> RowLoss:
+    """The objective once more, in JAX: the loss above `objective.floor`, as a sum over rows of the Gram matrix.
+
+    Made of the numbers by orbits, so that nothing of size m x m is built for m classes of K < m distinct counts. Call
+    it, or compile it, inside `jax.enable_x64(True)`. Register further objectives with `loss.register`: a function that
+    returns a `RowLoss`.
+
+    Raises:
+        BackendError: there is no such form of the objective, or it would be too large.
+    """
+    raise BackendError(
+        f"descent: no JAX form of {type(objective).__name__} is registered; register one with loss.register"
+    )
+
+
+def _term(
+    objective: Objective,
+    function: Rows,
+    *,
+    pairs: tuple[Array | float, ...] = (),
+    each: tuple[Array, ...] = (),
+    shared: tuple[Any, ...] = (),
+    scale: float = 1.0,
+) -> Term:
+    """A term from numbers by orbits: `pairs` (K, K), `each` (K, ...)."""
+    labels, count = objective.orbits.listed(), len(objective.orbits.sizes)
+    columns = []
+    for one in pairs:
+        full = np.broadcast_to(one, (count, count))
+        # Rows that are all the same are kept once.
+        columns.append((full[:1] if full.strides[0] == 0 else full)[:, labels])
+    return Term(
+        function,
+        scale * objective.masses[labels],
+        labels,
+        tuple(columns),
+        tuple(one[labels] for one in each),
+        shared,
+    )
+
+
+@loss.register
+def _(objective: RowSoftmax) -> RowLoss:
+    bounded = objective.offsets > 0
+    sizes, masses, offsets = objective.orbits.sizes, objective.masses, objective.offsets
+    # What the floor counts for rows without an offset; exactly 0 where there are none, or tiny excesses would drown.
+    known = float((sizes * masses)[bounded] @ np.log(offsets[bounded]))
+    shift = 0.0 if bounded.all() else objective.floor - known
+    terms = [_term(objective, _log_sums, pairs=(objective.weights,), each=(offsets,), shared=(objective.temperature,))]
+    if objective.positives is not None:
+        terms.append(_term(objective, _pulls, pairs=(objective.positives,), shared=(objective.temperature,)))
+    return RowLoss(tuple(terms), shift)
+
+
+def _log_sums(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
+    import jax.numpy as jnp
+
+    (weights,), (offsets,), (temperature,) = pairs, each, shared
+    sums = jnp.sum(weights * jnp.exp((gram - 1.0) / temperature), axis=1)
+    bounded = offsets > 0
+    return jnp.where(
+        bounded, jnp.log1p(sums / jnp.where(bounded, offsets, 1.0)), jnp.log(jnp.where(bounded, 1.0, sums))
+    )
+
+
+def _pulls(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
+    (positives,), (temperature,) = pairs, shared
+    return -(positives * ((gram - 1.0) / temperature)).sum(axis=1)
+
+
+@loss.register
+def _(objective: PartedSum) -> RowLoss:
+    # Each form is the excess above the floor of its own term, and the floor of the sum is the plain ones added up.
+    parts = [loss(one) for one in objective.terms.losses]
+    plain = sum(one.floor - one.plain_floor for one in objective.terms.losses)
+    return RowLoss(tuple(term for part in parts for term in part.terms), sum(part.shift for part in parts) - plain)
+
+
+@loss.register
+def _(objective: PairLoss) -> RowLoss:
+    shape, pairs = objective.shape, (objective.draws.partner,)
+    if isinstance(shape, Logistic):
+        return RowLoss((_term(objective, _logistic, pairs=pairs, shared=(shape.temperature,)),))
+    if isinstance(shape, Hinge):
+        return RowLoss((_term(objective, _hinge, pairs=pairs, shared=(shape.margin,)),))
+    raise BackendError(f"descent: no JAX form of the pair loss {type(shape).__name__}")
+
+
+def _logistic(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
+    import jax.numpy as jnp
+
+    (partner,), (temperature,) = pairs, shared
+    return jnp.sum(partner * jnp.log1p(jnp.exp((gram - 1.0) / temperature)), axis=1)
+
+
+def _hinge(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
+    import jax.numpy as jnp
+
+    (partner,), (margin,) = pairs, shared
+    return jnp.sum(partner * (jnp.maximum(gram - 1.0 + margin, 0.0) + margin), axis=1)
+
+
+@loss.register
+def _(objective: EnumeratedLoss) -> RowLoss:
+    atoms = len(objective.orbits.listed())
+    evaluations = atoms * (atoms + 1) ** objective.count
+    if evaluations > _MOST_COMBINATIONS:
+        raise BackendError(
+            f"descent: {objective.count} negatives over {atoms} classes are {evaluations:.2g} evaluations of psi a "
+            f"step, above the limit of {_MOST_COMBINATIONS:.0e}"
+        )
+    numbers = _sampled(objective)
+    term = _term(objective, _enumerated(objective.psi, objective.count), **numbers, shared=(objective.temperature,))
+    return RowLoss((term,), objective.floor)
+
+
+def _sampled(objective: SampledObjective) -> dict[str, Any]:
+    return {"pairs": (objective.draws.partner,), "each": (objective.draws.own,)}
+
+
+@lru_cache(maxsize=32)  # one function per psi, so that its compilation is found again
+def _enumerated(psi: Callable[[Any], Any], count: int) -> Rows:
+    import jax
+    import jax.numpy as jnp
+
+    def rows(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
+        (partner,), (own,), (temperature,) = pairs, each, shared
+        laws = jnp.column_stack([partner, own])
+        anchors, choices = laws.shape
+        t = jnp.column_stack([(gram - 1.0) / temperature, jnp.zeros(anchors)])
+        chances, arguments = jnp.ones((anchors, 1)), jnp.zeros((anchors, 1, 0))
+        for _ in range(count):  # every draw multiplies the combinations by atoms + 1
+            shape = (anchors, chances.shape[1], choices)
+            chances = (chances[:, :, None] * laws[:, None, :]).reshape(anchors, -1)
+            grown = jnp.broadcast_to(arguments[:, :, None, :], (*shape, arguments.shape[2]))
+            last = jnp.broadcast_to(t[:, None, :, None], (*shape, 1))
+            arguments = jnp.concatenate([grown, last], axis=3).reshape(anchors, chances.shape[1], -1)
+        return jnp.sum(chances * jax.vmap(jax.vmap(psi))(arguments), axis=1)
+
+    return rows
+
+
+@loss.register
+def _(objective: ForeignSoftmax) -> RowLoss:
+    raise BackendError(f"descent: no JAX form of {objective.name}")
+
+
+@loss.register
+def _(objective: ExpectedSoftmax) -> RowLoss:
+    # int e^{-alpha s} (phi_0^k - phi^k) dv with s = e^v, by the trapezoid rule, as a sum over blocks of nodes.
+    low = -math.log(objective.alpha + objective.beta * objective.count) - 40.0
+    blocks = _node_blocks(low, math.log(50.0 / objective.alpha), objective.orbits.atoms)
+    scalars = (float(objective.count), objective.alpha, objective.beta, objective.temperature)
+    return RowLoss((_term(objective, _expected_softmax, **_sampled(objective), shared=(blocks, *scalars), scale=STEP),))
+
+
+def _node_blocks(low: float, high: float, atoms: float) -> Array:
+    """(blocks, n) the nodes s = e^v for v in steps, padded with zeros: a node at s = 0 adds nothing."""
+    nodes = np.exp(np.arange(low, high + STEP, STEP))
+    block = max(1, min(256, int(2**20 // atoms**2)))
+    blocks = np.zeros((-(-len(nodes) // block), block))
+    blocks.flat[: len(nodes)] = nodes
+    return blocks
+
+
+def _expected_softmax(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
+    import jax
+    import jax.numpy as jnp
+
+    (partner,), (own,), (blocks, count, alpha, beta, temperature) = pairs, each, shared
+    exponentials = beta * jnp.exp((gram - 1.0) / temperature)
+
+    # Checkpointed: the backward pass computes a block again rather than keep all of them.
+    @jax.checkpoint
+    def add(total: Any, s: Any) -> Any:
+        still = 1.0 + own * jnp.expm1(-beta * s)[:, None]
+        moved = jnp.einsum("ij,sij->si", partner, jnp.expm1(-s[:, None, None] * exponentials)) / still
+        # Where phi is below one rounding of 1, phi^k has no part in the sum; the bound keeps its slope finite.
+        fall = -jnp.expm1(count * jnp.log1p(jnp.maximum(moved, -1.0 + 2.0**-53)))
+        return total + jnp.exp(-alpha * s) @ (still**count * fall), None
+
+    return jax.lax.scan(add, jnp.zeros(len(gram)), blocks)[0]
+
+
+@loss.register
+def _(objective: OneView) -> RowLoss:
+    blocks = _node_blocks(-math.log(objective.count) - 40.0, math.log(50.0), objective.orbits.atoms)
+    term = _term(
+        objective,
+        _one_view,
+        pairs=(objective.draws.partner,),
+        each=(objective.draws.own, objective.shares, objective.weights),
+        shared=(blocks, float(objective.count), objective.temperature),
+        scale=STEP,
+    )
+    return RowLoss((term,))
+
+
+def _one_view(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
+    # int [ h(q) - h(f) ] dv with h(f) = (f + o e^{-s})^k - (f + (o - p) e^{-s})^k, cancellation taken out by hand.
+    import jax
+    import jax.numpy as jnp
+
+    (partner,), (own, shares, weights), (blocks, count, temperature) = pairs, each, shared
+    exponentials = jnp.exp((gram - 1.0) / temperature)
+    far = jnp.sum(partner, axis=1)
+
+    @jax.checkpoint
+    def add(total: Any, s: Any) -> Any:
+        decay = jnp.exp(-s)[:, None]
+        mine, rest = shares * decay[:, :, None], jnp.maximum(own[:, None] - shares, 0.0) * decay[:, :, None]
+        still = jnp.where(own < 0.5, 1.0 + own * jnp.expm1(-s)[:, None], far + own * decay)
+        gone = -jnp.einsum("ij,sij->si", partner, jnp.expm1(-s[:, None, None] * exponentials))
+        near = jnp.maximum(far - gone, 1e-30 * far)
+        absent = -count * jnp.log1p(mine / (far[:, None] + rest))
+        fallen = -count * jnp.log1p(gone / (near + own * decay))[:, :, None]
+        both = jnp.log1p(mine * (gone / still)[:, :, None] / (near[:, :, None] + rest))
+        parts = jnp.expm1(absent) * jnp.expm1(fallen) + jnp.exp(absent + fallen) * jnp.expm1(-count * both)
+        return total + jnp.einsum("si,ip,sip->i", still**count, weights, parts), None
+
+    return jax.lax.scan(add, jnp.zeros(len(gram)), blocks)[0]

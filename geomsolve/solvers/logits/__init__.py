@@ -1,0 +1,1 @@
+"""Solvers for cross-entropy over logits."""

@@ -1,0 +1,94 @@
+"""The Layer-Peeled Model solved through its multiplier."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+
+from ...arrays import Progress
+from ...certificates.certificate import check_tol
+from ...certificates.logits import LogitCertificate, dual_norm, norm
+from ...errors import NotCertified
+from ...geometry.class_matrices import ClassMatrix
+from ...objectives.logits.layer_peeled import LayerPeeled
+from ..solution import Quality
+from .logit_factors import LogitFactors
+from .logit_solution import LogitFactorization, balanced_factors
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PeeledSolution(LogitFactorization):
+    """The optimum of the Layer-Peeled Model, and what is proved of it.
+
+    Attributes:
+        objective: the problem.
+        multiplier: by how much the loss falls per unit of nuclear norm.
+        spare: (K,) how far the gradient's singular value on the differences of each orbit lies below the largest, as a
+            share of it. Where it is above 0, the classes of the orbit have one classifier.
+    """
+
+    objective: LayerPeeled
+    multiplier: float
+    spare: np.ndarray
+
+    @property
+    def named(self) -> str:
+        """The problem in words."""
+        energies = f"energies {self.objective.feature_energy:g} and {self.objective.classifier_energy:g}"
+        return f"Layer-Peeled Model, {energies}, {self.objective.counts.name}"
+
+
+def solve_peeled(
+    problem: LayerPeeled, *, tol: float = 1e-9, throw: bool = True, progress: Progress | None = None
+) -> PeeledSolution:
+    """The optimum of the Layer-Peeled Model: what `solve` gives of it.
+
+    The nuclear norm of cross-entropy's optimum falls with its decay: a root of one variable. Any answer is certified
+    for the bounds themselves: with Theta the gradient, every Z of nuclear norm rho has <Theta, Z> >= -rho |Theta|.
+
+    Raises:
+        NotCertified: the relative gap is above tol, and throw is True.
+
+    Cost: some ten solutions of `CrossEntropy`.
+    """
+    solver, radius = LogitFactors(tol=check_tol(tol) / 1000.0), problem.radius
+    unit = problem.decayed(1.0)
+    zero = ClassMatrix(unit.orbits, np.zeros_like(unit.root), np.zeros((len(unit.root),) * 2))
+    largest = math.log(dual_norm(unit, unit.gradient(unit.softmax(zero, np.zeros_like(unit.root)))))
+
+    def solved(log_decay: float) -> ClassMatrix:
+        return solver.run(problem.decayed(math.exp(log_decay)), progress=progress)[0]
+
+    def excess(log_decay: float) -> float:
+        return math.log(max(norm(unit, solved(log_decay)), 1e-300) / radius)
+
+    # Without decay the norm is at most radius; the loss is then about e^{-radius / C}, and the decay no less than that.
+    low = largest - 1.0
+    while excess(low) < 0:
+        low -= 4.0
+    log_decay = float(brentq(excess, low, largest, xtol=1e-13, rtol=1e-13))
+    logits = solved(log_decay)
+    logits = logits.scaled(columns=min(1.0, radius / norm(unit, logits)))
+    found = unit.softmax(logits, np.zeros_like(unit.root))
+    gradient = unit.gradient(found)
+    spectral = dual_norm(unit, gradient)
+    lower = float((unit.orbits.sizes * unit.shares) @ unit.entropies(found)) - radius * spectral
+    value = unit.loss(found)
+    rounding = (16.0 + 4.0 * len(unit.root)) * np.finfo(float).eps * (value + radius * spectral)
+    certificate = LogitCertificate(value, max(value - lower, 0.0) + rounding)
+    quality = Quality.CERTIFIED if certificate.holds(tol) else Quality.UNCERTIFIED
+    solution = PeeledSolution(
+        *balanced_factors(problem.decayed(spectral), logits),
+        objective=problem,
+        multiplier=spectral,
+        spare=1.0 - np.abs(gradient.scalars) / spectral,
+        certificate=certificate,
+        quality=quality,
+    )
+    if throw and quality is Quality.UNCERTIFIED:
+        text = f"not certified at tol={tol:g}: relative gap {certificate.relative_gap:.2g}"
+        raise NotCertified(f"{text}; pass throw=False for the uncertified answer", solution)
+    return solution

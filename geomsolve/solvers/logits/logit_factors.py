@@ -1,0 +1,296 @@
+"""Cross-entropy with weight decay by its Burer-Monteiro factors, kept by orbits: L-BFGS, then Newton steps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+from scipy.optimize import minimize
+from scipy.sparse.linalg import LinearOperator, cg
+
+from ...arrays import Array, Progress
+from ...certificates.logits import certify_logits
+from ...geometry.class_matrices import ClassMatrix
+from ...objectives.logits.cross_entropy import CrossEntropy, Softmax
+
+# Directions of the inner solver at most, and Newton steps.
+_MOST_DIRECTIONS = 250
+_MOST_STEPS = 30
+# Steps of L-BFGS at a time.
+_BURST = 200
+# Distinct counts that are enough to start from.
+_COARSE = 48
+
+
+@dataclass(frozen=True)
+class LogitFactors:
+    """Minimises over factors of Z D^{1/2} instead of over Z.
+
+    With Z D^{1/2} = A B^T on the means of orbits and u_a^2/(n_a - 1) on the differences inside orbit a, the nuclear
+    norm is the least of (|A|^2 + |B|^2)/2 + sum u_a^2. The problem in A, B, u and the bias is not convex, but with as
+    many columns as the optimum's rank (at most K - 1: the gradient's columns sum to 0) it has no other local minimum
+    that is stable. L-BFGS comes near; Newton steps by conjugate gradients finish; to them it does not matter that
+    rotations of the columns change nothing.
+
+    Attributes:
+        tol: the relative gap to stop at.
+        max_steps: of L-BFGS.
+    """
+
+    tol: float = 1e-12
+    max_steps: int = 2000
+    name: str = "factors"
+
+    def run(self, problem: CrossEntropy, *, progress: Progress | None = None) -> tuple[ClassMatrix, Array, int]:
+        """The logits, the bias (K,), and the number of steps."""
+        coarse = _coarser(problem)
+        factored = _Factored(problem)
+        if coarse is None:
+            x, steps = factored.start(*_first(problem)), 0
+        else:
+            logits, bias, steps = replace(self, tol=1e-6).run(coarse, progress=progress)
+            x = factored.proximal(*_interpolated(coarse, logits, bias, problem))
+        best, idle = math.inf, 0
+        while steps < self.max_steps and idle < 3:
+            x, taken = self._descended(factored, x, _BURST)
+            x, newton = self._newton(factored, x)
+            steps += taken + newton
+            logits, bias = factored.logits(x)
+            gap = certify_logits(problem, logits, bias).relative_gap
+            if progress is not None:
+                progress(f"cross-entropy: {steps} steps, relative gap {gap:.1e}")
+            if gap <= self.tol:
+                break
+            best, idle = min(best, gap), idle + 1 if gap > best / 2.0 else 0
+            x = factored.proximal(logits, bias)
+        return logits, bias, steps
+
+    def _newton(self, factored: _Factored, x: Array) -> tuple[Array, int]:
+        """Newton steps for as long as they shorten the gradient, and how many."""
+        x, steps = factored.balanced(x), 0
+        slope = factored.value(x)[1]
+        while steps < _MOST_STEPS:
+            trial = x + factored.newton(x, slope)
+            after = factored.value(trial)[1]
+            if not np.linalg.norm(after) < 0.5 * np.linalg.norm(slope):
+                break
+            x, steps = factored.balanced(trial), steps + 1
+            slope = factored.value(x)[1]
+            if certify_logits(factored.problem, *factored.logits(x)).relative_gap <= self.tol:
+                break
+        return x, steps
+
+    def _descended(self, factored: _Factored, x: Array, most: int) -> tuple[Array, int]:
+        scale = 1.0 / factored.problem.decay
+
+        def descent(at: Array) -> tuple[float, Array]:
+            value, slope = factored.value(at)
+            return value * scale, slope * scale
+
+        options = {"maxiter": most, "maxfun": 2 * most, "maxcor": 12, "ftol": 0.0, "gtol": 1e-8}
+        found = minimize(descent, x, jac=True, method="L-BFGS-B", options=options)
+        return found.x, int(found.nit)
+
+
+def _first(problem: CrossEntropy) -> tuple[ClassMatrix, Array]:
+    """Logits and bias to start from: those of ReLU features, a little where they are nothing."""
+    count, classes = len(problem.orbits.sizes), problem.counts.classes
+    heights = np.maximum(relu_heights(problem), 0.3)
+    other = np.broadcast_to(-heights / classes, (count, count)).copy()
+    return ClassMatrix(problem.orbits, (1.0 - 1.0 / classes) * heights, other), np.zeros(count)
+
+
+def _coarser(problem: CrossEntropy) -> CrossEntropy | None:
+    """The same classes with near counts made equal; None where there are few, or they differ in more than counts."""
+    examples = problem.examples
+    if len(examples) <= 2 * _COARSE or len(np.unique(examples)) < len(examples):
+        return None
+    logs = np.log(problem.counts.per_class)
+    bins = np.minimum((_COARSE * (logs - logs.min()) / np.ptp(logs)).astype(int), _COARSE - 1)
+    members = np.bincount(bins, minlength=_COARSE)
+
+    def averaged(values: Array | None) -> Array | None:
+        if values is None:
+            return None
+        return (np.bincount(bins, values, _COARSE) / np.maximum(members, 1))[bins]
+
+    return replace(
+        problem,
+        counts=averaged(problem.counts.per_class),
+        additive=averaged(problem.additive),
+        multiplicative=averaged(problem.multiplicative),
+        margins=averaged(problem.margins),
+    )
+
+
+def _interpolated(
+    coarse: CrossEntropy, logits: ClassMatrix, bias: Array, fine: CrossEntropy
+) -> tuple[ClassMatrix, Array]:
+    """Logits and bias of other counts, as smooth functions of their logarithms."""
+    nodes = np.log(coarse.examples[::-1])
+    places = np.clip(np.log(fine.examples), nodes[0], nodes[-1])
+    between = logits.between.copy()
+    for a in np.flatnonzero(~coarse.orbits.plural):  # it has no entry for two classes of its own
+        between[a, a] = between[a, a - 1 if a else 1]
+
+    def at_places(values: Array) -> Array:
+        return np.asarray(PchipInterpolator(nodes, values[::-1])(places))
+
+    pairs = np.where(fine.orbits.partners > 0, at_places(at_places(between).T).T, 0.0)
+    return ClassMatrix(fine.orbits, at_places(logits.own), pairs), at_places(bias)
+
+
+class _Factored:
+    """The problem in one vector: u, A, B, bias."""
+
+    def __init__(self, problem: CrossEntropy) -> None:
+        self.problem = problem
+        self.sizes, self.root = problem.orbits.sizes, problem.root
+        self.spread = np.sqrt(self.sizes - 1.0)
+        self.count = len(self.sizes)
+        self.others = problem.orbits.partners.T
+        self.biased = problem.bias_decay is not None
+        self.bias_decay = problem.bias_decay or 0.0
+        # The bias in units in which its decay curves like that of the factors.
+        self.unit = 1.0 / np.sqrt(self.sizes * (1.0 + self.bias_decay / problem.decay))
+
+    def start(self, logits: ClassMatrix, bias: Array) -> Array:
+        """The factors of logits, with no column quite at 0 (where it would stay)."""
+        weighted = logits.scaled(columns=self.root)
+        left, values, right = np.linalg.svd(weighted.means)
+        self.rank = self.count - 1
+        half = np.sqrt(np.maximum(values[: self.rank], 1e-6 * max(values[0], 1.0)))
+        # In an orbit of one class there are no differences.
+        inside = np.sqrt(np.abs(weighted.scalars)) * self.spread
+        return self._joined(inside, left[:, : self.rank] * half, right[: self.rank].T * half, bias / self.unit)
+
+    def proximal(self, logits: ClassMatrix, bias: Array) -> Array:
+        """The factors after a step of proximal gradient descent: columns go where they are not needed, or come."""
+        problem = self.problem
+        slope = problem.gradient(problem.softmax(logits, bias)).scaled(columns=1.0 / self.root)
+        weighted = logits.scaled(columns=self.root)
+        # The second derivative of an example's loss is at most delta^2 / 2.
+        step = 2.0 / float((problem.shares / problem.root**2).max() * problem.scale.max() ** 2)
+        left, values, right = np.linalg.svd(weighted.means - step * slope.means)
+        kept = np.maximum(values - step * problem.decay, 0.0)
+        self.rank = int(np.sum(kept > 0))
+        half = np.sqrt(kept[: self.rank])
+        inside = np.maximum(weighted.scalars - step * (slope.scalars + problem.decay), 0.0)
+        inside = np.sqrt(inside) * self.spread
+        return self._joined(inside, left[:, : self.rank] * half, right[: self.rank].T * half, bias / self.unit)
+
+    def balanced(self, x: Array) -> Array:
+        """The same logits by factors with orthogonal columns, A^T A = B^T B diagonal."""
+        u, left, right, bias = self.parts(x)
+        outer, values, inner = np.linalg.svd(left @ right.T)
+        half = np.sqrt(values[: self.rank])
+        return self._joined(u, outer[:, : self.rank] * half, inner[: self.rank].T * half, bias / self.unit)
+
+    def parts(self, x: Array) -> tuple[Array, Array, Array, Array]:
+        """The vector taken apart: u, A, B, bias."""
+        k, size = self.count, self.count * self.rank
+        bias = x[k + 2 * size :] * self.unit if self.biased else np.zeros(k)
+        return x[:k], x[k : k + size].reshape(k, -1), x[k + size : k + 2 * size].reshape(k, -1), bias
+
+    def _logits(self, scalars: Array, means: Array) -> ClassMatrix:
+        return ClassMatrix.of_blocks(self.problem.orbits, scalars, means).scaled(columns=1.0 / self.root)
+
+    def _inside(self, u: Array) -> Array:
+        return u / np.maximum(self.spread, 1.0) ** 2
+
+    def logits(self, x: Array) -> tuple[ClassMatrix, Array]:
+        """Z and the bias."""
+        u, left, right, bias = self.parts(x)
+        return self._logits(u * self._inside(u), left @ right.T), bias
+
+    def _joined(self, u: Array, left: Array, right: Array, bias: Array) -> Array:
+        return np.concatenate([u, left.ravel(), right.ravel(), bias if self.biased else bias[:0]])
+
+    def value(self, x: Array) -> tuple[float, Array]:
+        """The value and its gradient."""
+        problem, (u, left, right, bias) = self.problem, self.parts(x)
+        found = problem.softmax(self._logits(u * self._inside(u), left @ right.T), bias)
+        decay, pull = problem.decay, self.sizes * self.unit
+        value = problem.loss(found) + decay * float(u @ u + (np.sum(left**2) + np.sum(right**2)) / 2.0)
+        value += self.bias_decay / 2.0 * float(self.sizes @ bias**2)
+        gradient = problem.gradient(found)
+        blocks = gradient.scaled(columns=1.0 / self.root)
+        means = blocks.means
+        slope = self._joined(
+            2.0 * u * (decay + (self.spread > 0) * blocks.scalars),
+            decay * left + means @ right,
+            decay * right + means.T @ left,
+            pull * (gradient.row_sums + self.bias_decay * bias),
+        )
+        return value, slope
+
+    def newton(self, x: Array, slope: Array) -> Array:
+        """The Newton step towards a gradient of 0, by conjugate gradients."""
+        problem, (u, left, right, bias) = self.problem, self.parts(x)
+        found = problem.softmax(self._logits(u * self._inside(u), left @ right.T), bias)
+        blocks = problem.gradient(found).scaled(columns=1.0 / self.root)
+        scalars, means = (self.spread > 0) * blocks.scalars, blocks.means
+        decay, pull = problem.decay, self.sizes * self.unit
+
+        def product(direction: Array) -> Array:
+            du, dleft, dright, dbias = self.parts(np.ravel(direction))
+            moved = self._logits(2.0 * du * self._inside(u), dleft @ right.T + left @ dright.T)
+            change = self._change(found, moved, dbias)
+            inner = change.scaled(columns=1.0 / self.root)
+            turned = inner.means
+            return self._joined(
+                2.0 * du * (decay + scalars) + 2.0 * u * (self.spread > 0) * inner.scalars,
+                decay * dleft + means @ dright + turned @ right,
+                decay * dright + means.T @ dleft + turned.T @ left,
+                pull * (change.row_sums + self.bias_decay * dbias),
+            )
+
+        # The diagonal, with the softmax of a column as if its entries were alone.
+        curvature = found.wrong * (1.0 - found.wrong)
+        np.fill_diagonal(curvature, found.missing * (1.0 - found.missing))
+        curvature *= problem.scale[:, None] ** 2 * problem.shares / problem.root**2
+        diagonal = self._joined(
+            2.0 * decay + 4.0 * u * self._inside(u) * np.diag(curvature),
+            decay + curvature @ right**2,
+            decay + curvature.T @ left**2,
+            pull * self.unit * (self.bias_decay + problem.shares * found.missing),
+        )
+        shape = (len(x), len(x))
+        operator = LinearOperator(shape, matvec=product, dtype=np.float64)
+        squares = np.sum(left**2, axis=0)
+        spans = np.maximum(squares[:, None] + squares, 1e-12 * max(float(squares.max(initial=0.0)), 1e-300))
+
+        def inverse_diagonal(direction: Array) -> Array:
+            # Without the turn of all columns together that changes nothing: A W, B W with a skew W.
+            step = np.ravel(direction) / diagonal
+            du, dleft, dright, dbias = self.parts(step)
+            turn = left.T @ dleft + right.T @ dright
+            turn = (turn - turn.T) / (2.0 * spans)
+            return self._joined(du, dleft - left @ turn, dright - right @ turn, dbias / self.unit)
+
+        inverse = LinearOperator(shape, matvec=inverse_diagonal, dtype=np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):  # at the last digit there is nothing left to divide by
+            step, _ = cg(operator, -slope, rtol=1e-3, maxiter=_MOST_DIRECTIONS, M=inverse)
+        return np.nan_to_num(step)
+
+    def _change(self, found: Softmax, moved: ClassMatrix, bias: Array) -> ClassMatrix:
+        """The derivative of the gradient along a change of logits and bias."""
+        problem = self.problem
+        own = problem.scale * (moved.own + bias)
+        between = problem.scale[:, None] * (moved.between + bias[:, None]) - own
+        mean = np.sum(self.others * found.wrong * between, axis=0)
+        wrong = found.wrong * (between - mean)
+        missing = np.sum(self.others * wrong, axis=0)
+        return problem.gradient(found._replace(wrong=wrong, missing=missing))
+
+
+def relu_heights(problem: CrossEntropy) -> Array:
+    """(K,) m with Z_k = m_k (e_k - 1/C): the optimum for features that are not negative; 0 where a class vanishes.
+
+    m_k = log( (C - 1) [ sqrt(n_k) / (N lambda sqrt((C - 1)/C)) - 1 ] ), or 0 where that is negative
+    """
+    classes = problem.counts.classes
+    reach = problem.shares / (problem.root * problem.decay * np.sqrt(1.0 - 1.0 / classes)) - 1.0
+    return np.log(np.maximum((classes - 1.0) * reach, 1.0))

@@ -1,0 +1,270 @@
+"""What `solve` returns for cross-entropy: logits, and the features and classifier behind them."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ...arrays import Array, Progress
+from ...certificates.certificate import check_tol
+from ...certificates.logits import LogitCertificate, certify_logits, column_lengths
+from ...errors import NotCertified
+from ...geometry.class_matrices import ClassMatrix
+from ...objectives.logits.cross_entropy import CrossEntropy
+from ...results import Result
+from ...text import attributes, entry, whole
+from ..solution import Quality
+from .logit_factors import LogitFactors, relu_heights
+
+# Logits of a class that are all below this are nothing, and two features with a cosine so near 1 are one.
+_NOTHING = 1e-7
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LogitFactorization(Result):
+    """Logits and the factors W H of them that weight decay likes best, by orbits of exchangeable classes.
+
+    Attributes:
+        orbit_logits: Z = W H, without the bias.
+        orbit_features: H^T H, one feature a class.
+        orbit_classifier: W W^T.
+        certificate: what is proved of the value, from the problem and the logits (and bias) alone.
+        quality: CERTIFIED or UNCERTIFIED, by the certificate at the tolerance asked for.
+    """
+
+    orbit_logits: ClassMatrix
+    orbit_features: ClassMatrix
+    orbit_classifier: ClassMatrix
+    certificate: LogitCertificate
+    quality: Quality
+
+    @property
+    def named(self) -> str:
+        """The problem in words."""
+        raise NotImplementedError
+
+    @property
+    def value(self) -> float:
+        """What is minimised, in nats: the loss with its decay; of `max_margin`, the norm."""
+        return self.certificate.value
+
+    @property
+    def ok(self) -> bool:
+        """Whether the logits are proved optimal to the tolerance asked for."""
+        return self.quality is Quality.CERTIFIED
+
+    @property
+    def summary(self) -> str:
+        """The answer in a sentence."""
+        proved, gone = self.certificate, f", {len(self.vanished)} vanished" if self.vanished else ""
+        return (
+            f"{self.quality.value} solution of {self.named}: value {proved.value:.12g}, gap "
+            f"{proved.gap:.1e}, {self.orbit_logits.orbits.atoms:g} classes{gone}, rank {self.rank}"
+        )
+
+    def lines(self) -> list[str]:
+        """The answer on a page."""
+        proved, counts = self.certificate, self.orbit_logits.orbits
+        rows = [
+            ("value", f"{proved.value:.12g}"),
+            ("lower bound", f"{proved.lower_bound:.12g} for every classifier and features"),
+            ("gap", f"{proved.gap:.1e} ({proved.relative_gap:.1e} of the value)"),
+            ("own logits", _span(self.orbit_logits.own)),
+            ("feature norms", _span(np.sqrt(np.maximum(self.orbit_features.own, 0.0)))),
+            ("classifier norms", _span(np.sqrt(np.maximum(self.orbit_classifier.own, 0.0)))),
+            ("rank", f"{self.rank} for {counts.atoms:g} classes"),
+            ("vanished", f"{len(self.vanished)} classes" if self.vanished else "none: every class has features"),
+            ("merged", f"{len(self.merged)} groups" if self.merged else "none: no two classes have one direction"),
+        ]
+        state = "CERTIFIED: proved optimal" if self.ok else "NOT CERTIFIED: the best answer found"
+        return [self.named, "", state, *(entry(*row) for row in rows)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as a dictionary; orbits are those of exchangeable classes, largest counts first."""
+        proved = self.certificate
+        norms = [np.sqrt(np.maximum(gram.own, 0.0)) for gram in (self.orbit_features, self.orbit_classifier)]
+        columns = self.orbit_logits.orbits.sizes, self.orbit_logits.own, *norms
+        names = ("size", "logit", "feature_norm", "classifier_norm")
+        orbits = [dict(zip(names, map(whole, row), strict=True)) for row in np.array(columns).T.tolist()]
+        return {
+            **attributes(proved, "value", "lower_bound", "gap", "relative_gap"),
+            "quality": self.quality.value,
+            "classes": whole(self.orbit_logits.orbits.atoms),
+            **attributes(self, "rank", "vanished", "merged"),
+            "orbits": orbits,
+        }
+
+    @property
+    def logits(self) -> Array:
+        """(C, C) Z, a column a class in the caller's order: the logits of its examples, without the bias."""
+        return self.orbit_logits.expand()
+
+    @property
+    def features(self) -> Array:
+        """(C, C) the Gram matrix H^T H of the features."""
+        return self.orbit_features.expand()
+
+    @property
+    def classifier(self) -> Array:
+        """(C, C) the Gram matrix W W^T of the classifier."""
+        return self.orbit_classifier.expand()
+
+    @property
+    def feature_norms(self) -> Array:
+        """(C,) |h_k|; 0 for a class that vanishes."""
+        return np.sqrt(np.maximum(self.orbit_features.own, 0.0))[self.orbit_features.orbits.listed()]
+
+    @property
+    def classifier_norms(self) -> Array:
+        """(C,) |w_c|."""
+        return np.sqrt(np.maximum(self.orbit_classifier.own, 0.0))[self.orbit_classifier.orbits.listed()]
+
+    @property
+    def feature_cosines(self) -> Array:
+        """(C, C) the cosines of the features; NaN where one vanishes."""
+        return _cosines(self.orbit_features).expand()
+
+    @property
+    def classifier_cosines(self) -> Array:
+        """(C, C) the cosines of the classifier's rows; NaN where one vanishes."""
+        return _cosines(self.orbit_classifier).expand()
+
+    @cached_property
+    def vanished(self) -> list[int]:
+        """The classes whose features are 0: their examples are given to the others."""
+        return np.flatnonzero(
+            (column_lengths(self.orbit_logits) <= _NOTHING)[self.orbit_logits.orbits.listed()]
+        ).tolist()
+
+    @cached_property
+    def merged(self) -> list[list[int]]:
+        """Groups of classes whose features have one direction."""
+        cosines, labels = _cosines(self.orbit_features), self.orbit_features.orbits.listed()
+        sizes = self.orbit_features.orbits.sizes
+        near = cosines.between >= 1.0 - _NOTHING
+        groups: list[list[int]] = []
+        left = set(range(len(sizes)))
+        while left:
+            first = min(left)
+            same = sorted(a for a in left if a == first or near[first, a])
+            left -= set(same)
+            # A single orbit is one group only if its classes have one direction.
+            if len(same) > 1 or (near[first, first] and sizes[first] > 1):
+                groups.append(np.flatnonzero(np.isin(labels, same)).tolist())
+        return groups
+
+    @cached_property
+    def rank(self) -> int:
+        """The dimension that features and classifier need."""
+        logits = self.orbit_logits
+        means = np.linalg.svd(logits.means, compute_uv=False)
+        values, times = (
+            np.append(np.abs(logits.scalars), means),
+            np.append(logits.orbits.sizes - 1.0, np.ones(len(means))),
+        )
+        return round(float(times[values > _NOTHING * values.max()].sum()))
+
+
+def _span(values: Array) -> str:
+    return f"{values[0]:.6g} (largest count) to {values[-1]:.6g} (smallest)"
+
+
+def _cosines(gram: ClassMatrix) -> ClassMatrix:
+    norms = np.sqrt(np.where(gram.own > _NOTHING**2 * gram.own.max(), gram.own, np.nan))
+    return gram.scaled(1.0 / norms, 1.0 / norms)
+
+
+def balanced_factors(problem: CrossEntropy, logits: ClassMatrix) -> tuple[ClassMatrix, ClassMatrix, ClassMatrix]:
+    """Z, H^T H and W W^T of the factors of least decay.
+
+    With Z D^{1/2} = U S V^T, W W^T is a multiple of U S U^T and H^T H one of D^{-1/2} V S V^T D^{-1/2}. With ReLU
+    features these are orthogonal, and column k of Z is w_k |h_k|.
+    """
+    orbits, root = problem.orbits, problem.root
+    ratio = math.sqrt(problem.feature_decay / problem.classifier_decay)
+    weighted = logits.scaled(columns=root)
+    if problem.relu:
+        lengths = column_lengths(logits)
+        squares = lengths / (ratio * root)
+        part = logits.scaled(columns=1.0 / np.sqrt(np.maximum(squares, 1e-300)))
+        classifier = ClassMatrix.of_blocks(orbits, part.scalars**2, part.means @ part.means.T)
+        return logits, ClassMatrix(orbits, squares, np.zeros_like(logits.between)), classifier
+    left, values, right = np.linalg.svd(weighted.means)
+    inside = np.abs(weighted.scalars)
+    classifier = ClassMatrix.of_blocks(orbits, ratio * inside, ratio * (left * values) @ left.T)
+    features = ClassMatrix.of_blocks(orbits, inside / ratio, (right.T * values) @ right / ratio)
+    return logits, features.scaled(1.0 / root, 1.0 / root), classifier
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LogitSolution(LogitFactorization):
+    """The optimum of cross-entropy with weight decay, and what is proved of it.
+
+    Attributes:
+        objective: the problem.
+        orbit_bias: (K,) the bias of a class of each orbit.
+        solver: "factors", or "closed form" for ReLU features.
+        steps: iterations.
+        seconds: wall time.
+    """
+
+    objective: CrossEntropy
+    orbit_bias: Array
+    solver: str
+    steps: int
+    seconds: float
+
+    @property
+    def named(self) -> str:
+        """The problem in words."""
+        return f"{self.objective.name}, {self.objective.counts.name}"
+
+    @property
+    def bias(self) -> Array | None:
+        """(C,) the bias; None where the loss has none."""
+        return None if self.objective.bias_decay is None else self.orbit_bias[self.objective.orbits.listed()]
+
+
+def solve_logits(
+    problem: CrossEntropy, *, tol: float = 1e-9, throw: bool = True, progress: Progress | None = None
+) -> LogitSolution:
+    """The optimal logits, features and classifier of cross-entropy with weight decay: what `solve` gives of it.
+
+    Raises:
+        NotCertified: the relative gap is above tol, and throw is True.
+
+    Cost: O(K^3) a step for K distinct counts, tens of steps.
+    """
+    clock = time.perf_counter()
+    bias, steps, solver = np.zeros(len(problem.orbits.sizes)), 0, "closed form"
+    if problem.relu:
+        heights, classes = relu_heights(problem), problem.counts.classes
+        other = np.broadcast_to(-heights / classes, (len(heights),) * 2)
+        logits = ClassMatrix(problem.orbits, heights * (1.0 - 1.0 / classes), other)
+    else:
+        solver = LogitFactors.name
+        logits, bias, steps = LogitFactors(tol=check_tol(tol) / 100.0).run(problem, progress=progress)
+    certificate = certify_logits(problem, logits, bias)
+    quality = Quality.CERTIFIED if certificate.holds(tol) else Quality.UNCERTIFIED
+    solution = LogitSolution(
+        *balanced_factors(problem, logits),
+        objective=problem,
+        orbit_bias=bias,
+        certificate=certificate,
+        quality=quality,
+        solver=solver,
+        steps=steps,
+        seconds=time.perf_counter() - clock,
+    )
+    if throw and quality is Quality.UNCERTIFIED:
+        raise NotCertified(
+            f"not certified at tol={tol:g}: relative gap {certificate.relative_gap:.2g} after {steps} steps; pass "
+            "throw=False for the uncertified answer",
+            solution,
+        )
+    return solution

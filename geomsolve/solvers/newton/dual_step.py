@@ -1,0 +1,170 @@
+"""One step of Newton's method on the dual factor, and the linear system it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arrays import Array
+from ...geometry.orbits import OrbitGram
+from ...objectives.base import Objective
+
+# Up to this many orbits one dense solve is cheaper than an iteration.
+DENSE = 64
+
+
+def dual_step(
+    objective: Objective, gram: OrbitGram, held: NDArray[np.bool_], log_u: Array, tol: float
+) -> tuple[Array, Array] | None:
+    """The Newton step in log u and in cosines / tau, the cosines eliminated.
+
+    With D the symmetrised derivative, d its diagonal curvature and zeta_a the scalar by which row a's coupling answers,
+
+        delta_ab = kappa_ab [ e_ab + theta_ab (dl_a + dl_b) + r_ab zeta_a + r_ba zeta_b ],
+        e = log((u_a u_b + attraction)/D),    theta = u_a u_b/(u_a u_b + attraction),
+        tau kappa = D/d,                      r_ab = tau p_ab/(2D),
+
+    and the 2K equations say that zeta_a is the coupling's mean of delta in row a, and that G u = 0 after the step.
+    K x K arrays are overwritten as soon as they have served, and come out of one block: page faults on fresh ones cost
+    more than the arithmetic.
+    """
+    model, tau, sizes = objective.rows(gram), objective.temperature, objective.orbits.sizes
+    count, repulsion = len(log_u), model.repulsion
+    slope, response, upper_right, lower_left = np.empty((4, count, count))
+    np.add(repulsion, repulsion.T, out=slope)
+    _diagonal_of(slope)[held] = 1.0
+    if not slope.min() > 0:
+        return None
+    if np.ndim(model.softness) == 0:
+        kappa = model.softness / tau
+    else:
+        curvature = model.curvature
+        curvature = curvature + curvature.T
+        _diagonal_of(curvature)[held] = 1.0
+        if not curvature.min() > 0:
+            return None
+        kappa = slope / curvature / tau
+    np.divide(repulsion, slope, out=response)  # becomes kappa r
+    response *= tau * model.answer
+    response *= kappa
+    mean = repulsion
+    mean *= objective.orbits.partners
+    mean *= model.answer
+    total = mean.sum(axis=1)
+    mean /= np.where(total != 0, total, 1.0)[:, None]
+
+    move = slope  # becomes kappa e
+    np.log(np.multiply(slope, 0.5, out=move), out=move)
+    np.subtract(log_u, move, out=move)
+    move += log_u[:, None]
+    stiff = kappa
+    if not isinstance(objective.attraction, float):
+        pulled = 1.0 + objective.attraction * np.exp(-log_u[:, None] - log_u)
+        move += np.log(pulled)
+        stiff = kappa / pulled
+    move *= kappa
+    for matrix in (mean, response, move):
+        _diagonal_of(matrix)[held] = 0.0
+
+    # Row equations (zeta) above, balance equations (log u), times u, below; columns dl then zeta. Sums over the
+    # partners of an atom run over whole orbits, less the atom itself.
+    u = np.exp(log_u - log_u.max())
+    weights = sizes * u
+    middle = np.einsum("ab,ab->a", mean, response) - 1.0
+    np.multiply(mean, response.T, out=upper_right)
+    np.add(gram.cosines, tau * stiff, out=lower_left)
+    _diagonal_of(lower_left)[:] = own = np.diag(gram.cosines)
+    direct = gram.cosines @ weights
+    right = -np.concatenate(
+        [
+            np.einsum("ab,ab->a", mean, move),
+            u * (1.0 - own) + direct + tau * (move @ weights - np.diag(move) * u),
+        ]
+    )
+    mean *= stiff
+    inside = tau * np.where(held, 0.0, np.broadcast_to(stiff, (count, count)).diagonal()) * (weights - u)
+    beside = np.array(  # what multiplies an orbit's own unknowns besides the matrices' diagonals
+        [
+            [mean.sum(axis=1), middle],
+            [
+                u * (1.0 - own) + lower_left @ weights - direct + 2.0 * inside,
+                tau * (response @ weights - 2.0 * np.diag(response) * u),
+            ],
+        ]
+    )
+    diagonal = np.array([[np.diag(mean), np.diag(upper_right)], [own * weights, tau * np.diag(response) * weights]])
+
+    def jacobian(vectors: Array) -> Array:
+        dl, zeta = vectors[:count], vectors[count:]
+        top = mean @ dl + upper_right @ zeta
+        bottom = lower_left @ (weights[:, None] * dl) + response.T @ ((tau * weights)[:, None] * zeta)
+        local = np.einsum("ija,jan->ian", beside, vectors.reshape(2, count, -1))
+        return np.concatenate([top, bottom]) + local.reshape(vectors.shape)
+
+    try:
+        solution = _solve(jacobian, beside + diagonal, right, tol)
+    except np.linalg.LinAlgError:
+        return None
+    dl, zeta = solution[:count], solution[count:]
+    response *= zeta[:, None]
+    response += stiff * dl[:, None]
+    move += response
+    move += response.T
+    _diagonal_of(move)[held] = 0.0
+    return dl, move
+
+
+def _diagonal_of(matrix: Array) -> Array:
+    """The diagonal, to be written to."""
+    return np.einsum("aa->a", matrix)
+
+
+def _solve(apply: Callable[[Array], Array], blocks: Array, right: Array, tol: float) -> Array:
+    """The solution of a Newton system of 2K equations, to the accuracy a Newton step deserves.
+
+    Args:
+        apply: the matrix times the columns of an array.
+        blocks: (2, 2, K) its 2 x 2 diagonal blocks. The rest of it is smooth, so they precondition it almost perfectly.
+        right: (2K,) the right-hand side.
+        tol: the accuracy that Newton's method is after.
+    """
+    count = len(right) // 2
+    if count <= DENSE:
+        matrix = apply(np.eye(2 * count))
+        scale = np.abs(matrix).max(axis=1)
+        return np.linalg.solve(matrix / scale[:, None], right / scale)
+    (d11, d12), (d21, d22) = blocks
+    inverse = np.array([[d22, -d12], [-d21, d11]]) / (d11 * d22 - d12 * d21)
+
+    def precondition(vector: Array) -> Array:
+        return np.einsum("ija,ja->ia", inverse, vector.reshape(2, count)).ravel()
+
+    start = precondition(right)
+    peak = np.abs(start).max()
+    # What is left of the residual may be as large as what the step leaves anyway, about its square.
+    goal = 0.1 * max(tol, peak * min(peak, 0.1))
+    return _gmres(lambda vector: precondition(apply(vector[:, None])), start, goal)
+
+
+def _gmres(apply: Callable[[Array], Array], right: Array, goal: float, most: int = 60) -> Array:
+    """The x with |apply(x) - right| <= goal, or the nearest that `most` products find (GMRES)."""
+    basis = np.empty((most + 1, len(right)))
+    images = np.zeros((most + 1, most))
+    target = np.zeros(most + 1)
+    target[0] = np.linalg.norm(right)
+    basis[0] = right / max(target[0], 1e-300)
+    for k in range(1, most + 1):
+        vector = apply(basis[k - 1])
+        for _ in range(2):
+            along = basis[:k] @ vector
+            vector -= along @ basis[:k]
+            images[:k, k - 1] += along
+        images[k, k - 1] = np.linalg.norm(vector)
+        mix = np.linalg.lstsq(images[: k + 1, :k], target[: k + 1])[0]
+        left = np.linalg.norm(images[: k + 1, :k] @ mix - target[: k + 1])
+        if k == most or left <= goal or images[k, k - 1] <= 1e-15 * target[0]:
+            break
+        basis[k] = vector / images[k, k - 1]
+    return mix @ basis[:k]

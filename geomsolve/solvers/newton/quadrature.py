@@ -1,0 +1,92 @@
+"""Newton on a quadrature rule of the counts: the optimum of a million classes from a problem of a hundred."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...arrays import Progress
+from ...errors import ProblemError
+from ...geometry.kernel import KernelGram, interpolation
+from ...geometry.orbits import OrbitGram
+from ...objectives.base import Objective
+from ..base import Attempt, Termination
+from .newton import stationary_point
+
+# (nodes of the rule, polynomials per count), tried in turn.
+_LEVELS = ((24, 40), (40, 72), (72, 128), (96, 200))
+# Last coefficients below this, in units of cosine and of log u, are rounding.
+_RESOLVED = 1e-14
+_LAST = 4
+# An eigenvalue below this is no rounding: the stationary point of full rank is not feasible.
+_LOST = -1e-6
+_RANK_LOST = "quadrature: the optimum loses rank (classes merge), so cosines are no smooth function of the counts"
+
+
+@dataclass(frozen=True)
+class Quadrature:
+    """Newton's method on a few nodes, its answer a polynomial in the log counts that holds for every class.
+
+    Where a loss sees a class through its count n only, cosines and the dual factor are smooth functions of log n, and
+    sums over classes are integrals that a Gauss rule of the counts takes to all digits. Some places without classes are
+    added to the rule (orbits of size 0, where Newton's method finds what a class there would do); through them goes the
+    polynomial. Nodes and places are increased until the last coefficients are rounding.
+
+    Attributes:
+        tol: of Newton's method on the nodes, see `Newton`.
+
+    Cost: O(K) per node for the rule, a Newton solve of some hundred orbits, O(K r^2) for the certificate; no array of
+    K x K numbers.
+    Fails: where the optimum loses rank, cosines are no smooth function of the counts, or the loss sees more of a class
+    than its count; the message says which.
+    Source: ours; see the theory page.
+    """
+
+    tol: float = 1e-13
+
+    @property
+    def name(self) -> str:
+        """The name "quadrature"."""
+        return "quadrature"
+
+    def run(self, objective: Objective, *, start: OrbitGram | None = None, progress: Progress | None = None) -> Attempt:
+        """An attempt at the objective; a `start` is not used."""
+        report = progress or (lambda _: None)
+        law = objective.law
+        if law is None or not objective.smooth:
+            message = "quadrature: takes smooth losses that see a class through its count only"
+            return Attempt(self.name, Termination.NOT_APPLICABLE, message=message)
+        if len(law.counts.distinct) < 2:
+            return Attempt(self.name, Termination.CONVERGED, KernelGram.simplex(law.line), 0, "all counts are equal")
+        gram, steps = None, 0
+        for nodes, degree in _LEVELS:
+            places, transform = interpolation(degree)
+            report(f"quadrature: {nodes} nodes, {degree} polynomials")
+            problem, everywhere, taken = law.on_nodes(nodes, places)
+            try:
+                problem.check()
+            except ProblemError as error:  # the counts are fine; on nodes they lose the digits the loss asks for
+                message = f"quadrature: too many decades between the counts ({error})"
+                return Attempt(self.name, Termination.FAILED, gram, steps, message)
+            # What a coarser level found is nearly right: two steps instead of five.
+            guess = OrbitGram.simplex(problem.orbits)
+            if gram is not None:
+                cosines = gram.at(everywhere)
+                np.fill_diagonal(cosines, np.where(problem.orbits.plural, np.diag(cosines), 1.0))
+                guess = OrbitGram(problem.orbits, cosines)
+            point = stationary_point(problem, guess, self.tol)
+            steps += 1
+            if point is None or point.balance is None:
+                return Attempt(self.name, Termination.STALLED, gram, steps, _RANK_LOST)
+            core = transform @ point.cosines[taken:, taken:] @ transform.T
+            balance = np.asarray(transform @ np.log(point.balance[taken:]), dtype=np.float64)
+            gram = KernelGram(law.line, (core + core.T) / 2.0, balance)
+            left = float(max(np.abs(core[:, -_LAST:]).max(), np.abs(balance[-_LAST:]).max() * objective.temperature))
+            if left <= _RESOLVED:
+                if gram.smallest_eigenvalue < _LOST:
+                    return Attempt(self.name, Termination.STALLED, gram, steps, _RANK_LOST)
+                message = f"{taken} nodes, {degree} polynomials, rank {len(gram.strengths)}"
+                return Attempt(self.name, Termination.CONVERGED, gram, steps, message)
+        message = f"quadrature: cosines are no smooth function of the counts ({left:.0e} left after {degree} terms)"
+        return Attempt(self.name, Termination.STALLED, gram, steps, message)

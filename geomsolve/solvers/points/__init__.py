@@ -1,0 +1,1 @@
+"""Points in a given number of dimensions."""
