@@ -9,8 +9,7 @@ from typing import Any
 from .. import __version__
 from ..arrays import Progress
 from ..geometry.orbits import OrbitGram
-from ..objectives.weighted.weighted import WeightedInfoNCE
-from ..objectives.weighted.weightings import Weighting
+from ..objectives.weightings import Weighting
 from ..results import Result
 from ..solvers.base import Termination
 from ..solvers.crosschecks import MOST_DESCENDED
@@ -64,6 +63,11 @@ class VerdictCheck(Result):
             return "Descent agrees, but the interval of the excess is wide."
         return "Descent agrees." if self.agree else "Descent does NOT agree."
 
+    @property
+    def difference(self) -> float | None:
+        """The excess of descent minus that of `realize`."""
+        return None if self.excess is None else self.excess - self.realization.excess
+
     def to_dict(self) -> dict[str, Any]:
         """The check of a verdict as a dictionary."""
         found = self.realization
@@ -91,11 +95,6 @@ class VerdictCheck(Result):
             "",
             self._words,
         ]
-
-    @property
-    def difference(self) -> float | None:
-        """The excess of descent minus that of `realize`."""
-        return None if self.excess is None else self.excess - self.realization.excess
 
 
 def crosscheck_verdict(
@@ -128,25 +127,20 @@ def crosscheck_verdict(
     """
     check_device(device)
     found = realize(weighting, temperature=temperature, tol=tol, progress=progress)
-    objective = WeightedInfoNCE(weighting, temperature=temperature)
     if weighting.orbits.atoms > MOST_DESCENDED:
         reason = f"descent checks at most {MOST_DESCENDED} samples; got {weighting.orbits.atoms:g}"
         return VerdictCheck(found, None, "not applicable", False, False, 0.0, reason)
     clock = time.perf_counter()
-    attempt = Descent(restarts=seeds, device=device).run(objective, progress=progress)
-    seconds = time.perf_counter() - clock
-    if not isinstance(attempt.gram, OrbitGram):
-        verdict = "not applicable" if attempt.termination is Termination.NOT_APPLICABLE else "inconclusive"
-        return VerdictCheck(found, None, verdict, False, False, seconds, attempt.message)
-    excess = objective.divergence(attempt.gram.repaired()[0])
-    difference, scale = excess - found.excess, max(1.0, abs(found.value))
-    if difference < -(found.gap + _ROUNDING * scale):
-        verdict = "disagrees"
-    elif difference <= found.gap + _NEAR * scale:
-        verdict = "agrees"
-    else:
-        verdict = "disagrees" if attempt.termination is Termination.CONVERGED else "inconclusive"
-    compared = verdict in ("agrees", "disagrees")
-    return VerdictCheck(
-        found, excess, verdict, verdict == "agrees" and found.finished, compared, seconds, attempt.message
-    )
+    attempt = Descent(restarts=seeds, device=device).run(found.objective, progress=progress)
+    seconds, excess = time.perf_counter() - clock, None
+    verdict = "not applicable" if attempt.termination is Termination.NOT_APPLICABLE else "inconclusive"
+    if isinstance(attempt.gram, OrbitGram):
+        excess = found.objective.divergence(attempt.gram.repaired()[0])
+        difference, scale = excess - found.excess, max(1.0, abs(found.value))
+        above = difference > found.gap + _NEAR * scale
+        if difference < -(found.gap + _ROUNDING * scale) or (above and attempt.termination is Termination.CONVERGED):
+            verdict = "disagrees"
+        else:
+            verdict = "inconclusive" if above else "agrees"
+    agree, compared = verdict == "agrees" and found.finished, verdict in ("agrees", "disagrees")
+    return VerdictCheck(found, excess, verdict, agree, compared, seconds, attempt.message)

@@ -14,7 +14,6 @@ from ..objectives.weighted.weighted import WeightedSoftmax
 from ..solvers.points.embedding import check_dim
 from .factors import FactorLoss, descend, polish, unit
 from .intervals import first_rows
-from .realizations import moved
 from .verdicts import Realization, Verdict, principal
 
 # Arrays over all pairs of samples.
@@ -89,15 +88,14 @@ def realize_in(
     if wrong or (restarts is not None and restarts < 1):
         raise ProblemError(f"restarts: must be a whole number of at least 1; got {restarts!r}")
     dim, realizable = int(dim), realization.verdict is Verdict.REALIZABLE
-    gram = _optimal(realization, dim)
-    if gram is not None:
+    if realization.min_dim is not None and dim >= realization.min_dim:
         reason = (
             f"the entropy bound is attained in {realization.min_dim} coordinates"
             if realizable
             else f"no number of coordinates attains the entropy bound; the best geometry of all fits into {dim}"
         )
         return InDimension(
-            dim, realizable, reason, principal(gram.embed(), dim), realization.excess, realization.excess_per_sample,
+            dim, realizable, reason, principal(realization.gram.embed(), dim), realization.excess, realization.excess_per_sample,
             realization.excess_lower, True,
         )  # fmt: skip
     if weighting.samples > _MOST_SAMPLES:
@@ -115,21 +113,6 @@ def realize_in(
         reason = f"the geometry that {'attains the entropy bound' if realizable else 'is best'} has rank"
         reason += f" {realization.min_dim}, more than {dim}"
     return InDimension(dim, False, reason, points, float(each.mean()), each, realization.excess_lower, False)
-
-
-def _optimal(realization: Realization, dim: int) -> OrbitGram | None:
-    """An optimal Gram matrix of rank `dim` at most, if one is known."""
-    gram = realization.gram
-    if realization.min_dim is None or dim >= realization.min_dim:
-        return gram if realization.min_dim is not None else None
-    if realization.verdict is Verdict.REALIZABLE or realization.shifts is None:
-        return None
-    # All cosines may move together, and at the ends of that the rank is smaller.
-    for shift in realization.shifts:
-        end = moved(gram, shift).repaired()[0]
-        if end.rank(1e-7) <= dim:
-            return end
-    return None
 
 
 def _descended(

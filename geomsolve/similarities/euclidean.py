@@ -54,26 +54,23 @@ def euclidean_realization(
     L = mean_i H(w_i) + mean_i KL(w_i || p_i), so mean_i H(w_i) is attained iff d_ij^2 / 2 tau = -log w_ij - c_i.
 
     Self-pairs in (j = i is in both sums). d_ii = 0 gives c_i, and D = -2 tau l is wanted, l_ij = log w_ij - log w_ii:
-    l must be symmetric (of w_ij = K_ij / r_i with symmetric K: all K_ii alike) and B = tau C l C >= 0, C = I - 11^T/n.
-    Then B = z z^T, unique up to isometry, of dimension rank B. Otherwise L is minimised. It is convex in G = z z^T,
+    l must be symmetric and B = tau C l C >= 0, C = I - 11^T/n. Then B = z z^T, unique up to isometry, of dimension rank
+    B. Otherwise L is minimised; it is convex in G = z z^T, and the best G unique. As the logarithm of a denominator is
+    at least H(q_i) - sum_j q_ij d_ij^2 / 2 tau, every stochastic q with Lap(q) <= Lap(w) proves L >= mean_i H(q_i),
 
-        dL/dG = S = Lap(w) - Lap(p),   Lap(a) = (Diag(A 1) - A) / (n tau),  A = (a + a^T)/2 off the diagonal
+        Lap(a) = (Diag(A 1) - A) / (n tau),  A = (a + a^T)/2 off the diagonal.
 
-    and strictly so in the distances: the best G is unique, S >= 0 and S G = 0. As the logarithm of a denominator is at
-    least H(q_i) - sum_j q_ij d_ij^2 / 2 tau, every stochastic q with Lap(q) <= Lap(w) proves L >= mean_i H(q_i), and no
-    bound on the points is needed. If Lap(p) <= (1 + e) Lap(w), q = (p + e I)/(1 + e) is such a q: self-pairs weigh
-    nothing in Lap.
+    If Lap(p) <= (1 + e) Lap(w), q = (p + e I)/(1 + e) is such a q: self-pairs weigh nothing in Lap.
 
     Self-pairs out. c_i is free: a constant added to all d_ij^2 changes no p_ij, and enough of it makes any symmetric
     matrix Euclidean (Lingoes): D(c) = -2 tau l - 2 c off the diagonal is realizable for all c <= c_max, the least
-    eigenvalue of tau C l C on the complement of 1, since B(c) = tau C l C - c C. The least dimension is that at c_max,
-    and no embedding is unique. So only symmetry matters: tr S = 0, hence S = 0 at the optimum, which is p_ij =
-    (w_ij + w_ji) r_j / (r_i + r_j) with rows summing to 1: the Bradley-Terry scores of a tournament in which i loses
-    w_ij games to j, n unknowns whatever the weights. Then L = mean_i H(p_i) is the least loss.
+    eigenvalue of tau C l C on the complement of 1. The least dimension is that at c_max, and no embedding is unique. So
+    only symmetry matters: tr S = 0, hence S = 0 at the optimum, which is p_ij = (w_ij + w_ji) r_j / (r_i + r_j) with
+    rows summing to 1: the Bradley-Terry scores of a tournament in which i loses w_ij games to j.
 
     Weights of 0. Self-pairs in, they must be those between parts without any link, which move apart for ever, each for
-    itself; within a part a chain of finite distances forbids them. Self-pairs out, zeros are approached by shifting all
-    other pairs, and a zero one way only by scores that run apart, unless a cycle of links leads back.
+    itself. Self-pairs out, zeros are approached by shifting all other pairs, and a zero one way only by scores that run
+    apart, unless a cycle of links leads back.
 
     Args:
         log_weights: (n, n) logarithms of weights, finite or -inf, up to a constant of each row.
@@ -115,24 +112,11 @@ def euclidean_realization(
         return found
     if dim >= found.points.shape[1]:
         return replace(found, points=np.pad(found.points, ((0, 0), (0, dim - found.points.shape[1]))))
-    points = _map(log_w, found, temperature, bool(self_pairs), int(dim), until, report)
+    squares = cdist(found.points, found.points, "sqeuclidean")
+    points = descended(log_w, -squares / (2.0 * temperature), temperature, bool(self_pairs), int(dim), until, report)
     told = {name: getattr(found, name) for name in ("verdict", "unique", "min_dim", "shifts", "witness", "required")}
     told["reason"] = f"{found.reason}; the points are the best found in {dim} of {found.min_dim} dimensions"
     return _geometry(log_w, points, temperature, bool(self_pairs), found.lower_bound, **told)
-
-
-def _map(
-    log_w: Array,
-    found: EuclideanGeometry,
-    temperature: float,
-    self_pairs: bool,
-    dim: int,
-    until: float,
-    report: Progress,
-) -> Array:
-    """(n, dim) points of a descent from the leading axes of the best ones, or from what is asked of near samples."""
-    squares = cdist(found.points, found.points, "sqeuclidean")
-    return descended(log_w, -squares / (2.0 * temperature), temperature, self_pairs, dim, until, report)
 
 
 def _rounding(logs: Array, log_w: Array, temperature: float) -> float:
@@ -153,12 +137,11 @@ def _geometry(
     points = points - points.mean(axis=0)
     log_p = row_normalised(-cdist(points, points, "sqeuclidean") / (2.0 * temperature), self_pairs)
     excess, entropy = divergences(log_w, log_p), float(entropies(log_w).mean())
-    value = entropy + float(excess.mean())
-    lower = entropy if lower is None else min(max(entropy, lower), value)
+    least = 0.0 if lower is None else min(max(0.0, lower - entropy), float(excess.mean()))
     told = {"min_dim": points.shape[1], **told}
     return EuclideanGeometry(
-        entropy_bound=entropy, value=value, excess=float(excess.mean()), excess_per_sample=excess, lower_bound=lower,
-        points=points, **told,
+        entropy_bound=entropy, excess=float(excess.mean()), excess_lower=least, excess_per_sample=excess, points=points,
+        **told,
     )  # fmt: skip
 
 
@@ -166,28 +149,22 @@ def _with_self_pairs(log_w: Array, temperature: float, tol: float, until: float,
     count, labels = connected_components(csr_array(np.isfinite(log_w)), directed=False)
     members = [np.flatnonzero(labels == part) for part in range(count)]
     parts = [_part(log_w[np.ix_(own, own)], own, temperature, tol, until, report) for own in members]
-    failure = next((part.failure for part in parts if part.failure), "")
+    reason = failure = next((part.failure for part in parts if part.failure), "")
     lower = sum(len(own) * part.lower for own, part in zip(members, parts, strict=True)) / len(log_w)
+    told: dict[str, Any] = {"verdict": "inconsistent" if failure else "degenerate", "unique": count == 1}
     if count == 1:
-        reason = (
-            failure or "the weights are symmetric up to their rows, and the squared distances they ask for Euclidean"
-        )
-        return _geometry(
-            log_w, parts[0].points, temperature, True, lower if failure else None,
-            verdict="inconsistent" if failure else "realizable", reason=reason, unique=True,
-            witness=parts[0].witness, required=parts[0].required,
-        )  # fmt: skip
-    width = max(1, *(part.points.shape[1] for part in parts))
-    points = np.zeros((len(log_w), width))
-    radius = max(float(np.linalg.norm(part.points, axis=1).max()) for part in parts)
-    for place, (own, part) in enumerate(zip(members, parts, strict=True)):
-        points[own, : part.points.shape[1]] = part.points
-        points[own, 0] += place * (2.0 * radius + np.sqrt(2.0 * temperature * (_FAR + np.log(len(log_w)))))
-    reason = failure or f"no weight links the {count} parts, which must move apart for ever"
-    return _geometry(
-        log_w, points, temperature, True, lower if failure else None,
-        verdict="inconsistent" if failure else "degenerate", reason=reason, unique=False,
-    )  # fmt: skip
+        points, told["witness"], told["required"] = parts[0].points, parts[0].witness, parts[0].required
+        if not failure:
+            told["verdict"] = "realizable"
+            reason = "the weights are symmetric up to their rows, and the squared distances they ask for Euclidean"
+    else:
+        points = np.zeros((len(log_w), max(1, *(part.points.shape[1] for part in parts))))
+        radius = max(float(np.linalg.norm(part.points, axis=1).max()) for part in parts)
+        for place, (own, part) in enumerate(zip(members, parts, strict=True)):
+            points[own, : part.points.shape[1]] = part.points
+            points[own, 0] += place * (2.0 * radius + np.sqrt(2.0 * temperature * (_FAR + np.log(len(log_w)))))
+        reason = failure or f"no weight links the {count} parts, which must move apart for ever"
+    return _geometry(log_w, points, temperature, True, lower if failure else None, reason=reason, **told)
 
 
 def _part(log_w: Array, own: NDArray[np.intp], temperature: float, tol: float, until: float, report: Progress) -> _Part:
@@ -267,15 +244,11 @@ def _without_self_pairs(
     points = (vectors[:, :-1][:, kept] * np.sqrt(values[:-1][kept] - shift))[:, ::-1]
     zeros = n * (n - 1) > there.sum()
     required = None if failure or zeros else -2.0 * (temperature * logs + shift * (1.0 - np.eye(n)))
+    verdict, reason = "realizable", "the weights are symmetric up to their rows, and squared distances may be shifted"
     if failure:
         verdict, reason = "inconsistent", failure
     elif zeros:
         verdict, reason = "degenerate", "pairs of weight 0 must lie infinitely farther apart than others"
-    else:
-        verdict, reason = (
-            "realizable",
-            "the weights are symmetric up to their rows, and squared distances may be shifted",
-        )
     exact = np.abs(np.exp(log_q).sum(axis=1) - 1.0).max() < 1e-9
     lower = float(entropies(log_q).mean()) if failure and exact else None
     return _geometry(

@@ -139,18 +139,12 @@ class LogGram:
             return float(values[0] + beta * weights[0])
         # The root lies between the two smallest d where beta > 0, to the left of both where beta < 0.
         low, high = (values[0], values[1]) if beta > 0 else (values[0] + beta * self.orbits.atoms, values[0])
-        low, high = float(low), float(high)
         with np.errstate(divide="ignore", over="ignore"):
-            for _ in range(200):
-                middle = 0.5 * (low + high)
-                if not low < middle < high:
-                    break
-                level = 1.0 + beta * float(weights @ (1.0 / (values - middle)))
-                if (level > 0) == (beta < 0):
-                    low = middle
-                else:
-                    high = middle
-        return low
+
+            def left(x: float) -> bool:
+                return (1.0 + beta * float(weights @ (1.0 / (values - x))) > 0) == (beta < 0)
+
+            return bisect(left, float(low), float(high))[0]
 
     def direction(self, beta: float) -> Array:
         """(K, 2) an eigenvector of the smallest eigenvalue.
@@ -195,7 +189,7 @@ class LogGram:
             low *= 2.0
         while self._overlap(high) > 1.0 and high < 1e12 * self._scale:
             high *= 2.0
-        return _bisect(lambda beta: self._overlap(beta) > 1.0, low, high)
+        return bisect(lambda beta: self._overlap(beta) > 1.0, low, high)
 
     def cost(self, beta: float) -> float:
         """The smallest alpha + beta for this beta: 1/tau must be as large."""
@@ -252,16 +246,13 @@ class LogGram:
             low -= 2.0 * (best - low)
         while self.cost(high) <= allowed:
             high += 2.0 * (high - best)
-        lower = _bisect(lambda beta: self.cost(beta) > allowed, low, best)[1]
-        upper = _bisect(lambda beta: self.cost(beta) <= allowed, best, high)[0]
+        lower = bisect(lambda beta: self.cost(beta) > allowed, low, best)[1]
+        upper = bisect(lambda beta: self.cost(beta) <= allowed, best, high)[0]
         return lower * temperature, upper * temperature
 
     def gram(self, temperature: float, shift: float = 1.0) -> OrbitGram:
         """The matrix tau L + c off the diagonal, 1 on it; feasible or not."""
-        cosines = temperature * self.entries + shift
-        plural = self.orbits.plural
-        np.fill_diagonal(cosines, np.where(plural, np.diag(cosines), 1.0))
-        return OrbitGram(self.orbits, cosines)
+        return of_pairs(self.orbits, temperature * self.entries + shift)
 
     def witness(self, temperature: float) -> Witness | None:
         """The proof that the bound is not attained, or None where rounding allows no proof."""
@@ -310,39 +301,33 @@ class LogGram:
     def _asymmetric(self, temperature: float) -> Witness | None:
         labels = self.orbits.listed()
         rows = self.weighting.own if self.weighting.self_pairs else np.zeros(len(self.orbits.sizes))
-        wanted = temperature * (self.weighting.logs - rows[:, None]) + float(self.weighting.self_pairs)
+        asked = temperature * (self.weighting.logs - rows[:, None])
         cycle = [int(np.flatnonzero(labels == a)[0]) for a in self.worst]
-        by_orbit = temperature * (self.weighting.logs - rows[:, None])
-        asked = {(i, j): by_orbit[labels[i], labels[j]] for i in cycle for j in cycle}
-        value = float(sum(asked[i, j] - asked[j, i] for i, j in _around(cycle)))
-        size = sum(abs(asked[i, j]) + abs(asked[j, i]) for i, j in _around(cycle))
+        pairs = list(zip(cycle, cycle[1:] + cycle[:1], strict=True))[: 1 if len(cycle) == 2 else None]
+        there, back = (np.array([asked[labels[pair[k]], labels[pair[1 - k]]] for pair in pairs]) for k in (0, 1))
+        value = float(np.sum(there - back))
         matrix = np.zeros((len(labels),) * 2)
-        for i, j in _around(cycle):
+        for i, j in pairs:
             matrix[i, j], matrix[j, i] = (1.0, -1.0) if value < 0 else (-1.0, 1.0)
-        error = 2.0 * len(cycle) * temperature * float(self._error.max()) + 4.0 * _EPS * size
-        margin = abs(value) - error
-        return (
-            Witness("asymmetric", wanted, labels, np.zeros((len(labels), 0)), matrix, -abs(value), margin)
-            if margin > 0
-            else None
-        )
+        error = 2.0 * len(cycle) * temperature * float(self._error.max())
+        margin = abs(value) - error - 4.0 * _EPS * float(np.sum(np.abs(there) + np.abs(back)))
+        wanted = asked + float(self.weighting.self_pairs)
+        if not margin > 0:
+            return None
+        return Witness("asymmetric", wanted, labels, np.zeros((len(labels), 0)), matrix, -abs(value), margin)
 
 
-def _around(cycle: list[int]) -> list[tuple[int, int]]:
-    """The pairs of a cycle, or the one pair."""
-    if len(cycle) == 2:
-        return [(cycle[0], cycle[1])]
-    return list(zip(cycle, cycle[1:] + cycle[:1], strict=True))
+def of_pairs(orbits: Orbits, cosines: Array) -> OrbitGram:
+    """The matrix of these cosines of different samples, with 1 for the pair that an orbit of one sample lacks."""
+    np.fill_diagonal(cosines, np.where(orbits.plural, np.diag(cosines), 1.0))
+    return OrbitGram(orbits, cosines)
 
 
-def _bisect(holds: Callable[[float], bool], low: float, high: float) -> tuple[float, float]:
-    """Neighbours around the place where a condition that holds at `low` stops holding."""
+def bisect(holds: Callable[[float], bool], low: float, high: float, width: float = 0.0) -> tuple[float, float]:
+    """Numbers around the place where a condition that holds at `low` stops holding: neighbours, or `width` apart."""
     for _ in range(200):
         middle = 0.5 * (low + high)
-        if not low < middle < high:
+        if not low < middle < high or high - low <= width:
             break
-        if holds(middle):
-            low = middle
-        else:
-            high = middle
+        low, high = (middle, high) if holds(middle) else (low, middle)
     return low, high

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from ..arrays import Array
 from ..objectives.base import check_temperature
@@ -16,10 +17,6 @@ from .feasibility import LogGram
 @dataclass(frozen=True, eq=False)
 class LabelFit:
     """Labels with Gaussian weights of bandwidth sigma, beside the sphere of embeddings at temperature tau.
-
-    With self-pairs the entropy bound asks for |z_i - z_j|^2 = (tau / sigma^2) |y_i - y_j|^2 between unit vectors, so
-    all labels must lie on one sphere of radius at most sigma / sqrt(tau). Without self-pairs a constant may be added
-    to all squared distances, which makes room for labels of any shape at temperatures low enough.
 
     Attributes:
         self_pairs: the convention of the weighting.
@@ -67,17 +64,16 @@ class LabelFit:
     @property
     def sentence(self) -> str:
         """The fit in a sentence or two."""
-        allowed = f"sigma/sqrt(tau) = {self.allowed_radius:.4g}"
         if math.isinf(self.needed_radius):
             first = (
                 f"The labels lie on no sphere (root mean square distance {self.rms:.3g} from the best one, of radius "
                 f"{self.radius:.4g}), so with self-pairs no temperature attains the bound."
             )
         else:
-            relation = "at most" if self.ratio <= self.largest_ratio_with * (1.0 + 1e-9) else "more than"
             first = (
-                f"All labels lie on a sphere of radius {self.needed_radius:.4g}, {relation} the {allowed} that "
-                "self-pairs allow."
+                f"All labels lie on a sphere of radius {self.needed_radius:.4g}, "
+                f"{'at most' if self.ratio <= self.largest_ratio_with * (1.0 + 1e-9) else 'more than'} the sigma/sqrt(tau) = "
+                f"{self.allowed_radius:.4g} that self-pairs allow."
             )
         if self.self_pairs:
             return first
@@ -90,19 +86,13 @@ class LabelFit:
 
 
 def label_fit(weighting: Weighting, temperature: float) -> LabelFit | None:
-    """How the labels behind Gaussian weights lie beside the sphere on which the entropy bound wants them.
+    """How the labels behind Gaussian weights lie beside the sphere on which the entropy bound wants them, if there are.
 
         needed_radius = 1 / sqrt(t),   t = the largest tau/sigma^2 with 1 1^T - (t / 2) D >= 0,   D_ij = |y_i - y_j|^2
 
     for 1 1^T - (t/2) D is the Gram matrix of sqrt(t) times the labels about the centre of a sphere of radius 1/sqrt(t).
-
-    Args:
-        weighting: from `y_aware_weights` with the Gaussian kernel (a cyclic label: its points on the circle), or from
-            `x_clr_weights` (labels of length 1, sigma^2 = label temperature).
-        temperature: tau > 0.
-
-    Returns:
-        The fit, or None for weights that are no Gaussian kernel of labels.
+    None for weights that are neither `y_aware_weights` with the Gaussian kernel (a cyclic label: its points on the
+    circle) nor `x_clr_weights` (labels of length 1, sigma^2 = label temperature).
 
     Raises:
         ProblemError: a bad temperature.
@@ -115,32 +105,23 @@ def label_fit(weighting: Weighting, temperature: float) -> LabelFit | None:
     labels, sigma = weighting.labels, weighting.bandwidth
     if labels is None or sigma is None or weighting.kernel != "gaussian":
         return None
-    sizes = weighting.orbits.sizes
-    centre, radius, rms, hull_dim = _best_sphere(labels, sizes)
-    with_pairs, without = (_largest_ratio(weighting, labels, sizes, pairs) for pairs in (True, False))
+    centre, radius, rms, hull_dim = _best_sphere(labels, weighting.orbits.sizes)
+    inside, without = (_largest_ratio(weighting, labels, pairs) for pairs in (True, False))
+    needed = 0.0 if math.isinf(inside) else math.inf if inside == 0 else 1.0 / math.sqrt(inside)
     return LabelFit(
-        self_pairs=weighting.self_pairs,
-        temperature=temperature,
-        bandwidth=sigma,
-        hull_dim=hull_dim,
-        centre=centre,
-        radius=radius,
-        rms=rms,
-        needed_radius=0.0 if math.isinf(with_pairs) else math.inf if with_pairs == 0 else 1.0 / math.sqrt(with_pairs),
-        allowed_radius=sigma / math.sqrt(temperature),
-        largest_ratio_with=with_pairs,
-        largest_ratio_without=max(with_pairs, without),
-    )
+        weighting.self_pairs, temperature, sigma, hull_dim, centre, radius, rms, needed,
+        sigma / math.sqrt(temperature), inside, max(inside, without),
+    )  # fmt: skip
 
 
-def _largest_ratio(weighting: Weighting, labels: Array, sizes: Array, self_pairs: bool) -> float:
+def _largest_ratio(weighting: Weighting, labels: Array, self_pairs: bool) -> float:
     """The largest tau / sigma^2, from weights of bandwidth equal to the size of the labels: no kernel underflows."""
     if len(labels) == 1:
         return math.inf
-    square = sum(np.subtract.outer(column, column) ** 2 for column in labels.T)
+    square = cdist(labels, labels, "sqeuclidean")
     size = float(np.max(square))
-    logs = -np.asarray(square) / (2.0 * size)
-    alike = Weighting.normalised(weighting.orbits, logs, np.zeros(len(sizes)), self_pairs, weighting.name)
+    zero = np.zeros(len(labels))
+    alike = Weighting.normalised(weighting.orbits, -square / (2.0 * size), zero, self_pairs, weighting.name)
     return LogGram.of(alike).largest_temperature / size
 
 

@@ -12,9 +12,9 @@ from ..certificates.certificate import certify, check_tol
 from ..errors import NotCertified, ProblemError
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import check_temperature
-from ..objectives.weighted.weighted import WeightedInfoNCE, WeightedSoftmax
-from ..objectives.weighted.weightings import Weighting
-from .feasibility import LogGram
+from ..objectives.weighted import WeightedInfoNCE, WeightedSoftmax
+from ..objectives.weightings import Weighting
+from .feasibility import LogGram, bisect, of_pairs
 from .intervals import excess_interval
 from .reasons import degenerate_reason, inconsistent_reason
 from .verdicts import Realization, Verdict
@@ -76,10 +76,8 @@ def realize(
     components = _components(weighting)
     if not weighting.positive:
         report("some weights are 0; looking for the best geometry")
-        verdict, reason, largest, witness = (
-            Verdict.DEGENERATE, degenerate_reason(weighting, components), None, None
-        )  # fmt: skip
-        start = _clipped(weighting, temperature)
+        verdict, reason = Verdict.DEGENERATE, degenerate_reason(weighting, components)
+        largest, witness, start = None, None, _clipped(weighting, temperature)
     else:
         report("eigenvalues of what the weights ask for")
         logs = LogGram.of(weighting)
@@ -152,9 +150,8 @@ def _clipped(weighting: Weighting, temperature: float) -> OrbitGram:
     """The cosines that weights ask for, relative to the largest of their row, where they are cosines at all."""
     logs = np.where(weighting.orbits.partners > 0, weighting.logs, -np.inf)
     cosines = 1.0 + temperature * (logs - logs.max(axis=1, keepdims=True, initial=-700.0))
-    cosines = np.maximum((np.maximum(cosines, -1.0) + np.maximum(cosines, -1.0).T) / 2.0, -1.0)
-    np.fill_diagonal(cosines, np.where(weighting.orbits.plural, np.diag(cosines), 1.0))
-    return OrbitGram(weighting.orbits, np.minimum(cosines, 1.0))
+    cosines = np.maximum(cosines, -1.0)
+    return of_pairs(weighting.orbits, np.minimum((cosines + cosines.T) / 2.0, 1.0))
 
 
 def _least_rank(objective: WeightedSoftmax, gram: OrbitGram) -> tuple[OrbitGram, tuple[float, float] | None]:
@@ -176,16 +173,10 @@ def _least_rank(objective: WeightedSoftmax, gram: OrbitGram) -> tuple[OrbitGram,
 
 def moved(gram: OrbitGram, shift: float) -> OrbitGram:
     """The matrix with `shift` added to all cosines of different samples."""
-    cosines = gram.cosines + shift
-    np.fill_diagonal(cosines, np.where(gram.orbits.plural, np.diag(cosines), 1.0))
-    return OrbitGram(gram.orbits, cosines)
+    return of_pairs(gram.orbits, gram.cosines + shift)
 
 
 def _reach(gram: OrbitGram, side: float) -> float:
     """How far all cosines can go up (side 1) or down (-1) together."""
-    inside, outside = 0.0, 2.0
-    while outside - inside > 1e-12:
-        middle = 0.5 * (inside + outside)
-        feasible = moved(gram, side * middle).smallest_eigenvalue >= -1e-12 * gram.orbits.atoms
-        inside, outside = (middle, outside) if feasible else (inside, middle)
-    return inside
+    least = -1e-12 * gram.orbits.atoms
+    return bisect(lambda far: moved(gram, side * far).smallest_eigenvalue >= least, 0.0, 2.0, 1e-12)[0]

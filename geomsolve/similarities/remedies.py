@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from ..arrays import Array
 from ..errors import ProblemError
 from ..objectives.weighted.weightings import Weighting
 from .euclidean import euclidean_realization
+from .euclidean_minimum import centred
 from .feasibility import LogGram
 from .kernels import x_clr_weights, y_aware_weights
 from .schemes import soft_supcon_weights
@@ -63,12 +64,8 @@ def suggest_remedies(realization: Realization) -> tuple[Remedy, ...]:
         symmetry           the nearest weights of the form K_ij / r_i with symmetric K
         similarity         squared distances in Euclidean space in place of cosines: `euclidean_realization`
 
-    Args:
-        realization: from `realize`.
-
-    Returns:
-        Nothing for a verdict REALIZABLE. Otherwise those that work, after what happens to the temperature, which is
-        there in any case: that no temperature helps is worth knowing, and so is the one that would without self-pairs.
+    Nothing for a verdict REALIZABLE. Otherwise those that work, after what happens to the temperature, which is there
+    in any case: that no temperature helps is worth knowing, and so is the one that would without self-pairs.
 
     Cost: an eigendecomposition of size K for each candidate, some 30 for sigma of other kernels than Gaussian and
     Laplacian; squared distances are tried for up to 2000 samples.
@@ -80,7 +77,7 @@ def suggest_remedies(realization: Realization) -> tuple[Remedy, ...]:
     found: list[Remedy | None] = [_temperature(realization)]
     few = len(weighting.orbits.sizes) <= _MOST_SEARCHED
     if weighting.labels is not None:
-        found += [_bandwidth(weighting, temperature), *_kernels(weighting, temperature)] if few else []
+        found += _of_labels(weighting, weighting.labels, temperature) if few else []
     elif (epsilon := _two_levels(weighting)) is not None:
         found += [_epsilon(weighting, epsilon, temperature)]
     elif few:
@@ -105,26 +102,54 @@ def _rounded(value: float, *, down: bool) -> float:
     return float(f"{steps * unit:.6g}")
 
 
-def _safely(holds: Callable[[float], bool], value: float) -> bool:
-    """Whether a number works; no if the scheme does not take it."""
+def _search(
+    build: Callable[[float], Weighting], temperature: float, tries: Iterable[float], factor: float
+) -> float | None:
+    """A number above which `build` attains the bound, near the least: the first of `tries`, then halving its last step.
+
+    None where no number does before all weights are alike.
+    """
+
+    def works(value: float) -> bool:
+        try:
+            weighting = build(value)
+        except ProblemError:
+            return False
+        there = weighting.orbits.partners > 0
+        spread = np.ptp(np.where(there & ~np.isneginf(weighting.logs), weighting.logs, weighting.logs[there].max()))
+        return bool(spread >= _ALIKE) and attains(weighting, temperature)
+
+    high = next((value for value in tries if works(value)), None)
+    if high is None:
+        return None
+    low = high / factor
+    for _ in range(12):
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if works(middle) else (middle, high)
+    value = _rounded(high, down=False)
+    return value if works(value) else None
+
+
+def _checked(change: str, text: str, value: float, build: Callable[[float], Weighting], tau: float) -> Remedy | None:
+    """The remedy with its number in the text, if it works; None if it does not or the scheme does not take it."""
     try:
-        return holds(value)
+        works = value > 0 and attains(build(value), tau)
     except ProblemError:
-        return False
+        works = False
+    return Remedy(change, text.format(value), value, True) if works else None
 
 
 def _temperature(realization: Realization) -> Remedy:
-    weighting, largest = realization.weighting, realization.largest_temperature
-    none = "No temperature helps: "
-    kernel = weighting.kernel
+    weighting, largest, kernel = realization.weighting, realization.largest_temperature, realization.weighting.kernel
+    if largest is not None and largest > 0:
+        value = _rounded(largest, down=True)
+        if value > 0 and attains(weighting, value):
+            return Remedy("temperature", f"Lower the temperature to {value:g}.", value, True)
     if not weighting.positive:
-        return Remedy("temperature", f"{none}no finite similarity gives a weight of 0.", None, False)
-    if largest is None:
-        return Remedy("temperature", f"{none}the weights are asymmetric, cosines are not.", None, False)
-    value = _rounded(largest, down=True)
-    if value > 0 and attains(weighting, value):
-        return Remedy("temperature", f"Lower the temperature to {value:g}.", value, True)
-    if _two_levels(weighting) is not None and weighting.labels is None:
+        reason = "no finite similarity gives a weight of 0."
+    elif largest is None:
+        reason = "the weights are asymmetric, cosines are not."
+    elif weighting.labels is None and _two_levels(weighting) is not None:
         reason = "samples of different classes have larger weights than samples of the same class."
     elif weighting.labels is None:
         reason = "the matrix of wanted cosines keeps a negative eigenvalue."
@@ -132,23 +157,12 @@ def _temperature(realization: Realization) -> Remedy:
         reason = "the labels lie on no sphere (so no bandwidth helps either)."
     else:
         reason = f"the cosines that the {kernel} kernel asks of these labels are those of no points."
-    return Remedy("temperature", none + reason, None, False)
+    return Remedy("temperature", f"No temperature helps: {reason}", None, False)
 
 
-def _listed(weighting: Weighting) -> Array:
-    """(N, d) the labels in the caller's order."""
-    if weighting.labels is None:
-        raise ProblemError(f"weighting: {weighting.name} has no labels")
-    return weighting.labels[weighting.orbits.listed()]
-
-
-def _is_x_clr(weighting: Weighting) -> bool:
-    return weighting.name.startswith("X-CLR")
-
-
-def _bandwidth(weighting: Weighting, temperature: float) -> Remedy | None:
-    """A larger sigma, or for X-CLR a larger label temperature."""
-    sigma, kernel, labels = float(weighting.bandwidth or 0.0), str(weighting.kernel), _listed(weighting)
+def _of_labels(weighting: Weighting, labels: Array, temperature: float) -> list[Remedy | None]:
+    """A larger sigma, or for X-CLR a larger label temperature; and another kernel."""
+    sigma, kernel, labels = float(weighting.bandwidth or 0.0), str(weighting.kernel), labels[weighting.orbits.listed()]
 
     def of_sigma(value: float) -> Weighting:
         return y_aware_weights(labels, sigma=value, kernel=kernel, self_pairs=weighting.self_pairs)
@@ -156,51 +170,22 @@ def _bandwidth(weighting: Weighting, temperature: float) -> Remedy | None:
     def of_label_temperature(value: float) -> Weighting:
         return x_clr_weights(labels, label_temperature=value, self_pairs=weighting.self_pairs)
 
+    x_clr = weighting.name.startswith("X-CLR")
+    largest = LogGram.of(weighting).largest_temperature if kernel in _POWERS and weighting.positive else 0.0
+    growth = temperature / largest if largest > 0 else 0.0
+    found: list[Remedy | None] = []
+    if x_clr:
+        text, value = "Raise the label temperature of X-CLR to {:g}.", _rounded(growth * sigma**2, down=False)
+        return [_checked("label temperature", text, value, of_label_temperature, temperature)]
     if kernel in _POWERS:
-        largest = LogGram.of(weighting).largest_temperature if weighting.positive else 0.0
-        if not largest > 0:
-            return None
-        growth = temperature / largest
-        if _is_x_clr(weighting):
-            value = _rounded(growth * sigma**2, down=False)
-            text = f"Raise the label temperature of X-CLR to {value:g}."
-            works = _safely(lambda x: attains(of_label_temperature(x), temperature), value)
-            return Remedy("label temperature", text, value, True) if works else None
+        text = "Raise sigma to {:g}, the smallest that works."
         value = _rounded(sigma * growth ** (1.0 / _POWERS[kernel]), down=False)
-        works = _safely(lambda x: attains(of_sigma(x), temperature), value)
-        return Remedy("sigma", f"Raise sigma to {value:g}, the smallest that works.", value, True) if works else None
-    return _searched(of_sigma, sigma, temperature)
-
-
-def _searched(of_sigma: Callable[[float], Weighting], sigma: float, temperature: float) -> Remedy | None:
-    """A sigma that works, by doubling and then halving the step; None where none does before all weights are alike."""
-
-    def helps(value: float) -> bool:
-        weighting = of_sigma(value)
-        alike = bool(np.ptp(np.where(np.isneginf(weighting.logs), -1e3, weighting.logs)) < _ALIKE)
-        return not alike and attains(weighting, temperature)
-
-    high = next((sigma * 2.0**k for k in range(1, 21) if _safely(helps, sigma * 2.0**k)), None)
-    if high is None:
-        return None
-    low = high / 2.0
-    for _ in range(10):
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if _safely(helps, middle) else (middle, high)
-    value = _rounded(high, down=False)
-    return Remedy("sigma", f"Raise sigma to {value:g}.", value, True) if _safely(helps, value) else None
-
-
-def _kernels(weighting: Weighting, temperature: float) -> list[Remedy]:
-    if _is_x_clr(weighting):
-        return []
-    labels, sigma = _listed(weighting), float(weighting.bandwidth or 0.0)
-    found = []
-    for kernel in _POSITIVE_KERNELS:
-        if kernel == weighting.kernel:
-            continue
-        other = y_aware_weights(labels, sigma=sigma, kernel=kernel, self_pairs=weighting.self_pairs)
-        if attains(other, temperature):
+        found.append(_checked("sigma", text, value, of_sigma, temperature))
+    else:
+        near = _search(of_sigma, temperature, (sigma * 2.0**k for k in range(1, 21)), 2.0)
+        found.append(None if near is None else Remedy("sigma", f"Raise sigma to {near:g}.", near, True))
+    for kernel in _POSITIVE_KERNELS:  # of_sigma takes this one
+        if kernel != weighting.kernel and attains(of_sigma(sigma), temperature):
             found.append(Remedy("kernel", f"Take the {kernel} kernel, at the same sigma.", None, True))
     return found
 
@@ -223,52 +208,36 @@ def _two_levels(weighting: Weighting) -> float | None:
 
 
 def _epsilon(weighting: Weighting, epsilon: float, temperature: float) -> Remedy | None:
-    classes = weighting.orbits.listed()
-
     def of_epsilon(value: float) -> Weighting:
-        return soft_supcon_weights(classes, epsilon=value, self_pairs=weighting.self_pairs)
-
-    def works(value: float) -> bool:
-        return attains(of_epsilon(value), temperature)
+        return soft_supcon_weights(weighting.orbits.listed(), epsilon=value, self_pairs=weighting.self_pairs)
 
     if epsilon > 1.0:
         text = "Lower epsilon to 1: no cosine between classes is larger than the one inside."
-        return Remedy("epsilon", text, 1.0, True) if _safely(works, 1.0) else None
+        return _checked("epsilon", text, 1.0, of_epsilon, temperature)
     # L is log(epsilon) times a matrix of 0 and 1, so the largest temperature is proportional to 1 / log(1/epsilon).
     largest = LogGram.of(of_epsilon(math.exp(-1.0))).largest_temperature
-    value = _rounded(math.exp(-largest / temperature), down=False)
-    if not (value > 0 and _safely(works, value)):
-        return None
     scheme = "" if epsilon > 0 else " (Soft SupCon)"
-    text = f"Raise epsilon, the weight of pairs of different classes, to {value:g}{scheme}, the smallest that works."
-    return Remedy("epsilon", text, value, True)
+    text = f"Raise epsilon, the weight of pairs of different classes, to {{:g}}{scheme}, the smallest that works."
+    return _checked("epsilon", text, _rounded(math.exp(-largest / temperature), down=False), of_epsilon, temperature)
 
 
 def _floor(weighting: Weighting, temperature: float) -> Remedy | None:
     """The smallest floor under weights with zeros that works, in units of its row's largest weight."""
     if weighting.positive:
         return None
-    there = weighting.orbits.partners > 0
     own = weighting.own if weighting.self_pairs else np.full(len(weighting.own), -np.inf)
-    top = np.maximum(np.where(there, weighting.logs, -np.inf).max(axis=1), own)
+    top = np.maximum(np.where(weighting.orbits.partners > 0, weighting.logs, -np.inf).max(axis=1), own)
 
-    def works(value: float) -> bool:
+    def raised(value: float) -> Weighting:
         logs = np.logaddexp(weighting.logs - top[:, None], math.log(value))
         own = np.logaddexp(weighting.own - top, math.log(value))
-        raised = Weighting.normalised(weighting.orbits, logs, own, weighting.self_pairs, weighting.name)
-        alike = np.ptp(np.where(there, raised.logs, raised.logs.max())) < _ALIKE
-        return not alike and attains(raised, temperature)
+        return Weighting.normalised(weighting.orbits, logs, own, weighting.self_pairs, weighting.name)
 
-    high = next((10.0**k for k in range(-6, 3) if _safely(works, 10.0**k)), None)
-    if high is None:
+    value = _search(raised, temperature, (10.0**k for k in range(-6, 3)), 10.0)
+    if value is None:
         return None
-    low = high / 10.0
-    for _ in range(12):
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if _safely(works, middle) else (middle, high)
-    value = _rounded(high, down=False)
     text = f"Add a floor: to every weight {value:g} times the largest of its row, the smallest that works."
-    return Remedy("floor", text, value, True) if _safely(works, value) else None
+    return Remedy("floor", text, value, True)
 
 
 def _without_self_pairs(realization: Realization) -> Remedy | None:
@@ -297,39 +266,30 @@ def _symmetry(realization: Realization) -> Remedy | None:
     weighting = realization.weighting
     if not weighting.positive or realization.largest_temperature is not None:
         return None
-    logs = LogGram.of(weighting)
-    own = np.zeros(len(logs.entries))
-    other = Weighting.normalised(weighting.orbits, logs.entries, own, weighting.self_pairs, weighting.name)
-    if not attains(other, realization.temperature):
-        return None
+    entries = LogGram.of(weighting).entries
+    other = Weighting.normalised(
+        weighting.orbits, entries, np.zeros(len(entries)), weighting.self_pairs, weighting.name
+    )
     text = "Make the weights symmetric, w_ij = K_ij / r_i with K_ij = K_ji: the nearest ones of that form work."
-    return Remedy("symmetry", text, None, True)
+    return Remedy("symmetry", text, None, True) if attains(other, realization.temperature) else None
 
 
 def _euclidean(weighting: Weighting, temperature: float) -> Remedy | None:
     if not weighting.positive or not (logs := LogGram.of(weighting)).symmetric:
         return None
     orbits = weighting.orbits
-    plural, twins = orbits.plural, np.diag(logs.entries)
-    if weighting.self_pairs and not twins[plural].any():
+    labels = orbits.listed()
+    if weighting.self_pairs and not np.diag(logs.entries)[orbits.plural].any():
         # Samples of one orbit share a point: one of each decides, and rows are the same up to their sums.
-        full = weighting.logs.copy()
-        np.fill_diagonal(full, weighting.own)
-        entries = logs.entries
-    else:
-        if weighting.samples > _MOST_SAMPLES:
-            return None
-        labels = orbits.listed()
-        full = weighting.logs[labels[:, None], labels]
-        np.fill_diagonal(full, weighting.own[labels])
-        entries = logs.entries[labels[:, None], labels]
-        np.fill_diagonal(entries, 0.0)
-    if not 2 <= len(full) <= _MOST_SAMPLES:
+        labels = np.arange(len(orbits.sizes))
+    if not 2 <= len(labels) <= _MOST_SAMPLES:
         return None
+    full, entries = (matrix[labels[:, None], labels] for matrix in (weighting.logs, logs.entries))
+    np.fill_diagonal(full, weighting.own[labels])
+    np.fill_diagonal(entries, 0.0)
     if weighting.self_pairs:
         # `euclidean_realization` would go on to minimise where this fails.
-        centred = entries - entries.mean(axis=0) - entries.mean(axis=1)[:, None] + entries.mean()
-        if np.linalg.eigvalsh(centred)[0] < -1e-9 * max(float(np.abs(entries).max()), 1e-300):
+        if np.linalg.eigvalsh(centred(entries))[0] < -1e-9 * max(float(np.abs(entries).max()), 1e-300):
             return None
     geometry = euclidean_realization(full, temperature=temperature, self_pairs=weighting.self_pairs)
     if geometry.verdict != "realizable":

@@ -30,8 +30,39 @@ class Verdict(enum.Enum):
     INCONSISTENT = "inconsistent"
 
 
+class _Excess(Result):
+    """What both kinds of verdict say of the loss: an interval of its excess over the entropy of the weights."""
+
+    entropy_bound: float
+    excess: float
+    excess_lower: float
+
+    @property
+    def value(self) -> float:
+        """The loss of the geometry found."""
+        return self.entropy_bound + self.excess
+
+    @property
+    def lower_bound(self) -> float:
+        """Proved: no embedding has a smaller loss."""
+        return self.entropy_bound + self.excess_lower
+
+    @property
+    def gap(self) -> float:
+        """The width of the interval, in nats."""
+        return self.excess - self.excess_lower
+
+    def _loss_lines(self) -> list[str]:
+        least = f"{self.excess_lower:.6g} to {self.excess:.6g}"
+        return [
+            entry("entropy bound", f"{self.entropy_bound:.12g} nats"),
+            entry("best loss", f"{self.value:.12g} nats"),
+            entry("excess", f"{least} nats in the mean over samples (proved)"),
+        ]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class Realization(Result):
+class Realization(_Excess):
     """What the optimum of weighted InfoNCE is, and whether it is what the weights ask for.
 
     Attributes:
@@ -88,21 +119,6 @@ class Realization(Result):
         return self.weighting.entropy_bound
 
     @property
-    def value(self) -> float:
-        """The loss at `gram`."""
-        return self.entropy_bound + self.excess
-
-    @property
-    def lower_bound(self) -> float:
-        """Proved: no embedding has a smaller loss."""
-        return self.entropy_bound + self.excess_lower
-
-    @property
-    def gap(self) -> float:
-        """The width of the interval, in nats."""
-        return self.excess - self.excess_lower
-
-    @property
     def unique(self) -> bool | None:
         """Whether one Gram matrix alone is optimal (its points up to rotation and reflection); None: not known."""
         if self.min_dim is None and not self.weighting.self_pairs:
@@ -128,11 +144,6 @@ class Realization(Result):
         weights = np.exp(logs)[labels[:, None], labels]
         np.fill_diagonal(weights, np.exp(own)[labels])
         return weights
-
-    @property
-    def ok(self) -> bool:
-        """True: the verdict is proved, however wide the interval of the excess is."""
-        return True
 
     @property
     def summary(self) -> str:
@@ -166,7 +177,7 @@ class Realization(Result):
             "",
             f"{self.verdict.value.upper()}: {self.reason}",
             "",
-            *_loss_lines(self.entropy_bound, self.value, self.excess, self.excess_lower),
+            *self._loss_lines(),
             *([] if self.finished else [entry("", "the interval would narrow further (--seconds, seconds=)")]),
             entry("dimension needed", "not known yet" if self.min_dim is None else str(self.min_dim)),
             entry("unique", self._uniqueness),
@@ -202,18 +213,17 @@ class Realization(Result):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EuclideanGeometry(Result):
+class EuclideanGeometry(_Excess):
     """Points for weighted InfoNCE over squared distances, and what is proved of them.
 
     Attributes:
         verdict: "realizable", the entropy bound is attained; "degenerate", it is approached but never attained;
-            "inconsistent", every embedding stays above it by at least lower_bound - entropy_bound.
+            "inconsistent", every embedding stays above it, by at least `excess_lower`.
         reason: why, in one sentence.
         entropy_bound: mean_i H(w_i), in nats, below every loss.
-        value: the loss of `points`.
-        excess: mean_i KL(w_i || p_i) = value - entropy_bound, without cancellation.
+        excess: mean_i KL(w_i || p_i) of `points`, without cancellation.
+        excess_lower: proved: no embedding comes nearer to the entropy bound.
         excess_per_sample: (n,) KL(w_i || p_i).
-        lower_bound: of the loss of every embedding; no less than the entropy bound.
         points: (n, d), centred, d = min_dim or the number of coordinates asked for; where parts should lie infinitely
             apart, they lie far apart.
         unique: whether every best embedding is this one, up to isometry.
@@ -230,10 +240,9 @@ class EuclideanGeometry(Result):
     verdict: str
     reason: str
     entropy_bound: float
-    value: float
     excess: float
+    excess_lower: float
     excess_per_sample: Array = field(repr=False)
-    lower_bound: float
     points: Array = field(repr=False)
     unique: bool
     min_dim: int
@@ -244,19 +253,9 @@ class EuclideanGeometry(Result):
     temperature: float = 1.0
 
     @property
-    def gap(self) -> float:
-        """By how much the infimum may lie below `value`."""
-        return self.value - self.lower_bound
-
-    @property
     def summary(self) -> str:
         """The verdict and the excess."""
         return f"{self.verdict}, excess {self.excess:.6g} nats, gap {self.gap:.1e}, {self.min_dim} dimensions"
-
-    @property
-    def excess_lower(self) -> float:
-        """Proved: no embedding comes nearer to the entropy bound, mean nats."""
-        return min(max(0.0, self.lower_bound - self.entropy_bound), self.excess)
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as a dictionary."""
@@ -270,16 +269,13 @@ class EuclideanGeometry(Result):
 
     def lines(self) -> list[str]:
         """The verdict as text."""
+        known = self.weighting
         return [
-            *(
-                []
-                if self.weighting is None
-                else _head(self.weighting, self.temperature, "distances in Euclidean space")
-            ),
+            *([] if known is None else _head(known, self.temperature, "distances in Euclidean space")),
             "",
             f"{self.verdict.upper()}: {self.reason}",
             "",
-            *_loss_lines(self.entropy_bound, self.value, self.excess, self.excess_lower),
+            *self._loss_lines(),
             entry("dimension needed", str(self.min_dim)),
             entry("unique", "up to isometry" if self.unique else "no"),
         ]
@@ -309,14 +305,6 @@ def _head(weighting: Weighting, temperature: float, similarity: str) -> list[str
     return [
         f"weighted InfoNCE, {weighting.name}, temperature {temperature:g}, {similarity}",
         f"{weighting.samples} samples{some}, {weighting.convention}",
-    ]
-
-
-def _loss_lines(bound: float, value: float, excess: float, least: float) -> list[str]:
-    return [
-        entry("entropy bound", f"{bound:.12g} nats"),
-        entry("best loss", f"{value:.12g} nats"),
-        entry("excess", f"{least:.6g} to {excess:.6g} nats in the mean over samples (proved)"),
     ]
 
 
