@@ -147,18 +147,29 @@ def _numbers(values: list[float], source: str) -> Found:
 
 
 def _of_parquet(path: Path) -> Table:
+    columns = parquet_columns("counts", path)
+    return _records([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)], path.name)
+
+
+def parquet_columns(argument: str, path: Path) -> dict[str, list[Any]]:
+    """The columns of a parquet file by name; `argument` is what it was given as.
+
+    Raises:
+        ProblemError: a file that is missing or no parquet file.
+        BackendError: pyarrow is not installed.
+    """
     try:
         import pyarrow.parquet
     except ImportError:
         raise BackendError(
-            f'counts: {path.name} is parquet, which pyarrow reads; it is not installed (pip install ".[parquet]", or '
-            "write CSV)"
+            f'{argument}: {path.name} is parquet, which pyarrow reads; it is not installed (pip install ".[parquet]", '
+            "or write CSV)"
         ) from None
     try:
-        columns = pyarrow.parquet.read_table(path).to_pydict()
-    except pyarrow.ArrowInvalid as error:
-        raise ProblemError(f"counts: {path} is not parquet: {error}") from None
-    return _records([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)], path.name)
+        columns: dict[str, list[Any]] = pyarrow.parquet.read_table(path).to_pydict()
+    except (OSError, ValueError) as error:
+        raise ProblemError(f"{argument}: {path} is not parquet: {str(error).splitlines()[0]}") from None
+    return columns
 
 
 def _records(records: list[dict[str, Any]], source: str) -> Table:

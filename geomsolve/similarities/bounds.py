@@ -153,20 +153,12 @@ def _where(objective: WeightedSoftmax, gram: OrbitGram, total: Array) -> OrbitGr
 
 
 def _solved(links: Array, own: Array, right: Array) -> Array:
-    """(Lap(links) + Diag(own)) x = right: by a factor where small, else by conjugate gradients."""
+    """(Lap(links) + Diag(own)) x = right, by conjugate gradients."""
     degrees = links.sum(axis=1) + own
-    if len(links) <= 100:
-        system = np.diag(degrees) - links
-        if not own.any():
-            system += degrees.mean() / len(own)  # scaling all zeta changes nothing: their mean stays
-        try:
-            return np.asarray(np.linalg.solve(system, right))
-        except np.linalg.LinAlgError:  # two samples alike without self-pairs: any zeta will do
-            return np.zeros(len(right))
     # Without self-pairs the constant is in the null space: rounding must not grow there.
     level = 0.0 if own.any() else 1.0
     found, left = np.zeros(len(right)), right - level * right.mean()
-    scaled = left / degrees
+    scaled = left / np.maximum(degrees, 1e-300)
     along, size = scaled.copy(), float(left @ scaled)
     first = size
     for _ in range(_PRODUCTS):
@@ -179,7 +171,7 @@ def _solved(links: Array, own: Array, right: Array) -> Array:
         found += size / bend * along
         left -= size / bend * bent
         left -= level * left.mean()
-        scaled = left / degrees
+        scaled = left / np.maximum(degrees, 1e-300)
         before, size = size, float(left @ scaled)
         along = scaled + size / before * along
     return found

@@ -9,7 +9,7 @@ from typing import Any
 from .. import __version__
 from ..arrays import Progress
 from ..geometry.orbits import OrbitGram
-from ..objectives.weightings import Weighting
+from ..objectives.weighted.weightings import Weighting
 from ..results import Result
 from ..solvers.base import Termination
 from ..solvers.crosschecks import MOST_DESCENDED

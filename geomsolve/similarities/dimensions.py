@@ -95,8 +95,8 @@ def realize_in(
             else f"no number of coordinates attains the entropy bound; the best geometry of all fits into {dim}"
         )
         return InDimension(
-            dim, realizable, reason, principal(realization.gram.embed(), dim), realization.excess, realization.excess_per_sample,
-            realization.excess_lower, True,
+            dim, realizable, reason, principal(realization.gram.embed(), dim), realization.excess,
+            realization.excess_per_sample, realization.excess_lower, True,
         )  # fmt: skip
     if weighting.samples > _MOST_SAMPLES:
         raise ProblemError(f"dim: below the rank at most {_MOST_SAMPLES} samples; got {weighting.samples} (a subset)")

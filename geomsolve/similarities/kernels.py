@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist, pdist
 from ..arrays import Array
 from ..errors import ProblemError
 from ..geometry.exchangeable import Orbits
-from ..objectives.weighted.weightings import MOST_ORBITS, Weighting, check_self_pairs, exchangeable
+from ..objectives.weighted.weightings import MOST_ORBITS, Weighting, by_orbits, check_self_pairs, exchangeable
 
 # log of the kernel at the distance d, in units of the bandwidth.
 _KERNELS: dict[str, Callable[[Array], Array]] = {
@@ -26,27 +26,19 @@ _KERNELS: dict[str, Callable[[Array], Array]] = {
 KERNELS = tuple(_KERNELS)
 # What scikit-learn and others call them.
 _ALIASES = {
-    "rbf": "gaussian",
-    "exponential": "laplacian",
-    "linear": "triangular",
-    "tophat": "uniform",
-    "box": "uniform",
-}
+    "rbf": "gaussian", "exponential": "laplacian", "linear": "triangular", "tophat": "uniform", "box": "uniform",
+}  # fmt: skip
 BANDWIDTHS = ("scott", "silverman", "median")
 # Distances between as many samples are enough for their median.
 _MEDIAN_OF = 2000
 
 
 def bandwidth(points: Array, rule: float | str) -> float:
-    """Sigma of a kernel of labels, by a rule or as it is given.
+    """Sigma of a kernel of labels (N, d), by a rule or as it is given.
 
         scott       s N^{-1 / (d + 4)}                  s^2 the mean variance of the d coordinates
         silverman   s (N (d + 2) / 4)^{-1 / (d + 4)}
         median      the median distance of two samples (of at most 2000 of them) that differ
-
-    Args:
-        points: (N, d) labels.
-        rule: one of these, or sigma itself.
 
     Raises:
         ProblemError: another rule, a sigma that is not above 0, or labels that are all alike.
@@ -59,17 +51,20 @@ def bandwidth(points: Array, rule: float | str) -> float:
         raise ProblemError(f"sigma: must be a number or one of {', '.join(BANDWIDTHS)}; got {rule!r:.40}")
     count, dim = points.shape
     if rule == "median":
-        chosen = points
         if count > _MEDIAN_OF:
-            chosen = points[np.random.default_rng(0).choice(count, _MEDIAN_OF, replace=False)]
-        distances = pdist(chosen)
-        found = float(np.median(distances[distances > 0])) if distances.any() else 0.0
-    else:
-        factor = count if rule == "scott" else count * (dim + 2.0) / 4.0
-        found = float(np.sqrt(np.mean(np.var(points, axis=0, ddof=1)))) * factor ** (-1.0 / (dim + 4.0))
+            points = points[np.random.default_rng(0).choice(count, _MEDIAN_OF, replace=False)]
+        return _median(pdist(points))
+    factor = count if rule == "scott" else count * (dim + 2.0) / 4.0
+    found = float(np.sqrt(np.mean(np.var(points, axis=0, ddof=1)))) * factor ** (-1.0 / (dim + 4.0))
     if not found > 0:
         raise ProblemError(f"sigma: {rule} needs labels that differ; these are all alike (write a number)")
     return found
+
+
+def _median(distances: Array) -> float:
+    if not distances.any():
+        raise ProblemError("sigma: median needs labels that differ; these are all alike (write a number)")
+    return float(np.median(distances[distances > 0]))
 
 
 def _kernel(name: str) -> str:
@@ -136,15 +131,9 @@ def y_aware_weights(
         overflow = not np.isfinite(distances**2).all()
     if overflow:
         raise ProblemError("labels: their differences over sigma overflow; rescale labels and sigma")
+    name = f"y-Aware({kernel}, sigma={sigma:g})"
     return Weighting.normalised(
-        orbits,
-        logs,
-        np.zeros(len(distinct)),
-        bool(self_pairs),
-        f"y-Aware({kernel}, sigma={sigma:g})",
-        labels=distinct,
-        bandwidth=sigma,
-        kernel=kernel,
+        orbits, logs, np.zeros(len(logs)), bool(self_pairs), name, labels=distinct, bandwidth=sigma, kernel=kernel
     )
 
 
@@ -175,23 +164,15 @@ def distance_weights(
     if isinstance(sigma, str):
         if sigma != "median":
             raise ProblemError(f"sigma: of distances must be a number or median; got {sigma!r:.40}")
-        some = matrix[matrix > 0]
-        if not some.size:
-            raise ProblemError("sigma: median needs distances above 0; these are all 0 (write a number)")
-        sigma = float(np.median(some))
+        sigma = _median(matrix)
     else:
         sigma = bandwidth(np.empty((0, 1)), sigma)
     orbits = exchangeable(matrix, matrix.max() - matrix)
-    labels = orbits.listed()
-    first = np.array([np.flatnonzero(labels == a)[0] for a in range(len(orbits.sizes))])
-    every = matrix[np.ix_(first, first)]
-    for a in np.flatnonzero(orbits.plural):
-        i, j = np.flatnonzero(labels == a)[:2]
-        every[a, a] = matrix[i, j]
+    every, own = by_orbits(matrix, orbits)
     with np.errstate(divide="ignore", over="ignore"):
         logs = _KERNELS[kernel](every / sigma)
     name = f"distances({kernel}, sigma={sigma:g})"
-    return Weighting.normalised(orbits, logs, np.zeros(len(first)), bool(self_pairs), name)
+    return Weighting.normalised(orbits, logs, own, bool(self_pairs), name)
 
 
 def checked_distances(distances: ArrayLike) -> Array:
@@ -248,15 +229,9 @@ def x_clr_weights(labels: ArrayLike, *, label_temperature: float, self_pairs: bo
     points = points / scale
     orbits, distinct = folded(points / np.linalg.norm(points, axis=1, keepdims=True))
     logs = -(cdist(distinct, distinct) ** 2) / (2.0 * label_temperature)
+    name, sigma = f"X-CLR(label temperature={label_temperature:g})", float(np.sqrt(label_temperature))
     return Weighting.normalised(
-        orbits,
-        logs,
-        np.zeros(len(distinct)),
-        bool(self_pairs),
-        f"X-CLR(label temperature={label_temperature:g})",
-        labels=distinct,
-        bandwidth=float(np.sqrt(label_temperature)),
-        kernel="gaussian",
+        orbits, logs, np.zeros(len(logs)), bool(self_pairs), name, labels=distinct, bandwidth=sigma, kernel="gaussian"
     )
 
 

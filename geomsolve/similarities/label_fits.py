@@ -70,9 +70,9 @@ class LabelFit:
                 f"{self.radius:.4g}), so with self-pairs no temperature attains the bound."
             )
         else:
+            relation = "at most" if self.ratio <= self.largest_ratio_with * (1.0 + 1e-9) else "more than"
             first = (
-                f"All labels lie on a sphere of radius {self.needed_radius:.4g}, "
-                f"{'at most' if self.ratio <= self.largest_ratio_with * (1.0 + 1e-9) else 'more than'} the sigma/sqrt(tau) = "
+                f"All labels lie on a sphere of radius {self.needed_radius:.4g}, {relation} the sigma/sqrt(tau) = "
                 f"{self.allowed_radius:.4g} that self-pairs allow."
             )
         if self.self_pairs:

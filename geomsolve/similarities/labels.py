@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
+from ..counts.files import parquet_columns
 from ..errors import BackendError, ProblemError
 from ..files import read_npy
 
@@ -73,7 +74,7 @@ def load_square(argument: str, path: Path) -> Array:
             argument, path, "fiu", "a .npy file of one array of numbers, or a .csv, .tsv or .parquet table"
         )
         return array if array.dtype.kind == "f" else array.astype(np.float64)
-    names, rows, first = _table(argument, path)
+    names, rows = _table(argument, path)
     named = len(rows) > 0 and len(rows[0]) == len(rows) + 1  # a first column of names
     rows = [row[named:] for row in rows]
     matrix = np.empty((len(rows), len(rows[0]) if rows else 0))
@@ -81,7 +82,7 @@ def load_square(argument: str, path: Path) -> Array:
         for j, text in enumerate(row):
             matrix[i, j] = value = _number(text)
             if not np.isfinite(value):
-                where = f"row {i + first}, column {j + 1 + named}"
+                where = f"row {i + 1}, column {j + 1 + named}"
                 place = f" ({names[j + named]})" if names else ""
                 raise ProblemError(f"{argument}: {path}: {where}{place} must be a finite number; got {text!r:.40}")
     return matrix
@@ -93,13 +94,13 @@ def load_tree(path: Path) -> dict[str, str]:
     Raises:
         ProblemError: a file that is missing, has other columns, or gives a class two parents.
     """
-    names, rows, first = _table("tree", path)
+    names, rows = _table("tree", path)
     lines = rows if names is None or {name.lower() for name in names} == {"child", "parent"} else [names, *rows]
     if not lines or any(len(row) != 2 for row in lines):
         raise ProblemError(f"tree: {path} must have two columns, child and parent")
     turned = names is not None and names[0].lower() == "parent"
     parents: dict[str, str] = {}
-    for number, row in enumerate(lines, start=first):
+    for number, row in enumerate(lines, start=1):
         child, parent = row[::-1] if turned else row
         if not parent:  # a root
             continue
@@ -118,7 +119,7 @@ def _number(text: str) -> float:
 
 def _chosen(path: Path, column: str | None) -> NDArray[Any]:
     """The labels in a table."""
-    names, rows, first = _table("labels", path)
+    names, rows = _table("labels", path)
     if not rows:
         raise ProblemError(f"labels: {path} has no rows")
     if column is not None:
@@ -136,17 +137,17 @@ def _chosen(path: Path, column: str | None) -> NDArray[Any]:
         if len(places) > 1 and any(np.isnan(_number(row[k])) for row in rows for k in places):
             told = f"its columns are {', '.join(names)}" if names else "it has no line of names"
             raise ProblemError(f'labels: {path} needs one column "label", or --column; {told}')
-    columns = [_column(path, [row[place] for row in rows], first) for place in places]
+    columns = [_column(path, [row[place] for row in rows]) for place in places]
     if len(columns) == 1:
         return columns[0]
     kinds = {column.dtype.kind for column in columns}
     return np.column_stack(columns if len(kinds) == 1 else [column.astype(str) for column in columns])
 
 
-def _column(path: Path, texts: list[str], first: int) -> NDArray[Any]:
+def _column(path: Path, texts: list[str]) -> NDArray[Any]:
     """A column as numbers, or as texts where most entries are none."""
     if "" in texts:
-        raise ProblemError(f"labels: {path}: every row needs a label; row {texts.index('') + first} has none")
+        raise ProblemError(f"labels: {path}: every row needs a label; row {texts.index('') + 1} has none")
     numbers = np.array([_number(text) for text in texts])
     wrong = np.flatnonzero(np.isnan(numbers))
     if not wrong.size:
@@ -154,25 +155,25 @@ def _column(path: Path, texts: list[str], first: int) -> NDArray[Any]:
     if 2 * wrong.size < len(texts):
         place = int(wrong[0])
         raise ProblemError(
-            f"labels: {path}: row {place + first} must be a number like the others; got {texts[place]!r:.40} (write a "
+            f"labels: {path}: row {place + 1} must be a number like the others; got {texts[place]!r:.40} (write a "
             "number, or leave the row out)"
         )
     return np.array(texts)
 
 
-def _table(argument: str, path: Path) -> tuple[list[str] | None, list[list[str]], int]:
-    """The names of the columns, None where the first line has a number; the lines; and the number of the first."""
+def _table(argument: str, path: Path) -> tuple[list[str] | None, list[list[str]]]:
+    """The names of the columns, None where the first line has a number, and the lines."""
     if path.suffix.lower() == ".parquet":
-        names, rows = _parquet(argument, path)
-        return names, rows, 1
+        columns = parquet_columns(argument, path)
+        cells = zip(*columns.values(), strict=True)
+        return list(columns), [["" if cell is None else str(cell) for cell in row] for row in cells]
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ProblemError(f"{argument}: cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise ProblemError(f"{argument}: {path} is not a text file: {error}") from None
-    head = text.partition("\n")[0]
-    separator = max("\t;,", key=head.count)
+    separator = max("\t;,", key=text.partition("\n")[0].count)
     try:
         rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines(), delimiter=separator)]
     except csv.Error as error:
@@ -186,26 +187,8 @@ def _table(argument: str, path: Path) -> tuple[list[str] | None, list[list[str]]
                 f"{argument}: {path}: row {number} must have as many columns as the first line, {len(rows[0])}; got "
                 f"{len(row)}{hint}"
             )
-    if rows and all(np.isnan(_number(cell)) for cell in rows[0]) and len(rows) > 1:
-        return rows[0], rows[1:], 1
-    return None, rows, 1
-
-
-def _parquet(argument: str, path: Path) -> tuple[list[str], list[list[str]]]:
-    try:
-        from pyarrow import parquet
-    except ImportError:
-        raise BackendError(
-            f'{argument}: a parquet file needs pyarrow, which is not installed; run: pip install ".[parquet]"'
-        ) from None
-    try:
-        table = parquet.read_table(path)
-    except (OSError, ValueError) as error:
-        raise ProblemError(f"{argument}: cannot read {path}: {str(error).splitlines()[0]}") from None
-    columns = [column.to_pylist() for column in table.columns]
-    return list(table.column_names), [
-        ["" if cell is None else str(cell) for cell in row] for row in zip(*columns, strict=True)
-    ]
+    named = len(rows) > 1 and all(np.isnan(_number(cell)) for cell in rows[0])
+    return (rows[0], rows[1:]) if named else (None, rows)
 
 
 def _data_set(name: str) -> NDArray[Any]:

@@ -77,12 +77,6 @@ def prove(realization: Realization) -> Proof:
                       the weights attain nothing and no finite precision decides; what is proved then is how near the
                       stored weights come: the excess of the points of the solution.
 
-    Args:
-        realization: from `realize`.
-
-    Returns:
-        The proof.
-
     Raises:
         BackendError: without python-flint.
         ProblemError: no realization, or more than 2000 different samples (2000 samples for an excess).
@@ -294,15 +288,14 @@ def _excess(realization: Realization) -> Proof:
     samples = realization.weighting.samples
     if samples > MOST:
         raise ProblemError(f"realization: at most {MOST} samples where an excess is proved; got {samples} (a subset)")
-    points = realization.points
     for bits in _BITS:
         with precision(bits):
-            excess = _divergence(realization.weighting, points, realization.temperature)
+            excess = _divergence(realization.weighting, realization.points, realization.temperature)
             high = excess.upper()
             # Terms of size 1 cancel down to 1e-31 or so, and for N = 2 to less.
-            if bits == _BITS[-1] or (high.is_finite() and 2 * excess.lower() > high):
-                bound = max(rounded_up(high), 0.0)
+            if high.is_finite() and 2 * excess.lower() > high:
                 break
+    bound = max(rounded_up(high), 0.0)
     statement = (
         f"the points of the solution, rows divided by their lengths, have a loss of at most {bound:.3g} nats above the "
         "entropy bound of the stored weights, rows divided by their sums (the Gram matrix is on the boundary of the "
@@ -315,7 +308,8 @@ def _divergence(weighting: Weighting, points: Array, temperature: float) -> Any:
     arb, matrix = flint().arb, flint().arb_mat
     labels, tau = weighting.orbits.listed().tolist(), arb(temperature)
     rows = [[arb(x) for x in point] for point in points.tolist()]
-    units = matrix([[x / length for x in row] for row in rows for length in [sum((x * x for x in row), arb(0)).sqrt()]])
+    lengths = [sum((x * x for x in row), arb(0)).sqrt() for row in rows]
+    units = matrix([[x / length for x in row] for row, length in zip(rows, lengths, strict=True)])
     cosines = (units * units.transpose()).tolist()
     logs, own = _finite(weighting).tolist(), weighting.own.tolist()
     partners = weighting.orbits.partners.tolist()
@@ -323,25 +317,20 @@ def _divergence(weighting: Weighting, points: Array, temperature: float) -> Any:
     shares = []
     for a, line in enumerate(logs):
         kept = [arb(x) for x in line]
-        self_log = arb(own[a]) if weighting.self_pairs else None
         powers = [x.exp() for x in kept]
-        norm = sum((arb(n) * w for n, w in zip(partners[a], powers, strict=True)), arb(0))
-        norm += self_log.exp() if self_log is not None else arb(0)
+        alone = [arb(own[a])] if weighting.self_pairs else []
+        norm = sum(
+            (arb(n) * w for n, w in zip(partners[a], powers, strict=True)), sum((x.exp() for x in alone), arb(0))
+        )
         less = norm.log()
-        alone = (self_log.exp() / norm, self_log - less) if self_log is not None else None
-        shares.append(([w / norm for w in powers], [x - less for x in kept], alone))
+        own_terms = [(x.exp() / norm, x - less) for x in alone]
+        shares.append(([w / norm for w in powers], [x - less for x in kept], own_terms))
     total = arb(0)
     for i, line in enumerate(cosines):
-        weights, log_w, alone = shares[labels[i]]
-        norm, pull = arb(0), arb(0)
-        for j, cosine in enumerate(line):
-            if j == i:
-                if alone is not None:
-                    norm += (1 / tau).exp()
-                    pull += alone[0] * (1 / tau - alone[1])
-                continue
-            b, logit = labels[j], cosine / tau
-            norm += logit.exp()
-            pull += weights[b] * (logit - log_w[b])
+        weights, log_w, own_terms = shares[labels[i]]
+        terms = [(weights[b], log_w[b], x / tau) for j, (b, x) in enumerate(zip(labels, line, strict=True)) if j != i]
+        terms += [(w, log, 1 / tau) for w, log in own_terms]
+        norm = sum((logit.exp() for _, _, logit in terms), arb(0))
+        pull = sum((w * (logit - log) for w, log, logit in terms), arb(0))
         total += norm.log() - pull
     return total / len(cosines)

@@ -12,8 +12,8 @@ from ..certificates.certificate import certify, check_tol
 from ..errors import NotCertified, ProblemError
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import check_temperature
-from ..objectives.weighted import WeightedInfoNCE, WeightedSoftmax
-from ..objectives.weightings import Weighting
+from ..objectives.weighted.weighted import WeightedInfoNCE, WeightedSoftmax
+from ..objectives.weighted.weightings import Weighting
 from .feasibility import LogGram, bisect, of_pairs
 from .intervals import excess_interval
 from .reasons import degenerate_reason, inconsistent_reason

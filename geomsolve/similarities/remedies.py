@@ -184,9 +184,10 @@ def _of_labels(weighting: Weighting, labels: Array, temperature: float) -> list[
     else:
         near = _search(of_sigma, temperature, (sigma * 2.0**k for k in range(1, 21)), 2.0)
         found.append(None if near is None else Remedy("sigma", f"Raise sigma to {near:g}.", near, True))
-    for kernel in _POSITIVE_KERNELS:  # of_sigma takes this one
-        if kernel != weighting.kernel and attains(of_sigma(sigma), temperature):
-            found.append(Remedy("kernel", f"Take the {kernel} kernel, at the same sigma.", None, True))
+    for name in _POSITIVE_KERNELS:
+        other = y_aware_weights(labels, sigma=sigma, kernel=name, self_pairs=weighting.self_pairs)
+        fits = name != kernel and attains(other, temperature)
+        found.append(Remedy("kernel", f"Take the {name} kernel, at the same sigma.", None, True) if fits else None)
     return found
 
 
@@ -287,10 +288,10 @@ def _euclidean(weighting: Weighting, temperature: float) -> Remedy | None:
     full, entries = (matrix[labels[:, None], labels] for matrix in (weighting.logs, logs.entries))
     np.fill_diagonal(full, weighting.own[labels])
     np.fill_diagonal(entries, 0.0)
-    if weighting.self_pairs:
-        # `euclidean_realization` would go on to minimise where this fails.
-        if np.linalg.eigvalsh(centred(entries))[0] < -1e-9 * max(float(np.abs(entries).max()), 1e-300):
-            return None
+    # With self-pairs `euclidean_realization` would go on to minimise where this fails.
+    least = -1e-9 * max(float(np.abs(entries).max()), 1e-300)
+    if weighting.self_pairs and np.linalg.eigvalsh(centred(entries))[0] < least:
+        return None
     geometry = euclidean_realization(full, temperature=temperature, self_pairs=weighting.self_pairs)
     if geometry.verdict != "realizable":
         return None

@@ -192,6 +192,12 @@ def weighting_from_matrix(weights: ArrayLike, *, self_pairs: bool | None = None,
         orbits = exchangeable(array, np.ldexp(mantissas, exponents - scale))
     with np.errstate(divide="ignore"):
         full = np.log(mantissas) + (exponents - scale) * np.log(2.0)
+    every, own = by_orbits(full, orbits)
+    return Weighting.normalised(orbits, every, own, bool(self_pairs), name, float(np.finfo(kind).eps))
+
+
+def by_orbits(full: Array, orbits: Orbits) -> tuple[Array, Array]:
+    """(K, K) an entry of two different samples, by their orbits, and (K,) the entry of one with itself."""
     labels = orbits.listed()
     first = np.array([np.flatnonzero(labels == a)[0] for a in range(len(orbits.sizes))])
     every = full[np.ix_(first, first)]
@@ -199,7 +205,7 @@ def weighting_from_matrix(weights: ArrayLike, *, self_pairs: bool | None = None,
     for a in np.flatnonzero(orbits.plural):
         i, j = np.flatnonzero(labels == a)[:2]
         every[a, a] = full[i, j]
-    return Weighting.normalised(orbits, every, own, bool(self_pairs), name, float(np.finfo(kind).eps))
+    return every, own
 
 
 def looks_like_distances(matrix: Array) -> bool:
