@@ -96,8 +96,8 @@ def realize(
         gram, shifts = _least_rank(objective, gram)
         rank = gram.rank()
     return Realization(
-        verdict, reason, objective, gram, found.excess, found.lower, found.finished, largest, shifts, rank, witness,
-        components, time.monotonic() - clock,
+        verdict, reason, objective, gram, weighting.entropy_bound, found.excess, found.lower, found.finished, largest,
+        shifts, rank, witness, components, time.monotonic() - clock,
     )  # fmt: skip
 
 
@@ -130,8 +130,8 @@ def _attained(
         family = low, high
         reason += f"; it is one of a family, the constant off the diagonal being free from {low:.6g} to {high:.6g}"
     return Realization(
-        Verdict.REALIZABLE, reason, objective, gram, excess, 0.0, True, largest, family, rank, None, components,
-        time.monotonic() - clock,
+        Verdict.REALIZABLE, reason, objective, gram, objective.weighting.entropy_bound, excess, 0.0, True, largest,
+        family, rank, None, components, time.monotonic() - clock,
     )  # fmt: skip
 
 

@@ -72,6 +72,7 @@ class Realization(_Excess):
         reason: the verdict in a sentence.
         objective: weighted InfoNCE with these weights.
         gram: the best geometry found, by orbits of exchangeable samples.
+        entropy_bound: mean H(w_i), below the loss of any embedding, in nats.
         excess: mean KL(w_i || p_i) at `gram`: its loss above the entropy bound, in nats.
         excess_lower: proved: no embedding comes nearer to the entropy bound.
         finished: whether the interval from `excess_lower` to `excess` is as narrow as was asked for.
@@ -93,6 +94,7 @@ class Realization(_Excess):
     reason: str
     objective: WeightedSoftmax = field(repr=False)
     gram: OrbitGram = field(repr=False)
+    entropy_bound: float
     excess: float
     excess_lower: float
     finished: bool
@@ -112,11 +114,6 @@ class Realization(_Excess):
     def temperature(self) -> float:
         """Tau."""
         return self.objective.temperature
-
-    @property
-    def entropy_bound(self) -> float:
-        """Mean H(w_i), below the loss of any embedding, in nats."""
-        return self.weighting.entropy_bound
 
     @property
     def unique(self) -> bool | None:
