@@ -14,6 +14,7 @@ from .findings import Findings, short_name
 
 # Per-class lines of the page: all classes where they are few, else the worst.
 _MOST_ROWS = 12
+_LOCAL = ("saa", "cac", "cac_limit", "cac_chance", "sad", "cad", "uniformity", "alignment", "entropy_uniformity")
 _MEASURES = (
     "nc1", "nc2_equinorm", "nc2_equiangularity", "nc2_equiangularity_max", "nc3", "nc4", "nc4_against", "fc", "ms",
     "sd", "effective_rank", "effective_rank_means",
@@ -52,7 +53,7 @@ class Diagnosis(Findings, Result):
             "merged": [[names[c] for c in group] for group in self.merged],
             "worst_classes": [names[c] for c in self.worst_classes],
             "labels": names,
-            **attributes(local, "saa", "cac", "cac_limit", "cac_chance", "sad", "cad", "uniformity", "alignment"),
+            **attributes(local, *_LOCAL),
             **attributes(collapse, "within", "coherence"),
             "spread": self.spread,
             "spread_per_class": self.spreads,
@@ -103,13 +104,8 @@ class Diagnosis(Findings, Result):
         samples, local, collapse, optimum = self.samples, self.local, self.collapse, self.optimum
         names = self.labels
         views = f", {samples.views} views" if samples.views > 1 else ""
-        lines = [
-            f"{self.verdict.value.upper()}",
-            *(f"  {sentence}" for sentence in self.sentences()),
-            "",
-            f"{samples.counts.sum():,} samples{views}, {samples.points.shape[1]} dimensions",
-            f"  {self.counts}",
-        ]
+        lines = [self.verdict.value.upper(), *(f"  {sentence}" for sentence in self.sentences()), ""]
+        lines += [f"{samples.counts.sum():,} samples{views}, {samples.points.shape[1]} dimensions", f"  {self.counts}"]
         if optimum is not None:
             objective, certificate = optimum.solution.objective, optimum.solution.certificate
             unit = "nats" if optimum.factor == 1.0 else f"(nats times {optimum.factor:.6g})"
@@ -123,39 +119,29 @@ class Diagnosis(Findings, Result):
                 entry("fully collapsed", f"{optimum.collapsed_value:.9g} {unit}"),
             ]
         needs = " (needs weights)" if collapse.nc3 is None else ""
+        told = (
+            ("NC1", collapse.nc1, "within-class over between-class covariance"),
+            ("NC2", collapse.nc2_equinorm, "equal norms"),
+            ("", collapse.nc2_equiangularity, "equal angles"),
+            ("NC3", collapse.nc3, f"self-duality{needs}"),
+            ("NC4", collapse.nc4, f"nearest class mean against {collapse.nc4_against}"),
+        )
+        ranks = f"{collapse.effective_rank:.2f}; of class means {collapse.effective_rank_means:.2f}"
         lines += ["", "neural collapse (0: collapsed to a regular simplex)"]
-        lines += [
-            entry("NC1", f"{number(collapse.nc1, '.4g')}  within-class over between-class covariance"),
-            entry("NC2", f"{number(collapse.nc2_equinorm, '.4g')}  equal norms"),
-            entry("", f"{number(collapse.nc2_equiangularity, '.4g')}  equal angles"),
-            entry("NC3", f"{number(collapse.nc3, '.4g')}  self-duality{needs}"),
-            entry("NC4", f"{collapse.nc4:.4g}  nearest class mean against {collapse.nc4_against}"),
-            entry("FC, MS, SD", f"{collapse.fc:.4g}, {collapse.ms:.4g}, {number(collapse.sd, '.4g')}"),
-            entry(
-                "effective rank", f"{collapse.effective_rank:.2f}; of class means {collapse.effective_rank_means:.2f}"
-            ),
-        ]
+        lines += [entry(name, f"{number(value, '.4g')}  {what}") for name, value, what in told]
+        lines.append(entry("FC, MS, SD", ", ".join(number(v, ".4g") for v in (collapse.fc, collapse.ms, collapse.sd))))
+        lines.append(entry("effective rank", ranks))
         few = len(names) <= _MOST_ROWS
         shown = range(len(names)) if few else self.worst_classes
-        by = "by CAC" if optimum is None else "by their cosines"
-        title = f"per class (CAC over {local.reach} neighbours, of the most it can be)" + (
-            "" if few else f": the worst {len(shown)} {by}"
-        )
-        lines += ["", title]
-        head = ("class", "samples", "SAA %", "CAC %", "of", "SAD", "CAD", "uniformity", "within")
-        rows: list[tuple[str, ...]] = [head + (() if optimum is None else ("off optimum",))]
+        which = "" if few else f": the worst {len(shown)} {'by CAC' if optimum is None else 'by their cosines'}"
+        columns = {"SAA %": local.saa, "CAC %": local.cac, "of": local.cac_limit, "SAD": local.sad, "CAD": local.cad}
+        columns |= {"uniformity": local.uniformity, "within": collapse.within}
+        columns |= {} if optimum is None else {"off optimum": optimum.per_class}
+        rows: list[tuple[str, ...]] = [("class", "samples", *columns)]
         for c in shown:
-            values = (
-                local.saa[c],
-                local.cac[c],
-                local.cac_limit[c],
-                local.sad[c],
-                local.cad[c],
-                local.uniformity[c],
-                collapse.within[c],
+            cells = (
+                number(float(each[c]), ".1f" if place < 3 else ".3f") for place, each in enumerate(columns.values())
             )
-            forms = (".1f", ".1f", ".1f", ".3f", ".3f", ".3f", ".3f")
-            cells = tuple(number(float(value), form) for value, form in zip(values, forms, strict=True))
-            last = () if optimum is None else (f"{optimum.per_class[c]:.3f}",)
-            rows.append((short_name(names[c]), str(samples.counts[c]), *cells, *last))
-        return [*lines, *(f"  {line}" for line in table(rows))]
+            rows.append((short_name(names[c]), str(samples.counts[c]), *cells))
+        title = f"per class (CAC over {local.reach} neighbours, of the most it can be){which}"
+        return [*lines, "", title, *(f"  {line}" for line in table(rows))]

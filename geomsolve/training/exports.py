@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,7 @@ from ..solvers.ladder import solve
 from ..solvers.points.embedding import Embedding, check_dim, embed
 from ..solvers.solution import Solution
 from .target_files import Targets
+from .verdicts import grouped, groups
 
 Source: TypeAlias = Objective | Solution | TargetedGeometry | PrototypeGeometry
 
@@ -103,9 +104,15 @@ def targets(
     whole = source.orbits if isinstance(source, Solution) else source.gram
     kind, gram, _ = class_part(objective, whole, part)
     check_dim(dim, gram.orbits.atoms)
-    proof, rank = _proof(source, tol), gram.rank()
-    parts = _parts(objective)
-    if isinstance(source, Solution) and (parts is None or dim < rank):
+    rank = gram.rank()
+    if isinstance(source, Solution):
+        certificate = source.certificate
+        quality, value, gap = source.quality.value, certificate.value, certificate.gap
+        relative = certificate.relative_gap
+    else:
+        value, gap, relative = source.value, source.gap, source.relative_gap
+        quality = "certified" if relative <= tol else "uncertified"
+    if isinstance(source, Solution) and (_parts(objective) is None or dim < rank):
         embedding = embed(
             source, dim, restarts=restarts, seed=seed, max_steps=max_steps, seconds=seconds, progress=progress
         )
@@ -113,10 +120,9 @@ def targets(
         if embedding.exact:
             rank = min(rank, dim)  # a hinge can have optima of lower rank than the solver's
         else:
-            floor = proof.value - proof.excess
-            relative = embedding.gap / max(embedding.value - floor, 1e-300)
-            quality = "descended" if proof.quality == "certified" else proof.quality
-            proof = _Proof(embedding.value, embedding.gap, embedding.value - floor, relative, quality)
+            excess = embedding.value - (value - certificate.excess)
+            value, gap, relative = embedding.value, embedding.gap, embedding.gap / max(excess, 1e-300)
+            quality = "descended" if quality == "certified" else quality
     elif dim >= rank:
         points = gram.embed()
     else:
@@ -125,20 +131,20 @@ def targets(
             "optimum)"
         )
     return Targets(
-        rows=(_rotated if rotate else _padded)(points, dim, seed).astype(np.float32),
+        rows=_placed(points, dim, seed if rotate else None).astype(np.float32),
         loss=_name(source),
         temperature=source.temperature if isinstance(source, PrototypeGeometry) else objective.temperature,
         counts=None if counted is None else tuple(counted.per_class.tolist()),
         part=kind,
-        quality=proof.quality,
-        value=proof.value,
-        gap=proof.gap,
-        relative_gap=proof.relative_gap,
+        quality=quality,
+        value=value,
+        gap=gap,
+        relative_gap=relative,
         exact=dim >= rank,
         rank=rank,
         whole_rank=whole.rank(),
         exchangeable=_exchangeable(objective, gram, counted),
-        collapsed=_collapsed(gram) if dim >= rank else _coinciding(points),
+        collapsed=_collapsed(gram) if dim >= rank else groups(points @ points.T > 1.0 - 1e-8),
         seed=int(seed) if rotate else None,
         version=__version__,
         source="counts" if counted is None else counted.name,
@@ -196,27 +202,6 @@ def _name(source: Solution | TargetedGeometry | PrototypeGeometry) -> str:
     return source.objective.name
 
 
-class _Proof(NamedTuple):
-    value: float
-    gap: float
-    excess: float
-    relative_gap: float
-    quality: str
-
-
-def _proof(source: Solution | TargetedGeometry | PrototypeGeometry, tol: float) -> _Proof:
-    if isinstance(source, Solution):
-        found = source.certificate
-        return _Proof(found.value, found.gap, found.excess, found.relative_gap, source.quality.value)
-    if isinstance(source, TargetedGeometry):
-        excess = source.value - source.objective.floor
-    else:
-        excess = source.solution.certificate.excess
-    # As in `compare`: a gap below the rounding of the value is none.
-    relative = (source.gap + 4.0 * np.finfo(float).eps * abs(source.value)) / max(excess, 1e-300)
-    return _Proof(source.value, source.gap, excess, relative, "certified" if relative <= tol else "uncertified")
-
-
 def _parts(objective: Objective) -> Parts | None:
     """What the atoms of every orbit are; None where they are one mean per class."""
     if isinstance(objective, InstanceSoftmax):
@@ -232,10 +217,8 @@ def class_part(objective: Objective, whole: OrbitGram, part: str | None) -> tupl
     if parts is None:
         return "mean", whole, np.zeros(len(objective.orbits.listed()))
     kind = part or ("instances" if "instances" in parts.names else "mean")
-    places = {
-        index: place for place, (name, index) in enumerate(zip(parts.names, parts.classes, strict=True)) if name == kind
-    }
-    order = [places[index] for index in sorted(places)]
+    places = zip(parts.classes, range(len(parts.names)), parts.names, strict=True)
+    order = [place for _, place, name in sorted(places) if name == kind]
     own = OrbitGram(Orbits(whole.sizes[order]), whole.cosines[np.ix_(order, order)])
     length = np.sqrt(np.clip(1.0 - class_variances(own).per_class, 0.0, None))
     _check_directions(length)
@@ -247,19 +230,16 @@ def class_part(objective: Objective, whole: OrbitGram, part: str | None) -> tupl
 
 def class_points(objective: Objective, embedding: Embedding, kind: str) -> Array:
     """(C, dim) the normalised class means of the atoms of that kind."""
-    parts, labels = _parts(objective), objective.orbits.listed()
+    parts = _parts(objective)
     if parts is None:
         return embedding.points
-    means = np.zeros((max(parts.classes) + 1, embedding.dim))
-    counted = np.zeros(len(means))
-    chosen = [place for place, name in enumerate(parts.names) if name == kind]
-    for place in chosen:
-        atoms = labels == place
-        means[parts.classes[place]] += embedding.points[atoms].sum(axis=0)
-        counted[parts.classes[place]] += atoms.sum()
-    means /= counted[:, None]
+    labels = objective.orbits.listed()
+    mine = np.array([name == kind for name in parts.names])[labels]
+    classes = np.array(parts.classes)[labels[mine]]
+    means = np.zeros((classes.max() + 1, embedding.dim))
+    np.add.at(means, classes, embedding.points[mine])
     length = np.linalg.norm(means, axis=1)
-    _check_directions(length)
+    _check_directions(length / np.bincount(classes))
     return means / length[:, None]
 
 
@@ -275,20 +255,19 @@ def _check_directions(length: Array) -> None:
 def _exchangeable(objective: Objective, gram: OrbitGram, counts: Counts | None) -> tuple[tuple[int, ...], ...]:
     """The groups of two classes and more that the loss treats alike."""
     labels = gram.orbits.listed()
-    if counts is not None and counts.classes != len(labels):
-        raise ProblemError(f"counts: must be one per class, {len(labels)} of them; got {counts.classes}")
-    groups = _grouped(labels)
     if counts is None:
-        return groups
+        return grouped(labels)
+    if counts.classes != len(labels):
+        raise ProblemError(f"counts: must be one per class, {len(labels)} of them; got {counts.classes}")
     if _parts(objective) is not None:
-        return _grouped(counts.groups)
+        return grouped(counts.groups)
     check_same_counts(labels, counts)
-    return groups
+    return grouped(labels)
 
 
 def check_same_counts(labels: NDArray[np.intp], counts: Counts) -> None:
     """Nothing, or a ProblemError where classes that a loss treats alike, by its orbits' labels, differ in count."""
-    for group in _grouped(labels):
+    for group in grouped(labels):
         each = counts.per_class[list(group)]
         if np.ptp(each) > 0:
             raise ProblemError(
@@ -298,44 +277,23 @@ def check_same_counts(labels: NDArray[np.intp], counts: Counts) -> None:
             )
 
 
-def _grouped(labels: NDArray[np.intp]) -> tuple[tuple[int, ...], ...]:
-    order = np.argsort(labels, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
-    return tuple(sorted(tuple(group.tolist()) for group in groups if len(group) > 1))
-
-
 def _collapsed(gram: OrbitGram) -> tuple[tuple[int, ...], ...]:
     labels = gram.orbits.listed()
-    groups = (tuple(np.flatnonzero(np.isin(labels, group)).tolist()) for group in gram.merged())
-    return tuple(sorted(group for group in groups if len(group) > 1))
+    merged = (tuple(np.flatnonzero(np.isin(labels, group)).tolist()) for group in gram.merged())
+    return tuple(sorted(group for group in merged if len(group) > 1))
 
 
-def _coinciding(points: Array) -> tuple[tuple[int, ...], ...]:
-    """Groups of classes whose points the descents left in one place: in one dimension there are but two."""
-    first = np.argmax(points @ points.T > 1.0 - 1e-8, axis=1)
-    return _grouped(first)
-
-
-def _used(points: Array, dim: int) -> Array:
-    """The points without trailing zeros, in at most `dim` coordinates."""
+def _placed(points: Array, dim: int, seed: int | None) -> Array:
+    """(C, dim) the points, filled up with zeros, or under a rotation of all coordinates, uniform over rotations."""
     used = points[:, : np.flatnonzero(points.any(axis=0))[-1] + 1]
-    if used.shape[1] <= dim:
-        return used
-    # Directions of weight below 1e-8 are rounding; the largest ones are kept.
-    left, values, _ = np.linalg.svd(used, full_matrices=False)
-    kept = left[:, :dim] * values[:dim]
-    return np.asarray(kept / np.linalg.norm(kept, axis=1, keepdims=True))
-
-
-def _padded(points: Array, dim: int, seed: int) -> Array:
-    used = _used(points, dim)
-    return np.pad(used, ((0, 0), (0, dim - used.shape[1])))
-
-
-def _rotated(points: Array, dim: int, seed: int) -> Array:
-    """(C, dim) the points under a rotation of all coordinates, uniform over rotations: only r of its columns matter."""
-    used = _used(points, dim)
+    if used.shape[1] > dim:
+        # Directions of weight below 1e-8 are rounding; the largest ones are kept.
+        left, values, _ = np.linalg.svd(used, full_matrices=False)
+        used = left[:, :dim] * values[:dim]
+        used /= np.linalg.norm(used, axis=1, keepdims=True)
+    if seed is None:
+        return np.pad(used, ((0, 0), (0, dim - used.shape[1])))
     normal = np.random.default_rng(seed).normal(size=(dim, used.shape[1]))
-    frame, triangle = np.linalg.qr(normal)
+    frame, triangle = np.linalg.qr(normal)  # of a rotation only these columns matter
     frame *= np.sign(np.diag(triangle))  # without this, the signs of LAPACK's choice: not uniform
     return np.asarray(used @ frame.T)

@@ -90,13 +90,11 @@ class Findings:
     def sentences(self) -> list[str]:
         """Plain sentences that say what the verdict rests on."""
         names, optimum, collapse = self.labels, self.optimum, self.collapse
-        lines = []
+        lines = [f"One point is shared by {self._named(group)}." for group in self.merged[:3]]
+        if len(self.merged) > 3:
+            lines.append(f"Another one each by {len(self.merged) - 3} groups more.")
         if self.fully_collapsed:
-            lines.append(f"All {len(names)} classes share one point.")
-        else:
-            lines += [f"One point is shared by {_listed([names[c] for c in group])}." for group in self.merged[:3]]
-            if len(self.merged) > 3:
-                lines.append(f"Another one each by {len(self.merged) - 3} groups more.")
+            lines = [f"All {len(names)} classes share one point."]
         if (self.fully_collapsed or self.merged) and collapse.nc4_against == "labels" and collapse.nc4 <= _FEW_LOST:
             lines.append(
                 f"Small differences remain there: the nearest class mean is the right one for all but "
@@ -133,16 +131,20 @@ class Findings:
             )
         if collapse.directionless:
             lines.append(
-                f"No direction, because their mean is zero: {_listed([names[c] for c in collapse.directionless])} "
+                f"No direction, because their mean is zero: {self._named(collapse.directionless)} "
                 "(counted as orthogonal to all others)."
             )
         lines += self._order()
         single = np.flatnonzero(self.samples.sizes == 1)
         if single.size:
-            lines.append(
-                f"Of a single embedding, so without CAC, CAD and uniformity: {_listed([names[c] for c in single])}."
-            )
+            lines.append(f"Of a single embedding, so without CAC, CAD and uniformity: {self._named(single)}.")
         return lines
+
+    def _named(self, classes: Any, most: int = 6) -> str:
+        """Classes in words, the first few of many."""
+        texts = [short_name(self.labels[c]) for c in classes]
+        more = f" and {len(texts) - most} more" if len(texts) > most else ""
+        return ("class " if len(texts) == 1 else "classes ") + ", ".join(texts[:most]) + more
 
     def _height(self, optimum: OptimumDistance) -> str:
         """How far the loss is above the optimum, where it is known."""
@@ -168,7 +170,7 @@ class Findings:
         off = spreads_off(self.spreads, optimum)
         loosest = int(np.argmax(np.nan_to_num(off, nan=-1.0)))
         values = (optimum.rms, optimum.worst, spread(off), off[loosest])
-        which = f"1 - cosine within {_listed([self.labels[loosest]])}"
+        which = f"1 - cosine within {self._named([loosest])}"
         what = ("cosines off by", "the worst pair by", "1 - cosine within classes", which)
         reasons = [
             f"{name} {value:.3f} (limit {limit:g})"
@@ -179,19 +181,16 @@ class Findings:
 
     def _together(self, optimum: OptimumDistance) -> list[str]:
         """Which classes the optimum has in one point, and which all but."""
-        names, exact = self.labels, list(optimum.collapsed)
-        near = [group for group in optimum.collapse if group not in exact]
         kinds = (
-            ("The optimum itself has in one point", [group for group in optimum.collapse if group in exact]),
-            (f"The optimum itself has all but in one point (cosines of {PREDICTED:.2f} and more)", near),
+            ("The optimum itself has in one point", True),
+            (f"The optimum itself has all but in one point (cosines of {PREDICTED:.2f} and more)", False),
         )
-        lines = [
-            f"{what}: "
-            + "; ".join(_listed([names[c] for c in group]) for group in some[:3])
-            + (f"; and {len(some) - 3} groups more." if len(some) > 3 else ".")
-            for what, some in kinds
-            if some
-        ]
+        lines = []
+        for what, exact in kinds:
+            some = [group for group in optimum.collapse if (group in optimum.collapsed) is exact]
+            more = f"; and {len(some) - 3} groups more." if len(some) > 3 else "."
+            if some:
+                lines.append(f"{what}: {'; '.join(map(self._named, some[:3]))}{more}")
         if self.merged and not optimum.collapse:
             lines.append("The optimum has no two classes in one point.")
         return lines
@@ -201,24 +200,18 @@ class Findings:
         within = self.spread
         if np.isnan(within):
             return ["Every class has one example: nothing is known of the spread within classes."]
-        how = (
-            "they scatter"
-            if within > 1.0 - HELD
-            else "classes hold together"
-            if within > 0.01
-            else "classes are points"
-        )
+        how = "classes hold together" if within > 0.01 else "classes are points"
+        how = "they scatter" if within > 1.0 - HELD else how
         lines = [f"Two examples of a class have a cosine of {1.0 - within:.3f} on average: {how}."]
         loose = np.flatnonzero(self.spreads > NEAR_LOOSEST)
         if loose.size and within <= 1.0 - HELD:
-            lines.append(f"Examples do not hold together in {_listed([self.labels[c] for c in loose])}.")
+            lines.append(f"Examples do not hold together in {self._named(loose)}.")
         return lines
 
     def _order(self) -> list[str]:
         """What may be out of order, and no error message shows."""
         lines, names, fits = [], self.labels, self.collapse.weights_fit
-        permuted = fits is not None and sorted(fits) == list(range(len(fits))) and sorted(fits) != list(fits)
-        if fits is not None and permuted:
+        if fits is not None and list(fits) != sorted(fits) == list(range(len(fits))):
             first = next(c for c, fit in enumerate(fits) if c != fit)
             lines.append(
                 f"The weights fit the classes in another order (row {first} belongs to {short_name(names[first])} and "
@@ -243,10 +236,3 @@ def short_name(label: Any) -> str:
     """The label as a text, cut where it is long."""
     text = str(label)
     return text if len(text) <= 24 else text[:21] + "..."
-
-
-def _listed(labels: list[Any], most: int = 6) -> str:
-    """Labels in words, the first few of many."""
-    texts = [short_name(label) for label in labels]
-    more = f" and {len(texts) - most} more" if len(texts) > most else ""
-    return ("class " if len(texts) == 1 else "classes ") + ", ".join(texts[:most]) + more

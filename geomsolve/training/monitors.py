@@ -17,7 +17,7 @@ from ..errors import BackendError, ProblemError
 from ..objectives.base import Objective
 from ..objectives.registry import build_objective
 from .class_means import ClassMeans, between_frame, class_means, effective_rank, root_spectrum
-from .losses.arrays import arange, as_array, class_labels, floats, namespace, products, unit
+from .losses.arrays import arange, as_array, class_labels, namespace, products, unit, views_first
 from .optima import Optimum, optimum_of
 from .samples import warn_if_permuted
 from .verdicts import OptimumDistance, Verdict, sharing, spread, verdict
@@ -73,9 +73,10 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
       `OptimumDistance`; `worst_first` and `worst_second`: the two classes whose cosine is farthest off.
     - `nc2_equinorm`, `nc2_equiangularity`, `fc`, `ms`, `spread`, `effective_rank`, `effective_rank_means`, and with a
       classifier `nc3` and `sd`: as in `diagnose`.
-    - `nc1`: as in `diagnose`, class c weighing its samples seen over its training count: all alike after an epoch.
+    - `nc1`: as in `diagnose`, class c weighing its samples over those expected: by its training count, and after a
+      `reset` by what the epoch before saw, whatever the sampler.
     - `nc4`: the share of embeddings nearer to another class mean than to their own's, by the class means of the last
-      `compute`: from the second one on.
+      `compute`: from the second one on. A second pass over the same data has both as `diagnose` does.
     - `shared_classes`: how many classes share a point with another one; `at_optimum`: 1 where the verdict says so.
     - `classes_seen`; `left_out`: samples that were not finite, or of no class.
 
@@ -137,7 +138,9 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
         self.verdict: Verdict | None = None
         self.sentences: list[str] = []
         self._solving: Future[Optimum] | None = None
+        self._expected: Array = self.counts.per_class
         self._means: Array | None = None
+        self._examples: Array | None = None
         self._dim: int | None = None
 
     def update(self, embeddings: Any, labels: Any) -> None:
@@ -148,14 +151,7 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
         if is_torch_array(embeddings):
             embeddings = embeddings.detach()
         xp = namespace(embeddings, labels)
-        points = floats(xp, "embeddings", embeddings)
-        if points.ndim == 3 and self.view_axis == 1:
-            points = xp.permute_dims(points, (1, 0, 2))
-        points = points[None, ...] if points.ndim == 2 else points
-        if points.ndim != 3 or 0 in points.shape:
-            raise ProblemError(
-                f"embeddings: must have shape (views, examples, dim) or (examples, dim); got {tuple(points.shape)}"
-            )
+        points = views_first(xp, embeddings, self.view_axis)
         if not is_jax_array(points) and not str(points.device).startswith("mps"):
             points = xp.astype(points, xp.float64)
         if self._dim is None:
@@ -181,15 +177,20 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
             found |= {"effective_rank": effective_rank(root_spectrum(sums["moment"])), "nc1": self._nc1(sums, means)}
             found["nc4"] = sums["wrong"] / sums["judged"] if sums["judged"] > 0 else None
             found |= self._judged(measured, examples)
-            self._means = means
+            self._means, self._examples = means, examples
             warn_if_permuted(self.counts.per_class, examples)
         return {self.prefix + name: float(value) for name, value in found.items() if value is not None}
 
+    def reset(self) -> None:
+        """All sums start over."""
+        super().reset()
+        self._expected = self._expected if self._examples is None else self._examples
+
     def _start(self, xp: Any, points: Any) -> None:
         classes, self._dim = self.classes, points.shape[2]
-        shapes = {"examples": (classes,), "total": (classes, self._dim), "own": (classes,), "left_out": ()}
-        shapes |= {"moment": (self._dim,) * 2, "weighted": (self._dim,) * 2, "wrong": (), "judged": ()}
-        for name, shape in shapes.items():
+        shapes = dict.fromkeys(("examples", "own", "weights"), (classes,)) | {"total": (classes, self._dim)}
+        shapes |= dict.fromkeys(("moment", "weighted"), (self._dim,) * 2)
+        for name, shape in (shapes | dict.fromkeys(("left_out", "wrong", "judged"), ())).items():
             self.add_state(name, xp.astype(as_array(xp, np.zeros(shape, np.float32), points), points.dtype), "sum")
         if self.objective is not None:
             self._solve()
@@ -203,13 +204,14 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
         members = xp.astype(labels[:, None] == arange(xp, self.classes, points)[None, :], kind)
         members = members * xp.astype(known, kind)[:, None]
         middle, flat = xp.sum(points, axis=0) / views, xp.reshape(points, (-1, dim))
-        inverse = xp.astype(as_array(xp, self.counts.total / self.counts.per_class / self.classes, points), kind)
-        weighted = xp.reshape(points * xp.sum(members * inverse, axis=1)[None, :, None], (-1, dim))
+        weights = members / xp.astype(as_array(xp, self._expected, points), kind)
+        weighted = xp.reshape(points * xp.sum(weights, axis=1)[None, :, None], (-1, dim))
         found = {
             "examples": xp.sum(members, axis=0),
             "total": products(members.T, middle.T),
             "own": xp.sum(members * xp.sum(middle * middle, axis=1)[:, None], axis=0),
             "moment": products(flat.T, flat.T) / views,
+            "weights": xp.sum(weights, axis=0),
             "weighted": products(weighted.T, flat.T) / views,
             "left_out": xp.sum(xp.astype(left, kind)),
         }
@@ -225,9 +227,8 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
         frame = between_frame(means)
         if frame is None:
             return None
-        weights = sums["examples"] / self.counts.per_class * self.counts.total / self.classes
-        within = sums["weighted"] - means.T @ (weights[:, None] * means)
-        return float(np.einsum("ij,ik,kj->", frame, within, frame) / weights.sum())
+        within = sums["weighted"] - means.T @ (sums["weights"][:, None] * means)
+        return float(np.einsum("ij,ik,kj->", frame, within, frame) / sums["weights"].sum())
 
     def _judged(self, measured: ClassMeans, examples: Array) -> dict[str, Any]:
         """The distance to the optimum and the verdict."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Array, Progress
 from ..errors import ProblemError
+from ..objectives.rows.full_batch import check_word
 from .samples import Samples
 
 # Cosines this close are ties: distances of coinciding points differ by rounding alone (1e-15 or so for products of a
@@ -21,8 +22,8 @@ _CONVENTIONS = ("geomsolve", "ttc")
 _SHARE = 0.05
 # Bytes of the block of cosines; everything made from it at a time is of that size at most, twice.
 _BLOCK = 1 << 27
-# Columns of the sample by which rows are cut down to candidates for neighbours.
-_SAMPLED = 4096
+# Of the entropy uniformity: how often points are drawn, and how many for every embedding.
+_DRAWS, _POINTS = 5, 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,7 @@ class Neighbourhoods:
         neighbours: (C,) k, the neighbours that `cac` looks at.
         cac_limit: (C,) the most that `cac` can be: a class of m embeddings has m - 1 to be found among k.
         cac_chance: (C,) what it is if neighbours are drawn at random, and where everything is in one point.
+        entropy_uniformity: (C,) in TTC's convention alone, percent; 100: no two embeddings share a random point.
     """
 
     saa: Array
@@ -50,6 +52,7 @@ class Neighbourhoods:
     neighbours: NDArray[np.intp]
     cac_limit: Array
     cac_chance: Array
+    entropy_uniformity: Array
 
     @property
     def reach(self) -> str:
@@ -85,26 +88,26 @@ def neighbourhoods(
         neighbours: k: a number of neighbours; below 1 a share of all N embeddings, then k = int(share x N) and at least
             1; None: as many as the class has other embeddings, at most 0.05 N, so that every class can have 100 %.
         convention: "ttc" counts as the code of A Tale of Two Classes does: a point is the first of its own k nearest
-            and a zero in the mean of CAD, and SAD is the distance from view 0.
+            and a zero in the mean of CAD, and SAD is the distance from view 0. It adds the entropy uniformity: of 10 N
+            random points on the sphere the nearest to every embedding of the class, the entropy of these over that of
+            m different ones, 100 H / log m, the mean over five draws (of a fixed seed).
         progress: called with a line of text as the work goes on.
 
     Raises:
         ProblemError: `neighbours` that is neither a share nor a whole number below N.
 
     Cost: N^2 d multiplications and one pass over N^2 cosines; memory of some 400 MB beside the embeddings. 100,000 x
-    128 with k = 5000: minutes on two cores.
+    128 with k = 5000: minutes on two cores. "ttc": 50 N^2 d multiplications more.
     Source: Mildenberger et al., A Tale of Two Classes, CVPR 2025 (names; k of their code, and uniformity within the
     class), Wang and Isola, ICML 2020. Ties, leaving out the point itself, and any number of classes are ours.
     """
     total, width = len(samples.points), len(samples.classes)
-    if convention not in _CONVENTIONS:
-        raise ProblemError(f"convention: must be one of {', '.join(_CONVENTIONS)}; got {convention!r:.40}")
+    check_word("convention", convention, _CONVENTIONS)
     raw = convention == "ttc"
     each = count_neighbours(neighbours, samples)
     others = np.maximum(each - raw, 1)  # among the others: the point itself is one of its neighbours in raw counts
-    k = int(others.max())
     hits, shares, distance, potential = np.zeros(total), np.zeros(total), np.zeros(width), np.zeros(width)
-    for first, block in _blocks(samples.points):
+    for first, block in _blocks(samples.points, samples.points):
         rows = np.arange(len(block))
         block[rows, first + rows] = 1.0
         last = first + len(block)
@@ -115,13 +118,10 @@ def neighbourhoods(
             potential[c] += np.exp(4.0 * own).sum() - (high - low)
             distance[c] += np.sqrt(np.maximum(-2.0 * own, 0.0, out=own), out=own).sum()
         block[rows, first + rows] = -np.inf
-        floors = _floors(block, k)
-        for row in range(len(block)):
-            i = first + row
-            start = i // samples.views * samples.views
-            mine = samples.ends[samples.codes[i]], samples.ends[samples.codes[i] + 1]
-            few = int(others[samples.codes[i]])
-            hits[i], shares[i] = _row(block[row], few, floors[row], (start, start + samples.views), mine)
+        for i, cosines in enumerate(block, first):
+            c, start = samples.codes[i], i // samples.views * samples.views
+            siblings, mine = slice(start, start + samples.views), slice(samples.ends[c], samples.ends[c + 1])
+            hits[i], shares[i] = _row(cosines, int(others[c]), siblings, mine)
         if progress is not None:
             progress(f"neighbours: {last:,} of {total:,} embeddings")
     sizes = samples.sizes.astype(np.float64)
@@ -143,6 +143,7 @@ def neighbourhoods(
         neighbours=each,
         cac_limit=100.0 * np.minimum(1.0, own / each),
         cac_chance=100.0 * ((sizes - 1.0) / (total - 1.0) * (each - raw) + raw) / each,
+        entropy_uniformity=_entropy_uniformity(samples) if raw else nothing,
     )
 
 
@@ -166,73 +167,52 @@ def count_neighbours(neighbours: float | None, samples: Samples) -> NDArray[np.i
     return np.full(len(samples.sizes), int(neighbours))
 
 
-def _blocks(points: Array) -> Iterator[tuple[int, Array]]:
-    """Blocks of rows of the cosines of all points, in an array that is used again, each with its first row."""
-    total = len(points)
-    height = min(total, max(1, _BLOCK // (8 * total)))
-    block = np.empty((height, total))
-    for first in range(0, total, height):
+def _blocks(points: Array, others: Array) -> Iterator[tuple[int, Array]]:
+    """Blocks of rows of the cosines of points and others, in an array that is used again, each with its first row."""
+    height = min(len(points), max(1, _BLOCK // (8 * len(others))))
+    block = np.empty((height, len(others)))
+    for first in range(0, len(points), height):
         part = points[first : first + height]
-        yield first, np.matmul(part, points.T, out=block[: len(part)])
+        yield first, np.matmul(part, others.T, out=block[: len(part)])
 
 
-def _floors(block: Array, k: int) -> Array:
-    """(rows,) a number that k cosines of each row most likely exceed, and few more: from a sample of its columns."""
-    columns = block.shape[1]
-    if columns < 2 * _SAMPLED:
-        return np.full(len(block), -np.inf)
-    sample = block[:, :: columns // _SAMPLED].copy()
-    size = sample.shape[1]
-    expected = k * size / columns
-    # Four standard deviations beyond the rank that is expected; `_row` notices where that was not enough.
-    rank = math.ceil(expected + 4.0 * math.sqrt(expected) + 4.0)
-    if rank >= size:
-        return np.full(len(block), -np.inf)
-    sample.partition(size - rank, axis=1)
-    return np.asarray(sample[:, size - rank])
-
-
-def _row(cosines: Array, k: int, floor: float, siblings: tuple[int, int], own: tuple[int, int]) -> tuple[float, float]:
+def _row(cosines: Array, k: int, siblings: slice, own: slice) -> tuple[float, float]:
     """The chance that the nearest neighbour is a sibling, and the expected share of its own among the k nearest."""
-    for least in (floor, -np.inf):
-        columns = np.flatnonzero(cosines > least)
-        if len(columns) < k:
-            continue
-        values = cosines[columns]
-        kth = np.partition(values, len(values) - k)[len(values) - k]
-        if kth - TIE > least:  # all that tie with it are among the candidates
-            break
-    nearest = columns[values >= values.max() - TIE]
-    hit = _between(nearest, siblings) / len(nearest)
-    above = columns[values > kth + TIE]
-    tied = columns[np.abs(values - kth) <= TIE]
-    places = k - len(above)
-    return hit, (_between(above, own) + places * _between(tied, own) / len(tied)) / k
+    nearest = cosines >= cosines.max() - TIE
+    kth = np.partition(cosines, len(cosines) - k)[len(cosines) - k]
+    above, reached = cosines > kth + TIE, cosines >= kth - TIE
+    surely, places = np.count_nonzero(above[own]), k - np.count_nonzero(above)
+    tied, all_tied = (np.count_nonzero(part) for part in (reached[own] & ~above[own], reached & ~above))
+    return np.count_nonzero(nearest[siblings]) / np.count_nonzero(nearest), (surely + places * tied / all_tied) / k
 
 
-def _between(columns: NDArray[np.intp], span: tuple[int, int]) -> int:
-    """How many of the columns, in order, lie in the span."""
-    first, last = np.searchsorted(columns, span)
-    return int(last - first)
+def _entropy_uniformity(samples: Samples) -> Array:
+    """(C,) how many different ones of 10 N random points are the nearest to embeddings of a class: see above."""
+    rng, points = np.random.default_rng(0), samples.points
+    found = np.zeros((_DRAWS, len(samples.classes)))
+    for draw in found:
+        best, nearest = np.full(len(points), -np.inf), np.zeros(len(points), np.intp)
+        for part in range(_POINTS):
+            drawn = rng.normal(size=points.shape)
+            drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+            for first, block in _blocks(points, drawn):
+                here, top = slice(first, first + len(block)), block.max(axis=1)
+                nearest[here] = np.where(top > best[here], part * len(points) + block.argmax(axis=1), nearest[here])
+                best[here] = np.maximum(top, best[here])
+        for c, size in enumerate(samples.sizes):
+            shares = np.unique(nearest[samples.ends[c] : samples.ends[c + 1]], return_counts=True)[1] / size
+            draw[c] = -100.0 * np.sum(shares * np.log(shares)) / np.log(size) if size > 1 else np.nan
+    return np.asarray(found.mean(axis=0))
 
 
 def _view_distances(samples: Samples, first_view: bool) -> tuple[Array, Array]:
     """(C,), (C,) mean squared distance of two views of a sample, and mean distance (from view 0 alone, if told)."""
-    nothing = np.full(len(samples.classes), np.nan)
     if samples.views == 1:
-        return nothing, nothing
-    views = samples.points.reshape(-1, samples.views, samples.points.shape[1])
-    squared, plain = np.zeros(len(views)), np.zeros(len(views))
-    for first in range(samples.views):
-        for second in range(first):
-            away = views[:, first] - views[:, second]
-            square = np.einsum("ij,ij->i", away, away)
-            squared += square
-            if second == 0 or not first_view:
-                plain += np.sqrt(square)
-    pairs = samples.views * (samples.views - 1) / 2.0
-    starts = samples.ends[:-1] // samples.views
-    return (
-        np.add.reduceat(squared, starts) / (pairs * samples.counts),
-        np.add.reduceat(plain, starts) / ((samples.views - 1.0 if first_view else pairs) * samples.counts),
-    )
+        return (np.full(len(samples.classes), np.nan),) * 2
+    views = np.swapaxes(samples.points.reshape(-1, samples.views, samples.points.shape[1]), 0, 1)
+    pairs = [(b, a) for a in range(samples.views) for b in range(a)]
+    away = {pair: np.linalg.norm(views[pair[0]] - views[pair[1]], axis=1) for pair in pairs}
+    plain = [one for (b, _), one in away.items() if b == 0 or not first_view]
+    starts, squares = samples.ends[:-1] // samples.views, [one**2 for one in away.values()]
+    squared, mean = (np.add.reduceat(np.mean(each, axis=0), starts) / samples.counts for each in (squares, plain))
+    return squared, mean

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import array_api_compat.numpy as xp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import Array, as_numpy
 from ..counts.labels import as_labels
 from ..errors import ProblemError
+from .losses.arrays import views_first
 
 # Lengths this close to 1 are those of normalised vectors that went through half precision.
 _UNIT = 1e-3
@@ -83,24 +85,15 @@ def as_samples(embeddings: Any, labels: Any, *, ignore: Any = None, view_axis: i
 
     Cost: three copies of the embeddings in float64.
     """
-    array = numbers("embeddings", embeddings)
-    if view_axis not in (0, 1):
-        raise ProblemError(f"view_axis: must be 0 for (views, samples, dimensions) or 1; got {view_axis!r:.40}")
-    if array.ndim == 3 and view_axis == 1:
-        array = np.swapaxes(array, 0, 1)
-    if array.ndim not in (2, 3) or 0 in array.shape:
-        raise ProblemError(
-            f"embeddings: must have shape (samples, dimensions) or (views, samples, dimensions); got {array.shape}"
-        )
-    views = array.shape[0] if array.ndim == 3 else 1
-    named = as_labels(labels, array.shape[-2], ignore=ignore)
+    array = views_first(xp, numbers("embeddings", embeddings), view_axis)
+    views, total, dim = array.shape
+    named = as_labels(labels, total, ignore=ignore)
     present = np.flatnonzero(named.counts)
     if len(present) < 2:
         shown = f"{named.classes[present[0]]!s:.40} alone" if len(present) else "none"
         raise ProblemError(f"labels: must show two classes or more; got {shown}")
     order = np.argsort(named.codes, kind="stable")[np.count_nonzero(named.codes < 0) :]
-    stacked = array.reshape(views, *array.shape[-2:])[:, order]
-    points = np.ascontiguousarray(np.swapaxes(stacked, 0, 1), dtype=np.float64).reshape(-1, array.shape[-1])
+    points = np.ascontiguousarray(np.swapaxes(array[:, order], 0, 1), dtype=np.float64).reshape(-1, dim)
     # Scaled by the largest entry first: squares of very long or very short vectors would leave the range of floats.
     scale = np.abs(points).max(axis=1)
     for wrong, what in ((~np.isfinite(scale), "finite"), (scale == 0.0, "nonzero")):
@@ -116,16 +109,8 @@ def as_samples(embeddings: Any, labels: Any, *, ignore: Any = None, view_axis: i
     lengths = np.sqrt(np.einsum("ij,ij->i", points, points))
     points /= lengths[:, None]
     lengths *= scale
-    return Samples(
-        points,
-        views,
-        named.classes[present],
-        named.counts[present],
-        float(lengths.min()),
-        float(lengths.max()),
-        present,
-        named.classes,
-    )
+    span = float(lengths.min()), float(lengths.max())
+    return Samples(points, views, named.classes[present], named.counts[present], *span, present, named.classes)
 
 
 def warn_if_permuted(given: Array, seen: Array) -> None:

@@ -150,7 +150,11 @@ def groups(shared: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
 
-    _, codes = connected_components(csr_array(shared), directed=False)
+    return grouped(connected_components(csr_array(shared), directed=False)[1])
+
+
+def grouped(codes: NDArray[np.intp]) -> tuple[tuple[int, ...], ...]:
+    """Groups of two classes or more that have one code, in class order."""
     order = np.argsort(codes, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
     return tuple(sorted(tuple(part.tolist()) for part in parts if len(part) > 1))

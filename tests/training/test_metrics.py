@@ -105,27 +105,27 @@ def test_blocks_and_candidates_change_nothing(k, points, monkeypatch):
     samples = as_samples(z[points], labels)
     whole = neighbourhoods(samples, neighbours=k)
     monkeypatch.setattr(module, "_BLOCK", 8 * 400 * 17)
-    monkeypatch.setattr(module, "_SAMPLED", 30)
     parts = neighbourhoods(samples, neighbours=k)
     for name in ("saa", "cac", "sad", "cad", "uniformity", "alignment"):
         assert np.allclose(getattr(whole, name), getattr(parts, name), rtol=0, atol=1e-9), name
 
 
-def test_a_bad_sample_of_columns_is_noticed(monkeypatch):
-    """Floors that leave too few candidates, or cut through a tie, change nothing."""
-    rng = np.random.default_rng(0)
-    samples = as_samples(np.round(rng.normal(size=(60, 2))) + 0.5, np.arange(60) % 3)
-    right = neighbourhoods(samples, neighbours=9).cac
-    for rank in (1, 9, 10, 30):
-        monkeypatch.setattr(module, "_floors", lambda block, k, rank=rank: np.sort(block, axis=1)[:, -rank])
-        assert np.allclose(neighbourhoods(samples, neighbours=9).cac, right, rtol=1e-12)
-
-
-def test_a_floor_between_ties_is_noticed():
-    """Three neighbours tied up to rounding, and a floor that two of them exceed: each has a third of the place."""
+def test_neighbours_tied_up_to_rounding_share_a_place():
     cosines = np.array([0.5 - 6e-13, -np.inf, 0.5, 0.5 - 3e-13, 0.1])
-    for floor in (0.5 - 4e-13, 0.4, -np.inf):
-        assert np.allclose(module._row(cosines, 1, floor, (0, 1), (2, 5)), (1 / 3, 2 / 3))
+    assert np.allclose(module._row(cosines, 1, slice(0, 1), slice(2, 5)), (1 / 3, 2 / 3))
+
+
+def test_entropy_uniformity_of_the_paper_s_code():
+    """A class in one point, one in two of a third and two thirds, one spread far and wide, one of a single sample."""
+    rng = np.random.default_rng(0)
+    places = np.concatenate([np.tile(np.eye(16)[0], (6, 1)), np.eye(16)[[1, 1, 2, 2, 2, 2]], rng.normal(size=(5, 16))])
+    z, y = np.concatenate([places, np.ones((1, 16))]), np.repeat([0, 1, 2, 3], [6, 6, 5, 1])
+    found = neighbourhoods(as_samples(z, y), convention="ttc").entropy_uniformity
+    two = -(math.log(1 / 3) / 3 + 2 * math.log(2 / 3) / 3) / math.log(6)
+    assert np.allclose(found[:2], [0, 100 * two])
+    assert 80 < found[2] < 100 + 1e-9
+    assert np.isnan(found[3])
+    assert np.isnan(neighbourhoods(as_samples(z, y)).entropy_uniformity).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

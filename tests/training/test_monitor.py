@@ -93,6 +93,19 @@ def test_what_is_left_out(base):
     assert few.compute() == {"classes_seen": 3.0, "left_out": 0.0}
 
 
+def test_a_second_pass_knows_what_the_sampler_draws(base):
+    """Counts of training that the samples do not have: classes weigh alike from the second pass on."""
+    z, labels = plant()
+    wanted = gs.diagnose(z, labels).collapse
+    monitor = base([70, 40, 30, 20])
+    first = stream(monitor, z, labels)["nc1"]
+    monitor.reset()
+    second = stream(monitor, z, labels)
+    assert abs(first - wanted.nc1) > 1e-3 * wanted.nc1
+    assert math.isclose(second["nc1"], wanted.nc1, rel_tol=1e-10)
+    assert math.isclose(second["nc4"], wanted.nc4, rel_tol=1e-10)
+
+
 def test_counts_alone_and_too_few_dimensions(base):
     z, labels = plant(dim=2)
     alone = stream(base(dict(enumerate(COUNTS))), z, labels)

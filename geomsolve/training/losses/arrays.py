@@ -118,17 +118,7 @@ def samples(embeddings: Tensor, labels: Tensor, *others: Tensor, view_axis: int 
         least_views: how many the loss needs.
     """
     xp = namespace(embeddings, labels, *others)
-    points = floats(xp, "embeddings", embeddings)
-    if view_axis not in (0, 1):
-        raise ProblemError(f"view_axis: must be 0 for (views, examples, dim) or 1; got {view_axis!r:.40}")
-    if points.ndim == 2:
-        points = points[None, ...]
-    elif points.ndim == 3 and view_axis == 1:
-        points = xp.permute_dims(points, (1, 0, 2))
-    if points.ndim != 3 or 0 in points.shape:
-        raise ProblemError(
-            f"embeddings: must have shape (views, examples, dim) or (examples, dim); got {tuple(points.shape)}"
-        )
+    points = views_first(xp, embeddings, view_axis)
     views, count, dim = points.shape
     if views < least_views:
         raise ProblemError(
@@ -145,6 +135,22 @@ def samples(embeddings: Tensor, labels: Tensor, *others: Tensor, view_axis: int 
         xp.tile(examples, (views,)),
         views,
     )
+
+
+def views_first(xp: Any, embeddings: Tensor, view_axis: int) -> Tensor:
+    """The embeddings as (views, n, d), in single precision or double, or a ProblemError."""
+    points = floats(xp, "embeddings", embeddings)
+    if view_axis not in (0, 1):
+        raise ProblemError(f"view_axis: must be 0 for (views, examples, dim) or 1; got {view_axis!r:.40}")
+    if points.ndim == 2:
+        points = points[None, ...]
+    elif points.ndim == 3 and view_axis == 1:
+        points = xp.permute_dims(points, (1, 0, 2))
+    if points.ndim != 3 or 0 in points.shape:
+        raise ProblemError(
+            f"embeddings: must have shape (views, examples, dim) or (examples, dim); got {tuple(points.shape)}"
+        )
+    return points
 
 
 def namespace(*arrays: Tensor) -> Any:
@@ -234,12 +240,6 @@ def scalar(
         raise ProblemError(f"{name}: must be one number; got {value!r:.40}")
     xp = namespace(like, value)
     return xp.astype(xp.reshape(as_array(xp, value, like), ()), like.dtype)
-
-
-def word(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Nothing, or a ProblemError unless the word is allowed."""
-    if value not in allowed:
-        raise ProblemError(f"{name}: must be one of {', '.join(allowed)}; got {value!r:.40}")
 
 
 def products(rows: Tensor, columns: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import ProblemError
+from ...objectives.rows.full_batch import check_word
 from .arrays import (
     Samples,
     Tensor,
@@ -17,7 +18,6 @@ from .arrays import (
     row_softmax,
     samples,
     scalar,
-    word,
 )
 
 _ANCHORS = ("instance", "class")
@@ -53,7 +53,7 @@ def bcl(
 
     Source: Zhu et al., CVPR 2022.
     """
-    word("anchors", anchors, _ANCHORS)
+    check_word("anchors", anchors, _ANCHORS)
     batch = samples(embeddings, labels, prototypes, temperature, view_axis=view_axis)
     centres = class_rows("prototypes", prototypes, batch)
     members = batch.members(centres.shape[0])
@@ -104,7 +104,7 @@ def ecl(
 
     Source: ECL (Roh et al. 2026), our reading; the stand-in for an empty mean is ours.
     """
-    word("anchors", anchors, _ANCHORS)
+    check_word("anchors", anchors, _ANCHORS)
     batch = samples(embeddings, labels, prototypes, classifiers, temperature, view_axis=view_axis)
     xp, centres = batch.xp, class_rows("prototypes", prototypes, batch)
     members = batch.members(centres.shape[0])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ProblemError
+from ...objectives.rows.full_batch import check_word
 from .arrays import (
     Tensor,
     arange,
@@ -20,7 +21,6 @@ from .arrays import (
     row_softmax,
     scalar,
     unit,
-    word,
 )
 
 _SIMILARITIES = ("cosine", "euclidean")
@@ -51,7 +51,7 @@ def weighted_info_nce(
         similarity: "cosine", z_i.z_j of unit rows; or "euclidean", -|z_i - z_j|^2 / 2, of the rows as they are (of
             unit rows the two are one loss).
     """
-    word("similarity", similarity, _SIMILARITIES)
+    check_word("similarity", similarity, _SIMILARITIES)
     if not isinstance(self_pairs, (bool, np.bool_)):
         raise ProblemError(f"self_pairs: must be True or False; got {self_pairs!r:.40}")
     xp = namespace(embeddings, weights, temperature)
@@ -97,7 +97,7 @@ def gcl(
 
     Source: arXiv 2311.05139 and GCL (arXiv 2605.11291).
     """
-    word("normalization", normalization, _NORMALIZATIONS)
+    check_word("normalization", normalization, _NORMALIZATIONS)
     xp = namespace(anchors, positives, negatives, temperature)
     here = floats(xp, "anchors", anchors)
     near, far = floats(xp, "positives", positives, here), floats(xp, "negatives", negatives, here)
@@ -129,7 +129,7 @@ def draw_negatives(uniforms: Tensor, labels: Tensor, *, sampling: str = "supervi
         sampling: "supervised", from the samples of other classes, of which there must be some; or "unsupervised", from
             all samples, the anchor and its class included.
     """
-    word("sampling", sampling, _SAMPLINGS)
+    check_word("sampling", sampling, _SAMPLINGS)
     xp = namespace(uniforms, labels)
     chances = floats(xp, "uniforms", uniforms)
     if chances.ndim != 2 or 0 in chances.shape:

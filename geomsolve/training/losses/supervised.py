@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...objectives.kinds.supcl import own_views
-from ...objectives.rows.full_batch import check_whole
+from ...objectives.rows.full_batch import check_whole, check_word
 from .arrays import (
     AVERAGINGS,
     Samples,
@@ -18,7 +18,6 @@ from .arrays import (
     row_softmax,
     samples,
     scalar,
-    word,
 )
 
 # A sample beyond this cosine with the prototype of its class is no longer pulled to it.
@@ -46,7 +45,7 @@ def sup_con(
 
     Source: Khosla et al. 2020.
     """
-    word("averaging", averaging, AVERAGINGS)
+    check_word("averaging", averaging, AVERAGINGS)
     batch = samples(embeddings, labels, temperature, view_axis=view_axis)
     kin = batch.same_class & batch.distinct
     rows = row_softmax(batch.xp, batch.logits(temperature), batch.shares(kin), batch.number(batch.distinct))
@@ -79,7 +78,7 @@ def eps_sup_info_nce(
 
     Source: Barbano et al., ICLR 2023.
     """
-    word("averaging", averaging, AVERAGINGS)
+    check_word("averaging", averaging, AVERAGINGS)
     batch = samples(embeddings, labels, temperature, view_axis=view_axis)
     xp, logits, kin = batch.xp, batch.logits(temperature), batch.same_class & batch.distinct
     negatives = ~batch.same_class
@@ -210,7 +209,7 @@ def sup_cl(
 
     Source: SSEM (arXiv 2503.08203).
     """
-    word("averaging", averaging, AVERAGINGS)
+    check_word("averaging", averaging, AVERAGINGS)
     batch = samples(embeddings, labels, temperature, alpha, view_axis=view_axis)
     own_views(batch.views, self_pairs)
     share, logits = scalar("alpha", alpha, batch.points, most=1.0), batch.logits(temperature)
@@ -255,7 +254,7 @@ def kcl(
 
     Source: Kang et al., ICLR 2021; the draw of samples is that of the code published with TSC and TTC.
     """
-    word("draw", draw, ("samples", "examples"))
+    check_word("draw", draw, ("samples", "examples"))
     batch = samples(embeddings, labels, temperature, view_axis=view_axis, least_views=2)
     wanted = _drawn(batch, check_whole("positives", positives, least=1), 1 if draw == "samples" else batch.views)
     rows = row_softmax(batch.xp, batch.logits(temperature), wanted, batch.number(batch.distinct))
