@@ -17,7 +17,7 @@ MOST_DISTINCT = 5000
 # Distinct counts from which a rule of them is solved sooner than they are.
 FEW_DISTINCT = 150
 # The size of an orbit that is looked at without being there.
-_NOTHING = 1e-100
+NOTHING = 1e-100
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class ByCounts:
         everywhere = np.concatenate([where, places])
         counts = Counts(
             distinct=self.line.values_at(everywhere),
-            multiplicity=np.concatenate([weights, np.full(len(places), _NOTHING)]),
+            multiplicity=np.concatenate([weights, np.full(len(places), NOTHING)]),
             groups=np.empty(0, np.intp),
             name=self.counts.name,
             are_proportions=self.counts.are_proportions,

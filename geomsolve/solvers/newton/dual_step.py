@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ...arrays import Array
 from ...geometry.orbits import OrbitGram
 from ...objectives.base import Objective
+from ...objectives.laws import NOTHING
 
 # Up to this many orbits one dense solve is cheaper than an iteration.
 DENSE = 64
@@ -96,15 +97,25 @@ def dual_step(
     )
     diagonal = np.array([[np.diag(mean), np.diag(upper_right)], [own * weights, tau * np.diag(response) * weights]])
 
-    def jacobian(vectors: Array) -> Array:
-        dl, zeta = vectors[:count], vectors[count:]
+    def jacobian(vector: Array) -> Array:
+        dl, zeta = vector[:count], vector[count:]
         top = mean @ dl + upper_right @ zeta
-        bottom = lower_left @ (weights[:, None] * dl) + response.T @ ((tau * weights)[:, None] * zeta)
-        local = np.einsum("ija,jan->ian", beside, vectors.reshape(2, count, -1))
-        return np.concatenate([top, bottom]) + local.reshape(vectors.shape)
+        bottom = lower_left @ (weights * dl) + response.T @ (tau * weights * zeta)
+        return np.concatenate([top, bottom]) + np.einsum("ija,ja->ia", beside, vector.reshape(2, count)).ravel()
+
+    def dense() -> Array:
+        blocks = np.empty((2, count, 2, count))
+        blocks[0, :, 0], blocks[0, :, 1] = mean, upper_right
+        np.multiply(lower_left, weights, out=blocks[1, :, 0])
+        np.multiply(response.T, tau * weights, out=blocks[1, :, 1])
+        np.einsum("iaja->ija", blocks)[:] += beside
+        return blocks.reshape(2 * count, 2 * count)
 
     try:
-        solution = _solve(jacobian, beside + diagonal, right, tol)
+        if count <= DENSE:
+            solution = _solve_dense(dense(), right, sizes > NOTHING)
+        else:
+            solution = _solve_smooth(jacobian, beside + diagonal, right, tol)
     except np.linalg.LinAlgError:
         return None
     dl, zeta = solution[:count], solution[count:]
@@ -121,20 +132,34 @@ def _diagonal_of(matrix: Array) -> Array:
     return np.einsum("aa->a", matrix)
 
 
-def _solve(apply: Callable[[Array], Array], blocks: Array, right: Array, tol: float) -> Array:
-    """The solution of a Newton system of 2K equations, to the accuracy a Newton step deserves.
+def _solve_dense(matrix: Array, right: Array, there: NDArray[np.bool_]) -> Array:
+    """The solution of a Newton system of 2K equations, first for the orbits that are there, as others answer to them.
 
     Args:
-        apply: the matrix times the columns of an array.
+        matrix: (2K, 2K).
+        right: (2K,) the right-hand side.
+        there: (K,) which orbits have a size; those without change nothing for the others.
+    """
+    pairs = np.arange(len(right)).reshape(2, -1)
+    first, alone = pairs[:, there].ravel(), pairs[:, ~there].T
+    solution = np.empty_like(right)
+    scale = np.abs(matrix[first]).max(axis=1)
+    solution[first] = np.linalg.solve(matrix[np.ix_(first, first)] / scale[:, None], right[first] / scale)
+    left = right[alone] - matrix[alone][:, :, first] @ solution[first]
+    solution[alone] = np.linalg.solve(matrix[alone[:, :, None], alone[:, None, :]], left[:, :, None])[:, :, 0]
+    return solution
+
+
+def _solve_smooth(apply: Callable[[Array], Array], blocks: Array, right: Array, tol: float) -> Array:
+    """The same by iteration, to the accuracy a Newton step deserves.
+
+    Args:
+        apply: the matrix times a vector.
         blocks: (2, 2, K) its 2 x 2 diagonal blocks. The rest of it is smooth, so they precondition it almost perfectly.
         right: (2K,) the right-hand side.
         tol: the accuracy that Newton's method is after.
     """
     count = len(right) // 2
-    if count <= DENSE:
-        matrix = apply(np.eye(2 * count))
-        scale = np.abs(matrix).max(axis=1)
-        return np.linalg.solve(matrix / scale[:, None], right / scale)
     (d11, d12), (d21, d22) = blocks
     inverse = np.array([[d22, -d12], [-d21, d11]]) / (d11 * d22 - d12 * d21)
 
@@ -145,7 +170,7 @@ def _solve(apply: Callable[[Array], Array], blocks: Array, right: Array, tol: fl
     peak = np.abs(start).max()
     # What is left of the residual may be as large as what the step leaves anyway, about its square.
     goal = 0.1 * max(tol, peak * min(peak, 0.1))
-    return _gmres(lambda vector: precondition(apply(vector[:, None])), start, goal)
+    return _gmres(lambda vector: precondition(apply(vector)), start, goal)
 
 
 def _gmres(apply: Callable[[Array], Array], right: Array, goal: float, most: int = 60) -> Array:
