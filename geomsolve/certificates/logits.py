@@ -47,13 +47,14 @@ def certify_logits(
 
     With Theta = df/dZ at the logits and b, P their softmax, every Z and b have, by Fenchel's inequality in Theta,
 
-        f(Z + b 1^T) >= <Theta, Z + b 1^T> + sum_k n_k/N [ H(P_k) + <iota', P_k - e_k> ],
+        f(Z + b 1^T) >= <Theta, Z + b 1^T> + sum_k n_k/N [ H(P_k) + <iota'_k, P_k - t_k> ],
 
-    iota' = iota - mu_k e_k, and <Theta, Z> + lambda |Z D^{1/2}|_* >= 0 for all Z iff |Theta D^{-1/2}| <= lambda in the
-    spectral norm. Else the columns of Q = c P + (1 - c) I, c = lambda / |Theta D^{-1/2}|, are probabilities too and
-    c Theta is feasible. The bias costs at most |c Theta 1|^2 / (2 bias_decay). With relu the least of <Theta, W H> +
-    decays over H >= 0 is 0 if lambda^2 I - A, A = D^{-1/2} Theta^T Theta D^{-1/2}, is copositive; that
-    holds if it is positive semidefinite after A's negative entries are set to 0.
+    iota' all that is added to logits and t the labels, and <Theta, Z> + lambda |Z D^{1/2}|_* >= 0 for all Z iff
+    |Theta D^{-1/2}| <= lambda in the spectral norm. Else the columns of Q = c P + (1 - c) t,
+    c = lambda / |Theta D^{-1/2}|, are probabilities too and c Theta is feasible. The bias costs at most
+    |c Theta 1|^2 / (2 bias_decay). With relu the least of <Theta, W H> + decays over H >= 0 is 0 if lambda^2 I - A,
+    A = D^{-1/2} Theta^T Theta D^{-1/2}, is copositive; that holds if it is positive semidefinite after A's negative
+    entries are set to 0.
 
     Args:
         problem: the loss.
@@ -75,8 +76,7 @@ def certify_logits(
     # Never claimed below the rounding of the sums.
     rounding = (16.0 + 4.0 * len(sizes)) * np.finfo(float).eps
     shrink = min(1.0, decay / (dual_norm(problem, gradient) * (1.0 + rounding) + 1e-300))
-    mixed = found._replace(wrong=shrink * found.wrong, missing=shrink * found.missing)
-    lower = float((sizes * shares) @ problem.entropies(mixed))
+    lower = float((sizes * shares) @ problem.entropies(problem.mixed(found, shrink)))
     if problem.bias_decay is not None:
         lower -= float(sizes @ (shrink * gradient.row_sums) ** 2) / (2.0 * problem.bias_decay)
     return LogitCertificate(value, float(max(value - lower, 0.0) + rounding * value))

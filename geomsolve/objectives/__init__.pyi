@@ -21,6 +21,7 @@ from .logits.cross_entropy import ldam as ldam
 from .logits.cross_entropy import logit_adjusted as logit_adjusted
 from .logits.cross_entropy import vector_scaling as vector_scaling
 from .logits.layer_peeled import LayerPeeled as LayerPeeled
+from .logits.squared_error import SquaredError as SquaredError
 from .rows.row_softmax import RowSoftmax as RowSoftmax
 from .sampling import anchor_masses as anchor_masses
 from .sampling import drawn_shares as drawn_shares

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 import geomsolve as gs
 from geomsolve.certificates import certify_logits
 from geomsolve.geometry import ClassMatrix, Orbits
-from geomsolve.objectives import ldam, logit_adjusted, vector_scaling
+from geomsolve.objectives import SquaredError, ldam, logit_adjusted, vector_scaling
 
 COUNTS = [100, 50, 20, 5]
 DECAYS = {"feature_decay": 2e-5, "classifier_decay": 5e-3}
@@ -50,13 +50,20 @@ def free_value(problem, parameters, classes):
     margins = np.zeros(classes) if problem.margins is None else problem.margins
     logits = weights @ features + (bias[:, None] if bias.size else 0.0)
     adjusted = scale[:, None] * logits + shift[:, None] - np.diag(margins)
+    if problem.offsets is not None:
+        adjusted = adjusted + problem.offsets
+    wanted = (1 - problem.smoothing) * np.eye(classes) + problem.smoothing / classes
     top = adjusted.max(axis=0)
     sums = np.log(np.exp(adjusted - top).sum(axis=0)) + top
     shares = counts / counts.sum()
-    value = shares @ (sums - np.diag(adjusted))
+    value = shares @ (sums - np.sum(wanted * adjusted, axis=0))
+    error = np.exp(adjusted - sums) - wanted
+    if isinstance(problem, SquaredError):
+        error = logits - wanted
+        value = shares @ np.sum(error**2, axis=0) / 2
     value += problem.classifier_decay / 2 * np.sum(weights**2)
     value += problem.feature_decay / 2 * np.sum(counts * np.sum(features**2, axis=0))
-    slope = scale[:, None] * (np.exp(adjusted - sums) - np.eye(classes)) * shares
+    slope = scale[:, None] * error * shares
     on_weights = slope @ features.T + problem.classifier_decay * weights
     on_features = weights.T @ slope + problem.feature_decay * features * counts
     parts = [on_weights.ravel(), on_features.ravel()]
@@ -94,6 +101,10 @@ def random_problem(seed):
         options["multiplicative"] = rng.uniform(0.5, 2.0, classes)
     if seed % 5 == 2:
         options["margins"] = rng.uniform(0.0, 1.0, classes)
+    if seed % 5 == 3:
+        options["smoothing"] = rng.uniform(0.01, 0.3)
+    if seed % 7 == 4:
+        options["offsets"] = rng.normal(size=(classes, classes))
     return gs.CrossEntropy(counts, **options)
 
 
@@ -230,6 +241,34 @@ def test_results_say_themselves():
         gs.solve(solution.objective, tol=1e-15)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_squared_error_in_closed_form_is_proved(seed):
+    """Also by descent from its own start; every other problem has a class beyond the point of vanishing."""
+    rng = np.random.default_rng(seed)
+    counts = np.sort(rng.integers(1, 500, int(rng.integers(2, 9))) + 1)[::-1]
+    fade = counts[-1] * rng.uniform(0.2, 0.9) if seed % 2 else (counts[-1] + counts[0]) / 2
+    decay = np.sqrt(fade) / counts.sum()
+    problem = SquaredError(counts, feature_decay=decay * 3, classifier_decay=decay / 3)
+    solution = gs.solve(problem)
+    assert solution.certificate.relative_gap < 1e-12
+    assert solution.vanished == np.flatnonzero(problem.vanishing_decays <= decay * (1 + 1e-12)).tolist()
+    value, (weights, features) = descended(problem)
+    assert value == pytest.approx(solution.value, rel=1e-8)
+    np.testing.assert_allclose(weights @ features, solution.logits, atol=1e-3)
+
+
+def test_focal_loss_is_concave_where_an_example_is_wrong():
+    """So it is no case of `CrossEntropy`."""
+    margin, step = -np.linspace(4.0, 20.0, 50), 1e-2
+    for gamma in (0.5, 2.0):
+
+        def focal(x, gamma=gamma):
+            return (1 + np.exp(x)) ** -gamma * np.logaddexp(0, -x)
+
+        bend = focal(margin - step) - 2 * focal(margin) + focal(margin + step)
+        assert bend.min() < -1e-8
+
+
 def test_usual_names():
     counts = np.array(COUNTS)
     assert np.allclose(logit_adjusted(COUNTS, strength=2.0, **DECAYS).additive, 2 * np.log(counts / 175))
@@ -324,6 +363,10 @@ def test_max_margin_is_the_limit_of_little_decay():
             "multiplicative: must be finite and above 0; class 2 has 0",
         ),
         (lambda: gs.CrossEntropy(COUNTS, relu=True, additive=[0] * 4, **DECAYS), "additive: with relu .* leave it out"),
+        (lambda: gs.CrossEntropy(COUNTS, relu=True, smoothing=0.1, **DECAYS), "smoothing: with relu .* leave it out"),
+        (lambda: gs.CrossEntropy(COUNTS, smoothing=1, **DECAYS), "smoothing: must be at least 0 and below 1; got 1"),
+        (lambda: gs.CrossEntropy(COUNTS, offsets=[1], **DECAYS), r"offsets: must be .* \(4, 4\); got shape \(1,\)"),
+        (lambda: SquaredError(COUNTS, margins=[1] * 4, **DECAYS), "margins: squared error goes without"),
         (lambda: gs.CrossEntropy(COUNTS, **DECAYS).vanishing_decays, "relu: .* write relu=True"),
         (lambda: gs.max_margin(COUNTS, "svm"), "kind: must be one of ce, cdt, ldt; got 'svm'"),
         (lambda: gs.max_margin(COUNTS, "cdt"), "delta: must be given for cdt; got none"),

@@ -38,7 +38,7 @@ class CrossEntropy:
         minimise  (1/N) sum_k n_k CE_k(W h_k + b) + classifier_decay/2 |W|^2 + feature_decay/2 sum_k n_k |h_k|^2
                   [ + bias_decay/2 |b|^2 ]
 
-        CE_k(z) = log sum_c e^{delta_c z_c + iota_c - mu_k [c = k]} - (delta_k z_k + iota_k - mu_k)
+        CE_k(z) = log sum_c e^{x_c} - sum_c t_ck x_c,   x_c = delta_c z_c + iota_c + kappa_ck - mu_k [c = k]
 
     over W (C x d), one feature h_k for all n_k examples of class k (at the optimum they coincide) and the bias b, for
     d >= C. With Z = W H, D = Diag(n) and lambda = sqrt(feature_decay * classifier_decay) this is the convex problem
@@ -56,11 +56,17 @@ class CrossEntropy:
         additive: (C,) iota, added to the logits; log of the class shares is logit adjustment.
         multiplicative: (C,) delta > 0, which multiplies the logits; with `additive` the vector-scaling loss.
         margins: (C,) mu, subtracted from the logit of the own class, as LDAM does.
+        offsets: (C, C) kappa, added to logit c of the examples of class k, see `design_logits`; no two classes are
+            exchangeable then.
+        smoothing: epsilon in [0, 1) of label smoothing: t_ck = (1 - epsilon) [c = k] + epsilon / C.
         per_class: the decay of features is feature_decay/2 sum_k |h_k|^2, once a class: D = I, and proportions do.
 
     Raises:
-        ProblemError: proportions, a decay that is not above 0, arrays of another length, or additive, multiplicative,
-            margins or a bias together with relu, whose optimum is known without them only.
+        ProblemError: proportions, a decay that is not above 0, arrays of another length, or any other option than
+            these together with relu, whose optimum is known without them only.
+
+    The focal loss -(1 - p)^gamma log p is no case of it: for every gamma > 0 it is concave in the logit of an example
+    that is wrong enough, and no certificate of this kind exists.
 
     Source: Thrampoulidis et al. 2022 (arXiv 2208.05512) for the model, Kini et al. for vector scaling, Dang et al. 2023
     for ReLU; convex form, orbits and certificate are ours, see the theory page.
@@ -74,6 +80,8 @@ class CrossEntropy:
     additive: Any = field(default=None, kw_only=True)
     multiplicative: Any = field(default=None, kw_only=True)
     margins: Any = field(default=None, kw_only=True)
+    offsets: Any = field(default=None, kw_only=True)
+    smoothing: float = field(default=0.0, kw_only=True)
     per_class: bool = field(default=False, kw_only=True)
     name: str = field(default="cross-entropy", kw_only=True)
 
@@ -92,16 +100,26 @@ class CrossEntropy:
         for name, positive in (("additive", False), ("multiplicative", True), ("margins", False)):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _check_vector(name, getattr(self, name), counts.classes, positive))
+        if self.offsets is not None:
+            object.__setattr__(self, "offsets", _check_offsets(self.offsets, counts.classes))
+        if not isinstance(self.smoothing, (int, float, np.number)) or not 0 <= self.smoothing < 1:
+            raise ProblemError(f"smoothing: must be at least 0 and below 1; got {self.smoothing!r:.40} (0.1 is usual)")
         if self.relu:
-            for name in ("bias_decay", "additive", "multiplicative", "margins"):
-                if getattr(self, name) is not None:
-                    raise ProblemError(f"{name}: with relu the optimum is known without it only; leave it out, or relu")
+            self._refuse("with relu the optimum is known without it only; leave it out, or relu")
+
+    def _refuse(self, reason: str) -> None:
+        for name in ("bias_decay", "additive", "multiplicative", "margins", "offsets"):
+            if getattr(self, name) is not None:
+                raise ProblemError(f"{name}: {reason}")
+        if self.smoothing:
+            raise ProblemError(f"smoothing: {reason}")
 
     @cached_property
     def orbits(self) -> Orbits:
         """Which classes are exchangeable: those of equal count, delta, iota and mu; the largest counts first."""
         columns = [self.counts.per_class]
-        columns += [part for part in (self.multiplicative, self.additive, self.margins) if part is not None]
+        apart = None if self.offsets is None else np.arange(float(self.counts.classes))
+        columns += [part for part in (self.multiplicative, self.additive, self.margins, apart) if part is not None]
         _, labels = np.unique(-np.array(columns), axis=1, return_inverse=True)
         labels = np.ravel(labels)
         return Orbits(np.bincount(labels).astype(float), labels)
@@ -130,14 +148,14 @@ class CrossEntropy:
         return self._by_orbit(self.multiplicative, 1.0)
 
     @cached_property
-    def shift(self) -> Array:
-        """(K,) iota."""
-        return self._by_orbit(self.additive, 0.0)
-
-    @cached_property
-    def margin(self) -> Array:
-        """(K,) mu."""
-        return self._by_orbit(self.margins, 0.0)
+    def offset(self) -> ClassMatrix:
+        """Iota + kappa - mu, what is added to logit c of the examples of class k."""
+        rows = self._by_orbit(self.additive, 0.0)
+        own, between = rows - self._by_orbit(self.margins, 0.0), np.repeat(rows[:, None], len(rows), axis=1)
+        if self.offsets is not None:
+            extra = ClassMatrix.gathered(self.orbits, self.offsets)
+            own, between = own + extra.own, between + extra.between
+        return ClassMatrix(self.orbits, own, between)
 
     @property
     def shares(self) -> Array:
@@ -163,16 +181,16 @@ class CrossEntropy:
 
     def softmax(self, logits: ClassMatrix, bias: Array) -> Softmax:
         """The softmax of logits and bias, (K,) by orbits."""
-        shifted = self.scale * bias + self.shift
-        own = self.scale * logits.own + shifted - self.margin
+        own = self.scale * (logits.own + bias) + self.offset.own
         others = self.orbits.partners.T
-        gaps = self.scale[:, None] * logits.between + shifted[:, None] - own
+        gaps = self.scale[:, None] * (logits.between + bias[:, None]) + self.offset.between - own
         top = np.maximum(np.where(others > 0, gaps, -np.inf).max(axis=0), 0.0)
         powers = others * np.exp(np.where(others > 0, gaps - top, -np.inf))
         wrongs = powers.sum(axis=0)
         right = np.exp(-top)
         total = wrongs + right
         losses = np.where(top > 0, top + np.log(total), np.log1p(wrongs))
+        losses = losses - self.smoothing / self.counts.classes * np.sum(others * gaps, axis=0)
         return Softmax(losses, powers / np.maximum(others, 1.0) / total, wrongs / total)
 
     def loss(self, found: Softmax) -> float:
@@ -181,18 +199,54 @@ class CrossEntropy:
 
     def gradient(self, found: Softmax) -> ClassMatrix:
         """Theta = df/dZ, an entry a pair of classes."""
-        own = -self.shares * self.scale * found.missing
-        return ClassMatrix(self.orbits, own, self.shares * self.scale[:, None] * found.wrong)
+        wrong, missing = self._target
+        return self.weighed(found.wrong - wrong, found.missing - missing)
+
+    def weighed(self, wrong: Array, missing: Array) -> ClassMatrix:
+        """The gradient for what the softmax has more than it should on other classes, and less on the own."""
+        return ClassMatrix(self.orbits, -self.shares * self.scale * missing, self.shares * self.scale[:, None] * wrong)
+
+    @property
+    def _target(self) -> tuple[float, float]:
+        """What the labels give to each other class, and to all of them."""
+        share = self.smoothing / self.counts.classes
+        return share, share * (self.counts.classes - 1)
+
+    def mixed(self, found: Softmax, share: float) -> Softmax:
+        """The softmax with weight `share`, and the labels with the rest: the gradient is `share` as large."""
+        wrong, missing = self._target
+        rest = 1.0 - share
+        return found._replace(wrong=share * found.wrong + rest * wrong, missing=share * found.missing + rest * missing)
 
     def entropies(self, found: Softmax) -> Array:
-        """(K,) what the dual bound says of an example: H(q) + sum_c iota_c (q_c - [c = k]) + mu_k (1 - q_k)."""
+        """(K,) what the dual bound says of an example: H(q) + sum_c offset_c (q_c - t_c)."""
         others, right = self.orbits.partners.T, 1.0 - found.missing
         wrong = found.wrong
         entropy = -np.sum(others * wrong * np.log(np.where(wrong > 0, wrong, 1.0)), axis=0)
         few = np.minimum(found.missing, 0.5)
         entropy -= right * np.where(right > 0.5, np.log1p(-few), np.log(np.maximum(right, 1e-300)))
-        shifted = np.sum(others * wrong * self.shift[:, None], axis=0) - (self.shift - self.margin) * found.missing
-        return entropy + shifted
+        to_other, to_others = self._target
+        shifted = np.sum(others * (wrong - to_other) * self.offset.between, axis=0)
+        return entropy + shifted - self.offset.own * (found.missing - to_others)
+
+    @cached_property
+    def closed_form(self) -> ClassMatrix | None:
+        """The optimal logits, where a formula gives them: with ReLU features m_k (e_k - 1/C), else None."""
+        if not self.relu:
+            return None
+        heights, classes = self.heights, self.counts.classes
+        other = np.broadcast_to(-heights / classes, (len(heights),) * 2)
+        return ClassMatrix(self.orbits, heights * (1.0 - 1.0 / classes), other)
+
+    @property
+    def heights(self) -> Array:
+        """(K,) m of the optimum for features that are not negative; 0 where a class vanishes.
+
+        m_k = log( (C - 1) [ sqrt(n_k) / (N lambda sqrt((C - 1)/C)) - 1 ] ), or 0 where that is negative
+        """
+        classes = self.counts.classes
+        reach = self.shares / (self.root * self.decay * np.sqrt(1.0 - 1.0 / classes)) - 1.0
+        return np.log(np.maximum((classes - 1.0) * reach, 1.0))
 
 
 def logit_adjusted(counts: Counts | ArrayLike, *, strength: float = 1.0, **options: Any) -> CrossEntropy:
@@ -238,6 +292,14 @@ def _check_decay(name: str, decay: Any) -> float:
     if not number or not (1e-30 <= decay <= 1e30):
         raise ProblemError(f"{name}: must be a finite number above 0; got {decay!r:.40} (5e-4 is usual)")
     return float(decay)
+
+
+def _check_offsets(values: Any, classes: int) -> Array:
+    matrix = np.array(values, dtype=np.float64)
+    if matrix.shape != (classes, classes) or not np.isfinite(matrix).all():
+        raise ProblemError(f"offsets: must be finite and of shape ({classes}, {classes}); got shape {matrix.shape}")
+    matrix.flags.writeable = False
+    return matrix
 
 
 def _check_vector(name: str, values: Any, classes: int, positive: bool) -> Array:

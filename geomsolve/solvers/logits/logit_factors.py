@@ -97,7 +97,7 @@ class LogitFactors:
 def _first(problem: CrossEntropy) -> tuple[ClassMatrix, Array]:
     """Logits and bias to start from: those of ReLU features, a little where they are nothing."""
     count, classes = len(problem.orbits.sizes), problem.counts.classes
-    heights = np.maximum(relu_heights(problem), 0.3)
+    heights = np.maximum(problem.heights, 0.3)
     other = np.broadcast_to(-heights / classes, (count, count)).copy()
     return ClassMatrix(problem.orbits, (1.0 - 1.0 / classes) * heights, other), np.zeros(count)
 
@@ -105,7 +105,7 @@ def _first(problem: CrossEntropy) -> tuple[ClassMatrix, Array]:
 def _coarser(problem: CrossEntropy) -> CrossEntropy | None:
     """The same classes with near counts made equal; None where there are few, or they differ in more than counts."""
     examples = problem.examples
-    if len(examples) <= 2 * _COARSE or len(np.unique(examples)) < len(examples):
+    if len(examples) <= 2 * _COARSE or len(np.unique(examples)) < len(examples) or problem.offsets is not None:
         return None
     logs = np.log(problem.counts.per_class)
     bins = np.minimum((_COARSE * (logs - logs.min()) / np.ptp(logs)).astype(int), _COARSE - 1)
@@ -259,20 +259,9 @@ class _Factored:
         )
         shape = (len(x), len(x))
         operator = LinearOperator(shape, matvec=product, dtype=np.float64)
-        squares = np.sum(left**2, axis=0)
-        spans = np.maximum(squares[:, None] + squares, 1e-12 * max(float(squares.max(initial=0.0)), 1e-300))
-
-        def inverse_diagonal(direction: Array) -> Array:
-            # Without the turn of all columns together that changes nothing: A W, B W with a skew W.
-            step = np.ravel(direction) / diagonal
-            du, dleft, dright, dbias = self.parts(step)
-            turn = left.T @ dleft + right.T @ dright
-            turn = (turn - turn.T) / (2.0 * spans)
-            return self._joined(du, dleft - left @ turn, dright - right @ turn, dbias / self.unit)
-
-        inverse = LinearOperator(shape, matvec=inverse_diagonal, dtype=np.float64)
+        inverse = LinearOperator(shape, matvec=lambda direction: np.ravel(direction) / diagonal, dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):  # at the last digit there is nothing left to divide by
-            step, _ = cg(operator, -slope, rtol=1e-3, maxiter=_MOST_DIRECTIONS, M=inverse)
+            step, _ = cg(operator, -slope, rtol=1e-2, maxiter=_MOST_DIRECTIONS, M=inverse)
         return np.nan_to_num(step)
 
     def _change(self, found: Softmax, moved: ClassMatrix, bias: Array) -> ClassMatrix:
@@ -283,14 +272,4 @@ class _Factored:
         mean = np.sum(self.others * found.wrong * between, axis=0)
         wrong = found.wrong * (between - mean)
         missing = np.sum(self.others * wrong, axis=0)
-        return problem.gradient(found._replace(wrong=wrong, missing=missing))
-
-
-def relu_heights(problem: CrossEntropy) -> Array:
-    """(K,) m with Z_k = m_k (e_k - 1/C): the optimum for features that are not negative; 0 where a class vanishes.
-
-    m_k = log( (C - 1) [ sqrt(n_k) / (N lambda sqrt((C - 1)/C)) - 1 ] ), or 0 where that is negative
-    """
-    classes = problem.counts.classes
-    reach = problem.shares / (problem.root * problem.decay * np.sqrt(1.0 - 1.0 / classes)) - 1.0
-    return np.log(np.maximum((classes - 1.0) * reach, 1.0))
+        return problem.weighed(wrong, missing)

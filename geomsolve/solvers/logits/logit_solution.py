@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+<<<<<<< HEAD:geomsolve/solvers/logits/logit_solution.py
 from ...arrays import Array, Progress
 from ...certificates.certificate import check_tol
 from ...certificates.logits import LogitCertificate, certify_logits, column_lengths
@@ -19,7 +20,19 @@ from ...objectives.logits.cross_entropy import CrossEntropy
 from ...results import Result
 from ...text import attributes, entry, whole
 from ..solution import Quality
-from .logit_factors import LogitFactors, relu_heights
+from .logit_factors import LogitFactors
+=======
+from ..arrays import Array, Progress
+from ..certificates.certificate import check_tol
+from ..certificates.logits import LogitCertificate, certify_logits, column_lengths
+from ..errors import NotCertified
+from ..geometry.class_matrices import ClassMatrix
+from ..objectives.cross_entropy import CrossEntropy
+from ..results import Result
+from ..text import attributes, entry, whole
+from .logit_factors import LogitFactors
+from .solution import Quality
+>>>>>>> a5c65e8 (Cross-entropy: label smoothing, offsets of pairs of classes, squared error in closed form; cheaper Newton steps):geomsolve/solvers/logit_solution.py
 
 # Logits of a class that are all below this are nothing, and two features with a cosine so near 1 are one.
 _NOTHING = 1e-7
@@ -208,7 +221,7 @@ class LogitSolution(LogitFactorization):
     Attributes:
         objective: the problem.
         orbit_bias: (K,) the bias of a class of each orbit.
-        solver: "factors", or "closed form" for ReLU features.
+        solver: "factors", or "closed form" for ReLU features and squared error.
         steps: iterations.
         seconds: wall time.
     """
@@ -242,13 +255,10 @@ def solve_logits(
     """
     clock = time.perf_counter()
     bias, steps, solver = np.zeros(len(problem.orbits.sizes)), 0, "closed form"
-    if problem.relu:
-        heights, classes = relu_heights(problem), problem.counts.classes
-        other = np.broadcast_to(-heights / classes, (len(heights),) * 2)
-        logits = ClassMatrix(problem.orbits, heights * (1.0 - 1.0 / classes), other)
-    else:
+    logits = problem.closed_form
+    if logits is None:
         solver = LogitFactors.name
-        logits, bias, steps = LogitFactors(tol=check_tol(tol) / 100.0).run(problem, progress=progress)
+        logits, bias, steps = LogitFactors(tol=check_tol(tol) / 10.0).run(problem, progress=progress)
     certificate = certify_logits(problem, logits, bias)
     quality = Quality.CERTIFIED if certificate.holds(tol) else Quality.UNCERTIFIED
     solution = LogitSolution(
