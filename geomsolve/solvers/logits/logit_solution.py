@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-<<<<<<< HEAD:geomsolve/solvers/logits/logit_solution.py
 from ...arrays import Array, Progress
 from ...certificates.certificate import check_tol
 from ...certificates.logits import LogitCertificate, certify_logits, column_lengths
@@ -21,18 +20,6 @@ from ...results import Result
 from ...text import attributes, entry, whole
 from ..solution import Quality
 from .logit_factors import LogitFactors
-=======
-from ..arrays import Array, Progress
-from ..certificates.certificate import check_tol
-from ..certificates.logits import LogitCertificate, certify_logits, column_lengths
-from ..errors import NotCertified
-from ..geometry.class_matrices import ClassMatrix
-from ..objectives.cross_entropy import CrossEntropy
-from ..results import Result
-from ..text import attributes, entry, whole
-from .logit_factors import LogitFactors
-from .solution import Quality
->>>>>>> a5c65e8 (Cross-entropy: label smoothing, offsets of pairs of classes, squared error in closed form; cheaper Newton steps):geomsolve/solvers/logit_solution.py
 
 # Logits of a class that are all below this are nothing, and two features with a cosine so near 1 are one.
 _NOTHING = 1e-7
