@@ -18,13 +18,13 @@ def test_descent_collapses_above_the_critical_ratio_and_not_below():
     check = gs.collapse.crosscheck_threshold(gs.GCL, **TWO_LEVELS)
     assert check.agree
     assert check.compared
-    assert check.threshold.value == pytest.approx(6.541653880257519, rel=1e-12)
-    below, above = check.sides
-    assert (below.predicted, above.predicted) == (False, True)
-    assert below.value == pytest.approx(0.98 * check.threshold.value)
-    assert below.opening > 1e-2
-    assert above.opening < 1e-12
-    assert max(below.relative_gap, above.relative_gap) < 1e-9
+    assert check.answer.value == pytest.approx(6.541653880257519, rel=1e-12)
+    below, above = (side.found for side in check.routes)
+    assert (below["predicted"], above["predicted"]) == (False, True)
+    assert below["value"] == pytest.approx(0.98 * check.answer.value)
+    assert below["opening"] > 1e-2
+    assert above["opening"] < 1e-12
+    assert max(below["relative_gap"], above["relative_gap"]) < 1e-9
 
 
 @pytest.mark.parametrize("factor", [0.8, 1.25])
@@ -40,29 +40,29 @@ def test_a_wrong_critical_ratio_is_told(monkeypatch, factor):
     check = gs.collapse.crosscheck_threshold(gs.GCL, **TWO_LEVELS)
     assert not check.agree
     assert check.compared
-    assert sorted(side.verdict for side in check.sides) == ["agrees", "disagrees"]
+    assert sorted(side.verdict for side in check.routes) == ["agrees", "disagrees"]
 
 
 def test_given_counts_lose_rank_where_they_should():
     check = gs.collapse.crosscheck_threshold(gs.SupCon, [100, 30, 10, 3], temperature=0.5)
     assert check.agree
-    assert [side.predicted for side in check.sides] == [False, True]
-    assert check.sides[0].opening > 1e-3
-    assert check.sides[1].opening < 1e-12
+    assert [side.found["predicted"] for side in check.routes] == [False, True]
+    assert check.routes[0].found["opening"] > 1e-3
+    assert check.routes[1].found["opening"] < 1e-12
 
 
 def test_a_loss_that_never_collapses_is_checked_once():
     check = gs.collapse.crosscheck_threshold(gs.GCL, majority=1, minority=3, loss="hinge", margin=1.0)
-    assert check.threshold.value is None
+    assert check.answer.value is None
     assert check.agree
-    assert [(side.value, side.predicted) for side in check.sides] == [(10.0, False)]
+    assert [(side.found["value"], side.found["predicted"]) for side in check.routes] == [(10.0, False)]
 
 
 def test_what_descent_cannot_check_is_no_agreement():
     check = gs.collapse.crosscheck_threshold(gs.GCL, majority=1, minority=700, negatives=1, temperature=1.0)
     assert not check.agree
     assert not check.compared
-    assert [side.verdict for side in check.sides] == ["not applicable"] * 2
+    assert [side.verdict for side in check.routes] == ["not applicable"] * 2
     with pytest.raises(gs.ProblemError, match="delta: must be between"):
         gs.collapse.crosscheck_threshold(gs.GCL, delta=1.0, **TWO_LEVELS)
 
@@ -76,10 +76,10 @@ INCONSISTENT = gs.similarities.y_aware_weights([0.0, 0.3, 1.0, 1.2], sigma=0.2)
 )
 def test_descent_comes_as_near_to_the_bound_as_is_certified(weighting, verdict):
     check = gs.similarities.crosscheck_verdict(weighting, temperature=0.5)
-    assert check.realization.verdict.value == verdict
+    assert check.answer.verdict.value == verdict
     assert check.agree
-    assert abs(check.difference) < 1e-9
-    assert (check.excess > 1e-3) == (verdict == "inconsistent")
+    assert abs(check.routes[0].found["difference"]) < 1e-9
+    assert (check.routes[0].found["excess"] > 1e-3) == (verdict == "inconsistent")
 
 
 def test_a_wrong_excess_is_told(monkeypatch):
@@ -87,7 +87,7 @@ def test_a_wrong_excess_is_told(monkeypatch):
     right = verdictchecks.realize
     monkeypatch.setattr(verdictchecks, "realize", lambda w, temperature, **more: right(w, temperature=0.3, **more))
     check = gs.similarities.crosscheck_verdict(INCONSISTENT, temperature=0.5)
-    assert check.verdict == "disagrees"
+    assert check.routes[0].verdict == "disagrees"
     assert not check.agree
     assert check.compared
 
@@ -109,7 +109,7 @@ def test_the_verb_checks_a_critical_ratio(capsys):
     assert [side["verdict"] for side in report["sides"]] == ["agrees", "agrees"]
     code, out, _ = run(capsys, *arguments)
     assert code == 0
-    assert "Descent agrees." in out
+    assert "The routes agree." in out
     assert "collapsed" in out
 
 
@@ -124,7 +124,7 @@ def test_the_verb_checks_a_verdict(capsys, tmp_path):
         capsys, "--labels", "0,0.3,1,1.2", "--scheme", "y-aware", "--sigma", "0.2", "--temperature", "0.5"
     )
     assert code == 0
-    assert "Descent agrees." in out
+    assert "The routes agree." in out
 
 
 def test_the_verb_adds_the_threshold_of_given_counts(capsys):

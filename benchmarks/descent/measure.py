@@ -88,8 +88,8 @@ def check_threshold(case: dict[str, Any], device: str | None) -> dict[str, Any]:
 
     options = dict(case)
     check = gs.collapse.crosscheck_threshold(getattr(gs, options.pop("loss")), **options, device=device)
-    value = "never" if check.threshold.value is None else f"{check.threshold.value:.6g}"
-    return {"agrees": check.agree, "found": f"{value}: " + "; ".join(str(side.verdict) for side in check.sides)}
+    value = "never" if check.answer.value is None else f"{check.answer.value:.6g}"
+    return {"agrees": check.agree, "found": f"{value}: " + "; ".join(str(side.verdict) for side in check.routes)}
 
 
 def verdicts() -> dict[str, tuple[Any, float]]:
@@ -115,7 +115,7 @@ def check_verdict(case: tuple[Any, float], device: str | None) -> dict[str, Any]
     import geomsolve as gs
 
     check = gs.similarities.crosscheck_verdict(case[0], temperature=case[1], device=device)
-    found = f"{check.realization.verdict.value}, excess off by {check.difference:.1e}"
+    found = f"{check.answer.verdict.value}, excess off by {check.routes[0].found['difference']:.1e}"
     return {"agrees": check.agree, "found": found}
 
 

@@ -11,6 +11,7 @@ from ..certificates.certificate import check_tol
 from ..collapse.crosschecks import crosscheck_threshold
 from ..errors import ProblemError
 from ..similarities.crosschecks import crosscheck_verdict
+from ..solvers.crosschecks import CrossCheck
 from ..solvers.crosschecks import crosscheck as check_routes
 from ..solvers.descent.descent import check_device
 from .app import code, verb
@@ -103,25 +104,20 @@ def crosscheck(
         raise ProblemError(f"{given[1]}: one thing is checked at a time; got {given[0]} too (leave one out)")
     if thresholds and given != ["counts"]:
         raise ProblemError("thresholds: goes with counts; got none (majority and minority are checked without it)")
-    outputs = Outputs(json)
-    if given == ["weights"]:
-        report, lines, good = _verdict(loss, weights, labels, drawn, tol or 1e-7, how)
-    elif given == ["majority"]:
-        with reporting() as progress:
-            check = crosscheck_threshold(loss.builder, **levels, **how, progress=progress)
-        report, lines, good = check.to_dict(), check.lines(), check.ok
-    else:
-        loaded = read_counts(counts, classes, instances, column=column, drop_empty=drop_empty)
-        with reporting() as progress:
-            routes = check_routes(loss.over(loaded), **how, tol=tol or 1e-9, progress=progress)
-            collapse = crosscheck_threshold(loss.builder, loaded, **how, progress=progress) if thresholds else None
-        report, lines, good = routes.to_dict(), routes.lines(), routes.ok
-        if collapse is not None:
-            report["thresholds"] = collapse.to_dict()
-            lines += ["", *collapse.lines()]
-            good = good and collapse.ok
-    outputs.emit(report, lines)
-    return code(good)
+    outputs, more = Outputs(json), {}
+    with reporting() as progress:
+        how["progress"] = progress
+        if given == ["weights"]:
+            check = _verdict(loss, weights, labels, drawn, tol or 1e-7, how)
+        elif given == ["majority"]:
+            check = crosscheck_threshold(loss.builder, **levels, **how)
+        else:
+            loaded = read_counts(counts, classes, instances, column=column, drop_empty=drop_empty)
+            check = check_routes(loss.over(loaded), **how, tol=tol or 1e-9)
+            more = {"thresholds": crosscheck_threshold(loss.builder, loaded, **how)} if thresholds else {}
+    report = {**check.to_dict(), **{name: one.to_dict() for name, one in more.items()}}
+    outputs.emit(report, [*check.lines(), *(line for one in more.values() for line in ["", *one.lines()])])
+    return code(check.ok and all(one.ok for one in more.values()))
 
 
 def _verdict(
@@ -131,7 +127,7 @@ def _verdict(
     drawn: dict[str, Any],
     tol: float,
     how: dict[str, Any],
-) -> tuple[dict[str, Any], list[str], bool]:
+) -> CrossCheck:
     for name, value in loss.options.items():
         if value is not None and name not in _CONVENTION:
             raise ProblemError(f"{name}: weights make a loss of their own; got {value} with weights (leave it out)")
@@ -141,8 +137,4 @@ def _verdict(
     if scheme == "euclidean":
         raise ProblemError("scheme: euclidean has no sphere to descend on; got euclidean (supcon, soft-supcon, ...)")
     weighting = read_weighting(weights, labels, scheme, drawn, loss.options["self_pairs"])
-    with reporting() as progress:
-        check = crosscheck_verdict(
-            weighting, temperature=loss.options["temperature"], tol=tol, **how, progress=progress
-        )
-    return check.to_dict(), check.lines(), check.ok
+    return crosscheck_verdict(weighting, temperature=loss.options["temperature"], tol=tol, **how)

@@ -1,5 +1,3 @@
-from .crosschecks import CollapseCheck as CollapseCheck
-from .crosschecks import CollapseSide as CollapseSide
 from .crosschecks import crosscheck_threshold as crosscheck_threshold
 from .layer_peeled import layer_peeled_threshold as layer_peeled_threshold
 from .levels import LossLevels as LossLevels

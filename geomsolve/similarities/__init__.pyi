@@ -1,4 +1,3 @@
-from .crosschecks import VerdictCheck as VerdictCheck
 from .crosschecks import crosscheck_verdict as crosscheck_verdict
 from .dimensions import InDimension as InDimension
 from .dimensions import realize_in as realize_in

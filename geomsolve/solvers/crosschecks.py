@@ -1,14 +1,11 @@
-"""Independent routes to the same optimum, and whether they agree."""
+"""Independent routes to one answer, and whether they agree: of an optimum here, of other answers in later wings."""
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
-
-import numpy as np
 
 from .. import __version__
 from ..arrays import Progress
@@ -18,7 +15,7 @@ from ..geometry.kernel import KernelGram
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from ..results import Result
-from ..text import number, sentence, table
+from ..text import attributes, number, sentence, table
 from .base import Attempt, Solver, Termination
 from .conic.conic import Conic
 from .descent.descent import NO_GPU, Descent, check_device
@@ -29,126 +26,135 @@ from .newton.quadrature import Quadrature
 CONCLUSIVE = 1e-5
 # Classes (or samples) up to which descent of full dimension is a route.
 MOST_DESCENDED = 600
+_CERTIFIED = ("value", "gap", "relative_gap", "cosine_residual")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Route:
-    """One way to the optimum, and how it compares with the reference.
+    """One way to an answer, and how it compares with the others.
 
     Attributes:
         name: the solver.
-        verdict: "reference", "agrees", "disagrees", "inconclusive" (its own certificate is too weak to speak), or
-            "not applicable".
-        value: its loss; None where it has no answer, as for the four that follow.
-        gap: certified, absolute.
-        relative_gap: certified.
-        cosine_residual: certified.
-        value_difference: |value - reference|.
-        cosine_difference: the largest difference of a cosine from the reference.
-        certified: whether its answer is CERTIFIED at the tolerance asked for.
+        verdict: "reference", "agrees", "disagrees", "inconclusive" (its certificate is too weak to speak, or it did not
+            converge), or "not applicable".
         seconds: wall time.
         message: what the solver says.
+        found: the numbers that are compared, None where it has no answer: see the function that made the check.
+        gram: its answer, or None.
+        certificate: of that.
+        termination: why the solver stopped.
     """
 
     name: str
     verdict: str
-    value: float | None
-    gap: float | None
-    relative_gap: float | None
-    cosine_residual: float | None
-    value_difference: float | None
-    cosine_difference: float | None
-    certified: bool
     seconds: float
     message: str
+    found: Mapping[str, Any] = field(default_factory=dict)
+    gram: OrbitGram | None = field(default=None, repr=False)
+    certificate: Certificate | None = field(default=None, repr=False)
+    termination: Termination | None = None
+
+    @classmethod
+    def taken(
+        cls, solver: Solver, objective: Objective, start: OrbitGram | None = None, progress: Progress | None = None
+    ) -> Route:
+        """A solver's answer with its certificate, not compared yet: "inconclusive", or "not applicable"."""
+        clock = time.perf_counter()
+        atoms = objective.orbits.atoms
+        try:
+            if isinstance(solver, Descent) and atoms > MOST_DESCENDED:
+                raise BackendError(f"descent checks at most {MOST_DESCENDED} points; got {atoms:g}")
+            attempt = solver.run(objective, start=start, progress=progress)
+        except BackendError as error:  # too large, or the route's package is not installed
+            attempt = Attempt(solver.name, Termination.NOT_APPLICABLE, message=str(error))
+        seconds = time.perf_counter() - clock
+        found = attempt.gram.written(objective.orbits) if isinstance(attempt.gram, KernelGram) else attempt.gram
+        gram = None if found is None else found.repaired()[0]
+        certificate = None if gram is None else certify(objective, gram)
+        verdict = "not applicable" if attempt.termination is Termination.NOT_APPLICABLE else "inconclusive"
+        about = sentence(attempt.message)
+        return cls(solver.name, verdict, seconds, about, {}, gram, certificate, attempt.termination)
+
+    def judged(self, verdict: str | None = None, **found: Any) -> Route:
+        """With a verdict, and the numbers it is about."""
+        return replace(self, verdict=verdict or self.verdict, found={**self.found, **found})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The route as a dictionary."""
+        return {**attributes(self, "name", "verdict"), **self.found, **attributes(self, "seconds", "message")}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CrossCheck(Result):
-    """All routes that fit the size.
+    """An answer, and what independent routes say of it.
 
     Attributes:
-        objective: the problem.
-        routes: one entry per route.
-        reference: the name of the route with the smallest gap, which the others are compared with.
-        agree: the reference is certified, at least one other route is conclusive, and every conclusive one agrees:
-            values to 1e-7 of the loss (at least 1), cosines to 1e-5 where the loss fixes them.
-        compared: whether any other route was conclusive. Where none fits the size, there is nothing to agree with, and
-            the reference's certificate stands by itself.
+        answer: what is checked: an objective, a Threshold or a Realization.
+        title: it in words.
+        about: it and its routes as a dictionary.
+        routes: at the same optimum, or on both sides of a critical value.
+        proved: whether what they are held against is proved to the tolerance asked for.
     """
 
-    objective: Objective = field(repr=False)
+    answer: Any = field(repr=False)
+    title: str
+    about: Mapping[str, Any]
     routes: tuple[Route, ...]
-    reference: str
-    agree: bool
-    compared: bool
+    proved: bool
+
+    @property
+    def compared(self) -> bool:
+        """Whether any route but the reference is conclusive."""
+        return any(route.verdict in ("agrees", "disagrees") for route in self.routes)
+
+    @property
+    def agree(self) -> bool:
+        """Whether some route is conclusive, and every conclusive one agrees with what is proved."""
+        return self.proved and self.compared and all(route.verdict != "disagrees" for route in self.routes)
 
     @property
     def ok(self) -> bool:
         """Whether the routes agree, or a certified one stands by itself because no other fits the size."""
-        return self.agree or (not self.compared and any(route.certified for route in self.routes))
+        return self.agree or (not self.compared and any(route.found.get("certified") for route in self.routes))
+
+    @property
+    def outcome(self) -> str:
+        """Whether the routes agree, in a sentence."""
+        if not self.compared:
+            limits = f"conic programs go to 60 distinct counts, descent to {MOST_DESCENDED} points"
+            return f"Nothing to compare with: no other route is conclusive ({limits})."
+        if any(route.verdict == "disagrees" for route in self.routes):
+            return "The routes do NOT agree."
+        return "The routes agree." if self.proved else "The routes agree, but NOT on what is proved so narrowly."
 
     @property
     def summary(self) -> str:
-        """How many routes there are, and whether they agree."""
-        state = "agree" if self.agree else "do NOT agree"
-        if not self.compared:
-            state = "have nothing to compare with"
-        routes = ", ".join(route.name for route in self.routes if route.value is not None)
-        return f"{self.objective.name} at temperature {self.objective.temperature:g}: {routes} {state}"
+        """What was checked, and whether the routes agree."""
+        return f"{self.title.splitlines()[0]}: {self.outcome}"
 
     def to_dict(self) -> dict[str, Any]:
         """The cross-check as a dictionary."""
-        counts = self.objective.counts
-        return {
-            "agree": self.agree if self.compared else None,
-            "reference": self.reference,
-            "objective": self.objective.name,
-            "temperature": self.objective.temperature,
-            **({} if counts is None else counts.to_dict()),
-            "version": __version__,
-            "routes": [dataclasses.asdict(route) for route in self.routes],
-        }
+        return {"agree": self.agree if self.compared else None, **self.about, "version": __version__}
 
     def lines(self) -> list[str]:
         """The cross-check as a table."""
-        head = ("route", "verdict", "loss", "rel. gap", "cos. residual", "certified", "loss diff.", "cosine diff.")
-        rows = [
-            (
-                route.name,
-                route.verdict,
-                number(route.value, ".12g"),
-                number(route.relative_gap, ".1e"),
-                number(route.cosine_residual, ".1e"),
-                "yes" if route.certified else "no",
-                number(route.value_difference, ".1e"),
-                number(route.cosine_difference, ".1e"),
-                number(route.seconds, ".2f"),
-            )
-            for route in self.routes
-        ]
+
+        def cell(name: str, value: Any) -> str:
+            if isinstance(value, bool):
+                return "yes" if value else "no"
+            return number(value, ".12g" if name in ("value", "excess") else ".1e")
+
+        names = self.routes[0].found if self.routes else ()
+        rows = [("route", "verdict", *(name.replace("_", " ") for name in names), "seconds")]
+        for route in self.routes:
+            cells = (cell(name, route.found[name]) for name in names)
+            rows.append((route.name, route.verdict, *cells, number(route.seconds, ".2f")))
         notes = [
-            f"  {route.name}: {sentence(route.message)}"
+            f"  {route.name}: {route.message}"
             for route in self.routes
             if route.message and (route.verdict not in ("reference", "agrees") or route.message.startswith(NO_GPU))
         ]
-        counts, orbits = self.objective.counts, self.objective.orbits
-        verdict = "The routes agree." if self.agree else "The routes do NOT agree."
-        if not self.compared:
-            verdict = (
-                f"Nothing to compare with: no other route is conclusive at {orbits.atoms:g} classes and "
-                f"{len(orbits.sizes)} distinct counts (conic programs go to 60 distinct counts, descent to 600 "
-                "classes); the certificate stands by itself."
-            )
-        return [
-            f"{self.objective.name}, temperature {self.objective.temperature:g}",
-            *([] if counts is None else [str(counts)]),
-            "",
-            *table([(*head, "seconds"), *rows]),
-            *notes,
-            "",
-            f"{verdict} Differences are taken from {self.reference}.",
-        ]
+        return [*self.title.splitlines(), "", *table(rows), *notes, "", self.outcome]
 
 
 def crosscheck(
@@ -173,6 +179,12 @@ def crosscheck(
         tol: the relative gap called certified.
         progress: called with a line of text as the work goes on.
 
+    Returns:
+        A CrossCheck. The reference is the route of the smallest gap. They agree if it is certified, at least one other
+        is conclusive (relative gap at most 1e-5), and every conclusive one has its value to 1e-7 of the loss (at least
+        1) and, where the loss fixes them, its cosines to 1e-5. A route's numbers are value, gap, relative_gap and
+        cosine_residual of its certificate, value_difference and cosine_difference from the reference, and certified.
+
     Raises:
         ProblemError: a bad tol or device.
 
@@ -181,36 +193,26 @@ def crosscheck(
     check_tol(tol)
     check_device(device)
     objective.check()
-    rows: list[tuple[str, float, str, OrbitGram | None, Certificate | None, Termination]] = []
-    conic_start: OrbitGram | None = None
+    taken: list[Route] = []
+    start: OrbitGram | None = None
     for solver in _solvers(objective, seeds, device):
         if progress:
             progress(f"cross-check: {solver.name}")
-        clock = time.perf_counter()
-        try:
-            attempt = solver.run(
-                objective, start=conic_start if isinstance(solver, Newton) else None, progress=progress
-            )
-        except BackendError as error:  # the route's package is not installed
-            attempt = Attempt(solver.name, Termination.NOT_APPLICABLE, message=str(error))
-        seconds = time.perf_counter() - clock
-        found = attempt.gram.written(objective.orbits) if isinstance(attempt.gram, KernelGram) else attempt.gram
-        gram = None if found is None else found.repaired()[0]
-        certificate = None if gram is None else certify(objective, gram)
-        if not objective.smooth and isinstance(solver, Conic) and gram is not None and conic_start is None:
-            conic_start = gram
-        rows.append((solver.name, seconds, attempt.message, gram, certificate, attempt.termination))
-    answered = [row for row in rows if row[4] is not None]
-    best = min(answered, key=lambda row: row[4].gap if row[4] else np.inf)
-    routes = tuple(_compare(row, best, objective.smooth, tol) for row in rows)
-    reference = next(route for route in routes if route.verdict == "reference")
-    others = [route.verdict for route in routes if route.verdict in ("agrees", "disagrees")]
+        taken.append(Route.taken(solver, objective, start if isinstance(solver, Newton) else None, progress))
+        if not objective.smooth and isinstance(solver, Conic) and start is None:
+            start = taken[-1].gram
+    best = min(taken, key=lambda route: float("inf") if route.certificate is None else route.certificate.gap)
+    routes = tuple(_compared(route, best, objective.smooth, tol) for route in taken)
+    counts = objective.counts
+    about = {"reference": best.name, "objective": objective.name, "temperature": objective.temperature}
+    about |= {} if counts is None else counts.to_dict()
+    title = f"{objective.name}, temperature {objective.temperature:g}, differences from {best.name}"
     return CrossCheck(
         objective,
+        title if counts is None else f"{title}\n{counts}",
+        {**about, "routes": [route.to_dict() for route in routes]},
         routes,
-        reference.name,
-        bool(reference.certified and others and "disagrees" not in others),
-        bool(others),
+        best.certificate is not None and best.certificate.holds(tol),
     )
 
 
@@ -232,31 +234,18 @@ def _solvers(objective: Objective, seeds: int, device: str | None) -> Iterator[S
         yield Descent(restarts=seeds, device=device)
 
 
-def _compare(row: tuple, best: tuple, smooth: bool, tol: float) -> Route:
-    name, seconds, message, gram, certificate, termination = row
-    if certificate is None:
-        verdict = "not applicable" if termination is Termination.NOT_APPLICABLE else "inconclusive"
-        return Route(name, verdict, None, None, None, None, None, None, False, seconds, message)
-    value_difference = abs(certificate.value - best[4].value)
-    cosine_difference = float(np.abs(gram.cosines - best[3].cosines).max())
-    if row is best:
+def _compared(route: Route, best: Route, smooth: bool, tol: float) -> Route:
+    if route.certificate is None or best.certificate is None or route.gram is None or best.gram is None:
+        return route.judged(**dict.fromkeys((*_CERTIFIED, "value_difference", "cosine_difference")), certified=False)
+    values = abs(route.certificate.value - best.certificate.value)
+    cosines = float(abs(route.gram.cosines - best.gram.cosines).max())
+    # The optimum of a loss with kinks need not be unique: then only the values must agree.
+    same = values <= 1e-7 * max(1.0, abs(best.certificate.value)) and (cosines <= 1e-5 or not smooth)
+    verdict = "agrees" if same else "disagrees"
+    if route is best:
         verdict = "reference"
-    elif certificate.relative_gap > CONCLUSIVE:
+    elif route.certificate.relative_gap > CONCLUSIVE:
         verdict = "inconclusive"
-    else:
-        # The optimum of a loss with kinks need not be unique: then only the values must agree.
-        same = value_difference <= 1e-7 * max(1.0, abs(best[4].value)) and (cosine_difference <= 1e-5 or not smooth)
-        verdict = "agrees" if same else "disagrees"
-    return Route(
-        name,
-        verdict,
-        certificate.value,
-        certificate.gap,
-        certificate.relative_gap,
-        certificate.cosine_residual,
-        value_difference,
-        cosine_difference,
-        certificate.holds(tol),
-        seconds,
-        message,
-    )
+    differences = {"value_difference": values, "cosine_difference": cosines}
+    told = attributes(route.certificate, *_CERTIFIED)
+    return route.judged(verdict, **told, **differences, certified=route.certificate.holds(tol))

@@ -303,9 +303,10 @@ def test_checking_that_a_path_can_be_written_leaves_files_alone(capsys, tmp_path
 def test_crosscheck_says_where_routes_differ(capsys, monkeypatch):
     def differing(objective, **options):
         assert options["seeds"] == 2
-        good = Route("newton", "reference", 1.5, 0.0, 0.0, 0.0, 0.0, 0.0, True, 0.1, "")
-        bad = Route("scs", "disagrees", 1.6, 0.0, 0.0, 0.0, 0.1, 0.1, False, 0.1, "too\nlarge")
-        return CrossCheck(objective, (good, bad), "newton", False, True)
+        good = Route("newton", "reference", 0.1, "", {"value": 1.5, "certified": True})
+        bad = Route("scs", "disagrees", 0.1, "too large", {"value": 1.6, "certified": False})
+        about = {"reference": "newton", "routes": [good.to_dict(), bad.to_dict()]}
+        return CrossCheck(objective, objective.name, about, (good, bad), True)
 
     monkeypatch.setattr(checking, "check_routes", differing)
     arguments = ["crosscheck", "--counts", "9,5,2", "--temperature", "1", "--seeds", "2"]

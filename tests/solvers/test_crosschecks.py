@@ -46,7 +46,7 @@ def test_all_routes_agree_on_a_small_problem():
 def test_collapsed_optimum_agrees():
     check = gs.crosscheck(gs.GCL(gs.step_counts(1, 4, 1, 20), negatives=1))
     assert check.agree
-    assert check.routes[0].certified
+    assert check.routes[0].found["certified"]
 
 
 def test_hinge_agrees_in_value_where_the_optimum_is_not_unique():
