@@ -122,13 +122,13 @@ def _floor(term: Term) -> Any:
     return sum(term.weights.values(), flint().arb(0)).log() - 2 / term.tau - 1
 
 
-def read(number: float, reading: str) -> Fraction:
+def read(number: float | Fraction, reading: str) -> Fraction:
     """A stored number as the fraction that is meant: its simplest neighbour within `CLOSE`, or its exact binary value.
 
     The simplest fraction of an interval is the one of least denominator. A float64 that came from a quotient p/q of
     whole numbers is read as p/q wherever p q < 2^49, and 0.1 is 1/10.
     """
-    exact = Fraction(float(number))
+    exact = number if isinstance(number, Fraction) else Fraction(float(number))
     return exact if reading == "binary" else _simplest_near(exact)
 
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
-from ..certificates.balls import ball, decimal, flint, precision
-from ..certificates.logsums import LogSums, Term, drawn_terms, log_sums, read, softmax_terms
+import numpy as np
+from numpy.typing import NDArray
+
+from ..certificates.balls import decimal, flint, precision
+from ..certificates.logsums import LogSums, log_sums, read
 from ..certificates.verified import READ_AS
 from ..errors import ProblemError
-from ..objectives.base import Objective
 from ..objectives.batches.draws import SampledObjective
-from ..objectives.batches.expectation import ExpectedSoftmax
-from ..objectives.batches.one_view import OneView
-from ..objectives.batches.pairwise import PairLoss
-from ..objectives.rows.row_softmax import RowSoftmax
 from ..results import Result
 from ..text import attributes, entry
 from .two_levels import TwoLevels
@@ -96,8 +97,8 @@ def verify_bracket(
         reading: of the stored numbers, see `verify`.
 
     Raises:
-        ProblemError: a loss whose dependence on the
-            ratio is not that of SupCon or GCL; a value that is not critical; a sign that could not be proved.
+        ProblemError: a loss whose numbers are not fractions linear in the parameter, as those of SupCon and GCL are; a
+            value that is not critical; a sign that could not be proved.
     """
     clock = time.perf_counter()
     bits = math.ceil((2 * digits + 30) * math.log2(10.0))
@@ -216,87 +217,64 @@ def _enclosed(balance: Callable[[Any], Any]) -> Any:
     return None
 
 
+# What the numbers of a loss are called, and at which values of the parameter they are looked at.
+_NUMBERS = ("masses", "weights", "offsets", "positives", "shares", "temperature", "alpha", "beta", "partner", "own")
+_LOOKED_AT = (2, 3, 5)
+
+
 def _exact_family(family: TwoLevels, vary: str, near: float, reading: str) -> Callable[[Fraction], LogSums]:
-    """The loss as a function of the exact parameter, held against the builder's own at three values."""
-    objective = family.objective(near)
-    if vary == "temperature":
-        base = log_sums(objective, reading)
-        tau = ball(read(objective.temperature, reading))
+    """The loss as a function of the exact parameter x: each of its numbers is (a + b x)/(c + d x).
 
-        def loss(value: Fraction) -> LogSums:
-            return _at_temperature(base, tau, ball(value))
-    else:
-        tau = ball(read(objective.temperature, reading))
+    Of SupCon and GCL they are, in the ratio (shares of classes) and in the temperature. Three values fix them, and the
+    builder's own numbers at three others are held against the result.
+    """
+    known = [family.objective(float(value)) for value in _LOOKED_AT]
 
-        def loss(value: Fraction) -> LogSums:
-            return _at_ratio(family, objective, ball(value), tau, reading)
+    def moved(value: Fraction, source: Any, others: tuple[Any, ...]) -> SimpleNamespace:
+        names = [name for name in _NUMBERS if getattr(source, name, None) is not None]
+        return SimpleNamespace(**{name: numbers(value, *(getattr(one, name) for one in others)) for name in names})
 
-    for value in (near, 1.3 * near, 2.9 * near):
-        if not _agree(loss(Fraction(value)), log_sums(family.objective(value), "binary")):
-            raise ProblemError(
-                f"threshold: a bracket is proved for SupCon and GCL, whose dependence on the {vary} is known; got "
-                f"{objective.name}, which depends on it otherwise"
-            )
+    def numbers(value: Fraction, *known: Any) -> NDArray[np.object_]:
+        flat = [np.ravel(one).tolist() for one in known]
+        exact = [_through(value, each, reading) for each in zip(*flat, strict=True)]
+        return np.array(exact, dtype=object).reshape(np.shape(known[0]))[()]
+
+    def loss(value: Fraction) -> LogSums:
+        there = copy.copy(known[0])
+        vars(there).update(vars(moved(value, there, tuple(known))))
+        if isinstance(there, SampledObjective):
+            vars(there)["draws"] = moved(value, there.draws, tuple(one.draws for one in known))  # type: ignore[attr-defined]
+        return log_sums(there, "binary")  # fractions already
+
+    if not all(_agree(loss(Fraction(x)), log_sums(family.objective(x), "binary")) for x in (near, 1.3 * near, 7.0)):
+        raise ProblemError(
+            f"threshold: a bracket is proved where the numbers of a loss are fractions linear in the {vary}, as those "
+            f"of SupCon and GCL are; got {known[0].name}, which depends on it otherwise"
+        )
     return loss
 
 
-def _at_temperature(base: LogSums, old: Any, new: Any) -> LogSums:
-    terms = tuple(tuple(term._replace(tau=new) for term in row) for row in base.terms)
-    return LogSums(base.sizes, terms, {place: pull * old / new for place, pull in base.pulls.items()})
-
-
-def _at_ratio(family: TwoLevels, objective: Objective, ratio: Any, tau: Any, reading: str) -> LogSums:
-    """SupCon or GCL of n_A classes of the ratio and n_B of 1, in balls; which of them, the objective shows."""
-    sizes = tuple(int(size) for size in objective.orbits.sizes)
-    shares = [x / (sizes[0] * ratio + sizes[1]) for x in (ratio, ball(1))]
-    factors = [n * share for n, share in zip(sizes, shares, strict=True)]
-    partners = [[sizes[0] - 1, sizes[1]], [sizes[0], sizes[1] - 1]]
-    supervised = False
-    if isinstance(objective, RowSoftmax):
-        each = None if family.per_class is None else ball(read(family.per_class, reading))
-        if each is not None:
-            # The last offset is V n - 1, the last weight V n.
-            views = round(float(objective.weights[-1, -1]) / float(family.per_class or 1.0))
-            counts = [views * each * ratio, views * each]
-            weights = [[n * count for n, count in zip(row, counts, strict=True)] for row in partners]
-            return LogSums(sizes, softmax_terms(factors, [count - 1 for count in counts], weights, tau))
-        supervised = float(objective.offsets[-1]) == 1.0
-        offsets = [ball(1), ball(1)] if supervised else [1 + share for share in shares]
-    elif isinstance(objective, SampledObjective):
-        supervised = float(objective.draws.own[-1]) == 0.0
-        offsets = []
-    else:
-        raise ProblemError(f"threshold: a bracket is proved for SupCon and GCL; got {objective.name}")
-    laws = [[n * share for n, share in zip(row, shares, strict=True)] for row in partners]
-    own = [ball(0), ball(0)] if supervised else shares
-    if supervised:
-        laws = [[x / (1 - share) for x in row] for row, share in zip(laws, shares, strict=True)]
-    if isinstance(objective, RowSoftmax):
-        return LogSums(sizes, softmax_terms(factors, offsets, laws, tau))
-    if isinstance(objective, PairLoss):
-        return LogSums(sizes, drawn_terms(factors, laws, own, 1, ball(1), ball(1), tau))
-    if type(objective) is ExpectedSoftmax:
-        alpha, beta = ball(read(objective.alpha, reading)), ball(read(objective.beta, reading))
-        return LogSums(sizes, drawn_terms(factors, laws, own, objective.count, alpha, beta, tau))
-    if isinstance(objective, OneView):
-        terms = drawn_terms(factors, laws, own, objective.count, ball(0), ball(1), tau)
-        return LogSums(sizes, tuple(tuple(term for term in row if term.offset > 0) for row in terms))
-    raise ProblemError(f"threshold: a bracket is proved for SupCon and GCL; got {objective.name}")
+def _through(value: Fraction, known: tuple[float, ...], reading: str) -> Fraction:
+    """(a + b x)/(c + d x) at a value, from what it is where it was looked at: cross-ratios are equal."""
+    x, y, z = _LOOKED_AT
+    at_x, at_y, at_z = (read(number, "fractions") for number in known)
+    if at_x == at_y == at_z:
+        return read(known[0], reading)
+    if value == z:
+        return at_z
+    if at_y == at_z:
+        return Fraction(0)  # of another kind, and will not agree
+    ratio = (value - x) * (y - z) / ((value - z) * (y - x)) * (at_y - at_x) / (at_y - at_z)
+    return (at_x - ratio * at_z) / (1 - ratio) if ratio != 1 else Fraction(0)
 
 
 def _agree(exact: LogSums, stored: LogSums) -> bool:
     """Whether two losses are the same up to the rounding of the stored one."""
+    one, two = ([*_flat(sums)] for sums in (exact, stored))
+    return len(one) == len(two) and all(abs(x - y).mid() <= abs(y).mid() * _NEAR for x, y in zip(one, two, strict=True))
 
-    def near(x: Any, y: Any) -> bool:
-        return bool(abs(x - y).mid() <= abs(y).mid() * _NEAR)
 
-    def same(x: Term, y: Term) -> bool:
-        numbers = [(x.factor, y.factor), (x.offset, y.offset), (x.tau, y.tau)]
-        numbers += [(x.weights[b], y.weights[b]) for b in x.weights if b in y.weights]
-        return set(x.weights) == set(y.weights) and all(near(p, q) for p, q in numbers)
-
-    if [len(row) for row in exact.terms] != [
-        len(row) for row in stored.terms
-    ] or exact.pulls.keys() != stored.pulls.keys():
-        return False
-    return all(same(x, y) for p, q in zip(exact.terms, stored.terms, strict=True) for x, y in zip(p, q, strict=True))
+def _flat(sums: LogSums) -> Iterator[Any]:
+    for term in itertools.chain.from_iterable(sums.terms):
+        yield from (term.factor, term.offset, term.tau, *(term.weights[b] for b in sorted(term.weights)))
+    yield from (sums.pulls[place] for place in sorted(sums.pulls))

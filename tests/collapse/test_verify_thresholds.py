@@ -119,10 +119,10 @@ def test_the_margin_in_balls_is_that_in_floating_point():
 def test_a_loss_that_depends_on_the_ratio_in_its_own_way_is_refused():
     def own(counts, temperature):
         counts = gs.as_counts(counts)
-        return gs.GCL(counts, temperature=temperature * (1 + 0.1 / counts.imbalance_ratio), negatives=1)
+        return gs.GCL(counts, temperature=temperature * (1 + 0.1 / counts.imbalance_ratio**2), negatives=1)
 
     found = gs.threshold(own, majority=1, minority=4, temperature=1.0, certify=False)
-    with pytest.raises(gs.ProblemError, match="whose dependence on the ratio is known; got"):
+    with pytest.raises(gs.ProblemError, match="fractions linear in the ratio, as those"):
         gs.verify(found)
 
 
