@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..collapse.levels import LossLevels, loss_levels
+from ..collapse.levels import loss_levels, plateau
 from ..collapse.phases import phase_diagram
-from ..collapse.plateaus import Plateau, plateau
 from ..collapse.thresholds import threshold as find_threshold
 from ..collapse.two_levels import check_loss
 from ..errors import ProblemError
@@ -188,7 +187,6 @@ def levels(
     With --observed, what a training loss that stopped there means. SimCLR with batches of 128: --counts 128x1.
     """
     outputs, options = Outputs(json), problem.loss.options
-    found: LossLevels | Plateau
     with reporting() as progress:
         if problem.loss.name == "supcon":
             given = {name: options[name] for name in ("views", "batch") if options[name] is not None}

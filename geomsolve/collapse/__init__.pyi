@@ -2,10 +2,9 @@ from .crosschecks import crosscheck_threshold as crosscheck_threshold
 from .layer_peeled import layer_peeled_threshold as layer_peeled_threshold
 from .levels import LossLevels as LossLevels
 from .levels import loss_levels as loss_levels
+from .levels import plateau as plateau
 from .phases import PhaseDiagram as PhaseDiagram
 from .phases import phase_diagram as phase_diagram
-from .plateaus import Plateau as Plateau
-from .plateaus import plateau as plateau
 from .proofs import VerifiedThreshold as VerifiedThreshold
 from .thresholds import Threshold as Threshold
 from .thresholds import threshold as threshold

@@ -14,6 +14,7 @@ from ..arrays import Array, Progress
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram
+from ..objectives.base import Objective
 from ..objectives.by_counts import check_pairs
 from ..objectives.classes.supcon import SupCon, merged_supcon
 from ..objectives.rows.full_batch import check_whole
@@ -21,46 +22,62 @@ from ..results import Result
 from ..solvers.ladder import solve
 from ..solvers.solution import Quality, Solution
 from ..text import attributes, entry, table
-from .plateaus import Plateau, nearest
+from .plateaus import Level, nearest
+
+_WORDS = {
+    "collapsed": "all in one point",
+    "simplex": "regular simplex",
+    "minority_collapsed": "minority in one point",
+    "optimum": "optimum",
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LossLevels(Result):
-    """The SupCon loss at four geometries, to hold a loss curve against. See `loss_levels`.
+    """The values of a loss at some geometries, to hold a loss curve against. See `loss_levels` and `plateau`.
 
     All levels are multiplied by `factor`; the two solutions are as `solve` returns them, without it.
 
     Attributes:
-        collapsed: all classes in one point.
-        simplex: the regular simplex, every pair of classes equally far.
-        minority_collapsed: the least loss with the minority classes in one point; None where there is no minority.
+        collapsed: all in one point.
+        simplex: the regular simplex, every pair of classes equally far; None for a loss of several points a class.
         optimum: the least loss of all.
+        solution: the optimum with its certificate.
+        counts: the class counts.
+        minority_collapsed: the least loss with the minority classes in one point; None where there is no minority.
+        minority: the classes held in one point, from 0 in the caller's order.
+        minority_solution: the optimum with the minority in one point; its last class stands for them.
         no_positive_probability: (C,) the chance that an anchor of a class finds no other example of its class in its
             batch, in the caller's class order. With one view such an anchor drops out of the loss; with more, its own
-            other views are its only positives. For the full batch 0, or 1 for a class of a single example.
-        minority: the classes held in one point, from 0 in the caller's order.
+            other views are its only positives. For the full batch 0, or 1 for a class of a single example. None where
+            that is not asked.
         factor: temperature / base temperature, or 1.
-        solution: the optimum with its certificate.
-        minority_solution: the optimum with the minority in one point; its last class stands for them.
-        counts: the class counts.
         views: of an example.
         batch: examples per batch; None for the full batch.
-        plateau: what an observed loss is nearest to; None where none was given.
+        observed: the loss that was observed, in the units of the training code.
+        nearest: the level that it is nearest to, in the units in which it is.
     """
 
     collapsed: float
-    simplex: float
-    minority_collapsed: float | None
+    simplex: float | None
     optimum: float
-    no_positive_probability: Array
-    minority: tuple[int, ...]
-    factor: float
     solution: Solution = field(repr=False)
-    minority_solution: Solution | None = field(repr=False)
-    counts: Counts
-    views: int
-    batch: int | None
-    plateau: Plateau | None = field(default=None, repr=False)
+    counts: Counts | None
+    minority_collapsed: float | None = None
+    minority: tuple[int, ...] = ()
+    minority_solution: Solution | None = field(default=None, repr=False)
+    no_positive_probability: Array | None = None
+    factor: float = 1.0
+    views: int = 1
+    batch: int | None = None
+    observed: float | None = None
+    nearest: Level | None = field(default=None, repr=False)
+
+    @property
+    def levels(self) -> dict[str, float]:
+        """The loss of every level there is."""
+        found = attributes(self, "collapsed", "simplex", "minority_collapsed", "optimum")
+        return {name: value for name, value in found.items() if value is not None}
 
     @property
     def gap(self) -> float:
@@ -85,16 +102,20 @@ class LossLevels(Result):
 
     @property
     def summary(self) -> str:
-        """The levels in a sentence."""
-        minority = "" if self.minority_collapsed is None else f", minority in one point {self.minority_collapsed:.6f}"
-        return (
-            f"{self.quality.value} levels of {self.solution.objective.name}: all in one point {self.collapsed:.6f}, "
-            f"simplex {self.simplex:.6f}{minority}, optimum {self.optimum:.6f}"
-        )
+        """The levels in a sentence; or what an observed loss says."""
+        if self.nearest is not None:
+            return self.nearest.reading
+        levels = ", ".join(f"{_WORDS[name]} {value:.6f}" for name, value in self.levels.items())
+        return f"{self.quality.value} levels of {self.solution.objective.name}: {levels}"
 
     def to_dict(self) -> dict[str, Any]:
         """The levels as a dictionary (keys as in the command line's contract)."""
-        solution, merged = self.solution, self.minority_solution
+        solution, merged, near = self.solution, self.minority_solution, self.nearest
+        told: dict[str, Any] = {}
+        if near is not None:
+            told = {"observed": self.observed, "position": near.position, "reading": near.reading}
+            names = ("level", "value", "difference", "base_temperature", "averaging", "met")
+            told["nearest"] = attributes(near, *names)
         return {
             **attributes(self, "collapsed", "simplex", "minority_collapsed", "optimum", "no_positive_probability"),
             "quality": self.quality.value,
@@ -104,36 +125,28 @@ class LossLevels(Result):
             "seconds": solution.seconds + (0.0 if merged is None else merged.seconds),
             "objective": solution.objective.name,
             "temperature": solution.objective.temperature,
-            **({} if self.plateau is None else self.plateau.reading()),
-            **self.counts.to_dict(),
+            **told,
+            **({} if self.counts is None else self.counts.to_dict()),
             "version": __version__,
         }
 
     def lines(self) -> list[str]:
         """The levels as a small table, and how to read a loss curve by it."""
-        solution = self.solution
-        rows: list[tuple[str, ...]] = [("geometry", "loss"), ("all classes in one point", f"{self.collapsed:.6f}")]
-        rows.append(("regular simplex", f"{self.simplex:.6f}"))
-        if self.minority_collapsed is not None:
-            rows.append(("minority in one point", f"{self.minority_collapsed:.6f}"))
-        rows.append(("optimum", f"{self.optimum:.6f}"))
+        objective = self.solution.objective
+        rows = [("geometry", "loss"), *((_WORDS[name], f"{value:.6f}") for name, value in self.levels.items())]
         largest = max(self.gap, self.minority_gap or 0.0)
         proof = f"CERTIFIED: the optima are proved, to {largest:.1e}"
         if not self.ok:
             proof = f"NOT CERTIFIED: the optima may lie {largest:.1e} lower, or their geometry is not fixed"
-        lines = [
-            f"{solution.objective.name}, temperature {solution.objective.temperature:g}",
-            str(self.counts),
-            "",
-            *(f"  {line}" for line in table(rows)),
-            "",
-        ]
+        lines = [f"{objective.name}, temperature {objective.temperature:g}", str(self.counts or ""), ""]
+        lines += [*(f"  {line}" for line in table(rows)), ""]
         if self.factor != 1.0:
             lines.append(entry("units", f"nats times {self.factor:.6g} (temperature / base temperature)"))
-        lines += [entry("proof", proof), entry("minority", self._minority)]
-        lines += [entry("alone in the batch", self._alone), ""]
-        if self.plateau is not None:
-            lines.append(f"{self.plateau.summary}.")
+        lines.append(entry("proof", proof))
+        if self.no_positive_probability is not None and self.counts is not None:
+            lines.append(entry("minority", self._minority(self.counts)))
+            lines.append(entry("alone in the batch", self._alone(self.counts, self.no_positive_probability)))
+        lines += ["", *([] if self.nearest is None else [f"{self.nearest.reading}."])]
         lines.append(
             f"A loss curve that stops at {self.collapsed:.2f} is full collapse: no two classes are told apart."
         )
@@ -142,16 +155,14 @@ class LossLevels(Result):
                 f"Keeping the minority classes in one point costs {self.minority_collapsed - self.optimum:.3g}: "
                 "a curve can look converged without telling them apart."
             )
-        what = "No class means, however placed, have less loss than the optimum"
-        lines.append(f"{what}{' on average over batches' if self.batch is not None else ''}.")
+        average = " on average over batches" if self.batch is not None else ""
+        lines.append(f"No geometry, whatever it is, has less loss than the optimum{average}.")
         if self.batch is not None:
             also = "drops out of the loss" if self.views == 1 else "has its own other views as its only positives"
             lines.append(f"An anchor that finds no other example of its class in its batch {also}.")
         return lines
 
-    @property
-    def _minority(self) -> str:
-        counts = self.counts
+    def _minority(self, counts: Counts) -> str:
         if not self.minority:
             return "none: all classes have as many examples"
         sizes = counts.per_class[list(self.minority)]
@@ -159,9 +170,7 @@ class LossLevels(Result):
         alone = " (alone: nothing to collapse)" if len(sizes) == 1 else ""
         return f"{len(sizes)} of {counts.classes} classes, of {span} ({counts.which(self.minority)}){alone}"
 
-    @property
-    def _alone(self) -> str:
-        chance, counts = self.no_positive_probability, self.counts
+    def _alone(self, counts: Counts, chance: Array) -> str:
         if self.batch is None:
             alone = np.flatnonzero(chance)
             return f"{counts.which(alone)}, of a single example" if len(alone) else "none: every class has two examples"
@@ -230,17 +239,16 @@ def loss_levels(
         # With more views an anchor always has a positive: its own other views.
         paired = 1.0 - alone @ counts.proportions[counts.groups] if views == 1 else 1.0
         collapsed = float(paired) * math.log(views * batch - 1.0)
-    told = None
+    levels = {"collapsed": collapsed, "simplex": objective.value(OrbitGram.simplex(objective.orbits))}
+    levels |= {} if merged is None else {"minority_collapsed": merged.value}
+    levels["optimum"] = solution.value
+    near = None
     if observed is not None:
-        levels = {"collapsed": collapsed, "simplex": objective.value(OrbitGram.simplex(objective.orbits))}
-        levels |= {} if merged is None else {"minority_collapsed": merged.value}
-        levels["optimum"] = solution.value
         anchors = views * (counts.total if batch is None else batch)
-        close = nearest(observed, levels, objective.temperature, base_temperature, anchors)
-        told = Plateau(float(observed), close, levels, solution)
+        near = nearest(observed, levels, objective.temperature, base_temperature, anchors)
     return LossLevels(
         collapsed=factor * collapsed,
-        simplex=factor * objective.value(OrbitGram.simplex(objective.orbits)),
+        simplex=factor * levels["simplex"],
         minority_collapsed=None if merged is None else factor * merged.value,
         optimum=factor * solution.value,
         no_positive_probability=alone,
@@ -251,7 +259,41 @@ def loss_levels(
         counts=counts,
         views=views,
         batch=batch,
-        plateau=told,
+        observed=observed,
+        nearest=near,
+    )
+
+
+def plateau(
+    objective: Objective,
+    observed: float,
+    *,
+    base_temperature: float | None = None,
+    anchors: float | None = None,
+    progress: Progress | None = None,
+) -> LossLevels:
+    """The level of a loss that an observed value is nearest to.
+
+    The levels are the loss with all atoms in one point ("collapsed"; of a hinge its margin), at the regular simplex (of
+    class means), and at the certified optimum, in nats. Which units the value has is part of the question: without a
+    base temperature both none and 0.07 are tried, and, where nothing fits, a sum over anchors or a second division by
+    them.
+
+    Args:
+        objective: the loss.
+        observed: the value, from a log.
+        base_temperature: of the training code; None: not known.
+        anchors: views x batch, for the unusual averages; None: these are not tried.
+        progress: called with a line of text.
+    """
+    solution = solve(objective, throw=False, progress=progress)
+    ones, orbits = np.ones((len(objective.orbits.sizes),) * 2), objective.orbits
+    simplex = objective.value(OrbitGram.simplex(orbits)) if objective.description.atoms == "class means" else None
+    collapsed, optimum = objective.value(OrbitGram(orbits, ones)), solution.value
+    levels = {"collapsed": collapsed} | ({} if simplex is None else {"simplex": simplex}) | {"optimum": optimum}
+    near = nearest(observed, levels, objective.temperature, base_temperature, anchors)
+    return LossLevels(
+        collapsed, simplex, optimum, solution=solution, counts=objective.counts, observed=observed, nearest=near
     )
 
 

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from .. import __version__
-from ..arrays import Progress
 from ..errors import ProblemError
-from ..geometry.orbits import OrbitGram
-from ..objectives.base import Objective, check_temperature
-from ..results import Result
-from ..solvers.ladder import solve
-from ..solvers.solution import Quality, Solution
-from ..text import attributes, entry, table
+from ..objectives.base import check_temperature
 
 # The base temperature of SupContrast, and of the many codes that began as a copy of it.
 _USUAL_BASE = 0.07
@@ -50,97 +42,16 @@ class Level:
         """Whether the observed loss is that value, to the digits that logs have."""
         return abs(self.difference) <= max(_MET * abs(self.value), _DIGIT)
 
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Plateau(Result):
-    """A loss that was observed, and the nearest level. See `plateau`.
-
-    Attributes:
-        observed: the loss in the units of the training code.
-        nearest: the level, with its units.
-        levels: the loss of every level, in nats.
-        solution: the optimum with its certificate.
-    """
-
-    observed: float
-    nearest: Level
-    levels: dict[str, float]
-    solution: Solution = field(repr=False)
-
     @property
-    def ok(self) -> bool:
-        """Whether the optimum is certified."""
-        return self.solution.quality is Quality.CERTIFIED
-
-    @property
-    def summary(self) -> str:
-        """What the loss says, in a sentence."""
-        near, words = self.nearest, self.nearest.level.replace("_", " ")
-        units = "" if near.base_temperature is None else f", in units of temperature / {near.base_temperature:g}"
-        units += "" if near.averaging == _AVERAGINGS[0] else f", {near.averaging}"
-        if near.met:
-            return f"{self.observed:g} is the level {words} ({near.value:.6g}{units})"
-        where = f"{100 * near.position:.3g} % of the way from the optimum to full collapse"
-        return f"{self.observed:g} is nearest to {words} ({near.value:.6g}{units}), {where}"
-
-    def lines(self) -> list[str]:
-        """The levels in the units that fit, and the sentence."""
-        factor = self.nearest.value / self.levels[self.nearest.level] if self.levels[self.nearest.level] else 1.0
-        rows: list[tuple[str, ...]] = [("geometry", "loss")]
-        rows += [(name.replace("_", " "), f"{factor * value:.6f}") for name, value in self.levels.items()]
-        objective = self.solution.objective
-        head = f"{objective.name}, temperature {objective.temperature:g}"
-        return [head, "", *(f"  {line}" for line in table(rows)), "", entry("observed", f"{self.summary}.")]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The levels in nats, and the nearest in the units of the training code."""
-        certificate, objective = self.solution.certificate, self.solution.objective
-        return {
-            **self.levels,
-            **self.reading(),
-            "quality": self.solution.quality.value,
-            **attributes(certificate, "gap", "relative_gap", "cosine_residual"),
-            "objective": objective.name,
-            "temperature": objective.temperature,
-            "version": __version__,
-        }
-
-    def reading(self) -> dict[str, Any]:
-        """What was observed and what it is nearest to."""
-        near = attributes(self.nearest, "level", "value", "difference", "base_temperature", "averaging", "met")
-        return {"observed": self.observed, "nearest": near, "position": self.nearest.position, "reading": self.summary}
-
-
-def plateau(
-    objective: Objective,
-    observed: float,
-    *,
-    base_temperature: float | None = None,
-    anchors: float | None = None,
-    progress: Progress | None = None,
-) -> Plateau:
-    """The level of a loss that an observed value is nearest to.
-
-    The levels are the loss with all atoms in one point ("collapsed"; of a hinge its margin), at the regular simplex (of
-    class means), and at the certified optimum. Which units the value has is part of the question: without a base
-    temperature both none and 0.07 are tried, and, where nothing fits, a sum over anchors or a second division by them.
-
-    Args:
-        objective: the loss.
-        observed: the value, from a log.
-        base_temperature: of the training code; None: not known.
-        anchors: views x batch, for the unusual averages; None: these are not tried.
-        progress: called with a line of text.
-    """
-    solution = solve(objective, throw=False, progress=progress)
-    ones = np.ones((len(objective.orbits.sizes),) * 2)
-    levels = {"collapsed": objective.value(OrbitGram(objective.orbits, ones))}
-    if objective.description.atoms == "class means":
-        levels["simplex"] = objective.value(OrbitGram.simplex(objective.orbits))
-    levels["optimum"] = solution.value
-    return Plateau(
-        observed, nearest(observed, levels, objective.temperature, base_temperature, anchors), levels, solution
-    )
+    def reading(self) -> str:
+        """What the observed loss says, in a sentence."""
+        observed, words = self.value + self.difference, self.level.replace("_", " ")
+        units = "" if self.base_temperature is None else f", in units of temperature / {self.base_temperature:g}"
+        units += "" if self.averaging == _AVERAGINGS[0] else f", {self.averaging}"
+        if self.met:
+            return f"{observed:g} is the level {words} ({self.value:.6g}{units})"
+        where = f"{100 * self.position:.3g} % of the way from the optimum to full collapse"
+        return f"{observed:g} is nearest to {words} ({self.value:.6g}{units}), {where}"
 
 
 def nearest(
@@ -155,8 +66,9 @@ def nearest(
         observed: the value.
         levels: the loss of every level in nats, "collapsed" and "optimum" among them.
         temperature: tau.
-        base_temperature: as in `plateau`, like the rest.
-        anchors: views x batch, or None.
+        base_temperature: of the training code; None: not known, both none and 0.07 are tried.
+        anchors: views x batch, for the unusual averages (a sum over anchors, a second division by them); None: these
+            are not tried.
     """
     if isinstance(observed, bool) or not isinstance(observed, (int, float, np.number)) or not math.isfinite(observed):
         raise ProblemError(f"observed: must be a finite number, a loss from a log; got {observed!r:.40}")

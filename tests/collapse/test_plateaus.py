@@ -24,7 +24,7 @@ REPORTS = {
 @pytest.mark.parametrize("report", REPORTS.values(), ids=REPORTS.keys())
 def test_public_reports(report):
     counts, batch, temperature, observed, level, base, averaging, value = report
-    found = gs.loss_levels(counts, temperature=temperature, batch=batch, observed=observed).plateau.nearest
+    found = gs.loss_levels(counts, temperature=temperature, batch=batch, observed=observed).nearest
     assert (found.level, found.base_temperature, found.averaging) == (level, base, averaging)
     assert math.isclose(found.value, value, rel_tol=5e-5)
     assert math.isclose(found.difference, observed - value, abs_tol=2e-3)
@@ -32,11 +32,11 @@ def test_public_reports(report):
 
 def test_simclr_between_its_levels():
     """Batch 128: at temperature 0.5 near the floor, at 0.1 hardly away from collapse."""
-    near = gs.loss_levels([1] * 128, temperature=0.5, observed=28.3).plateau
+    near = gs.loss_levels([1] * 128, temperature=0.5, observed=28.3)
     assert math.isclose(near.levels["collapsed"] * 0.5 / 0.07, 39.580, abs_tol=1e-3)
     assert math.isclose(near.nearest.position, (28.3 - 25.362) / (39.580 - 25.362), abs_tol=1e-3)
     assert "20.7 % of the way from the optimum to full collapse" in near.summary
-    far = gs.loss_levels([1] * 128, temperature=0.1, observed=5.0).plateau
+    far = gs.loss_levels([1] * 128, temperature=0.1, observed=5.0)
     assert math.isclose(far.levels["optimum"], 0.0106, abs_tol=1e-4)
     assert far.nearest.position > 0.9
 
@@ -55,7 +55,7 @@ def test_losses_of_several_points_a_class():
 
 
 def test_a_base_temperature_that_is_known_is_taken():
-    found = gs.loss_levels([500] * 10, temperature=0.1, batch=64, base_temperature=0.1, observed=6.92).plateau
+    found = gs.loss_levels([500] * 10, temperature=0.1, batch=64, base_temperature=0.1, observed=6.92)
     assert found.nearest.base_temperature == 0.1
     assert not found.nearest.met
 
