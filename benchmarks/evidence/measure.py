@@ -7,10 +7,11 @@ SupCon with the keys of a momentum encoder in a queue, SINCERE, BCL, and TSC wit
 regular simplex as targets. Accuracy is of the nearest class mean and of a linear probe (class-balanced logistic
 regression), over the three rarest classes (tail) and over all.
 
-Two questions, each answered by a correlation with its 95 % interval (bootstrap over runs):
-distance: do runs that come nearer to what their loss aims at do better on the tail? (within data, ratio and choice)
-geometry: do losses whose optimum keeps rare classes farther apart do better on the tail? (within data and ratio, over
-the means of choices)
+Two questions, each answered by a correlation with its 95 % interval (bootstrap):
+distance: do runs that come nearer to what their loss aims at do better on the tail? Beside the mean of their data,
+ratio and choice, and that of all choices on the same images; by choice, too. Bootstrap over draws of images.
+geometry: do losses whose optimum keeps rare classes farther apart do better on the tail? Over the means of choices,
+within data and ratio. Bootstrap over choices: they are few, and that is what the answer would be generalised over.
 """
 
 from __future__ import annotations
@@ -191,20 +192,41 @@ def tail_cosine(cosines: np.ndarray) -> float:
     return float(np.mean([np.delete(cosines[c], c).mean() for c in range(len(cosines) - RARE, len(cosines))]))
 
 
-def centred(rows: list[dict[str, Any]], name: str, within: tuple[str, ...]) -> np.ndarray:
-    """The values less their means within groups."""
-    groups = [tuple(row[part] for part in within) for row in rows]
-    keys, values = sorted(set(groups)), np.array([row[name] for row in rows])
-    places = np.array([keys.index(group) for group in groups])
-    return values - (np.bincount(places, values) / np.bincount(places))[places]
+def places(rows: list[dict[str, Any]], group: tuple[str, ...]) -> np.ndarray:
+    """The number of the group of every row."""
+    return np.unique([str([row[part] for part in group]) for row in rows], return_inverse=True)[1]
 
 
-def correlation(rows: list[dict[str, Any]], x: str, y: str, within: tuple[str, ...]) -> tuple[float, float, float]:
-    """The correlation of x and y, both less their means within groups, with its 95 % interval (bootstrap)."""
+def centred(rows: list[dict[str, Any]], name: str, within: tuple[tuple[str, ...], ...]) -> np.ndarray:
+    """The values less their means within groups, for every grouping in turn."""
+    values = np.array([row[name] for row in rows])
+    for group in within:
+        which = places(rows, group)
+        values = values - (np.bincount(which, values) / np.bincount(which))[which]
+    return values
+
+
+def correlation(
+    rows: list[dict[str, Any]], x: str, y: str, within: tuple[tuple[str, ...], ...], drawn: tuple[str, ...], **only: str
+) -> tuple[float, float, float]:
+    """The correlation of x and y, both less their means within groups, with its 95 % interval.
+
+    Args:
+        rows: the runs.
+        x: what is correlated.
+        y: with what.
+        within: groupings.
+        drawn: the bootstrap draws groups of runs that agree in these.
+        only: correlates the runs that have these values alone.
+    """
     a, b = (centred(rows, name, within) for name in (x, y))
-    rng = np.random.default_rng(0)
-    draws = rng.integers(len(rows), size=(2000, len(rows)))
-    every = [np.corrcoef(a[draw], b[draw])[0, 1] for draw in draws]
+    kept = np.array([all(row[part] == value for part, value in only.items()) for row in rows])
+    a, b, which = a[kept], b[kept], places(rows, drawn)[kept]
+    members = [np.flatnonzero(which == each) for each in np.unique(which)]
+    rng, every = np.random.default_rng(0), []
+    for _ in range(2000):
+        draw = np.concatenate([members[each] for each in rng.integers(len(members), size=len(members))])
+        every.append(np.corrcoef(a[draw], b[draw])[0, 1] if np.ptp(a[draw]) > 0 else np.nan)
     return float(np.corrcoef(a, b)[0, 1]), *map(float, np.nanpercentile(every, [2.5, 97.5]))
 
 
@@ -219,6 +241,8 @@ def averaged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 _KEY = ("data", "ratio", "choice", "seed")
+_CELL, _IMAGES = ("data", "ratio"), ("data", "ratio", "seed")
+_DISTANCE = ((*_CELL, "choice"), _IMAGES)
 
 
 def differences(rows: list[dict[str, Any]], choice: str, name: str) -> str:
@@ -237,15 +261,16 @@ def draw(rows: list[dict[str, Any]], path: Any) -> None:
 
     figure = Figure(figsize=(11, 4.5), dpi=110, layout="constrained")
     panels = zip(figure.subplots(1, 2), (rows, averaged(rows)), strict=True)
-    cases = (("distance", ("data", "ratio", "choice"), "distance from what the loss aims at (rms of cosines)"),)
-    cases += (("tail_cosine", ("data", "ratio"), "mean cosine of a rare class with the others, at the optimum"),)
+    cases = (("distance", _DISTANCE, "distance from what the loss aims at (rms of cosines)"),)
+    cases += (("tail_cosine", (_CELL,), "mean cosine of a rare class with the others, at the optimum"),)
     for (axes, part), (x, within, label) in zip(panels, cases, strict=True):
         across, up = centred(part, x, within), 100 * centred(part, "tail_mean", within)
         for choice in dict.fromkeys(row["choice"] for row in rows):
             own = np.array([row["choice"] == choice for row in part])
             axes.plot(across[own], up[own], "o", markersize=4, alpha=0.8, label=choice)
         axes.set(
-            xlabel=f"{label},\nless the mean of its {', '.join(within)}", ylabel="tail accuracy, points, less the same"
+            xlabel=f"{label},\nless the mean of its {' and of its '.join(map(', '.join, within))}",
+            ylabel="tail accuracy, points, less the same",
         )
         axes.grid(alpha=0.25)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize=9)
@@ -276,14 +301,20 @@ def main() -> None:
         say(f"evidence: seed {seed + 1} of {seeds}")
     rows, means = record.rows, averaged(record.rows)
     answers, table = {}, []
-    for what, part, x, within in (
-        ("distance", rows, "distance", ("data", "ratio", "choice")),
-        ("geometry", means, "tail_cosine", ("data", "ratio")),
+    apart = [row for row in means if row["choice"] != "momentum"]
+    for what, part, x, within, drawn in (
+        ("distance", rows, "distance", _DISTANCE, _IMAGES),
+        ("geometry", means, "tail_cosine", (_CELL,), ("choice",)),
+        ("geometry, without momentum", apart, "tail_cosine", (_CELL,), ("choice",)),
     ):
         for y in ("tail_mean", "tail_probe"):
-            r, low, high = correlation(part, x, y, within)
+            r, low, high = correlation(part, x, y, within, drawn)
             answers[f"{what}, {y}"] = round(r, 3)
             table.append((what, y, len(part), f"{r:+.2f}", f"{low:+.2f} to {high:+.2f}"))
+    for choice in CHOICES:
+        r, low, high = correlation(rows, "distance", "tail_mean", _DISTANCE, _IMAGES, choice=choice)
+        here = f"{r:+.2f}", f"{low:+.2f} to {high:+.2f}"
+        table.append((f"distance, {choice}", "tail_mean", len(rows) // len(CHOICES), *here))
     by_choice = [
         (
             choice,

@@ -162,10 +162,7 @@ def diagnose(
         ),
     ] = None,
     convention: Annotated[
-        str,
-        typer.Option(
-            help="Of CAC, CAD and SAD: geomsolve, or ttc as in the code of A Tale of Two Classes, with its entropy uniformity."
-        ),
+        str, typer.Option(help="Of CAC, CAD and SAD: geomsolve, or ttc as in the code of A Tale of Two Classes.")
     ] = "geomsolve",
     base_temperature: Annotated[
         float | None,

@@ -37,8 +37,15 @@ def test_every_choice_learns(evidence):
 
 
 def test_correlations_within_groups(evidence):
-    """A slope of -1 within groups whose means rise together."""
-    rows = [{"g": g, "x": 10 * g + x, "y": 10 * g - x} for g in range(3) for x in (0.0, 1.0, 3.0)]
-    r, low, high = evidence.correlation(rows, "x", "y", ("g",))
+    """A slope of -1 within groups whose means rise together, beside what the draws of images do to all of them."""
+    rows = [{"g": g, "d": d, "x": 10 * g + x + 5 * d, "y": 10 * g - x + 7 * d} for g, d, x in PLANTED]
+    r, low, high = evidence.correlation(rows, "x", "y", (("g",), ("d",)), ("d",))
     assert np.allclose((r, low, high), -1)
-    assert evidence.correlation(rows, "x", "y", ())[0] > 0.9
+    assert evidence.correlation(rows, "x", "y", (("g",),), ("d",))[0] > 0.5
+    assert evidence.correlation(rows, "x", "y", (), ("d",))[0] > 0.8
+    two = [{"c": c, "d": d, "x": d, "y": (-1) ** c * d} for c in (0, 1) for d in range(4)]
+    assert [round(evidence.correlation(two, "x", "y", (), ("d",), c=c)[0], 9) for c in (0, 1)] == [1, -1]
+
+
+# Group, draw and effect: of the effects every group and every draw has the mean 0.
+PLANTED = [(g, d, x[(g + d) % 3]) for x in ((-1.0, -2.0, 3.0),) for g in range(3) for d in range(3)]
