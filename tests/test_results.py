@@ -42,6 +42,7 @@ RESULTS = {
     "diagnosis": lambda _: gs.diagnose(*embeddings(), objective=supcon()),
     "realization": lambda _: gs.realize(gs.similarities.soft_supcon_weights([0, 0, 1], epsilon=0.1), temperature=0.5),
     "design": lambda _: gs.design(COUNTS, temperature=0.5),
+    "logit design": lambda _: gs.choosing.design_logits(COUNTS, feature_decay=1e-4, classifier_decay=1e-3),
     "targets": lambda _: gs.targets(supcon(), COUNTS, dim=6),
     "guideline": lambda _: gs.choosing.keep_variance(COUNTS, 0.3, temperatures=[0.5]),
     "cross-check": lambda _: gs.crosscheck(supcon()),

@@ -10,6 +10,8 @@ from .guidelines import class_critical_alphas as class_critical_alphas
 from .guidelines import keep_variance as keep_variance
 from .guidelines import smallest_critical_alpha as smallest_critical_alpha
 from .guidelines import variance_map as variance_map
+from .logit_designs import LogitDesign as LogitDesign
+from .logit_designs import design_logits as design_logits
 from .named import solve_named as solve_named
 from .targeted import TargetedGeometry as TargetedGeometry
 from .targeted import targeted_supcon as targeted_supcon

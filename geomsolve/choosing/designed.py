@@ -16,7 +16,7 @@ from ..results import Result
 from ..text import attributes, entry, span, table
 
 # Tables of more classes than this are left to the files.
-_MOST_ROWS = 10
+MOST_ROWS = 10
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -107,7 +107,7 @@ class Design(Result):
             lines.append(entry("target moved by", f"{self.moved:.1e} (to be exactly singular)"))
         lines += ["", "one example of class y, in the mean over all examples:"]
         lines.append("  anchor_y [-mean_p z.z_p/tau + log(mean_own e^(z.z_k/tau) + sum_j W_yj mean_j e^(z.z_k/tau))]")
-        if classes > _MOST_ROWS:
+        if classes > MOST_ROWS:
             shown = span(self.weights[~np.eye(classes, dtype=bool)], ".6g")
             lines.append(entry("anchor weights", span(self.anchor_weights, ".6g")))
             return [*lines, entry("W", f"{shown} ({classes} x {classes}: --json or --out)")]

@@ -92,9 +92,7 @@ def design(
     if target is None:
         wanted, moved, balance = OrbitGram.simplex(orbits).expand(), 0.0, np.ones(counts.classes)
     else:
-        given = _gram(target, orbits)
-        wanted, balance = _balanced(given)
-        moved = float(np.abs(wanted - given).max())
+        wanted, balance, moved = balanced_target(target, orbits)
     weights = _weights(wanted, balance, masses, temperature)
     objective = RowSoftmax(
         orbits=orbits,
@@ -240,9 +238,11 @@ def _masses(counts: Counts, anchors: str | ArrayLike) -> Array:
     return array / array.sum()
 
 
-def _gram(target: ArrayLike, orbits: Orbits) -> Array:
-    """The target as a symmetric matrix of unit diagonal, or an error in its own name."""
+def balanced_target(target: ArrayLike, orbits: Orbits) -> tuple[Array, Array, float]:
+    """The target made exactly singular, its positive null vector of mean 1, and the largest change of a cosine."""
     try:
-        return OrbitGram.from_matrix(target, orbits).cosines
+        given = OrbitGram.from_matrix(target, orbits).cosines
     except ProblemError as error:
         raise ProblemError(str(error).replace("gram:", "target:", 1)) from None
+    wanted, balance = _balanced(given)
+    return wanted, balance, float(np.abs(wanted - given).max())

@@ -10,9 +10,12 @@ import typer
 
 from ..certificates.certificate import check_tol
 from ..choosing.comparisons import compare as compare_losses
+from ..choosing.designed import Design
 from ..choosing.designs import design as design_weights
 from ..choosing.guidelines import TEMPERATURES, keep_variance, variance_map
+from ..choosing.logit_designs import LogitDesign, design_logits
 from ..counts.counts import Counts
+from ..errors import ProblemError
 from ..figures.maps import plot_variance_map
 from ..files import read_array
 from .app import code, verb
@@ -50,28 +53,45 @@ def compare(
 @verb(
     "geomsolve design --counts 500,100,20 --temperature 0.1",
     "geomsolve design --counts 9,5,2 --temperature 0.1 --target gram.npy",
+    "geomsolve design --counts 500,100,20 --feature-decay 1e-6 --classifier-decay 5e-4",
 )
 @with_counts
 def design(
     counts: Counts,
     *,
-    temperature: Annotated[float, typer.Option(help="Temperature of the loss.")],
+    temperature: Annotated[float | None, typer.Option(help="Temperature of a contrastive loss.")] = None,
+    feature_decay: Annotated[
+        float | None, typer.Option(help="Or of cross-entropy: the weight decay of one example's features, ...")
+    ] = None,
+    classifier_decay: Annotated[float | None, typer.Option(help="... and of the classifier.")] = None,
     target: Annotated[
         Path | None,
         typer.Option(help="A .npy file: the wanted C x C cosines, in class order; left out: the regular simplex."),
     ] = None,
     anchors: Annotated[
-        str, typer.Option(help="class: every class weighs the same (default); instance: every example does.")
-    ] = "class",
+        str | None, typer.Option(help="class: every class weighs the same (default); instance: every example does.")
+    ] = None,
     tol: TolOption = 1e-9,
     out: Annotated[Path | None, typer.Option(help="Write design.json and design.npz to this folder.")] = None,
     json: JsonOption = None,
 ) -> int:
-    """The weights of a contrastive loss whose optimum is the geometry you want."""
+    """The weights of a contrastive loss, or the margins of cross-entropy, whose optimum is the geometry you want."""
     check_tol(tol)
     outputs = Outputs(json, None, out, "design.json")
+    decays = [decay for decay in (feature_decay, classifier_decay) if decay is not None]
+    if len(decays) != 2 * (temperature is None):
+        raise ProblemError(
+            "temperature: must be given for a contrastive loss, or in its place feature-decay and classifier-decay for "
+            f"cross-entropy; got {'both' if decays and temperature is not None else 'neither or one decay alone'}"
+        )
+    if decays and anchors is not None:
+        raise ProblemError(f"anchors: are those of a contrastive loss; got {anchors} beside decays (leave it out)")
     wanted = None if target is None else read_array("target", target)
-    found = design_weights(counts, wanted, temperature=temperature, anchors=anchors, tol=tol)
+    found: Design | LogitDesign
+    if temperature is None:
+        found = design_logits(counts, wanted, feature_decay=decays[0], classifier_decay=decays[1], tol=tol)
+    else:
+        found = design_weights(counts, wanted, temperature=temperature, anchors=anchors or "class", tol=tol)
     files = [] if out is None else [out / "design.npz"]
     for file in files:
         np.savez(file, allow_pickle=False, **found.arrays())
