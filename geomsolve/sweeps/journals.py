@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -64,9 +63,7 @@ class Journal:
     def begin(
         self,
         digest: str,
-        axes: Mapping[str, Sequence[Any]],
-        fixed: Mapping[str, Any],
-        tol: float,
+        settings: tuple[Mapping[str, Sequence[Any]], Mapping[str, Any], float],
         points: Iterable[tuple[str, Mapping[str, Any]]],
         counts: Mapping[str, str],
         version: str,
@@ -75,13 +72,12 @@ class Journal:
 
         Args:
             digest: hash of the sweep.
-            axes: the grid.
-            fixed: the settings that are the same at every point.
-            tol: the tolerance of certificates.
+            settings: the axes of the grid, what is the same at every point, and the tolerance of certificates.
             points: key and settings of every point, in order.
             counts: the text of all counts, by digest.
             version: of geomsolve.
         """
+        axes, fixed, tol = settings
         machine = f"{platform.node()}, {platform.platform()}, Python {platform.python_version()}"
         with self._transaction() as cursor:
             found = cursor.execute("SELECT id FROM sweeps WHERE digest = ?", (digest,)).fetchone()
@@ -210,15 +206,14 @@ def reading(path: Path) -> Iterator[Journal]:
         yield Journal(connection, path)
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=10.0)
+def _connect(path: Path, mode: str, patience: float = 10.0) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=patience)
 
 
 def _is_new(connection: sqlite3.Connection, path: Path) -> bool:
     """Whether nothing is in the file yet; a ProblemError unless what there is, is ours."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (schema,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    what = ("PRAGMA application_id", "PRAGMA user_version", "SELECT COUNT(*) FROM sqlite_master")
+    application, schema, tables = (connection.execute(text).fetchone()[0] for text in what)
     if (application, schema, tables) == (0, 0, 0):
         return True
     if application != _APPLICATION:
@@ -242,22 +237,12 @@ def _complaining(path: Path) -> Iterator[None]:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """A lock that dies with the process. Not on the database itself, whose own locks that would disturb."""
-    lock = path.with_name(path.name + ".lock")
-    try:
-        handle = lock.open("ab")
-    except OSError as error:
-        raise ProblemError(f"store: {path} cannot be written: {error.strerror or error}") from None
-    with handle:
+    with _complaining(path), closing(_connect(path.with_name(path.name + ".lock"), "rwc", 0.0)) as connection:
         try:
-            if os.name == "nt":
-                import msvcrt
-
-                msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
-            else:
-                import fcntl
-
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
             raise ProblemError(
                 f"store: another sweep is writing to {path}; wait for it, or give this one a store of its own"
             ) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from .. import __version__
 from ..certificates.certificate import check_tol
 from ..errors import BackendError, ProblemError
 from ..results import Result
+from ..solvers.solution import Quality
 from ..text import attributes, entry
 from .chains import solve_chain, start_after
 from .executors import Here, cores, dask_cluster, spawned
@@ -51,13 +51,8 @@ class SweepProgress:
     failed: int
     rate: float
 
-    @property
-    def seconds_left(self) -> float:
-        """At this rate; infinite before there is one."""
-        return (self.total - self.done) / self.rate if self.rate > 0 else float("inf")
-
     def __str__(self) -> str:
-        left = f", {self.seconds_left:.0f} s left" if self.rate > 0 else ""
+        left = f", {(self.total - self.done) / self.rate:.0f} s left" if self.rate > 0 else ""
         failed = f", {self.failed} not certified" if self.failed else ""
         return f"{self.done} of {self.total} problems, {self.rate:.0f}/s{left}{failed}"
 
@@ -163,22 +158,15 @@ def sweep(
     with writing(path) as journal:
         chains = _enter(read, tol, journal)
         segments = deque(_segments(chains, journal))
-        left = sum(len(points) for points, _ in segments)
+        left, total = sum(len(points) for points, _ in segments), sum(map(len, chains))
         if segments:
-            total = sum(len(chain) for chain in chains)
             with _executor(executor, workers, dask, len(segments)) as pool:
-                _Dispatch(pool, journal, tol, progress, total - left, total).run(segments)
+                _solve(segments, pool, journal, tol, SweepProgress(total - left, total, 0, 0.0), progress)
         tally = journal.tally()
-        return SweepResult(
-            store=path,
-            points=read.size,
-            certified=tally.get("certified", 0),
-            uncertified=tally.get("uncertified", 0),
-            failed=tally.get("failed", 0),
-            solved=left,
-            seconds=time.perf_counter() - clock,
-            reasons=tuple(journal.reasons(5)),
-        )
+        qualities = {quality.value: tally.get(quality.value, 0) for quality in Quality}
+        failed, reasons = tally.get("failed", 0), tuple(journal.reasons(5))
+        seconds = time.perf_counter() - clock
+        return SweepResult(path, read.size, **qualities, failed=failed, solved=left, seconds=seconds, reasons=reasons)
 
 
 def _enter(spec: Spec, tol: float, journal: Journal) -> list[list[dict[str, Any]]]:
@@ -194,7 +182,7 @@ def _enter(spec: Spec, tol: float, journal: Journal) -> list[list[dict[str, Any]
             task["counts"] = texts.setdefault(task["digest"], task["counts"])
             tasks[key] = task
     points = ((keys[index], spec.at(index)) for index in itertools.product(*map(range, spec.shape)))
-    journal.begin(spec_digest(spec, tol), spec.axes, spec.fixed, tol, points, texts, __version__)
+    journal.begin(spec_digest(spec, tol), (spec.axes, spec.fixed, tol), points, texts, __version__)
     listed = list(tasks.values())
     return [listed[i : i + _CHAIN] for i in range(0, len(listed), _CHAIN)]
 
@@ -223,79 +211,62 @@ def _executor(
     return nullcontext(Here()) if workers == 1 else spawned(workers)
 
 
-class _Dispatch:
-    """Hands out segments and commits what comes back."""
+def _solve(
+    segments: deque[_Segment],
+    pool: Executor,
+    journal: Journal,
+    tol: float,
+    state: SweepProgress,
+    progress: Callable[[SweepProgress], None] | None,
+) -> None:
+    """Hands out segments until every one is answered, and commits what comes back."""
+    window = 1 if isinstance(pool, Here) else _WINDOW
+    waiting: dict[Future[Any], list[dict[str, Any]]] = {}
+    clock, before = time.perf_counter(), state.done
 
-    def __init__(
-        self,
-        pool: Executor,
-        journal: Journal,
-        tol: float,
-        progress: Callable[[SweepProgress], None] | None,
-        done: int,
-        total: int,
-    ):
-        self.pool, self.journal, self.tol, self.progress = pool, journal, tol, progress
-        self.done, self.total, self.failed = done, total, 0
-        self.before, self.clock = done, time.perf_counter()
-        self.waiting: dict[Future[Any], list[dict[str, Any]]] = {}
-
-    def run(self, segments: deque[_Segment]) -> None:
-        """Until every segment is answered."""
-        window = 1 if isinstance(self.pool, Here) else _WINDOW
-        try:
-            while segments or self.waiting:
-                while segments and len(self.waiting) < window:
-                    self._submit(*segments.popleft())
-                finished, _ = wait(self.waiting, timeout=1.0, return_when=FIRST_COMPLETED)
-                segments.extendleft(self._collect(finished))
-                self._report()
-        finally:
-            for future in self.waiting:
-                future.cancel()
-            # What has come in by now is not thrown away.
-            with contextlib.suppress(BackendError):
-                self._collect({future for future in self.waiting if future.done() and not future.cancelled()})
-
-    def _submit(self, points: list[dict[str, Any]], start: tuple[str, bytes] | None) -> None:
-        task = {"points": points, "tol": self.tol, "seconds": _SECONDS, "start": start}
-        try:
-            self.waiting[self.pool.submit(solve_chain, task)] = points
-        except Exception as error:
-            raise self._lost(error) from error
-
-    def _collect(self, finished: set[Future[Any]]) -> list[_Segment]:
-        """Commits the answers of finished tasks; returns what these left undone."""
+    def collect(finished: set[Future[Any]]) -> BaseException | None:
+        """Commits the answers of finished tasks; an error of the executor (of a problem they are its answer)."""
+        nonlocal state
         rows: list[dict[str, Any]] = []
-        undone: list[_Segment] = []
         lost: BaseException | None = None
         for future in finished:
-            points = self.waiting.pop(future)
-            # Of the executor: errors of a problem are its answer. Not raised here, for all futures may share one error.
+            points = waiting.pop(future)
             error = CancelledError("cancelled") if future.cancelled() else future.exception()
             if error is not None:
-                lost = error
+                lost = error  # not raised here, for all futures may share one error
                 continue
             answers = future.result()
             rows += answers
             if len(answers) < len(points):
-                undone.append((points[len(answers) :], start_after(points[len(answers) - 1], answers[-1])))
+                segments.appendleft((points[len(answers) :], start_after(points[len(answers) - 1], answers[-1])))
         if rows:
-            self.journal.add(rows)
-        self.done += len(rows)
-        self.failed += sum(row["quality"] != "certified" for row in rows)
-        if lost is not None:
-            raise self._lost(lost) from lost
-        return undone
+            journal.add(rows)
+        done, failed = state.done + len(rows), state.failed + sum(row["quality"] != "certified" for row in rows)
+        state = SweepProgress(done, state.total, failed, (done - before) / (time.perf_counter() - clock))
+        if progress is not None and lost is None:
+            progress(state)
+        return lost
 
-    def _report(self) -> None:
-        if self.progress is not None:
-            rate = (self.done - self.before) / (time.perf_counter() - self.clock)
-            self.progress(SweepProgress(self.done, self.total, self.failed, rate))
-
-    def _lost(self, error: BaseException) -> BackendError:
-        hint = "" if self.done > self.before else ' (a script that spawns processes needs `if __name__ == "__main__":`)'
-        return BackendError(
-            f"executor: the workers are lost ({type(error).__name__}: {error}); {self.done} of {self.total} answers "
-            f"are in {self.journal.path}, the same sweep again goes on from there{hint}"
-        )
+    lost: BaseException | None = None
+    try:
+        while (segments or waiting) and lost is None:
+            try:
+                while segments and len(waiting) < window:
+                    points, start = segments.popleft()
+                    task = {"points": points, "tol": tol, "seconds": _SECONDS, "start": start}
+                    waiting[pool.submit(solve_chain, task)] = points
+            except Exception as error:
+                lost = error
+            else:
+                lost = collect(wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED).done)
+    finally:
+        for future in waiting:
+            future.cancel()
+        # What has come in by now is not thrown away.
+        collect({future for future in waiting if future.done() and not future.cancelled()})
+    if lost is not None:
+        hint = "" if state.done > before else ' (a script that spawns processes needs `if __name__ == "__main__":`)'
+        raise BackendError(
+            f"executor: the workers are lost ({type(lost).__name__}: {lost}); {state.done} of {state.total} answers "
+            f"are in {journal.path}, the same sweep again goes on from there{hint}"
+        ) from lost

@@ -16,9 +16,9 @@ import numpy as np
 
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
-from ..objectives.registry import objective_options
+from ..objectives.registry import build_objective, objective_options
 from ..solvers.points.embedding import check_dim
-from .gridpoints import COUNTS_KEYS, NO_COUNTS, Problem, build_counts, counts_errors, hash_of, option_errors
+from .gridpoints import COUNTS_KEYS, NO_COUNTS, build_counts, counts_errors, counts_text, hash_of, statement_of
 
 _SECTIONS = ("objective", "counts", "grid")
 _RANGE = ("from", "to", "num", "scale")
@@ -58,43 +58,51 @@ class Spec:
 
     def point(self, index: tuple[int, ...], tol: float) -> dict[str, Any]:
         """The problem at one point as plain things, see `solve_chain`; with `error`, where there is none."""
+        name, options, dim = self._parts(index)[1:]
+        told = {"name": name, "options": options, "dim": dim}
         try:
-            return self.problem(index).point(tol)
+            counts = counts_text(self.counts(index))
+            statement = statement_of(name, options, counts, dim, tol)
         except ProblemError as error:
             # Settings that each make sense, but not together: recorded like any other failure.
+            counts, told["error"] = NO_COUNTS, str(error)
             statement = f"{self.fixed} at {self.at(index)}: no counts"
-            none = {"counts": NO_COUNTS, "digest": hash_of(NO_COUNTS)}
-            return {"key": hash_of(statement), "statement": statement, **none, "error": str(error)}
+        return {"key": hash_of(statement), "statement": statement, "counts": counts, "digest": hash_of(counts), **told}
 
-    def problem(self, index: tuple[int, ...]) -> Problem:
-        """The problem at one point.
-
-        Raises:
-            ProblemError: class counts that cannot be. What the loss refuses shows when it is built.
-        """
-        name, counts, options, dim = self._parts(index)
-        key = repr((name, counts))
+    def counts(self, index: tuple[int, ...]) -> Counts:
+        """The class counts at one point, or a ProblemError where they cannot be."""
+        settings, name, *_ = self._parts(index)
+        key = repr((name, settings))
         if key not in self._counts:
-            self._counts[key] = build_counts(counts, name, self.folder)
-        return Problem(name, options, self._counts[key], dim)
+            self._counts[key] = build_counts(settings, name, self.folder)
+        return self._counts[key]
 
-    def _parts(self, index: tuple[int, ...]) -> tuple[str, dict[str, Any], dict[str, Any], Any]:
+    def _parts(self, index: tuple[int, ...]) -> tuple[dict[str, Any], str, dict[str, Any], Any]:
+        """Settings of the counts, name and options of the loss, and the dimension."""
         settings = {**self.fixed, **self.at(index)}
         counts = {key: settings.pop(key) for key in COUNTS_KEYS if key in settings}
         name, dim = settings.pop("name"), settings.pop("dim", None)
-        if isinstance(settings.get("loss"), str) and ".py:" in settings["loss"]:
+        if ".py:" in str(settings.get("loss")):
             settings["loss"] = str(self.folder / settings["loss"])
-        return name, counts, settings, dim
+        return counts, name, settings, dim
 
     def errors_at(self, index: tuple[int, ...]) -> list[str]:
         """Everything that is wrong with one point."""
-        name, settings, options, dim = self._parts(index)
+        settings, name, options, dim = self._parts(index)
         errors, counts = counts_errors(settings), _STAND_IN
         with _collecting(errors):
-            counts = counts if errors else self.problem(index).counts
+            counts = counts if errors else self.counts(index)
         with _collecting(errors):
             check_dim(dim, counts.classes)
-        return errors + option_errors(name, options, counts)
+        with _collecting(errors):
+            try:
+                build_objective(name, counts, options)
+            except (TypeError, ValueError, ArithmeticError) as error:
+                if isinstance(error, ProblemError):
+                    raise
+                words = ", ".join(f"{key} = {value!r:.40}" for key, value in options.items())
+                raise ProblemError(f"objective: {name} refuses {words}: {type(error).__name__}: {error}") from None
+        return errors
 
 
 @contextmanager
@@ -153,48 +161,48 @@ def _document(spec: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Any], 
         return tomllib.loads(path.read_text(encoding="utf-8-sig")), path.resolve().parent
     except OSError as error:
         raise ProblemError(f"spec: cannot read {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise ProblemError(f"spec: {path} is not a text file") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ProblemError(f"spec: {path} is not TOML: {error}") from None
+    except ValueError as error:
+        what = "is not a text file" if isinstance(error, UnicodeDecodeError) else f"is not TOML: {error}"
+        raise ProblemError(f"spec: {path} {what}") from None
 
 
 def _axis(name: str, values: Any) -> tuple[Any, ...]:
     """The values of one axis: those listed, or those of a range."""
     if isinstance(values, Mapping):
         return _range(name, values)
+    rule = None
     if not isinstance(values, (list, tuple)):
-        raise ProblemError(
-            f"{name}: in [grid] it must be a list or a range; got {values!r:.40} (write [{values!r:.40}])"
-        )
-    if not values:
-        raise ProblemError(f"{name}: in [grid] it must have at least one value; got an empty list")
-    for value in values:
-        if not isinstance(value, (int, float, str)) or isinstance(value, bool) or value != value:
-            raise ProblemError(f"{name}: in [grid] every value must be a number or a text; got {value!r:.40}")
-    if len(set(values)) < len(values):
-        twice = next(value for value in values if list(values).count(value) > 1)
-        raise ProblemError(f"{name}: in [grid] every value must be there once; got {twice!r:.40} twice")
+        rule = f"it must be a list or a range; got {values!r:.40} (write [{values!r:.40}])"
+    elif not values:
+        rule = "it must have at least one value; got an empty list"
+    elif wrong := [
+        one for one in values if not isinstance(one, (int, float, str)) or isinstance(one, bool) or one != one
+    ]:
+        rule = f"every value must be a number or a text; got {wrong[0]!r:.40}"
+    elif len(set(values)) < len(values):
+        rule = f"every value must be there once; got {next(one for one in values if values.count(one) > 1)!r:.40} twice"
+    if rule is not None:
+        raise ProblemError(f"{name}: in [grid] {rule}")
     return tuple(values)
 
 
 def _range(name: str, table: Mapping[str, Any]) -> tuple[float, ...]:
-    example = 'write { from = 0.1, to = 1.0, num = 10, scale = "log" }'
+    given: list[Any] = [table.get(key) for key in _RANGE]
+    first, last, num, scale = given
+    rule, numbers = None, [one for one in (first, last) if isinstance(one, (int, float)) and not isinstance(one, bool)]
     if set(table) - set(_RANGE) or not {"from", "to", "num"} <= set(table):
-        raise ProblemError(
-            f"{name}: a range has from, to, num and scale; got {', '.join(table) or 'nothing'} ({example})"
-        )
-    first, last, num, scale = table["from"], table["to"], table["num"], table.get("scale", "linear")
-    for bound in (first, last):
-        if isinstance(bound, bool) or not isinstance(bound, (int, float)) or not math.isfinite(bound):
-            raise ProblemError(f"{name}: from and to must be finite numbers; got {bound!r:.40} ({example})")
-    if isinstance(num, bool) or not isinstance(num, int) or not 2 <= num <= _MOST_POINTS:
-        raise ProblemError(f"{name}: num must be a whole number of at least 2; got {num!r:.40} ({example})")
-    if scale not in ("linear", "log"):
-        raise ProblemError(f"{name}: scale must be linear or log; got {scale!r:.40} ({example})")
-    if first == last or (scale == "log" and not (first > 0 and last > 0)):
+        rule = f"a range has from, to, num and scale; got {', '.join(table) or 'nothing'}"
+    elif len(numbers) < 2 or not all(map(math.isfinite, numbers)):
+        rule = f"from and to must be finite numbers; got {first!r:.40} and {last!r:.40}"
+    elif isinstance(num, bool) or not isinstance(num, int) or not 2 <= num <= _MOST_POINTS:
+        rule = f"num must be a whole number of at least 2; got {num!r:.40}"
+    elif scale not in (None, "linear", "log"):
+        rule = f"scale must be linear or log; got {scale!r:.40}"
+    elif first == last or (scale == "log" and min(numbers) <= 0):
         rule = "differ" if first == last else "be above 0 on a log scale"
-        raise ProblemError(f"{name}: from and to must {rule}; got {first!r} and {last!r} ({example})")
+        rule = f"from and to must {rule}; got {first!r} and {last!r}"
+    if rule is not None:
+        raise ProblemError(f'{name}: {rule} (write {{ from = 0.1, to = 1.0, num = 10, scale = "log" }})')
     spaced = (np.geomspace if scale == "log" else np.linspace)(first, last, num).tolist()
     # Options that count something take whole numbers only.
     return tuple(int(value) if value.is_integer() else value for value in spaced)

@@ -165,7 +165,7 @@ def test_values_that_fail_only_together_are_left_to_the_sweep():
 def test_counts_are_those_of_the_library(counts, ratio, expected):
     grid = {"temperature": [0.5]} | ({} if ratio is None else {"ratio": [ratio]})
     spec = read_spec({"objective": {"name": "gcl"}, "counts": counts, "grid": grid})
-    got = spec.problem((0,) * len(grid)).counts
+    got = spec.counts((0,) * len(grid))
     assert got.per_class.tolist() == expected.per_class.tolist()
 
 
@@ -180,10 +180,10 @@ def test_a_file_is_read_and_its_paths_start_from_its_folder(tmp_path, monkeypatc
     spec = read_spec(tmp_path / "a.toml")
     assert spec.axes == {"temperature": pytest.approx((0.5, 1, 2))}
     assert isinstance(spec.axes["temperature"][1], int)
-    assert spec.problem((1,)).counts.per_class.tolist() == [9, 5, 2]
-    before = spec.problem((1,)).statement(1e-9)
+    assert spec.counts((1,)).per_class.tolist() == [9, 5, 2]
+    before = spec.point((1,), 1e-9)["statement"]
     (tmp_path / "psi.py").write_text("import jax.numpy as jnp\ndef psi(t):\n    return jnp.exp(2 * t[0])\n")
-    assert spec.problem((1,)).statement(1e-9) != before, "the code of psi is part of the problem"
+    assert spec.point((1,), 1e-9)["statement"] != before, "the code of psi is part of the problem"
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,8 @@ def test_a_file_that_cannot_be_read(tmp_path, content, message):
 def statement(objective, counts=None, tol=1e-9, **grid):
     counts = counts or {"values": [9, 5, 2]}
     grid = grid or {"temperature": [0.5]}
-    return read_spec({"objective": objective, "counts": counts, "grid": grid}).problem((0,) * len(grid)).statement(tol)
+    spec = read_spec({"objective": objective, "counts": counts, "grid": grid})
+    return spec.point((0,) * len(grid), tol)["statement"]
 
 
 def test_the_same_problem_has_the_same_hash_however_it_is_written():
