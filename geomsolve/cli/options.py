@@ -133,7 +133,7 @@ def _loss(
     negatives: Annotated[str | None, _setting("Negatives per anchor, a number or inf.")] = None,
     normalization: Annotated[str | None, _setting("mean or sum over negatives.")] = None,
     loss: Annotated[str | None, _setting("infonce, logistic, hinge, or FILE.py:NAME, your own psi.")] = None,
-    margin: Annotated[float | None, _setting("Of the hinge, in units of cosine.")] = None,
+    margin: Annotated[float | None, _setting("Of the hinge or the own cosine.")] = None,
     anchors: Annotated[str | None, _setting("Every instance or every class weighs the same.")] = None,
     positives: Annotated[int | None, _setting("Positives of an anchor beside its views.")] = None,
     classifier: Annotated[bool | None, _setting("With its classifier.", "--classifier/--no-classifier")] = None,
@@ -141,6 +141,8 @@ def _loss(
     pull: Annotated[float | None, _setting("Weight of the target.")] = None,
     align: Annotated[float | None, _setting("Weight that ties classifiers to prototypes.")] = None,
     scale: Annotated[float | None, _setting("Of the cosine classifier.")] = None,
+    compensation: Annotated[float | None, _setting("Power of the prior that is added to logits.")] = None,
+    bias: Annotated[float | None, _setting("Of the logits of pairs; -10 is usual.")] = None,
     alpha: Annotated[float | None, _setting("Weight of the self-supervised part, 0 to 1.")] = None,
     alignment: Annotated[str | None, _setting("squared or norm.")] = None,
     backbone: Annotated[

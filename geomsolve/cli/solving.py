@@ -59,9 +59,7 @@ def solve(
     restarts: Annotated[
         int | None, typer.Option(help="Starts below the rank; without it many for small problems, one for large ones.")
     ] = None,
-    seconds: Annotated[
-        float | None, typer.Option(help="Of the descents below the rank: then the best so far counts, as at Ctrl-C.")
-    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="Descents end then with the best, as at Ctrl-C.")] = None,
     seed: Annotated[
         int | None, typer.Option(help="Of random starts: --solver descent, and --dim below the rank.")
     ] = None,

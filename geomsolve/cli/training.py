@@ -75,9 +75,7 @@ def targets(
         typer.Option(help="Descents below the rank; without it many for small problems, else one."),
     ] = None,
     max_steps: Annotated[int, typer.Option(help="Of each descent.")] = 2000,
-    seconds: Annotated[
-        float | None, typer.Option(help="Of the descents below the rank: then the best so far counts, as at Ctrl-C.")
-    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="Descents end then with the best, as at Ctrl-C.")] = None,
     tol: TolOption = 1e-9,
     json: JsonOption = None,
 ) -> int:

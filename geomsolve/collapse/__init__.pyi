@@ -8,3 +8,4 @@ from .phases import phase_diagram as phase_diagram
 from .proofs import VerifiedThreshold as VerifiedThreshold
 from .thresholds import Threshold as Threshold
 from .thresholds import threshold as threshold
+from .towers import misalignment_threshold as misalignment_threshold

@@ -8,12 +8,16 @@ from .kinds.balanced import BCL as BCL
 from .kinds.balanced import KCL as KCL
 from .kinds.equilibrium import ECL as ECL
 from .kinds.equilibrium import LogitCompensated as LogitCompensated
+from .kinds.equilibrium import NormFace as NormFace
 from .kinds.free_views import FreeViews as FreeViews
 from .kinds.parts import PartedSoftmax as PartedSoftmax
 from .kinds.parts import PartedSum as PartedSum
 from .kinds.parts import Parts as Parts
 from .kinds.supcl import InstanceSoftmax as InstanceSoftmax
 from .kinds.supcl import SupCL as SupCL
+from .kinds.towers import CLIP as CLIP
+from .kinds.towers import PairSigmoid as PairSigmoid
+from .kinds.towers import SigLIP as SigLIP
 from .kinds.two_class import SupConInstances as SupConInstances
 from .kinds.two_class import SupMin as SupMin
 from .logits.cross_entropy import CrossEntropy as CrossEntropy

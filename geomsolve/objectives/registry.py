@@ -31,6 +31,9 @@ OBJECTIVES = {
     "sincere": "SINCERE",
     "ntxent": "NTXent",
     "supcon-instances": "SupConInstances",
+    "normface": "NormFace",
+    "clip": "CLIP",
+    "siglip": "SigLIP",
 }
 # Settings that have a name of their own, by the loss they are settings of.
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {

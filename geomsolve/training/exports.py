@@ -216,7 +216,7 @@ def class_part(objective: Objective, whole: OrbitGram, part: str | None) -> tupl
     parts = _parts(objective)
     if parts is None:
         return "mean", whole, np.zeros(len(objective.orbits.listed()))
-    kind = part or ("instances" if "instances" in parts.names else "mean")
+    kind = part or parts.names[0]
     places = zip(parts.classes, range(len(parts.names)), parts.names, strict=True)
     order = [place for _, place, name in sorted(places) if name == kind]
     own = OrbitGram(Orbits(whole.sizes[order]), whole.cosines[np.ix_(order, order)])

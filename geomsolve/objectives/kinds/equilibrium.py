@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -186,12 +186,15 @@ def ECL(
     return closed_orbits(found) if tied else found
 
 
-def LogitCompensated(counts: Counts | ArrayLike, *, scale: float = 12.0) -> PartedSoftmax:
+def LogitCompensated(
+    counts: Counts | ArrayLike, *, scale: float = 12.0, compensation: float = 1.0, margin: ArrayLike = 0.0
+) -> PartedSoftmax:
     """Cross-entropy of a cosine classifier with the log prior added to its logits, over class means and classifiers.
 
-        L = -1/N sum_i log( pi_y e^{s z_i.w_y} / sum_j pi_j e^{s z_i.w_j} )
+        L = -1/N sum_i log( e^{x_y} / sum_j e^{x_j} ),   x_j = s (z_i.w_j - m_j [j = y]) + compensation * log pi_j
 
-    with unit z and w and pi the class proportions (balanced softmax, logit adjustment).
+    with unit z and w and pi the class proportions (balanced softmax, logit adjustment). Without compensation it is
+    NormFace, with a margin CosFace, with margins ~ n^(-1/4) LDAM as published: see `NormFace`.
 
     At the simplex the forces that choose a geometry are the pull on a classifier less the softmax that nearly cancels
     it, about e^{-s C/(C - 1)} of either: at scale 30, usual in training, 1e-14 for 10 classes, so in float32 rounding
@@ -201,12 +204,14 @@ def LogitCompensated(counts: Counts | ArrayLike, *, scale: float = 12.0) -> Part
     Args:
         counts: counts or proportions.
         scale: s > 0, the inverse temperature (there is no other one).
+        compensation: the power of the prior, at least 0.
+        margin: m, one number or one per class, at least 0.
 
     Returns:
         A PartedSoftmax over C class means and C classifiers, in this order.
 
     Raises:
-        ProblemError: a scale that is not above 0, or more than 500 classes.
+        ProblemError: a scale that is not above 0, a compensation or margin below 0, or more than 500 classes.
 
     Source: the form BCL's code uses; that ECL does the same is our reading.
     """
@@ -214,17 +219,34 @@ def LogitCompensated(counts: Counts | ArrayLike, *, scale: float = 12.0) -> Part
     classes = counts.classes
     check_orbits("LogitCompensated", 2 * classes)
     nothing, none = np.zeros((classes, classes)), np.zeros(classes)
+    scale = _weight("scale", scale, positive=True)
+    margins = np.broadcast_to(np.asarray(margin, dtype=np.float64), (classes,))
+    if not (np.isfinite(margins).all() and margins.min() >= 0 and scale * margins.max() <= 500.0):
+        raise ProblemError(f"margin: must be at least 0 and at most 500 / scale; got {margins.min():g}")
+    lifted = np.exp(scale * margins)[:, None] ** (1.0 - np.eye(classes))
+    weights = _priors(counts) ** _weight("compensation", compensation) * lifted
     return PartedSoftmax(
         orbits=_points(2 * classes),
         masses=np.concatenate([_shares(counts, "instance"), none]),
-        weights=blocks([[nothing, _priors(counts)], [nothing] * 2], classes),
+        weights=blocks([[nothing, weights], [nothing] * 2], classes),
         offsets=np.concatenate([none, none + 1.0]),
         positives=blocks([[nothing, np.eye(classes)], [nothing] * 2], classes),
-        temperature=1.0 / _weight("scale", scale, positive=True),
+        temperature=1.0 / scale,
         name=f"LogitCompensated(scale={scale:g})",
         counts=counts,
         parts=_parts(("mean", "classifier"), classes),
     )
+
+
+def NormFace(counts: Counts | ArrayLike, *, scale: float = 12.0, margin: ArrayLike = 0.0) -> PartedSoftmax:
+    """Cross-entropy of a cosine classifier (`LogitCompensated` without priors); with a margin m, CosFace.
+
+    An additive margin on the angle (ArcFace) is not convex in the cosines, and has no certificate here.
+
+    Source: Wang et al. 2017 (arXiv 1704.06369) and 2018 (arXiv 1801.09414).
+    """
+    found = LogitCompensated(counts, scale=scale, compensation=0.0, margin=margin)
+    return replace(found, name=f"NormFace(scale={scale:g})")
 
 
 def _points(count: int) -> Orbits:
