@@ -29,6 +29,7 @@ QUESTIONS = {
     "thresholds": "thresholds.measure",
     "sweeps": "sweeps.measure",
     "descent": "descent.measure",
+    "logits": "logits.measure",
     "realizability": "realizability.measure",
     "dimensions": "dimensions.measure",
     "training": "training",
