@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 4. Choosing a loss
 #
-# Six classes of 500, 200, 80, 30, 10 and 5 examples, and a dozen contrastive losses to choose from. Before training
-# anything: what does each of them want? `compare` solves them all on the same counts and certifies every optimum.
+# Six classes of 500, 200, 80, 30, 10 and 5 examples, a dozen contrastive losses to choose from, and cross-entropy.
+# Before training anything: what does each of them want? `compare` solves them all on the same counts and certifies
+# every optimum.
 
 # %%
 import matplotlib.pyplot as plt

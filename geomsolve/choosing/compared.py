@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Array
 from ..geometry.orbits import OrbitGram
+from ..solvers.logits.logit_solution import LogitSolution
 from ..solvers.solution import Solution
 from ..text import attributes
 
@@ -24,12 +25,13 @@ class Compared:
         loss: its name in the comparison.
         description: in words.
         solution: the certified optimum (or its best approximation); None where there is none, and for TSC and
-            Supervised Prototypes, which are no objectives.
+            Supervised Prototypes, which are no objectives. Of cross-entropy a LogitSolution.
         reason: why nothing was solved.
         means: the cosines of class means.
         shares: (K,) the count of one class of every orbit of `means`.
         within: the mean variance of a class's examples about their mean; 0 where classes are points.
         alignment: the mean cosine of a class mean with its own classifier, prototype or target; None without any.
+        classifier: the cosines of classifiers or prototypes, where the loss trains any.
         value: the loss, in nats.
         relative_gap: what is proved of it, over the loss above its floor.
         certified: whether the optimum is proved.
@@ -37,12 +39,13 @@ class Compared:
 
     loss: str
     description: str
-    solution: Solution | None
+    solution: Solution | LogitSolution | None
     reason: str = ""
     means: OrbitGram | None = field(default=None, repr=False)
     shares: Array | None = field(default=None, repr=False)
     within: float | None = None
     alignment: float | None = None
+    classifier: OrbitGram | None = field(default=None, repr=False, kw_only=True)
     value: float | None = None
     relative_gap: float | None = None
     certified: bool = False
@@ -65,14 +68,17 @@ class Compared:
     @cached_property
     def largest_cosine(self) -> float | None:
         """The cosine of the two nearest classes."""
-        return None if self.means is None else float(self.means.cosines[pairs_of(self.means) > 0].max())
+        return None if self.means is None else _largest(self.means)
 
     @property
     def separation(self) -> float | None:
         """The angle between the two nearest classes, in degrees."""
-        return (
-            None if self.largest_cosine is None else math.degrees(math.acos(max(-1.0, min(1.0, self.largest_cosine))))
-        )
+        return None if self.means is None else _angle(self.means)
+
+    @property
+    def classifier_separation(self) -> float | None:
+        """The angle between the two nearest classifiers or prototypes, in degrees; None where the loss has none."""
+        return None if self.classifier is None else _angle(self.classifier)
 
     @property
     def tail_tail(self) -> float | None:
@@ -110,10 +116,11 @@ class Compared:
 
     def to_dict(self) -> dict[str, Any]:
         """The row as a dictionary."""
-        residual = None if self.solution is None else self.solution.certificate.cosine_residual
+        residual = self.solution.certificate.cosine_residual if isinstance(self.solution, Solution) else None
         return {
             **attributes(self, "loss", "description", "separation", "largest_cosine", "tail_tail", "head_tail"),
-            **attributes(self, "simplex_distance", "rank", "collapsed", "within", "alignment", "value", "relative_gap"),
+            **attributes(self, "simplex_distance", "rank", "collapsed", "within", "alignment", "classifier_separation"),
+            **attributes(self, "value", "relative_gap"),
             "cosine_residual": residual,
             **attributes(self, "quality", "reason"),
         }
@@ -122,3 +129,11 @@ class Compared:
 def pairs_of(means: OrbitGram) -> Array:
     """(K, K) how many ordered pairs of different classes there are."""
     return np.asarray(means.sizes[:, None] * means.orbits.partners)
+
+
+def _largest(gram: OrbitGram) -> float:
+    return float(gram.cosines[pairs_of(gram) > 0].max())
+
+
+def _angle(gram: OrbitGram) -> float:
+    return math.degrees(math.acos(max(-1.0, min(1.0, _largest(gram)))))

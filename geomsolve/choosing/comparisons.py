@@ -26,6 +26,7 @@ from ..solvers.base import Attempt, Termination
 from ..solvers.ladder import solve
 from ..solvers.solution import Quality, Solution
 from ..text import number, table
+from .classified import LOGITS, classified
 from .compared import Compared
 from .designs import MOST_CLASSES, design
 from .recommendations import sentences
@@ -49,6 +50,9 @@ _CATALOGUE = {
     "ecl": "ECL (our reading), classifier of scale 30",
     "lc": "logit-compensated cross-entropy, scale 12",
     "design": "weights designed for the simplex",
+    "ce": "cross-entropy, free norms, decay 5e-4 of the classifier and of the mean square of features",
+    "ce-adjusted": "the same with logit adjustment",
+    "ce-ldam": "the same with LDAM's margins, at most 0.5",
 }
 _PATIENCE = 90
 # What a loss needs to be told and a comparison has to choose.
@@ -94,9 +98,8 @@ class Comparison(Result):
 
     def lines(self) -> list[str]:
         """The comparison as a table, with what follows from it."""
-        rows: list[tuple[str, ...]] = [
-            ("loss", "nearest two", "tail mean", "head-tail", "from simplex", "rank", "within", "aligned", "")
-        ]
+        angles, cosines = ("nearest two", "classifier"), ("tail mean", "head-tail", "simplex")
+        rows: list[tuple[str, ...]] = [("loss", *angles, *cosines, "rank", "within", "aligned", "")]
         for row in self.losses:
             if row.means is None:
                 continue
@@ -105,6 +108,7 @@ class Comparison(Result):
                 (
                     row.loss,
                     f"{number(row.separation, '.2f')} deg",
+                    "-" if row.classifier is None else f"{number(row.classifier_separation, '.2f')} deg",
                     number(row.tail_tail, "+.4f"),
                     number(row.head_tail, "+.4f"),
                     number(row.simplex_distance, ".4f"),
@@ -121,9 +125,10 @@ class Comparison(Result):
             *table(rows),
             "",
             *(f"  {row.loss}: not solved, {row.reason}" for row in self.losses if row.means is None),
-            "  tail mean: mean cosine of two classes with fewer examples than average; head-tail: of one such and",
-            "  one other; from simplex: root mean square over pairs; within: variance of a class's examples;",
-            "  aligned: class means with their own classifier, prototype or target.",
+            "  nearest two: class means; classifier: the same of classifiers or prototypes; tail mean: mean cosine of",
+            "  two classes with fewer examples than average; head-tail: of one such and one other; simplex: root mean",
+            "  square over pairs of the distance from it; within: variance of a class's examples; aligned: class means",
+            "  with their own classifier, prototype or target.",
             "",
             *textwrap.wrap(self.recommendation, 110),
             "",
@@ -146,9 +151,11 @@ def compare(
 
     Args:
         counts: examples per class, whole numbers of at least 2 (some losses count pairs of them).
-        temperature: tau; the logit-compensated cross-entropy has a scale of its own.
+        temperature: tau; the logit-compensated cross-entropy has a scale of its own, cross-entropy with free norms
+            has decays in its place: 5e-4 of the classifier and of the mean square of features.
         losses: names of `loss_names()`; None: all that fit. Losses over instances and prototypes are dense problems of
-            twice or three times as many points as classes: above 90 points, minutes, so only by name.
+            twice or three times as many points as classes: above 90 points, minutes, so only by name, and so is
+            cross-entropy above 360 distinct counts.
         tol: the relative gap to certify.
         progress: called with a line of text as the work goes on.
 
@@ -190,6 +197,11 @@ def loss_names() -> tuple[str, ...]:
 def _compared(
     name: str, counts: Counts, temperature: float, asked: bool, tol: float, progress: Progress | None
 ) -> Compared:
+    if name in LOGITS:
+        if len(counts.distinct) > 4 * _PATIENCE and not asked:
+            reason = f"{len(counts.distinct)} distinct counts: a minute; ask for it by name"
+            return Compared(name, _CATALOGUE[name], None, reason)
+        return classified(name, _CATALOGUE[name], counts, tol, progress)
     words, (builder, _) = _CATALOGUE[name], resolve(name)
     if builder in ("supmin", "supproto") and counts.classes != 2 and not asked:
         return Compared(name, words, None, "a loss of two classes")
@@ -232,13 +244,16 @@ def _described(name: str, words: str, counts: Counts, solution: Solution) -> Com
         order = _places(parts.names, parts.classes, kind, counts.classes)
     own = OrbitGram(Orbits(gram.sizes[order]), gram.cosines[np.ix_(order, order)])
     means, length, within = _class_means(own)
-    alignment = None
+    alignment = classifier = None
     for partner in ("classifier", "prototype"):
         if parts is not None and partner in parts.names:
             other = _places(parts.names, parts.classes, partner, counts.classes)
             alignment = float(np.mean(gram.cosines[order, other] / length))
+            classifier = OrbitGram(means.orbits, gram.cosines[np.ix_(other, other)])
             break
-    return Compared(name, words, solution, "", means, counts.per_class, within, alignment, *_proof(solution))
+    proved = _proof(solution)
+    shares = counts.per_class
+    return Compared(name, words, solution, "", means, shares, within, alignment, *proved, classifier=classifier)
 
 
 def _proof(solution: Solution) -> tuple[float, float, bool]:

@@ -40,6 +40,27 @@ def test_measures_are_those_of_the_gram_matrix(found):
     assert (row.rank, row.collapsed, row.within, row.alignment) == (3, False, 0.0, None)
 
 
+def test_cross_entropy_has_angles_of_features_and_of_classifier(found):
+    """From the factors: unit features and classifiers, which point at each other more or less."""
+    losses = {"ce": gs.CrossEntropy, "ce-adjusted": gs.objectives.logit_adjusted, "ce-ldam": gs.objectives.ldam}
+    off = ~np.eye(4, dtype=bool)
+    for name, loss in losses.items():
+        solution = gs.solve(loss(COUNTS, feature_decay=5e-4 / sum(COUNTS), classifier_decay=5e-4))
+        row = found[name]
+        np.testing.assert_allclose(row.means.expand(), solution.feature_cosines, atol=1e-6)
+        angles = [np.degrees(np.arccos(part[off].max())) for part in (row.means.expand(), solution.classifier_cosines)]
+        np.testing.assert_allclose([row.separation, row.classifier_separation], angles, atol=1e-4)
+        own = np.diag(solution.logits) / (solution.feature_norms * solution.classifier_norms)
+        assert row.alignment == pytest.approx(own.mean(), abs=1e-6)
+        assert (row.value, row.solution.value) == (pytest.approx(solution.value, rel=1e-9),) * 2
+        report = row.to_dict()
+        assert report["cosine_residual"] is None
+        assert report["classifier_separation"] == row.classifier_separation
+    # Logit adjustment makes room for the classifiers of rare classes, and takes it from features.
+    assert found["ce-adjusted"].classifier_separation > found["ce"].classifier_separation
+    assert found["ce-adjusted"].separation < found["ce"].separation
+
+
 def test_means_of_losses_over_instances(found):
     """From points: the class means of SupCL's optimum, and the mean spread about them."""
     solution = gs.solve(gs.SupCL(COUNTS, alpha=0.5, temperature=0.5))
@@ -58,6 +79,7 @@ def test_class_balanced_losses_reach_the_simplex(found):
         assert found[loss].simplex_distance < 1e-8
         assert loss in found.recommendation
     assert found["bcl-class"].alignment == pytest.approx(1.0, abs=1e-9)
+    assert found["bcl-class"].classifier_separation == pytest.approx(np.degrees(np.arccos(-1 / 3)), abs=1e-6)
     assert found["bcl"].simplex_distance > 0.05
     assert found["bcl"].alignment < 1.0 - 1e-6
 
