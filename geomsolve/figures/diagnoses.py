@@ -70,11 +70,8 @@ def _title(found: Diagnosis) -> str:
     second = f"{len(samples.classes)} classes, {samples.counts.sum():,} samples{views}"
     if optimum is None:
         return f"{first}\n{second}"
-    objective = optimum.solution.objective
-    return (
-        f"{first}\n{second}; {objective.name}, temperature {objective.temperature:g}: loss {optimum.excess:.3g} nats "
-        f"above the {optimum.solution.quality.value} optimum, cosines off by {optimum.rms:.3f}"
-    )
+    quality = optimum.solution.quality.value
+    return f"{first}\n{second}; {quality} at temperature {optimum.temperature:g}: {optimum.summary}"
 
 
 def _simplex(classes: int) -> Array:

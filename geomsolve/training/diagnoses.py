@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import Progress
+from ..choosing.named import Solved, is_free, solve_named
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..objectives.base import Objective, check_temperature
 from ..objectives.registry import build_objective
 from .diagnosis import Diagnosis
-from .exports import check_class_order, check_same_counts, class_number
+from .exports import check_class_order, check_same_counts, class_number, counts_of, loss_of
 from .findings import spreads_of
 from .neighbourhoods import count_neighbours, neighbourhoods
 from .neural_collapse import collapse_metrics
@@ -27,7 +28,7 @@ def diagnose(
     labels: Any,
     *,
     weights: ArrayLike | None = None,
-    objective: Objective | str | None = None,
+    objective: Objective | Solved | str | None = None,
     counts: Counts | ArrayLike | None = None,
     sorted_classes: bool = False,
     neighbours: float | None = None,
@@ -59,8 +60,9 @@ def diagnose(
         labels: (n,) integers or texts, in any array, tensor or series. Classes go in sorted order (of texts, "10" is
             before "9"), or in that of their categories.
         weights: (C, d) of a linear classifier without bias, rows in sorted order of the labels.
-        objective: a loss by name ("supcon", "gcl", ...) with its settings, or what a builder returned, classes in
-            sorted order of the labels; None: metrics alone.
+        objective: a loss by name ("supcon", "gcl", "tsc", ...) with its settings, what a builder returned, or what
+            `solve`, `targeted_supcon` or `supervised_prototypes` did, classes in sorted order of the labels; None:
+            metrics alone.
         counts: examples per class in training, in sorted order of the labels; None: those of `labels`. Give them where
             the embeddings are of a balanced test set. Labels may lack some of the classes where these are numbered from
             0, or named. Built-in profiles of data sets are refused: they are sorted by
@@ -89,14 +91,15 @@ def diagnose(
     count_neighbours(neighbours, samples)
     matrix = None if weights is None else as_weights(weights, samples)
     trained, seen = _trained(counts, objective, samples, sorted_classes)
-    problem = _problem(objective, trained, trained.classes, settings)
-    if problem is not None and counts is not None and problem.description.atoms == "class means":
-        check_same_counts(problem.orbits.listed(), trained)
+    problem = _problem(objective, trained, settings, tol)
+    loss = None if problem is None else loss_of(problem)
+    if loss is not None and counts is not None and loss.description.atoms == "class means":
+        check_same_counts(loss.orbits.listed(), trained)
     factor = 1.0
     if base_temperature is not None:
-        if problem is None:
+        if loss is None:
             raise ProblemError("base_temperature: is the unit of a loss; got it without an objective (leave it out)")
-        factor = problem.temperature / check_temperature(base_temperature)
+        factor = loss.temperature / check_temperature(base_temperature)
     here = trained.per_class[seen]
     if counts is not None:
         warn_if_permuted(here, samples.counts.astype(np.float64))
@@ -121,16 +124,18 @@ def diagnose(
 
 
 def _trained(
-    counts: Counts | ArrayLike | None, objective: Objective | str | None, samples: Samples, sorted_classes: bool
+    counts: Counts | ArrayLike | None,
+    objective: Objective | Solved | str | None,
+    samples: Samples,
+    sorted_classes: bool,
 ) -> tuple[Counts, NDArray[np.intp]]:
     """The counts of training, and the position among them of every class that the samples show."""
     if counts is not None:
         found = as_counts(counts)
         check_class_order(found, sorted_classes)
-    elif isinstance(objective, Objective) and objective.description.counts is not None:
-        found = objective.description.counts
     else:
-        found = as_counts(samples.counts.astype(np.float64), name="labels")
+        said = counts_of(objective) if isinstance(objective, (Objective, Solved)) else None
+        found = said or as_counts(samples.counts.astype(np.float64), name="labels")
     labels, total = samples.classes, found.classes
     if found.names is not None and labels.dtype.kind == "U":
         unknown = sorted(set(labels.tolist()) - set(found.names))
@@ -151,9 +156,9 @@ def _trained(
 
 
 def _problem(
-    objective: Objective | str | None, counts: Counts, classes: int, settings: dict[str, Any]
-) -> Objective | None:
-    if objective is None or isinstance(objective, Objective):
+    objective: Objective | Solved | str | None, counts: Counts, settings: dict[str, Any], tol: float
+) -> Objective | Solved | None:
+    if objective is None or isinstance(objective, (Objective, Solved)):
         if settings:
             option, value = next(iter(settings.items()))
             raise ProblemError(
@@ -163,16 +168,24 @@ def _problem(
             )
     elif not isinstance(objective, str):
         raise ProblemError(
-            f"objective: must be the name of a loss or come from a builder such as geomsolve.SupCon; got "
-            f"{type(objective).__name__}"
+            "objective: must be the name of a loss, come from a builder such as geomsolve.SupCon, or be solved; "
+            f"got {type(objective).__name__}"
         )
     if objective is None:
         return None
-    found = build_objective(objective, counts, settings) if isinstance(objective, str) else objective
-    found.check()
-    if found.orbits.labels is None or class_number(found) != classes:
+    found: Objective | Solved = objective if not isinstance(objective, str) else named(objective, counts, settings, tol)
+    loss = loss_of(found)
+    loss.check()
+    if loss.orbits.labels is None or class_number(loss) != counts.classes:
         raise ProblemError(
-            f"objective: must be over the {classes} classes of the labels, listed one by one; got one over "
-            f"{found.orbits.atoms:g}"
+            f"objective: must be over the {counts.classes} classes of the labels, listed one by one; got one over "
+            f"{loss.orbits.atoms:g}"
         )
     return found
+
+
+def named(name: str, counts: Counts, settings: dict[str, Any], tol: float = 1e-9) -> Objective | Solved:
+    """The loss of that name over the counts; one of fixed targets is solved."""
+    if is_free(name):
+        return build_objective(name, counts, settings)
+    return solve_named(name, counts, settings, tol=tol)

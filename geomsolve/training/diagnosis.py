@@ -36,10 +36,7 @@ class Diagnosis(Findings, Result):
         samples = f"{self.samples.counts.sum():,} samples of {len(self.labels)} classes"
         if self.optimum is None:
             return f"{self.verdict.value}: {samples}"
-        return (
-            f"{self.verdict.value}: {samples}, loss {self.optimum.excess:.3g} nats above the optimum of "
-            f"{self.optimum.solution.objective.name}, cosines off by {self.optimum.rms:.3f}"
-        )
+        return f"{self.verdict.value}: {samples}, {self.optimum.summary}"
 
     def to_dict(self) -> dict[str, Any]:
         """The diagnosis as a dictionary; lists go by class, in the order of `labels`."""
@@ -76,26 +73,21 @@ class Diagnosis(Findings, Result):
         optimum, names = self.optimum, self.labels
         if optimum is None:
             return {"excess": None, "optimum": None}
-        objective, certificate = optimum.solution.objective, optimum.solution.certificate
         return {
             "excess": optimum.excess,
             "optimum": {
-                "objective": objective.name,
-                "temperature": objective.temperature,
+                "objective": optimum.loss,
+                "temperature": optimum.temperature,
                 "quality": optimum.solution.quality.value,
                 "value": optimum.best_value,
                 "measured_value": optimum.value,
-                "dim": optimum.dim,
-                "factor": optimum.factor,
-                "gap": certificate.gap,
-                **attributes(optimum, "excess_bound", "collapsed_value", "level"),
+                **attributes(optimum, "dim", "factor", "gap", "excess_bound", "collapsed_value", "level", "rank"),
                 "cosine_rms": optimum.rms,
                 "cosine_worst": optimum.worst,
                 "worst_pair": [names[c] for c in optimum.worst_pair],
                 "per_class_rms": optimum.per_class,
                 "collapse": [[names[c] for c in group] for group in optimum.collapse],
                 "collapsed": [[names[c] for c in group] for group in optimum.collapsed],
-                "rank": optimum.solution.rank,
             },
         }
 
@@ -107,12 +99,11 @@ class Diagnosis(Findings, Result):
         lines = [self.verdict.value.upper(), *(f"  {sentence}" for sentence in self.sentences()), ""]
         lines += [f"{samples.counts.sum():,} samples{views}, {samples.points.shape[1]} dimensions", f"  {self.counts}"]
         if optimum is not None:
-            objective, certificate = optimum.solution.objective, optimum.solution.certificate
             unit = "nats" if optimum.factor == 1.0 else f"(nats times {optimum.factor:.6g})"
             lines += [
                 "",
-                f"beside the optimum of {objective.name}, temperature {objective.temperature:g} "
-                f"({optimum.solution.quality.value}, gap {certificate.gap:.1e})",
+                f"beside the optimum of {optimum.loss}, temperature {optimum.temperature:g} "
+                f"({optimum.solution.quality.value}, gap {optimum.gap:.1e})",
                 entry("loss there", f"{optimum.best_value:.9g} {unit}"),
                 entry("measured", f"{optimum.value:.9g} {unit}"),
                 entry("excess", f"{optimum.excess:.3g} {unit} (proved: at most {optimum.excess_bound:.3g})"),

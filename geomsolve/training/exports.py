@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import __version__
 from ..arrays import Array, Progress
 from ..certificates.certificate import check_tol
-from ..choosing.targeted import TargetedGeometry
+from ..choosing.named import Solved
 from ..choosing.two_classes import PrototypeGeometry
 from ..counts.counts import Counts, as_counts
 from ..counts.sources import profile_names
@@ -26,7 +26,7 @@ from ..solvers.solution import Solution
 from .target_files import Targets
 from .verdicts import grouped, groups
 
-Source: TypeAlias = Objective | Solution | TargetedGeometry | PrototypeGeometry
+Source: TypeAlias = Objective | Solved
 
 # A class mean shorter than this is rounding: it has no direction.
 _SHORTEST = 1e-6
@@ -93,7 +93,7 @@ def targets(
         raise ProblemError(f"max_steps: must be a whole number of at least 1; got {max_steps!r:.40}")
     check_tol(tol)
     check_wanted(source, dim, part)
-    if counts is None and isinstance(source, (TargetedGeometry, PrototypeGeometry)):
+    if counts is None and not isinstance(source, (Objective, Solution)):
         counts = source.counts
     counted = None if counts is None else as_counts(counts)
     if counted is not None:
@@ -127,12 +127,12 @@ def targets(
         points = gram.embed()
     else:
         raise ProblemError(
-            f"dim: must be at least {rank}, the rank of these points; got {dim} (below it {_name(source)} has no known "
-            "optimum)"
+            f"dim: must be at least {rank}, the rank of these points; got {dim} (below it {name_of(source)} has no "
+            "known optimum)"
         )
     return Targets(
         rows=_placed(points, dim, seed if rotate else None).astype(np.float32),
-        loss=_name(source),
+        loss=name_of(source),
         temperature=source.temperature if isinstance(source, PrototypeGeometry) else objective.temperature,
         counts=None if counted is None else tuple(counted.per_class.tolist()),
         part=kind,
@@ -159,9 +159,14 @@ def loss_of(source: Source) -> Objective:
     return source if isinstance(source, Objective) else source.objective
 
 
+def counts_of(source: Source) -> Counts | None:
+    """The counts it was built from, where it says them."""
+    return loss_of(source).description.counts if isinstance(source, (Objective, Solution)) else source.counts
+
+
 def check_wanted(source: Source, dim: int, part: str | None) -> None:
     """Nothing, or the ProblemError of `targets` for a source, dim or part that it does not take: before it solves."""
-    if not isinstance(source, (Objective, Solution, TargetedGeometry, PrototypeGeometry)):
+    if not isinstance(source, (Objective, Solved)):
         raise ProblemError(
             "source: must be a loss such as geomsolve.SupCon(...), or what solve, targeted_supcon or "
             f"supervised_prototypes returned; got {type(source).__name__}"
@@ -196,7 +201,8 @@ def check_class_order(counts: Counts, sorted_classes: bool) -> None:
         )
 
 
-def _name(source: Solution | TargetedGeometry | PrototypeGeometry) -> str:
+def name_of(source: Solved) -> str:
+    """The loss in words."""
     if isinstance(source, PrototypeGeometry):
         return f"Supervised Prototypes(views={source.views})"
     return source.objective.name

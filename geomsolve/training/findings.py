@@ -10,6 +10,8 @@ import numpy as np
 
 from ..arrays import Array
 from ..counts.counts import Counts
+from ..solvers.solution import Solution
+from .exports import loss_of
 from .neighbourhoods import Neighbourhoods
 from .neural_collapse import CollapseMetrics
 from .samples import Samples
@@ -116,9 +118,9 @@ class Findings:
                     "The loss hardly sees this: cosines of rare classes, and all of them at low temperature, settle "
                     "long after the loss does."
                 )
-            if self.samples.points.shape[1] < optimum.solution.rank:
+            if optimum.dim < optimum.rank:
                 lines.append(
-                    f"The optimum needs {optimum.solution.rank} dimensions; embeddings of {optimum.dim} are held "
+                    f"The optimum needs {optimum.rank} dimensions; embeddings of {optimum.dim} are held "
                     f"against the best geometry found in so many, {optimum.best_value:.9g}."
                 )
             if not optimum.certified:
@@ -149,10 +151,10 @@ class Findings:
     def _height(self, optimum: OptimumDistance) -> str:
         """How far the loss is above the optimum, where it is known."""
         if np.isnan(optimum.excess):
-            objective = optimum.solution.objective
-            if objective.description.atoms == "class means":
+            atoms = loss_of(optimum.solution).description.atoms
+            if atoms == "class means" and isinstance(optimum.solution, Solution):
                 return "Some classes have no sample here: the loss needs all of them, and only cosines are compared."
-            return f"{objective.name} sees {objective.description.atoms}: of the loss, only class means are compared."
+            return f"{optimum.loss} sees {atoms}: of the loss, only class means are compared."
         unit = "nats" if optimum.factor == 1.0 else f"nats times {optimum.factor:.4g}"
         return (
             f"The loss at the class means is {optimum.excess:.3g} {unit} above the optimum, "

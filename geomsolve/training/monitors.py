@@ -12,11 +12,13 @@ from array_api_compat import is_jax_array, is_torch_array
 from numpy.typing import ArrayLike
 
 from ..arrays import Array, as_numpy
+from ..choosing.named import Solved
 from ..counts.counts import Counts, as_counts
 from ..errors import BackendError, ProblemError
 from ..objectives.base import Objective
-from ..objectives.registry import build_objective
 from .class_means import ClassMeans, between_frame, class_means, effective_rank, root_spectrum
+from .diagnoses import named
+from .exports import counts_of, loss_of
 from .losses.arrays import arange, as_array, class_labels, namespace, products, unit, views_first
 from .optima import Optimum, optimum_of
 from .samples import warn_if_permuted
@@ -91,7 +93,7 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
 
     def __init__(
         self,
-        problem: Objective | Counts | ArrayLike,
+        problem: Objective | Solved | Counts | ArrayLike,
         objective: str = "supcon",
         *,
         counts: Counts | ArrayLike | None = None,
@@ -106,8 +108,8 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
         """Check the problem; nothing is solved yet.
 
         Args:
-            problem: the loss that is trained with, as a builder such as `geomsolve.SupCon` returned it; or examples per
-                class, in the order of the labels 0 to C - 1.
+            problem: the loss that is trained with, as a builder such as `geomsolve.SupCon` returned it, or solved; or
+                examples per class, in the order of the labels 0 to C - 1.
             objective: the name of the loss, for counts with settings; counts alone give the metrics alone.
             counts: examples per class, beside a loss over several points per class.
             names: (C,) what the classes are called.
@@ -119,10 +121,10 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
             settings: of the loss by name: temperature=0.1, ...
         """
         super().__init__(**(metric or {}))
-        self.objective: Objective | None = None
-        if not isinstance(problem, Objective):
+        self.objective: Objective | Solved | None = None
+        if not isinstance(problem, (Objective, Solved)):
             counts = as_counts(problem)
-            self.objective = build_objective(objective, counts, settings) if settings else None
+            self.objective = named(objective, counts, settings) if settings else None
         elif settings:
             option = next(iter(settings))
             raise ProblemError(f"{option}: belongs to a loss by name; got it with a loss that is built (leave it out)")
@@ -303,10 +305,11 @@ def lightning_callback(monitor: Monitor) -> Any:
     return Log()
 
 
-def _shares(objective: Objective) -> Counts:
+def _shares(problem: Objective | Solved) -> Counts:
     """The counts of a loss, or the shares of the anchors that its classes have."""
-    if objective.description.counts is not None:
-        return objective.description.counts
+    found, objective = counts_of(problem), loss_of(problem)
+    if found is not None:
+        return found
     if objective.description.atoms != "class means":
         raise ProblemError(f"counts: must be given beside {objective.name}, which does not say them; got none")
     shares = objective.masses[objective.orbits.listed()]

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array, Progress
+from ..choosing.named import Solved
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from ..solvers.ladder import solve
 from ..solvers.solution import Solution
-from .exports import class_part, class_points
+from .exports import class_part, class_points, loss_of, name_of
 from .verdicts import PREDICTED, OptimumDistance, groups
 
 # Of cosines of classes in one point.
@@ -24,18 +25,20 @@ class Optimum:
     """The optimum of a loss as class means see it. See `optimum_of`.
 
     Attributes:
-        solution: the optimum with its certificate.
+        solution: the optimum with what is proved of it.
         cosines: (C, C) of class means, in the caller's order.
         spread: (C,) 1 - the cosine of two examples of a class.
         value: the loss of this geometry.
         dim: the coordinates it needs, or was confined to.
+        rank: those it needs.
     """
 
-    solution: Solution
+    solution: Solved
     cosines: Array = field(repr=False)
     spread: Array = field(repr=False)
     value: float
     dim: int
+    rank: int
 
     def distance(self, cosines: Array, seen: NDArray[np.intp] | None = None, factor: float = 1.0) -> OptimumDistance:
         """The distance of measured cosines of class means.
@@ -45,7 +48,7 @@ class Optimum:
             seen: (C',) which classes these are; None: all, in order. With some alone the loss is not known.
             factor: what losses are multiplied by.
         """
-        objective, proof = self.solution.objective, self.solution.certificate
+        source, objective = self.solution, loss_of(self.solution)
         if seen is None:
             seen = np.arange(len(self.cosines))
         best = self.cosines[np.ix_(seen, seen)]
@@ -53,23 +56,30 @@ class Optimum:
         np.fill_diagonal(off, 0.0)
         pair = np.unravel_index(int(np.argmax(np.abs(off))), off.shape)
         per_class = np.sqrt(np.sum(off**2, axis=1) / (len(off) - 1.0))
-        measured = collapsed = np.nan
-        if len(best) == len(self.cosines) and objective.description.atoms == "class means":
+        measured = collapsed = least = np.nan
+        gap = source.certificate.gap if isinstance(source, Solution) else source.gap
+        whole_known = len(best) == len(self.cosines) and objective.description.atoms == "class means"
+        if isinstance(source, Solution) and whole_known:
             whole = np.empty_like(cosines)
             whole[np.ix_(seen, seen)] = cosines
             measured = objective.ungrouped().excess(OrbitGram.from_matrix(whole, objective.orbits))
             collapsed = objective.excess(OrbitGram(objective.orbits, np.ones((len(objective.orbits.sizes),) * 2)))
-        least = proof.excess + (self.value - proof.value)
-        excess, room = measured - least, collapsed - least
+            least = source.certificate.excess
+        above = self.value - source.value  # of the best geometry in fewer dimensions
+        excess, room = measured - least - above, collapsed - least - above
         return OptimumDistance(
-            solution=self.solution,
+            solution=source,
+            loss=name_of(source),
+            temperature=getattr(source, "temperature", objective.temperature),
+            gap=gap,
+            rank=self.rank,
             best=best,
             best_value=factor * self.value,
             dim=self.dim,
             factor=factor,
             value=factor * (objective.floor + measured),
             excess=factor * excess,
-            excess_bound=factor * (measured - proof.excess + proof.gap),
+            excess_bound=factor * (measured - least + gap),
             collapsed_value=factor * (objective.floor + collapsed),
             level=excess / room if room > 0 else np.nan,
             rms=float(np.sqrt(np.mean(per_class**2))),
@@ -83,22 +93,28 @@ class Optimum:
 
 
 def optimum_of(
-    objective: Objective, dim: int | None = None, *, tol: float = 1e-9, progress: Progress | None = None
+    source: Objective | Solved, dim: int | None = None, *, tol: float = 1e-9, progress: Progress | None = None
 ) -> Optimum:
     """The optimum, proved by `solve`; in `dim` coordinates, if its rank is above them, where descent ended.
 
     Args:
-        objective: any loss whose atoms are listed by class.
+        source: any loss whose atoms are listed by class, or what solved one.
         dim: of the embeddings.
         tol: the relative gap to certify. What is not certified is taken all the same, and says so.
         progress: called with a line of text.
 
     Cost: a solve; below the rank `Solution.embed` too.
     """
-    solution = solve(objective, tol=tol, throw=False, progress=progress)
-    kind, gram, spread = class_part(objective, solution.orbits, None)
-    if dim is None or dim >= solution.rank:
-        return Optimum(solution, gram.expand(), spread, solution.value, solution.rank)
-    embedding = solution.embed(dim, progress=progress)
+    if isinstance(source, Objective):
+        source = solve(source, tol=tol, throw=False, progress=progress)
+    objective = loss_of(source)
+    if not isinstance(source, Solution):
+        # Below its rank nobody knows the optimum of fixed targets: class means are held against that of any dimension.
+        _, gram, spread = class_part(objective, source.gram, None)
+        return Optimum(source, gram.expand(), spread, source.value, gram.rank(), gram.rank())
+    kind, gram, spread = class_part(objective, source.orbits, None)
+    if dim is None or dim >= source.rank:
+        return Optimum(source, gram.expand(), spread, source.value, source.rank, source.rank)
+    embedding = source.embed(dim, progress=progress)
     points = class_points(objective, embedding, kind)
-    return Optimum(solution, points @ points.T, spread, embedding.value, dim)
+    return Optimum(source, points @ points.T, spread, embedding.value, dim, source.rank)

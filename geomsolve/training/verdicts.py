@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
-from ..solvers.solution import Quality, Solution
+from ..choosing.named import Solved
+from ..solvers.solution import Quality
 from .class_means import ClassMeans
 
 # Two classes share a point where the cosine of their means is at least this: an angle of 8 degrees, a distance of a
@@ -62,7 +63,11 @@ class OptimumDistance:
     compared: `value`, `excess`, `excess_bound`, `collapsed_value` and `level` are NaN.
 
     Attributes:
-        solution: the optimum with its certificate.
+        solution: the optimum with what is proved of it.
+        loss: its name.
+        temperature: tau.
+        gap: no geometry has a loss lower than the optimum's by more than this.
+        rank: the coordinates that the optimum needs.
         best: (C, C) the optimal cosines of class means, in `dim` coordinates if these are fewer than the rank.
         best_value: the loss there; above the value of the solution where dimensions are too few.
         dim: the coordinates the optimum is of.
@@ -81,7 +86,11 @@ class OptimumDistance:
         collapsed: those that do (to 1e-8).
     """
 
-    solution: Solution
+    solution: Solved
+    loss: str
+    temperature: float
+    gap: float
+    rank: int
     best: Array = field(repr=False)
     best_value: float
     dim: int
@@ -103,6 +112,12 @@ class OptimumDistance:
     def certified(self) -> bool:
         """Whether the optimum is proved."""
         return self.solution.quality is Quality.CERTIFIED
+
+    @property
+    def summary(self) -> str:
+        """How far it is, in a phrase."""
+        above = "" if np.isnan(self.excess) else f"loss {self.excess:.3g} nats above the optimum of {self.loss}, "
+        return f"{above}cosines off {'' if above else f'the optimum of {self.loss} '}by {self.rms:.3f}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -161,7 +161,7 @@ Z, Y = np.eye(6)[:, :3] + 0.1, np.array([0, 0, 1, 1, 2, 2])
         ({"counts": [3, 2]}, "counts: must be one per class of the labels, 3 in sorted order; got 2"),
         ({"temperature": 0.1}, "temperature: belongs to a loss by name; got 0.1 with no objective"),
         ({"objective": gs.SupCon([2, 2, 2], temperature=1), "views": 2}, "views: belongs to a loss by name"),
-        ({"objective": 3}, "objective: must be the name of a loss .*; got int"),
+        ({"objective": 3}, "objective: must be the name of a loss, .*; got int"),
         ({"objective": "supcon"}, "temperature: supcon needs it"),
         ({"objective": gs.SupCon([3, 3], temperature=1)}, "objective: must be over the 3 classes of the labels"),
     ],

@@ -170,6 +170,30 @@ def test_losses_over_prototypes_and_base_temperatures():
     assert "nats times 2" in str(scaled)
 
 
+def test_tsc_is_held_against_its_own_optimum():
+    """By name, solved, and in the Monitor; embeddings at its optimum are there."""
+    tsc = gs.choosing.targeted_supcon(COUNTS, temperature=0.1)
+    labels = tsc.objective.orbits.listed()
+    z, y = tsc.gram.embed()[labels < 4], labels[labels < 4]
+    monitor = gs.training.Monitor(tsc)
+    monitor.update(z, y)
+    for found in (
+        gs.diagnose(z, y, objective="tsc", counts=COUNTS, temperature=0.1),
+        gs.diagnose(z, y, objective=tsc),
+    ):
+        assert found.verdict is gs.training.Verdict.AT_OPTIMUM
+        assert found.optimum.rms < 1e-6
+        assert found.spread == pytest.approx(found.optimum.spread.mean(), rel=1e-6)
+        assert found.spread > 1e-4
+        assert np.isnan(found.optimum.excess)
+        assert "nan" not in f"{found.summary} {found.plot().get_suptitle()}"
+        assert found.to_dict()["optimum"]["objective"] == "TSC(pull=1, views=2)"
+    assert monitor.compute()["cosine_rms"] < 1e-6
+    assert monitor.verdict is gs.training.Verdict.AT_OPTIMUM
+    with pytest.raises(gs.ProblemError, match="temperature: tsc needs it"):
+        gs.diagnose(z, y, objective="tsc")
+
+
 def test_neighbours_of_a_class_and_the_convention_of_the_paper():
     """Rare classes can have 100 % by default; raw counts have the sample itself first among its k."""
     z, y = plant()
