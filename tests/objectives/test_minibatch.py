@@ -58,6 +58,21 @@ def test_the_expectation_is_the_enumerated_one(batch, views):
             assert math.isclose(objective.floor, floor, rel_tol=1e-13, abs_tol=1e-13)
 
 
+def test_weights_of_anchors_over_batches():
+    """mean_i w_i L_i over every batch of three that shares can give, in the units of a weighted mean."""
+    counts, weights, temperature, batch = [5, 2, 2], np.array([0.5, 2.0, 3.0]), 0.4, 3
+    objective = gs.SupCon(counts, temperature=temperature, batch=batch, averaging=weights)
+    gram = random_gram(np.random.default_rng(3), objective.orbits)
+    assert len(gram.sizes) == 3  # equal counts of other weights are no orbit
+    dense, shares, total = gram.expand(), np.array(counts) / 9.0, 0.0
+    for drawn in itertools.product(range(3), repeat=batch):
+        seen = np.exp((dense[np.ix_(drawn, drawn)] - 1.0) / temperature)
+        losses = np.log(2.0 * seen.sum(axis=1) - 1.0)
+        total += np.prod(shares[list(drawn)]) * np.mean(weights[list(drawn)] * losses)
+    assert objective.value(gram) == pytest.approx(total / (shares @ weights), rel=1e-12)
+    assert gs.solve(objective).quality is gs.Quality.CERTIFIED
+
+
 @pytest.mark.parametrize("views", [1, 2])
 def test_the_code_people_train_with_averaged_over_all_batches(views):
     """Every view an anchor, self-pairs out, positives averaged outside the log; an anchor without one counts as 0."""

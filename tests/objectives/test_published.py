@@ -304,6 +304,10 @@ BAD = {
         lambda: gs.SupCon([3, 2], temperature=1, batch=4, averaging="pair"),
         "averaging: over batches anchors are averaged",
     ),
+    "weights of shuffled anchors": (
+        lambda: gs.SupCon([3, 2], temperature=1, batch=4, averaging=[1, 2], draw="shuffle"),
+        "averaging: in shuffled epochs anchors weigh alike",
+    ),
     "sampler without batch": (
         lambda: gs.SupCon([3, 2], temperature=1, sampler="class-balanced"),
         "sampler: draws batches, so it needs batch=",

@@ -21,7 +21,7 @@ from ..batches.pairwise import Exponential, PairLoss
 from ..batches.shuffled import ShuffledSoftmax
 from ..by_counts import by_counts, class_orbits
 from ..rows.full_batch import check_batch, check_whole, check_word, full_batch
-from ..sampling import Averaging, ClassTable, Sampler, classes_and_examples, drawn_shares
+from ..sampling import Averaging, ClassTable, Sampler, classes_and_examples, drawn_shares, per_class
 
 _KEYS = ("gradient", "momentum")
 _DRAWS = ("independent", "shuffle")
@@ -80,7 +80,7 @@ def SupCon(
             classes, all classes alike. Anything but "instance" needs a batch ("PxM" says itself how large it is) or
             keys="momentum".
         averaging: what the mean is over (see `anchor_masses`): "anchor"; "pair", every positive pair alike; "class";
-            or (C,) weights of an anchor of each class. Full batch; over batches anchors are averaged.
+            or (C,) weights of an anchor of each class. Over batches "anchor" or weights.
         keys: "gradient", or "momentum" for losses with a queue of momentum keys (MoCo).
         draw: "independent", or "shuffle" for batches without replacement (every example alike).
 
@@ -110,10 +110,13 @@ def SupCon(
         if draw == "shuffle":
             raise ProblemError("draw: shuffle draws batches, so it needs batch=, their size; got none")
         return full_batch("SupCon", counts, temperature, views, averaging, None)
-    if not (isinstance(averaging, str) and averaging == "anchor"):
+    weights = None
+    if not isinstance(averaging, str):
+        weights = per_class("averaging", averaging, counts)
+    elif averaging != "anchor":
         raise ProblemError(
-            f"averaging: over batches anchors are averaged; got {averaging!r:.40} (leave it or batch out; for classes "
-            "drawn alike, write sampler)"
+            f"averaging: over batches anchors are averaged, each alike or by (C,) weights; got {averaging!r:.40} (leave "
+            "it or batch out; for classes drawn alike, write sampler)"
         )
     if np.ndim(temperature):
         raise ProblemError("temperature: one a class goes with the full batch (leave batch out)")
@@ -124,14 +127,24 @@ def SupCon(
             raise ProblemError(
                 f"sampler: a shuffled epoch takes every example once; got {sampler!r:.40} (leave it out)"
             )
+        if weights is not None:
+            raise ProblemError("averaging: in shuffled epochs anchors weigh alike; leave it out, or draw")
         return _shuffled(counts, temperature, views, batch, f"{name}, shuffled)")
     shares = drawn_shares(counts, sampler)
-    if isinstance(sampler, str) and sampler == "instance":
+    if isinstance(sampler, str) and sampler == "instance" and weights is None:
         # With one view an anchor whose own class was not drawn has no loss, wherever other classes are.
         return by_counts(counts, temperature, f"{name})", partial(_mini_batch, temperature, views, batch, f"{name})"))
-    name = f"{name}, sampler={sampler if np.ndim(sampler) == 0 else 'given'})"
-    table = ClassTable.of(counts, shares if np.ndim(sampler) else None)
-    drawn = _drawn(table.orbits, (*table.columns, shares)[0], temperature, views, batch, name)
+    if not (isinstance(sampler, str) and sampler == "instance"):
+        name = f"{name}, sampler={sampler if np.ndim(sampler) == 0 else 'given'}"
+    each = shares if len(shares) == counts.classes else shares[counts.groups]
+    if weights is None:
+        table = ClassTable.of(counts, each if np.ndim(sampler) else None)
+        drawn = _drawn(table.orbits, (*table.columns, shares)[0], temperature, views, batch, f"{name})")
+    else:
+        table = ClassTable.of(counts, each, weights)
+        drawn = _drawn(table.orbits, table.columns[0], temperature, views, batch, f"{name}, weights given)")
+        weighed = drawn.masses * table.columns[1]
+        drawn = replace(drawn, masses=weighed / (drawn.orbits.sizes @ weighed))
     return replace(drawn, counts=table.as_counts(counts))
 
 
