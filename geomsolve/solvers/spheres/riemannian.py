@@ -25,8 +25,8 @@ _NEGATIVE = 1e-10
 # Relative decreases of the loss to which each round of the staircase goes: far from the top few digits show what is
 # missing. The later ones only where somebody asks for enough.
 _RESOLUTIONS, _FINER = (1e-3, 1e-5, 1e-7), (1e-8, 1e-9, 1e-10, 1e-11, 1e-12)
-# A relative decrease of the loss that may be rounding.
-_ROUNDED = 1e-13
+# The last phase begins where steps gain this share of the loss, and again, where it does not find an end, at rounding.
+_LAST = (1e-9, 1e-13)
 # Steps in which the steps of the last phase must become three times shorter.
 _PATIENCE = 25
 # A force so small may be rounding: the step it asks for says nothing.
@@ -57,7 +57,10 @@ def climb(
         if enough is not None and resolution <= _RESOLUTIONS[-1] and enough(gram):
             return gram, Termination.CONVERGED
     while not loop.full:
-        state = polish(objective, descend(objective, state, loop), loop)
+        for resolution in _LAST:
+            state = polish(objective, descend(objective, state, loop, resolution), loop)
+            if state.force() < _SMALL:
+                break
         opened = _opened(objective, state)
         if opened is None:
             break
@@ -68,12 +71,14 @@ def climb(
     return gram, Termination.CONVERGED if state.force() < 1e-8 else Termination.STALLED
 
 
-def descend(objective: Objective, state: State, loop: Iteration, resolution: float = _ROUNDED) -> State:
+def descend(objective: Objective, state: State, loop: Iteration, resolution: float = _LAST[-1]) -> State:
     """Newton steps in a trust region, until the loss can tell no better from worse to `resolution` of itself."""
     radius = 1.0
     while not loop.full:
         _note(state, loop)
-        step, predicted, hit = _truncated_cg(state, radius)
+        if radius not in state.steps:  # a round that ended here has left it
+            state.steps[radius] = _truncated_cg(state, radius)
+        step, predicted, hit = state.steps[radius]
         if predicted <= resolution * abs(state.excess) or radius < 1e-12:
             break
         # On few columns a refused step is shortened, not computed anew: that costs no product with the Hessian.
@@ -128,6 +133,8 @@ def polish(objective: Objective, state: State, loop: Iteration) -> State:
         else:
             break
         state = trial
+        if size < _SMALL and state.force() > 0.2 * size:
+            break  # rounding; Newton's method does better
     return state
 
 
@@ -146,6 +153,8 @@ def _truncated_cg(state: State, radius: float, gradient: Array | None = None) ->
     rho = start = np.sum(residual * z)
     direction, image = -z, np.zeros_like(step)
     best, nearest = rho, step
+    # Of the step, of it with the direction and of the direction, in the inner product of the preconditioner.
+    inner, cross, length = 0.0, 0.0, rho
     for _ in range(min(400, step.size)):
         if not rho > start * min(1e-2, np.sqrt(start)) ** 2:
             break
@@ -154,7 +163,6 @@ def _truncated_cg(state: State, radius: float, gradient: Array | None = None) ->
             curvature = np.sum(direction * bent)
         if not np.isfinite(curvature):
             break  # the preconditioner has underflowed where no forces are left
-        inner, cross, length = (state.inner(a, b) for a, b in ((step, step), (step, direction), (direction, direction)))
         alpha = rho / curvature if curvature > 0 else np.inf
         if curvature <= 0 and np.isinf(radius):
             break
@@ -170,7 +178,13 @@ def _truncated_cg(state: State, radius: float, gradient: Array | None = None) ->
         rho, old = np.sum(residual * z), rho
         if rho < best:
             best, nearest = rho, step
-        direction = -z + rho / old * direction
+        share = rho / old
+        direction = -z + share * direction
+        inner, cross, length = (
+            inner + 2 * alpha * cross + alpha**2 * length,
+            share * (cross + alpha * length),
+            rho + share**2 * length,
+        )
     if np.isinf(radius):
         return nearest, 0.0, False
     return step, -float(np.sum(state.gradient * step) + 0.5 * np.sum(step * image)), False

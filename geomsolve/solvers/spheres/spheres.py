@@ -10,7 +10,7 @@ that merge (w_a = 0), are interior points here. A product with the Hessian costs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -101,8 +101,8 @@ def pull(orbits: Orbits, weights: Array, inside: Array, vectors: Array) -> Array
 class State:
     """The loss, its gradient and its Hessian at one point of the product of spheres.
 
-    K x K arrays are made once and overwritten, and a product with the Hessian makes one: at low rank they, and not the
-    arithmetic, are what it costs.
+    K x K arrays are made once and overwritten: at low rank they, and not the arithmetic, are what a product with the
+    Hessian costs.
     """
 
     objective: Objective
@@ -116,6 +116,7 @@ class State:
     gradient: Array  # Riemannian
     scale: Array  # (K, 1) multipliers with a floor
     curved: bool  # whether the preconditioner knows the curvature of the rows
+    steps: dict[float, tuple[Array, float, bool]] = field(default_factory=dict)  # taken from here, by trust radius
 
     @classmethod
     def at(cls, objective: Objective, point: Array, curved: bool = False) -> State:
@@ -171,6 +172,11 @@ class State:
         total = coupling.sum(axis=1)
         return coupling, np.where(total != 0, total, 1.0), coupling @ self.point[:, :-1], inside
 
+    @cached_property
+    def _scratch(self) -> Array:
+        """(2, K, K) to be overwritten: page faults on fresh arrays cost more than the arithmetic."""
+        return np.empty((2, *self.forces.shape))
+
     def hessian(self, direction: Array) -> Array:
         """The Riemannian Hessian times a tangent direction.
 
@@ -183,7 +189,9 @@ class State:
         if len(means) <= _EXACT:
             return self._exact_hessian(direction)
         (curvature, curved_inside), (coupling, total, coupled, coupled_inside) = self._curvature, self._coupling
-        change = np.hstack([means, moves]) @ np.hstack([moves, means]).T
+        half, change = self._scratch
+        np.dot(means, moves.T, out=half)
+        np.add(half, half.T, out=change)
         shift = -2.0 * orbits.plural * spread * opening / _fewer(orbits)
         diagonal = np.diag(change) + shift
         np.fill_diagonal(change, diagonal)
