@@ -115,8 +115,8 @@ def SupCon(
         weights = per_class("averaging", averaging, counts)
     elif averaging != "anchor":
         raise ProblemError(
-            f"averaging: over batches anchors are averaged, each alike or by (C,) weights; got {averaging!r:.40} (leave "
-            "it or batch out; for classes drawn alike, write sampler)"
+            f"averaging: over batches anchors are averaged, alike or by (C,) weights; got {averaging!r:.40} (leave it or "
+            "batch out; for classes drawn alike, write sampler)"
         )
     if np.ndim(temperature):
         raise ProblemError("temperature: one a class goes with the full batch (leave batch out)")
