@@ -302,7 +302,7 @@ BAD = {
     ),
     "averaging in batches": (
         lambda: gs.SupCon([3, 2], temperature=1, batch=4, averaging="pair"),
-        "averaging: over batches anchors are averaged",
+        "averaging: over batches anchors average alike",
     ),
     "weights of shuffled anchors": (
         lambda: gs.SupCon([3, 2], temperature=1, batch=4, averaging=[1, 2], draw="shuffle"),

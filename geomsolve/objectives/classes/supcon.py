@@ -115,7 +115,7 @@ def SupCon(
         weights = per_class("averaging", averaging, counts)
     elif averaging != "anchor":
         raise ProblemError(
-            f"averaging: over batches anchors are averaged, alike or by (C,) weights; got {averaging!r:.40} (leave it or "
+            f"averaging: over batches anchors average alike or by (C,) weights; got {averaging!r:.40} (leave this or "
             "batch out; for classes drawn alike, write sampler)"
         )
     if np.ndim(temperature):
