@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import html
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from numpy.typing import NDArray
 
 from ..certificates.certificate import check_tol
 from ..errors import ProblemError
-from ..files import check_file, read_npy
-from ..similarities.labels import load_labels
+from ..files import check_file
 from ..solvers.points.embedding import check_dim, check_seconds
 from ..text import dumps
 from ..training.diagnoses import diagnose as diagnose_embeddings
 from ..training.exports import check_class_order, check_wanted
 from ..training.exports import targets as export_targets
-from ..training.storage import described
+from ..training.storage import described, read_samples
 from ..training.target_files import check_destination
 from .app import code, verb
 from .options import (
@@ -124,16 +122,17 @@ def diagnose(
     *,
     context: typer.Context,
     embeddings: Annotated[
-        Path, typer.Option(help="A .npy file: samples x dimensions, or views x samples x dimensions.")
+        Path,
+        typer.Option(help="A .npy, .npz, .pt or .parquet file: samples x dimensions, or views first."),
     ],
     labels: Annotated[
         Path,
-        typer.Option(help='One integer or text per sample: a .npy file, or a CSV with a column "label".'),
+        typer.Option(help='One integer or text per sample: such a file, or a CSV with a column "label".'),
     ],
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="A .npy file: the C x dimensions weights of a classifier, rows in sorted order of the labels."
+            help="Such a file: the C x dimensions weights of a classifier, rows in sorted order of the labels."
         ),
     ] = None,
     counts: Annotated[
@@ -183,8 +182,8 @@ def diagnose(
     settings = {name: value for name, value in chosen.options.items() if value is not None}
     outputs = Outputs(json)
     files = [] if report is None else _report_files(report)
-    arrays = [read_npy("embeddings", embeddings, _KINDS, _WHOLE), _read_labels(labels)]
-    matrix = None if weights is None else read_npy("weights", weights, _KINDS, _WHOLE)
+    arrays = [read_samples("embeddings", embeddings), read_samples("labels", labels)]
+    matrix = None if weights is None else read_samples("weights", weights)
     trained = None if counts is None else read_counts(counts, column=column, drop_empty=drop_empty)
     with reporting() as progress:
         found = diagnose_embeddings(
@@ -212,11 +211,6 @@ def diagnose(
     return code(found.ok)
 
 
-# Of any type but Python objects: `diagnose` says which it takes.
-_KINDS = "biufcmMUSV"
-_WHOLE = "a whole .npy file of one array of numbers, as numpy.save writes it"
-
-
 def _report_files(folder: Path) -> list[Path]:
     """The files of a report, found to be writable before anything is computed."""
     make_folder("report", folder)
@@ -230,13 +224,3 @@ def _page(summary: str, lines: list[str]) -> str:
     """One page for a browser: the summary with its picture, and the text."""
     head = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>geomsolve diagnose</title></head>'
     return f"{head}<body>{summary}<pre>{html.escape(chr(10).join(lines))}</pre></body></html>\n"
-
-
-def _read_labels(path: Path) -> NDArray[Any]:
-    if path.suffix.lower() == ".csv":
-        return load_labels(path)
-    wanted = (
-        "a whole .npy file of one array of integers or texts, as numpy.save writes it; Python objects are never "
-        "unpickled (labels.astype(int) makes numbers of them, labels.astype(str) texts), or a .csv file"
-    )
-    return read_npy("labels", path, _KINDS, wanted)

@@ -115,11 +115,34 @@ def test_a_profile_with_sorted_classes(files, capsys):
     assert json.loads(capsys.readouterr().out)["counts"][0] == 12875
 
 
+@pytest.mark.parametrize("kind", ["npz", "parquet", pytest.param("pt", marks=pytest.mark.torch)])
+def test_files_of_other_kinds(files, capsys, kind):
+    """Several arrays of a file by name, a table of numbers with its labels, a dictionary of tensors."""
+    z, y = np.load(files / "z.npy")[0], np.repeat(np.arange(4), COUNTS)
+    np.save(files / "one.npy", z)
+    np.save(files / "numbers.npy", y)
+    assert diagnose(files, "--json", "-", embeddings="one.npy", labels="numbers.npy") == 0
+    wanted = json.loads(capsys.readouterr().out)
+    if kind == "npz":
+        np.savez(files / "run.npz", embeddings=z, labels=y)
+    elif kind == "parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        table = pyarrow.table({**{f"z{i}": column for i, column in enumerate(z.T)}, "label": y})
+        pytest.importorskip("pyarrow.parquet").write_table(table, files / "run.parquet")
+    else:
+        torch = pytest.importorskip("torch", reason="needs PyTorch: make test-torch")
+        torch.save({"embeddings": torch.tensor(z), "labels": torch.tensor(y), "epoch": 3}, files / "run.pt")
+    assert diagnose(files, "--json", "-", embeddings=f"run.{kind}", labels=f"run.{kind}") == 0
+    assert json.loads(capsys.readouterr().out) == wanted
+
+
 def write_bad_files(folder):
     np.save(folder / "objects.npy", np.array([{"a": 1}, None], dtype=object), allow_pickle=True)
     np.save(folder / "short.npy", np.arange(5))
     np.save(folder / "one.npy", np.zeros(24, int))
-    np.savez(folder / "two.npz", a=np.eye(2))
+    np.savez(folder / "two.npz", a=np.eye(2), b=np.eye(2))
+    np.savez(folder / "objects.npz", np.array([{"a": 1}], dtype=object))
+    (folder / "cut.npz").write_bytes((folder / "two.npz").read_bytes()[:-50])
     (folder / "text.npy").write_text("1 2 3")
     (folder / "empty.npy").write_bytes(b"")
     (folder / "zip.npy").write_bytes(b"PK\x03\x04 and nothing else")
@@ -139,7 +162,10 @@ def write_bad_files(folder):
     [
         ({"embeddings": "objects.npy"}, "embeddings: "),
         ({"labels": "objects.npy"}, "labels: "),
-        ({"embeddings": "two.npz"}, "must be a whole .npy file of one array"),
+        ({"embeddings": "two.npz"}, "must hold one array, or one of the name embeddings; it has a, b"),
+        ({"embeddings": "objects.npz"}, "must hold one array, or one of the name embeddings; it has none"),
+        ({"embeddings": "cut.npz"}, "must hold one array, or one of the name embeddings; it has none"),
+        ({"labels": "missing.npz"}, "labels: cannot read"),
         ({"embeddings": "text.npy"}, "must be a whole .npy file of one array"),
         ({"embeddings": "empty.npy"}, "must be a whole .npy file of one array"),
         ({"embeddings": "zip.npy"}, "must be a whole .npy file of one array"),
