@@ -49,7 +49,7 @@ def misalignment_threshold(
         ProblemError: both or neither of temperature and bias, or what `SigLIP` refuses.
 
     Cost: some 40 solutions over one tower.
-    Source: Lee et al. 2024 for equal counts, with -b for b; the condition for others is ours.
+    Source: Lee et al. 2025 (arXiv 2506.09781) for equal counts, with -b for b; the condition for others is ours.
     """
     counts = as_counts(counts)
     if (temperature is None) == (bias is None):

@@ -152,7 +152,7 @@ def SigLIP(
     Raises:
         ProblemError: a temperature or number out of range, or more than 500 concepts.
 
-    Source: Zhai et al. 2023 (arXiv 2303.15343); Lee et al. 2024 for the balanced optimum, with -b for b.
+    Source: Zhai et al. 2023 (arXiv 2303.15343); Lee et al. 2025 (arXiv 2506.09781) for equal counts, with -b for b.
     """
     temperature = check_temperature(temperature)
     counts, shares, met, both = _pairs("SigLIP", counts, negatives)
