@@ -15,22 +15,7 @@ from .exports import loss_of
 from .neighbourhoods import Neighbourhoods
 from .neural_collapse import CollapseMetrics
 from .samples import Samples
-from .verdicts import (
-    AT_LOOSEST,
-    AT_RMS,
-    AT_WITHIN,
-    AT_WORST,
-    HELD,
-    NEAR_LOOSEST,
-    NEAR_RMS,
-    NEAR_WITHIN,
-    NEAR_WORST,
-    PREDICTED,
-    OptimumDistance,
-    Verdict,
-    spread,
-    spreads_off,
-)
+from .verdicts import AT, HELD, NEAR, PREDICTED, OptimumDistance, Verdict, offsets, spread
 
 # Embeddings that the nearest class mean gets wrong, where it is said to tell classes apart that share a point.
 _FEW_LOST = 0.01
@@ -163,16 +148,13 @@ class Findings:
 
     def _missed(self, optimum: OptimumDistance) -> list[str]:
         """The limits that keep a diagnosis from being at the optimum, or near it."""
-        if self.verdict is Verdict.FAR:
-            word, limits = "near", (NEAR_RMS, NEAR_WORST, NEAR_WITHIN, NEAR_LOOSEST)
-        elif self.verdict is Verdict.NEAR_OPTIMUM:
-            word, limits = "at", (AT_RMS, AT_WORST, AT_WITHIN, AT_LOOSEST)
-        else:
+        words = {Verdict.FAR: ("near", NEAR), Verdict.NEAR_OPTIMUM: ("at", AT)}
+        if self.verdict not in words:
             return []
-        off = spreads_off(self.spreads, optimum)
-        loosest = int(np.argmax(np.nan_to_num(off, nan=-1.0)))
-        values = (optimum.rms, optimum.worst, spread(off), off[loosest])
+        word, limits = words[self.verdict]
+        loosest = int(np.argmax(np.nan_to_num(np.abs(self.spreads - optimum.spread), nan=-1.0)))
         which = f"1 - cosine within {self._named([loosest])}"
+        values = offsets(self.collapse, self.spreads, optimum)
         what = ("cosines off by", "the worst pair by", "1 - cosine within classes", which)
         reasons = [
             f"{name} {value:.3f} (limit {limit:g})"
@@ -205,7 +187,7 @@ class Findings:
         how = "classes hold together" if within > 0.01 else "classes are points"
         how = "they scatter" if within > 1.0 - HELD else how
         lines = [f"Two examples of a class have a cosine of {1.0 - within:.3f} on average: {how}."]
-        loose = np.flatnonzero(self.spreads > NEAR_LOOSEST)
+        loose = np.flatnonzero(self.spreads > NEAR[3])
         if loose.size and within <= 1.0 - HELD:
             lines.append(f"Examples do not hold together in {self._named(loose)}.")
         return lines

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,8 @@ _TEXTS = (
     "a whole .npy file of one array of integers or texts, as numpy.save writes it; Python objects are never "
     "unpickled (labels.astype(int) makes numbers of them, labels.astype(str) texts), or a .csv file"
 )
-_PACKAGES = {".safetensors": ("safetensors.numpy", "safetensors"), ".pt": ("torch", "torch")}
+_TORCH = (".pt", ".pth")
+_PACKAGES = {".safetensors": ("safetensors.numpy", "safetensors"), **dict.fromkeys(_TORCH, ("torch", "torch"))}
 
 
 def check_package(argument: str, kind: str) -> Any:
@@ -75,11 +75,9 @@ def read_array_file(argument: str, path: Path) -> tuple[NDArray[np.float32], dic
     kind = path.suffix.lower()
     if kind not in SUFFIXES:
         raise ProblemError(f"{argument}: must be a {' or '.join(SUFFIXES)} file; got {str(path)!r:.60}")
-    package = check_package(argument, kind)
-    with _readable(argument, path):
-        pass
-    array, told = {".npy": _npy, ".safetensors": _safetensors, ".pt": _pt}[kind](argument, path, package)
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype != np.float32 or 0 in array.shape:
+    held, told = _held(argument, path, "f", _WANTED)
+    array = _named(held, _TENSOR)
+    if array is None or array.ndim != 2 or array.dtype != np.float32 or 0 in array.shape:
         raise ProblemError(f"{argument}: {path} must be {_WANTED}")
     if not isinstance(told, dict) or not all(isinstance(text, str) for text in told.values()):
         beside = described(path) if kind == ".npy" else path
@@ -93,21 +91,16 @@ def read_samples(argument: str, path: Path) -> NDArray[Any]:
     Args:
         argument: "embeddings", "labels" or "weights": of several arrays in a file the one of that name is taken, of a
             table the column "label" is the labels and all other columns of numbers are the embeddings.
-        path: .npy, .npz, .pt, .parquet; of labels .csv too.
+        path: .npy, .npz, .pt, .safetensors, .parquet; of labels .csv too.
 
     Raises:
         ProblemError: a file that is missing, damaged, or of other things.
         BackendError: the package of its kind is not installed.
     """
-    kind = path.suffix.lower()
-    if kind in (".csv", ".tsv", ".parquet") and argument == "labels":
+    if path.suffix.lower() in (".csv", ".tsv", ".parquet") and argument == "labels":
         return load_labels(path)
-    if kind not in _HOLDERS:
-        return read_npy(argument, path, _KINDS, _TEXTS if argument == "labels" else _NUMBERS)
-    with _readable(argument, path):
-        held = _HOLDERS[kind](argument, path)
-    alone = held if len(held) == 1 else {}
-    found = next((held[name] for name in (argument, argument.removesuffix("s"), *alone) if name in held), None)
+    held, _ = _held(argument, path, _KINDS, _TEXTS if argument == "labels" else _NUMBERS)
+    found = _named(held, argument, argument.removesuffix("s"))
     if found is None or found.dtype.kind not in _KINDS:
         raise ProblemError(
             f"{argument}: {path} must hold one array, or one of the name {argument}; it has {', '.join(held) or 'none'}"
@@ -115,70 +108,41 @@ def read_samples(argument: str, path: Path) -> NDArray[Any]:
     return found
 
 
-def _arrays(argument: str, path: Path) -> dict[str, NDArray[Any]]:
+def _named(held: dict[str, NDArray[Any]], *names: str) -> NDArray[Any] | None:
+    """The array of one of these names, or the only one there is."""
+    alone = held if len(held) == 1 else ()
+    return next((held[name] for name in (*names, *alone) if name in held), None)
+
+
+def _held(argument: str, path: Path, kinds: str, wanted: str) -> tuple[dict[str, NDArray[Any]], Any]:
+    """The arrays of a file by name, and the texts beside them; no arrays where it is damaged, or would be run."""
+    kind = path.suffix.lower()
+    package = check_package(argument, kind)
     try:
-        # A damaged archive would be left open otherwise.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-            return {name: held[name] for name in held.files}
-    except (ValueError, EOFError, zipfile.BadZipFile):
-        return {}
-
-
-def _tensors(argument: str, path: Path) -> dict[str, NDArray[Any]]:
-    held = _unpickled(check_package(argument, ".pt"), path)
-    held = held if isinstance(held, dict) else {argument: held}
-    return {str(name): as_numpy(one) for name, one in held.items() if hasattr(one, "detach")}
-
-
-def _columns(argument: str, path: Path) -> dict[str, NDArray[Any]]:
-    held = {name: np.array(values) for name, values in parquet_columns(argument, path).items()}
-    numbers = [held[name] for name in held if held[name].dtype.kind in "fiu" and name not in ("label", "labels")]
-    return held if argument in held or not numbers else {argument: np.column_stack(numbers)}
-
-
-_HOLDERS = {".npz": _arrays, ".pt": _tensors, ".pth": _tensors, ".parquet": _columns}
-
-
-def _npy(argument: str, path: Path, _: Any) -> tuple[Any, Any]:
-    array, beside = read_npy(argument, path, "f", _WANTED), described(path)
-    if not beside.is_file():
-        return array, {}
-    try:
-        return array, json.loads(beside.read_text(encoding="utf-8"))
-    except ValueError:
-        return array, None
-
-
-def _safetensors(argument: str, path: Path, package: Any) -> tuple[Any, Any]:
-    import safetensors
-
-    try:
-        with safetensors.safe_open(path, framework="numpy") as opened:
-            array = opened.get_tensor(_TENSOR) if _TENSOR in opened.keys() else None  # noqa: SIM118 - no mapping
-            return array, dict(opened.metadata() or {})
-    except safetensors.SafetensorError:
-        return None, {}
-
-
-def _pt(argument: str, path: Path, torch: Any) -> tuple[Any, Any]:
-    """A dictionary as `write_array` makes it, or a tensor alone; nothing in the file is run."""
-    held = _unpickled(torch, path)
-    told = held.get("metadata", {}) if isinstance(held, dict) else {}
-    tensor = held.get(_TENSOR) if isinstance(held, dict) else held
-    return (tensor.detach().numpy() if isinstance(tensor, torch.Tensor) else None), told
-
-
-def _unpickled(torch: Any, path: Path) -> Any:
-    """What torch.save wrote; None for what is damaged or would be run."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # of many kinds
-        return None
-
-
-def _readable(argument: str, path: Path) -> Any:
-    """The open file, or what is wrong with the path, in the system's words."""
-    try:
-        return path.open("rb")
+        with path.open("rb") as file:
+            if kind == ".npz":
+                with np.load(file, allow_pickle=False) as opened:
+                    return {name: opened[name] for name in opened.files}, {}
+            if kind in _TORCH:
+                held = package.load(file, map_location="cpu", weights_only=True)
+                held = held if isinstance(held, dict) else {argument: held}
+                arrays = {str(name): as_numpy(one) for name, one in held.items() if hasattr(one, "detach")}
+                return arrays, held.get("metadata", {})
+            if kind == ".safetensors":
+                read = importlib.import_module("safetensors").safe_open
+                with read(path, framework="numpy") as opened:
+                    return {name: opened.get_tensor(name) for name in opened.keys()}, dict(opened.metadata() or {})  # noqa: SIM118
     except OSError as error:
         raise ProblemError(f"{argument}: cannot read {path}: {error.strerror or error}") from None
+    except Exception:  # of many kinds, one or more a package
+        return {}, {}
+    if kind == ".parquet":
+        columns = {name: np.array(values) for name, values in parquet_columns(argument, path).items()}
+        numbers = [columns[name] for name in columns if columns[name].dtype.kind in "fiu" and name[:5] != "label"]
+        whole = argument in columns or not numbers
+        return columns if whole else {argument: np.column_stack(numbers)}, {}
+    array, beside = read_npy(argument, path, kinds, wanted), described(path)
+    try:
+        return {argument: array}, json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+    except ValueError:
+        return {argument: array}, None

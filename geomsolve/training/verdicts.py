@@ -26,15 +26,15 @@ SEEN = 0.9
 # this, all together and the loosest. 0.02 is about what sampling alone does to a cosine: a mean of ten examples with a
 # spread of 0.05 over 16 dimensions is off by sqrt(0.05 / 16 / 10) in a given direction. 0.1 is for the worst of
 # thousands of pairs, and so is 0.25 for the loosest class: of two examples, perhaps.
-AT_RMS, AT_WORST, AT_WITHIN, AT_LOOSEST = 0.02, 0.1, 0.05, 0.25
+AT = 0.02, 0.1, 0.05, 0.25
 # Near it: within 6 degrees on average and 15 at worst (of a right angle), and two examples of a class within 41 of each
 # other. Random directions in 128 dimensions have cosines of 0.09 as well: it is the spread that tells them apart, and
 # the loosest class that tells one which was not learnt from a hundred which were.
-NEAR_RMS, NEAR_WORST, NEAR_WITHIN, NEAR_LOOSEST = 0.1, 0.25, 0.25, 1.0 - HELD
+NEAR = 0.1, 0.25, 0.25, 1.0 - HELD
 # The optimum has a collapse where its own cosines reach this.
-PREDICTED = SHARED - AT_RMS
+PREDICTED = SHARED - AT[0]
 # ... and keeps classes apart where they are below this.
-APART = SHARED - NEAR_WORST
+APART = SHARED - NEAR[1]
 
 
 class Verdict(enum.Enum):
@@ -181,9 +181,17 @@ def spread(spreads: NDArray[np.float64]) -> float:
     return float(known.mean()) if known.size else np.nan
 
 
-def spreads_off(spreads: NDArray[np.float64], distance: OptimumDistance | None) -> NDArray[np.float64]:
-    """(C,) how far the spread of each class is from the optimum's, or from 0 without one."""
-    return spreads if distance is None else np.abs(spreads - distance.spread)
+def offsets(
+    collapse: ClassMeans, spreads: NDArray[np.float64], distance: OptimumDistance | None
+) -> tuple[float, float, float, float]:
+    """What the limits are for: from the optimum, or without one from a regular simplex of points."""
+    off = spreads if distance is None else np.abs(spreads - distance.spread)
+    # Classes of one example say nothing about the spread, and stand in no verdict's way.
+    within, loosest = np.nan_to_num([spread(off), np.max(off, initial=0.0, where=~np.isnan(off))])
+    if distance is not None:
+        return distance.rms, distance.worst, within, loosest
+    away = np.abs(collapse.cosines + 1.0 / (len(spreads) - 1.0))[~np.eye(len(spreads), dtype=bool)]
+    return collapse.ms, away.max(), within, loosest
 
 
 def verdict(
@@ -197,10 +205,8 @@ def verdict(
         shared: which classes share a point.
         distance: from the optimum; None without a loss.
     """
-    # Classes of one example say nothing about the spread, and stand in no verdict's way.
-    off = spreads_off(spreads, distance)
-    within, loosest = np.nan_to_num([spread(off), np.max(off, initial=0.0, where=~np.isnan(off))])
-    tight = within <= AT_WITHIN and loosest <= AT_LOOSEST
+    off = offsets(collapse, spreads, distance)
+    at, near = (all(one <= limit for one, limit in zip(off, limits, strict=True)) for limits in (AT, NEAR))
     if distance is None:
         if shared.full:
             return Verdict.FULL
@@ -208,9 +214,7 @@ def verdict(
             return Verdict.MINORITY if shared.minority else Verdict.MERGED
         if shared.coincident:
             return Verdict.COINCIDENT
-        away = np.abs(collapse.cosines + 1.0 / (len(spreads) - 1.0))[~np.eye(len(spreads), dtype=bool)]
-        simplex = collapse.ms <= AT_RMS and away.max() <= AT_WORST
-        return Verdict.SIMPLEX if simplex and tight else Verdict.SPREAD
+        return Verdict.SIMPLEX if at else Verdict.SPREAD
     # The least cosine that the optimum gives a pair of the group that shares a point.
     best = {group: _least(distance.best, shared.pairs, group) for group in shared.merged}
     lost = [group for group, cosine in best.items() if cosine < APART]
@@ -220,11 +224,9 @@ def verdict(
         return Verdict.MINORITY_FAILURE if set(lost) & set(shared.small) else Verdict.MERGED_FAILURE
     if not best and shared.coincident:
         return Verdict.COINCIDENT
-    near = distance.rms <= NEAR_RMS and distance.worst <= NEAR_WORST
-    near = near and within <= NEAR_WITHIN and loosest <= NEAR_LOOSEST
     if near and shared.minority and min(best.values()) >= PREDICTED:
         return Verdict.MINORITY_AS_OPTIMUM
-    if distance.rms <= AT_RMS and distance.worst <= AT_WORST and tight:
+    if at:
         return Verdict.AT_OPTIMUM
     return Verdict.NEAR_OPTIMUM if near else Verdict.FAR
 

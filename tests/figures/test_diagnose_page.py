@@ -29,11 +29,11 @@ def test_every_verdict_is_on_the_page_with_the_limits_of_the_code():
     assert len(SNIPPETS) == TEXT.count("```python") == 1
     for verdict in gs.training.Verdict:
         assert f"`{verdict.value}`" in TEXT, verdict
-    found = (verdicts.AT_RMS, verdicts.AT_WORST, verdicts.AT_WITHIN, verdicts.AT_LOOSEST)
+    found = verdicts.AT
     row = next(line for line in TEXT.splitlines() if line.startswith("| `at the optimum`"))
     assert tuple(float(one) for one in re.findall(r"0\.\d+", row)) == found
     near = next(line for line in TEXT.splitlines() if line.startswith("| `near the optimum`"))
-    wanted = (verdicts.NEAR_RMS, verdicts.NEAR_WORST, verdicts.NEAR_WITHIN, verdicts.NEAR_LOOSEST)
+    wanted = verdicts.NEAR
     assert tuple(float(one) for one in re.findall(r"0\.\d+", near)) == wanted
     for limit in (verdicts.SHARED, verdicts.SEEN, verdicts.HELD, verdicts.PREDICTED, verdicts.APART):
         assert f"{limit:g}" in TEXT

@@ -43,13 +43,7 @@ def bcl(
     averaged over all samples, or first over those of each class in the batch. On whole data with every class in one
     point it is `geomsolve.BCL`.
 
-    Args:
-        embeddings: (V, n, d), or (n, d) for one view.
-        labels: (n,) integers from 0 to C - 1.
-        prototypes: (C, d).
-        temperature: tau; 0.1 is usual.
-        anchors: "instance", as published code does, or "class".
-        view_axis: 1 for embeddings of (n, V, d).
+    `prototypes` (C, d); `anchors` is "instance", as published code does, or "class".
 
     Source: Zhu et al., CVPR 2022.
     """
@@ -89,18 +83,8 @@ def ecl(
     that lacks it. **L_CC** = 1/C sum_j |w_j - c_j|^2, **L_LC** is `cosine_cross_entropy` with `counts`. Without
     classifiers it is L_BC alone. On whole data with every class in one point it is `geomsolve.ECL`.
 
-    Args:
-        embeddings: (V, n, d), or (n, d) for one view.
-        labels: (n,) integers from 0 to C - 1.
-        prototypes: (C, d).
-        classifiers: (C, d), or None for L_BC alone; then no counts are needed.
-        temperature: tau of L_BC.
-        counts: (C,) training examples per class, those of the whole data, for L_LC.
-        anchors: of L_BC: "instance", the mean over all samples, or "class", over those of each class first.
-        contrast: the weight of L_BC beside the other two.
-        align: the weight of L_CC.
-        scale: s of the cosine classifier.
-        view_axis: 1 for embeddings of (n, V, d).
+    `prototypes` and `classifiers` (C, d); `counts` (C,) training examples per class, those of the whole data; `scale`
+    is s of the cosine classifier; `anchors`, of L_BC, "instance", the mean over all samples, or "class".
 
     Source: ECL (Roh et al. 2026), our reading; the stand-in for an empty mean is ours.
     """
@@ -140,13 +124,8 @@ def tsc(
     with P_i the other samples of its class. On whole data with the views of an example in one point its optimum is that
     of `geomsolve.choosing.targeted_supcon`.
 
-    Args:
-        embeddings: (V, n, d), or (n, d) for one view.
-        labels: (n,) integers from 0 to C - 1.
-        targets: (C, d), row c that of class c: `geomsolve.targets(...).rows`, or a regular simplex as in the paper.
-        temperature: tau.
-        pull: the weight of the target; 1 counts it like any positive.
-        view_axis: 1 for embeddings of (n, V, d).
+    `targets` (C, d), row c that of class c: `geomsolve.targets(...).rows`, or a regular simplex as in the paper; `pull`
+    is the weight of the target, 1 counts it like any positive.
 
     Source: TSC (Li et al., CVPR 2022), with all positives in place of k and one target a class.
     """
@@ -178,15 +157,9 @@ def cosine_cross_entropy(
     over the samples of the batch, y the class of i, pi the shares of the counts (equal without counts) and v the class
     weights (1 without). With counts, on whole data with every class in one point, it is `geomsolve.LogitCompensated`.
 
-    Args:
-        embeddings: (V, n, d), or (n, d) for one view.
-        labels: (n,) integers from 0 to C - 1.
-        classifiers: (C, d) w.
-        scale: s > 0, the inverse temperature.
-        counts: (C,) training examples per class, those of the whole data: the logits are compensated by the log prior
-            (balanced softmax, logit adjustment). A sample of a class of 0 makes the loss infinite.
-        class_weights: (C,) v, such as 1/counts; their common factor does not matter.
-        view_axis: 1 for embeddings of (n, V, d).
+    `classifiers` (C, d) w; `scale` s > 0, the inverse temperature; `counts` (C,) training examples per class, those of
+    the whole data: the logits are compensated by the log prior (balanced softmax, logit adjustment), and a sample of a
+    class of 0 makes the loss infinite; `class_weights` (C,) v, such as 1/counts, whose common factor does not matter.
 
     Source: Ren et al. 2020, Menon et al. 2021 (the compensation).
     """
@@ -218,15 +191,9 @@ def weighted_sup_con(
         made = geomsolve.design(counts, target, temperature=0.1)
         loss = weighted_sup_con(z, labels, anchor_weights=made.anchor_weights, negative_weights=made.weights)
 
-    Args:
-        embeddings: (V, n, d), or (n, d) for one view.
-        labels: (n,) integers from 0 to C - 1.
-        temperature: tau, the one of the design.
-        anchor_weights: (C,) v >= 0, `Design.anchor_weights`.
-        negative_weights: (C, C) W >= 0, `Design.weights`, row by anchor class; the diagonal is not looked at. float32
-            ends at e^88: a design of larger ones needs float64.
-        offsets: (C,) a > 0, `Design.offsets`; None: 1 for each, as there.
-        view_axis: 1 for embeddings of (n, V, d).
+    `anchor_weights` (C,) v >= 0, `Design.anchor_weights`; `negative_weights` (C, C) W >= 0, `Design.weights`, row by
+    anchor class, the diagonal not looked at (float32 ends at e^88: a design of larger ones needs float64); `offsets`
+    (C,) a > 0, `Design.offsets`, 1 for each without. The temperature is the one of the design.
 
     Source: ours; the weights are derived on the theory page, the stand-in for a sample alone is for small batches.
     """

@@ -68,13 +68,7 @@ def eps_sup_info_nce(
     with s = z.z/tau. On whole data with every class in one point it is SupCon with e^{-epsilon} in place of what the
     own class adds to a denominator.
 
-    Args:
-        embeddings: as in `sup_con`, like the rest.
-        labels: (n,) integers; None: every example is a class of its own.
-        temperature: tau, or (C,).
-        epsilon: the margin, in logits: in cosine it is epsilon tau.
-        averaging: "anchor", "pair" or "class".
-        view_axis: 1 for embeddings of (n, V, d).
+    `epsilon` is the margin in logits: in cosine it is epsilon tau.
 
     Source: Barbano et al., ICLR 2023.
     """
@@ -108,11 +102,7 @@ def nt_xent(embeddings: Tensor, labels: Tensor = None, temperature: Any = 0.1, *
 
     Without labels every example is a class of its own: with two views that is SimCLR.
 
-    Args:
-        embeddings: (V, n, d), or (n, d) for one view.
-        labels: (n,) integers, or None.
-        temperature: tau; 0.5 in SimCLR, 0.07 in pytorch-metric-learning.
-        view_axis: 1 for embeddings of (n, V, d).
+    The temperature is 0.5 in SimCLR, 0.07 in pytorch-metric-learning.
 
     Source: Chen et al., ICML 2020.
     """
@@ -127,12 +117,7 @@ def sup_min(
     L_out as in `sup_con`, with P_i the other samples of its class for a minority anchor, and for any other anchor the
     other views of its example. On whole data with the views of an example in one point it is `geomsolve.SupMin`.
 
-    Args:
-        embeddings: (V, n, d), V >= 2.
-        labels: (n,) integers.
-        temperature: tau, 0.07 in the paper.
-        minority: the label of the minority; a batch need not show which class is the smaller one.
-        view_axis: 1 for embeddings of (n, V, d).
+    It needs two views. `minority` is the label of the minority: a batch need not show which class is the smaller one.
 
     Source: TTC (Mildenberger et al., CVPR 2025).
     """
@@ -153,12 +138,8 @@ def prototypes(
     denominator; the loss jumps at 1/2, and its gradient does not see the jump. Its infimum on whole data is bounded by
     `geomsolve.choosing.supervised_prototypes`.
 
-    Args:
-        embeddings: (V, n, d), V >= 2.
-        labels: (n,) 0 or 1.
-        prototypes: (2, d) those of class 0 and 1: in the paper a fixed vector and its negative.
-        temperature: tau, 0.07 in the paper.
-        view_axis: 1 for embeddings of (n, V, d).
+    It needs two views and labels 0 or 1; `prototypes` (2, d) are those of class 0 and 1: in the paper a fixed vector
+    and its negative.
 
     Source: TTC (Mildenberger et al., CVPR 2025).
     """
@@ -197,15 +178,8 @@ def sup_cl(
     other example in the batch adds 0 to L_sup. On whole data with the views of an example in one point it is
     `geomsolve.SupCL`.
 
-    Args:
-        embeddings: (V, n, d), V >= 2 without self-pairs, or (n, d) for one view.
-        labels: (n,) integers.
-        temperature: tau.
-        alpha: the weight of the self-supervised part, in [0, 1].
-        self_pairs: see above; published code does both.
-        averaging: "anchor" as above; "pair": both parts are means over their pairs, as in the authors' CIFAR code;
-            "class": over the samples of each class first.
-        view_axis: 1 for embeddings of (n, V, d).
+    alpha lies in [0, 1]; without self-pairs two views are needed (published code does both). `averaging` by "pair":
+    both parts are means over their pairs, as in the authors' CIFAR code.
 
     Source: SSEM (arXiv 2503.08203).
     """
@@ -244,13 +218,7 @@ def kcl(
 
     which on whole data with the views of an example in one point is `geomsolve.KCL`.
 
-    Args:
-        embeddings: (V, n, d), V >= 2.
-        labels: (n,) integers.
-        temperature: tau.
-        positives: k, 6 in the paper.
-        draw: "samples", as published code draws, or "examples".
-        view_axis: 1 for embeddings of (n, V, d).
+    It needs two views; k, `positives`, is 6 in the paper.
 
     Source: Kang et al., ICLR 2021; the draw of samples is that of the code published with TSC and TTC.
     """
