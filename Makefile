@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-torch lint bench docs notebooks dist clean
+.PHONY: demo test test-torch app lint bench docs notebooks dist clean
 
 demo: .venv/installed
 	$(BIN)/geomsolve solve --counts imagenet_lt --objective supcon --temperature 0.1 --plot imagenet_lt.png
@@ -16,6 +16,13 @@ TORCH ?= torch==2.13.0 torchmetrics
 test-torch: .venv/installed-test
 	$(BIN)/python -m pip install --quiet $(TORCH)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m torch
+
+# The page of geomsolve app in headless Chromium, which make test leaves out. Debian's browser does: the one that
+# Playwright would download is not needed.
+app: .venv/installed-test
+	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "make app needs Chromium (Debian: apt-get install chromium)"; exit 1; }
+	$(BIN)/python -m pip install --quiet --editable '.[app]' playwright
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m app
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -29,6 +29,7 @@ HEAVY = {
     "mpl_toolkits": {"figures"},
     "typer": {"cli"},
     "rich": {"cli"},
+    "nicegui": {"cli"},
     "distributed": {"sweeps"},
     "pyarrow": {"sweeps", "counts", "similarities"},
     "yaml": {"counts"},

@@ -12,6 +12,7 @@ from . import choosing as choosing
 from . import realizing as realizing
 from . import training as training
 from . import sweeping as sweeping
+from . import playing as playing
 from . import listing as listing
 from .app import main as main
 from .app import run as run

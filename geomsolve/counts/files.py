@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
 from collections import Counter
@@ -43,6 +44,30 @@ def read_file(path: Path, column: str | None = None, *, drop_empty: bool = False
         values, names = _found(path, column)
     except OSError as error:
         raise ProblemError(f"counts: cannot read {path}: {error.strerror or error}") from None
+    return _finished(values, names, path.name, drop_empty)
+
+
+def read_pasted(text: str, name: str = "pasted", *, drop_empty: bool = False) -> Counts:
+    """The counts in a text as `read_file` finds them in a file of it: a table, JSON or what Python prints.
+
+    Args:
+        text: what was pasted; it is only read, and never names a file.
+        name: what the counts are called.
+        drop_empty: leave classes without examples out, instead of refusing them.
+
+    Raises:
+        ProblemError: a text that does not say what its counts are.
+    """
+    found: Any = None
+    if text.lstrip().startswith(("{", "[")):
+        with contextlib.suppress(ValueError):
+            found = json.loads(text)
+    values, names = _of_text(text, Path(name), None) if found is None else of_structure(found, name, None)
+    return _finished(values, names, name, drop_empty)
+
+
+def _finished(values: list[float], names: list[str] | None, source: str, drop_empty: bool) -> Counts:
+    """The counts under the name of their source, or a ProblemError for classes without examples."""
     names = None if names is None else [name.strip() or f"row {i}" for i, name in enumerate(names)]
     empty = [i for i, value in enumerate(values) if value == 0]
     if empty:
@@ -50,15 +75,15 @@ def read_file(path: Path, column: str | None = None, *, drop_empty: bool = False
         more = f" and {len(empty) - 6} more" if len(empty) > 6 else ""
         if not drop_empty:
             raise ProblemError(
-                f"counts: {path.name} has classes without examples, {which}{more}; every class must have a count above "
+                f"counts: {source} has classes without examples, {which}{more}; every class must have a count above "
                 "0 (write --drop-empty, in Python drop_empty=True, to leave them out, or give them a count)"
             )
-        warnings.warn(f"{path.name}: classes without examples are left out: {which}{more}", stacklevel=2)
+        warnings.warn(f"{source}: classes without examples are left out: {which}{more}", stacklevel=2)
         names = [str(i) for i in range(len(values))] if names is None else names
         names = [names[i] for i in range(len(values)) if i not in set(empty)]
         values = [value for value in values if value != 0]
     counts = as_counts(values)
-    return Counts(counts.distinct, counts.multiplicity, counts.groups, path.name, counts.are_proportions).named(names)
+    return Counts(counts.distinct, counts.multiplicity, counts.groups, source, counts.are_proportions).named(names)
 
 
 def _found(path: Path, column: str | None) -> Found:
@@ -84,6 +109,10 @@ def _found(path: Path, column: str | None) -> Found:
         return of_structure([_json(line, path) for line in lines], path.name, column)
     if suffix == ".json":
         return of_structure(_json(text, path), path.name, column)
+    return _of_text(text, path, column)
+
+
+def _of_text(text: str, path: Path, column: str | None) -> Found:
     shown = printed(text)
     return counted(as_table(text, path), column) if shown is None else of_structure(shown, path.name, column)
 

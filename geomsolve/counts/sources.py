@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import ProblemError
 from .counts import Counts, as_counts, long_tail_counts
-from .files import SUFFIXES, read_file
+from .files import SUFFIXES, read_file, read_pasted
 from .laws import MOST_LISTED, exponential_counts, lognormal_counts, zipf_counts
 
 _LAWS: dict[str, tuple[str, Callable[..., Counts]]] = {
@@ -89,13 +89,10 @@ def load_counts(source: str | Path, column: str | None = None, *, drop_empty: bo
         return _law(rule, text)
     if _is_file(text):
         return read_file(Path(text), column, drop_empty=drop_empty)
-    parts = [part.strip() for part in text.split(",")] if text else []
-    if all(_is_number(part) or re.fullmatch(r"\d{1,7}x[\d.e]+", part) for part in parts):
-        listed = [_repeated(part) for part in parts]
-        if sum(map(len, listed)) > MOST_LISTED:
-            raise ProblemError(f"counts: at most {MOST_LISTED:,} classes are listed; got {text:.60}")
-        name = text if "x" in text else "counts"
-        return as_counts([value for part in listed for value in part], name=name)
+    found = _numbers(text)
+    if found is not None:
+        return found
+    parts = [part.strip() for part in text.split(",")]
     if len(parts) > 1:
         wrong = next(part for part in parts if not _is_number(part))
         raise ProblemError(f'counts: every entry must be a number; got "{wrong:.40}" in "{text:.80}"')
@@ -103,6 +100,30 @@ def load_counts(source: str | Path, column: str | None = None, *, drop_empty: bo
         f'counts: unknown profile "{text:.80}"; known are {", ".join(profile_names())}, laws such as '
         f"zipf:1000000:1.0:10000, or give a file, 100x500 or numbers such as 1000,100,10{_nearest(text)}"
     )
+
+
+def pasted_counts(text: str) -> Counts:
+    """Counts in a text that somebody pasted: numbers such as 1000,100 or 100x500, or what a file of counts holds.
+
+    No file is opened, whatever the text says.
+
+    Raises:
+        ProblemError: a text that does not say what its counts are.
+    """
+    words = text.split()
+    found = _numbers(text.strip() if "," in text or "\n" in text.strip() else ",".join(words))
+    return read_pasted(text) if found is None else found
+
+
+def _numbers(text: str) -> Counts | None:
+    """The counts of numbers between commas, each of which may be repeated; None where the text is something else."""
+    parts = [part.strip() for part in text.split(",")] if text else []
+    if not all(_is_number(re.sub(r"^\d{1,7}x(?=\d)", "", part)) for part in parts):
+        return None
+    listed = [_repeated(part) for part in parts]
+    if sum(map(len, listed)) > MOST_LISTED:
+        raise ProblemError(f"counts: at most {MOST_LISTED:,} classes are listed; got {text:.60}")
+    return as_counts([value for part in listed for value in part], name=text if "x" in text else "counts")
 
 
 def _is_file(text: str) -> bool:

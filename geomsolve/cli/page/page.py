@@ -1,0 +1,252 @@
+"""The page: controls, and beside them the answer for one loss or two. Every visitor has a state of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import math
+from typing import Any
+
+import numpy as np
+from nicegui import Client, background_tasks, ui
+
+from ...errors import GeomsolveError
+from ...text import dumps
+from .model import MOST_DECADES, PASTED, SLIDERS, Answer, Inputs, answer, losses, outlook, sources
+from .pictures import HEIGHT, image, profile, sphere
+
+_NONE = "none"
+# Seconds after which a visitor is told that an answer takes its time.
+_SLOW = 0.4
+
+
+class _SupersededError(Exception):
+    """The visitor has moved on."""
+
+
+class Page:
+    """One visitor's page."""
+
+    def __init__(self) -> None:
+        self.asked = self.shown = 0
+        self.busy = False
+        self.start = math.nan  # where the slider stands for the counts as they are given
+        self.looked = ""
+        ui.query(".nicegui-content").classes("p-3 gap-3")
+        ui.label("geomsolve: where the optimum of a contrastive loss puts your classes").classes("text-lg font-medium")
+        with ui.element("div").classes("flex flex-wrap gap-3 w-full items-start"):
+            with ui.card().classes("w-full sm:w-80 gap-2 p-4"):
+                self._controls()
+            with ui.element("div").classes("flex flex-wrap gap-3 flex-1 min-w-0 basis-80"):
+                self.cards = [Card(), Card()]
+        ui.timer(0.0, self._choose_source, once=True)
+
+    def _controls(self) -> None:
+        named, again = sources(), {"on_change": self.refresh}
+        self.source = self._select("class counts", named, SLIDERS, "source", self._choose_source)
+        self.pasted = ui.textarea(placeholder="1000,100,10 or CSV, JSON, value_counts", on_change=self._choose_source)
+        self.pasted.classes("w-full").props("outlined dense debounce=400 rows=4 data-test=pasted")
+        self.many, self.classes = _slider("classes", min=3, max=300, value=5, **again)
+        self.imbalance, self.ratio = _slider("imbalance", min=0, max=MOST_DECADES, step=0.02, value=2, **again)
+        self.threshold = ui.label().classes("text-xs text-gray-600").props("data-test=threshold")
+        self.first = self._select("loss", losses(), "supcon", "loss", self.refresh)
+        self.second = self._select("beside it", [_NONE, *losses()], _NONE, "second", self.refresh)
+        self.heat, self.temperature = _slider("temperature", min=-2, max=1, step=0.02, value=0, **again)
+        with ui.row().classes("w-full no-wrap"):
+            self.batch = ui.number("batch", placeholder="all", min=2, precision=0, **again)
+            self.dim = ui.number("dimension", placeholder="as needed", min=1, precision=0, **again)
+            for control, name in ((self.batch, "batch"), (self.dim, "dim")):
+                control.classes("w-1/2").props(f"dense clearable data-test={name}")
+        samplers = ("instance", "class-balanced", "square-root")
+        self.sampler = self._select("sampler of batches", samplers, "instance", "sampler", self.refresh)
+        self.wrong = ui.label().classes("text-sm text-red-700").props("role=alert data-test=wrong")
+
+    def _select(self, words: str, options: Any, value: str, name: str, act: Any) -> Any:
+        chosen = ui.select(list(options), value=value, label=words, on_change=act)
+        return chosen.classes("w-full").props(f"dense data-test={name}")
+
+    def inputs(self) -> Inputs:
+        """What the controls say."""
+        free = self.source.value == SLIDERS or self.ratio.value != self.start
+        return Inputs(
+            source=str(self.source.value),
+            pasted=str(self.pasted.value or ""),
+            classes=int(self.classes.value),
+            ratio=round(10.0 ** float(self.ratio.value), 3) if free else None,
+            temperature=float(f"{10.0 ** float(self.temperature.value):.3g}"),
+            batch=None if not self.batch.value else int(self.batch.value),
+            sampler=str(self.sampler.value),
+            dim=None if not self.dim.value else int(self.dim.value),
+        )
+
+    async def _choose_source(self) -> None:
+        """Other counts: the slider stands where their imbalance is."""
+        self.pasted.set_visibility(self.source.value == PASTED)
+        for control in (self.classes, self.many):
+            control.set_visibility(self.source.value == SLIDERS)
+        if self.source.value != SLIDERS:
+            try:
+                ratio = self.inputs().given.imbalance_ratio
+            except GeomsolveError as error:
+                self.wrong.set_text(str(error))
+                return
+            self.start = min(MOST_DECADES, round(math.log10(ratio), 2))
+            self.ratio.set_value(self.start)
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """Answers for the controls as they are, the latest only where they move faster than they can be answered."""
+        self.asked += 1
+        if self.busy:
+            return
+        self.busy = True
+        try:
+            while self.shown != self.asked:
+                self.shown = self.asked
+                try:
+                    await self._show(self.asked)
+                except GeomsolveError as error:
+                    self.wrong.set_text(str(error))
+                except _SupersededError:
+                    pass
+        finally:
+            self.busy = False
+
+    async def _show(self, turn: int) -> None:
+        inputs = self.inputs()
+        names = [name for name in (str(self.first.value), str(self.second.value)) if name != _NONE]
+        takes = frozenset[str]().union(*(losses()[name] for name in names))
+        for control, name in ((self.temperature, "temperature"), (self.batch, "batch"), (self.sampler, "sampler")):
+            control.set_enabled(name in takes and (name != "sampler" or inputs.batch is not None))
+        self.cards[1].column.set_visibility(len(names) > 1)
+        self.many.set_text(f"classes: {inputs.classes}")
+        self.heat.set_text(f"temperature: {inputs.temperature:g}")
+        self.imbalance.set_text(f"largest over smallest count: {inputs.counts.imbalance_ratio:.4g}")
+
+        def progress(_: str) -> None:
+            if self.asked != turn:
+                raise _SupersededError
+
+        for name, card in zip(names, self.cards, strict=False):
+            work = asyncio.ensure_future(asyncio.to_thread(answer, inputs, name, progress))
+            if not (await asyncio.wait([work], timeout=_SLOW))[0]:
+                card.head.set_text(f"{name}: solving …")
+            card.show(await work)
+        self.wrong.set_text("")
+        key = f"{inputs.given} {names[0]} {inputs.options(names[0])}"
+        if key != self.looked:
+            self.looked = key
+            background_tasks.create(self._look(inputs, names[0], key))
+
+    async def _look(self, inputs: Inputs, loss: str, key: str) -> None:
+        """The threshold of the first loss, as a mark on the slider; it does not hold up the pictures."""
+
+        def progress(_: str) -> None:
+            if self.looked != key:
+                raise _SupersededError
+
+        try:
+            ratio, words = await asyncio.to_thread(outlook, inputs, loss, progress)
+        except _SupersededError:
+            return
+        if self.looked == key:
+            self.threshold.set_text(words)
+            self.ratio.props.pop("marker-labels", None)
+            if ratio is not None and 0.0 <= math.log10(ratio) <= MOST_DECADES:
+                self.ratio.props["marker-labels"] = [{"value": math.log10(ratio), "label": "collapse"}]
+            self.ratio.update()
+
+    def leave(self) -> None:
+        """The visitor is gone: nothing more is computed for them."""
+        self.asked = self.shown = -1
+        self.looked = ""
+
+
+def _slider(name: str, **options: Any) -> tuple[Any, Any]:
+    """A line of words that says the value, and the slider."""
+    return ui.label().classes("text-sm -mb-2").props(f"data-test={name}-said"), ui.slider(**options).props(
+        f"data-test={name}"
+    )
+
+
+class Card:
+    """The answer for one loss."""
+
+    answer: Answer
+
+    def __init__(self) -> None:
+        third = "flex-1 min-w-0"
+        with ui.card().classes("flex-1 min-w-0 basis-72 gap-2 p-4") as self.column:
+            self.head = ui.label().classes("font-medium").props("data-test=head")
+            self.proof = ui.label().classes("text-sm").props("data-test=proof")
+            self.words = ui.label().classes("text-sm text-gray-700").props("data-test=words")
+            with ui.element("div").classes("flex flex-wrap gap-3 w-full"):
+                with ui.element("div").classes(f"{third} basis-48"):
+                    self.sphere = ui.plotly({"data": [], "layout": {"height": HEIGHT}}).classes("w-full")
+                    self.axes = ui.label().classes("text-xs text-gray-600 text-center")
+                with ui.element("div").classes(f"{third} basis-48"):
+                    self.gram = ui.html("", sanitize=False).classes("w-full flex justify-center")
+                    self.scale = ui.label().classes("text-xs text-gray-600 text-center mt-1")
+                with ui.element("div").classes(f"{third} basis-60"):
+                    self.profile = ui.plotly({"data": [], "layout": {"height": HEIGHT}}).classes("w-full")
+            self.levels = ui.label().classes("text-sm").props("data-test=levels")
+            with ui.row().classes("gap-2") as self.buttons:
+                for words, act in (
+                    ("copy as Python", lambda: self._copy(self.answer.inputs.python(self.answer.loss))),
+                    ("copy as command", lambda: self._copy(self.answer.inputs.command(self.answer.loss))),
+                    ("picture", self._picture),
+                    ("JSON", lambda: ui.download.content(dumps(self.answer.to_dict()), f"{self.answer.loss}.json")),
+                ):
+                    ui.button(words, on_click=act).props("flat dense no-caps size=sm")
+            self.code = ui.label().classes("text-xs font-mono whitespace-pre-wrap break-all").props("data-test=code")
+        self.buttons.set_visibility(False)
+
+    def show(self, found: Answer) -> None:
+        """The answer in place of the last one."""
+        self.answer, solution, atoms = found, found.solution, found.atoms
+        colour = "green" if solution.ok else "red"
+        self.head.set_text(f"{solution.objective.name}, temperature {solution.objective.temperature:g}")
+        self.proof.classes(replace=f"text-sm text-{colour}-800").set_text(
+            f"{'certified: proved optimal' if solution.ok else 'NOT certified'}, loss {solution.value:.12g} nats, "
+            f"gap {solution.certificate.gap:.1e}"
+        )
+        together = sum(len(group) for group in solution.collapsed)
+        collapsed = f"{together} classes share points" if together else "nothing is collapsed"
+        self.words.set_text(f"{solution.counts}. Rank {solution.rank}; {collapsed}.")
+        figure, words = sphere(found)
+        self.sphere.update_figure(figure)
+        self.axes.set_text(words)
+        self.gram.set_content(
+            f'<img alt="cosines at loss {solution.value:.12g}" src="{image(found)}" style="width:min(100%,{HEIGHT}px);'
+            'aspect-ratio:1;image-rendering:pixelated;border:1px solid #ddd">'
+        )
+        off = atoms.gram[~np.eye(len(atoms.gram), dtype=bool)]
+        seen = "" if len(atoms.gram) == atoms.total else f"; {len(atoms.gram)} of {atoms.total} shown"
+        scale = ", logarithmic beyond ±0.02" if atoms.small else ""
+        self.scale.set_text(f"Cosines {off.min():.3g} to {off.max():.3g} (blue −1, red 1{scale}){seen}.")
+        self.profile.update_figure(profile(found))
+        levels = "; ".join(f"{name} {value:.6f}" for name, value in found.levels.items())
+        self.levels.set_text(f"Loss levels: {levels}")
+        self.code.set_text("")
+        self.buttons.set_visibility(True)
+
+    def _copy(self, text: str) -> None:
+        ui.clipboard.write(text)
+        self.code.set_text(text)
+
+    async def _picture(self) -> None:
+        found, file = self.answer, io.BytesIO()
+        figure = await asyncio.to_thread(found.solution.plot, embedding=found.embedding)
+        await asyncio.to_thread(figure.savefig, file, format="png")
+        ui.download.content(file.getvalue(), f"{found.loss}.png", "image/png")
+
+
+def serve(host: str, port: int, open_browser: bool) -> None:
+    """Serve the page until Ctrl-C."""
+
+    def page(client: Client) -> None:
+        client.on_delete(Page().leave)
+
+    ui.page("/")(page)
+    more: dict[str, Any] = {"reload": False, "show_welcome_message": False, "reconnect_timeout": 20.0}
+    ui.run(host=host, port=port, show=open_browser, title="geomsolve", **more)

@@ -1,0 +1,131 @@
+"""The atoms of a solution that a picture has room for: class means, or one of every kind and class."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import Array
+from ..geometry.orbits import OrbitGram
+from ..objectives.descriptions import KindsOfAtoms
+from ..solvers.solution import Solution
+from .style import DIVERGING
+
+# Cosines this near to 0 have a linear scale of colours where all are small.
+_LINEAR, _PALE = 0.02, 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Atoms:
+    """Atoms in the order of their kinds, then of their counts, largest first.
+
+    Attributes:
+        gram: (n, n) their cosines, 1 on the diagonal.
+        numbers: (n,) the counts (or weights) of their classes.
+        ranks: (n,) the ranks of their classes by count, from 1.
+        kinds: (n,) what they are: "class means", or "instances", "prototype", ...
+        spread: (n,) the cosine of two atoms of this kind in one class (for class means: of this count); NaN of one.
+        total: how many atoms there are to show; more than n where they were sampled evenly.
+    """
+
+    gram: Array
+    numbers: NDArray[Any]
+    ranks: NDArray[Any]
+    kinds: NDArray[np.str_]
+    spread: Array
+    total: int
+
+    @property
+    def small(self) -> bool:
+        """Whether all cosines are so small that a linear scale from -1 to 1 would show one pale colour."""
+        off = np.abs(self.gram[~np.eye(len(self.gram), dtype=bool)])
+        return bool(off.size and off.max() < _PALE and len(self.gram) > 12)
+
+    def axes(self) -> tuple[Array, float]:
+        """(n, 3) the atoms along their three principal axes, and the share of their spread that these hold.
+
+        Rows of the three leading eigenvectors of the Gram matrix, each times the root of its eigenvalue; unit vectors
+        where the rank is at most 3.
+        """
+        values, vectors = np.linalg.eigh(self.gram)
+        values = np.clip(values[::-1], 0.0, None)
+        width = min(3, len(values))
+        points = np.zeros((len(values), 3))
+        points[:, :width] = vectors[:, ::-1][:, :width] * np.sqrt(values[:width])
+        heaviest = points[np.abs(points).argmax(axis=0), np.arange(3)]
+        return points * np.where(heaviest < 0, -1.0, 1.0), float(values[:width].sum() / values.sum())
+
+    def png(self) -> bytes:
+        """The Gram matrix as a picture, a pixel an entry: -1 blue, 0 white, 1 red (`small`: logarithmic from 0.02)."""
+        from matplotlib import colormaps
+        from matplotlib.colors import Normalize, SymLogNorm
+        from matplotlib.image import imsave
+
+        norm = SymLogNorm(_LINEAR, vmin=-1, vmax=1) if self.small else Normalize(-1, 1)
+        file = io.BytesIO()
+        imsave(file, colormaps[DIVERGING](np.asarray(norm(self.gram)), bytes=True), format="png")
+        return file.getvalue()
+
+
+def shown_atoms(solution: Solution, points: Array | None = None, most: int = 240) -> Atoms:
+    """The atoms of a solution, or so many of them at even distances.
+
+    Args:
+        solution: of any loss.
+        points: (C, d) class means in place of the optimum's, in the caller's class order.
+        most: how many are shown.
+    """
+    (chosen, gram), counts = solution.shown, solution.counts
+    weights = solution.objective.masses if counts is None else counts.distinct
+    about = solution.objective.description
+    if isinstance(about, KindsOfAtoms) or about.atoms != "class means":
+        return _kinds(solution, gram, most)
+    numbers = np.asarray(weights)[chosen]
+    if points is not None and gram.orbits.labels is not None:
+        order = np.argsort(-numbers[gram.orbits.labels], kind="stable")
+        order = order[_even(len(order), most)]
+        listed = points[order] @ points[order].T
+        np.fill_diagonal(listed, 1.0)
+        return _means(listed, numbers[gram.orbits.labels[order]], np.full(len(order), np.nan), len(points))
+    order = np.argsort(-numbers, kind="stable")
+    ends = np.cumsum(gram.sizes[order])
+    total = round(float(ends[-1]))
+    place = np.minimum(np.searchsorted(ends, _even(total, most) + 0.5), len(order) - 1)
+    orbit = order[place]
+    listed = gram.cosines[orbit[:, None], orbit]
+    np.fill_diagonal(listed, 1.0)
+    spread = np.where(gram.orbits.plural, np.diag(gram.cosines), np.nan)[orbit]
+    return _means(listed, numbers[orbit], spread, total)
+
+
+def _means(gram: Array, numbers: NDArray[Any], spread: Array, total: int) -> Atoms:
+    ranks = _even(total, len(gram)) + 1.0
+    return Atoms(gram, numbers, ranks, np.full(len(gram), "class means"), spread, total)
+
+
+def _even(total: int, most: int) -> NDArray[np.intp]:
+    """Positions from 0 to total - 1, all of them or so many at even distances."""
+    return np.arange(total) if total <= most else np.round(np.linspace(0, total - 1, most)).astype(int)
+
+
+def _kinds(solution: Solution, gram: OrbitGram, most: int) -> Atoms:
+    """One atom of every kind and class."""
+    about, counts = solution.objective.description, solution.counts
+    classes = np.asarray(getattr(about, "classes", np.arange(len(gram.sizes))))
+    kinds = np.asarray(getattr(about, "kinds", [about.atoms] * len(gram.sizes)))
+    each = np.ones(len(classes)) if counts is None else counts.per_class
+    # Instances alone come by class, those of most first.
+    numbers = each[classes] if isinstance(about, KindsOfAtoms) else np.sort(each)[::-1]
+    first = {kind: i for i, kind in enumerate(dict.fromkeys(kinds.tolist()))}
+    order = np.lexsort((-numbers, np.array([first[kind] for kind in kinds.tolist()])))
+    ranks = np.empty(len(classes))
+    ranks[order] = np.arange(len(classes)) % max(1, len(classes) // len(first)) + 1.0
+    order = order[_even(len(order), most)]
+    listed = gram.cosines[np.ix_(order, order)].copy()
+    np.fill_diagonal(listed, 1.0)
+    spread = np.where(gram.orbits.plural, np.diag(gram.cosines), np.nan)
+    return Atoms(listed, numbers[order], ranks[order], kinds[order], spread[order], len(classes))
