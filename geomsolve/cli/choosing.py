@@ -51,9 +51,8 @@ def compare(
 
 
 @verb(
-    "geomsolve design --counts 500,100,20 --temperature 0.1",
     "geomsolve design --counts 9,5,2 --temperature 0.1 --target gram.npy",
-    "geomsolve design --counts 500,100,20 --feature-decay 1e-6 --classifier-decay 5e-4",
+    "geomsolve design --counts 9,5,2 --feature-decay 1e-6 --classifier-decay 5e-4",
 )
 @with_counts
 def design(

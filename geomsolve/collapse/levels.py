@@ -24,7 +24,8 @@ from ..solvers.solution import Quality, Solution
 from ..text import attributes, entry, table
 from .plateaus import Level, nearest
 
-_WORDS = {
+# What the levels are called.
+WORDS = {
     "collapsed": "all in one point",
     "simplex": "regular simplex",
     "minority_collapsed": "minority in one point",
@@ -105,7 +106,7 @@ class LossLevels(Result):
         """The levels in a sentence; or what an observed loss says."""
         if self.nearest is not None:
             return self.nearest.reading
-        levels = ", ".join(f"{_WORDS[name]} {value:.6f}" for name, value in self.levels.items())
+        levels = ", ".join(f"{WORDS[name]} {value:.6f}" for name, value in self.levels.items())
         return f"{self.quality.value} levels of {self.solution.objective.name}: {levels}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -133,7 +134,7 @@ class LossLevels(Result):
     def lines(self) -> list[str]:
         """The levels as a small table, and how to read a loss curve by it."""
         objective = self.solution.objective
-        rows = [("geometry", "loss"), *((_WORDS[name], f"{value:.6f}") for name, value in self.levels.items())]
+        rows = [("geometry", "loss"), *((WORDS[name], f"{value:.6f}") for name, value in self.levels.items())]
         largest = max(self.gap, self.minority_gap or 0.0)
         proof = f"CERTIFIED: the optima are proved, to {largest:.1e}"
         if not self.ok:

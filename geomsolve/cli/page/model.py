@@ -12,15 +12,13 @@ import numpy as np
 
 from ...arrays import Progress
 from ...choosing.named import is_free, loss_names, loss_settings
-from ...collapse.levels import loss_levels
+from ...collapse.levels import WORDS, loss_levels, plateau
 from ...collapse.thresholds import threshold
 from ...counts.counts import Counts, as_counts
 from ...counts.sources import load_counts, pasted_counts, profile_names
 from ...errors import GeomsolveError, ProblemError
 from ...figures.atoms import Atoms, shown_atoms
-from ...geometry.orbits import OrbitGram
 from ...objectives.registry import REQUIRED, build_objective, builder_of
-from ...solvers.ladder import solve
 from ...solvers.points.embedding import Embedding
 from ...solvers.solution import Solution
 
@@ -209,18 +207,13 @@ def answer(inputs: Inputs, loss: str, progress: Progress | None = None) -> Answe
         ProblemError: what the counts or the loss refuse.
     """
     inputs = inputs.of(loss)
-    options, levels = inputs.options(loss), {}
+    options = inputs.options(loss)
     if loss == "supcon" and "sampler" not in options:
         found = loss_levels(inputs.counts, **options, progress=progress)
-        solution = found.solution
-        levels = {"all in one point": found.collapsed, "regular simplex": found.simplex}
-        levels |= {} if found.minority_collapsed is None else {"minority in one point": found.minority_collapsed}
     else:
-        solution = solve(build_objective(loss, inputs.counts, options), throw=False, progress=progress)
-        objective = solution.objective
-        ones = np.ones((len(objective.orbits.sizes),) * 2)
-        levels["all in one point"] = objective.value(OrbitGram(objective.orbits, ones))
-    levels["optimum"] = solution.value
+        found = plateau(build_objective(loss, inputs.counts, options), 0.0, progress=progress)
+    solution = found.solution
+    levels = {WORDS[name]: value for name, value in found.levels.items()}
     embedding = None
     if inputs.dim is not None and solution.objective.description.atoms == "class means" and inputs.dim < solution.rank:
         embedding = solution.embed(inputs.dim, restarts=2, seconds=_PATIENCE, progress=progress)
