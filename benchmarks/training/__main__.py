@@ -12,7 +12,7 @@ import sys
 
 from ..record import parser
 
-STUDIES = ("supcon", "curve")
+STUDIES = ("supcon", "curve", "cross_entropy")
 
 
 def main() -> None:
