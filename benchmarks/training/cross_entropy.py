@@ -1,8 +1,8 @@
-"""Cross-entropy with weight decay on ten digits: logits, features and classifier of a trained network against the optimum.
+"""Cross-entropy with weight decay on ten digits: a trained network's logits, features and classifier at the optimum?
 
 The classifier and the last features of all images are decayed, inner layers are not; no bias, full batch. Beside plain
-cross-entropy its logit adjustment, and the margins of `design_logits` under which the optimum is the simplex. The excess
-is the trained loss with its decay less the certified optimum: no network can be below it.
+cross-entropy its logit adjustment, and the margins of `design_logits` under which the optimum is the simplex. The
+excess is the trained loss with its decay over the certified optimum, less 1: no network can be below it.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from command_line import run
 
 import geomsolve as gs
 from geomsolve.figures.gallery import catalogue, pages, phases, profiles, step_counts, thresholds
+from geomsolve.figures.gallery.cross_entropy import relu_vanishing, seli
 from geomsolve.figures.gallery.label_circles import critical_bandwidth, label_circle
 from geomsolve.figures.gallery.layer_peeled import Setting, layer_peeled
 from geomsolve.figures.gallery.realizability import label_embeddings, soft_supcon, x_clr_boundary, y_aware_gap
@@ -43,6 +44,8 @@ SMALL = {
     "sphere": {},
     "long-tails": {"names": ("isic2019", "cifar100_lt:100")},
     "layer-peeled": {"ratios": (1.0, 2.0)},
+    "seli": {"ratios": (1.0, 20.0)},
+    "relu-vanishing": {"decays": (1e-3, 4e-3)},
     "soft-supcon": {"ratios": (1.0, 20.0)},
     "y-aware-gap": {"samples": 6, "radii": (0.5, 1.0, 2.0)},
     "x-clr-boundary": {"cells": 3},
@@ -236,6 +239,30 @@ def test_the_picture_marks_where_minority_classifiers_merge():
     (words,) = [text.get_text() for axes in picture.figure.get_axes() for text in axes.texts]
     merge = float(words.rpartition("= ")[2])
     assert min(abs(row["ratio"] - merge) for row in picture.rows) < 1e-4
+
+
+def test_seli_has_the_cosines_of_the_weighted_centring_matrix():
+    """From the dense singular values of (I - 11'/C) D^(1/2): classifiers U S^(1/2), features S^(1/2) V' D^(-1/2)."""
+    for row in seli(majority=2, minority=3, ratios=(1.0, 30.0)).rows:
+        root = np.sqrt(np.array([row["ratio"]] * 2 + [1.0] * 3))
+        left, values, right = np.linalg.svd((np.eye(5) - 0.2) * root)
+        for part, factor in (("classifier", left * np.sqrt(values)), ("feature", right.T * np.sqrt(values))):
+            unit = factor / np.linalg.norm(factor, axis=1, keepdims=True)
+            expected = {"minority": unit[3] @ unit[4], "between": unit[0] @ unit[4], "majority": unit[0] @ unit[1]}
+            for pair, cosine in expected.items():
+                assert row[f"{pair}_{part}"] == pytest.approx(cosine, abs=1e-12)
+        assert row["value"] == pytest.approx(values.sum(), rel=1e-12)
+
+
+def test_classes_vanish_where_the_picture_says():
+    edges = np.sqrt(np.array([100, 4]) * 2 / 3) / 124  # of the first and the last of 100, 20 and 4 examples
+    decays = np.outer(edges, [1 - 1e-9, 1 + 1e-9]).ravel()
+    picture = relu_vanishing(head=100, classes=3, ratio=25.0, decays=sorted(decays))
+    assert {row["count"] for row in picture.rows} == {100, 20, 4}
+    for row in picture.rows:
+        assert (row["logit"] == 0) == (row["feature_norm"] == 0) == (row["decay"] > row["vanishes_at"])
+    dots = [float(line.get_xdata()[0]) for line in picture.figure.axes[0].lines if len(line.get_xdata()) == 1]
+    np.testing.assert_allclose([dots[0], dots[2]], edges, rtol=1e-12)
 
 
 def test_an_uncertified_solution_is_so_in_the_rows():

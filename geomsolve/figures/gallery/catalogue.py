@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...arrays import Progress
 from ...errors import ProblemError
+from .cross_entropy import relu_vanishing, seli
 from .label_circles import label_circle
 from .layer_peeled import layer_peeled
 from .pages import Picture, check_files, quiet, save, uncertified
@@ -31,6 +32,11 @@ FIGURES: dict[str, tuple[str, Draw]] = {
     "sphere": ("four class means on the sphere before, at and after the threshold", collapse_sphere),
     "long-tails": ("optimal Gram matrices of the built-in profiles", long_tails),
     "layer-peeled": ("classifier cosines in the Layer-Peeled Model against the imbalance ratio", layer_peeled),
+    "seli": ("cross-entropy without decay: cosines of features and classifiers against the imbalance ratio", seli),
+    "relu-vanishing": (
+        "cross-entropy with ReLU features: the decay at which each class vanishes",
+        relu_vanishing,
+    ),
     "soft-supcon": ("cosines under SupCon and Soft SupCon, and where imbalance does not move them", soft_supcon),
     "y-aware-gap": ("y-Aware InfoNCE above its entropy bound against the radius of the labels", y_aware_gap),
     "x-clr-boundary": ("X-CLR above its entropy bound over both temperatures, and where it attains it", x_clr_boundary),
