@@ -15,9 +15,9 @@ from .pair_models import PairModel, grouped, pair_model
 
 _EPS = float(np.finfo(np.float64).eps)
 # Orbits: a vector per degree is sought for all of them, over every pair of them.
-_MOST_ORBITS, _MOST_UNORDERED = 400, 40
+_MOST_ORBITS, _MOST_UNORDERED = 1000, 40
 # Orbits on which the search begins, orbits that are many, and angles at which it looks; the proof looks between them.
-_GROUPS, _MANY, _ANGLES, _ANGLES_ALIKE = 14, 120, 160, 500
+_GROUPS, _FINER, _FEW, _HELD, _LOOKS, _ANGLES, _ANGLES_ALIKE = 14, 5, 3000, 0.05, 2, 160, 500
 _HEATS = (0.1, 0.02, 0.004, 0.0008)
 _STEPS, _LAST_STEPS, _TILTS = 400, 40, 3
 
@@ -75,7 +75,9 @@ def dimension_bound(
         vectors = np.sqrt(_factors_alike(model, dim, degree, scale))[None]
     else:
         model, vectors, scale = _several(model, objective, dim, min(degree, 16), reference, report)
-    best = max(_proved(share * vectors, model, dim, scale) for share in (1.0, 0.0))
+    best = _proved(vectors, model, dim, scale)
+    if len(model.pairs[2]) <= _FEW:
+        best = max(best, _proved(0.0 * vectors, model, dim, scale))
     return objective.floor + model.constant + best
 
 
@@ -157,22 +159,19 @@ def _several(
         wanted = np.sqrt(exponentials + 0.1 * mean[:, None])
         rough = rough.tilted_by(wanted if step == 0 else np.sqrt(rough.tilts * rough.tilted_by(wanted).tilts))
     rough, vectors = kept
-    if not wide:
-        return rough, vectors, scale
-    places, every = np.log(masses[chosen])[::-1], np.log(masses)
+    while len(chosen) < len(masses):
+        # More orbits, on which tilts and vectors are between those of the neighbours by mass.
+        count = _FINER * len(chosen)
+        finer, more = grouped(model, masses, count) if 2 * count < len(masses) else (model, np.arange(len(masses)))
+        report(f"a lower bound in {dim} dimensions: {len(more)} orbits")
+        places, every = np.log(masses[chosen])[::-1], np.log(masses[more])
 
-    def spread(columns: Array) -> Array:
-        return np.column_stack([np.interp(every, places, column[::-1]) for column in columns.T])
+        def spread(columns: Array, every: Array = every, places: Array = places) -> Array:
+            return np.column_stack([np.interp(every, places, column[::-1]) for column in columns.T])
 
-    model = model.tilted_by(np.exp(spread(spread(np.log(rough.tilts)).T).T))
-    report(f"a lower bound in {dim} dimensions: all {len(masses)} orbits")
-    return (
-        model,
-        _improved(
-            spread(vectors), model, dim, scale, _HEATS[-1:], _LAST_STEPS if len(masses) <= _MANY else _LAST_STEPS // 2
-        )[0],
-        scale,
-    )
+        rough, chosen = finer.tilted_by(np.exp(spread(spread(np.log(rough.tilts)).T).T)), more
+        vectors = _improved(spread(vectors), rough, dim, scale, _HEATS[-2:-1], _LAST_STEPS)[0]
+    return rough, vectors, scale
 
 
 def _improved(
@@ -185,38 +184,50 @@ def _improved(
     count, width = vectors.shape
     first, second, times = model.pairs
     cosines = np.cos(np.linspace(0.0, np.pi, _ANGLES))
-    table = model.potentials().table(cosines)
-    polynomials = gegenbauer(dim, width - 1, cosines)[1:]
+    # Every pair in units of its part of the bound; many of them in half the digits, which find as well.
+    price = scale / (len(times) * times)
+    kind = np.float64 if len(times) <= _FEW else np.float32
+    table = (model.potentials().table(cosines) / price[:, None]).astype(kind)
+    polynomials = gegenbauer(dim, width - 1, cosines)[1:].astype(kind)
     # In units in which masses of head and tail do not spoil the steps.
     unit = np.sqrt(np.linalg.norm(vectors, axis=1, keepdims=True) * np.linalg.norm(vectors) / math.sqrt(count))
     unit = np.maximum(unit, 1e-150) / math.sqrt(width)
 
-    def shares(flat: Array, heat: Array) -> tuple[Array, Array, Array]:
+    def shares(flat: Array, heat: float) -> tuple[Array, Array, Array]:
         own = flat.reshape(count, -1) * unit
-        values = table - (2.0 * own[first] * own[second]) @ polynomials
+        values = table - (own[first] * own[second] * (2.0 / price[:, None])).astype(kind) @ polynomials
         least = values.min(axis=1)
-        weight = np.exp((least[:, None] - values) / heat[:, None])
-        total = weight.sum(axis=1)
-        return own, weight / total[:, None], least - heat * np.log(total)
+        values -= least[:, None]
+        values *= -1.0 / heat
+        np.exp(values, out=values)
+        total = values.sum(axis=1)
+        values /= total[:, None]
+        return own, values, least - heat * np.log(total)
 
-    def dual(flat: Array, heat: Array) -> tuple[float, Array]:
+    def dual(flat: Array, heat: float) -> tuple[float, Array]:
         own, share, soft = shares(flat, heat)
         slope = times[:, None] * (share @ polynomials.T)
-        gradient = -2.0 * model.sizes[:, None] * own
-        np.add.at(gradient, first, -2.0 * slope * own[second])
-        np.add.at(gradient, second, -2.0 * slope * own[first])
-        value = float(times @ soft - model.sizes @ (own**2).sum(axis=1))
-        return -value / scale, -(gradient * unit).ravel() / scale
+        gradient = model.sizes[:, None] * own
+        for k in range(width - 1):
+            gradient[:, k] += np.bincount(first, slope[:, k] * own[second, k], count)
+            gradient[:, k] += np.bincount(second, slope[:, k] * own[first, k], count)
+        value = float(soft.mean(dtype=np.float64) - model.sizes @ (own**2).sum(axis=1) / scale)
+        return -value, 2.0 * (gradient * unit).ravel() / scale
 
     # A little of every degree, or those at 0 would stay there: u_k = 0 is stationary.
     current = vectors[:, 1:] / unit
     current = (current + 1e-3 * np.abs(current).max()).ravel()
-    heat = np.ones(len(times))
-    for each in heats:
-        heat = each * scale / (len(times) * times)
-        options = {"maxiter": steps, "maxfun": 2 * steps, "maxcor": 20, "ftol": 1e-8, "gtol": 1e-9}
+    every = table, polynomials, cosines
+    # Of many pairs only at angles where minima are and beside them, looked for anew after some steps.
+    rounds = 1 if len(times) <= _FEW else _LOOKS
+    for heat in heats * rounds:
+        table, polynomials, cosines = every
+        if rounds > 1:
+            held = np.convolve((shares(current, heat)[1] > _HELD).any(axis=0), np.ones(5), "same") > 0
+            table, polynomials, cosines = np.ascontiguousarray(table[:, held]), polynomials[:, held], cosines[held]
+        options = {"maxiter": steps // rounds, "maxfun": 2 * steps // rounds, "maxcor": 20, "ftol": 1e-8, "gtol": 1e-9}
         current = minimize(dual, current, args=(heat,), jac=True, method="L-BFGS-B", options=options).x
-    own, share, _ = shares(current, heat)
+    own, share, _ = shares(current, heats[-1])
     exponentials = np.ones((count, count))
     exponentials[first, second] = exponentials[second, first] = share @ np.exp((cosines - 1.0) / model.temperature)
     return np.hstack([np.zeros((count, 1)), own]), exponentials

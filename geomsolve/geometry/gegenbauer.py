@@ -13,7 +13,7 @@ Indices = NDArray[np.intp]
 
 _EPS = float(np.finfo(np.float64).eps)
 # Intervals of [0, pi] that every pair begins with, and how often one of them is halved at most.
-_INTERVALS, _HALVINGS = 256, 40
+_INTERVALS, _HALVINGS = 64, 40
 # Numbers held at once.
 _BLOCK = 4_000_000
 
