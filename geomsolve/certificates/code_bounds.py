@@ -14,10 +14,14 @@ from ..objectives.base import Objective
 from .pair_models import PairModel, grouped, pair_model
 
 _EPS = float(np.finfo(np.float64).eps)
-# Orbits: a vector per degree is sought for all of them, over every pair of them.
-_MOST_ORBITS, _MOST_UNORDERED = 1000, 40
-# Orbits on which the search begins, orbits that are many, and angles at which it looks; the proof looks between them.
-_GROUPS, _FINER, _FEW, _HELD, _LOOKS, _ANGLES, _ANGLES_ALIKE = 14, 5, 3000, 0.05, 2, 160, 500
+# Orbits of which every pair is looked at.
+_MOST_ORBITS, _MOST_UNORDERED = 500, 40
+# Orbits on which the search begins, and how many times as many follow.
+_GROUPS, _FINER = 14, 5
+# Kinds of pairs that are few; of more an angle with at least this share of some pair counts, chosen so often.
+_FEW, _HELD, _LOOKS = 3000, 0.05, 2
+# Angles at which the search looks; the proof looks between them.
+_ANGLES, _ANGLES_ALIKE = 160, 500
 _HEATS = (0.1, 0.02, 0.004, 0.0008)
 _STEPS, _LAST_STEPS, _TILTS = 400, 40, 3
 
@@ -43,7 +47,7 @@ def dimension_bound(
 
     Args:
         objective: SupCon, GCL with InfoNCE or logistic loss, weighted InfoNCE, ...: row softmax, its expectation over
-            draws, or the logistic loss of pairs, of at most 400 orbits (40 where masses do not tell them apart); for
+            draws, or the logistic loss of pairs, of at most 500 orbits (40 where masses do not tell them apart); for
             others the answer is None.
         dim: coordinates, from 2.
         reference: the excess of a good embedding, for the scale; None: that of the regular simplex.
@@ -52,8 +56,8 @@ def dimension_bound(
     Raises:
         ProblemError: dim below 2.
 
-    Cost: for equal classes a few linear programs; for K orbits some thousand evaluations of O(K^2) numbers, K <= 14
-    until the last ones.
+    Cost: for equal classes a few linear programs; for K orbits some thousand evaluations of O(K^2) numbers on at most
+    14 of them, then some fifty on more and on all: seconds, 600 K^2 bytes.
     Source: Delsarte, Goethals & Seidel 1977, Yudin 1993; weights and tilts are ours.
     """
     if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < 2:

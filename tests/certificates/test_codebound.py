@@ -146,6 +146,16 @@ def test_the_bound_is_much_better_than_the_certificates():
     assert dimension_bound(objective, 3) - objective.floor > 10 * (solution.certificate.lower_bound - objective.floor)
 
 
+def test_many_orbits_share_what_few_of_them_taught():
+    """All different, so the search begins on 14 of them; an embedding is above, the bound of any dimension below."""
+    solution = gs.solve(gs.SupCon(np.unique(np.geomspace(3, 600, 90).astype(int)), temperature=0.1))
+    found = solution.embed(8, restarts=1)
+    floor = solution.objective.floor
+    assert len(solution.orbits.orbits.sizes) > 60
+    assert 0.6 < (found.bound_in_dimension - floor) / (found.value - floor) < 1.0
+    assert found.bound_in_dimension - floor > 2.0 * solution.certificate.excess
+
+
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("tilted", [False, True])
 def test_the_model_of_pairs_lies_below_the_loss(name, tilted):
@@ -182,7 +192,7 @@ def test_the_model_is_the_loss_where_there_is_nothing_to_take_apart():
 
 def test_losses_without_a_model_have_no_bound():
     assert dimension_bound(gs.GCL([1] * 5, loss="hinge", margin=1.0), 2) is None
-    assert dimension_bound(gs.SupCon(np.arange(2, 403), temperature=0.1), 2) is None
+    assert dimension_bound(gs.SupCon(np.arange(2, 503), temperature=0.1), 2) is None
 
 
 @pytest.mark.parametrize("dim", [1, 0, 2.5, True, None])
