@@ -20,7 +20,7 @@ from ..record import Record, Table, parser, say
 def descended(counts: Any, dim: int, device: str | None) -> dict[str, Any]:
     """What one descent from the better of two starts reaches, and what is proved of it."""
     import geomsolve as gs
-    from geomsolve.solvers.embedding import bounded, embed
+    from geomsolve.solvers.points.embedding import bounded, embed
 
     objective = gs.SupCon(counts, temperature=0.1)
     solution = gs.solve(objective)
@@ -54,7 +54,7 @@ def main() -> int:
     described.add_argument("--only", choices=("inaturalist2018", "identities", "zipf"), help="one of the problems")
     options = described.parse_args()
     import geomsolve as gs
-    from geomsolve.solvers.descent import computing
+    from geomsolve.solvers.descent.descent import computing
 
     naturalist, device = gs.load_counts("inaturalist2018").per_class, "NumPy"
     if options.device:
