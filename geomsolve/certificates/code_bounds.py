@@ -191,15 +191,16 @@ def _improved(
     # Every pair in units of its part of the bound; many of them in half the digits, which find as well.
     price = scale / (len(times) * times)
     kind = np.float64 if len(times) <= _FEW else np.float32
-    table = (model.potentials().table(cosines) / price[:, None]).astype(kind)
-    polynomials = gegenbauer(dim, width - 1, cosines)[1:].astype(kind)
+    table: Array = (model.potentials().table(cosines) / price[:, None]).astype(kind)
+    polynomials: Array = gegenbauer(dim, width - 1, cosines)[1:].astype(kind)
     # In units in which masses of head and tail do not spoil the steps.
     unit = np.sqrt(np.linalg.norm(vectors, axis=1, keepdims=True) * np.linalg.norm(vectors) / math.sqrt(count))
     unit = np.maximum(unit, 1e-150) / math.sqrt(width)
 
     def shares(flat: Array, heat: float) -> tuple[Array, Array, Array]:
         own = flat.reshape(count, -1) * unit
-        values = table - (own[first] * own[second] * (2.0 / price[:, None])).astype(kind) @ polynomials
+        products: Array = (own[first] * own[second] * (2.0 / price[:, None])).astype(kind)
+        values = table - products @ polynomials
         least = values.min(axis=1)
         values -= least[:, None]
         values *= -1.0 / heat
