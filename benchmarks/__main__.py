@@ -34,9 +34,10 @@ QUESTIONS = {
     "dimensions": "dimensions.measure",
     "training": "training",
     "evidence": "evidence.measure",
+    "page": "page.measure",
 }
-# Networks to train, and hours of restarts: on request.
-LONG = ("training", "evidence", "dimensions")
+# Networks to train, hours of restarts, other libraries to install: on request.
+LONG = ("training", "evidence", "dimensions", "page")
 
 
 def main() -> int:

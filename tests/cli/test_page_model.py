@@ -54,9 +54,11 @@ def test_every_loss_of_the_page_is_answered_and_drawn():
     for loss in losses():
         found = answer(Inputs(classes=4, ratio=10.0, temperature=0.5), loss)
         assert found.solution.ok, loss
-        points = np.array([[one["x"], one["y"], one["z"]] for one in sphere(found)[0]["data"][1:]], dtype=object)
-        assert sum(len(row[0]) for row in points) == len(found.atoms.gram)
-        assert profile(found)["data"]
+        picture, words = sphere(found)
+        assert len(picture["points"]) == len(found.atoms.gram) == len(picture["words"])
+        assert max(np.linalg.norm(picture["points"], axis=1)) == pytest.approx(1.0, abs=1e-3)
+        assert words.endswith("Dark: many examples.")
+        assert len(profile(found)["series"][0]["data"]) == 4
         assert image(found).startswith("data:image/png;base64,")
         assert found.levels["all in one point"] + 1e-9 >= found.levels["optimum"]
 

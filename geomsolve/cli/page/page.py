@@ -13,11 +13,26 @@ from nicegui import Client, background_tasks, ui
 from ...errors import GeomsolveError
 from ...text import dumps
 from .model import MOST_DECADES, PASTED, SLIDERS, Answer, Inputs, answer, losses, outlook, sources
-from .pictures import HEIGHT, image, profile, sphere
+from .pictures import image, profile, sphere
 
 _NONE = "none"
-# Seconds after which a visitor is told that an answer takes its time.
-_SLOW = 0.4
+# Seconds after which a visitor is told that an answer takes its time, and how high pictures are.
+_SLOW, _HEIGHT = 0.4, 260
+_STYLE = """
+.nicegui-content { padding: 12px; gap: 12px }
+.page, .answers, .pictures { display: flex; flex-wrap: wrap; gap: 12px; width: 100%; align-items: flex-start }
+.controls { flex: 0 0 310px; gap: 8px }
+.answers { flex: 1 1 320px; width: auto; min-width: 0 }
+.answer { flex: 1 1 290px; min-width: 0; gap: 8px }
+.pictures > div { flex: 1 1 200px; min-width: 0; text-align: center }
+.pictures img { width: min(100%, 260px); aspect-ratio: 1; image-rendering: pixelated; border: 1px solid #ddd }
+.title { font-size: 18px; font-weight: 500 }
+.note { font-size: 12px; color: #555 }
+.wrong { color: #b00020 }
+.right { color: #1b5e20 }
+.code { font: 12px monospace; white-space: pre-wrap; word-break: break-all }
+@media (max-width: 700px) { .controls { flex: 1 1 100% } }
+"""
 
 
 class _SupersededError(Exception):
@@ -32,12 +47,12 @@ class Page:
         self.busy = False
         self.start = math.nan  # where the slider stands for the counts as they are given
         self.looked = ""
-        ui.query(".nicegui-content").classes("p-3 gap-3")
-        ui.label("geomsolve: where the optimum of a contrastive loss puts your classes").classes("text-lg font-medium")
-        with ui.element("div").classes("flex flex-wrap gap-3 w-full items-start"):
-            with ui.card().classes("w-full sm:w-80 gap-2 p-4"):
+        ui.add_css(_STYLE)
+        ui.label("geomsolve: where the optimum of a contrastive loss puts your classes").classes("title")
+        with ui.element("div").classes("page"):
+            with ui.card().classes("controls"):
                 self._controls()
-            with ui.element("div").classes("flex flex-wrap gap-3 flex-1 min-w-0 basis-80"):
+            with ui.element("div").classes("answers"):
                 self.cards = [Card(), Card()]
         ui.timer(0.0, self._choose_source, once=True)
 
@@ -45,25 +60,25 @@ class Page:
         named, again = sources(), {"on_change": self.refresh}
         self.source = self._select("class counts", named, SLIDERS, "source", self._choose_source)
         self.pasted = ui.textarea(placeholder="1000,100,10 or CSV, JSON, value_counts", on_change=self._choose_source)
-        self.pasted.classes("w-full").props("outlined dense debounce=400 rows=4 data-test=pasted")
+        self.pasted.classes("full-width").props("outlined dense debounce=400 rows=4 data-test=pasted")
         self.many, self.classes = _slider("classes", min=3, max=300, value=5, **again)
         self.imbalance, self.ratio = _slider("imbalance", min=0, max=MOST_DECADES, step=0.02, value=2, **again)
-        self.threshold = ui.label().classes("text-xs text-gray-600").props("data-test=threshold")
+        self.threshold = ui.label().classes("note").props("data-test=threshold")
         self.first = self._select("loss", losses(), "supcon", "loss", self.refresh)
         self.second = self._select("beside it", [_NONE, *losses()], _NONE, "second", self.refresh)
         self.heat, self.temperature = _slider("temperature", min=-2, max=1, step=0.02, value=0, **again)
-        with ui.row().classes("w-full no-wrap"):
+        with ui.row().classes("full-width no-wrap"):
             self.batch = ui.number("batch", placeholder="all", min=2, precision=0, **again)
             self.dim = ui.number("dimension", placeholder="as needed", min=1, precision=0, **again)
             for control, name in ((self.batch, "batch"), (self.dim, "dim")):
-                control.classes("w-1/2").props(f"dense clearable data-test={name}")
+                control.classes("col").props(f"dense clearable data-test={name}")
         samplers = ("instance", "class-balanced", "square-root")
         self.sampler = self._select("sampler of batches", samplers, "instance", "sampler", self.refresh)
-        self.wrong = ui.label().classes("text-sm text-red-700").props("role=alert data-test=wrong")
+        self.wrong = ui.label().classes("wrong").props("role=alert data-test=wrong")
 
     def _select(self, words: str, options: Any, value: str, name: str, act: Any) -> Any:
         chosen = ui.select(list(options), value=value, label=words, on_change=act)
-        return chosen.classes("w-full").props(f"dense data-test={name}")
+        return chosen.classes("full-width").props(f"dense data-test={name}")
 
     def inputs(self) -> Inputs:
         """What the controls say."""
@@ -164,9 +179,11 @@ class Page:
 
 def _slider(name: str, **options: Any) -> tuple[Any, Any]:
     """A line of words that says the value, and the slider."""
-    return ui.label().classes("text-sm -mb-2").props(f"data-test={name}-said"), ui.slider(**options).props(
-        f"data-test={name}"
-    )
+    return ui.label().props(f"data-test={name}-said"), ui.slider(**options).props(f"data-test={name}")
+
+
+class Sphere(ui.element, component="sphere.js"):  # type: ignore[call-arg]
+    """The points of an answer on their sphere."""
 
 
 class Card:
@@ -175,22 +192,21 @@ class Card:
     answer: Answer
 
     def __init__(self) -> None:
-        third = "flex-1 min-w-0"
-        with ui.card().classes("flex-1 min-w-0 basis-72 gap-2 p-4") as self.column:
-            self.head = ui.label().classes("font-medium").props("data-test=head")
-            self.proof = ui.label().classes("text-sm").props("data-test=proof")
-            self.words = ui.label().classes("text-sm text-gray-700").props("data-test=words")
-            with ui.element("div").classes("flex flex-wrap gap-3 w-full"):
-                with ui.element("div").classes(f"{third} basis-48"):
-                    self.sphere = ui.plotly({"data": [], "layout": {"height": HEIGHT}}).classes("w-full")
-                    self.axes = ui.label().classes("text-xs text-gray-600 text-center")
-                with ui.element("div").classes(f"{third} basis-48"):
-                    self.gram = ui.html("", sanitize=False).classes("w-full flex justify-center")
-                    self.scale = ui.label().classes("text-xs text-gray-600 text-center mt-1")
-                with ui.element("div").classes(f"{third} basis-60"):
-                    self.profile = ui.plotly({"data": [], "layout": {"height": HEIGHT}}).classes("w-full")
-            self.levels = ui.label().classes("text-sm").props("data-test=levels")
-            with ui.row().classes("gap-2") as self.buttons:
+        with ui.card().classes("answer") as self.column:
+            self.head = ui.label().classes("text-weight-medium").props("data-test=head")
+            self.proof = ui.label().props("data-test=proof")
+            self.words = ui.label().props("data-test=words")
+            with ui.element("div").classes("pictures"):
+                with ui.element("div"):
+                    self.sphere = Sphere()
+                    self.axes = ui.label().classes("note")
+                with ui.element("div"):
+                    self.gram = ui.element("img")
+                    self.scale = ui.label().classes("note")
+                with ui.element("div"):
+                    self.profile = ui.echart({}).style(f"height: {_HEIGHT}px")
+            self.levels = ui.label().props("data-test=levels")
+            with ui.row() as self.buttons:
                 for words, act in (
                     ("copy as Python", lambda: self._copy(self.answer.inputs.python(self.answer.loss))),
                     ("copy as command", lambda: self._copy(self.answer.inputs.command(self.answer.loss))),
@@ -198,33 +214,30 @@ class Card:
                     ("JSON", lambda: ui.download.content(dumps(self.answer.to_dict()), f"{self.answer.loss}.json")),
                 ):
                     ui.button(words, on_click=act).props("flat dense no-caps size=sm")
-            self.code = ui.label().classes("text-xs font-mono whitespace-pre-wrap break-all").props("data-test=code")
+            self.code = ui.label().classes("code").props("data-test=code")
         self.buttons.set_visibility(False)
 
     def show(self, found: Answer) -> None:
         """The answer in place of the last one."""
         self.answer, solution, atoms = found, found.solution, found.atoms
-        colour = "green" if solution.ok else "red"
         self.head.set_text(f"{solution.objective.name}, temperature {solution.objective.temperature:g}")
-        self.proof.classes(replace=f"text-sm text-{colour}-800").set_text(
+        self.proof.classes(replace="right" if solution.ok else "wrong").set_text(
             f"{'certified: proved optimal' if solution.ok else 'NOT certified'}, loss {solution.value:.12g} nats, "
             f"gap {solution.certificate.gap:.1e}"
         )
         together = sum(len(group) for group in solution.collapsed)
         collapsed = f"{together} classes share points" if together else "nothing is collapsed"
         self.words.set_text(f"{solution.counts}. Rank {solution.rank}; {collapsed}.")
-        figure, words = sphere(found)
-        self.sphere.update_figure(figure)
+        points, words = sphere(found)
+        _set(self.sphere, {**points, "height": _HEIGHT})
         self.axes.set_text(words)
-        self.gram.set_content(
-            f'<img alt="cosines at loss {solution.value:.12g}" src="{image(found)}" style="width:min(100%,{HEIGHT}px);'
-            'aspect-ratio:1;image-rendering:pixelated;border:1px solid #ddd">'
-        )
+        _set(self.gram, {"src": image(found), "alt": f"cosines at loss {solution.value:.12g}"})
         off = atoms.gram[~np.eye(len(atoms.gram), dtype=bool)]
         seen = "" if len(atoms.gram) == atoms.total else f"; {len(atoms.gram)} of {atoms.total} shown"
         scale = ", logarithmic beyond ±0.02" if atoms.small else ""
         self.scale.set_text(f"Cosines {off.min():.3g} to {off.max():.3g} (blue −1, red 1{scale}){seen}.")
-        self.profile.update_figure(profile(found))
+        self.profile.options.clear()
+        self.profile.options.update(profile(found))
         levels = "; ".join(f"{name} {value:.6f}" for name, value in found.levels.items())
         self.levels.set_text(f"Loss levels: {levels}")
         self.code.set_text("")
@@ -241,6 +254,11 @@ class Card:
         ui.download.content(file.getvalue(), f"{found.loss}.png", "image/png")
 
 
+def _set(element: ui.element, values: dict[str, Any]) -> None:
+    element.props.update(values)
+    element.update()
+
+
 def serve(host: str, port: int, open_browser: bool) -> None:
     """Serve the page until Ctrl-C."""
 
@@ -248,5 +266,7 @@ def serve(host: str, port: int, open_browser: bool) -> None:
         client.on_delete(Page().leave)
 
     ui.page("/")(page)
-    more: dict[str, Any] = {"reload": False, "show_welcome_message": False, "reconnect_timeout": 20.0}
+    more: dict[str, Any] = {
+        "reload": False, "show_welcome_message": False, "reconnect_timeout": 20.0, "tailwind": False
+    }  # fmt: skip
     ui.run(host=host, port=port, show=open_browser, title="geomsolve", **more)
