@@ -2,11 +2,12 @@
 
 The same minimal page in four libraries: a slider, a PNG of 100 x 100 that the server paints, and a line of 100 points
 by Plotly. A key is pressed on the slider in headless Chromium; the clock, the browser's own, runs from the key's event
-to the frame in which the picture of the new value stands, decoded. Presses are half a second apart. Then `geomsolve app`
-with 100 classes: from the key to the frame in which the Gram matrix of the new, certified optimum stands, of the second
-loss where there are two. The solve is in it, and so are the sphere and the cosines, which are drawn before an image is
-decoded. Each is measured as the machine is, and once more with the processes first in line (nice -15), which is nearer
-to a machine with nothing else to do.
+to the frame in which the picture of the new value stands, decoded. Presses are half a second apart.
+
+Then `geomsolve app` with 100 classes: from the key to the frame in which the Gram matrix of the new, certified optimum
+stands, of the second loss where there are two. The solve is in it, and so are the sphere and the cosines, which are
+drawn before an image is decoded. Each is measured as the machine is, and once more with the processes first in line
+(nice -15), which is nearer to a machine with nothing else to do.
 
 Each library gets an environment of its own in --venvs, 200 to 500 MB; NiceGUI's is the one with geomsolve's page.
 """
