@@ -12,7 +12,7 @@ test: .venv/installed-test
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # What needs PyTorch, which make test leaves out: a gigabyte or more on some machines.
-TORCH ?= torch==2.13.0 torchmetrics
+TORCH ?= torch==2.13.0 torchmetrics lightning
 test-torch: .venv/installed-test
 	$(BIN)/python -m pip install --quiet $(TORCH)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m torch

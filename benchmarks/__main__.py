@@ -33,11 +33,12 @@ QUESTIONS = {
     "realizability": "realizability.measure",
     "dimensions": "dimensions.measure",
     "training": "training",
+    "monitor": "monitor.measure",
     "evidence": "evidence.measure",
     "page": "page.measure",
 }
 # Networks to train, hours of restarts, other libraries to install: on request.
-LONG = ("training", "evidence", "dimensions", "page")
+LONG = ("training", "monitor", "evidence", "dimensions", "page")
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from .record import RESULTS, say
 
 ORDER = (
     "practical", "wild", "truth", "zoo", "profiles", "million", "expectation", "thresholds", "sweeps", "descent",
-    "logits", "realizability", "dimensions", "training", "evidence", "page",
+    "logits", "realizability", "dimensions", "training", "monitor", "evidence", "page",
 )  # fmt: skip
 
 
