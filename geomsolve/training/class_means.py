@@ -30,6 +30,7 @@ class ClassMeans:
         coherence: (C,) the mean cosine of embeddings of two samples of a class; of one sample, |mu_c|^2.
         cosines: (C, C) of the class means; 0 with a mean that is zero.
         directionless: classes whose mean is zero.
+        scores: (C, C) w_c . mu_k / |mu_k| over its Frobenius norm; None without weights.
         weights_fit: the class whose mean is nearest in direction to each row of the weights; None without weights.
     """
 
@@ -46,6 +47,7 @@ class ClassMeans:
     cosines: Array = field(repr=False)
     directionless: tuple[int, ...] = ()
     weights_fit: tuple[int, ...] | None = None
+    scores: Array | None = field(default=None, repr=False)
 
     @property
     def unbiased_cosines(self) -> Array:
@@ -83,10 +85,12 @@ def class_means(means: Array, examples: Array, own: Array, weights: Array | None
     np.fill_diagonal(cosines, 1.0)
     off = ~np.eye(classes, dtype=bool)
     angles = None if not apart else np.abs((centred / spreads[:, None]) @ (centred / spreads[:, None]).T - simplex)[off]
-    nc3 = sd = fits = None
+    nc3 = sd = fits = scores = None
     if weights is not None:
         if norm > NOTHING:
             nc3 = float(np.linalg.norm(weights / np.linalg.norm(weights) - centred / norm))
+        scores = weights @ directions.T
+        scores /= max(float(np.linalg.norm(scores)), 1e-300)
         rows = weights / np.abs(weights).max(axis=1, keepdims=True)
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         fits = tuple(np.argmax(rows @ directions.T, axis=1).tolist())
@@ -105,6 +109,7 @@ def class_means(means: Array, examples: Array, own: Array, weights: Array | None
         cosines=cosines,
         directionless=tuple(np.flatnonzero(~directed).tolist()),
         weights_fit=fits,
+        scores=scores,
     )
 
 

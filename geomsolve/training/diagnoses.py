@@ -8,19 +8,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import Progress
-from ..choosing.named import Solved, is_free, solve_named
+from ..choosing.named import is_free, solve_named
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..objectives.base import Objective, check_temperature
+from ..objectives.logits.cross_entropy import CrossEntropy
 from ..objectives.registry import build_objective
 from .diagnosis import Diagnosis
-from .exports import check_class_order, check_same_counts, class_number, counts_of, loss_of
+from .exports import Source, check_class_order, check_same_counts, class_number, counts_of, loss_of
 from .findings import spreads_of
 from .neighbourhoods import count_neighbours, neighbourhoods
 from .neural_collapse import collapse_metrics
 from .optima import optimum_of
 from .samples import Samples, as_samples, as_weights, warn_if_permuted
-from .verdicts import sharing, verdict
+from .verdicts import Optimal, sharing, verdict
 
 
 def diagnose(
@@ -28,7 +29,7 @@ def diagnose(
     labels: Any,
     *,
     weights: ArrayLike | None = None,
-    objective: Objective | Solved | str | None = None,
+    objective: Source | str | None = None,
     counts: Counts | ArrayLike | None = None,
     sorted_classes: bool = False,
     neighbours: float | None = None,
@@ -59,7 +60,8 @@ def diagnose(
             device. Vectors of other lengths than 1 are normalised, which `samples.normalised` says.
         labels: (n,) integers or texts, in any array, tensor or series. Classes go in sorted order (of texts, "10" is
             before "9"), or in that of their categories.
-        weights: (C, d) of a linear classifier without bias, rows in sorted order of the labels.
+        weights: (C, d) of a linear classifier, its bias left out, rows in sorted order of the labels. With a
+            `CrossEntropy` the optimum says what NC3 is to be: `optimum.nc3`.
         objective: a loss by name ("supcon", "gcl", "tsc", ...) with its settings, what a builder returned, or what
             `solve`, `targeted_supcon` or `supervised_prototypes` did, classes in sorted order of the labels; None:
             metrics alone.
@@ -107,7 +109,7 @@ def diagnose(
     distance = None
     if problem is not None:
         optimum = optimum_of(problem, samples.points.shape[1], tol=tol, progress=progress)
-        distance = optimum.distance(collapse.cosines, seen, factor)
+        distance = optimum.distance(collapse.cosines, seen, factor, collapse.scores)
     local = neighbourhoods(samples, neighbours=neighbours, convention=convention, progress=progress)
     shared = sharing(collapse, here)
     return Diagnosis(
@@ -125,7 +127,7 @@ def diagnose(
 
 def _trained(
     counts: Counts | ArrayLike | None,
-    objective: Objective | Solved | str | None,
+    objective: Source | str | None,
     samples: Samples,
     sorted_classes: bool,
 ) -> tuple[Counts, NDArray[np.intp]]:
@@ -134,7 +136,7 @@ def _trained(
         found = as_counts(counts)
         check_class_order(found, sorted_classes)
     else:
-        said = counts_of(objective) if isinstance(objective, (Objective, Solved)) else None
+        said = counts_of(objective) if isinstance(objective, (Objective, CrossEntropy, Optimal)) else None
         found = said or as_counts(samples.counts.astype(np.float64), name="labels")
     labels, total = samples.classes, found.classes
     if found.names is not None and labels.dtype.kind == "U":
@@ -155,10 +157,8 @@ def _trained(
     )
 
 
-def _problem(
-    objective: Objective | Solved | str | None, counts: Counts, settings: dict[str, Any], tol: float
-) -> Objective | Solved | None:
-    if objective is None or isinstance(objective, (Objective, Solved)):
+def _problem(objective: Source | str | None, counts: Counts, settings: dict[str, Any], tol: float) -> Source | None:
+    if objective is None or isinstance(objective, (Objective, CrossEntropy, Optimal)):
         if settings:
             option, value = next(iter(settings.items()))
             raise ProblemError(
@@ -173,7 +173,7 @@ def _problem(
         )
     if objective is None:
         return None
-    found: Objective | Solved = objective if not isinstance(objective, str) else named(objective, counts, settings, tol)
+    found: Source = objective if not isinstance(objective, str) else named(objective, counts, settings, tol)
     loss = loss_of(found)
     loss.check()
     if loss.orbits.labels is None or class_number(loss) != counts.classes:
@@ -184,7 +184,7 @@ def _problem(
     return found
 
 
-def named(name: str, counts: Counts, settings: dict[str, Any], tol: float = 1e-9) -> Objective | Solved:
+def named(name: str, counts: Counts, settings: dict[str, Any], tol: float = 1e-9) -> Source:
     """The loss of that name over the counts; one of fixed targets is solved."""
     if is_free(name):
         return build_objective(name, counts, settings)

@@ -82,6 +82,7 @@ class Diagnosis(Findings, Result):
                 "value": optimum.best_value,
                 "measured_value": optimum.value,
                 **attributes(optimum, "dim", "factor", "gap", "excess_bound", "collapsed_value", "level", "rank"),
+                "nc3": optimum.nc3,
                 "cosine_rms": optimum.rms,
                 "cosine_worst": optimum.worst,
                 "worst_pair": [names[c] for c in optimum.worst_pair],
@@ -115,11 +116,14 @@ class Diagnosis(Findings, Result):
             ("NC2", collapse.nc2_equinorm, "equal norms"),
             ("", collapse.nc2_equiangularity, "equal angles"),
             ("NC3", collapse.nc3, f"self-duality{needs}"),
+            ("", None if optimum is None else optimum.nc3, "scores beside those of the optimum"),
             ("NC4", collapse.nc4, f"nearest class mean against {collapse.nc4_against}"),
         )
         ranks = f"{collapse.effective_rank:.2f}; of class means {collapse.effective_rank_means:.2f}"
         lines += ["", "neural collapse (0: collapsed to a regular simplex)"]
-        lines += [entry(name, f"{number(value, '.4g')}  {what}") for name, value, what in told]
+        lines += [
+            entry(name, f"{number(value, '.4g')}  {what}") for name, value, what in told if name or value is not None
+        ]
         lines.append(entry("FC, MS, SD", ", ".join(number(v, ".4g") for v in (collapse.fc, collapse.ms, collapse.sd))))
         lines.append(entry("effective rank", ranks))
         few = len(names) <= _MOST_ROWS

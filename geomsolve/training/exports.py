@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from .. import __version__
 from ..arrays import Array, Progress
 from ..certificates.certificate import check_tol
-from ..choosing.named import Solved
 from ..choosing.two_classes import PrototypeGeometry
 from ..counts.counts import Counts, as_counts
 from ..counts.sources import profile_names
@@ -20,13 +19,15 @@ from ..geometry.variances import class_variances
 from ..objectives.base import Objective
 from ..objectives.kinds.parts import Parts, parts_of
 from ..objectives.kinds.supcl import InstanceSoftmax
+from ..objectives.logits.cross_entropy import CrossEntropy
 from ..solvers.ladder import solve
+from ..solvers.logits.logit_solution import LogitSolution
 from ..solvers.points.embedding import Embedding, check_dim, embed
 from ..solvers.solution import Solution
 from .target_files import Targets
-from .verdicts import grouped, groups
+from .verdicts import Optimal, grouped, groups
 
-Source: TypeAlias = Objective | Solved
+Source: TypeAlias = Objective | CrossEntropy | Optimal
 
 # A class mean shorter than this is rounding: it has no direction.
 _SHORTEST = 1e-6
@@ -98,14 +99,14 @@ def targets(
     counted = None if counts is None else as_counts(counts)
     if counted is not None:
         check_class_order(counted, sorted_classes)
-    if isinstance(source, Objective):
+    if isinstance(source, (Objective, CrossEntropy)):
         source = solve(source, tol=tol, progress=progress)
     objective = loss_of(source)
-    whole = source.orbits if isinstance(source, Solution) else source.gram
+    whole = gram_of(source, part)
     kind, gram, _ = class_part(objective, whole, part)
     check_dim(dim, gram.orbits.atoms)
     rank = gram.rank()
-    if isinstance(source, Solution):
+    if isinstance(source, (Solution, LogitSolution)):
         certificate = source.certificate
         quality, value, gap = source.quality.value, certificate.value, certificate.gap
         relative = certificate.relative_gap
@@ -120,7 +121,7 @@ def targets(
         if embedding.exact:
             rank = min(rank, dim)  # a hinge can have optima of lower rank than the solver's
         else:
-            excess = embedding.value - (value - certificate.excess)
+            excess = embedding.value - (value - source.certificate.excess)
             value, gap, relative = embedding.value, embedding.gap, embedding.gap / max(excess, 1e-300)
             quality = "descended" if quality == "certified" else quality
     elif dim >= rank:
@@ -133,7 +134,7 @@ def targets(
     return Targets(
         rows=_placed(points, dim, seed if rotate else None).astype(np.float32),
         loss=name_of(source),
-        temperature=source.temperature if isinstance(source, PrototypeGeometry) else objective.temperature,
+        temperature=temperature_of(source),
         counts=None if counted is None else tuple(counted.per_class.tolist()),
         part=kind,
         quality=quality,
@@ -152,11 +153,23 @@ def targets(
     )
 
 
-def loss_of(source: Source) -> Objective:
+def loss_of(source: Source) -> Objective | CrossEntropy:
     """The loss whose optimum it is (of Supervised Prototypes, that of the parts orthogonal to the prototypes)."""
     if isinstance(source, PrototypeGeometry):
         return source.solution.objective
-    return source if isinstance(source, Objective) else source.objective
+    return source if isinstance(source, (Objective, CrossEntropy)) else source.objective
+
+
+def temperature_of(source: Optimal) -> float:
+    """Tau."""
+    return source.temperature if isinstance(source, PrototypeGeometry) else loss_of(source).temperature
+
+
+def gram_of(source: Optimal, part: str | None) -> OrbitGram:
+    """The Gram matrix of all its atoms; of cross-entropy, of features or of the classifier."""
+    if isinstance(source, LogitSolution):
+        return source.directions(part or "feature")
+    return source.orbits if isinstance(source, Solution) else source.gram
 
 
 def counts_of(source: Source) -> Counts | None:
@@ -166,7 +179,7 @@ def counts_of(source: Source) -> Counts | None:
 
 def check_wanted(source: Source, dim: int, part: str | None) -> None:
     """Nothing, or the ProblemError of `targets` for a source, dim or part that it does not take: before it solves."""
-    if not isinstance(source, (Objective, Solved)):
+    if not isinstance(source, (Objective, CrossEntropy, Optimal)):
         raise ProblemError(
             "source: must be a loss such as geomsolve.SupCon(...), or what solve, targeted_supcon or "
             f"supervised_prototypes returned; got {type(source).__name__}"
@@ -178,6 +191,8 @@ def check_wanted(source: Source, dim: int, part: str | None) -> None:
     check_dim(dim, class_number(objective))
     if part is None:
         return
+    if isinstance(objective, CrossEntropy) and part in objective.description.kinds:
+        return
     if parts is None:
         raise ProblemError(f"part: {objective.name} has one point per class; got {part!r:.40} (leave it out)")
     if part not in parts.names:
@@ -185,7 +200,7 @@ def check_wanted(source: Source, dim: int, part: str | None) -> None:
         raise ProblemError(f"part: must be one of {kinds} for {objective.name}; got {part!r:.40}")
 
 
-def class_number(objective: Objective) -> int:
+def class_number(objective: Objective | CrossEntropy) -> int:
     """The number of classes of a loss."""
     parts = _parts(objective)
     return round(objective.orbits.atoms) if parts is None else len(set(parts.classes))
@@ -201,14 +216,14 @@ def check_class_order(counts: Counts, sorted_classes: bool) -> None:
         )
 
 
-def name_of(source: Solved) -> str:
+def name_of(source: Optimal) -> str:
     """The loss in words."""
     if isinstance(source, PrototypeGeometry):
         return f"Supervised Prototypes(views={source.views})"
     return source.objective.name
 
 
-def _parts(objective: Objective) -> Parts | None:
+def _parts(objective: Objective | CrossEntropy) -> Parts | None:
     """What the atoms of every orbit are; None where they are one mean per class."""
     if isinstance(objective, InstanceSoftmax):
         # Its orbits are sorted by size; its atoms come class by class.
@@ -217,11 +232,12 @@ def _parts(objective: Objective) -> Parts | None:
     return parts_of(objective)
 
 
-def class_part(objective: Objective, whole: OrbitGram, part: str | None) -> tuple[str, OrbitGram, Array]:
+def class_part(objective: Objective | CrossEntropy, whole: OrbitGram, part: str | None) -> tuple[str, OrbitGram, Array]:
     """What stands for a class, its Gram matrix over classes in the caller's order, and (C,) 1 - cosine within."""
     parts = _parts(objective)
     if parts is None:
-        return "mean", whole, np.zeros(len(objective.orbits.listed()))
+        kind = (part or "feature") if isinstance(objective, CrossEntropy) else "mean"
+        return kind, whole, np.zeros(len(objective.orbits.listed()))
     kind = part or parts.names[0]
     places = zip(parts.classes, range(len(parts.names)), parts.names, strict=True)
     order = [place for _, place, name in sorted(places) if name == kind]
@@ -234,7 +250,7 @@ def class_part(objective: Objective, whole: OrbitGram, part: str | None) -> tupl
     return kind, OrbitGram(Orbits(np.ones(len(order)), np.arange(len(order))), (cosines + cosines.T) / 2.0), within
 
 
-def class_points(objective: Objective, embedding: Embedding, kind: str) -> Array:
+def class_points(objective: Objective | CrossEntropy, embedding: Embedding, kind: str) -> Array:
     """(C, dim) the normalised class means of the atoms of that kind."""
     parts = _parts(objective)
     if parts is None:
@@ -258,7 +274,9 @@ def _check_directions(length: Array) -> None:
         )
 
 
-def _exchangeable(objective: Objective, gram: OrbitGram, counts: Counts | None) -> tuple[tuple[int, ...], ...]:
+def _exchangeable(
+    objective: Objective | CrossEntropy, gram: OrbitGram, counts: Counts | None
+) -> tuple[tuple[int, ...], ...]:
     """The groups of two classes and more that the loss treats alike."""
     labels = gram.orbits.listed()
     if counts is None:

@@ -12,17 +12,17 @@ from array_api_compat import is_jax_array, is_torch_array
 from numpy.typing import ArrayLike
 
 from ..arrays import Array, as_numpy
-from ..choosing.named import Solved
 from ..counts.counts import Counts, as_counts
 from ..errors import BackendError, ProblemError
 from ..objectives.base import Objective
+from ..objectives.logits.cross_entropy import CrossEntropy
 from .class_means import ClassMeans, between_frame, class_means, effective_rank, root_spectrum
 from .diagnoses import named
-from .exports import counts_of, loss_of
+from .exports import Source, counts_of, loss_of
 from .losses.arrays import arange, as_array, class_labels, namespace, products, unit, views_first
 from .optima import Optimum, optimum_of
 from .samples import warn_if_permuted
-from .verdicts import OptimumDistance, Verdict, sharing, spread, verdict
+from .verdicts import Optimal, OptimumDistance, Verdict, sharing, spread, verdict
 
 try:
     from torchmetrics import Metric
@@ -77,6 +77,7 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
       classifier `nc3` and `sd`: as in `diagnose`.
     - `nc1`: as in `diagnose`, class c weighing its samples over those expected: by its training count, and after a
       `reset` by what the epoch before saw, whatever the sampler.
+    - `nc3_off`: with a classifier and a `CrossEntropy`, the `nc3` of `OptimumDistance`: 0 at the optimum.
     - `nc4`: the share of embeddings nearer to another class mean than to their own's, by the class means of the last
       `compute`: from the second one on. A second pass over the same data has both as `diagnose` does.
     - `shared_classes`: how many classes share a point with another one; `at_optimum`: 1 where the verdict says so.
@@ -93,7 +94,7 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
 
     def __init__(
         self,
-        problem: Objective | Solved | Counts | ArrayLike,
+        problem: Source | Counts | ArrayLike,
         objective: str = "supcon",
         *,
         counts: Counts | ArrayLike | None = None,
@@ -121,8 +122,8 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
             settings: of the loss by name: temperature=0.1, ...
         """
         super().__init__(**(metric or {}))
-        self.objective: Objective | Solved | None = None
-        if not isinstance(problem, (Objective, Solved)):
+        self.objective: Source | None = None
+        if not isinstance(problem, (Objective, CrossEntropy, Optimal)):
             counts = as_counts(problem)
             self.objective = named(objective, counts, settings) if settings else None
         elif settings:
@@ -236,7 +237,7 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
         """The distance to the optimum and the verdict."""
         distance: OptimumDistance | None = None
         if self.objective is not None:
-            distance = self._optimum().distance(measured.cosines)
+            distance = self._optimum().distance(measured.cosines, scores=measured.scores)
         spreads = np.where(examples > 1, 1.0 - measured.coherence, np.nan)
         shared = sharing(measured, self.counts.per_class)
         self.verdict = verdict(measured, spreads, shared, distance)
@@ -253,6 +254,7 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
             f"{distance.best[first, second]:+.3f}."
         )
         named = {"excess": distance.excess, "excess_bound": distance.excess_bound, "level": distance.level}
+        named["nc3_off"] = np.nan if distance.nc3 is None else distance.nc3
         found |= {name: value for name, value in named.items() if value is not None and np.isfinite(value)}
         found |= {"cosine_rms": distance.rms, "cosine_worst": distance.worst, "worst_first": first}
         good = (Verdict.AT_OPTIMUM, Verdict.MINORITY_AS_OPTIMUM)
@@ -305,12 +307,12 @@ def lightning_callback(monitor: Monitor) -> Any:
     return Log()
 
 
-def _shares(problem: Objective | Solved) -> Counts:
+def _shares(problem: Source) -> Counts:
     """The counts of a loss, or the shares of the anchors that its classes have."""
     found, objective = counts_of(problem), loss_of(problem)
     if found is not None:
         return found
-    if objective.description.atoms != "class means":
+    if not isinstance(objective, Objective) or objective.description.atoms != "class means":
         raise ProblemError(f"counts: must be given beside {objective.name}, which does not say them; got none")
     shares = objective.masses[objective.orbits.listed()]
     return as_counts(shares / shares.sum())

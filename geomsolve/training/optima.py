@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array, Progress
-from ..choosing.named import Solved
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
+from ..objectives.logits.cross_entropy import CrossEntropy
 from ..solvers.ladder import solve
+from ..solvers.logits.logit_solution import LogitSolution
 from ..solvers.solution import Solution
-from .exports import class_part, class_points, loss_of, name_of
-from .verdicts import PREDICTED, OptimumDistance, groups
+from .exports import Source, class_part, class_points, gram_of, loss_of, name_of, temperature_of
+from .verdicts import PREDICTED, Optimal, OptimumDistance, groups
 
 # Of cosines of classes in one point.
 _ONE_POINT = 1e-8
@@ -33,20 +34,27 @@ class Optimum:
         rank: those it needs.
     """
 
-    solution: Solved
+    solution: Optimal
     cosines: Array = field(repr=False)
     spread: Array = field(repr=False)
     value: float
     dim: int
     rank: int
 
-    def distance(self, cosines: Array, seen: NDArray[np.intp] | None = None, factor: float = 1.0) -> OptimumDistance:
+    def distance(
+        self,
+        cosines: Array,
+        seen: NDArray[np.intp] | None = None,
+        factor: float = 1.0,
+        scores: Array | None = None,
+    ) -> OptimumDistance:
         """The distance of measured cosines of class means.
 
         Args:
             cosines: (C', C') of the classes seen: positive semidefinite, of unit diagonal.
             seen: (C',) which classes these are; None: all, in order. With some alone the loss is not known.
             factor: what losses are multiplied by.
+            scores: (C', C') those of `ClassMeans`.
         """
         source, objective = self.solution, loss_of(self.solution)
         if seen is None:
@@ -57,9 +65,12 @@ class Optimum:
         pair = np.unravel_index(int(np.argmax(np.abs(off))), off.shape)
         per_class = np.sqrt(np.sum(off**2, axis=1) / (len(off) - 1.0))
         measured = collapsed = least = np.nan
-        gap = source.certificate.gap if isinstance(source, Solution) else source.gap
+        gap = source.certificate.gap if isinstance(source, (Solution, LogitSolution)) else source.gap
+        nc3 = None
+        if isinstance(source, LogitSolution) and scores is not None and len(best) == len(self.cosines):
+            nc3 = float(np.linalg.norm(scores - source.scores[np.ix_(seen, seen)]))
         whole_known = len(best) == len(self.cosines) and objective.description.atoms == "class means"
-        if isinstance(source, Solution) and whole_known:
+        if isinstance(source, Solution) and isinstance(objective, Objective) and whole_known:
             whole = np.empty_like(cosines)
             whole[np.ix_(seen, seen)] = cosines
             measured = objective.ungrouped().excess(OrbitGram.from_matrix(whole, objective.orbits))
@@ -70,7 +81,7 @@ class Optimum:
         return OptimumDistance(
             solution=source,
             loss=name_of(source),
-            temperature=getattr(source, "temperature", objective.temperature),
+            temperature=temperature_of(source),
             gap=gap,
             rank=self.rank,
             best=best,
@@ -89,11 +100,16 @@ class Optimum:
             spread=self.spread[seen],
             collapse=groups(best >= PREDICTED),
             collapsed=groups(best >= 1.0 - _ONE_POINT),
+            nc3=nc3,
         )
 
 
 def optimum_of(
-    source: Objective | Solved, dim: int | None = None, *, tol: float = 1e-9, progress: Progress | None = None
+    source: Source,
+    dim: int | None = None,
+    *,
+    tol: float = 1e-9,
+    progress: Progress | None = None,
 ) -> Optimum:
     """The optimum, proved by `solve`; in `dim` coordinates, if its rank is above them, where descent ended.
 
@@ -105,12 +121,12 @@ def optimum_of(
 
     Cost: a solve; below the rank `Solution.embed` too.
     """
-    if isinstance(source, Objective):
+    if isinstance(source, (Objective, CrossEntropy)):
         source = solve(source, tol=tol, throw=False, progress=progress)
     objective = loss_of(source)
     if not isinstance(source, Solution):
         # Below its rank nobody knows the optimum of fixed targets: class means are held against that of any dimension.
-        _, gram, spread = class_part(objective, source.gram, None)
+        _, gram, spread = class_part(objective, gram_of(source, None), None)
         return Optimum(source, gram.expand(), spread, source.value, gram.rank(), gram.rank())
     kind, gram, spread = class_part(objective, source.orbits, None)
     if dim is None or dim >= source.rank:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
 from ..choosing.named import Solved
+from ..solvers.logits.logit_solution import LogitSolution
 from ..solvers.solution import Quality
 from .class_means import ClassMeans
+
+# What `diagnose`, `Monitor` and `targets` take as an optimum.
+Optimal: TypeAlias = Solved | LogitSolution
 
 # Two classes share a point where the cosine of their means is at least this: an angle of 8 degrees, a distance of a
 # tenth of that of orthogonal classes. Cosines are taken without the bias of means of few examples.
@@ -84,9 +89,12 @@ class OptimumDistance:
         spread: (C,) at the optimum 1 - the cosine of two examples of a class; 0 in losses of class means.
         collapse: groups of classes that share a point at the optimum, or all but (cosines of 0.97 and more).
         collapsed: those that do (to 1e-8).
+        nc3: of cross-entropy, |S - S*| for the scores S of class means by the classifier and S* those at the optimum,
+            w_c . mu_k / |mu_k| over their Frobenius norm: 0 at the optimum, where NC3 of a simplex need not be. None of
+            other losses, and without weights.
     """
 
-    solution: Solved
+    solution: Optimal
     loss: str
     temperature: float
     gap: float
@@ -107,6 +115,7 @@ class OptimumDistance:
     spread: Array = field(repr=False)
     collapse: tuple[tuple[int, ...], ...]
     collapsed: tuple[tuple[int, ...], ...]
+    nc3: float | None = None
 
     @property
     def certified(self) -> bool:

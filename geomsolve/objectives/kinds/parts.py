@@ -168,7 +168,7 @@ def _closed(loss: RowSoftmax, parts: Parts | None = None) -> PartedSoftmax:
     )
 
 
-def parts_of(objective: Objective) -> Parts | None:
+def parts_of(objective: object) -> Parts | None:
     """What the atoms of an objective's orbits are, or None where they are one mean per class."""
     found: Parts | None = getattr(objective, "parts", None)
     return found

@@ -15,6 +15,7 @@ from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
 from ...geometry.class_matrices import ClassMatrix
 from ...geometry.orbits import Orbits
+from ..descriptions import KindsOfAtoms
 
 
 class Softmax(NamedTuple):
@@ -113,6 +114,24 @@ class CrossEntropy:
                 raise ProblemError(f"{name}: {reason}")
         if self.smoothing:
             raise ProblemError(f"smoothing: {reason}")
+
+    @property
+    def temperature(self) -> float:
+        """1: norms are free."""
+        return 1.0
+
+    @property
+    def floor(self) -> float:
+        """0, a lower bound."""
+        return 0.0
+
+    def check(self) -> None:
+        """Nothing: all was looked at when it was built."""
+
+    @property
+    def description(self) -> KindsOfAtoms:
+        """A feature and a classifier a class."""
+        return KindsOfAtoms(self.counts, ("feature", "classifier"), (0, 0))
 
     @cached_property
     def orbits(self) -> Orbits:

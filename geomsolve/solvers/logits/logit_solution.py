@@ -13,8 +13,10 @@ import numpy as np
 from ...arrays import Array, Progress
 from ...certificates.certificate import check_tol
 from ...certificates.logits import LogitCertificate, certify_logits, column_lengths
-from ...errors import NotCertified
+from ...counts.counts import Counts
+from ...errors import NotCertified, ProblemError
 from ...geometry.class_matrices import ClassMatrix
+from ...geometry.orbits import OrbitGram
 from ...objectives.logits.cross_entropy import CrossEntropy
 from ...results import Result
 from ...text import attributes, entry, whole
@@ -223,6 +225,34 @@ class LogitSolution(LogitFactorization):
     def named(self) -> str:
         """The problem in words."""
         return f"{self.objective.name}, {self.objective.counts.name}"
+
+    @property
+    def counts(self) -> Counts:
+        """Examples per class."""
+        return self.objective.counts
+
+    def directions(self, part: str = "feature") -> OrbitGram:
+        """The cosines of features, or of the rows of the classifier, as the Gram matrix of class targets.
+
+        Raises:
+            ProblemError: a class that vanishes at the optimum, and has no direction.
+        """
+        found = _cosines(self.orbit_features if part == "feature" else self.orbit_classifier)
+        lost = np.flatnonzero(np.isnan(found.own)[found.orbits.listed()])
+        if lost.size:
+            raise ProblemError(
+                f"source: the {part} of class {lost[0]} is 0 at the optimum of {self.named}, so it has no direction; "
+                "take less decay"
+            )
+        cosines = np.clip((found.between + found.between.T) / 2.0, -1.0, 1.0)
+        np.fill_diagonal(cosines, np.where(found.orbits.plural, np.diag(cosines), 1.0))
+        return OrbitGram(found.orbits, cosines)
+
+    @property
+    def scores(self) -> Array:
+        """(C, C) w_c . h_k / |h_k| over its Frobenius norm: what NC3 is measured against."""
+        found = self.logits / self.feature_norms
+        return np.asarray(found / np.linalg.norm(found))
 
     @property
     def bias(self) -> Array | None:
