@@ -200,6 +200,15 @@ class Objective(ABC):
         return full * (1.0 - np.eye(len(labels)))
 
 
+def check_number(name: str, value: Any, least: float = 0.0, most: float = math.inf) -> float:
+    """The value as a float, or a ProblemError unless it is a finite number of at least `least`, or above about 0."""
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if number and least <= value <= most and math.isfinite(value):
+        return float(value)
+    rule = "above 0" if 0 < least < 1e-3 else f"of at least {least:g}"
+    raise ProblemError(f"{name}: must be a finite number {rule}; got {value!r:.40}")
+
+
 def check_temperature(temperature: Any) -> float:
     """The temperature as a float, or a ProblemError unless it is finite and above 0."""
     if isinstance(temperature, bool) or not isinstance(temperature, (int, float, np.number)):

@@ -134,7 +134,7 @@ def test_positives_of_unequal_concepts_part_at_the_threshold():
     ("call", "message"),
     [
         (lambda: SigLIP([5, 3, 2], temperature=0.1, bias=math.inf), "bias: must be a number between .*; got inf"),
-        (lambda: CLIP([5, 3], temperature=0.1, negatives=0), "negatives: must be a number above 0; got 0"),
+        (lambda: CLIP([5, 3], temperature=0.1, negatives=0), "negatives: must be a finite number above 0; got 0"),
         (lambda: CLIP([1] * 501, temperature=0.1), "counts: CLIP is solved over every pair of its 1002"),
         (lambda: CLIP([5, 3], temperature=0), "temperature: must be finite and above 0; got 0"),
         (lambda: NormFace([5, 3], margin=-1), "margin: must be at least 0 .*; got -1"),

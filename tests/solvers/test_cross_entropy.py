@@ -364,7 +364,7 @@ def test_max_margin_is_the_limit_of_little_decay():
         ),
         (lambda: gs.CrossEntropy(COUNTS, relu=True, additive=[0] * 4, **DECAYS), "additive: with relu .* leave it out"),
         (lambda: gs.CrossEntropy(COUNTS, relu=True, smoothing=0.1, **DECAYS), "smoothing: with relu .* leave it out"),
-        (lambda: gs.CrossEntropy(COUNTS, smoothing=1, **DECAYS), "smoothing: must be at least 0 and below 1; got 1"),
+        (lambda: gs.CrossEntropy(COUNTS, smoothing=1, **DECAYS), "smoothing: must be below 1; got 1"),
         (lambda: gs.CrossEntropy(COUNTS, offsets=[1], **DECAYS), r"offsets: must be .* \(4, 4\); got shape \(1,\)"),
         (lambda: SquaredError(COUNTS, margins=[1] * 4, **DECAYS), "margins: squared error goes without"),
         (lambda: gs.CrossEntropy(COUNTS, **DECAYS).vanishing_decays, "relu: .* write relu=True"),

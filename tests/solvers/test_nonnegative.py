@@ -67,8 +67,6 @@ def test_a_cycle_of_five_is_not_called_exact():
     assert not found.ok
     assert "not proved optimal" in found.summary
     assert found.value - found.lower_bound > 1e-3
-    assert "NOT CERTIFIED" in str(found)
-    assert found.to_dict()["quality"] == "uncertified"
     four = np.roll(np.eye(4), 1, axis=0) + 5e-4
     assert solve_nonnegative(weighted(four), relaxed=True).ok
 

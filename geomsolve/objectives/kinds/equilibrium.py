@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,20 +9,21 @@ from numpy.typing import ArrayLike
 
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
-from ...geometry.orbits import OrbitGram, Orbits
-from ..base import check_temperature
+from ...geometry.orbits import OrbitGram
+from ..base import check_number, check_temperature
 from ..rows.full_batch import check_whole, check_word
 from .balanced import check_anchors, instances_and_one
 from .parts import (
     Array,
     PartedSoftmax,
     PartedSum,
-    Parts,
     Terms,
     blocks,
     check_orbits,
     closed_orbits,
     example_counts,
+    kinds_of,
+    points,
 )
 
 # A square of the distance between classifiers and prototypes that is rounding.
@@ -127,7 +127,7 @@ def ECL(
     tied = classifier if tied is None else bool(tied)
     kinds = (3 if backbone else 2) if classifier else 1
     check_orbits("ECL", (kinds + 1) * classes)
-    contrast, align = _weight("contrast", contrast, positive=True), _weight("align", align)
+    contrast, align = check_number("contrast", contrast, 1e-6, 1e6), check_number("align", align)
     each = example_counts("ECL", counts) * check_whole("views", views, least=1)
     if each.min() < 2:
         raise ProblemError(
@@ -138,7 +138,7 @@ def ECL(
     own = np.diag(0.5 / (each - 1.0))
     others = 0.5 / each * (1.0 - identity) + own
     names = ("instances", "prototype", "classifier", "feature")[: kinds + 1]
-    orbits, parts = instances_and_one(each, kinds), _parts(names, classes)
+    orbits, parts = instances_and_one(each, kinds), kinds_of(names, classes)
     blank = [[nothing] * (kinds + 1)] * kinds
 
     def term(first: int, rows: list, pulls: list, masses: Array, offsets: Array, tau: float) -> PartedSoftmax:
@@ -169,7 +169,7 @@ def ECL(
     aligned = term(1, blank_row, to_classifier, none + pull / classes, none + 1.0, 1.0)
     priors = [nothing, nothing, _priors(counts), nothing][: kinds + 1]
     feature, number = (3, 1.0) if backbone else (0, each)
-    tau = 1.0 / _weight("scale", scale, positive=True)
+    tau = 1.0 / check_number("scale", scale, 1e-6, 1e6)
     compensated = term(feature, priors, to_classifier, _shares(counts, "instance") / number, none, tau)
     losses = (balanced, aligned, compensated)
     found = EquilibriumSum(
@@ -219,14 +219,14 @@ def LogitCompensated(
     classes = counts.classes
     check_orbits("LogitCompensated", 2 * classes)
     nothing, none = np.zeros((classes, classes)), np.zeros(classes)
-    scale = _weight("scale", scale, positive=True)
+    scale = check_number("scale", scale, 1e-6, 1e6)
     margins = np.broadcast_to(np.asarray(margin, dtype=np.float64), (classes,))
     if not (np.isfinite(margins).all() and margins.min() >= 0 and scale * margins.max() <= 500.0):
         raise ProblemError(f"margin: must be at least 0 and at most 500 / scale; got {margins.min():g}")
     lifted = np.exp(scale * margins)[:, None] ** (1.0 - np.eye(classes))
-    weights = _priors(counts) ** _weight("compensation", compensation) * lifted
+    weights = _priors(counts) ** check_number("compensation", compensation) * lifted
     return PartedSoftmax(
-        orbits=_points(2 * classes),
+        orbits=points(2 * classes),
         masses=np.concatenate([_shares(counts, "instance"), none]),
         weights=blocks([[nothing, weights], [nothing] * 2], classes),
         offsets=np.concatenate([none, none + 1.0]),
@@ -234,7 +234,7 @@ def LogitCompensated(
         temperature=1.0 / scale,
         name=f"LogitCompensated(scale={scale:g})",
         counts=counts,
-        parts=_parts(("mean", "classifier"), classes),
+        parts=kinds_of(("mean", "classifier"), classes),
     )
 
 
@@ -249,14 +249,6 @@ def NormFace(counts: Counts | ArrayLike, *, scale: float = 12.0, margin: ArrayLi
     return replace(found, name=f"NormFace(scale={scale:g})")
 
 
-def _points(count: int) -> Orbits:
-    return Orbits(np.ones(count), np.arange(count))
-
-
-def _parts(names: tuple[str, ...], classes: int) -> Parts:
-    return Parts(tuple(name for name in names for _ in range(classes)), tuple(range(classes)) * len(names))
-
-
 def _shares(counts: Counts, anchors: str) -> Array:
     if anchors == "class":
         return np.full(counts.classes, 1.0 / counts.classes)
@@ -266,12 +258,3 @@ def _shares(counts: Counts, anchors: str) -> Array:
 def _priors(counts: Counts) -> Array:
     """(C, C) pi_j / pi_y: dividing by the anchor's own prior puts -log pi_y in its place."""
     return np.asarray(counts.per_class / counts.per_class[:, None])
-
-
-def _weight(name: str, value: float, *, positive: bool = False) -> float:
-    rule = "above 0" if positive else "of at least 0"
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < math.inf:
-        raise ProblemError(f"{name}: must be a finite number {rule}; got {value!r:.40}")
-    if positive and not 1e-6 <= value <= 1e6:
-        raise ProblemError(f"{name}: must lie between 1e-6 and 1e6; got {value:g}")
-    return float(value)

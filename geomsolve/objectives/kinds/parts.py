@@ -157,7 +157,7 @@ def _closed(loss: RowSoftmax, parts: Parts | None = None) -> PartedSoftmax:
     positives = None if loss.positives is None else loss.positives * sizes * (1.0 - np.eye(count))
     own = np.diag(np.broadcast_to(loss.weights, (count, count))) * (sizes - 1.0)
     return PartedSoftmax(
-        orbits=Orbits(np.ones(count), np.arange(count)),
+        orbits=points(count),
         masses=sizes * loss.masses,
         weights=weights * (1.0 - np.eye(count)),
         offsets=loss.offsets + own,
@@ -166,6 +166,16 @@ def _closed(loss: RowSoftmax, parts: Parts | None = None) -> PartedSoftmax:
         name=loss.name,
         parts=loss.parts if parts is None else parts,  # type: ignore[attr-defined]
     )
+
+
+def points(count: int) -> Orbits:
+    """So many atoms, each for itself."""
+    return Orbits(np.ones(count), np.arange(count))
+
+
+def kinds_of(names: tuple[str, ...], classes: int) -> Parts:
+    """One atom of every kind and class, kind by kind."""
+    return Parts(tuple(name for name in names for _ in range(classes)), tuple(range(classes)) * len(names))
 
 
 def parts_of(objective: object) -> Parts | None:

@@ -14,9 +14,9 @@ from ...arrays import Array
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
 from ...geometry.orbits import OrbitGram, Orbits
-from ..base import Objective, RowModel, check_temperature, ratio
+from ..base import Objective, RowModel, check_number, check_temperature, ratio
 from ..descriptions import KindsOfAtoms
-from .parts import PartedSoftmax, Parts, blocks, check_orbits
+from .parts import PartedSoftmax, Parts, blocks, check_orbits, kinds_of, points
 
 _TOWERS = ("image", "text")
 
@@ -57,7 +57,7 @@ def CLIP(counts: Counts | ArrayLike, *, temperature: float, negatives: float | N
         temperature=temperature,
         name="CLIP",
         counts=counts,
-        parts=_both(counts.classes),
+        parts=kinds_of(_TOWERS, counts.classes),
     )
 
 
@@ -125,8 +125,8 @@ class PairSigmoid(Objective):
     def joined(self) -> PairSigmoid:
         """The loss with u_i = v_i, less its constant: over one atom a concept."""
         half = len(self.push) // 2
-        push, parts = self.push[:half, half:], Parts(("pair",) * half, tuple(range(half)))
-        masses, orbits = self.masses[:half], Orbits(np.ones(half), np.arange(half))
+        push, parts = self.push[:half, half:], kinds_of(("pair",), half)
+        masses, orbits = self.masses[:half], points(half)
         return replace(self, orbits=orbits, masses=masses, pull=0.0 * push, push=push, parts=parts)
 
 
@@ -168,7 +168,7 @@ def SigLIP(
         temperature=temperature,
         name=f"SigLIP(bias={bias:g})",
         counts=counts,
-        parts=_both(counts.classes),
+        parts=kinds_of(_TOWERS, counts.classes),
     )
 
 
@@ -177,14 +177,7 @@ def _pairs(loss: str, counts: Any, negatives: float | None) -> tuple[Counts, Arr
     counts = as_counts(counts)
     size = counts.classes
     check_orbits(loss, 2 * size)
-    if negatives is None:
-        negatives = float(size)
-    if isinstance(negatives, bool) or not isinstance(negatives, (int, float, np.number)) or not 0 < negatives <= 1e9:
-        raise ProblemError(f"negatives: must be a number above 0; got {negatives!r:.40}")
+    negatives = float(size) if negatives is None else check_number("negatives", negatives, 1e-9, 1e9)
     shares = counts.per_class / counts.total
     met = negatives * shares[:, None] * shares * (1.0 - np.eye(size))
-    return counts, shares, met, Orbits(np.ones(2 * size), np.arange(2 * size))
-
-
-def _both(classes: int) -> Parts:
-    return Parts(tuple(name for name in _TOWERS for _ in range(classes)), tuple(range(classes)) * 2)
+    return counts, shares, met, points(2 * size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +15,7 @@ from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
 from ...geometry.class_matrices import ClassMatrix
 from ...geometry.orbits import Orbits
+from ..base import check_number
 from ..descriptions import KindsOfAtoms
 
 
@@ -97,14 +98,14 @@ class CrossEntropy:
                 "their directions is geomsolve.max_margin)"
             )
         for name in ("feature_decay", "classifier_decay", *(["bias_decay"] if self.bias_decay is not None else [])):
-            object.__setattr__(self, name, _check_decay(name, getattr(self, name)))
+            object.__setattr__(self, name, check_number(name, getattr(self, name), 1e-30, 1e30))
         for name, positive in (("additive", False), ("multiplicative", True), ("margins", False)):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _check_vector(name, getattr(self, name), counts.classes, positive))
         if self.offsets is not None:
             object.__setattr__(self, "offsets", _check_offsets(self.offsets, counts.classes))
-        if not isinstance(self.smoothing, (int, float, np.number)) or not 0 <= self.smoothing < 1:
-            raise ProblemError(f"smoothing: must be at least 0 and below 1; got {self.smoothing!r:.40} (0.1 is usual)")
+        if check_number("smoothing", self.smoothing) >= 1.0:
+            raise ProblemError(f"smoothing: must be below 1; got {self.smoothing:g} (0.1 is usual)")
         if self.relu:
             self._refuse("with relu the optimum is known without it only; leave it out, or relu")
 
@@ -115,15 +116,9 @@ class CrossEntropy:
         if self.smoothing:
             raise ProblemError(f"smoothing: {reason}")
 
-    @property
-    def temperature(self) -> float:
-        """1: norms are free."""
-        return 1.0
-
-    @property
-    def floor(self) -> float:
-        """0, a lower bound."""
-        return 0.0
+    # As objectives have them: norms are free, and the loss is above 0.
+    temperature: ClassVar[float] = 1.0
+    floor: ClassVar[float] = 0.0
 
     def check(self) -> None:
         """Nothing: all was looked at when it was built."""
@@ -304,13 +299,6 @@ def vector_scaling(
 
 def _is_zero(decay: Any) -> bool:
     return isinstance(decay, (int, float, np.number)) and float(decay) == 0.0
-
-
-def _check_decay(name: str, decay: Any) -> float:
-    number = isinstance(decay, (int, float, np.number)) and not isinstance(decay, bool)
-    if not number or not (1e-30 <= decay <= 1e30):
-        raise ProblemError(f"{name}: must be a finite number above 0; got {decay!r:.40} (5e-4 is usual)")
-    return float(decay)
 
 
 def _check_offsets(values: Any, classes: int) -> Array:

@@ -6,10 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ...counts.counts import as_counts
-from ...errors import ProblemError
+from ..base import check_number
 from .cross_entropy import CrossEntropy
 
 
@@ -40,10 +38,7 @@ class LayerPeeled:
     def __post_init__(self) -> None:
         object.__setattr__(self, "counts", as_counts(self.counts))
         for name in ("feature_energy", "classifier_energy"):
-            energy = getattr(self, name)
-            number = isinstance(energy, (int, float, np.number)) and not isinstance(energy, bool)
-            if not number or not 1e-12 <= energy <= 1e12:
-                raise ProblemError(f"{name}: must be a finite number above 0; got {energy!r:.40} (1 is usual)")
+            check_number(name, getattr(self, name), 1e-12, 1e12)
 
     @property
     def radius(self) -> float:

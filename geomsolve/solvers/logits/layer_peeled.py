@@ -11,10 +11,8 @@ from scipy.optimize import brentq
 from ...arrays import Progress
 from ...certificates.certificate import check_tol
 from ...certificates.logits import LogitCertificate, dual_norm, norm
-from ...errors import NotCertified
 from ...geometry.class_matrices import ClassMatrix
 from ...objectives.logits.layer_peeled import LayerPeeled
-from ..solution import Quality
 from .logit_factors import LogitFactors
 from .logit_solution import LogitFactorization, balanced_factors
 
@@ -79,16 +77,11 @@ def solve_peeled(
     value = unit.loss(found)
     rounding = (16.0 + 4.0 * len(unit.root)) * np.finfo(float).eps * (value + radius * spectral)
     certificate = LogitCertificate(value, max(value - lower, 0.0) + rounding)
-    quality = Quality.CERTIFIED if certificate.holds(tol) else Quality.UNCERTIFIED
-    solution = PeeledSolution(
+    return PeeledSolution(
         *balanced_factors(problem.decayed(spectral), logits),
         objective=problem,
         multiplier=spectral,
         spare=1.0 - np.abs(gradient.scalars) / spectral,
         certificate=certificate,
-        quality=quality,
-    )
-    if throw and quality is Quality.UNCERTIFIED:
-        text = f"not certified at tol={tol:g}: relative gap {certificate.relative_gap:.2g}"
-        raise NotCertified(f"{text}; pass throw=False for the uncertified answer", solution)
-    return solution
+        tol=tol,
+    ).checked(throw)

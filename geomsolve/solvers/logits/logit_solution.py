@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -36,14 +36,26 @@ class LogitFactorization(Result):
         orbit_features: H^T H, one feature a class.
         orbit_classifier: W W^T.
         certificate: what is proved of the value, from the problem and the logits (and bias) alone.
-        quality: CERTIFIED or UNCERTIFIED, by the certificate at the tolerance asked for.
+        tol: the relative gap asked for.
     """
 
     orbit_logits: ClassMatrix
     orbit_features: ClassMatrix
     orbit_classifier: ClassMatrix
     certificate: LogitCertificate
-    quality: Quality
+    tol: float
+
+    @property
+    def quality(self) -> Quality:
+        """CERTIFIED or UNCERTIFIED, by the certificate at the tolerance asked for."""
+        return Quality.CERTIFIED if self.ok else Quality.UNCERTIFIED
+
+    def checked(self, throw: bool) -> Self:
+        """The answer itself, or NotCertified where it is not proved and `throw` is True."""
+        if throw and not self.ok:
+            text = f"not certified at tol={self.tol:g}: relative gap {self.certificate.relative_gap:.2g}"
+            raise NotCertified(f"{text}; pass throw=False for the uncertified answer", self)
+        return self
 
     @property
     def named(self) -> str:
@@ -58,7 +70,7 @@ class LogitFactorization(Result):
     @property
     def ok(self) -> bool:
         """Whether the logits are proved optimal to the tolerance asked for."""
-        return self.quality is Quality.CERTIFIED
+        return self.certificate.holds(self.tol)
 
     @property
     def summary(self) -> str:
@@ -277,21 +289,13 @@ def solve_logits(
         solver = LogitFactors.name
         logits, bias, steps = LogitFactors(tol=check_tol(tol) / 10.0).run(problem, progress=progress)
     certificate = certify_logits(problem, logits, bias)
-    quality = Quality.CERTIFIED if certificate.holds(tol) else Quality.UNCERTIFIED
-    solution = LogitSolution(
+    return LogitSolution(
         *balanced_factors(problem, logits),
         objective=problem,
         orbit_bias=bias,
         certificate=certificate,
-        quality=quality,
+        tol=check_tol(tol),
         solver=solver,
         steps=steps,
         seconds=time.perf_counter() - clock,
-    )
-    if throw and quality is Quality.UNCERTIFIED:
-        raise NotCertified(
-            f"not certified at tol={tol:g}: relative gap {certificate.relative_gap:.2g} after {steps} steps; pass "
-            "throw=False for the uncertified answer",
-            solution,
-        )
-    return solution
+    ).checked(throw)

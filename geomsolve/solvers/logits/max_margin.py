@@ -13,7 +13,6 @@ from ...counts.counts import Counts
 from ...errors import ProblemError
 from ...geometry.class_matrices import ClassMatrix
 from ...objectives.logits.cross_entropy import CrossEntropy
-from ..solution import Quality
 from .logit_solution import LogitFactorization, balanced_factors
 
 _KINDS = ("ce", "cdt", "ldt")
@@ -86,8 +85,7 @@ def max_margin(counts: Counts | ArrayLike, kind: str = "ce", delta: ArrayLike | 
     factor = np.broadcast_to(scale[:, None] if kind == "cdt" else scale, (count, count))
     gap = value - _bound(problem, logits, factor) + (16.0 + 4.0 * count) * np.finfo(float).eps * value
     certificate = LogitCertificate(value, max(gap, 0.0))
-    quality = Quality.CERTIFIED if certificate.holds() else Quality.UNCERTIFIED
-    return MaxMargin(*balanced_factors(problem, logits), certificate=certificate, quality=quality, kind=kind)
+    return MaxMargin(*balanced_factors(problem, logits), certificate=certificate, tol=1e-9, kind=kind)
 
 
 def _bound(problem: CrossEntropy, logits: ClassMatrix, factor: Array) -> float:

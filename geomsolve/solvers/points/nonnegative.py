@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -14,8 +13,6 @@ from ...certificates.certificate import check_tol
 from ...errors import ProblemError
 from ...geometry.orbits import OrbitGram
 from ...objectives.base import Objective
-from ...results import Result
-from ...text import attributes, entry, span
 
 # A dense semidefinite program over all pairs of atoms.
 _MOST_ATOMS = 80
@@ -23,8 +20,8 @@ _MOST_ATOMS = 80
 _STARTS = 5
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class NonnegativeOptimum(Result):
+@dataclass(frozen=True, eq=False)
+class NonnegativeOptimum:
     """Unit features that are not negative, and what is proved of them. See `solve_nonnegative`.
 
     Attributes:
@@ -64,26 +61,6 @@ class NonnegativeOptimum(Result):
             f"{kind} {state} for {self.objective.name} with features that are not negative: loss {self.value:.12g}, "
             f"lower bound {self.lower_bound:.12g}"
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The answer as a dictionary."""
-        return {
-            **attributes(self, "value", "lower_bound", "relative_gap", "frame", "features"),
-            "quality": "certified" if self.ok else "uncertified",
-            "objective": self.objective.name,
-        }
-
-    def lines(self) -> list[str]:
-        """The answer on a page."""
-        off = self.gram[~np.eye(len(self.features), dtype=bool)]
-        return [
-            f"{self.objective.name}, features that are not negative",
-            "",
-            "CERTIFIED: proved optimal" if self.ok else "NOT CERTIFIED: the best found, beside a bound",
-            entry("loss", f"{self.value:.12g} nats"),
-            entry("lower bound", f"{self.lower_bound:.12g} nats for all features that are not negative"),
-            entry("cosines", span(off, "+.9f")),
-        ]
 
 
 def solve_nonnegative(
