@@ -6,7 +6,6 @@ import math
 
 from ..arrays import Progress
 from ..counts.counts import step_counts
-from ..errors import ProblemError
 from ..objectives.classes.supcon import check_whole
 from ..objectives.logits.layer_peeled import LayerPeeled
 from ..solvers.logits.layer_peeled import solve_peeled
@@ -48,8 +47,6 @@ def layer_peeled_threshold(
     """
     majority = check_whole("majority", majority, least=1)
     minority = check_whole("minority", minority, least=2)
-    if not feature_energy > 0 or not classifier_energy > 0:
-        raise ProblemError("feature_energy, classifier_energy: must be above 0")
 
     def order(log_ratio: float) -> float:
         if progress is not None:

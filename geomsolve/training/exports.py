@@ -134,7 +134,7 @@ def targets(
     return Targets(
         rows=_placed(points, dim, seed if rotate else None).astype(np.float32),
         loss=name_of(source),
-        temperature=temperature_of(source),
+        temperature=getattr(source, "temperature", objective.temperature),
         counts=None if counted is None else tuple(counted.per_class.tolist()),
         part=kind,
         quality=quality,
@@ -158,11 +158,6 @@ def loss_of(source: Source) -> Objective | CrossEntropy:
     if isinstance(source, PrototypeGeometry):
         return source.solution.objective
     return source if isinstance(source, (Objective, CrossEntropy)) else source.objective
-
-
-def temperature_of(source: Optimal) -> float:
-    """Tau."""
-    return source.temperature if isinstance(source, PrototypeGeometry) else loss_of(source).temperature
 
 
 def gram_of(source: Optimal, part: str | None) -> OrbitGram:

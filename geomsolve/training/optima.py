@@ -14,7 +14,7 @@ from ..objectives.logits.cross_entropy import CrossEntropy
 from ..solvers.ladder import solve
 from ..solvers.logits.logit_solution import LogitSolution
 from ..solvers.solution import Solution
-from .exports import Source, class_part, class_points, gram_of, loss_of, name_of, temperature_of
+from .exports import Source, class_part, class_points, gram_of, loss_of, name_of
 from .verdicts import PREDICTED, Optimal, OptimumDistance, groups
 
 # Of cosines of classes in one point.
@@ -68,7 +68,8 @@ class Optimum:
         gap = source.certificate.gap if isinstance(source, (Solution, LogitSolution)) else source.gap
         nc3 = None
         if isinstance(source, LogitSolution) and scores is not None and len(best) == len(self.cosines):
-            nc3 = float(np.linalg.norm(scores - source.scores[np.ix_(seen, seen)]))
+            wanted = (source.logits / source.feature_norms)[np.ix_(seen, seen)]
+            nc3 = float(np.linalg.norm(scores - wanted / np.linalg.norm(wanted)))
         whole_known = len(best) == len(self.cosines) and objective.description.atoms == "class means"
         if isinstance(source, Solution) and isinstance(objective, Objective) and whole_known:
             whole = np.empty_like(cosines)
@@ -81,7 +82,7 @@ class Optimum:
         return OptimumDistance(
             solution=source,
             loss=name_of(source),
-            temperature=temperature_of(source),
+            temperature=getattr(source, "temperature", objective.temperature),
             gap=gap,
             rank=self.rank,
             best=best,

@@ -356,7 +356,7 @@ def test_max_margin_is_the_limit_of_little_decay():
         (lambda: gs.CrossEntropy(COUNTS, bias_decay=0, **DECAYS), "bias_decay: must be a finite number above 0; got 0"),
         (
             lambda: gs.CrossEntropy(COUNTS, additive=[1, 2], **DECAYS),
-            r"additive: must be one number per class, 4; got .*2",
+            r"additive: must be numbers, of shape \(4,\); got .*2",
         ),
         (
             lambda: gs.CrossEntropy(COUNTS, multiplicative=[1, 1, 0, 1], **DECAYS),
@@ -365,7 +365,10 @@ def test_max_margin_is_the_limit_of_little_decay():
         (lambda: gs.CrossEntropy(COUNTS, relu=True, additive=[0] * 4, **DECAYS), "additive: with relu .* leave it out"),
         (lambda: gs.CrossEntropy(COUNTS, relu=True, smoothing=0.1, **DECAYS), "smoothing: with relu .* leave it out"),
         (lambda: gs.CrossEntropy(COUNTS, smoothing=1, **DECAYS), "smoothing: must be below 1; got 1"),
-        (lambda: gs.CrossEntropy(COUNTS, offsets=[1], **DECAYS), r"offsets: must be .* \(4, 4\); got shape \(1,\)"),
+        (
+            lambda: gs.CrossEntropy(COUNTS, offsets=[1], **DECAYS),
+            r"offsets: must be numbers, of shape \(4, 4\); got shape \(1,\)",
+        ),
         (lambda: SquaredError(COUNTS, margins=[1] * 4, **DECAYS), "margins: squared error goes without"),
         (lambda: gs.CrossEntropy(COUNTS, **DECAYS).vanishing_decays, "relu: .* write relu=True"),
         (lambda: gs.max_margin(COUNTS, "svm"), "kind: must be one of ce, cdt, ldt; got 'svm'"),

@@ -92,18 +92,18 @@ class CrossEntropy:
         if counts.are_proportions and not self.per_class:
             raise ProblemError("counts: must be numbers of examples, by which decay is counted; got proportions")
         object.__setattr__(self, "counts", counts)
-        if _is_zero(self.feature_decay) and _is_zero(self.classifier_decay):
+        if [self.feature_decay, self.classifier_decay] == [0, 0]:
             raise ProblemError(
                 "feature_decay, classifier_decay: must be above 0; without decay norms grow for ever (the limit of "
                 "their directions is geomsolve.max_margin)"
             )
         for name in ("feature_decay", "classifier_decay", *(["bias_decay"] if self.bias_decay is not None else [])):
             object.__setattr__(self, name, check_number(name, getattr(self, name), 1e-30, 1e30))
-        for name, positive in (("additive", False), ("multiplicative", True), ("margins", False)):
+        for name in ("additive", "multiplicative", "margins", "offsets"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, _check_vector(name, getattr(self, name), counts.classes, positive))
-        if self.offsets is not None:
-            object.__setattr__(self, "offsets", _check_offsets(self.offsets, counts.classes))
+                shape = (counts.classes,) * (2 if name == "offsets" else 1)
+                given = _check_array(name, getattr(self, name), shape, name == "multiplicative")
+                object.__setattr__(self, name, given)
         if check_number("smoothing", self.smoothing) >= 1.0:
             raise ProblemError(f"smoothing: must be below 1; got {self.smoothing:g} (0.1 is usual)")
         if self.relu:
@@ -246,10 +246,12 @@ class CrossEntropy:
     @cached_property
     def closed_form(self) -> ClassMatrix | None:
         """The optimal logits, where a formula gives them: with ReLU features m_k (e_k - 1/C), else None."""
-        if not self.relu:
-            return None
-        heights, classes = self.heights, self.counts.classes
-        other = np.broadcast_to(-heights / classes, (len(heights),) * 2)
+        return self.frame(self.heights) if self.relu else None
+
+    def frame(self, heights: Array) -> ClassMatrix:
+        """Logits m_k (e_k - 1/C)."""
+        classes = self.counts.classes
+        other = np.broadcast_to(-heights / classes, (len(heights),) * 2).copy()
         return ClassMatrix(self.orbits, heights * (1.0 - 1.0 / classes), other)
 
     @property
@@ -297,28 +299,16 @@ def vector_scaling(
     return CrossEntropy(counts, additive=additive, multiplicative=multiplicative, name=name, **options)
 
 
-def _is_zero(decay: Any) -> bool:
-    return isinstance(decay, (int, float, np.number)) and float(decay) == 0.0
-
-
-def _check_offsets(values: Any, classes: int) -> Array:
-    matrix = np.array(values, dtype=np.float64)
-    if matrix.shape != (classes, classes) or not np.isfinite(matrix).all():
-        raise ProblemError(f"offsets: must be finite and of shape ({classes}, {classes}); got shape {matrix.shape}")
-    matrix.flags.writeable = False
-    return matrix
-
-
-def _check_vector(name: str, values: Any, classes: int, positive: bool) -> Array:
+def _check_array(name: str, values: Any, shape: tuple[int, ...], positive: bool) -> Array:
     try:
         array = np.array(values, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ProblemError(f"{name}: must be numbers, one per class; got {values!r:.60}") from None
-    if array.shape != (classes,):
-        raise ProblemError(f"{name}: must be one number per class, {classes}; got shape {array.shape}")
-    bad = np.flatnonzero(~np.isfinite(array) | ((array <= 0) & positive))
-    if bad.size:
+        raise ProblemError(f"{name}: must be numbers, of shape {shape}; got {values!r:.60}") from None
+    if array.shape != shape:
+        raise ProblemError(f"{name}: must be numbers, of shape {shape}; got shape {array.shape}")
+    bad = np.argwhere(~np.isfinite(array) | ((array <= 0) & positive))
+    if len(bad):
         rule = "finite and above 0" if positive else "finite"
-        raise ProblemError(f"{name}: must be {rule}; class {bad[0]} has {array[bad[0]]:g}")
+        raise ProblemError(f"{name}: must be {rule}; class {bad[0][0]} has {array[tuple(bad[0])]:g}")
     array.flags.writeable = False
     return array

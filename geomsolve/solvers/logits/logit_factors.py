@@ -48,7 +48,8 @@ class LogitFactors:
         coarse = _coarser(problem)
         factored = _Factored(problem)
         if coarse is None:
-            x, steps = factored.start(*_first(problem)), 0
+            # From the logits of ReLU features, a little where they are nothing.
+            x, steps = factored.start(problem.frame(np.maximum(problem.heights, 0.3)), 0.0 * problem.root), 0
         else:
             logits, bias, steps = replace(self, tol=1e-6).run(coarse, progress=progress)
             x = factored.proximal(*_interpolated(coarse, logits, bias, problem))
@@ -92,14 +93,6 @@ class LogitFactors:
         options = {"maxiter": most, "maxfun": 2 * most, "maxcor": 12, "ftol": 0.0, "gtol": 1e-8}
         found = minimize(descent, x, jac=True, method="L-BFGS-B", options=options)
         return found.x, int(found.nit)
-
-
-def _first(problem: CrossEntropy) -> tuple[ClassMatrix, Array]:
-    """Logits and bias to start from: those of ReLU features, a little where they are nothing."""
-    count, classes = len(problem.orbits.sizes), problem.counts.classes
-    heights = np.maximum(problem.heights, 0.3)
-    other = np.broadcast_to(-heights / classes, (count, count)).copy()
-    return ClassMatrix(problem.orbits, (1.0 - 1.0 / classes) * heights, other), np.zeros(count)
 
 
 def _coarser(problem: CrossEntropy) -> CrossEntropy | None:

@@ -151,36 +151,26 @@ class LogitFactorization(Result):
     @cached_property
     def vanished(self) -> list[int]:
         """The classes whose features are 0: their examples are given to the others."""
-        return np.flatnonzero(
-            (column_lengths(self.orbit_logits) <= _NOTHING)[self.orbit_logits.orbits.listed()]
-        ).tolist()
+        gone = column_lengths(self.orbit_logits) <= _NOTHING
+        return np.flatnonzero(gone[self.orbit_logits.orbits.listed()]).tolist()
 
     @cached_property
     def merged(self) -> list[list[int]]:
         """Groups of classes whose features have one direction."""
-        cosines, labels = _cosines(self.orbit_features), self.orbit_features.orbits.listed()
-        sizes = self.orbit_features.orbits.sizes
+        cosines, orbits = _cosines(self.orbit_features), self.orbit_features.orbits
         near = cosines.between >= 1.0 - _NOTHING
-        groups: list[list[int]] = []
-        left = set(range(len(sizes)))
-        while left:
-            first = min(left)
-            same = sorted(a for a in left if a == first or near[first, a])
-            left -= set(same)
-            # A single orbit is one group only if its classes have one direction.
-            if len(same) > 1 or (near[first, first] and sizes[first] > 1):
-                groups.append(np.flatnonzero(np.isin(labels, same)).tolist())
-        return groups
+        alone = ~np.diag(near) & orbits.plural  # classes of one count that are apart
+        first = np.argmax(near | np.eye(len(near), dtype=bool), axis=1)[orbits.listed()]
+        groups = [np.flatnonzero(first == a) for a in np.unique(first) if not alone[a]]
+        return [group.tolist() for group in groups if len(group) > 1]
 
     @cached_property
     def rank(self) -> int:
         """The dimension that features and classifier need."""
         logits = self.orbit_logits
         means = np.linalg.svd(logits.means, compute_uv=False)
-        values, times = (
-            np.append(np.abs(logits.scalars), means),
-            np.append(logits.orbits.sizes - 1.0, np.ones(len(means))),
-        )
+        values = np.append(np.abs(logits.scalars), means)
+        times = np.append(logits.orbits.sizes - 1.0, np.ones(len(means)))
         return round(float(times[values > _NOTHING * values.max()].sum()))
 
 
@@ -259,12 +249,6 @@ class LogitSolution(LogitFactorization):
         cosines = np.clip((found.between + found.between.T) / 2.0, -1.0, 1.0)
         np.fill_diagonal(cosines, np.where(found.orbits.plural, np.diag(cosines), 1.0))
         return OrbitGram(found.orbits, cosines)
-
-    @property
-    def scores(self) -> Array:
-        """(C, C) w_c . h_k / |h_k| over its Frobenius norm: what NC3 is measured against."""
-        found = self.logits / self.feature_norms
-        return np.asarray(found / np.linalg.norm(found))
 
     @property
     def bias(self) -> Array | None:
