@@ -39,6 +39,7 @@ assert proved.lower_bound <= plain.value <= proved.value
 
 # %%
 def nearest(cosines):
+    """The angle of the nearest two, in degrees."""
     return np.degrees(np.arccos(cosines[~np.eye(len(cosines), dtype=bool)].max()))
 
 
@@ -50,8 +51,10 @@ solutions = {
     "designed margins": gs.solve(designed.objective),
 }
 for name, solution in solutions.items():
-    angles = nearest(solution.feature_cosines), nearest(solution.classifier_cosines)
-    print(f"{name:17} features {angles[0]:6.2f} degrees, classifiers {angles[1]:6.2f} degrees; {solution.quality.value}")
+    features, classifiers = nearest(solution.feature_cosines), nearest(solution.classifier_cosines)
+    print(
+        f"{name:17} features {features:6.2f} degrees, classifiers {classifiers:6.2f} degrees; {solution.quality.value}"
+    )
 print()
 print("designed margins", np.round(designed.margins, 3))
 assert designed.ok
@@ -99,8 +102,8 @@ for decay in (1e-4, 1e-6, 1e-8, 1e-10):
 # ## Where classes vanish or merge
 #
 # With ReLU features all is in closed form: class means are orthogonal, and a class whose examples are too few for the
-# decay has no features at all. In the Layer-Peeled Model, where energies are bounded instead of decayed, the classifiers
-# of the minority merge at a critical imbalance ratio; with more energy, at a higher one.
+# decay has no features at all. In the Layer-Peeled Model, where energies are bounded instead of decayed, classifiers of
+# the minority merge at a critical imbalance ratio; with more energy, at a higher one.
 
 # %%
 relu = gs.CrossEntropy(counts, feature_decay=1e-3, classifier_decay=1e-2, relu=True)
