@@ -9,29 +9,13 @@ import numpy as np
 from ...arrays import Progress
 from ...counts.counts import long_tail_counts, step_counts
 from ...objectives.logits.cross_entropy import CrossEntropy
-from ...solvers.logits.logit_solution import LogitFactorization, solve_logits
+from ...solvers.logits.logit_solution import solve_logits
 from ...solvers.logits.max_margin import max_margin
-from ..style import ACCENT, HEAD, TAIL, draw_lines, simplex_line
+from ..style import draw_lines, simplex_line
+from .layer_peeled import PAIRS, RATIOS, of_pairs, proved
 from .pages import Picture, Row, page, quiet
 
-RATIOS = tuple(10.0 ** (np.arange(41) / 10.0))
 DECAYS = tuple(10.0 ** np.linspace(-5.0, -1.6, 103))
-# What is shown of two classes, by the column's first word.
-_PAIRS = (
-    ("minority", "two minority classes", TAIL, "-"),
-    ("between", "one of each", ACCENT, "-."),
-    ("majority", "two majority classes", HEAD, "--"),
-)
-
-
-def _proved(found: LogitFactorization) -> Row:
-    proved = found.certificate
-    return {
-        "value": found.value,
-        "lower_bound": proved.lower_bound,
-        "relative_gap": proved.relative_gap,
-        "quality": found.quality.value,
-    }
 
 
 def seli(
@@ -42,20 +26,16 @@ def seli(
     for ratio in ratios:
         progress(f"ratio {ratio:.4g}")
         found = max_margin(step_counts(majority, minority, 1.0, ratio))
-        row: Row = {"ratio": ratio}
-        for part, cosines in (("feature", found.feature_cosines), ("classifier", found.classifier_cosines)):
-            row[f"minority_{part}"] = float(cosines[-1, -2])
-            row[f"between_{part}"] = float(cosines[0, -1])
-            row[f"majority_{part}"] = float(cosines[0, 1])
-        rows.append(row | _proved(found))
+        row = of_pairs(found.feature_cosines, "feature", majority)
+        row |= of_pairs(found.classifier_cosines, "classifier", majority)
+        rows.append({"ratio": ratio, **row, "value": found.value, **proved(found)})
     figure = page(
         f"Cross-entropy without decay (SELI): {majority} majority and {minority} minority classes", rows, (11.0, 4.9)
     )
     worst = max(row["relative_gap"] for row in rows)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, part, title in zip(panels, ("feature", "classifier"), ("features", "classifiers"), strict=True):
-        lines = [(f"{pair}_{part}", words, colour, style) for pair, words, colour, style in _PAIRS]
-        draw_lines(axes, rows, "ratio", lines)
+        draw_lines(axes, rows, "ratio", [(f"{pair}_{part}", *style) for pair, style in PAIRS.items()])
         simplex_line(axes, majority + minority)
         axes.set(xscale="log", xlim=(min(ratios), max(ratios)), ylim=(-0.35, 1.06), xlabel="imbalance ratio R")
         axes.set_title(title)
@@ -85,7 +65,7 @@ def relu_vanishing(
         for c in range(classes):
             row: Row = {"decay": decay, "class": c, "count": counts.per_class[c]}
             row |= {"feature_norm": found.feature_norms[c], "logit": found.logits[c, c], "vanishes_at": vanishing[c]}
-            rows.append(row | _proved(found))
+            rows.append({**row, "value": found.value, **proved(found)})
     figure = page(f"Cross-entropy with ReLU features: {counts.name}", rows, (8.5, 5.4))
     axes = figure.subplots()
     import matplotlib

@@ -7,14 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...arrays import Progress
+from ...arrays import Array, Progress
 from ...collapse.layer_peeled import layer_peeled_threshold
 from ...counts.counts import step_counts
 from ...objectives.logits.layer_peeled import LayerPeeled
 from ...solvers.logits.layer_peeled import solve_peeled
+from ...solvers.logits.logit_solution import LogitFactorization
 from ..style import ACCENT, HEAD, TAIL, draw_lines, simplex_line
 from .pages import Picture, Row, page, quiet
 
+# How pairs of classes are drawn, by the first word of their column.
+PAIRS = {
+    "minority": ("two minority classes", TAIL, "-"),
+    "between": ("one of each", ACCENT, "-."),
+    "majority": ("two majority classes", HEAD, "--"),
+}
 RATIOS = tuple(10.0 ** (np.arange(41) / 10.0))
 
 
@@ -60,17 +67,21 @@ def peeled_rows(
 def _row(setting: Setting, ratio: float) -> Row:
     counts = step_counts(setting.majority, setting.minority, 1.0, ratio)
     answer = solve_peeled(LayerPeeled(counts, setting.feature_energy, setting.classifier_energy), throw=False)
-    cosines, proved = answer.classifier_cosines, answer.certificate
-    return {
-        "ratio": ratio,
-        "majority_cosine": float(cosines[0, 1]) if setting.majority > 1 else None,
-        "between_cosine": float(cosines[0, -1]),
-        "minority_cosine": float(cosines[-1, -2]),
-        "loss": answer.value,
-        "lower_bound": proved.lower_bound,
-        "relative_gap": proved.relative_gap,
-        "quality": answer.quality.value,
-    }
+    cosines = of_pairs(answer.classifier_cosines, "cosine", setting.majority)
+    return {"ratio": ratio, **cosines, "loss": answer.value, **proved(answer)}
+
+
+def of_pairs(cosines: Array, part: str, majority: int) -> Row:
+    """The cosines of the kinds of pairs of `PAIRS`, where the majority comes first; columns by what they are of."""
+    values = {"minority": cosines[-1, -2], "between": cosines[0, -1], "majority": cosines[0, 1]}
+    known = {pair: float(value) if pair != "majority" or majority > 1 else None for pair, value in values.items()}
+    return {f"{pair}_{part}": value for pair, value in known.items()}
+
+
+def proved(found: LogitFactorization) -> Row:
+    """The columns that say what is proved of logits."""
+    bound = found.certificate
+    return {"lower_bound": bound.lower_bound, "relative_gap": bound.relative_gap, "quality": found.quality.value}
 
 
 def layer_peeled(
@@ -85,12 +96,7 @@ def layer_peeled(
         (8.5, 5.4),
     )
     axes = figure.subplots()
-    lines = (
-        ("minority_cosine", "two minority classes", TAIL, "-"),
-        ("between_cosine", "one of each", ACCENT, "-."),
-        ("majority_cosine", "two majority classes", HEAD, "--"),
-    )
-    draw_lines(axes, rows, "ratio", lines)
+    draw_lines(axes, rows, "ratio", [(f"{pair}_cosine", *style) for pair, style in PAIRS.items()])
     simplex_line(axes, setting.classes)
     if merge is not None:
         axes.axvline(merge, color="black", linewidth=1.2)
