@@ -51,8 +51,8 @@ _CATALOGUE = {
     "lc": "logit-compensated cross-entropy, scale 12",
     "design": "weights designed for the simplex",
     "ce": "cross-entropy, free norms, decay 5e-4 of the classifier and of the mean square of features",
-    "ce-adjusted": "the same with logit adjustment",
-    "ce-ldam": "the same with LDAM's margins, at most 0.5",
+    "ce-adjusted": "cross-entropy with logit adjustment, decays as of ce",
+    "ce-ldam": "cross-entropy with LDAM's margins of at most 0.5, decays as of ce",
 }
 _PATIENCE = 90
 # What a loss needs to be told and a comparison has to choose.

@@ -36,6 +36,10 @@ def plot_comparison(found: Comparison, path: str | Path | None = None) -> Figure
         axes.set_axisbelow(True)
     left.barh(places, [row.separation or 0.0 for row in rows], color=ACCENT, height=0.6)
     left.axvline(np.degrees(np.arccos(simplex)), color=GREY, linestyle="--", linewidth=1.5, label="regular simplex")
+    classifiers = [row.classifier_separation for row in rows]
+    if any(angle is not None for angle in classifiers):
+        angles = [np.nan if angle is None else angle for angle in classifiers]
+        left.plot(angles, places, "D", color=HEAD, markersize=6, label="two nearest classifiers or prototypes")
     left.set(title="Angle of the two nearest classes", xlabel="degrees", xlim=(0, None))
     left.set_yticks(places, names)
     left.invert_yaxis()
@@ -53,5 +57,5 @@ def plot_comparison(found: Comparison, path: str | Path | None = None) -> Figure
     if max(distances) <= 0:
         right.set_xlim(0, 1)
     figure.suptitle(f"{found.counts.name} ({found.counts.classes} classes), temperature {found.temperature:g}")
-    figure.legend(loc="outside lower center", ncols=3)
+    figure.legend(loc="outside lower center", ncols=4)
     return saved(figure, path)

@@ -160,6 +160,10 @@ def test_report_text_and_picture(found, tmp_path):
     assert names == [row.loss for row in found.losses if row.means is not None]
     widths = [bar.get_width() for bar in figure.axes[0].patches]
     np.testing.assert_allclose(widths, [row.separation for row in found.losses if row.means is not None])
+    (drawn,) = [line.get_xdata() for line in figure.axes[0].lines if "classifiers" in str(line.get_label())]
+    angles = [row.classifier_separation for row in found.losses if row.means is not None]
+    np.testing.assert_allclose(drawn, [np.nan if angle is None else angle for angle in angles])
+    assert sum(angle is not None for angle in angles) == 7  # bcl, bcl-class, ecl, lc, ce and two kin of it
 
 
 def test_on_the_command_line(tmp_path, capsys):

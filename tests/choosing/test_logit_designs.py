@@ -42,16 +42,16 @@ def test_the_certified_optimum_has_the_wanted_angles(seed):
     np.testing.assert_allclose(solution.logits, found.logits.expand(), atol=1e-6 * np.abs(solution.logits).max())
 
 
-def descended(counts, added, feature_decay, classifier_decay):
+def descended(counts, added, feature_decay, classifier_decay, factors=1.0):
     """Cosines of features and classifier that L-BFGS finds for cross-entropy as it is trained, from random vectors."""
     classes, shares = len(counts), counts / counts.sum()
 
     def value(x):
         weights, features = x.reshape(2, classes, classes)
-        logits = weights @ features + added
+        logits = weights @ features * factors + added
         top = logits.max(axis=0)
         sums = top + np.log(np.exp(logits - top).sum(axis=0))
-        slope = (np.exp(logits - sums) - np.eye(classes)) * shares
+        slope = (np.exp(logits - sums) - np.eye(classes)) * shares * factors
         decays = classifier_decay * np.sum(weights**2) + feature_decay * np.sum(counts * features**2)
         on_weights = slope @ features.T + classifier_decay * weights
         on_features = weights.T @ slope + feature_decay * counts * features
@@ -75,6 +75,18 @@ def test_free_descent_ends_there_too(seed):
     for cosines in descended(counts, added, **decays):
         np.testing.assert_allclose(cosines, wanted, atol=1e-3)
     assert np.abs(descended(counts, 0.0, **decays)[0] - wanted).max() > 0.05
+
+
+def test_factors_of_the_classes_give_the_simplex_too():
+    """Those of the theory page, which scale all logits of an example by its class; nearly the root of the count."""
+    counts, decay = np.array([60.0, 20.0, 8.0, 3.0]), math.sqrt(2e-5 * 5e-3)
+    root, rho = np.sqrt(counts), 10.0
+    factors = root.copy()
+    for _ in range(200):
+        factors = root / rho * np.log(4 * root * factors / (decay * counts.sum()) - 3)
+    for cosines in descended(counts, 0.0, **DECAYS, factors=factors):
+        np.testing.assert_allclose(cosines, dense_simplex(4), atol=1e-4)
+    assert np.ptp(np.log(factors / root)) > 0.1  # only nearly
 
 
 def test_every_term_matters():
