@@ -30,6 +30,7 @@ QUESTIONS = {
     "sweeps": "sweeps.measure",
     "descent": "descent.measure",
     "logits": "logits.measure",
+    "routes": "logits.routes",
     "realizability": "realizability.measure",
     "dimensions": "dimensions.measure",
     "training": "training",

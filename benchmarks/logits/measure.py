@@ -3,10 +3,9 @@
 Random problems of 2 to 60 classes, imbalance ratios to 10^4 and decays from 10^-6 to 10^-1, half of them with a bias,
 logit adjustments, margins or label smoothing: an answer counts when its relative gap is at most 1e-9. Each is held
 against a descent over classifier, features and bias written apart from the package (L-BFGS, 300 steps from a random
-start): an answer is wrong where that ends below its proved lower bound. 50 more, of up to 20 classes and plain, are
-also solved by the nuclear norm in cvxpy and by descent on JAX's gradients. Data sets: processor seconds of one thread,
-beside L-BFGS over classifier and features in as many dimensions as classes, stopped at our value and gap or after the
-seconds given.
+start): an answer is wrong where that ends below its proved lower bound. Data sets:
+processor seconds of one thread, beside L-BFGS over classifier and features in as many dimensions as classes, stopped at
+our value and gap or after the seconds given.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from scipy.optimize import minimize  # noqa: E402
 
 import geomsolve as gs  # noqa: E402
 
-PROBLEMS, ROUTES, SIZES = 2000, 50, (2, 10, 30, 60)
+PROBLEMS, SIZES = 2000, (2, 10, 30, 60)
 # Profiles, decays of features and classifier, processor seconds for L-BFGS (None: not tried, 8142^2 unknowns twice).
 PROFILES = (("imagenet_lt", 1e-6, 5e-4, 40.0), ("places_lt", 1e-6, 5e-4, 20.0), ("inaturalist2018", 1e-6, 1e-4, None))
 
@@ -115,41 +114,6 @@ def one(number: int) -> dict:
     }
 
 
-def routes(number: int) -> dict:
-    """How far two other routes end from ours, relative to the value."""
-    import cvxpy as cp
-    import jax
-    import jax.numpy as jnp
-
-    rng = np.random.default_rng([22, number])
-    classes = int(rng.integers(2, 21))
-    counts = np.round(10 ** rng.uniform(0, 3, classes)) + 1
-    decays = {"feature_decay": 10 ** rng.uniform(-6, -2), "classifier_decay": 10 ** rng.uniform(-4, -1)}
-    found = gs.solve(gs.CrossEntropy(counts, **decays), throw=False)
-    shares, root = counts / counts.sum(), np.sqrt(counts)
-    logits = cp.Variable((classes, classes))
-    loss = shares @ (cp.log_sum_exp(logits, axis=0) - cp.diag(logits))
-    program = cp.Problem(cp.Minimize(loss + found.objective.decay * cp.normNuc(logits @ np.diag(root))))
-    program.solve(solver="CLARABEL", accept_unknown=True, **dict.fromkeys(("tol_gap_abs", "tol_gap_rel"), 1e-12))
-    with jax.enable_x64(True):
-
-        def free(flat):
-            weights, features = flat.reshape(2, classes, classes)
-            out = weights @ features
-            value = jnp.asarray(shares) @ (jax.nn.logsumexp(out, axis=0) - jnp.diag(out))
-            decay = jnp.asarray(counts) @ jnp.sum(features**2, axis=0) * decays["feature_decay"]
-            return value + (decay + jnp.sum(weights**2) * decays["classifier_decay"]) / 2
-
-        slope = jax.jit(jax.value_and_grad(free))
-        options = {"maxiter": 20000, "maxfun": 40000, "ftol": 0.0, "gtol": 1e-12, "maxcor": 30}
-        descent = minimize(
-            lambda x: tuple(np.asarray(part, float) for part in slope(x)), rng.normal(size=2 * classes**2), jac=True,
-            method="L-BFGS-B", options=options,
-        )  # fmt: skip
-    off = {"cvxpy": float(program.value), "JAX descent": float(descent.fun)}
-    return {"route": {name: value / found.value - 1 for name, value in off.items()}}
-
-
 class _Stopped(Exception):
     pass
 
@@ -183,7 +147,7 @@ def profile(name: str, feature: float, classifier: float, limit: float | None) -
 
 def main() -> int:
     options = parser(__doc__).parse_args()
-    number, others, profiles = (16, 1, ()) if options.quick else (PROBLEMS, ROUTES, PROFILES)
+    number, profiles = (16, ()) if options.quick else (PROBLEMS, PROFILES)
     record = Record("logits", __doc__, options, key=("number",), settings={"problems": number, "profiles": profiles})
     for name, *rest in profiles:
         if not record.has(number=name):
@@ -194,10 +158,6 @@ def main() -> int:
             record.add(number=index, **one(index))
             if index % 50 == 0:
                 say(f"problem {index}")
-    for index in range(others):
-        if not record.has(number=f"route {index}"):
-            record.add(number=f"route {index}", **routes(index))
-    off = [row["route"] for row in record.rows if "route" in row]
     rows = [row for row in record.rows if isinstance(row["number"], int)]
     table = []
     for low, high in itertools.pairwise(SIZES):
@@ -226,8 +186,6 @@ def main() -> int:
         "wrong",
     )
     tables = [Table("Random problems", heads, table)]
-    ends = [(name, len(off), min(row[name] for row in off), max(row[name] for row in off)) for name in off[0]]
-    tables.append(Table("Other routes, relative to ours", ("route", "problems", "lowest", "highest"), ends))
     if large:
         heads = ("data set", "classes", "distinct", "value", "relative gap", "s", "L-BFGS, s", "L-BFGS above ours")
         tables.append(Table("Data sets", heads, large))

@@ -12,7 +12,7 @@ import geomsolve as gs
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(not (ROOT / "benchmarks").is_dir(), reason="installed without the repository")
-QUESTIONS = ("practical", "truth", "answers", "zoo", "expectation", "thresholds", "sweeps", "logits")
+QUESTIONS = ("practical", "truth", "answers", "zoo", "expectation", "thresholds", "sweeps", "logits", "routes")
 
 
 @pytest.fixture(scope="module")
