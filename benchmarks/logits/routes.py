@@ -1,8 +1,8 @@
 """Cross-entropy with weight decay by three routes: ours, a conic program, descent on JAX's gradients.
 
 50 random problems of up to 20 classes, counts to 1000 and random decays: the nuclear norm of the logits in cvxpy
-(Clarabel), and L-BFGS over classifier and features from a random start. Both relative to our value, which is proved to a
-relative gap of 1e-9.
+(Clarabel), and L-BFGS over classifier and features from a random start. Both relative to our value, which is proved to
+a relative gap of 1e-9.
 """
 
 from __future__ import annotations
