@@ -189,6 +189,18 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
         super().reset()
         self._expected = self._expected if self._examples is None else self._examples
 
+    if Metric is not None:
+
+        def forward(self, *batch: Any) -> Any:
+            """`update`, and `compute` of this batch alone; what earlier passes saw stays as it is."""
+            if self._dim is None:  # the sums are there from the first update on
+                self.update(*batch)
+                super().reset()
+            kept = self._expected, self._means, self._examples
+            found = super().forward(*batch)
+            self._expected, self._means, self._examples = kept
+            return found
+
     def _start(self, xp: Any, points: Any) -> None:
         classes, self._dim = self.classes, points.shape[2]
         shapes = dict.fromkeys(("examples", "own", "weights"), (classes,)) | {"total": (classes, self._dim)}

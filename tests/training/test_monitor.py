@@ -215,6 +215,20 @@ def test_half_precision_that_requires_a_gradient(torch):
 
 
 @pytest.mark.torch
+def test_a_call_is_that_of_the_batch_and_adds_it(torch):
+    z, labels = (torch.tensor(part) for part in plant())
+    monitor, other = Monitor(COUNTS, temperature=0.1), Monitor(COUNTS, temperature=0.1)
+    stream(monitor, z, labels)
+    monitor.reset()
+    calls = [monitor(z[:, half], labels[half]) for half in (slice(0, 40), slice(40, None))]
+    other.update(z[:, 40:], labels[40:])
+    assert calls[1]["cosine_rms"] == pytest.approx(other.compute()["cosine_rms"], rel=1e-10)
+    wanted = gs.diagnose(z, labels).collapse
+    told = monitor.compute()
+    assert [told[name] for name in ("nc1", "nc4")] == pytest.approx([wanted.nc1, wanted.nc4], rel=1e-10)
+
+
+@pytest.mark.torch
 def test_two_processes_are_one(torch, tmp_path):
     """On the loopback: each sees half of the data, and both compute what one would."""
     script = tmp_path / "worker.py"
