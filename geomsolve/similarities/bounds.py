@@ -15,6 +15,8 @@ from ..objectives.weighted.weighted import WeightedSoftmax
 _EPS = float(np.finfo(np.float64).eps)
 # Steps of Newton's method for the softmax rows of a dual point, and products with the Hessian for one.
 _STEPS, _PRODUCTS = 30, 200
+# Eigenvalues of a Gram matrix have mean 1.
+_LARGE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +26,7 @@ class DualBound:
     Attributes:
         value: proved to lie below the loss of every Gram matrix, in nats.
         directions: (K, r) orthonormal eigenvectors of the slack matrix's negative eigenvalues on means of orbits, most
-            negative first, as values of a sample.
+            negative first, as values of a sample; large axes of the Gram matrix are left out.
         apart: (K,) whether samples of one orbit want to part: the slack matrix is negative on their differences.
     """
 
@@ -42,35 +44,42 @@ def dual_bound(objective: WeightedSoftmax, gram: OrbitGram) -> DualBound:
         L(H) >= L(V) + <D, H - V> >= L(V) - <D, V> - sum_i d_i + N min(0, lambda_min(S)).
 
     The certificate takes V = G, whose S has small negative eigenvalues, and pays N times the smallest. Here V is where
-    the derivative is S without these. With S_+ and the attraction A, the softmax rows of V are 2 tau (S_+ + A)_ij /
-    (zeta_i + zeta_j), the zeta = m / Z being the minimum of a convex function of their logarithms. V itself need not be
-    a Gram matrix, nor must it solve these equations exactly: the bound holds at any V, and rounding is allowed for.
+    the derivative is S without these, and without its part on the large axes of G, which vanishes at the optimum. With
+    S_+ and the attraction A, the softmax rows of V are 2 tau (S_+ + A)_ij / (zeta_i + zeta_j), the zeta = m / Z being
+    the minimum of a convex function of their logarithms. V itself need not be a Gram matrix, nor must it solve these
+    equations exactly: the bound holds at any V, and rounding is allowed for.
 
     Args:
         objective: weighted InfoNCE.
         gram: any Gram matrix of its orbits; the bound is as good as that is near the optimum.
 
-    Cost: one eigendecomposition of size K, and some hundred products with K x K matrices.
+    Cost: two eigendecompositions of size K, in part, and some hundred products with K x K matrices.
     Source: ours.
     """
     orbits, plural, root = gram.orbits, gram.orbits.plural, np.sqrt(gram.sizes)
-    row = objective.row_gradient(gram)
-    forces = np.where(orbits.partners > 0, (row + row.T) / 2.0, 0.0)
-    diagonal = -np.einsum("ab,ab,ab->a", orbits.partners, forces, gram.cosines)
-    quotient, spread = _quotient(orbits, forces, diagonal)
-    values, vectors = _negative(quotient)
+    quotient, spread = slack(objective, gram)
     apart = plural & (spread < 0)
-    if len(values) or apart.any():
-        quotient = quotient - (vectors * values) @ vectors.T
-        forces, diagonal = _entries(objective, orbits, quotient, np.where(plural, np.maximum(spread, 0.0), 0.0))
+    # What is clipped costs <S_+, G>: S first loses what it should not have, its part on the large axes of G.
+    wanted = _without(quotient, _large(gram))
+    values, vectors = _negative(wanted)
+    wanted -= (vectors * values) @ vectors.T
+    kept = plural & (1.0 - np.diag(gram.cosines) <= _LARGE)
+    forces, diagonal = _entries(objective, orbits, wanted, np.where(kept, np.maximum(spread, 0.0), 0.0))
     total = forces + objective.attraction
     # Repulsion must stay positive: where clipping leaves none, a thousandth of what there is at the Gram matrix.
     repulsion = objective.rows(gram).repulsion
     total = np.where(total > 0, total, 1e-3 * (repulsion + repulsion.T) / 2.0)
     total = np.where(orbits.partners > 0, np.maximum(total, 1e-300), 0.0)
     virtual = _where(objective, gram, total)
-    value = _tangent(objective, virtual, diagonal, quotient)
+    value = _tangent(objective, virtual, diagonal, wanted)
     return DualBound(value, vectors / root[:, None], apart)
+
+
+def slack(objective: WeightedSoftmax, gram: OrbitGram) -> tuple[Array, Array]:
+    """S = D - Diag(D G) in the form of `OrbitGram.quotient`, and (K,) its eigenvalue on differences inside an orbit."""
+    partners, row = gram.orbits.partners, objective.row_gradient(gram)
+    forces = np.where(partners > 0, (row + row.T) / 2.0, 0.0)
+    return _quotient(gram.orbits, forces, -np.einsum("ab,ab,ab->a", partners, forces, gram.cosines))
 
 
 def _quotient(orbits: Orbits, forces: Array, diagonal: Array) -> tuple[Array, Array]:
@@ -80,6 +89,21 @@ def _quotient(orbits: Orbits, forces: Array, diagonal: Array) -> tuple[Array, Ar
     within = np.where(orbits.plural, np.diag(forces), 0.0)
     np.fill_diagonal(quotient, diagonal + (orbits.sizes - 1.0) * within)
     return quotient, np.where(orbits.plural, diagonal - within, np.inf)
+
+
+def _large(gram: OrbitGram) -> Array:
+    """The eigenvectors of G on means of orbits with eigenvalues above a tenth of their mean."""
+    if len(gram.sizes) < 200:
+        values, vectors = np.linalg.eigh(gram.quotient)
+        return vectors[:, values > _LARGE]
+    return eigh(gram.quotient, subset_by_value=(_LARGE, np.inf), driver="evr", check_finite=False)[1]
+
+
+def _without(matrix: Array, axes: Array) -> Array:
+    """(I - P) A (I - P), P the projection on orthonormal axes."""
+    image = matrix @ axes
+    mixed = image @ axes.T
+    return matrix - mixed - mixed.T + axes @ (axes.T @ image) @ axes.T
 
 
 def _negative(matrix: Array) -> tuple[Array, Array]:

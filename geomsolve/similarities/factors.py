@@ -153,6 +153,36 @@ def tangent(vectors: Array, rows: Array) -> Array:
     return np.asarray(vectors - np.sum(vectors * rows, axis=1, keepdims=True) * rows)
 
 
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Coordinates in which a loss of rows curves about alike: rows = start + vectors (scale z) / root, z from 0.
+
+    With S = V Diag(s) V^T the slack matrix and sigma_k the singular values of the rows, the curvature along row i of
+    V^T and axis k is about 2 |s_i| + h sigma_k^2, h that of the loss in a cosine; the scale is one over its root.
+
+    Attributes:
+        vectors: (K, K) V.
+        scale: (K, r + 1); the last column is that of spreads, which are moved each by itself.
+        root: (K, 1) the roots of the sizes.
+    """
+
+    vectors: Array = field(repr=False)
+    scale: Array = field(repr=False)
+    root: Array = field(repr=False)
+
+    def rows(self, z: Array) -> Array:
+        """The change of the rows."""
+        moved = self.vectors @ (self.scale * z) / self.root
+        moved[:, -1] = self.scale[:, -1] * z[:, -1]
+        return np.asarray(moved)
+
+    def slope(self, slope: Array) -> Array:
+        """The derivative in z."""
+        found = self.scale * (self.vectors.T @ (slope / self.root))
+        found[:, -1] = self.scale[:, -1] * slope[:, -1]
+        return np.asarray(found)
+
+
 def descend(
     loss: PointLoss,
     rows: Array,
@@ -160,6 +190,7 @@ def descend(
     enough: float,
     deadline: float,
     told: Callable[[float, Array], None],
+    frame: Frame | None = None,
 ) -> tuple[Array, bool]:
     """Rows after L-BFGS, and whether it ended because 25 steps in a row gained no more than `enough`.
 
@@ -170,33 +201,37 @@ def descend(
         enough: nats.
         deadline: on the clock of time.monotonic.
         told: called with the loss and the rows after every step.
+        frame: coordinates to descend in.
     """
     scale = max(abs(loss(rows)[0]), 1e-300)
     seen: list[float] = []
     still = False
     last = rows
 
+    def free(flat: Array) -> Array:
+        z = flat.reshape(rows.shape)
+        return z if frame is None else rows + frame.rows(z)
+
     def function(flat: Array) -> tuple[float, Array]:
-        free = flat.reshape(rows.shape)
-        if not loss.sphere:
-            value, slope = loss(free)
-            return value / scale, slope.ravel() / scale
-        lengths = np.linalg.norm(free, axis=1, keepdims=True)
-        here = free / lengths
+        here = free(flat)
+        lengths = np.linalg.norm(here, axis=1, keepdims=True) if loss.sphere else np.ones((len(here), 1))
+        here = here / lengths
         value, slope = loss(here)
-        return value / scale, (tangent(slope, here) / (lengths * scale)).ravel()
+        slope = _flat(loss, slope, here) / (lengths * scale)
+        return value / scale, (slope if frame is None else frame.slope(slope)).ravel()
 
     def after(intermediate_result: OptimizeResult) -> None:
         nonlocal still, last
         seen.append(float(intermediate_result.fun) * scale)
-        last = _placed(loss, intermediate_result.x.reshape(rows.shape))
+        last = _placed(loss, free(intermediate_result.x))
         told(seen[-1], last)
         still = len(seen) > 25 and seen[-26] - seen[-1] <= enough
         if still or time.monotonic() > deadline:
             raise StopIteration
 
     options = {"maxiter": steps, "maxfun": 3 * steps, "ftol": 0.0, "gtol": 0.0, "maxcor": _MEMORY}
-    minimize(function, rows.ravel(), jac=True, method="L-BFGS-B", callback=after, options=options)
+    start = rows.ravel() if frame is None else np.zeros(rows.size)
+    minimize(function, start, jac=True, method="L-BFGS-B", callback=after, options=options)
     return last, still or len(seen) < steps
 
 

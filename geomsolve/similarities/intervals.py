@@ -11,8 +11,8 @@ from scipy.linalg import eigh
 from ..arrays import Array, Progress
 from ..geometry.orbits import OrbitGram
 from ..objectives.weighted.weighted import WeightedSoftmax
-from .bounds import DualBound, dual_bound
-from .factors import FactorLoss, descend, polish, unit
+from .bounds import DualBound, dual_bound, slack
+from .factors import FactorLoss, Frame, descend, polish, unit
 
 # Columns of the first factor, at least and at most, and the share of the positive eigenvalues that they leave out.
 _LEAST, _MOST, _LEFT = 16, 96, 0.02
@@ -21,6 +21,9 @@ _FEW, _FINE = 100, 1e-11
 # Steps of the first descent; of one that narrows the interval by half unless columns lack; of one after which a few
 # samples are near enough to the optimum for Newton's method, or never will be.
 _FIRST, _SECOND, _LAST = 100, 150, 400
+# Different samples up to which it goes on in full rank; steps between two frames; the curvature of the loss in a cosine
+# as a share of 1/(N tau)^2; and how far apart near samples begin, squared, in units of the temperature.
+_FRAMED, _FRAMED_STEPS, _BEND, _NOISE = 1500, 100, 0.1, 4e-3
 # Of the interval's width, what 25 steps must gain to be worth going on with.
 _WORTH = 1e-5
 # What rounding leaves of an interval, as a share of the loss.
@@ -71,44 +74,56 @@ def excess_interval(
     loss = FactorLoss.of(objective)
     bound = objective.weighting.entropy_bound
     few = len(loss.sizes) <= _FEW
-    rows = first_rows(start)
+    rows = best = first_rows(start)
     goal = min(tol, _FINE) if few else tol
-    lower, width, steps = 0.0, loss(rows)[0], _FIRST
+    lower, least, steps, frame = 0.0, loss(rows)[0], _FIRST, None
 
     def told(value: float, here: Array) -> None:
-        nonlocal rows
+        nonlocal rows, best, least
         rows = here
-        report(f"excess between {lower:.4g} and {value:.4g} nats, {here.shape[1] - 1} columns")
+        if value <= least + 1e-15 * bound:  # of two that rounding cannot tell apart the later one
+            best, least = here, min(value, least)
+        report(f"excess between {lower:.4g} and {least:.4g} nats, {here.shape[1] - 1} columns")
+
+    def wide(share: float) -> bool:
+        return least - lower > max(share * least, _ROUNDING * (bound + least))
 
     try:
         while True:
-            before = width
+            before = least - lower
             # The first bound comes early.
             until = min(deadline, time.monotonic() + 0.25 * seconds) if steps == _FIRST else deadline
-            rows, still = descend(loss, rows, steps, 0.0 if few else _WORTH * before, until, told)
-            report(f"excess between {lower:.4g} and {loss(rows)[0]:.4g} nats; a new lower bound")
+            enough = 0.0 if few or frame is not None else _WORTH * before
+            rows, still = descend(loss, rows, steps, enough, until, told, frame)
+            told(loss(rows)[0], rows)
+            report(f"excess between {lower:.4g} and {least:.4g} nats; a new lower bound")
             dual = dual_bound(objective, loss.gram(rows))
-            ending = few and (still or steps >= _LAST)
-            if ending and dual.value - bound < (1.0 - goal) * loss(rows)[0]:
+            lower = max(lower, dual.value - bound)
+            ending = few and (still or steps >= _LAST or not wide(goal))
+            if ending:  # a few samples have their cosines as exactly as their excess
                 rows = polish(loss, _without_idle(rows), deadline)
                 dual = dual_bound(objective, loss.gram(rows))
-            lower = max(lower, dual.value - bound)
-            excess = loss(rows)[0]
-            width = excess - lower
-            told(excess, rows)
-            if width <= max(goal * excess, _ROUNDING * (bound + excess)) or time.monotonic() > deadline:
+                lower = max(lower, dual.value - bound)
+            told(loss(rows)[0], rows)
+            if not wide(goal) or time.monotonic() > deadline or (ending and not wide(tol)):
                 break
-            if ending and width <= tol * excess:
-                break
-            if still or (steps >= _SECOND and width > 0.7 * before):
+            slow = least - lower > 0.5 * before
+            if frame is not None or (_FEW < len(loss.sizes) <= _FRAMED and (still or slow)):
+                if still and slow and frame is not None:
+                    break
+                # From now on in coordinates of its own, with a column of noise for every orbit.
+                rows, steps = _blurred(loss, rows) if frame is None else _without_idle(rows), _FRAMED_STEPS
+                frame = frame_at(loss, rows)
+                continue
+            if still or (steps >= _SECOND and least - lower > 0.7 * before):
                 grown = _grown(loss, rows, dual)
-                if still and (grown is None or (few and width > 0.5 * before)):
+                if still and (grown is None or (few and slow)):
                     break
                 rows = rows if grown is None else grown
             steps += steps // 2
     except KeyboardInterrupt:
         report("stopped; the interval so far stands")
-    gram = loss.gram(rows)
+    gram = loss.gram(best)
     excess = objective.divergence(gram)
     lower = max(0.0, min(lower, excess))
     return ExcessInterval(gram, excess, lower, excess - lower <= max(tol * excess, _ROUNDING * (bound + excess)))
@@ -141,6 +156,24 @@ def _without_idle(rows: Array) -> Array:
     return unit(
         np.column_stack([left[:, kept] * values[kept], np.where(rows[:, -1] ** 2 > _NONE**2, rows[:, -1], 0.0)])
     )
+
+
+def _blurred(loss: FactorLoss, rows: Array) -> Array:
+    """The rows with a coordinate of its own for every orbit: near samples are often better a little apart."""
+    noise = np.sqrt(_NOISE * loss.objective.temperature)
+    spread = np.where(loss.apart > 0, np.maximum(rows[:, -1], noise), 0.0)
+    return _without_idle(unit(np.column_stack([rows[:, :-1], noise * np.eye(len(rows)), spread])))
+
+
+def frame_at(loss: FactorLoss, rows: Array) -> Frame:
+    """The frame of rows in principal axes, see `Frame`: one eigendecomposition of size K."""
+    objective, root = loss.objective, np.sqrt(loss.sizes)[:, None]
+    values, vectors = np.linalg.eigh(slack(objective, loss.gram(rows))[0])
+    bend = _BEND / (loss.sizes.sum() * objective.temperature) ** 2
+    axes = np.append(np.sum((root * rows[:, :-1]) ** 2, axis=0), 0.0)
+    scale = 1.0 / np.sqrt(2.0 * np.abs(values)[:, None] + bend * axes + 1e-12)
+    scale[:, -1] = np.median(scale)
+    return Frame(vectors, scale / scale.max(), root)
 
 
 def _grown(loss: FactorLoss, rows: Array, dual: DualBound) -> Array | None:
