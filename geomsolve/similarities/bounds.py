@@ -147,10 +147,9 @@ def _entries(objective: WeightedSoftmax, orbits: Orbits, quotient: Array, spread
 
 
 def _where(objective: WeightedSoftmax, gram: OrbitGram, total: Array) -> OrbitGram:
-    """The symmetric matrix whose repulsion is `total`, as nearly as there is one.
+    """The symmetric matrix whose repulsion is `total`, as nearly as there is one: a convex problem in u = log zeta.
 
-    With u = log zeta, sum_ab n_a p_ab tau T_ab log(e^u_a + e^u_b) + sum_a n_a (a_a e^u_a - m_a u_a) is convex, and
-    least where every row has the sum it must have.
+    sum_ab n_a p_ab tau T_ab log(e^u_a + e^u_b) + sum_a n_a (a_a e^u_a - m_a u_a) is least where rows have their sums.
     """
     sizes, partners, tau = gram.sizes, gram.orbits.partners, objective.temperature
     masses, offsets = objective.masses, objective.offsets

@@ -27,21 +27,8 @@ def crosscheck_verdict(
     """Whether descent over embeddings comes as near to the entropy bound as `realize` proves, and no nearer.
 
     `realize` looks at eigenvalues of what the weights ask for; descent minimises the loss, written a second time, from
-    random points of as many coordinates as there are samples.
-
-    Args:
-        weighting: as in `realize`, like the two that follow.
-        temperature: tau > 0.
-        seeds: random starts of the descent.
-        device: "cpu", "gpu" or None for JAX's default.
-        tol: what interval of `realize` is narrow enough.
-        progress: called with a line of text as the work goes on.
-
-    Returns:
-        A CrossCheck, its `answer` the Realization. The numbers of its route are the excess over the entropy bound of
-        the best embedding that descent found, mean KL(w_i || p_i) in nats, and its difference from that of `realize`.
-        "agrees": the excess lies in the interval that is proved, to 1e-9 nats. "disagrees": below what is proved, or
-        descent converged above it. `agree` wants that interval as narrow as asked for, too.
+    `seeds` random points of as many coordinates as there are samples, on `device` ("cpu", "gpu" or None for JAX's
+    default). The rest is as in `realize`.
 
     Raises:
         ProblemError: a bad argument.

@@ -61,9 +61,6 @@ def realize_in(
     """The geometry of weighted InfoNCE in `dim` coordinates.
 
     Where the verdict is REALIZABLE the entropy bound is attained in `dim` coordinates iff dim >= realization.min_dim.
-    Without self-pairs that is the least rank of a family G(c), affine in c, positive semidefinite on an interval. For c
-    inside it, x^T G(c) x is a mean of two numbers >= 0, so G(c) x = 0 iff that holds at all c, and the rank is the
-    same throughout; at an end it is smaller, for else the interval would go on. So the two ends decide.
 
     Args:
         realization: from `realize`.

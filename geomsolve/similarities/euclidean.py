@@ -54,23 +54,18 @@ def euclidean_realization(
     L = mean_i H(w_i) + mean_i KL(w_i || p_i), so mean_i H(w_i) is attained iff d_ij^2 / 2 tau = -log w_ij - c_i.
 
     Self-pairs in (j = i is in both sums). d_ii = 0 gives c_i, and D = -2 tau l is wanted, l_ij = log w_ij - log w_ii:
-    l must be symmetric and B = tau C l C >= 0, C = I - 11^T/n. Then B = z z^T, unique up to isometry, of dimension rank
-    B. Otherwise L is minimised; it is convex in G = z z^T, and the best G unique. As the logarithm of a denominator is
-    at least H(q_i) - sum_j q_ij d_ij^2 / 2 tau, every stochastic q with Lap(q) <= Lap(w) proves L >= mean_i H(q_i),
-
-        Lap(a) = (Diag(A 1) - A) / (n tau),  A = (a + a^T)/2 off the diagonal.
-
-    If Lap(p) <= (1 + e) Lap(w), q = (p + e I)/(1 + e) is such a q: self-pairs weigh nothing in Lap.
+    l must be symmetric and B = tau C l C >= 0, C = I - 11^T/n. Then B = z z^T, unique up to isometry. Otherwise L is
+    minimised; it is convex in G = z z^T. Every stochastic q with Lap(q) <= Lap(w), Lap the Laplacian of the symmetric
+    part, proves L >= mean_i H(q_i); if Lap(p) <= (1 + e) Lap(w), q = (p + e I)/(1 + e) is such a q.
 
     Self-pairs out. c_i is free: a constant added to all d_ij^2 changes no p_ij, and enough of it makes any symmetric
     matrix Euclidean (Lingoes): D(c) = -2 tau l - 2 c off the diagonal is realizable for all c <= c_max, the least
-    eigenvalue of tau C l C on the complement of 1. The least dimension is that at c_max, and no embedding is unique. So
-    only symmetry matters: tr S = 0, hence S = 0 at the optimum, which is p_ij = (w_ij + w_ji) r_j / (r_i + r_j) with
-    rows summing to 1: the Bradley-Terry scores of a tournament in which i loses w_ij games to j.
+    eigenvalue of tau C l C on the complement of 1. So only symmetry matters: at the optimum p_ij = (w_ij + w_ji) r_j /
+    (r_i + r_j) with rows summing to 1: the Bradley-Terry scores of a tournament in which i loses w_ij games to j.
 
-    Weights of 0. Self-pairs in, they must be those between parts without any link, which move apart for ever, each for
-    itself. Self-pairs out, zeros are approached by shifting all other pairs, and a zero one way only by scores that run
-    apart, unless a cycle of links leads back.
+    Weights of 0. Self-pairs in, they must be between parts without any link, which move apart for ever. Self-pairs
+    out, zeros are approached by shifting all other pairs, and a zero one way only by scores that run apart, unless a
+    cycle of links leads back.
 
     Args:
         log_weights: (n, n) logarithms of weights, finite or -inf, up to a constant of each row.

@@ -102,14 +102,7 @@ def descended(
 ) -> Array:
     """(n, d) the best points found in `dim` coordinates (None: as many as it takes): L-BFGS, then Newton.
 
-    Args:
-        log_w: (n, n) logarithms of weights.
-        logs: (n, n) symmetric, what they ask of squared distances over -2 tau.
-        temperature: tau.
-        self_pairs: whether j = i is in the sums.
-        dim: coordinates.
-        until: a time of time.monotonic.
-        report: called with a line of text.
+    `logs`, (n, n) symmetric, is what the weights ask of squared distances over -2 tau; the descent begins there.
     """
     n = len(log_w)
     logs = np.minimum(logs, 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
@@ -20,16 +20,8 @@ _MEMORY = 30
 _PRODUCTS, _STEPS = 400, 30
 
 
-class PointLoss(Protocol):
-    """A loss of points: its value and slope, its Hessian as a function, and whether rows are unit vectors."""
-
-    sphere: ClassVar[bool]
-
-    def __call__(self, rows: Array) -> tuple[float, Array]:
-        """The value and its derivative."""
-
-    def curvature(self, rows: Array) -> Callable[[Array], Array]:
-        """The Hessian at the rows, times a direction."""
+# A function of (K, d) rows that gives its value and slope, with its Hessian as `curvature`; rows are unit if `sphere`.
+PointLoss = Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +29,8 @@ class FactorLoss:
     """The excess of weighted InfoNCE as a function of a factor, with its first two derivatives.
 
     An orbit of n exchangeable samples is one unit row (m, s): m their mean, and s > 0 where they lie apart, on a
-    regular simplex in coordinates of their own. Two samples of different orbits have the cosine m_a . m_b, two of one
-    orbit |m|^2 - s^2 / (n - 1). A single sample has s = 0. So the loss depends on K (r + 1) numbers, whatever the
-    samples, and every Gram matrix that is constant on orbits has this form with r = K.
+    regular simplex in coordinates of their own; a single sample has s = 0. Two samples of different orbits have the
+    cosine m_a . m_b, two of one |m|^2 - s^2 / (n - 1). Every Gram matrix that is constant on orbits has this form.
 
         excess = sum_a (n_a / N) [log Z_a - sum_b w_ab (G_ab - 1) / tau] - mean H(w),   Z_a = [self-pairs in] +
                  sum_b p_ab e^{(G_ab - 1) / tau},   p_ab = n_b - [a = b]

@@ -27,9 +27,8 @@ class LogGram:
         self-pairs in:   alpha = 0; L_ij = log(w_ij / w_ii) and G = 1 1^T + tau L is the only candidate;
         self-pairs out:  beta is free (L itself up to a constant off the diagonal).
 
-    Feasible is what has L + alpha I + beta 1 1^T >= 0. So there is a largest temperature: 1/beta* with the smallest
-    beta* for which L + beta 1 1^T >= 0, or 1/m* with m* = min over beta of beta - lambda_min(L + beta 1 1^T).
-    Everything follows from one eigendecomposition of L, 1 1^T being a change of rank one.
+    Feasible is what has L + alpha I + beta 1 1^T >= 0. So there is a largest temperature: 1 over the smallest beta, or
+    the smallest beta - lambda_min(L + beta 1 1^T). All follows from one eigendecomposition of L.
 
     Attributes:
         weighting: the weights, all above 0.

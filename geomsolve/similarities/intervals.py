@@ -55,9 +55,9 @@ def excess_interval(
     """The least excess of any geometry between two numbers whose distance is `tol` times the larger.
 
     The upper end is the excess of a Burer–Monteiro factor (`FactorLoss`) under L-BFGS, the lower end `dual_bound`
-    there. The factor begins with few columns and gains those of the slack matrix's negative eigenvectors, along which
-    the loss still falls, when the descent no longer pays. Up to 100 different samples Newton's method follows, and the
-    interval is a few roundings wide as a rule.
+    there. The factor begins with few columns. When its descent no longer pays, up to 1500 different samples go on in
+    full rank and in a `Frame`, more gain the slack matrix's negative eigenvectors, along which the loss still falls.
+    Up to 100 different samples Newton's method follows, and the interval is a few roundings wide as a rule.
 
     Args:
         objective: weighted InfoNCE.

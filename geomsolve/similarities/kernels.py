@@ -92,16 +92,14 @@ def y_aware_weights(
                                                 cos(pi d/2)_+     cosine
                                                 1 if d <= 1       uniform, or tophat
 
-    The last four are 0 at a distance, and a bound with zeros is never attained. With the Gaussian kernel the bound
-    asks for |z_i - z_j|^2 = (tau / sigma^2) |y_i - y_j|^2 plus, without self-pairs, one free constant: with self-pairs
-    labels must lie on a sphere of radius at most sigma / sqrt(tau).
+    The last four are 0 at a distance, and a bound with zeros is never attained. The Gaussian kernel asks for
+    |z_i - z_j|^2 = (tau / sigma^2) |y_i - y_j|^2 plus, without self-pairs, one free constant.
 
     Args:
         labels: (N,) or (N, d) real labels.
-        sigma: the bandwidth, in units of the labels, or a rule of `bandwidth`: scott, silverman, median.
+        sigma: the bandwidth, in units of the labels, or a rule of `bandwidth`.
         kernel: one of those above.
-        period: of a cyclic label (24 for hours): labels, (N,), are then put on a circle of that circumference, and
-            distances are chords.
+        period: of a cyclic label, (N,) (24 for hours): it is put on a circle, and distances are chords.
         self_pairs: whether a sample is a term of its own sum.
 
     Raises:
@@ -144,9 +142,7 @@ def distance_weights(
 
         w_ij ~ k(D_ij / sigma),   kernels as in `y_aware_weights`
 
-    The Gaussian kernel asks for |z_i - z_j|^2 = (tau / sigma^2) D_ij^2 (plus, without self-pairs, one constant), so the
-    distances must be Euclidean, of points on a sphere; those along a sphere are not: they ask for cosines 1 - (tau / 2)
-    D^2 / sigma^2, whose matrix has negative eigenvalues.
+    The distances must be Euclidean, of points on a sphere; those along a sphere are not.
 
     Args:
         distances: (N, N) symmetric, not negative, 0 on the diagonal.

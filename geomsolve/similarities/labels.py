@@ -23,15 +23,10 @@ def load_labels(source: str | Path, column: str | None = None) -> NDArray[Any]:
 
     - a path ending in .npy: (N,) or (N, d), numbers or texts, as numpy.save writes them (never unpickled);
     - a path ending in .csv, .tsv, .txt (separated by commas, semicolons or tabs) or .parquet: a row per sample. The
-      column "label", or those that `column` names; a table without one: its only column, or all where all are numbers;
+      column "label", or those that `column` names, separated by commas; a table without one: its only column, or all
+      where all are numbers;
     - "0.5,1,2": numbers separated by commas;
-    - "diabetes": the targets of scikit-learn's diabetes data (442 measures of disease progression);
-      "digits": its 1797 images of digits as vectors of length 64, and "digits-classes" their classes.
-      These need scikit-learn.
-
-    Args:
-        source: as above.
-        column: a column of the table by name, or several separated by commas.
+    - "diabetes", "digits" and "digits-classes", which need scikit-learn.
 
     Raises:
         ProblemError: an unknown name, or a file that is missing or holds something else; a column of numbers in which

@@ -40,18 +40,11 @@ _UP = 1.0 + 1e-9
 class Proof:
     """What was proved.
 
-        kind               bound
-        indefinite         <X, T'> is at most this, for a positive semidefinite X (T' the matrix asked for; self-pairs
-                           out: whatever its free constant)
-        asymmetric         two values that must be one differ by at least this, in cosines
-        zero weight        0; there is nothing to compute
-        positive definite  the smallest eigenvalue of T' is at least this (self-pairs out: for one free constant)
-        excess             mean KL(w_i || p_i) at the points of the solution is at most this, in nats
-
     Attributes:
-        kind: as above.
+        kind: "indefinite", "asymmetric", "zero weight", "positive definite" or "excess", see `prove`.
         statement: in a sentence.
-        bound: the proved number, rounded to the weaker side.
+        bound: the proved number, rounded to the weaker side: <X, T'>; how far two values differ that must be one, in
+            cosines; 0; the smallest eigenvalue of T'; mean KL(w_i || p_i) at the points, in nats.
         bits: the precision that was enough.
         rounding: the largest r_ij that the statement covers; 0 where it is about the stored weights alone.
     """
@@ -67,14 +60,12 @@ def prove(realization: Realization) -> Proof:
     """The verdict, proved in ball arithmetic.
 
         INCONSISTENT  no w' within r of the weights attains its entropy bound: <X, T'> < 0 with the witness's X, which
-                      is positive semidefinite, being sum_k x_k x_k^T for exact doubles x_k, or antisymmetric.
-                      Self-pairs out, the entries of X off the diagonal sum to 0 only up to rounding; one more positive
-                      semidefinite term, as small, makes that exact.
+                      is positive semidefinite, or antisymmetric. Self-pairs out, its entries off the diagonal sum to 0
+                      only up to rounding; one more positive semidefinite term, as small, makes that exact.
         DEGENERATE    a weight that is stored as 0 is no softmax of finite numbers.
-        REALIZABLE    inside the family of feasible matrices: every w' within r for which T' is symmetric attains
-                      its bound: T' - x I is positive definite, because R (T' - x I) R^T is diagonally dominant
-                      for a triangular R of doubles. On its boundary (labels in few dimensions, say) some neighbours of
-                      the weights attain nothing and no finite precision decides; what is proved then is how near the
+        REALIZABLE    inside the family of feasible matrices: every w' within r for which T' is symmetric attains its
+                      bound: R (T' - x I) R^T is diagonally dominant for a triangular R of doubles. On its boundary
+                      (labels in few dimensions, say) no finite precision decides; what is proved then is how near the
                       stored weights come: the excess of the points of the solution.
 
     Raises:

@@ -41,10 +41,8 @@ def realize(
 
     The bound is attained iff G_ij = tau log w_ij + c_i for every pair in the sum. For positive weights this leaves one
     Gram matrix (self-pairs in) or a family in one constant (out), see `LogGram`; either it is positive semidefinite, or
-    a witness proves that none is. Where the bound is not attained, the least mean KL is found as a proved interval.
-
-    Where rounding of the weights decides (a smallest eigenvalue of 1e-15, say), the verdict is REALIZABLE: `excess`
-    says how nearly.
+    a witness proves that none is; where rounding of the weights decides, the verdict is REALIZABLE. Where the bound is
+    not attained, the least mean KL is found as a proved interval.
 
     Args:
         weighting: from `weighting_from_matrix`, `supcon_weights`, `soft_supcon_weights`, `y_aware_weights` or

@@ -52,14 +52,12 @@ def suggest_remedies(realization: Realization) -> tuple[Remedy, ...]:
     """Single changes after which an embedding attains the entropy bound, each checked by a verdict of its own.
 
         temperature        the largest one that attains the bound: `LogGram.largest_temperature`
-        sigma              from there: tau d^2/sigma^2 (Gaussian) and tau d/sigma (Laplacian) are all that counts, so
-                           sigma (tau/largest)^{1/2} and sigma tau/largest; other kernels by search
+        sigma              tau d^2/sigma^2 (Gaussian) and tau d/sigma (Laplacian) are all that counts, so sigma
+                           (tau/largest)^{1/2} and sigma tau/largest; other kernels by search
         label temperature  of X-CLR, sigma^2 of its Gaussian kernel
-        epsilon            of Soft SupCon: tau log(epsilon) is all that counts, so epsilon^{largest/tau}; with
-                           self-pairs and C classes e^{-C/((C-1) tau)}, and never above 1
+        epsilon            of Soft SupCon: epsilon^{largest/tau}, and never above 1
         kernel             another one without zeros at the same sigma
-        floor              under weights with zeros, such as ratings: the smallest share of its row's largest weight
-                           that, added to every weight, makes the bound attained
+        floor              under weights with zeros, such as ratings: a share of its row's largest weight
         self-pairs         out; never in: p_ij = w_ij for all j, j = i among them, makes it so without j = i
         symmetry           the nearest weights of the form K_ij / r_i with symmetric K
         similarity         squared distances in Euclidean space in place of cosines: `euclidean_realization`

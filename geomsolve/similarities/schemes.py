@@ -95,9 +95,8 @@ SCHEMES = tuple(_SCHEMES)
 def build_weighting(scheme: str, labels: Any, options: Mapping[str, Any]) -> Weighting:
     """The weighting of that scheme over these labels, with options as for `build_objective`.
 
-    Two options go with every scheme that takes what they stand for: `variance`, sigma^2 in place of sigma; and
-    `views` = 2, two views of every sample as atoms of their own, without self-pairs. This is what public y-Aware code
-    computes: an anchor meets one own view, and two of every other sample (1:2).
+    `variance`, sigma^2, may stand in place of sigma. `views` = 2 makes two views of every sample atoms of their own,
+    without self-pairs: an anchor meets one own view, and two of every other sample (1:2), as in public y-Aware code.
 
     Raises:
         ProblemError: an unknown scheme, an option it does not take, or what its function refuses.

@@ -52,7 +52,7 @@ def set_weights(
                                             1 if A = B, else 0          all
 
     Sets without a common label have s = 0, and a bound with weights of 0 is never attained: `epsilon` is a floor under
-    all weights. With positive weights and self-pairs the bound asks for cosines 1 + tau log(w_ij / w_ii).
+    all weights.
 
     Args:
         labels: (N, L) of 0 and 1 (one-hot rows too), or (N,) texts such as "cat|dog".

@@ -79,14 +79,13 @@ class Realization(_Excess):
         largest_temperature: the bound is attained up to this temperature; 0: at none, infinite: at all. None where
             weights are 0 or asymmetric, which no temperature mends.
         shifts: (low, high): without self-pairs nothing changes when all cosines grow by the same. REALIZABLE: every
-            G_ij = tau log K_ij + c, i != j, with c in this interval attains the bound (w_ij = K_ij / r_i, K symmetric,
-            its largest entry between samples that differ 1), and `gram` is one of smallest rank. Otherwise: what may be
-            added to the cosines of `gram`. None where the Gram matrix is unique, or not known well enough.
+            G_ij = tau log K_ij + c, i != j, with c in this interval attains the bound (w_ij = K_ij / r_i, K symmetric
+            and at most 1). Otherwise: what may be added to the cosines of `gram`. None where the Gram matrix is unique,
+            or not known well enough.
         min_dim: coordinates that the embedding needs: the smallest number of any that attains the bound, or the rank
             of the best Gram matrix; None where that is not known to 1e-6.
         witness: proves INCONSISTENT; None otherwise.
-        components: groups of samples between which all weights are 0. More than one leaves the bound free to move
-            groups against each other, and only the repulsion in the denominators places them.
+        components: groups of samples between which all weights are 0: only the denominators place them.
         seconds: wall time.
     """
 

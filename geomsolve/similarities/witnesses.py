@@ -14,8 +14,8 @@ from ..arrays import Array
 class Witness:
     """A matrix X that proves that no embedding attains the entropy bound.
 
-    Every Gram matrix G that attains it has <X, G> = <X, required> < 0, where <X, Y> = sum_ij X_ij Y_ij, whatever the
-    constants that the bound leaves open. But the symmetric part of X is positive semidefinite, so <X, G> >= 0.
+    Every Gram matrix G that attains it has <X, G> = <X, required> < 0, whatever the constants that the bound leaves
+    open. But the symmetric part of X is positive semidefinite, so <X, G> >= 0.
 
         kind         X                                         required                  left open by the bound
         indefinite   sum_k x_k x_k^T, self-pairs out: sum of   the symmetric matrix of   self-pairs out: one constant
