@@ -49,10 +49,6 @@ def dual_bound(objective: WeightedSoftmax, gram: OrbitGram) -> DualBound:
     the minimum of a convex function of their logarithms. V itself need not be a Gram matrix, nor must it solve these
     equations exactly: the bound holds at any V, and rounding is allowed for.
 
-    Args:
-        objective: weighted InfoNCE.
-        gram: any Gram matrix of its orbits; the bound is as good as that is near the optimum.
-
     Cost: two eigendecompositions of size K, in part, and some hundred products with K x K matrices.
     Source: ours.
     """

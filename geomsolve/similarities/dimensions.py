@@ -62,14 +62,8 @@ def realize_in(
 
     Where the verdict is REALIZABLE the entropy bound is attained in `dim` coordinates iff dim >= realization.min_dim.
 
-    Args:
-        realization: from `realize`.
-        dim: coordinates, from 1.
-        restarts: starts of the descent below the rank, the first from the best geometry's leading axes; None: 8, or one
-            for more than 3000 numbers.
-        seed: of the other starts.
-        seconds: no descent begins after this time.
-        progress: called with a line of text as the work goes on.
+    Below the rank a descent starts from the best geometry's leading axes, and `restarts` - 1 times from random points
+    (None: 8 in all, or one for more than 3000 numbers); none begins after `seconds`.
 
     Raises:
         ProblemError: dim or restarts below 1, or a descent over more than 5000 samples.

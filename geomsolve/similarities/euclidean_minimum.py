@@ -35,11 +35,7 @@ class DistanceLoss:
     Points come in units of their samples' total weight to others: samples of little weight curve little, and in these
     units all curve about alike.
 
-    Attributes:
-        log_w: (n, n) logarithms of weights.
-        temperature: tau.
-        self_pairs: whether j = i is in the sums.
-        unit: (n, 1) what points are multiplied by.
+    `log_w` are (n, n) logarithms of weights, and `unit`, (n, 1), is what points are multiplied by.
     """
 
     sphere: ClassVar[bool] = False

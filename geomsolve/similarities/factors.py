@@ -185,14 +185,8 @@ def descend(
 ) -> tuple[Array, bool]:
     """Rows after L-BFGS, and whether it ended because 25 steps in a row gained no more than `enough`.
 
-    Args:
-        loss: of the rows; where it asks for unit rows, of the rows divided by their lengths.
-        rows: where to begin.
-        steps: at most.
-        enough: nats.
-        deadline: on the clock of time.monotonic.
-        told: called with the loss and the rows after every step.
-        frame: coordinates to descend in.
+    `told` is called with the loss and the rows after every step; `deadline` is one of time.monotonic. Where the loss
+    asks for unit rows, it sees rows divided by their lengths.
     """
     scale = max(abs(loss(rows)[0]), 1e-300)
     seen: list[float] = []

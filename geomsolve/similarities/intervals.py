@@ -59,12 +59,8 @@ def excess_interval(
     full rank and in a `Frame`, more gain the slack matrix's negative eigenvectors, along which the loss still falls.
     Up to 100 different samples Newton's method follows, and the interval is a few roundings wide as a rule.
 
-    Args:
-        objective: weighted InfoNCE.
-        start: where to begin: what the weights ask for, say. It need not be positive semidefinite.
-        tol: (excess - lower) / excess that is enough.
-        seconds: at most, but for the last bound; Ctrl-C ends the search too.
-        progress: called with the interval so far.
+    It begins at `start`, which need not be positive semidefinite, and ends after `seconds`, but for the last bound;
+    Ctrl-C ends it too. `progress` is called with the interval so far.
 
     Cost: O(K^2 r) a step, and one eigendecomposition of size K a bound; 30 bytes times K^2.
     Source: Burer & Monteiro 2003 for the factor, Boumal et al. 2016 for growing it; the bound is ours.

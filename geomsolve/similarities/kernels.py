@@ -144,11 +144,7 @@ def distance_weights(
 
     The distances must be Euclidean, of points on a sphere; those along a sphere are not.
 
-    Args:
-        distances: (N, N) symmetric, not negative, 0 on the diagonal.
-        sigma: the bandwidth in units of the distances, or "median": the median of those above 0.
-        kernel: its name.
-        self_pairs: whether a sample is a term of its own sum.
+    `sigma` is the bandwidth in units of the distances, or "median": the median of those above 0.
 
     Raises:
         ProblemError: distances that are not square, not finite, negative, asymmetric, or not 0 on the diagonal; a bad

@@ -23,10 +23,9 @@ class LabelFit:
         temperature: tau.
         bandwidth: sigma.
         hull_dim: the dimension of the affine hull of the labels.
-        centre: (d,) of the sphere in that hull that fits best: sum_i (|y_i - centre|^2 - radius^2)^2 over samples is
-            least. On a sphere of labels it is that sphere.
+        centre: (d,) of the sphere in that hull for which sum_i (|y_i - centre|^2 - radius^2)^2 is least.
         radius: of it; root mean square distance of labels from the centre.
-        rms: the root mean square over samples of | |y_i - centre| - radius |. Not 0: the labels lie on no sphere.
+        rms: the root mean square of | |y_i - centre| - radius |. Not 0: the labels lie on no sphere.
         needed_radius: of the smallest sphere on which all labels lie; infinite where there is none.
         allowed_radius: sigma / sqrt(tau), the largest that fits.
         largest_ratio_with: the largest tau / sigma^2 at which the bound is attained with self-pairs in,

@@ -2,11 +2,8 @@
 
 A ball is a number with a bound of its error, and every operation on balls (python-flint, the Arb library) keeps what it
 contains. What floating point suggested - a witness, a triangular factor, points - comes in as exact doubles, and only
-the statement about it is recomputed: nothing of `feasibility` or of the solvers is trusted.
-
-Weights are numbers of finite precision, and an exact reading of them is never what is meant: an entry that differs from
-its transpose in the last bit is not a contradiction. So, except for zeros and for the excess, statements are about all
-weightings w' near the stored one,
+the statement about it is recomputed. Except for zeros and for the excess, statements are about all weightings w' near
+the stored one, for an entry that differs from its transpose in the last bit is not a contradiction:
 
     |log w'_ij - log w_ij| <= r_ij = rho + eps |log w_ij|,    rho = `weighting.rounding`, eps = 2^-52.
 

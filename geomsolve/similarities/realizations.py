@@ -77,7 +77,7 @@ def realize(
         verdict, reason = Verdict.DEGENERATE, degenerate_reason(weighting, components)
         largest, witness, start = None, None, _clipped(weighting, temperature)
     else:
-        report("eigenvalues of what the weights ask for")
+        report(f"eigenvalues of what the weights ask for; about {7.2e-8 * len(weighting.own) ** 2:.2g} GB of memory")
         logs = LogGram.of(weighting)
         witness = None if logs.feasible(temperature) else logs.witness(temperature)
         largest = logs.largest_temperature if logs.symmetric or witness is None else None
