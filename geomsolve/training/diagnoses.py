@@ -47,13 +47,11 @@ def diagnose(
     the Gram matrix G of the normalised class means is held against the optimum G* of the loss for the same counts:
     excess = L(G) - L(G*) and cosines pair by pair. Where the loss sees more than class means (instances, prototypes,
     classifiers) it is the optimum's class means that G is held against, and there is no excess. With fewer dimensions
-    than the rank of G*, G* is the best geometry found in so many. How far examples are from their class mean, beside
-    how far the optimum has them, counts towards the verdict.
+    than the rank of G*, G* is the best geometry found in so many.
 
     The verdict, by the constants of `geomsolve.training.verdicts`: fully collapsed, if all classes share a point;
-    failure, if classes share one (the minority, if all in a group have fewer examples than average) whose optimal
-    cosine is below 0.74; at or near the optimum, if cosines and the spread within are, on average and at worst; else
-    far.
+    failure, if classes share one whose optimal cosine is below 0.74; at or near the optimum, if cosines and the spread
+    within classes are, on average and at worst; else far.
 
     Args:
         embeddings: (n, d), or (views, n, d) for the views of the same samples: an array, or a tensor of any type and
@@ -67,8 +65,7 @@ def diagnose(
             metrics alone.
         counts: examples per class in training, in sorted order of the labels; None: those of `labels`. Give them where
             the embeddings are of a balanced test set. Labels may lack some of the classes where these are numbered from
-            0, or named. Built-in profiles of data sets are refused: they are sorted by
-            count, not by label.
+            0, or named. Built-in profiles are refused: they are sorted by count, not by label.
         sorted_classes: takes such a profile all the same: the first label is the largest class, and so on down.
         neighbours: k of CAC: None, as many as the class has other embeddings, at most 5 % of all; a number, or below 1
             a share of all embeddings (0.05 in the paper, where small classes cannot have more than a few percent).

@@ -55,18 +55,16 @@ def targets(
     instances (SupCL, KCL, SupMin, BCL, ...) the class mean is taken and normalised: with rho_c the cosine inside class
     c of n_c instances, it has length sqrt(1 - (1 - rho_c)(n_c - 1)/n_c), 1 where the class has collapsed.
 
-    **Rotation.** The r <= C coordinates of a geometry say nothing about a network's `dim`. Filled up with zeros they
-    would leave dim - r of them dead: no target tells those apart, and a projection with batch normalisation, which
-    gives every coordinate the same variance, could never reach the targets. So the rows are turned by a random rotation
-    of all coordinates, uniform over rotations and drawn from `seed`; no cosine changes. rotate=False: zeros.
+    **Rotation.** Filled up with zeros, r coordinates would leave dim - r of a network's dead, and a projection with
+    batch normalisation, which gives all the same variance, could never reach the targets. So the rows are turned by a
+    rotation of all coordinates, uniform and drawn from `seed`; no cosine changes. rotate=False: zeros.
 
     Args:
         source: a loss, which is solved first, or what `solve`, `targeted_supcon` or `supervised_prototypes` returned
             (of the latter two, at the rank or above). An uncertified solution is taken, and called so.
         counts: examples per class in class order, to be written into the files; losses over several points per class
-            need them, too, to say which classes are exchangeable. Built-in profiles of data sets are refused: they are
-            sorted by count, and row c would be the target of some other class than c. Nothing tells that of a *loss*
-            over such a profile: give both the counts of your training labels.
+            need them to say which classes are exchangeable. Built-in profiles are refused: they are sorted by count.
+            Nothing tells that of a *loss* over such a profile: give both the counts of your training labels.
         dim: coordinates; usually the width of the projection head.
         part: None: class means. Otherwise what the rows stand for in a loss over several points per class:
             "prototype" (BCL, ECL), "classifier" (ECL, LC), "target" (TSC).

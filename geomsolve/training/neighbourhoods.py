@@ -78,10 +78,9 @@ def neighbourhoods(
     - uniformity_c = the mean of exp(-2 |z_i - z_j|^2) over pairs of class c, no logarithm; 1: all in one point.
     - alignment_c = the mean of |z_i - z_j|^2 over pairs of views of a sample.
 
-    Cosines within 1e-12 are ties, and a tie counts as the mean over all ways of breaking it: of m points tied at the
-    k-th place, for r places and s of them of the class, r s / m neighbours are counted (fully collapsed embeddings
-    thus have for CAC the share of the class among all other points). SAA, SAD and alignment need two views; CAC, CAD
-    and uniformity two embeddings of the class.
+    Cosines within 1e-12 are ties, and a tie counts as the mean over all ways of breaking it: of m points tied for the
+    last r places, s of them of the class, r s / m neighbours are counted. SAA, SAD and alignment need two views; CAC,
+    CAD and uniformity two embeddings of the class.
 
     Args:
         samples: the embeddings.

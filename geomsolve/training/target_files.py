@@ -24,8 +24,6 @@ _QUALITIES = ("certified", "descended", "uncertified", "unknown")
 _TEXTS = ("loss", "part", "quality", "version", "source")
 # Of a row, in float32 and after many rows of float32 sums.
 _LENGTH = 1e-4
-
-
 # Groups of classes named one by one; more of them are counted.
 _MOST_GROUPS = 3
 
@@ -40,17 +38,15 @@ class Targets(Result):
         temperature: tau of that loss.
         counts: (C,) examples per class; None where they were not given.
         part: what the rows stand for: "mean" or "instances" (class means), "prototype", "classifier" or "target".
-        quality: "certified": the rows realise a geometry that is proved optimal. "descended": they are where
-            descent ended below the rank, and `gap` is all that is proved. "uncertified": no optimum, nor called
-            one. "unknown": read from a file that does not say.
+        quality: "certified": of a geometry that is proved optimal; "descended": where descent ended below the rank, and
+            `gap` is all that is proved; "uncertified"; "unknown": read from a file that does not say.
         value: the loss of the geometry, in nats.
         gap: no geometry of any dimension has a loss lower than `value` by more than this.
         relative_gap: the gap over the loss above its floor.
         exact: whether the rows have the cosines of the solution (to float32), or were descended below their rank.
         rank: dimensions that the rows need.
         whole_rank: dimensions that the whole geometry needs, prototypes and the spread within classes too.
-        exchangeable: the groups of two classes and more that the loss treats alike (equal counts). Inside a group
-            classes may trade rows; any other trade gives frequent classes the places of rare ones.
+        exchangeable: the groups of classes that the loss treats alike (equal counts): inside one they may trade rows.
         collapsed: the groups of classes that share one row (cosines within 1e-8 of 1).
         seed: of the rotation; None where there was none.
         version: of geomsolve.
@@ -151,9 +147,7 @@ class Targets(Result):
 
     @property
     def _proof(self) -> str:
-        relative = (
-            f"relative gap {self.relative_gap:.1e}" if self.relative_gap is not None else "nothing is known of it"
-        )
+        relative = "nothing is known of it" if self.relative_gap is None else f"relative gap {self.relative_gap:.1e}"
         if self.quality == "certified":
             return f"CERTIFIED: no geometry of any dimension is better ({relative})"
         if self.quality == "descended":

@@ -64,8 +64,7 @@ class Verdict(enum.Enum):
 class OptimumDistance:
     """Measured class means beside the certified optimum of a loss.
 
-    Of a loss over several points a class (instances, prototypes, a classifier) only the cosines of class means are
-    compared: `value`, `excess`, `excess_bound`, `collapsed_value` and `level` are NaN.
+    Of a loss over several points a class `value`, `excess`, `excess_bound`, `collapsed_value` and `level` are NaN.
 
     Attributes:
         solution: the optimum with what is proved of it.
