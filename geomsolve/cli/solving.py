@@ -12,7 +12,6 @@ from .. import __version__
 from ..certificates.certificate import certify as certify_gram
 from ..certificates.certificate import check_tol
 from ..errors import ProblemError
-from ..figures.solutions import check_drawable
 from ..files import read_array
 from ..solvers.ladder import build_solver
 from ..solvers.points.dimensions import dimension_costs
@@ -90,8 +89,6 @@ def solve(
             check_dim(each, problem.objective.orbits.atoms)
         if wanted is not None:
             check_provable(problem.objective)
-        if plot is not None:
-            check_drawable(problem.objective)
     outputs = Outputs(json, plot, out)
     with reporting() as progress:
         found = problem.solve(chosen, tol, progress)

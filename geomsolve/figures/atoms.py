@@ -13,10 +13,8 @@ from ..arrays import Array
 from ..geometry.orbits import OrbitGram
 from ..objectives.descriptions import KindsOfAtoms
 from ..solvers.solution import Solution
-from .style import DIVERGING
-
-# Cosines this near to 0 have a linear scale of colours where all are small.
-_LINEAR, _PALE = 0.02, 0.3
+from .heat_maps import scale
+from .style import DIVERGING, FEW
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +41,7 @@ class Atoms:
     def small(self) -> bool:
         """Whether all cosines are so small that a linear scale from -1 to 1 would show one pale colour."""
         off = np.abs(self.gram[~np.eye(len(self.gram), dtype=bool)])
-        return bool(off.size and off.max() < _PALE and len(self.gram) > 12)
+        return bool(off.size and off.max() < 0.3 and len(self.gram) > FEW)
 
     def axes(self) -> tuple[Array, float]:
         """(n, 3) the atoms along their three principal axes, and the share of their spread that these hold.
@@ -62,12 +60,10 @@ class Atoms:
     def png(self) -> bytes:
         """The Gram matrix as a picture, a pixel an entry: -1 blue, 0 white, 1 red (`small`: logarithmic from 0.02)."""
         from matplotlib import colormaps
-        from matplotlib.colors import Normalize, SymLogNorm
         from matplotlib.image import imsave
 
-        norm = SymLogNorm(_LINEAR, vmin=-1, vmax=1) if self.small else Normalize(-1, 1)
         file = io.BytesIO()
-        imsave(file, colormaps[DIVERGING](np.asarray(norm(self.gram)), bytes=True), format="png")
+        imsave(file, colormaps[DIVERGING](np.asarray(scale(self.small)(self.gram)), bytes=True), format="png")
         return file.getvalue()
 
 

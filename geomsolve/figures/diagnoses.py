@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
-from .solutions import colour_bar, heat_map
+from .heat_maps import colour_bar, heat_map
 from .style import ACCENT, FEW, GREY, HEAD, TAIL, blank, saved, whole_ticks
 
 if TYPE_CHECKING:

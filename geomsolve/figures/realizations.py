@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ..arrays import Array
 from ..similarities.feasibility import LogGram
-from .solutions import colour_bar, heat_map, raster, reordered
+from .heat_maps import colour_bar, heat_map
+from .solutions import raster, reordered
 from .style import ACCENT, FEW, GREY, HEAD, TAIL, blank, saved, unit_circle, whole_ticks
 
 if TYPE_CHECKING:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
-from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram, Orbits
-from ..objectives.base import Objective
 from ..solvers.solution import Quality, Solution
+from .heat_maps import colour_bar, heat_map
+from .kinds import plot_kinds
 from .spheres import draw_sphere
 from .style import (
     ACCENT,
-    DIVERGING,
     FEW,
     GREY,
     HEAD,
@@ -33,7 +32,6 @@ from .style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
 
     from ..counts.counts import Counts
     from ..solvers.points.embedding import Embedding
@@ -57,6 +55,8 @@ def plot_solution(
     - The class means on their sphere where the rank is at most 3; otherwise its
       spectrum, and for more than 60 classes how many pairs have which cosine.
 
+    Of losses over other atoms than class means: see `plot_kinds`.
+
     Args:
         solution: what `solve` returned.
         path: where to save it as well: .png, .pdf or .svg.
@@ -67,7 +67,8 @@ def plot_solution(
         ProblemError: a path of another kind.
     """
     counts = solution.counts if counts is None else counts
-    check_drawable(solution.objective)
+    if solution.objective.description.atoms != "class means":
+        return plot_kinds(solution, _title(solution, counts, embedding), path)
     figure = blank(path, (16, 5.8), 150, w_pad=0.08, h_pad=0.06, wspace=0.04)
     panels: Any = figure.subfigures(1, 3, width_ratios=(1.12, 1.15, 1.0))
     left, middle, right = panels
@@ -100,13 +101,6 @@ def plot_solution(
         _spectrum(right.subplots(), gram)
     figure.suptitle(_title(solution, counts, embedding), fontsize=14)
     return saved(figure, path)
-
-
-def check_drawable(objective: Objective) -> None:
-    """Nothing, or a ProblemError where a solution of this loss is no picture of class means."""
-    about = objective.description
-    if about.atoms != "class means":
-        raise ProblemError(f"plot: draws one mean per class; got {objective.name}, over {about.atoms} ({about.hint})")
 
 
 def _title(solution: Solution, counts: Counts | None, embedding: Embedding | None) -> str:
@@ -153,35 +147,6 @@ def _heat_map(axes: Axes, gram: OrbitGram) -> None:
     span = f"off the diagonal {cosines.min():.3g} to {cosines.max():.3g}"
     axes.set(title=f"Gram matrix ({span})", xlabel="class rank (largest count first)", ylabel="class rank")
     colour_bar(axes.inset_axes((1.04, 0.0, 0.05, 1.0)), image, pale=pale)
-
-
-def heat_map(axes: Axes, data: Array, atoms: int, *, pale: bool, fontsize: float = 8.0) -> AxesImage:
-    """Draw what `raster` gives of so many atoms, with the numbers in it where they are few.
-
-    Colours run from -1 to 1; with `pale` they are linear to 0.02 and logarithmic beyond.
-    """
-    from matplotlib.colors import Normalize, SymLogNorm
-
-    norm = SymLogNorm(0.02, vmin=-1, vmax=1) if pale else Normalize(-1, 1)
-    edges = (0.5, atoms + 0.5, atoms + 0.5, 0.5)
-    image = axes.imshow(data, cmap=DIVERGING, norm=norm, extent=edges, interpolation="nearest")
-    if atoms <= FEW:
-        for (row, column), cosine in np.ndenumerate(data):
-            colour = "white" if abs(norm(cosine) - 0.5) > 0.3 else "black"
-            text = f"{round(cosine, 2) + 0.0:.2f}"
-            axes.text(column + 1, row + 1, text, ha="center", va="center", color=colour, fontsize=fontsize)
-    whole_ticks(axes.xaxis)
-    whole_ticks(axes.yaxis)
-    return image
-
-
-def colour_bar(
-    axes: Axes, image: AxesImage, *, pale: bool, orientation: Literal["vertical", "horizontal"] = "vertical"
-) -> None:
-    """The colour bar of `heat_map`, in axes of its own."""
-    ticks = (-1, -0.3, -0.1, -0.03, 0, 0.03, 0.1, 0.3, 1) if pale else (-1, -0.5, 0, 0.5, 1)
-    bar = axes.figure.colorbar(image, cax=axes, label="cosine", ticks=ticks, orientation=orientation)
-    bar.set_ticklabels([f"{x:g}" for x in ticks])
 
 
 def _ranked(sizes: Array) -> tuple[NDArray[np.intp], Array]:

@@ -26,12 +26,10 @@ class ClassMeans:
     Attributes:
         counts: of the loss; None where it was not built from counts.
         atoms: what is placed on the sphere, in words.
-        hint: what to do instead of drawing it, where it is no picture of class means.
     """
 
     counts: Counts | None
     atoms: str = field(default="class means", init=False)
-    hint: str = field(default="leave it out", init=False)
 
     def report(self, chosen: NDArray[np.intp], gram: OrbitGram, collapsed: list[list[int]]) -> dict[str, Any]:
         """The cosines as a dictionary.
@@ -183,7 +181,6 @@ class Instances(ClassMeans):
     settings: dict[str, Any]
     coincide: Callable[[OrbitGram], bool]
     atoms: str = field(default="instances", init=False)
-    hint: str = field(default="leave it out; guideline --plot draws the variance within classes", init=False)
 
     def report(self, chosen: NDArray[np.intp], gram: OrbitGram, collapsed: list[list[int]]) -> dict[str, Any]:
         """The cosines, and the variances within and between classes."""

@@ -146,3 +146,36 @@ print(json.dumps([before, "matplotlib.pyplot" in sys.modules, matplotlib.rcParam
 """
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(answer.stdout) == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        gs.BCL([20, 8, 3, 3], temperature=0.5),
+        gs.ECL([20, 8, 3, 3], temperature=0.5),
+        gs.KCL([20, 8, 3, 3], temperature=0.5),
+        gs.LogitCompensated([20, 8, 3, 3]),
+        gs.SupCL([20, 8, 3, 3], alpha=0.5, temperature=0.5),
+    ],
+    ids=lambda objective: objective.name.partition("(")[0],
+)
+def test_a_loss_over_several_kinds_of_atoms_is_drawn_by_kind(tmp_path, objective):
+    solution = gs.solve(objective)
+    figure = solution.plot(tmp_path / "kinds.png")
+    assert (tmp_path / "kinds.png").read_bytes().startswith(b"\x89PNG")
+    (image,) = axes_titled(figure, "Cosines of one atom a class").get_images()
+    seen = np.asarray(image.get_array())
+    # One atom of every orbit: what it says is in the Gram matrix of the orbits, the diagonal apart.
+    np.testing.assert_allclose(seen, np.where(np.eye(len(seen)), 1.0, solution.orbits.cosines), atol=1e-12)
+    about = solution.objective.description
+    kinds = list(dict.fromkeys(getattr(about, "kinds", [about.atoms])))
+    lines = {line.get_label(): line.get_ydata() for line in axes_titled(figure, "Cosines against").get_lines()}
+    for i, kind in enumerate(kinds):
+        own = seen[4 * i : 4 * i + 4, 4 * i : 4 * i + 4]
+        np.testing.assert_allclose(lines[f"{kind}: mean with other classes"], (own.sum(axis=1) - 1) / 3, atol=1e-12)
+    for i, j in zip(*np.triu_indices(len(kinds), 1), strict=True):
+        label = f"{kinds[i]} and {kinds[j]} of a class"
+        np.testing.assert_allclose(lines[label], np.diag(seen[4 * i : 4 * i + 4, 4 * j : 4 * j + 4]), atol=1e-12)
+    if isinstance(objective, type(gs.SupCL([3, 2], alpha=0.5, temperature=0.5))):
+        spread = np.where(solution.orbits.orbits.plural, solution.orbits.within, np.nan)
+        np.testing.assert_allclose(lines["instances: within a class"], spread, atol=1e-12)

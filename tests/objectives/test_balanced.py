@@ -290,7 +290,5 @@ def test_command_for_examples(capsys):
 
 def test_command_refuses(tmp_path, capsys):
     words = ["solve", "--counts", "20,5,1", "--objective", "bcl", "--temperature", "0.5"]
-    assert run([*words, "--plot", str(tmp_path / "a.png")]) == 2
-    assert "plot: draws one mean per class; got BCL(anchors=instance), over instances and" in capsys.readouterr().err
     assert run([*words, "--positives", "3"]) == 2
     assert "positives: bcl has no such option; got 3" in capsys.readouterr().err

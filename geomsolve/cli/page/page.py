@@ -61,6 +61,7 @@ class Page:
         self.source = self._select("class counts", named, SLIDERS, "source", self._choose_source)
         self.pasted = ui.textarea(placeholder="1000,100,10 or CSV, JSON, value_counts", on_change=self._choose_source)
         self.pasted.classes("full-width").props("outlined dense debounce=400 rows=4 data-test=pasted")
+        self.wrong = ui.label().classes("wrong").props("role=alert data-test=wrong")
         self.many, self.classes = _slider("classes", min=3, max=300, value=5, **again)
         self.imbalance, self.ratio = _slider("imbalance", min=0, max=MOST_DECADES, step=0.02, value=2, **again)
         self.threshold = ui.label().classes("note").props("data-test=threshold")
@@ -74,7 +75,6 @@ class Page:
                 control.classes("col").props(f"dense clearable data-test={name}")
         samplers = ("instance", "class-balanced", "square-root")
         self.sampler = self._select("sampler of batches", samplers, "instance", "sampler", self.refresh)
-        self.wrong = ui.label().classes("wrong").props("role=alert data-test=wrong")
 
     def _select(self, words: str, options: Any, value: str, name: str, act: Any) -> Any:
         chosen = ui.select(list(options), value=value, label=words, on_change=act)
@@ -225,9 +225,11 @@ class Card:
             f"{'certified: proved optimal' if solution.ok else 'NOT certified'}, loss {solution.value:.12g} nats, "
             f"gap {solution.certificate.gap:.1e}"
         )
-        together = sum(len(group) for group in solution.collapsed)
-        collapsed = f"{together} classes share points" if together else "nothing is collapsed"
-        self.words.set_text(f"{solution.counts}. Rank {solution.rank}; {collapsed}.")
+        collapsed = ""
+        if solution.objective.description.atoms == "class means":
+            together = sum(len(group) for group in solution.collapsed)
+            collapsed = f"; {f'{together} classes share points' if together else 'nothing is collapsed'}"
+        self.words.set_text(f"{solution.counts}. Rank {solution.rank}{collapsed}.")
         points, words = sphere(found)
         _set(self.sphere, {**points, "height": _HEIGHT})
         self.axes.set_text(words)

@@ -10,7 +10,8 @@ from ...arrays import Progress
 from ...counts.sources import load_counts
 from ...objectives.classes.supcon import SupCon
 from ...solvers.ladder import solve
-from ..solutions import colour_bar, heat_map, raster
+from ..heat_maps import colour_bar, heat_map
+from ..solutions import raster
 from .pages import Picture, Row, page, proof, quiet
 
 PROFILES = (

@@ -1,0 +1,48 @@
+"""Heat maps of cosines, and the scale of their colours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ..arrays import Array
+from .style import DIVERGING, FEW, whole_ticks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+
+
+def scale(pale: bool) -> Any:
+    """From -1 to 1: linear, or with `pale`, for cosines that are all small, linear to 0.02 and logarithmic beyond."""
+    from matplotlib.colors import Normalize, SymLogNorm
+
+    return SymLogNorm(0.02, vmin=-1, vmax=1) if pale else Normalize(-1, 1)
+
+
+def heat_map(axes: Axes, data: Array, atoms: int, *, pale: bool, fontsize: float = 8.0) -> AxesImage:
+    """Draw what `raster` gives of so many atoms, with the numbers in it where they are few.
+
+    Colours run from -1 to 1; with `pale` they are linear to 0.02 and logarithmic beyond.
+    """
+    norm = scale(pale)
+    edges = (0.5, atoms + 0.5, atoms + 0.5, 0.5)
+    image = axes.imshow(data, cmap=DIVERGING, norm=norm, extent=edges, interpolation="nearest")
+    if atoms <= FEW:
+        for (row, column), cosine in np.ndenumerate(data):
+            colour = "white" if abs(norm(cosine) - 0.5) > 0.3 else "black"
+            text = f"{round(cosine, 2) + 0.0:.2f}"
+            axes.text(column + 1, row + 1, text, ha="center", va="center", color=colour, fontsize=fontsize)
+    whole_ticks(axes.xaxis)
+    whole_ticks(axes.yaxis)
+    return image
+
+
+def colour_bar(
+    axes: Axes, image: AxesImage, *, pale: bool, orientation: Literal["vertical", "horizontal"] = "vertical"
+) -> None:
+    """The colour bar of `heat_map`, in axes of its own."""
+    ticks = (-1, -0.3, -0.1, -0.03, 0, 0.03, 0.1, 0.3, 1) if pale else (-1, -0.5, 0, 0.5, 1)
+    bar = axes.figure.colorbar(image, cax=axes, label="cosine", ticks=ticks, orientation=orientation)
+    bar.set_ticklabels([f"{x:g}" for x in ticks])
