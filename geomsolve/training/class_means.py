@@ -28,6 +28,7 @@ class ClassMeans:
         effective_rank_means: of the directions of class means.
         within: (C,) the mean squared distance of the examples of a class to its mean.
         coherence: (C,) the mean cosine of embeddings of two samples of a class; of one sample, |mu_c|^2.
+        spreads: (C,) 1 less it; NaN for a class of one sample, which is its own mean.
         cosines: (C, C) of the class means; 0 with a mean that is zero.
         directionless: classes whose mean is zero.
         scores: (C, C) w_c . mu_k / |mu_k| over its Frobenius norm; None without weights.
@@ -44,10 +45,17 @@ class ClassMeans:
     effective_rank_means: float
     within: Array = field(repr=False)
     coherence: Array = field(repr=False)
+    spreads: Array = field(repr=False)
     cosines: Array = field(repr=False)
     directionless: tuple[int, ...] = ()
     weights_fit: tuple[int, ...] | None = None
     scores: Array | None = field(default=None, repr=False)
+
+    @property
+    def spread(self) -> float:
+        """The mean of `spreads` over classes of two samples or more; NaN if there are none."""
+        known = self.spreads[~np.isnan(self.spreads)]
+        return float(known.mean()) if known.size else np.nan
 
     @property
     def unbiased_cosines(self) -> Array:
@@ -74,17 +82,17 @@ def class_means(means: Array, examples: Array, own: Array, weights: Array | None
     coherence = np.where(others > 0, (examples * square - own) / np.maximum(others, 1.0), square)
     within = np.maximum(1.0 - square, 0.0)
     centred = means - means.mean(axis=0)
-    spreads = np.linalg.norm(centred, axis=1)
+    away = np.linalg.norm(centred, axis=1)
     classes = len(means)
     norm, simplex = float(np.linalg.norm(centred)), -1.0 / (classes - 1.0)
-    apart = bool(spreads.min() > NOTHING)
+    apart = bool(away.min() > NOTHING)
     lengths = np.sqrt(square)
     directed = lengths > NOTHING
     directions = means / np.where(directed, lengths, np.inf)[:, None]
     cosines = np.clip(directions @ directions.T, -1.0, 1.0)
     np.fill_diagonal(cosines, 1.0)
     off = ~np.eye(classes, dtype=bool)
-    angles = None if not apart else np.abs((centred / spreads[:, None]) @ (centred / spreads[:, None]).T - simplex)[off]
+    angles = None if not apart else np.abs((centred / away[:, None]) @ (centred / away[:, None]).T - simplex)[off]
     nc3 = sd = fits = scores = None
     if weights is not None:
         if norm > NOTHING:
@@ -96,7 +104,7 @@ def class_means(means: Array, examples: Array, own: Array, weights: Array | None
         fits = tuple(np.argmax(rows @ directions.T, axis=1).tolist())
         sd = float(np.mean(1.0 - np.einsum("ij,ij->i", rows, directions)))
     return ClassMeans(
-        nc2_equinorm=float(spreads.std() / spreads.mean()) if norm > NOTHING else None,
+        nc2_equinorm=float(away.std() / away.mean()) if norm > NOTHING else None,
         nc2_equiangularity=None if angles is None else float(angles.mean()),
         nc2_equiangularity_max=None if angles is None else float(angles.max()),
         nc3=nc3,
@@ -106,6 +114,7 @@ def class_means(means: Array, examples: Array, own: Array, weights: Array | None
         effective_rank_means=effective_rank(singular_values(directions)),
         within=within,
         coherence=coherence,
+        spreads=np.where(examples > 1, 1.0 - coherence, np.nan),
         cosines=cosines,
         directionless=tuple(np.flatnonzero(~directed).tolist()),
         weights_fit=fits,

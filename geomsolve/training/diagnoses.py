@@ -16,7 +16,6 @@ from ..objectives.logits.cross_entropy import CrossEntropy
 from ..objectives.registry import build_objective
 from .diagnosis import Diagnosis
 from .exports import Source, check_class_order, check_same_counts, class_number, counts_of, loss_of
-from .findings import spreads_of
 from .neighbourhoods import count_neighbours, neighbourhoods
 from .neural_collapse import collapse_metrics
 from .optima import optimum_of
@@ -118,7 +117,7 @@ def diagnose(
         fully_collapsed=shared.full,
         minority_collapsed=shared.minority,
         optimum=distance,
-        verdict=verdict(collapse, spreads_of(samples, collapse), shared, distance),
+        verdict=verdict(collapse, shared, distance),
     )
 
 

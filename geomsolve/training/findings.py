@@ -15,7 +15,7 @@ from .exports import loss_of
 from .neighbourhoods import Neighbourhoods
 from .neural_collapse import CollapseMetrics
 from .samples import Samples
-from .verdicts import AT, HELD, NEAR, PREDICTED, OptimumDistance, Verdict, offsets, spread
+from .verdicts import AT, HELD, NEAR, PREDICTED, OptimumDistance, Verdict, offsets
 
 # Embeddings that the nearest class mean gets wrong, where it is said to tell classes apart that share a point.
 _FEW_LOST = 0.01
@@ -49,15 +49,15 @@ class Findings:
     optimum: OptimumDistance | None
     verdict: Verdict
 
-    @cached_property
+    @property
     def spreads(self) -> Array:
         """(C,) of every class 1 less the mean cosine of two samples of it; NaN for a class of one."""
-        return spreads_of(self.samples, self.collapse)
+        return self.collapse.spreads
 
     @property
     def spread(self) -> float:
         """The mean of `spreads` over classes of two samples or more; NaN if there are none."""
-        return spread(self.spreads)
+        return self.collapse.spread
 
     @cached_property
     def worst_classes(self) -> tuple[int, ...]:
@@ -154,7 +154,7 @@ class Findings:
         word, limits = words[self.verdict]
         loosest = int(np.argmax(np.nan_to_num(np.abs(self.spreads - optimum.spread), nan=-1.0)))
         which = f"1 - cosine within {self._named([loosest])}"
-        values = offsets(self.collapse, self.spreads, optimum)
+        values = offsets(self.collapse, optimum)
         what = ("cosines off by", "the worst pair by", "1 - cosine within classes", which)
         reasons = [
             f"{name} {value:.3f} (limit {limit:g})"
@@ -208,12 +208,6 @@ class Findings:
                 "and objectives go by it (labels as integers go by their size)."
             )
         return lines
-
-
-def spreads_of(samples: Samples, collapse: CollapseMetrics) -> Array:
-    """(C,) of every class 1 less the mean cosine of two samples of it; NaN for a class of one."""
-    # A sample is its own mean: a class of one says nothing about the spread.
-    return np.where(samples.counts > 1, 1.0 - collapse.coherence, np.nan)
 
 
 def short_name(label: Any) -> str:

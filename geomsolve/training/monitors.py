@@ -22,7 +22,7 @@ from .exports import Source, counts_of, loss_of
 from .losses.arrays import arange, as_array, class_labels, namespace, products, unit, views_first
 from .optima import Optimum, optimum_of
 from .samples import warn_if_permuted
-from .verdicts import Optimal, OptimumDistance, Verdict, sharing, spread, verdict
+from .verdicts import Optimal, OptimumDistance, Verdict, sharing, verdict
 
 try:
     from torchmetrics import Metric
@@ -179,7 +179,7 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
             found |= {name: getattr(measured, name) for name in _MEASURES}
             found |= {"effective_rank": effective_rank(root_spectrum(sums["moment"])), "nc1": self._nc1(sums, means)}
             found["nc4"] = sums["wrong"] / sums["judged"] if sums["judged"] > 0 else None
-            found |= self._judged(measured, examples)
+            found |= self._judged(measured)
             self._means, self._examples = means, examples
             warn_if_permuted(self.counts.per_class, examples)
         return {self.prefix + name: float(value) for name, value in found.items() if value is not None}
@@ -245,18 +245,17 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
         within = sums["weighted"] - means.T @ (sums["weights"][:, None] * means)
         return float(np.einsum("ij,ik,kj->", frame, within, frame) / sums["weights"].sum())
 
-    def _judged(self, measured: ClassMeans, examples: Array) -> dict[str, Any]:
+    def _judged(self, measured: ClassMeans) -> dict[str, Any]:
         """The distance to the optimum and the verdict."""
         distance: OptimumDistance | None = None
         if self.objective is not None:
             distance = self._optimum().distance(measured.cosines, scores=measured.scores)
-        spreads = np.where(examples > 1, 1.0 - measured.coherence, np.nan)
         shared = sharing(measured, self.counts.per_class)
-        self.verdict = verdict(measured, spreads, shared, distance)
+        self.verdict = verdict(measured, shared, distance)
         self.sentences = [f"{self.verdict.value[:1].upper()}{self.verdict.value[1:]}."]
         for group in shared.merged:
             self.sentences.append(f"One point is shared by {', '.join(self.names[c] for c in group)}.")
-        found = {"spread": spread(spreads), "shared_classes": sum(map(len, shared.merged))}
+        found = {"spread": measured.spread, "shared_classes": sum(map(len, shared.merged))}
         if distance is None:
             return found
         first, second = distance.worst_pair

@@ -183,37 +183,27 @@ def grouped(codes: NDArray[np.intp]) -> tuple[tuple[int, ...], ...]:
     return tuple(sorted(tuple(part.tolist()) for part in parts if len(part) > 1))
 
 
-def spread(spreads: NDArray[np.float64]) -> float:
-    """The mean of 1 - mean cosine of two examples over classes, NaN (of single examples) apart; NaN if all are."""
-    known = spreads[~np.isnan(spreads)]
-    return float(known.mean()) if known.size else np.nan
-
-
-def offsets(
-    collapse: ClassMeans, spreads: NDArray[np.float64], distance: OptimumDistance | None
-) -> tuple[float, float, float, float]:
+def offsets(collapse: ClassMeans, distance: OptimumDistance | None) -> tuple[float, float, float, float]:
     """What the limits are for: from the optimum, or without one from a regular simplex of points."""
-    off = spreads if distance is None else np.abs(spreads - distance.spread)
+    off = collapse.spreads if distance is None else np.abs(collapse.spreads - distance.spread)
     # Classes of one example say nothing about the spread, and stand in no verdict's way.
-    within, loosest = np.nan_to_num([spread(off), np.max(off, initial=0.0, where=~np.isnan(off))])
+    known = off[~np.isnan(off)]
+    within, loosest = (float(known.mean()), float(known.max())) if known.size else (0.0, 0.0)
     if distance is not None:
         return distance.rms, distance.worst, within, loosest
-    away = np.abs(collapse.cosines + 1.0 / (len(spreads) - 1.0))[~np.eye(len(spreads), dtype=bool)]
+    away = np.abs(collapse.cosines + 1.0 / (len(off) - 1.0))[~np.eye(len(off), dtype=bool)]
     return collapse.ms, away.max(), within, loosest
 
 
-def verdict(
-    collapse: ClassMeans, spreads: NDArray[np.float64], shared: Sharing, distance: OptimumDistance | None
-) -> Verdict:
+def verdict(collapse: ClassMeans, shared: Sharing, distance: OptimumDistance | None) -> Verdict:
     """The verdict.
 
     Args:
         collapse: metrics of the embeddings.
-        spreads: (C,) of every class 1 less the mean cosine of two examples; NaN for a single one.
         shared: which classes share a point.
         distance: from the optimum; None without a loss.
     """
-    off = offsets(collapse, spreads, distance)
+    off = offsets(collapse, distance)
     at, near = (all(one <= limit for one, limit in zip(off, limits, strict=True)) for limits in (AT, NEAR))
     if distance is None:
         if shared.full:
