@@ -165,9 +165,9 @@ class TwoLevels:
     def crossings(self, progress: Progress) -> tuple[list[Crossing], str]:
         """Every critical value, ascending, and what happens there in words."""
         progress(f"looking for critical values of the {self.vary}")
-        crossings = getattr(self, f"_in_{self.vary}")()
+        crossings = self._critical()
         if not crossings:
-            return [], getattr(self, f"_never_in_{self.vary}")()
+            return [], self._never()
         first = crossings[0]
         more = f"; {len(crossings) - 1} more critical values follow" if len(crossings) > 1 else ""
         if first.collapses == "above" and -1e-11 < self.order(1.5 * first.value) < 0 and self.vary == "ratio":
@@ -179,13 +179,6 @@ class TwoLevels:
         majority, minority = self._numbers()
         return tuple(range(majority, majority + minority)), None
 
-    def _in_ratio(self) -> list[Crossing]:
-        if self.order(1.0) <= 0:
-            # Only a loss that is linear in the cosines holds classes together without any imbalance.
-            return [Crossing(1.0, (1.0, 1.0), abs(self.order(1.0)), "above")]
-
-        return list(self.critical_ratios(1.0, MOST_RATIO))
-
     def critical_ratios(self, low: float, high: float) -> Iterator[Crossing]:
         """The critical ratios between two, ascending."""
 
@@ -195,7 +188,15 @@ class TwoLevels:
         for span in sign_changes(order, math.log(low), math.log(high), slope=3.0, step=0.25):
             yield refine(self.order, *map(math.exp, span))
 
-    def _in_temperature(self) -> list[Crossing]:
+    def _critical(self) -> list[Crossing]:
+        if self.vary == "negatives":
+            return whole_crossings(self.order, MOST_NEGATIVES)
+        if self.vary == "ratio":
+            if self.order(1.0) <= 0:
+                # Only a loss that is linear in the cosines holds classes together without any imbalance.
+                return [Crossing(1.0, (1.0, 1.0), abs(self.order(1.0)), "above")]
+            return list(self.critical_ratios(1.0, MOST_RATIO))
+
         # Every force is a product of powers of e^{1/tau} and bounded factors: 1/tau is the variable of even slope.
         def order(inverse: float) -> float:
             return self.order(1.0 / inverse)
@@ -204,10 +205,12 @@ class TwoLevels:
         spans = list(sign_changes(order, low, high, slope=4.0, step=0.02))
         return [refine(self.order, 1.0 / right, 1.0 / left) for left, right in reversed(spans)]
 
-    def _in_negatives(self) -> list[Crossing]:
-        return whole_crossings(self.order, MOST_NEGATIVES)
-
-    def _never_in_ratio(self) -> str:
+    def _never(self) -> str:
+        if self.vary != "ratio":
+            state = "apart" if self.order(1.0) > 0 else "in one point"
+            low, high = TEMPERATURES
+            values = f"temperature from {low:g} to {high:g}" if self.vary == "temperature" else "k examined"
+            return f"never changes: at ratio {self.ratio:g} the minority classes are {state} at every {values}"
         far = minority_collapse(self.objective(MOST_RATIO)).margin
         temperature = float(self.options.get("temperature", 1.0))
         if far == -math.inf and self.objective(1.0).smooth and temperature < 3e-3:
@@ -225,14 +228,3 @@ class TwoLevels:
                 f"{math.exp(far):.6g} times what drives it apart (D_AA D_BB), and below 1 it falls apart"
             )
         return f"no collapse up to ratio {MOST_RATIO:g}; larger ones were not examined"
-
-    def _never_in_temperature(self) -> str:
-        low, high = TEMPERATURES
-        return self._never(f"temperature from {low:g} to {high:g}")
-
-    def _never_in_negatives(self) -> str:
-        return self._never("k examined")
-
-    def _never(self, values: str) -> str:
-        state = "apart" if self.order(1.0) > 0 else "in one point"
-        return f"never changes: at ratio {self.ratio:g} the minority classes are {state} at every {values}"

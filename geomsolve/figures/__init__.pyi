@@ -1,6 +1,6 @@
-from .comparisons import plot_comparison as plot_comparison
+from .charts import plot_comparison as plot_comparison
+from .charts import plot_dimensions as plot_dimensions
 from .diagnoses import plot_diagnosis as plot_diagnosis
-from .dimensions import plot_dimensions as plot_dimensions
 from .gallery.catalogue import DrawnFigure as DrawnFigure
 from .gallery.catalogue import draw_figures as draw_figures
 from .maps import plot_variance_map as plot_variance_map

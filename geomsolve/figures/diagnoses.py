@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Array
 from .heat_maps import colour_bar, heat_map
-from .style import ACCENT, FEW, GREY, HEAD, TAIL, blank, saved, whole_ticks
+from .style import ACCENT, FEW, GREY, HEAD, TAIL, finish, name_ticks, picture, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,28 +22,21 @@ _BARS = 60  # above so many classes, dots in place of bars
 _DOTS = 3000  # above so many pairs of classes, their density in place of dots
 
 
-def plot_diagnosis(found: Diagnosis, path: str | Path | None = None) -> Figure:
+@picture(16, 10, 120)
+def plot_diagnosis(figure: Figure, found: Diagnosis) -> None:
     """A page of five panels: cosines of class means, measured and optimal and against each other; SAA and CAC; spectra.
 
     Classes are sorted by count, largest first. Without an objective the regular simplex stands for the optimum.
-
-    Args:
-        found: what `diagnose` returned.
-        path: where to save it as well: .png, .pdf or .svg.
-
-    Raises:
-        ProblemError: a path of another kind.
     """
     order = np.argsort(-found.counts.per_class, kind="stable")
     labels = found.samples.classes[order].tolist()
     names = [label.decode(errors="replace") if isinstance(label, bytes) else str(label) for label in labels]
-    names = [name if len(name) <= 10 else name[:9] + "…" for name in names]
     measured = found.collapse.cosines[np.ix_(order, order)]
     if found.optimum is None:
-        best, what = _simplex(len(order)), "regular simplex"
+        simplex = (len(order) * np.eye(len(order)) - 1.0) / (len(order) - 1.0)
+        best, what = simplex, "regular simplex"
     else:
         best, what = found.optimum.best[np.ix_(order, order)], "optimum"
-    figure = blank(path, (16, 10), 120)
     panels: Any = figure.subplot_mosaic([["measured", "best", "pairs"], ["bars", "bars", "spectrum"]])
     off = ~np.eye(len(order), dtype=bool)
     pale = bool(max(np.abs(measured[off]).max(), np.abs(best[off]).max()) < 0.3 and len(order) > FEW)
@@ -53,14 +45,14 @@ def plot_diagnosis(found: Diagnosis, path: str | Path | None = None) -> Figure:
         shown = cosines[off]
         panels[key].set_title(f"Cosines of {title}" if key == "measured" else f"Cosines of the {title}")
         panels[key].set_xlabel(f"class by count, largest first (cosines {shown.min():.3g} to {shown.max():.3g})")
-        _name_ticks(panels[key], names, both=True)
+        for axis in (panels[key].xaxis, panels[key].yaxis):
+            name_ticks(axis, names, 30, FEW)
         if key == "best":
             colour_bar(panels[key].inset_axes((1.03, 0.0, 0.05, 1.0)), image, pale=pale)
     _pairs(panels["pairs"], measured[off], best[off], what)
     _bars(panels["bars"], found, order, names)
     _spectrum(panels["spectrum"], found, measured, best, what)
     figure.suptitle(_title(found), fontsize=14)
-    return saved(figure, path)
 
 
 def _title(found: Diagnosis) -> str:
@@ -74,32 +66,11 @@ def _title(found: Diagnosis) -> str:
     return f"{first}\n{second}; {quality} at temperature {optimum.temperature:g}: {optimum.summary}"
 
 
-def _simplex(classes: int) -> Array:
-    simplex = np.full((classes, classes), -1.0 / (classes - 1.0))
-    np.fill_diagonal(simplex, 1.0)
-    return simplex
-
-
 def _sampled(cosines: Array) -> Array:
     """The matrix, or every so many of its rows and columns."""
     side = min(len(cosines), _PIXELS)
     places = ((np.arange(side) + 0.5) * len(cosines) / side).astype(int)
     return cosines[np.ix_(places, places)]
-
-
-def _name_ticks(axes: Axes, names: list[str], *, both: bool = False) -> None:
-    """Labels on the ticks where they are few; else ranks."""
-    if len(names) > FEW:
-        whole_ticks(axes.xaxis)
-        if both:
-            whole_ticks(axes.yaxis)
-        return
-    places = np.arange(1, len(names) + 1)
-    # So many characters fit beside each other on a third of the page, or on two.
-    long = len(names) * max(map(len, names)) > (30 if both else 80)
-    axes.set_xticks(places, names, rotation=45 if long else 0, ha="right" if long else "center")
-    if both:
-        axes.set_yticks(places, names)
 
 
 def _pairs(axes: Axes, measured: Array, best: Array, what: str) -> None:
@@ -120,11 +91,9 @@ def _pairs(axes: Axes, measured: Array, best: Array, what: str) -> None:
     # The legend goes where no pair is: to the upper left, unless classes are nearer there than they ought to be.
     middle = (low + high) / 2.0
     crossed = (best < middle) & (measured > middle)
-    axes.set(title="Pairs of classes", xlabel=f"cosine at the {what}", ylabel="measured cosine")
+    legend = "lower right" if crossed.any() else "upper left"
+    finish(axes, legend, title="Pairs of classes", xlabel=f"cosine at the {what}", ylabel="measured cosine")
     axes.locator_params(nbins=6)
-    axes.grid(alpha=0.25)
-    axes.set_axisbelow(True)
-    axes.legend(fontsize=9, framealpha=0.85, loc="lower right" if crossed.any() else "upper left")
 
 
 def _bars(axes: Axes, found: Diagnosis, order: NDArray[np.intp], names: list[str]) -> None:
@@ -148,7 +117,7 @@ def _bars(axes: Axes, found: Diagnosis, order: NDArray[np.intp], names: list[str
         axes.stairs(values, edges, baseline=None, color="black", linewidth=1.5, linestyle=style, label=label)
     axes.set(title="Neighbourhoods by class", xlabel="class by count, largest first", ylabel="percent", ylim=(0, 105))
     axes.set_xlim(0.4, len(order) + 0.6)
-    _name_ticks(axes, names)
+    name_ticks(axes.xaxis, names, 80, FEW)
     axes.grid(alpha=0.25, axis="y")
     axes.set_axisbelow(True)
     axes.legend(fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.06), ncols=4, frameon=False)
@@ -167,13 +136,7 @@ def _spectrum(axes: Axes, found: Diagnosis, measured: Array, best: Array, what: 
         axes.plot(
             np.arange(1, len(kept) + 1), kept, color=colour, linestyle=style, linewidth=2, marker=marker, label=label
         )
-    axes.set(
-        title=f"Singular values (effective rank {found.collapse.effective_rank:.1f})",
-        xlabel="rank",
-        ylabel="over the largest",
-        yscale="log",
-        ylim=(floor, 2.0),
-    )
+    title = f"Singular values (effective rank {found.collapse.effective_rank:.1f})"
+    log = {"yscale": "log", "ylim": (floor, 2.0)}
+    finish(axes, "lower left", title=title, xlabel="rank", ylabel="over the largest", **log)
     whole_ticks(axes.xaxis)
-    axes.grid(alpha=0.25)
-    axes.legend(fontsize=9, framealpha=0.85, loc="lower left")

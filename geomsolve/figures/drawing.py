@@ -13,9 +13,8 @@ from ..similarities.verdicts import Realization
 from ..solvers.points.dimensions import DimensionCosts
 from ..solvers.solution import Solution
 from ..training.diagnosis import Diagnosis
-from .comparisons import plot_comparison
+from .charts import plot_comparison, plot_dimensions
 from .diagnoses import plot_diagnosis
-from .dimensions import plot_dimensions
 from .maps import plot_phases, plot_variance_map
 from .realizations import plot_realization
 from .solutions import plot_solution

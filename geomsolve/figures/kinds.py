@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from ..solvers.solution import Solution
 from .atoms import Atoms, shown_atoms
 from .heat_maps import colour_bar, heat_map
-from .style import HEAD, MEAN, TAIL, blank, saved, simplex_line, unit_sphere, whole_ticks
+from .style import HEAD, MEAN, TAIL, simplex_line, unit_sphere, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
 _MARKERS = "osD^"
 
 
-def plot_kinds(solution: Solution, title: str, path: str | Path | None = None) -> Figure:
-    """A figure of three panels: cosines of one atom of every kind and class, cosines against rank, and the points.
+def draw_kinds(figure: Figure, solution: Solution, title: str) -> None:
+    """Draw three panels: cosines of one atom of every kind and class, cosines against rank, and the points.
 
     - The heat map has the kinds one after the other, classes by count in each.
     - By class rank: the mean cosine of an atom with its kind in other classes, the cosine of two atoms of a kind in one
@@ -28,18 +27,16 @@ def plot_kinds(solution: Solution, title: str, path: str | Path | None = None) -
     - The atoms on their sphere where the rank is at most 3, otherwise their three principal axes.
 
     Args:
+        figure: an empty one.
         solution: of a loss over other atoms than class means.
         title: above the figure.
-        path: where to save it as well: .png, .pdf or .svg.
     """
     atoms = shown_atoms(solution)
-    figure = blank(path, (16, 5.8), 150, w_pad=0.08, h_pad=0.06, wspace=0.04)
     panels: Any = figure.subfigures(1, 3, width_ratios=(1.12, 1.15, 1.0))
     _square(panels[0].subplots(), atoms)
     _by_rank(panels[1].subplots(), atoms)
     _points(panels[2].add_subplot(projection="3d"), atoms)
     figure.suptitle(title, fontsize=14)
-    return saved(figure, path)
 
 
 def _square(axes: Axes, atoms: Atoms) -> None:

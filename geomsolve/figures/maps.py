@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .style import blank, boundary, mark_uncertified, plain_ticks, saved, whole_ticks
+from .style import HEAD, boundary, mark_uncertified, picture, plain_ticks, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,21 +19,13 @@ if TYPE_CHECKING:
 _NAMES = {"temperature": "temperature τ", "negatives": "negatives per anchor k"}
 
 
-def plot_phases(diagram: PhaseDiagram, path: str | Path | None = None) -> Figure:
+@picture(8.4, 6.2, 150)
+def plot_phases(figure: Figure, diagram: PhaseDiagram) -> None:
     """A figure of a phase diagram: the certified minority cosine as colour, the critical curve on it.
 
     For numbers of classes: the critical ratio of every pair as colour and number, "never" where there is none.
-
-    Args:
-        diagram: what `phase_diagram` returned.
-        path: where to save it as well: .png, .pdf or .svg.
-
-    Raises:
-        ProblemError: a path of another kind.
     """
-    figure = blank(path, (8.4, 6.2), 150)
     draw_phases(figure.subplots(), diagram)
-    return saved(figure, path)
 
 
 def draw_phases(axes: Axes, diagram: PhaseDiagram) -> None:
@@ -110,26 +101,13 @@ def draw_class_table(axes: Axes, table: NDArray[np.float64]) -> None:
     whole_ticks(axes.yaxis)
 
 
-def plot_variance_map(
-    variances: VarianceMap, path: str | Path | None = None, *, variance: float | None = None
-) -> Figure:
+@picture(8.4, 6.2, 150)
+def plot_variance_map(figure: Figure, variances: VarianceMap, *, variance: float | None = None) -> None:
     """A figure of a variance map: the within-class variance as colour, and the boundary left of which classes collapse.
 
-    Args:
-        variances: what `variance_map` returned.
-        path: where to save it as well: .png, .pdf or .svg.
-        variance: a variance whose settings are drawn as a line.
-
-    Raises:
-        ProblemError: a path of another kind.
+    With `variance`, the settings of that variance are drawn as a line.
     """
-    figure = blank(path, (8.4, 6.2), 150)
-    draw_variance_map(figure.subplots(), variances, variance=variance)
-    return saved(figure, path)
-
-
-def draw_variance_map(axes: Axes, variances: VarianceMap, *, variance: float | None = None) -> None:
-    """Draw the map into axes of a figure."""
+    axes = figure.subplots()
     alphas, temperatures, values = variances.alphas, variances.temperatures, variances.variance
     image = axes.pcolormesh(alphas, temperatures, values, cmap="cividis", vmin=0.0, vmax=1.0, shading="nearest")
     axes.figure.colorbar(image, ax=axes, label="within-class variance V")
@@ -139,8 +117,8 @@ def draw_variance_map(axes: Axes, variances: VarianceMap, *, variance: float | N
             lines = axes.contour(alphas, temperatures, values, levels, colors="white", linewidths=0.7, alpha=0.7)
             axes.clabel(lines, fmt="%g", fontsize=8)
         if variance is not None and values.min() < variance < values.max():
-            axes.contour(alphas, temperatures, values, [variance], colors="#D55E00", linewidths=2.4)
-            axes.plot([], [], color="#D55E00", linewidth=2.4, label=f"V = {variance:g}")
+            axes.contour(alphas, temperatures, values, [variance], colors=HEAD, linewidths=2.4)
+            axes.plot([], [], color=HEAD, linewidth=2.4, label=f"V = {variance:g}")
     boundary(axes, variances.critical, temperatures, "every class in one point, left of this")
     mark_uncertified(axes, alphas, temperatures, variances.certified)
     axes.set(yscale="log", xlabel="α, the weight of the self-supervised part", ylabel="temperature τ")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from ..arrays import Array
 from ..similarities.feasibility import LogGram
 from .heat_maps import colour_bar, heat_map
 from .solutions import raster, reordered
-from .style import ACCENT, FEW, GREY, HEAD, TAIL, blank, saved, unit_circle, whole_ticks
+from .style import ACCENT, FEW, GREY, HEAD, TAIL, finish, picture, unit_circle, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,9 +27,8 @@ _MOST_POINTS = 3000
 _MOST_MARKED = 5
 
 
-def plot_realization(
-    found: Realization, path: str | Path | None = None, *, within: InDimension | None = None
-) -> Figure:
+@picture(22.5, 4.9, 140, w_pad=0.1)
+def plot_realization(figure: Figure, found: Realization, *, within: InDimension | None = None) -> None:
     """A figure of five panels: the best cosines, weights against softmax, eigenvalues, excess per sample, the points.
 
     - The Gram matrix of the samples as a heat map, in the order of their first appearance (labels of one number, or
@@ -41,16 +39,9 @@ def plot_realization(
     - KL(w_i || p_i), against such a label, else sorted; the samples that weigh most in the witness are marked.
     - The points in their first two principal axes, coloured by that label or from the first sample to the last.
 
-    Args:
-        found: what `realize` returned.
-        path: where to save it as well: .png, .pdf or .svg.
-        within: the best geometry found in a number of coordinates (`realize_in`): the last panel shows its points; the
-            others always show the best geometry of any dimension.
-
-    Raises:
-        ProblemError: a path of another kind.
+    With `within`, the best geometry found in a number of coordinates (`realize_in`), the last panel shows its points;
+    the others always show the best geometry of any dimension.
     """
-    figure = blank(path, (22.5, 4.9), 140, w_pad=0.1)
     gram_axes, softmax_axes, eigen_axes, excess_axes, point_axes = figure.subplots(1, 5)
     keys, what = _order(found)
     _gram(gram_axes, found, np.argsort(keys, kind="stable"), what)
@@ -68,7 +59,6 @@ def plot_realization(
         f"{found.verdict.value}: entropy bound {bound}, {dims}",
         fontsize=13,
     )
-    return saved(figure, path)
 
 
 def _order(found: Realization) -> tuple[Array, str | None]:
@@ -110,14 +100,13 @@ def _softmax(axes: Axes, found: Realization) -> None:
     axes.plot(ends, ends, color=GREY, linewidth=1.2, linestyle="--", label="attained", zorder=1)
     size = 8 if len(wanted) > 200 else 26
     axes.scatter(wanted, got, s=size, color=TAIL, alpha=0.4, linewidths=0, label="pairs of samples", rasterized=True)
-    axes.set(xlim=ends, ylim=ends, xlabel="log weight", ylabel="log softmax", title="what is asked, and what is got")
+    title = "what is asked, and what is got"
+    finish(axes, "upper left", xlim=ends, ylim=ends, xlabel="log weight", ylabel="log softmax", title=title)
     below = round(float(np.sum(times[every < ends[0]])))
     zero = round(float(np.sum(pairs[weighting.zeros])))
     notes = [f"{below} pairs further left"] * bool(below) + [f"{zero} pairs of weight 0"] * bool(zero)
     if notes:
         axes.text(0.97, 0.04, "\n".join(notes), transform=axes.transAxes, ha="right", va="bottom", fontsize=9)
-    axes.legend(loc="upper left", fontsize=9)
-    axes.grid(alpha=0.25)
 
 
 def _eigenvalues(axes: Axes, found: Realization) -> None:
@@ -136,9 +125,8 @@ def _eigenvalues(axes: Axes, found: Realization) -> None:
         axes.plot(place[negative], values[negative], "s", color=HEAD, markersize=4, label=f"{negative.sum()} negative")
         axes.legend(fontsize=9)
     axes.set_yscale("symlog", linthresh=max(tiny, 1e-3 * float(np.abs(values).max())))
-    axes.set(xlabel="number", ylabel="eigenvalue", title=title)
+    finish(axes, xlabel="number", ylabel="eigenvalue", title=title)
     whole_ticks(axes.xaxis)
-    axes.grid(alpha=0.25)
 
 
 def _excess(axes: Axes, found: Realization, keys: Array, what: str | None) -> None:
@@ -165,8 +153,7 @@ def _excess(axes: Axes, found: Realization, keys: Array, what: str | None) -> No
         axes.set_ylim(bottom=0.0)
         axes.axhline(found.excess, color=GREY, linestyle="--", linewidth=1.2, label=f"mean {found.excess:.4g}")
         axes.legend(fontsize=9)
-    axes.set(ylabel="KL(w‖p), nats", title="excess per sample")
-    axes.grid(alpha=0.25)
+    finish(axes, ylabel="KL(w‖p), nats", title="excess per sample")
 
 
 def _points(axes: Axes, found: Realization, within: InDimension | None, keys: Array, what: str | None) -> None:
@@ -196,7 +183,5 @@ def _points(axes: Axes, found: Realization, within: InDimension | None, keys: Ar
     if within is not None and not within.exact:
         where += f", excess {within.excess:.3g} nats,\nat least {within.excess_lower:.3g}"
     title = where if planar else f"{where}, centred: {100 * share:.0f} % of their spread"
-    axes.set(title=title, xlabel="first principal axis", ylabel="second", aspect="equal")
-    axes.set_adjustable("datalim")
+    finish(axes, title=title, xlabel="first principal axis", ylabel="second", aspect="equal", adjustable="datalim")
     axes.margins(0.1)
-    axes.grid(alpha=0.25)

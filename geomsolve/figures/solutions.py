@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from ..arrays import Array
 from ..geometry.orbits import OrbitGram, Orbits
 from ..solvers.solution import Quality, Solution
 from .heat_maps import colour_bar, heat_map
-from .kinds import plot_kinds
+from .kinds import draw_kinds
 from .spheres import draw_sphere
 from .style import (
     ACCENT,
@@ -22,9 +21,9 @@ from .style import (
     MANY,
     MEAN,
     TAIL,
-    blank,
+    finish,
     name_ticks,
-    saved,
+    picture,
     simplex_line,
     whole_ticks,
 )
@@ -39,13 +38,10 @@ if TYPE_CHECKING:
 _PIXELS = 400  # the heat map's side at most, whatever the number of classes
 
 
+@picture(16, 5.8, 150, w_pad=0.08, h_pad=0.06, wspace=0.04)
 def plot_solution(
-    solution: Solution,
-    path: str | Path | None = None,
-    *,
-    counts: Counts | None = None,
-    embedding: Embedding | None = None,
-) -> Figure:
+    figure: Figure, solution: Solution, *, counts: Counts | None = None, embedding: Embedding | None = None
+) -> None:
     """A figure of three panels: the Gram matrix, cosines against class rank, and the embedding.
 
     - The Gram matrix as a heat map, colours from -1 to 1, classes sorted by count, largest first. Above 400 classes it
@@ -55,21 +51,14 @@ def plot_solution(
     - The class means on their sphere where the rank is at most 3; otherwise its
       spectrum, and for more than 60 classes how many pairs have which cosine.
 
-    Of losses over other atoms than class means: see `plot_kinds`.
-
-    Args:
-        solution: what `solve` returned.
-        path: where to save it as well: .png, .pdf or .svg.
-        counts: the class counts, for their name and numbers; without them those of the objective, or the loss weights.
-        embedding: an embedding of the solution below its rank, to be drawn in place of the optimum.
-
-    Raises:
-        ProblemError: a path of another kind.
+    With `counts`, their name and numbers stand there; without, those of the objective, or the loss weights. With
+    `embedding`, one of the solution below its rank, that is drawn in place of the optimum. Of losses over other atoms
+    than class means: see `draw_kinds`.
     """
     counts = solution.counts if counts is None else counts
     if solution.objective.description.atoms != "class means":
-        return plot_kinds(solution, _title(solution, counts, embedding), path)
-    figure = blank(path, (16, 5.8), 150, w_pad=0.08, h_pad=0.06, wspace=0.04)
+        draw_kinds(figure, solution, _title(solution, counts, embedding))
+        return
     panels: Any = figure.subfigures(1, 3, width_ratios=(1.12, 1.15, 1.0))
     left, middle, right = panels
     (chosen, source), rank = solution.shown, solution.rank
@@ -100,7 +89,6 @@ def plot_solution(
     else:
         _spectrum(right.subplots(), gram)
     figure.suptitle(_title(solution, counts, embedding), fontsize=14)
-    return saved(figure, path)
 
 
 def _title(solution: Solution, counts: Counts | None, embedding: Embedding | None) -> str:
@@ -177,16 +165,13 @@ def _profile(axes: Axes, below: Axes, gram: OrbitGram, numbers: Array, what: str
         axes.plot(ranks, tail[orbit], "-s", color=TAIL, label="with the smallest class", **style)
     axes.plot(ranks, mean[orbit], "-^", color=MEAN, label="mean with all others", **style)
     simplex_line(axes, atoms, "")
-    axes.set(title="Cosines against class rank", ylabel="cosine")
-    axes.grid(alpha=0.25)
-    axes.legend(fontsize=9, framealpha=0.85)
+    finish(axes, "best", title="Cosines against class rank", ylabel="cosine")
     wide = numbers[0] > 3 * numbers[-1]
     below.fill_between(ranks, numbers[orbit], numbers[-1] * 0.5 if wide else 0.0, color=ACCENT, alpha=0.35, linewidth=0)
     below.plot(ranks, numbers[orbit], color=ACCENT, linewidth=2.0, marker=None if many else "o", markersize=5)
-    below.set(xlabel="class rank (largest count first)" + (", log scale" if many else ""), ylabel=what)
+    finish(below, xlabel="class rank (largest count first)" + (", log scale" if many else ""), ylabel=what)
     if wide:
         below.set_yscale("log")
-    below.grid(alpha=0.25)
     if many:
         below.set_xscale("log")
     else:
@@ -233,9 +218,6 @@ def _spectrum(axes: Axes, gram: OrbitGram) -> None:
     axes.axhline(
         atoms / (atoms - 1.0), color=GREY, linestyle="--", linewidth=1.5, label="regular simplex (all but the last)"
     )
-    axes.set(title="Eigenvalues of the Gram matrix", xlabel="eigenvalue, largest first", ylabel="value")
-    axes.set_ylim(0, 1.2 * values[0])
+    title, ylim = "Eigenvalues of the Gram matrix", (0, 1.2 * values[0])
+    finish(axes, "upper right", title=title, xlabel="eigenvalue, largest first", ylabel="value", ylim=ylim)
     whole_ticks(axes.xaxis)
-    axes.grid(alpha=0.25)
-    axes.set_axisbelow(True)
-    axes.legend(fontsize=9, framealpha=0.85, loc="upper right")

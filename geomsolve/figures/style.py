@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +31,8 @@ def check_suffix(path: str | Path) -> None:
         )
 
 
-def blank(path: str | Path | None, size: tuple[float, float], dpi: int, **pads: Any) -> Figure:
-    """An empty figure that `saved` can save at the path; `pads` are those of the layout engine."""
-    if path is not None:
-        check_suffix(path)
+def blank(size: tuple[float, float], dpi: int, **pads: Any) -> Figure:
+    """An empty figure; `pads` are those of the layout engine."""
     try:
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -42,11 +41,40 @@ def blank(path: str | Path | None, size: tuple[float, float], dpi: int, **pads: 
     return Figure(figsize=size, dpi=dpi, layout=ConstrainedLayoutEngine(**pads))
 
 
-def saved(figure: Figure, path: str | Path | None) -> Figure:
-    """The figure, saved if there is a path."""
-    if path is not None:
-        figure.savefig(path, format=Path(path).suffix[1:].lower())
-    return figure
+_Draw = Callable[..., None]
+_Plot = Callable[..., Any]
+
+
+def picture(width: float, height: float, dpi: int, **pads: Any) -> Callable[[_Draw], _Plot]:
+    """Of a function that draws a result into a figure, one that makes the figure: `plot(result, path=None, **options)`.
+
+    It saves the picture where a path is given: .png, .pdf or .svg, and a ProblemError for another kind.
+    """
+
+    def making(draw: _Draw) -> _Plot:
+        @functools.wraps(draw)
+        def plot(result: Any, path: str | Path | None = None, **options: Any) -> Figure:
+            if path is not None:
+                check_suffix(path)
+            figure = blank((width, height), dpi, **pads)
+            draw(figure, result, **options)
+            if path is not None:
+                figure.savefig(path, format=Path(path).suffix[1:].lower())
+            return figure
+
+        del plot.__wrapped__  # whose first argument is the figure  # type: ignore[attr-defined]
+        return plot
+
+    return making
+
+
+def finish(axes: Axes, legend: Any = None, **words: Any) -> None:
+    """Words and scales, a grid behind what is drawn, and a legend at that place."""
+    axes.set(**words)
+    axes.grid(alpha=0.25)
+    axes.set_axisbelow(True)
+    if legend is not None:
+        axes.legend(fontsize=9, framealpha=0.85, loc=legend)
 
 
 def draw_lines(
@@ -107,11 +135,18 @@ def plain_ticks(axis: Any, low: float, high: float) -> None:
     axis.set_major_formatter(lambda tick, _: f"{tick:g}")
 
 
-def name_ticks(axis: Any, names: Sequence[str]) -> None:
-    """The names of classes as ticks at 1, 2, ..., long ones cut."""
+def name_ticks(axis: Any, names: Sequence[str], room: int = 0, most: int = MANY) -> None:
+    """The names of classes as ticks at 1, 2, ..., long ones cut, and upright where they need more `room` (characters).
+
+    Ranks in place of names where there are more than `most`.
+    """
+    if len(names) > most:
+        whole_ticks(axis)
+        return
     shown = [name if len(name) <= 14 else f"{name[:12]}..." for name in names]
-    upright = {"rotation": 90} if axis.axis_name == "x" else {}
-    axis.set_ticks(range(1, len(names) + 1), shown, fontsize=max(4.0, 9.0 - len(names) / 12.0), **upright)
+    turned = axis.axis_name == "x" and len(names) * max(map(len, shown)) > room
+    axis.set_ticks(range(1, len(names) + 1), shown, fontsize=max(4.0, 9.0 - len(names) / 12.0))
+    axis.set_tick_params(rotation=90 if turned else 0)
 
 
 def whole_ticks(axis: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import os
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from ..errors import BackendError, ProblemError
 from ..results import Result
 from ..text import table as columns_of
 from .chains import unpack_cosines
-from .journals import RESULTS, Journal, reading
+from .journals import RESULTS, reading
 
 FORMATS = ("csv", "npz", "parquet")
 # Of a table that is printed.
@@ -89,33 +90,29 @@ def load_sweep(store: str | Path, *, every: bool = False) -> SweepTable:
         ProblemError: a store that is missing, empty, or none of ours.
     """
     with reading(Path(store)) as journal:
-        names, rows, missing = _rows(journal, every)
-    listed = {name: [row[0].get(name) for row in rows] for name in names}
-    texts: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
-    for _, counts, _ in rows:
-        if counts not in texts:
-            values, sizes, _ = json.loads(counts)
-            texts[counts] = np.array(values, dtype=np.float64), np.array(sizes, dtype=np.float64)
+        found = journal.sweeps()
+        chosen = sorted(found if every else found[:1])
+        rows = [
+            ({"sweep": sweep, **results, **settings}, *_counts(counts), packed)
+            for sweep, *_ in chosen
+            for settings, results, counts, packed in journal.answers(sweep)
+        ]
+    grid = dict.fromkeys(name for _, axes, _ in chosen for name in axes)
+    names = [*(["sweep"] if every else []), *grid, *(name for name in RESULTS if name not in grid)]
     return SweepTable(
-        columns={name: _array(values) for name, values in listed.items()},
-        cosines=tuple(np.empty((0, 0)) if packed is None else unpack_cosines(packed) for _, _, packed in rows),
-        counts=tuple(texts[counts][0] for _, counts, _ in rows),
-        sizes=tuple(texts[counts][1] for _, counts, _ in rows),
-        missing=missing,
+        columns={name: _array([row[0].get(name) for row in rows]) for name in names},
+        cosines=tuple(np.empty((0, 0)) if packed is None else unpack_cosines(packed) for *_, packed in rows),
+        counts=tuple(values for _, values, _, _ in rows),
+        sizes=tuple(sizes for _, _, sizes, _ in rows),
+        missing=sum(points for *_, points in chosen) - len(rows),
     )
 
 
-def _rows(journal: Journal, every: bool) -> tuple[list[str], list[tuple[dict[str, Any], str, bytes | None]], int]:
-    """Names of columns, rows (settings and results, counts, cosines), and how many points have none."""
-    found = journal.sweeps()
-    chosen = sorted(found if every else found[:1])
-    grid = dict.fromkeys(name for _, axes, _ in chosen for name in axes)
-    names = [*(["sweep"] if every else []), *grid, *(name for name in RESULTS if name not in grid)]
-    rows: list[tuple[dict[str, Any], str, bytes | None]] = []
-    for sweep, *_ in chosen:
-        for settings, results, counts, cosines in journal.answers(sweep):
-            rows.append(({"sweep": sweep, **results, **settings}, counts, cosines))
-    return names, rows, sum(points for *_, points in chosen) - len(rows)
+@functools.lru_cache(maxsize=4096)
+def _counts(text: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The distinct counts, and how many classes have each."""
+    values, sizes, _ = json.loads(text)
+    return np.array(values, dtype=np.float64), np.array(sizes, dtype=np.float64)
 
 
 def _array(values: list[Any]) -> NDArray[Any]:

@@ -7,7 +7,7 @@ import pytest
 
 import geomsolve as gs
 from geomsolve import cli
-from geomsolve.figures.comparisons import plot_comparison
+from geomsolve.figures.charts import plot_comparison
 
 COUNTS = [60, 12, 12, 3]
 

@@ -1,75 +1,17 @@
-import contextlib
+"""The answers of a sweep: those of `solve`, exported whole, and told where there are none."""
+
 import csv
 import json
-import os
-import random
 import re
-import signal
-import sqlite3
-import subprocess
 import sys
-import time
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import run
+from sweep_problems import SPEC, TOML, Counting
 
 import geomsolve as gs
 from geomsolve.sweeps import chains
-from geomsolve.sweeps.executors import cores
-
-TOML = """
-[objective]
-name = "gcl"
-sampling = "unsupervised"
-[counts]
-majority = 1
-minority = 9
-per_class = 10
-[grid]
-ratio = [1, 2, 5, 10, 100]
-temperature = [0.1, 0.5, 1.0]
-negatives = [1, inf]
-"""
-SPEC = {
-    "objective": {"name": "supcon"},
-    "counts": {"rule": "long_tail", "classes": 6, "largest": 5000},
-    "grid": {"ratio": [1, 3, 10, 30, 100], "temperature": {"from": 0.05, "to": 1, "num": 8, "scale": "log"}},
-}
-# 800 cheap points.
-LARGE = """
-[objective]
-name = "supcon"
-[counts]
-majority = 2
-minority = 3
-per_class = 10
-[grid]
-ratio = { from = 1.5, to = 200, num = 20, scale = "log" }
-temperature = { from = 0.1, to = 1, num = 20, scale = "log" }
-views = [2, 3]
-"""
-SOLUTION = ("value", "gap", "lower_bound", "relative_gap", "cosine_residual", "rank", "cosine_min", "cosine_max")
-
-
-def assert_same(one, two):
-    """Equal to the last bit in every column except seconds."""
-    assert list(one.columns) == list(two.columns)
-    for name in one.columns:
-        if name != "seconds":
-            np.testing.assert_array_equal(one[name], two[name], err_msg=name)
-    for a, b in zip(one.cosines, two.cosines, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """SPEC solved in this process."""
-    store = tmp_path_factory.mktemp("small") / "runs.db"
-    assert gs.sweep(SPEC, store, workers=1).ok
-    return gs.sweeps.load_sweep(store)
 
 
 def test_every_point_is_what_solve_gives(small):
@@ -117,81 +59,6 @@ def test_packed_cosines_come_back_to_the_bit():
     matrix = np.random.default_rng(1).normal(size=(7, 7))
     matrix += matrix.T
     assert np.array_equal(chains.unpack_cosines(chains.pack_cosines(matrix)), matrix)
-
-
-@contextlib.contextmanager
-def loky():
-    import loky
-
-    pool = loky.get_reusable_executor(max_workers=2)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, kill_workers=True)
-
-
-EXECUTORS = {"threads": lambda: ThreadPoolExecutor(2), "loky": loky}
-
-
-@pytest.mark.parametrize("kind", EXECUTORS)
-def test_any_executor_gives_the_same(small, tmp_path, kind):
-    with EXECUTORS[kind]() as executor:
-        states = []
-        result = gs.sweep(SPEC, tmp_path / "a.db", executor=executor, progress=states.append)
-        assert executor.submit(int, "3").result(timeout=60) == 3, "it is the caller's, and stays open"
-    assert (result.points, result.certified, result.solved, result.ok) == (40, 40, 40, True)
-    assert_same(gs.sweeps.load_sweep(tmp_path / "a.db"), small)
-    assert (states[-1].done, states[-1].total, states[-1].failed) == (40, 40, 0)
-    assert re.fullmatch(r"40 of 40 problems, \d+/s, 0 s left", str(states[-1]))
-
-
-def test_spawned_processes_give_the_same(small, tmp_path):
-    assert gs.sweep(SPEC, tmp_path / "a.db", workers=2).solved == 40
-    assert_same(gs.sweeps.load_sweep(tmp_path / "a.db"), small)
-
-
-class Counting(Executor):
-    """Runs everything at once, counts problems, and fails when it is told to."""
-
-    def __init__(self, fail_after=None):
-        self.keys, self.fail_after, self.tasks = [], fail_after, 0
-
-    def submit(self, function, task):
-        future = Future()
-        self.tasks += 1
-        if self.fail_after is not None and self.tasks > self.fail_after:
-            future.set_exception(RuntimeError("a worker died"))
-            return future
-        assert json.loads(json.dumps({k: v for k, v in task.items() if k != "start"})), "plain things only"
-        future.set_result(function(task))
-        self.keys += [row["key"] for row in future.result()]
-        return future
-
-
-def test_what_is_answered_is_not_handed_out_again(small, tmp_path, monkeypatch):
-    monkeypatch.setattr("geomsolve.sweeps.running._SECONDS", 1e9)  # however busy the machine: a chain at a time
-    store = tmp_path / "a.db"
-    first = Counting(fail_after=1)
-    with pytest.raises(
-        gs.BackendError, match=r"the workers are lost \(RuntimeError: a worker died\); 16 of 40 answers"
-    ):
-        gs.sweep(SPEC, store, executor=first)
-    second = Counting()
-    assert gs.sweep(SPEC, store, executor=second).solved == 24
-    assert len(first.keys) == 16
-    assert len({*first.keys, *second.keys}) == len(first.keys + second.keys) == 40
-    third = Counting(fail_after=0)
-    assert gs.sweep(SPEC, store, executor=third).certified == 40
-    assert third.tasks == 0
-    assert_same(gs.sweeps.load_sweep(store), small)
-
-
-def test_a_slow_chain_comes_back_in_parts(small, tmp_path, monkeypatch):
-    monkeypatch.setattr("geomsolve.sweeps.running._SECONDS", 0.0)
-    executor = Counting()
-    gs.sweep(SPEC, tmp_path / "a.db", executor=executor)
-    assert executor.tasks == 40
-    assert_same(gs.sweeps.load_sweep(tmp_path / "a.db"), small)
 
 
 def test_sweeps_share_a_store_and_answers(tmp_path):
@@ -302,7 +169,8 @@ def test_every_export_is_what_load_sweep_gives(tmp_path, small, capsys, to):
             assert [value or "" for value in got[name]] == column.tolist()
 
 
-def test_an_unfinished_sweep_can_be_exported(tmp_path, capsys):
+def test_an_unfinished_sweep_can_be_exported(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("geomsolve.sweeps.running._SECONDS", 1e9)  # a chain at a time
     with pytest.raises(gs.BackendError):
         gs.sweep(SPEC, tmp_path / "a.db", executor=Counting(fail_after=1))
     code, out, err = run(capsys, "export", tmp_path / "a.db", "--to", "csv", "--out", tmp_path / "a.csv", "--json", "-")
@@ -360,185 +228,3 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch):
         gs.sweep(SPEC, tmp_path / "a.db", dask="tcp://127.0.0.1:8786")
     with pytest.raises(gs.BackendError, match=r"pip install '\.\[parquet\]'"):
         gs.sweeps.export_sweep(tmp_path / "a.db", tmp_path / "a.parquet", "parquet")
-
-
-def test_an_interrupt_keeps_what_there_is_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
-    (tmp_path / "a.toml").write_text(TOML)
-    solve_chain, calls = chains.solve_chain, []
-
-    def interrupted(task):
-        calls.append(task)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return solve_chain(task)
-
-    monkeypatch.setattr("geomsolve.sweeps.running.solve_chain", interrupted)
-    code, _, err = run(capsys, "sweep", tmp_path / "a.toml", "--store", tmp_path / "a.db", "--workers", "1")
-    assert code == 130
-    assert re.search(r"the answers so far are in .*a\.db; the same command goes on from there", err)
-    assert len(gs.sweeps.load_sweep(tmp_path / "a.db")) == 16
-    assert gs.sweep(tmp_path / "a.toml", tmp_path / "a.db", workers=1).solved == 14
-
-
-def die(task):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_worker_that_dies_is_a_clear_error(tmp_path, monkeypatch):
-    monkeypatch.setattr("geomsolve.sweeps.running.solve_chain", die)
-    with pytest.raises(
-        gs.BackendError, match=r"executor: the workers are lost \(BrokenProcessPool: .*goes on from there"
-    ):
-        gs.sweep(SPEC, tmp_path / "a.db", workers=2)
-    monkeypatch.undo()
-    assert gs.sweep(SPEC, tmp_path / "a.db", workers=1).solved == 40
-
-
-def command(*arguments):
-    return [sys.executable, "-W", "ignore", "-m", "geomsolve", *map(str, arguments)]
-
-
-def answered(store):
-    """Keys and times of every answer there is; one that is solved twice would have another time."""
-    if not store.exists():
-        return {}
-    with contextlib.closing(sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
-        try:
-            return dict(connection.execute("SELECT key, seconds FROM problems"))
-        except sqlite3.OperationalError:  # killed before there was a table
-            return {}
-
-
-def kill_again_and_again(start, store, seed, kills=4):
-    """Starts the sweep and kills it, at moments drawn from its progress and from its start-up."""
-    rng = random.Random(seed)
-    before = answered(store)
-    for kill in range(kills):
-        process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        with process:
-            if kill == 0:
-                time.sleep(rng.uniform(0, 1))  # while it is starting, mostly
-            else:
-                enough, deadline = len(before) + rng.randint(1, 150), time.monotonic() + 60
-                while len(answered(store)) < enough:
-                    assert process.poll() is None, process.stderr.read()
-                    assert time.monotonic() < deadline
-                    time.sleep(rng.uniform(0, 0.02))
-            assert process.poll() is None, "it must not end before it is killed"
-            process.kill()
-        now = answered(store)
-        assert before.items() <= now.items(), "nothing is lost, and nothing is solved again"
-        before = now
-    return before
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("large")
-    (folder / "a.toml").write_text(LARGE)
-    assert gs.sweep(folder / "a.toml", folder / "a.db", workers=2).certified == 800
-    return gs.sweeps.load_sweep(folder / "a.db")
-
-
-def children(pid):
-    """The processes whose parent is, or was when they were started, this one."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError):
-            if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
-                found.append(int(entry.name))
-    return found
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_the_workers_of_a_killed_sweep_end_too(tmp_path):
-    (tmp_path / "a.toml").write_text(LARGE)
-    start = command("sweep", tmp_path / "a.toml", "--store", tmp_path / "a.db", "--workers", 2)
-    with subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 60
-        while not answered(tmp_path / "a.db"):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        workers = children(process.pid)
-        process.kill()
-    assert len(workers) >= 2
-    deadline = time.monotonic() + 30
-    while any(Path(f"/proc/{worker}").exists() for worker in workers):
-        assert time.monotonic() < deadline, "workers outlive their parent"
-        time.sleep(0.05)
-
-
-def test_killed_again_and_again_it_ends_equal_to_an_uninterrupted_one(tmp_path, uninterrupted):
-    (tmp_path / "a.toml").write_text(LARGE)
-    store = tmp_path / "a.db"
-    done = kill_again_and_again(command("sweep", tmp_path / "a.toml", "--store", store, "--workers", 2), store, seed=1)
-    result = gs.sweep(tmp_path / "a.toml", store, workers=1)
-    assert result.certified == 800
-    assert result.solved == 800 - len(done)
-    assert_same(gs.sweeps.load_sweep(store), uninterrupted)
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """A dask scheduler and two workers, processes of their own on loopback."""
-    pytest.importorskip("distributed")
-    folder = tmp_path_factory.mktemp("dask")
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s"}
-    environment["PYTHONPATH"] = os.pathsep.join(
-        [str(Path(gs.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
-    )
-    with contextlib.ExitStack() as stack:
-
-        def start(*arguments):
-            process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "dask", *map(str, arguments)],
-                cwd=folder,
-                env=environment,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
-
-        start("scheduler", "--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", folder / "s.json")
-        deadline = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(OSError, ValueError):
-                address = json.loads((folder / "s.json").read_text())["address"]
-                break
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        for _ in range(2):
-            start("worker", address, "--nthreads", 1, "--no-nanny", "--no-dashboard", "--host", "127.0.0.1")
-        yield address
-
-
-def test_dask_gives_the_same(small, tmp_path, capsys, cluster):
-    assert gs.sweep(SPEC, tmp_path / "a.db", dask=cluster).certified == 40
-    assert_same(gs.sweeps.load_sweep(tmp_path / "a.db"), small)
-
-
-def test_killed_through_dask_it_ends_equal_too(tmp_path, uninterrupted, cluster):
-    (tmp_path / "a.toml").write_text(LARGE)
-    store = tmp_path / "a.db"
-    start = command("sweep", tmp_path / "a.toml", "--store", store, "--dask", cluster)
-    done = kill_again_and_again(start, store, seed=2, kills=2)
-    last = subprocess.run(start, capture_output=True, text=True, timeout=120)
-    assert last.returncode == 0, last.stderr
-    assert len(done) < 800
-    assert done.items() <= answered(store).items()
-    assert_same(gs.sweeps.load_sweep(store), uninterrupted)
-
-
-def test_a_dask_scheduler_that_does_not_answer(tmp_path, capsys, monkeypatch):
-    pytest.importorskip("distributed")
-    monkeypatch.setattr("geomsolve.sweeps.executors._PATIENCE", 0.5)
-    (tmp_path / "a.toml").write_text(TOML)
-    for address in ("tcp://127.0.0.1:1", "nowhere", "ftp://127.0.0.1"):
-        code, out, err = run(capsys, "sweep", tmp_path / "a.toml", "--store", tmp_path / "a.db", "--dask", address)
-        assert (code, out, err.count("\n")) == (2, "", 1), err
-        assert f"dask: no scheduler answers at '{address}'" in err
-
-
-def test_cores_are_at_least_one():
-    assert cores() >= 1

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...arrays import Array, Progress
-from ...similarities.dimensions import realize_in
+from ...similarities.dimensions import InDimension, realize_in
 from ...similarities.kernels import y_aware_weights
 from ...similarities.realizations import realize
 from ...similarities.verdicts import Realization
@@ -29,17 +28,6 @@ _COLOURS = "twilight_shifted"  # cyclic; midnight is dark and noon is light
 _RESTARTS = 2
 
 
-@dataclass(frozen=True, eq=False)
-class _Circle:
-    """The hours as points of so many coordinates, and how far they stay above the entropy bound."""
-
-    found: Realization
-    sigma: float
-    points: Array
-    excess: float
-    exact: bool
-
-
 def critical_bandwidth(temperature: float) -> float:
     """The smallest sigma, in hours, whose circle of labels, of circumference 24, fits: its radius times sqrt(tau)."""
     return PERIOD / (2.0 * math.pi) * math.sqrt(temperature)
@@ -48,38 +36,30 @@ def critical_bandwidth(temperature: float) -> float:
 def label_circle(*, multiples: Sequence[float] = MULTIPLES, progress: Progress = quiet) -> Picture:
     """The hours of the day in 2-D and 3-D, at bandwidths where the entropy bound is attained and where it is not."""
     critical = critical_bandwidth(TEMPERATURE)
-    columns: list[list[_Circle]] = []
+    columns: list[tuple[str, list[InDimension]]] = []
     rows: list[Row] = []
     for multiple in multiples:
-        sigma = multiple * critical
-        progress(f"bandwidth {sigma:.3g} hours")
+        progress(f"bandwidth {multiple * critical:.3g} hours")
+        weighting = y_aware_weights(np.arange(PERIOD), sigma=multiple * critical, period=PERIOD)
         # At the critical bandwidth itself rounding may fall on either side; realize calls it realizable.
-        found = realize(
-            y_aware_weights(np.arange(PERIOD), sigma=sigma, period=PERIOD), temperature=TEMPERATURE, tol=1e-6
-        )
-        columns.append([_embedded(found, sigma, dim) for dim in DIMS])
-        for circle in columns[-1]:
-            rows += _rows(circle, critical)
+        found = realize(weighting, temperature=TEMPERATURE, tol=1e-6)
+        placed = [realize_in(found, dim, restarts=_RESTARTS) for dim in DIMS]
+        columns.append((_heading(found, multiple, critical), placed))
+        rows += [row for within in placed for row in _rows(found, within, multiple * critical, critical)]
     title = f"The hours of the day under y-Aware InfoNCE: Gaussian kernel, self-pairs in, temperature {TEMPERATURE:g}"
     figure = page(title, rows, (13, 9.2))
     drawn = []
-    for place, (flat, ball) in enumerate(columns, 1):
+    for place, (heading, (flat, ball)) in enumerate(columns, 1):
         upper = figure.add_subplot(len(DIMS), len(columns), place)
         lower = figure.add_subplot(len(DIMS), len(columns), len(columns) + place, projection="3d")
-        _flat(upper, flat)
-        _ball(lower, ball)
-        upper.set_title(f"{_heading(flat, critical)}\n\n{_words(flat)}", fontsize=11)
+        _flat(upper, _turned(flat.points))
+        _ball(lower, _turned(ball.points))
+        upper.set_title(f"{heading}\n\n{_words(flat)}", fontsize=11)
         lower.set_title(_words(ball), fontsize=11)
         drawn += [upper, lower]
-    scale = _scale()
-    bar = figure.colorbar(scale, ax=drawn, location="bottom", shrink=0.5, aspect=40, label="hour of the day")
+    bar = figure.colorbar(_scale(), ax=drawn, location="bottom", shrink=0.5, aspect=40, label="hour of the day")
     bar.set_ticks([0, 6, 12, 18, 24])
     return Picture(figure, rows)
-
-
-def _embedded(found: Realization, sigma: float, dim: int) -> _Circle:
-    within = realize_in(found, dim, restarts=_RESTARTS)
-    return _Circle(found, sigma, _turned(within.points), within.excess, within.exact)
 
 
 def _turned(points: Array) -> Array:
@@ -101,41 +81,36 @@ def _turned(points: Array) -> Array:
     return points * np.array([-1.0, *[1.0] * (points.shape[1] - 1)]) if turning > 0 else points
 
 
-def _rows(circle: _Circle, critical: float) -> list[Row]:
-    padded = np.pad(circle.points, ((0, 0), (0, 3 - circle.points.shape[1])))
+def _rows(found: Realization, within: InDimension, sigma: float, critical: float) -> list[Row]:
+    points = np.pad(_turned(within.points), ((0, 0), (0, 3 - within.dim)))
     return [
         {
-            "sigma": circle.sigma,
+            "sigma": sigma,
             "critical_sigma": critical,
-            "dim": circle.points.shape[1],
+            "dim": within.dim,
             "hour": hour,
-            "x": float(point[0]),
-            "y": float(point[1]),
-            "z": float(point[2]),
+            **dict(zip("xyz", point, strict=True)),
             # What is proved, of the optimum without a limit on dimensions, stands in the columns after these two.
-            "points": "optimal" if circle.exact else "best found",
-            "points_excess": circle.excess,
-            **verdict_row(circle.found),
+            "points": "optimal" if within.exact else "best found",
+            "points_excess": within.excess,
+            **verdict_row(found),
         }
-        for hour, point in enumerate(padded)
+        for hour, point in enumerate(points.tolist())
     ]
 
 
-def _heading(circle: _Circle, critical: float) -> str:
-    found, size = circle.found, f"σ = {circle.sigma:.2f} h"
-    if not found.witness:
-        place = "the smallest realizable" if abs(circle.sigma / critical - 1.0) < 1e-9 else "realizable"
-        return f"{size}: {place}\nexcess 0 in {found.min_dim}-D"
-    return f"{size}: not realizable\nleast excess {found.excess:.3g} nats, in {found.min_dim}-D"
+def _heading(found: Realization, multiple: float, critical: float) -> str:
+    size = f"σ = {multiple * critical:.2f} h"
+    if found.witness:
+        return f"{size}: not realizable\nleast excess {found.excess:.3g} nats, in {found.min_dim}-D"
+    place = "the smallest realizable" if abs(multiple - 1.0) < 1e-9 else "realizable"
+    return f"{size}: {place}\nexcess 0 in {found.min_dim}-D"
 
 
-def _words(circle: _Circle) -> str:
-    dim = circle.points.shape[1]
-    if not circle.exact:
-        return f"{dim}-D: excess {circle.excess:.3g} nats (best found)"
-    if circle.found.witness:
-        return f"{dim}-D: excess {circle.excess:.3g} nats (optimal)"
-    return f"{dim}-D: excess 0 (optimal)"
+def _words(within: InDimension) -> str:
+    known = "optimal" if within.exact else "best found"
+    excess = "0" if within.realizable else f"{within.excess:.3g} nats"
+    return f"{within.dim}-D: excess {excess} ({known})"
 
 
 def _scale() -> Any:
@@ -145,12 +120,13 @@ def _scale() -> Any:
     return ScalarMappable(Normalize(0, PERIOD), _COLOURS)
 
 
-def _flat(axes: Axes, circle: _Circle) -> None:
+def _flat(axes: Axes, points: Array) -> None:
     unit_circle(axes, zorder=1)
-    x, y = circle.points.T
+    x, y = points.T
     axes.scatter(x, y, 70, color=_scale().to_rgba(np.arange(PERIOD)), edgecolor="black", linewidth=0.6, zorder=3)
     # Hours that run back stand inside the circle: where the day is folded onto an arc, two hours share a place.
-    ahead = np.roll(x, -1) * y - x * np.roll(y, -1) + (y * np.roll(x, 1) - x * np.roll(y, 1)) * -1.0
+    before, after = np.roll(points, 1, axis=0), np.roll(points, -1, axis=0)
+    ahead = (after[:, 0] - before[:, 0]) * y - (after[:, 1] - before[:, 1]) * x
     for hour in range(0, PERIOD, 3):
         reach = 1.17 if ahead[hour] > 0 else 0.83
         axes.text(reach * x[hour], reach * y[hour], str(hour), ha="center", va="center", fontsize=10)
@@ -158,13 +134,10 @@ def _flat(axes: Axes, circle: _Circle) -> None:
     axes.set_axis_off()
 
 
-def _ball(axes: Any, circle: _Circle) -> None:
+def _ball(axes: Any, points: Array) -> None:
     up = 28.0
     unit_sphere(axes, 1.25, (up, -90.0))
-    closed = np.concatenate([circle.points, circle.points[:1]])
-    axes.plot(*closed.T, color=GREY, linewidth=1.2)
-    colours = _scale().to_rgba(np.arange(PERIOD))
-    nearness = circle.points @ (0.0, -math.cos(math.radians(up)), math.sin(math.radians(up)))
-    axes.scatter(
-        *circle.points.T, s=70.0 + 35.0 * nearness, c=colours, depthshade=False, edgecolor="black", linewidth=0.6
-    )
+    axes.plot(*np.append(points, points[:1], axis=0).T, color=GREY, linewidth=1.2)
+    nearness = points @ (0.0, -math.cos(math.radians(up)), math.sin(math.radians(up)))
+    style: dict[str, Any] = {"depthshade": False, "edgecolor": "black", "linewidth": 0.6}
+    axes.scatter(*points.T, s=70.0 + 35.0 * nearness, c=_scale().to_rgba(np.arange(PERIOD)), **style)

@@ -85,7 +85,7 @@ def panels_of(
 
 def page(title: str, rows: Sequence[Row], size: tuple[float, float]) -> Figure:
     """An empty figure with its title, below which stands how many points of the data are not certified, if any."""
-    figure = blank(None, size, _DPI, w_pad=0.06, h_pad=0.06)
+    figure = blank(size, _DPI, w_pad=0.06, h_pad=0.06)
     missing = uncertified(rows)
     note = f"\n{missing} of {len(rows)} points NOT certified" if missing else ""
     figure.suptitle(title + note, fontsize=13)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,6 @@ import numpy as np
 
 from ...arrays import Progress
 from ...collapse.phases import PhaseDiagram, phase_diagram
-from ...collapse.thresholds import threshold
 from ...collapse.two_levels import two_level_counts
 from ...objectives.base import Objective
 from ...objectives.classes.generalized import GCL
@@ -20,6 +20,7 @@ from ...solvers.ladder import solve
 from ...solvers.solution import Quality
 from ..maps import draw_class_table, draw_phases
 from .pages import Picture, Row, page, quiet
+from .thresholds import threshold_row
 
 SAMPLINGS = ("supervised", "unsupervised")
 _MAJORITY, _MINORITY = 1, 9
@@ -117,23 +118,16 @@ def critical_ratios(
     """The critical ratio for every number of majority and minority classes, with one unsupervised negative."""
     settings: dict[str, Any] = {"negatives": 1, "sampling": "unsupervised", "temperature": 1.0}
     rows: list[Row] = []
-    for majority in majorities:
-        for minority in minorities:
-            found = threshold(GCL, majority=majority, minority=minority, progress=progress, **settings)
-            proved, shown = found.confirmed, [side for side in (found.below, found.above) if side is not None]
-            if found.value is None:  # apart at any ratio, so at a large one
-                far = solve(GCL(two_level_counts(majority, minority, 1e6), **settings), throw=False)
-                proved, shown = far.quality is Quality.CERTIFIED and far.orbits.within[1] < 1.0 - 1e-8, [far]
-            rows.append(
-                {
-                    "majority": majority,
-                    "minority": minority,
-                    "critical_ratio": math.nan if found.value is None else found.value,
-                    "reason": found.reason,
-                    "relative_gap": max(side.certificate.relative_gap for side in shown),
-                    "quality": (Quality.CERTIFIED if proved else Quality.UNCERTIFIED).value,
-                }
-            )
+    for majority, minority in itertools.product(majorities, minorities):
+        progress(f"{majority} majority and {minority} minority classes")
+        row = {"majority": majority, "minority": minority, **threshold_row(minority, majority, **settings)}
+        value = row.pop("threshold")
+        if value is None:  # apart at any ratio, so at a large one
+            far = solve(GCL(two_level_counts(majority, minority, 1e6), **settings), throw=False)
+            proved = far.quality is Quality.CERTIFIED and far.orbits.within[1] < 1.0 - 1e-8
+            row["relative_gap"] = far.certificate.relative_gap
+            row["quality"] = (Quality.CERTIFIED if proved else Quality.UNCERTIFIED).value
+        rows.append({**row, "critical_ratio": math.nan if value is None else value})
     table = np.array([(row["majority"], row["minority"], row["critical_ratio"]) for row in rows])
     figure = page("Critical imbalance ratio: InfoNCE, one unsupervised negative, temperature 1", rows, (7.6, 5.6))
     draw_class_table(figure.subplots(), table)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...arrays import Progress
+from ...arrays import Array, Progress
 from ...collapse.thresholds import threshold
 from ...counts.counts import step_counts
 from ...objectives.classes.generalized import GCL
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MIXES = ((1, 9), (2, 8), (5, 5), (1, 3))
 SAMPLINGS = ("supervised", "unsupervised")
 RATIOS = tuple(np.geomspace(1.0, 1000.0, 81).tolist())
-_LINES = (
+LINES = (
     ("minority_cosine", "two minority classes", TAIL, "-"),
     ("between_cosine", "one of each", ACCENT, "-."),
     ("majority_cosine", "two majority classes", HEAD, "--"),
@@ -33,20 +33,12 @@ _VIEW = (14.0, 12.0)  # the minority one in front and two beside it, none behind
 PARTS = (("before", 0.5), ("at the threshold", 1.0), ("after", 2.0))
 
 
-def step_row(majority: int, minority: int, ratio: float, sampling: str) -> Row:
-    """The certified cosines of so many majority and minority classes, logistic loss at temperature 1."""
-    counts = step_counts(majority, minority, 1.0, ratio)
-    solution = solve(GCL(counts, loss="logistic", sampling=sampling), throw=False)
-    gram = solution.gram
+def step_cosines(gram: Array, majority: int) -> Row:
+    """The cosines of two classes of either kind and of one of each, majority first."""
     return {
-        "sampling": sampling,
-        "majority": majority,
-        "minority": minority,
-        "ratio": ratio,
         "majority_cosine": float(gram[0, 1]) if majority > 1 else None,
         "between_cosine": float(gram[0, -1]),
         "minority_cosine": float(gram[-1, -2]),
-        **proof(solution),
     }
 
 
@@ -64,7 +56,12 @@ def cosines(
             found = threshold(
                 GCL, majority=majority, minority=minority, loss="logistic", sampling=sampling, certify=False
             )
-            rows += [{**step_row(majority, minority, ratio, sampling), "threshold": found.value} for ratio in ratios]
+            start = {"sampling": sampling, "majority": majority, "minority": minority}
+            for ratio in ratios:
+                counts = step_counts(majority, minority, 1.0, ratio)
+                solution = solve(GCL(counts, loss="logistic", sampling=sampling), throw=False)
+                told = {**start, "ratio": ratio, **step_cosines(solution.gram, majority), **proof(solution)}
+                rows.append({**told, "threshold": found.value})
     figure = page(
         "Cosines of class means against imbalance (logistic loss, one negative, temperature 1)", rows, (14, 7)
     )
@@ -78,7 +75,7 @@ def cosines(
 
 
 def _panel(axes: Axes, rows: Sequence[Row]) -> None:
-    draw_lines(axes, rows, "ratio", _LINES)
+    draw_lines(axes, rows, "ratio", LINES)
     simplex_line(axes, rows[0]["majority"] + rows[0]["minority"])
     value = rows[0]["threshold"]
     if value is None:
@@ -109,14 +106,11 @@ def collapse_sphere(*, parts: Sequence[tuple[str, float]] = PARTS, progress: Pro
                 "threshold": critical,
                 "count": float(counts.distinct[orbit]),
                 "classes": int(total),
-                "x": float(point[1]),
-                "y": float(point[2]),
-                "z": float(point[0]),
-                "between_cosine": float(solution.gram[0, -1]),
-                "minority_cosine": float(solution.gram[-1, -2]),
+                **dict(zip("zxy", point, strict=True)),
+                **step_cosines(solution.gram, 1),
                 **proof(solution),
             }
-            for point, orbit, total in zip(upright(points), orbits, totals, strict=True)
+            for point, orbit, total in zip(upright(points).tolist(), orbits, totals, strict=True)
         ]
     title = (
         f"One majority class and {_MINORITY} minority classes, labelled by count "

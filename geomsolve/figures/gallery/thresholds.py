@@ -21,9 +21,9 @@ COLDNESSES = tuple(np.linspace(0.25, 6.0, 47).tolist())  # 1/temperature
 _MINORITY = 9  # with one majority class
 
 
-def threshold_row(minority: int, **options: Any) -> Row:
-    """The threshold in the ratio for one majority class, and what is proved of the geometry on both its sides."""
-    found = threshold(GCL, majority=1, minority=minority, **options)
+def threshold_row(minority: int, majority: int = 1, **options: Any) -> Row:
+    """The threshold in the ratio under GCL, and what is proved of the geometry on both its sides."""
+    found = threshold(GCL, majority=majority, minority=minority, **options)
     sides = [side.certificate.relative_gap for side in (found.below, found.above) if side is not None]
     low, high = found.bracket or (None, None)
     return {
@@ -31,6 +31,7 @@ def threshold_row(minority: int, **options: Any) -> Row:
         "bracket_low": low,
         "bracket_high": high,
         "residual": found.residual,
+        "reason": found.reason,
         "relative_gap": max(sides, default=None),
         "quality": (Quality.CERTIFIED if found.confirmed else Quality.UNCERTIFIED).value,
     }
@@ -46,7 +47,7 @@ def threshold_negatives(
             last = (math.inf,) if normalization == "mean" else ()
             for count in (*negatives, *last):
                 progress(f"{sampling}, {normalization}, k = {count:g}")
-                options = {"sampling": sampling, "normalization": normalization, "negatives": count}
+                options: Row = {"sampling": sampling, "normalization": normalization, "negatives": count}
                 rows.append({**options, **threshold_row(minority, **options)})
     title = f"Where the minority collapses: one majority class, {minority} minority classes, InfoNCE, temperature 1"
     figure = page(title, rows, (12, 5))
@@ -93,7 +94,7 @@ def threshold_temperature(
         for coldness in coldnesses:
             temperature = 1.0 / coldness
             progress(f"{sampling}, k = {negatives:g}, temperature {temperature:.3g}")
-            options = {"sampling": sampling, "negatives": negatives, "temperature": temperature}
+            options: Row = {"sampling": sampling, "negatives": negatives, "temperature": temperature}
             found = threshold_row(minority, **options)
             rows.append({**options, **found, "asymptote": limit(minority + 1, coldness)})
     title = f"Where the minority collapses: one majority class, {minority} minority classes, InfoNCE"
