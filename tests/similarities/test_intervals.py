@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
+from scipy.special import logsumexp
 from test_bounds import random_weights
 
 from geomsolve.certificates.certificate import certify
@@ -99,3 +101,29 @@ def test_descent_stops_where_nothing_is_gained():
     assert still
     assert len(told) < 3000
     assert loss(rows)[0] == min(told)
+
+
+def test_different_ages_to_a_millionth_and_no_descent_comes_below():
+    """In full rank, beside the formula written down and descended once more from near the answer."""
+    ages = np.random.default_rng(0).uniform(20, 80, 110)
+    weighting = y_aware_weights(ages, sigma=10)
+    found = realize(weighting, temperature=0.1, tol=1e-6, seconds=120.0)
+    assert found.finished
+    assert found.gap <= 1e-6 * found.excess
+    weights = weighting.expand()
+
+    def excess(flat):
+        rows = flat.reshape(len(ages), -1)
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        z = rows / lengths
+        logits = z @ z.T / 0.1
+        log_p = logits - logsumexp(logits, axis=1, keepdims=True)
+        slope = (np.exp(log_p) - weights) / (0.1 * len(ages))
+        slope = (slope + slope.T) @ z
+        slope -= np.sum(slope * z, axis=1, keepdims=True) * z
+        return np.sum(weights * (np.log(weights) - log_p)) / len(ages), (slope / lengths).ravel()
+
+    near = found.points + 1e-3 * np.random.default_rng(1).standard_normal(found.points.shape)
+    options = {"maxiter": 100, "ftol": 0.0, "gtol": 0.0}
+    best = minimize(excess, near.ravel(), jac=True, method="L-BFGS-B", options=options).fun
+    assert found.excess_lower - 1e-13 <= best <= 1.05 * found.excess
