@@ -139,6 +139,17 @@ def test_starts_that_end_alike_are_counted():
     np.testing.assert_allclose(found.excesses, found.excesses[0], rtol=1e-6)
 
 
+def test_hops_count_as_starts_and_find_what_these_starts_do_not():
+    """Ten long-tailed classes in three dimensions have many local minima."""
+    objective = gs.SupCon(np.geomspace(500, 5, 10).astype(int), temperature=0.1)
+    starts = [random_points(objective, 3, seed) for seed in range(4)]
+    alone = descend(objective, starts, polish=False)
+    found = descend(objective, starts, hops=20, polish=False)
+    assert (len(alone.excesses), len(found.excesses)) == (4, 24)
+    np.testing.assert_array_equal(found.excesses[:4], alone.excesses)
+    assert found.excess < 0.999 * alone.excess
+
+
 @pytest.fixture(scope="module")
 def long():
     """A problem whose descent takes hundreds of steps."""

@@ -17,6 +17,7 @@ from ...arrays import Array, Progress
 from ...errors import BackendError
 from .lbfgs import lbfgs
 from .point_losses import PointLoss
+from .unit_rows import hopped, tangent, unit
 
 # A scaled curvature above minus this is rounding; below, a way out of a saddle point.
 FLAT = 1e-5
@@ -38,7 +39,7 @@ class Minimum:
     Attributes:
         points: (m, d) unit rows.
         excess: their loss above its floor.
-        excesses: that of every start that was descended from, as L-BFGS left it.
+        excesses: that of every start and hop that was descended from, as L-BFGS left it.
         reached: how many of them ended within 1e-6 of the best one.
         residual: the largest net force on a point as a share of the forces that act on it.
         curvature: the smallest eigenvalue of the scaled Hessian, rotations apart (see `minimise`); below 0 at a saddle
@@ -67,6 +68,8 @@ def minimise(
     *,
     positive: bool,
     rough: PointLoss | None = None,
+    hops: int = 0,
+    seed: int = 0,
     gain: float = 1e-9,
     tol: float = 1e-12,
     max_steps: int = 2000,
@@ -91,7 +94,9 @@ def minimise(
         loss: of unit rows, in float64.
         starts: (m, d) unit rows each, d >= 2; NumPy's arrays, or JAX's where the loss takes them.
         positive: whether the loss above its floor is positive whatever the points.
-        rough: the same loss in less precision; descent goes as far as it can by this one first.
+        rough: the same loss in float32, whose rows are so too; descent goes as far as it can by this one first.
+        hops: further starts, each the best end so far with a few points at random places.
+        seed: of those.
         gain: a descent ends when a tenth of its steps (at least ten) gained less than this share of the excess.
         tol: Newton steps end when no net force is a larger share of the forces on a point.
         max_steps: L-BFGS steps a start.
@@ -105,7 +110,8 @@ def minimise(
 
     Cost: a step is one or two evaluations; the second order a few hundred.
     """
-    return _Descent(loss, rough, positive, gain, tol, max_steps, seconds, progress).of(starts, polish, second_order)
+    descent = _Descent(loss, rough, positive, gain, tol, max_steps, seconds, progress)
+    return descent.of(starts, hops, np.random.default_rng(seed), polish, second_order)
 
 
 class _Descent:
@@ -124,10 +130,13 @@ class _Descent:
         self.latest: Any = None
         self.history: list[dict[str, float]] = []
 
-    def of(self, starts: Sequence[Any], polish: bool, second_order: bool) -> Minimum:
+    def of(
+        self, starts: Sequence[Any], hops: int, rng: np.random.Generator, polish: bool, second_order: bool
+    ) -> Minimum:
         ends: list[tuple[float, Any]] = []
-        for number, start in enumerate(starts):
-            ends.append(self._guarded(self._start, start, f"start {number + 1} of {len(starts)}"))
+        for number in range(len(starts) + hops):
+            start = starts[number] if number < len(starts) else hopped(min(ends, key=lambda end: end[0])[1], rng)
+            ends.append(self._guarded(self._start, start, f"start {number + 1} of {len(starts) + hops}"))
             if self.stopped in ("seconds", "interrupt"):
                 break
         excesses = np.array([excess if math.isfinite(excess) else math.inf for excess, _ in ends])
@@ -155,7 +164,7 @@ class _Descent:
             if self.latest is None:
                 raise
             self.stopped = "interrupt"
-            points = _unit(self.latest)
+            points = unit(self.latest)
             return float(self.loss.slope(points)[0]), points
 
     def _finish_guarded(self, points: Any, second_order: bool) -> tuple[Array, float | None]:
@@ -169,14 +178,14 @@ class _Descent:
         """The loss above its floor and the points where L-BFGS leaves a start."""
         self.stopped = ""
         if self.rough is not None:
-            x = self._down(self.rough, x, label)
+            x = self._down(self.rough, x.astype(np.float32), label)
         if not self.stopped:
-            x = self._down(self.loss, x, label)
-        points = _unit(x)
+            x = self._down(self.loss, x.astype(np.float64), label)
+        points = unit(x)
         return float(self.loss.slope(points)[0]), points
 
     def _down(self, loss: PointLoss, start: Any, label: str) -> Any:
-        scale = abs(float(loss.slope(_unit(start))[0])) or 1.0
+        scale = abs(float(loss.slope(unit(start))[0])) or 1.0
         x = start
         values, first = deque[float](), self.steps
         for x, value in lbfgs(lambda rows: self._value(loss, scale, rows), start):
@@ -227,7 +236,7 @@ class _Descent:
 
     def _balance(self, points: Array) -> tuple[float, Array, Array]:
         """The largest share of unbalanced force, (m, d) the net forces, and (m, 1) all forces on every point."""
-        force = _tangent(points, np.asarray(self.loss.slope(points)[1]))
+        force = tangent(points, np.asarray(self.loss.slope(points)[1]))
         pulls = np.asarray(self.loss.pulls(points))[:, None]
         pulls = np.maximum(pulls, 1e-12 * (pulls.max() or 1.0))
         return float(np.max(np.linalg.norm(force, axis=1) / pulls[:, 0])), force, pulls
@@ -245,7 +254,7 @@ class _Descent:
             if curvature is None or curvature >= -FLAT or escape == _ESCAPES:
                 return points, curvature
             before = self.loss.slope(points)[0]
-            trials = [_unit(points + side * 0.5**k * direction) for k in range(12) for side in (1.0, -1.0)]
+            trials = [unit(points + side * 0.5**k * direction) for k in range(12) for side in (1.0, -1.0)]
             values = [self.loss.slope(trial)[0] for trial in trials]
             if not min(values) < before:
                 return points, curvature
@@ -256,7 +265,7 @@ class _Descent:
     def _further(self, points: Array, label: str) -> Array:
         """Where another descent ends; TimeoutError where it has no time left."""
         self.gain, before = min(self.gain, _FINE), self.stopped
-        points = np.asarray(_unit(self._down(self.loss, points, label)))
+        points = np.asarray(unit(self._down(self.loss, points, label)))
         self.latest = points, None
         if self.stopped == "seconds":
             raise TimeoutError
@@ -269,17 +278,17 @@ class _Descent:
 
         def derivative(x: Array) -> Array:
             lengths = np.linalg.norm(x, axis=1, keepdims=True)
-            return _tangent(x / lengths, np.asarray(self.loss.slope(x / lengths)[1])) / lengths
+            return tangent(x / lengths, np.asarray(self.loss.slope(x / lengths)[1])) / lengths
 
         def apply(vectors: Array) -> Array:
             self._check_clock()
-            move = _tangent(points, vectors) / root
+            move = tangent(points, vectors) / root
             size = np.linalg.norm(move, axis=1).max()
             if size == 0.0:
                 return np.zeros_like(move)
             step = _STEP / size
             bent = (derivative(points + step * move) - derivative(points - step * move)) / (2.0 * step)
-            return _tangent(points, bent) / root
+            return tangent(points, bent) / root
 
         return apply
 
@@ -293,7 +302,7 @@ class _Descent:
             root, apply = np.sqrt(pulls), self._hessian(points, pulls)
             operator = _operator(apply, points.shape)
             step, _ = cg(operator, -(force / root).ravel(), rtol=min(0.1, math.sqrt(residual)), maxiter=500)
-            trial = _unit(points + _tangent(points, step.reshape(points.shape)) / root)
+            trial = unit(points + tangent(points, step.reshape(points.shape)) / root)
             balance, after = self._balance(trial), self.loss.slope(trial)[0]
             if not (balance[0] < 0.5 * residual and after <= value + 1e-9 * abs(value)):
                 break
@@ -319,7 +328,7 @@ class _Descent:
             return scaled @ (axes @ (inverse * (product - product.T)) @ axes.T)
 
         def shifted(vectors: Array) -> Array:
-            radial = vectors - _tangent(points, vectors)
+            radial = vectors - tangent(points, vectors)
             # One more than the Hessian, so that ARPACK's relative tolerance is not one to 0.
             return apply(vectors) + vectors + 10.0 * (radial + turned(vectors))
 
@@ -338,12 +347,3 @@ class _Descent:
 def _operator(apply: Callable[[Array], Array], shape: tuple[int, ...]) -> LinearOperator:
     size = math.prod(shape)
     return LinearOperator((size, size), matvec=lambda flat: apply(flat.reshape(shape)).ravel(), dtype=np.float64)
-
-
-def _unit(points: Any) -> Any:
-    xp = points.__array_namespace__()
-    return points / xp.sqrt(xp.sum(points * points, axis=1, keepdims=True))
-
-
-def _tangent(points: Array, vectors: Array) -> Array:
-    return vectors - np.sum(vectors * points, axis=1, keepdims=True) * points

@@ -120,7 +120,7 @@ class _Softmax:
             forces = self._forces(first, block, strengths)
             slope[first:last] += forces @ z[first:]
             slope[last:] += forces[:, len(block) :].T @ z[first:last]
-        return value, slope.astype(np.float64, copy=False)
+        return value, slope.astype(points.dtype, copy=False)
 
     def pulls(self, points: Array) -> Array:
         _, strengths, exponentials = self._rows(np.ascontiguousarray(points, dtype=self.dtype))

@@ -151,8 +151,9 @@ def embed(
 
     Below the rank the problem is not convex. Starts are the optimum cut to its leading axes and random points, each
     goes down by L-BFGS on normalised rows, in float32 as far as that leads where there are many classes, then in
-    float64. Small problems have many starts, and the best end is polished and looked at to second order: from a saddle
-    point it goes on. What no embedding in `dim` coordinates goes below is proved by positive definite functions
+    float64. Small problems have many starts: of eight or more an eighth like these, and the others the best end so far
+    with some classes at random places. Their best end is polished and looked at to second order: from a saddle point it
+    goes on. What no embedding in `dim` coordinates goes below is proved by positive definite functions
     (`dimension_bound`), where that is more than the certificate says.
 
     Args:
@@ -209,7 +210,9 @@ def embed(
         raise ProblemError(f"start: must have {atoms} rows, one per class; got shape {np.shape(start)}")
     options = {"max_steps": max_steps, "seconds": seconds, "progress": progress}
     small = atoms * width <= _SMALL if second_order is None else second_order
-    best = _descended(objective, _starts(gram, width, count, seed, start), count, small, device, options)
+    fresh = count if count < 8 else max(2, count // 8)
+    options |= {"hops": count - fresh, "seed": seed}
+    best = _descended(objective, _starts(gram, width, fresh, seed, start), count, small, device, options)
     value = _value(objective, best.points)
     found = Embedding(
         best.points, value, floor, exact=False, restarts=len(best.excesses), reached=best.reached,

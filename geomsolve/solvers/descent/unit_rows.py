@@ -1,0 +1,35 @@
+"""Unit rows, their tangents, and hops from some to others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...arrays import Array
+
+# How far a hop moves the points that it keeps.
+_SHAKE = 0.02
+
+
+def unit(points: Any) -> Any:
+    """Rows of length 1, in float64: NumPy's, or JAX's as they came."""
+    points, xp = points.astype(np.float64), points.__array_namespace__()
+    return points / xp.sqrt(xp.sum(points * points, axis=1, keepdims=True))
+
+
+def tangent(points: Array, vectors: Array) -> Array:
+    """Vectors without their parts along unit rows."""
+    return vectors - np.sum(vectors * points, axis=1, keepdims=True) * points
+
+
+def hopped(points: Any, rng: np.random.Generator) -> Array:
+    """Unit rows a little moved, one or two of them and a few more of many at random places.
+
+    Most of a good minimum is worth keeping: hops find better ones sooner than starts that know nothing.
+    """
+    count, width = np.shape(points)
+    moved = np.array(points) + _SHAKE * rng.standard_normal((count, width)) / np.sqrt(width)
+    chosen = rng.choice(count, int(rng.integers(1, min(count, 2 + count // 40) + 1)), replace=False)
+    moved[chosen] = rng.standard_normal((len(chosen), width))
+    return np.asarray(unit(moved))
