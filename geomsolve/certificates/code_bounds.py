@@ -168,13 +168,11 @@ def _several(
         count = _FINER * len(chosen)
         finer, more = grouped(model, masses, count) if 2 * count < len(masses) else (model, np.arange(len(masses)))
         report(f"a lower bound in {dim} dimensions: {len(more)} orbits")
+        # (more, chosen) shares, by which those of neighbours are mixed.
         places, every = np.log(masses[chosen])[::-1], np.log(masses[more])
-
-        def spread(columns: Array, every: Array = every, places: Array = places) -> Array:
-            return np.column_stack([np.interp(every, places, column[::-1]) for column in columns.T])
-
-        rough, chosen = finer.tilted_by(np.exp(spread(spread(np.log(rough.tilts)).T).T)), more
-        vectors = _improved(spread(vectors), rough, dim, scale, _HEATS[-2:-1], _LAST_STEPS)[0]
+        mixed = np.column_stack([np.interp(every, places, each) for each in np.eye(len(chosen))[::-1]])
+        rough, chosen = finer.tilted_by(np.exp(mixed @ np.log(rough.tilts) @ mixed.T)), more
+        vectors = _improved(mixed @ vectors, rough, dim, scale, _HEATS[-2:-1], _LAST_STEPS)[0]
     return rough, vectors, scale
 
 
@@ -245,7 +243,5 @@ def _proved(vectors: Array, model: PairModel, dim: int, scale: float) -> float:
     least = least_of_pairs(model.potentials(), products, dim, 1e-10 * scale / (len(times) * times))
     paid = float(model.sizes @ (vectors**2).sum(axis=1))
     # Of the sums, and of the products, which stand in for vectors nobody rounds.
-    noise = (
-        4.0 * _EPS * (len(times) * (float(times @ np.abs(least)) + paid) + float(times @ np.abs(products).sum(axis=1)))
-    )
-    return float(times @ least) - paid - noise
+    noise = len(times) * (float(times @ np.abs(least)) + paid) + float(times @ np.abs(products).sum(axis=1))
+    return float(times @ least) - paid - 4.0 * _EPS * noise

@@ -151,11 +151,7 @@ class _Cells:
             middle, inner = self._at(pair, left + width)
             np.minimum.at(known, pair, middle)
             pair, left = np.tile(pair, 2), np.concatenate([left, left + width])
-            low, high, part = (
-                np.concatenate([low, middle]),
-                np.concatenate([middle, high]),
-                np.concatenate([part, inner]),
-            )
+            low, high, part = map(np.concatenate, ((low, middle), (middle, high), (part, inner)))
         else:
             np.minimum.at(proved, pair, np.minimum(low, high) - (width**2 / 8.0) * (self.curl[pair] + self.bend * part))
         return proved

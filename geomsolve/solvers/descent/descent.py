@@ -1,10 +1,8 @@
 """Descent over unit vectors with the loss written a second time, in JAX: an independent route, on a CPU or a GPU.
 
-It shares nothing with the other solvers but the problem's numbers: no orbits, no duality, no line of the objective's
-own NumPy formulas. Over unit vectors the problem is not convex, but with as many coordinates as the optimal Gram matrix
-has rank its minima are those of the convex program (theory page), and the certificate judges the answer as it judges
-every other. JAX is imported when the first function runs, in 64 bits inside `jax.enable_x64(True)`, and the global
-configuration is left alone.
+It shares nothing with the other solvers but the problem's numbers. Over unit vectors the problem is not convex, but
+with as many coordinates as the optimal Gram matrix has rank its minima are those of the convex program (theory page).
+JAX is imported when the first function runs, in 64 bits inside `jax.enable_x64(True)`.
 """
 
 from __future__ import annotations
@@ -27,6 +25,7 @@ from .factor_descent import Minimum, minimise
 from .jax_losses import loss
 from .point_losses import positive_excess
 from .rowwise import excess_and_slope, slope_and_pull
+from .unit_rows import fitted, unit
 
 MOST_ATOMS = 100_000
 # Of one start: 1.6 GB an array, of which two dozen live at once.
@@ -37,8 +36,6 @@ _GAIN = 1e-14
 _HOST_NUMBERS = 4_000_000
 # Numbers of a Gram matrix that are evaluated at once; beyond, blocks of rows of so many.
 _AT_ONCE, _PER_BLOCK = 2**24, 2**22
-
-
 # How the message of whatever was to run on a GPU begins where there is none.
 NO_GPU = "no GPU that JAX can use, ran on the CPU"
 
@@ -154,7 +151,8 @@ class Descent:
             return Attempt(self.name, Termination.NOT_APPLICABLE, message=f"{reason}: give a smaller dim")
         starts = random_starts(round(orbits.atoms), width, self.restarts, self.seed)
         if start is not None:
-            starts[0] = _near(start.embed(), starts[0])
+            # Moved a little, to leave saddle points.
+            starts[0] = unit(fitted(start.embed(), width) + 1e-3 * starts[0])
         options: dict[str, Any] = {
             "gain": _GAIN,
             "tol": self.tol,
@@ -224,18 +222,7 @@ def enough_dim(objective: Objective) -> int:
 def random_starts(atoms: int, width: int, count: int, seed: int) -> list[Array]:
     """`count` sets of random unit rows."""
     rng = np.random.default_rng(seed)
-    starts = [rng.standard_normal((atoms, width)) for _ in range(count)]
-    return [start / np.linalg.norm(start, axis=1, keepdims=True) for start in starts]
-
-
-def _near(points: Array, shake: Array) -> Array:
-    """Points in as many coordinates as `shake`, moved a little by it, to leave saddle points."""
-    width = shake.shape[1]
-    if points.shape[1] > width:
-        left, scale, _ = np.linalg.svd(points, full_matrices=False)
-        points = left[:, :width] * scale[:width]
-    points = np.pad(points, ((0, 0), (0, width - points.shape[1]))) + 1e-3 * shake
-    return points / np.linalg.norm(points, axis=1, keepdims=True)
+    return [unit(rng.standard_normal((atoms, width))) for _ in range(count)]
 
 
 class JaxLoss:

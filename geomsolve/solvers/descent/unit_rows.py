@@ -23,11 +23,16 @@ def tangent(points: Array, vectors: Array) -> Array:
     return vectors - np.sum(vectors * points, axis=1, keepdims=True) * points
 
 
-def hopped(points: Any, rng: np.random.Generator) -> Array:
-    """Unit rows a little moved, one or two of them and a few more of many at random places.
+def fitted(points: Array, width: int) -> Array:
+    """(m, width) points in their leading principal axes, or with zeros appended."""
+    points = np.asarray(points, dtype=np.float64)
+    if points.shape[1] > width:
+        points = points @ np.linalg.eigh(points.T @ points)[1][:, ::-1][:, :width]
+    return np.pad(points, ((0, 0), (0, width - points.shape[1])))
 
-    Most of a good minimum is worth keeping: hops find better ones sooner than starts that know nothing.
-    """
+
+def hopped(points: Any, rng: np.random.Generator) -> Array:
+    """Unit rows a little moved, one or two of them, of many a few more, at random places: most is worth keeping."""
     count, width = np.shape(points)
     moved = np.array(points) + _SHAKE * rng.standard_normal((count, width)) / np.sqrt(width)
     chosen = rng.choice(count, int(rng.integers(1, min(count, 2 + count // 40) + 1)), replace=False)

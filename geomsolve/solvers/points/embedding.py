@@ -14,9 +14,10 @@ from ...geometry.orbits import MOST_WRITTEN, OrbitGram
 from ...objectives.base import Objective
 from ...objectives.weighted.weighted import WeightedSoftmax
 from ...text import attributes
-from ..descent.descent import descend_on
+from ..descent.descent import MOST_ATOMS, MOST_NUMBERS, descend_on
 from ..descent.factor_descent import Minimum, minimise
 from ..descent.point_losses import point_loss, positive_excess
+from ..descent.unit_rows import fitted, unit
 from .rank_reduction import reduce_rank
 
 # Classes that are descended over, every pair of them.
@@ -27,8 +28,6 @@ _SMALL = 20_000
 _SHAKES, _GAIN = (0.01, 0.1, 0.3, 1.0), 5e-5
 # Classes from which, and temperature from which, float32 gains time and its exponentials lose nothing that matters.
 _ROUGH_CLASSES, _ROUGH_TEMPERATURE = 200, 0.04
-# Of an embedding: 1.6 GB.
-_MOST_NUMBERS = 200_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,10 +118,8 @@ def check_dim(dim: int | None, classes: float) -> None:
         return
     if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < 1:
         raise ProblemError(f"dim: must be a whole number of at least 1; got {dim!r}")
-    if dim * classes > _MOST_NUMBERS:
-        raise ProblemError(
-            f"dim: the points must fit into {_MOST_NUMBERS:,} numbers; got {dim} for {classes:g} classes"
-        )
+    if dim * classes > MOST_NUMBERS:
+        raise ProblemError(f"dim: the points must fit into {MOST_NUMBERS:,} numbers; got {dim} for {classes:g} classes")
 
 
 def check_seconds(seconds: float | None) -> None:
@@ -191,9 +188,7 @@ def embed(
         gram = reduce_rank(solution.objective, gram)
     if width >= gram.rank():
         # Of an exact embedding only directions of weight below 1e-8, rounding, are dropped.
-        points = _fitted(gram.embed(), width)
-        points /= np.linalg.norm(points, axis=1, keepdims=True)
-        return Embedding(points, certificate.value, certificate.lower_bound, exact=True)
+        return Embedding(unit(fitted(gram.embed(), width)), certificate.value, certificate.lower_bound, exact=True)
     atoms = round(gram.orbits.atoms)
     count = restarts or int(np.clip(2 * _SMALL // (atoms * width), 1, 64))
     objective, floor = solution.objective, certificate.lower_bound
@@ -201,10 +196,11 @@ def embed(
         points, ends = _signs(objective, count, seed)
         reached = int(np.count_nonzero(ends - ends.min() <= 1e-6 * (ends.min() - objective.floor)))
         return Embedding(points, _value(objective, points), floor, exact=False, restarts=count, reached=reached)
-    if atoms > _MOST_DESCENDED:
+    most = _MOST_DESCENDED if device is None else MOST_ATOMS
+    if atoms > most:
         raise ProblemError(
             f"dim: below the rank ({gram.rank()}) points are found by descent over every pair of classes, for "
-            f"at most {_MOST_DESCENDED} classes; got {atoms:g} (write a dim of at least the rank)"
+            f"at most {most} classes; got {atoms:g} (write a dim of at least the rank)"
         )
     if start is not None and (np.ndim(start) != 2 or len(start) != atoms):
         raise ProblemError(f"start: must have {atoms} rows, one per class; got shape {np.shape(start)}")
@@ -233,14 +229,14 @@ def bounded(objective: Objective, embedding: Embedding, progress: Progress | Non
 def _starts(gram: OrbitGram, width: int, count: int, seed: int, first: Array | None) -> list[Array]:
     """Where descents begin, at least two places: the optimum cut and random points by turns, after what is given."""
     rng = np.random.default_rng(seed)
-    starts = [] if first is None else [_fitted(first, width)]
+    starts = [] if first is None else [fitted(first, width)]
     while len(starts) < max(count, 2):
         starts.append(_cut(gram, width, rng) if len(starts) % 2 == 0 else rng.standard_normal((len(starts[0]), width)))
     # A little shaken: classes that the cut put into one point would stay there.
     for index, start in enumerate(starts):
         shake = _SHAKES[index // 2 % len(_SHAKES)]
         starts[index] = start + shake * rng.standard_normal(start.shape) / np.sqrt(width)
-    return [start / np.linalg.norm(start, axis=1, keepdims=True) for start in starts]
+    return [unit(start) for start in starts]
 
 
 def _descended(
@@ -282,14 +278,6 @@ def _cut(gram: OrbitGram, width: int, rng: np.random.Generator) -> Array:
         axes[members] = np.sqrt(spread[orbit]) * np.linalg.qr(frame - frame.mean(axis=0))[0]
         parts.append(axes)
     return np.hstack(parts)
-
-
-def _fitted(points: Array, width: int) -> Array:
-    """(C, width) points in their leading principal axes, or with zeros appended."""
-    points = np.asarray(points, dtype=np.float64)
-    if points.shape[1] > width:
-        points = points @ np.linalg.eigh(points.T @ points)[1][:, ::-1][:, :width]
-    return np.pad(points, ((0, 0), (0, width - points.shape[1])))
 
 
 def _value(objective: Objective, points: Array) -> float:
