@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import ProblemError
+from .errors import BackendError, ProblemError
 from .text import dumps, plain
 
 _MOST_LINES = 39
@@ -63,7 +63,7 @@ class Result:
     def _picture(self) -> str:
         try:
             figure = self.plot()
-        except ProblemError:
+        except (ProblemError, BackendError):
             return ""
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=60)
@@ -78,9 +78,13 @@ class Result:
 
         Raises:
             ProblemError: results of this kind have no picture, or a path of another kind.
+            BackendError: a package that pictures need is not installed.
         """
-        # Figures know results, so results find figures by name.
-        return importlib.import_module(f"{__package__}.figures.drawing").draw(self, path, **options)
+        try:  # figures know results, so results find figures by name
+            drawing = importlib.import_module(f"{__package__}.figures.drawing")
+        except ModuleNotFoundError as error:
+            raise BackendError(f"plot: needs {error.name}, which is not installed (pip install {error.name})") from None
+        return drawing.draw(self, path, **options)
 
     def save(self, path: str | Path) -> None:
         """Write the answer to a JSON file, which `load_result` reads."""

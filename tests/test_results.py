@@ -1,6 +1,7 @@
 """Every answer reads itself: a line, a page, a dictionary, HTML, a file that says the same again."""
 
 import html.parser
+import sys
 
 import numpy as np
 import pytest
@@ -50,6 +51,15 @@ RESULTS = {
     "tsc": lambda _: gs.choosing.targeted_supcon([9, 4, 2], temperature=0.5),
     "prototypes": lambda _: gs.choosing.supervised_prototypes([9, 4]),
     "sweep": table,
+    "cross-entropy": lambda _: gs.solve(gs.CrossEntropy(COUNTS, feature_decay=1e-3, classifier_decay=1e-3)),
+    "max margin": lambda _: gs.max_margin(COUNTS),
+    "layer-peeled": lambda _: gs.solve(gs.objectives.LayerPeeled(COUNTS, 1.0, 1.0)),
+    "dimensions": lambda _: gs.solvers.dimension_costs(gs.solve(supcon()), [2, 3]),
+    "verified": lambda _: gs.verify(gs.solve(supcon())),
+    "verified threshold": lambda _: gs.threshold(gs.GCL, majority=1, minority=4, negatives=1).verified(),
+    "euclidean": lambda _: gs.similarities.euclidean_realization(
+        gs.similarities.y_aware_weights([0.0, 1.0, 2.5], sigma=1.0), temperature=0.5
+    ),
 }  # fmt: skip
 
 
@@ -119,3 +129,13 @@ def test_what_save_did_not_write(tmp_path, content, message):
         (tmp_path / "a.json").write_text(content)
     with pytest.raises(gs.ProblemError, match=message):
         load_result(tmp_path / "a.json")
+
+
+def test_without_a_package_that_draws_there_is_no_picture_but_all_the_rest(monkeypatch):
+    solution = gs.solve(supcon())
+    monkeypatch.delitem(sys.modules, "geomsolve.figures.drawing", raising=False)
+    monkeypatch.setitem(sys.modules, "geomsolve.training.diagnosis", None)  # as if what it needs were not there
+    with pytest.raises(gs.BackendError, match=r"plot: needs .*, which is not installed \(pip install "):
+        solution.plot()
+    assert "<table>" in solution._repr_html_()
+    assert "<img" not in solution._repr_html_()
