@@ -58,7 +58,7 @@ RESULTS = {
     "verified": lambda _: gs.verify(gs.solve(supcon())),
     "verified threshold": lambda _: gs.threshold(gs.GCL, majority=1, minority=4, negatives=1).verified(),
     "euclidean": lambda _: gs.similarities.euclidean_realization(
-        gs.similarities.y_aware_weights([0.0, 1.0, 2.5], sigma=1.0), temperature=0.5
+        [[0.0, -1.0, -4.0], [-1.0, 0.0, -1.0], [-4.0, -1.0, 0.0]], temperature=0.5
     ),
 }  # fmt: skip
 
