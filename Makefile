@@ -20,7 +20,8 @@ test-torch: .venv/installed-test
 # The page of geomsolve app in headless Chromium, which make test leaves out. Debian's browser does: the one that
 # Playwright would download is not needed.
 app: .venv/installed-test
-	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "make app needs Chromium (Debian: apt-get install chromium)"; exit 1; }
+	@command -v chromium || command -v chromium-browser || command -v google-chrome \
+		|| { echo "make app needs Chromium (Debian: apt-get install chromium)"; exit 1; }
 	$(BIN)/python -m pip install --quiet --editable '.[app]' playwright
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m app
 
