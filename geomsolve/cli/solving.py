@@ -72,7 +72,7 @@ def solve(
     json: JsonOption = None,
 ) -> int:
     """The optimal geometry of class means, with the proof that it is optimal."""
-    given = {"solver": solver, "dim": dim, "seed": seed, "max-steps": max_steps, "plot": plot, "out": out}
+    given = {"solver": solver, "dim": dim, "seed": seed, "max-steps": max_steps, "out": out}
     problem.check_free({**given, "prove": prove or None, "digits": digits})
     check_tol(tol)
     if seed is not None and dim is None and solver != "descent":
@@ -112,10 +112,12 @@ def solve(
                 lines += ["", *verified.lines()]
             if plot is not None:
                 found.plot(plot, embedding=embedding) if costs is None else costs.plot(plot)
-                files.append(plot)
             if out is not None:
                 files += _write(out, found, embedding)
                 lines += _notes(found, embedding)
+        elif plot is not None:
+            found.plot(plot)
+        files += [] if plot is None else [plot]
     outputs.emit(report, lines, files)
     return code(good)
 

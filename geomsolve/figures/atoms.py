@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import Array
 from ..geometry.orbits import OrbitGram
@@ -78,8 +79,12 @@ def shown_atoms(solution: Solution, points: Array | None = None, most: int = 240
     (chosen, gram), counts = solution.shown, solution.counts
     weights = solution.objective.masses if counts is None else counts.distinct
     about = solution.objective.description
-    if isinstance(about, KindsOfAtoms) or about.atoms != "class means":
-        return _kinds(solution, gram, most)
+    if about.atoms != "class means":
+        per_class = np.ones(len(gram.sizes)) if counts is None else counts.per_class
+        if isinstance(about, KindsOfAtoms):
+            return atoms_by_kind(gram, about.kinds, about.classes, per_class, most)
+        order = np.argsort(-per_class, kind="stable")  # instances come by class, those of most first
+        return atoms_by_kind(gram, [about.atoms] * len(order), order, per_class, most)
     numbers = np.asarray(weights)[chosen]
     if points is not None and gram.orbits.labels is not None:
         order = np.argsort(-numbers[gram.orbits.labels], kind="stable")
@@ -108,20 +113,17 @@ def _even(total: int, most: int) -> NDArray[np.intp]:
     return np.arange(total) if total <= most else np.round(np.linspace(0, total - 1, most)).astype(int)
 
 
-def _kinds(solution: Solution, gram: OrbitGram, most: int) -> Atoms:
-    """One atom of every kind and class."""
-    about, counts = solution.objective.description, solution.counts
-    classes = np.asarray(getattr(about, "classes", np.arange(len(gram.sizes))))
-    kinds = np.asarray(getattr(about, "kinds", [about.atoms] * len(gram.sizes)))
-    each = np.ones(len(classes)) if counts is None else counts.per_class
-    # Instances alone come by class, those of most first.
-    numbers = each[classes] if isinstance(about, KindsOfAtoms) else np.sort(each)[::-1]
-    first = {kind: i for i, kind in enumerate(dict.fromkeys(kinds.tolist()))}
-    order = np.lexsort((-numbers, np.array([first[kind] for kind in kinds.tolist()])))
-    ranks = np.empty(len(classes))
-    ranks[order] = np.arange(len(classes)) % max(1, len(classes) // len(first)) + 1.0
+def atoms_by_kind(
+    gram: OrbitGram, kinds: Sequence[str], classes: ArrayLike, per_class: Array, most: int = 240
+) -> Atoms:
+    """One atom of every orbit: of these kinds, of these classes, which have so many examples."""
+    numbers = np.asarray(per_class)[np.asarray(classes)]
+    first = {kind: i for i, kind in enumerate(dict.fromkeys(kinds))}
+    order = np.lexsort((-numbers, np.array([first[kind] for kind in kinds])))
+    ranks = np.empty(len(numbers))
+    ranks[order] = np.arange(len(numbers)) % max(1, len(numbers) // len(first)) + 1.0
     order = order[_even(len(order), most)]
     listed = gram.cosines[np.ix_(order, order)].copy()
     np.fill_diagonal(listed, 1.0)
     spread = np.where(gram.orbits.plural, np.diag(gram.cosines), np.nan)
-    return Atoms(listed, numbers[order], ranks[order], kinds[order], spread[order], len(classes))
+    return Atoms(listed, numbers[order], ranks[order], np.asarray(kinds)[order], spread[order], len(numbers))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..choosing.comparisons import Comparison
 from ..choosing.guidelines import VarianceMap
+from ..choosing.targeted import TargetedGeometry
+from ..choosing.two_classes import PrototypeGeometry
 from ..collapse.phases import PhaseDiagram
 from ..errors import ProblemError
 from ..similarities.verdicts import Realization
@@ -15,6 +17,7 @@ from ..solvers.solution import Solution
 from ..training.diagnosis import Diagnosis
 from .charts import plot_comparison, plot_dimensions
 from .diagnoses import plot_diagnosis
+from .kinds import plot_bounded
 from .maps import plot_phases, plot_variance_map
 from .realizations import plot_realization
 from .solutions import plot_solution
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 _PICTURES: dict[type, Callable[..., Figure]] = {
     Solution: plot_solution,
+    TargetedGeometry: plot_bounded,
+    PrototypeGeometry: plot_bounded,
     Comparison: plot_comparison,
     PhaseDiagram: plot_phases,
     Realization: plot_realization,

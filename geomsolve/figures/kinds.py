@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..solvers.solution import Solution
-from .atoms import Atoms, shown_atoms
+from ..choosing.targeted import TargetedGeometry
+from ..choosing.two_classes import PrototypeGeometry
+from .atoms import Atoms, atoms_by_kind
 from .heat_maps import colour_bar, heat_map
-from .style import HEAD, MEAN, TAIL, simplex_line, unit_sphere, whole_ticks
+from .style import HEAD, MEAN, TAIL, picture, simplex_line, unit_sphere, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _MARKERS = "osD^"
 
 
-def draw_kinds(figure: Figure, solution: Solution, title: str) -> None:
+def draw_kinds(figure: Figure, atoms: Atoms, title: str) -> None:
     """Draw three panels: cosines of one atom of every kind and class, cosines against rank, and the points.
 
     - The heat map has the kinds one after the other, classes by count in each.
@@ -28,15 +29,25 @@ def draw_kinds(figure: Figure, solution: Solution, title: str) -> None:
 
     Args:
         figure: an empty one.
-        solution: of a loss over other atoms than class means.
+        atoms: of a loss over other atoms than class means.
         title: above the figure.
     """
-    atoms = shown_atoms(solution)
     panels: Any = figure.subfigures(1, 3, width_ratios=(1.12, 1.15, 1.0))
     _square(panels[0].subplots(), atoms)
     _by_rank(panels[1].subplots(), atoms)
     _points(panels[2].add_subplot(projection="3d"), atoms)
     figure.suptitle(title, fontsize=14)
+
+
+@picture(16, 5.8, 150, w_pad=0.08, h_pad=0.06, wspace=0.04)
+def plot_bounded(figure: Figure, found: TargetedGeometry | PrototypeGeometry) -> None:
+    """The same of TSC's embeddings and targets, or of the examples of Supervised Prototypes."""
+    counts, orbits = found.counts, len(found.gram.sizes)
+    kinds = ["examples"] * orbits
+    if isinstance(found, TargetedGeometry):
+        kinds = ["embeddings"] * counts.classes + ["targets"] * counts.classes
+    atoms = atoms_by_kind(found.gram, kinds, np.arange(orbits) % counts.classes, counts.per_class)
+    draw_kinds(figure, atoms, f"{counts.name} ({counts.classes} classes)\n{found.summary:.110}")
 
 
 def _square(axes: Axes, atoms: Atoms) -> None:

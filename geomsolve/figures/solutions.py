@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..arrays import Array
 from ..geometry.orbits import OrbitGram, Orbits
 from ..solvers.solution import Quality, Solution
+from .atoms import shown_atoms
 from .heat_maps import colour_bar, heat_map
 from .kinds import draw_kinds
 from .spheres import draw_sphere
@@ -57,7 +58,7 @@ def plot_solution(
     """
     counts = solution.counts if counts is None else counts
     if solution.objective.description.atoms != "class means":
-        draw_kinds(figure, solution, _title(solution, counts, embedding))
+        draw_kinds(figure, shown_atoms(solution), _title(solution, counts, embedding))
         return
     panels: Any = figure.subfigures(1, 3, width_ratios=(1.12, 1.15, 1.0))
     left, middle, right = panels

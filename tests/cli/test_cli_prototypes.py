@@ -86,7 +86,6 @@ BAD = {
     "solver": ([*SOLVE, "--counts", "9,4", "--solver", "newton"], r"solver: supproto has no such option; got newton"),
     "seed": ([*SOLVE, "--counts", "9,4", "--seed", 0], r"seed: supproto has no such option; got 0"),
     "steps": ([*SOLVE, "--counts", "9,4", "--max-steps", 9], r"max-steps: supproto has no such option; got 9"),
-    "plot": ([*SOLVE, "--counts", "9,4", "--plot", "a.png"], r"plot: supproto has no such option; got a.png"),
     "out": ([*SOLVE, "--counts", "9,4", "--out", "folder"], r"out: supproto has no such option; got folder"),
     "tol": ([*SOLVE, "--counts", "9,4", "--tol", 0], r"tol: must be a number between 0 and 1; got 0"),
     "three classes": ([*SOLVE, "--counts", "9,4,2"], r"counts: supervised_prototypes is a loss of two classes; got 3"),

@@ -92,7 +92,6 @@ CLI_BAD = {
     ),
     "no counts": ([*SOLVE, "--alpha", 0.5], r"counts: must be given; got none"),
     "a class of one": ([*SOLVE, "--alpha", 0.5, "--counts", "5,1"], r"counts: .*; class 1 has 1"),
-    "picture": ([*SOLVE, "--alpha", 0.5, "--counts", "5,4", "--plot", "a.png"], r"plot: .*guideline --plot"),
     "alpha of supcon": (["solve", "--temperature", 0.1, "--counts", "5,4", "--alpha", 0.5], r"alpha: supcon has no"),
     "variance": (
         ["guideline", "--variance", 1.5, "--classes", 3, "--instances", 4],

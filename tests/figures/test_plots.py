@@ -179,3 +179,12 @@ def test_a_loss_over_several_kinds_of_atoms_is_drawn_by_kind(tmp_path, objective
     if isinstance(objective, type(gs.SupCL([3, 2], alpha=0.5, temperature=0.5))):
         spread = np.where(solution.orbits.orbits.plural, solution.orbits.within, np.nan)
         np.testing.assert_allclose(lines["instances: within a class"], spread, atol=1e-12)
+
+
+def test_losses_that_are_no_objectives_are_drawn_too(tmp_path):
+    found = gs.choosing.targeted_supcon([20, 8, 3], temperature=0.5)
+    (image,) = axes_titled(found.plot(tmp_path / "a.png"), "Cosines of one atom a class").get_images()
+    np.testing.assert_allclose(np.asarray(image.get_array()), found.gram.cosines, atol=1e-12)
+    lines = {line.get_label(): line.get_ydata() for line in axes_titled(found.plot(), "Cosines against").get_lines()}
+    np.testing.assert_allclose(lines["embeddings and targets of a class"], found.own_target)
+    assert gs.choosing.supervised_prototypes([9, 4]).plot() is not None
