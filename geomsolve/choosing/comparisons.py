@@ -49,6 +49,7 @@ _CATALOGUE = {
     "bcl-class": "BCL, mean over classes first",
     "ecl": "ECL (our reading), classifier of scale 30",
     "lc": "logit-compensated cross-entropy, scale 12",
+    "normface": "cosine classifier, scale 12",
     "design": "weights designed for the simplex",
     "ce": "cross-entropy, free norms, decay 5e-4 of the classifier and of the mean square of features",
     "ce-adjusted": "cross-entropy with logit adjustment, decays as of ce",

@@ -163,7 +163,7 @@ def test_report_text_and_picture(found, tmp_path):
     (drawn,) = [line.get_xdata() for line in figure.axes[0].lines if "classifiers" in str(line.get_label())]
     angles = [row.classifier_separation for row in found.losses if row.means is not None]
     np.testing.assert_allclose(drawn, [np.nan if angle is None else angle for angle in angles])
-    assert sum(angle is not None for angle in angles) == 7  # bcl, bcl-class, ecl, lc, ce and two kin of it
+    assert sum(angle is not None for angle in angles) == 8  # bcl, bcl-class, ecl, lc, normface, ce and two kin
 
 
 def test_on_the_command_line(tmp_path, capsys):
