@@ -60,11 +60,11 @@ from .similarities.realizations import realize as realize
 from .similarities.verdicts import Realization as Realization
 from .solvers.crosschecks import CrossCheck as CrossCheck
 from .solvers.crosschecks import crosscheck as crosscheck
-from .solvers.ladder import solve as solve
 from .solvers.logits.max_margin import max_margin as max_margin
 from .solvers.points.embedding import Embedding as Embedding
 from .solvers.solution import Quality as Quality
 from .solvers.solution import Solution as Solution
+from .solvers.solving import solve as solve
 from .solvers.verification import verify as verify
 from .sweeps.running import sweep as sweep
 from .sweeps.tables import SweepTable as SweepTable

@@ -23,8 +23,8 @@ from ..objectives.kinds.supcl import InstanceSoftmax
 from ..objectives.registry import build_objective, objective_options, resolve
 from ..results import Result
 from ..solvers.base import Attempt, Termination
-from ..solvers.ladder import solve
 from ..solvers.solution import Quality, Solution
+from ..solvers.solving import solve
 from ..text import number, table
 from .classified import LOGITS, classified
 from .compared import Compared

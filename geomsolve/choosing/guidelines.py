@@ -18,8 +18,8 @@ from ..errors import ProblemError
 from ..geometry.variances import class_variances
 from ..objectives.kinds.supcl import SupCL, check_alpha, check_instances, collapsed_supcl
 from ..results import Result
-from ..solvers.ladder import solve
 from ..solvers.solution import Quality
+from ..solvers.solving import solve
 from ..text import table
 from .variances import (
     balanced_alpha,

@@ -21,8 +21,8 @@ from ..objectives.registry import (
     resolve,
 )
 from ..solvers.base import Solver
-from ..solvers.ladder import solve
 from ..solvers.solution import Remark, Solution
+from ..solvers.solving import solve
 from .guidelines import smallest_critical_alpha
 from .targeted import TargetedGeometry, targeted_supcon
 from .two_classes import PrototypeGeometry, supervised_prototypes

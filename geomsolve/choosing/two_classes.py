@@ -17,8 +17,8 @@ from ..objectives.base import check_temperature
 from ..objectives.kinds.parts import PartedSoftmax, Parts
 from ..objectives.kinds.two_class import two_class_counts
 from ..results import Result
-from ..solvers.ladder import solve
 from ..solvers.solution import Quality, Solution
+from ..solvers.solving import solve
 from ..text import attributes, entry, whole
 
 # An embedding beyond this cosine with the prototype of its class is no longer pulled to it.

@@ -30,8 +30,8 @@ from .options import (
     settings_of,
     with_loss,
 )  # fmt: skip
+from .outputs import Outputs, reporting
 from .realizing import read_weighting
-from .terminal import Outputs, reporting
 
 _CONVENTION = ("temperature", "self_pairs", "epsilon")
 

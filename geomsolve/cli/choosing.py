@@ -20,7 +20,7 @@ from ..figures.maps import plot_variance_map
 from ..files import read_array
 from .app import code, verb
 from .options import JsonOption, TolOption, with_counts, with_instances
-from .terminal import Outputs, reporting
+from .outputs import Outputs, reporting
 
 
 @verb(

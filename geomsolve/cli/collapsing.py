@@ -36,7 +36,7 @@ from .options import (
     with_loss,
     with_problem,
 )  # fmt: skip
-from .terminal import Outputs, reporting
+from .outputs import Outputs, reporting
 
 
 @verb(

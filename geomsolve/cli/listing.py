@@ -15,7 +15,7 @@ from ..objectives.registry import REQUIRED
 from ..text import table, whole
 from .app import code, verb
 from .options import HELP, JsonOption
-from .terminal import Outputs, reporting
+from .outputs import Outputs, reporting
 
 
 @verb(

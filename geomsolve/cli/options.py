@@ -164,7 +164,6 @@ def _loss(
 HELP = {one.name: str(one.annotation.__metadata__[0].help) for one in _parameters(_loss)}
 # Losses by what a verb asks of them: that atoms only push each other apart, that it is an objective, any.
 PUSHING = ("supcon", "gcl")
-MEANS = ("supcon", "gcl")
 FREE = tuple(name for name in loss_names() if is_free(name))
 EVERY = loss_names()
 

@@ -27,7 +27,7 @@ from ..solvers.points.embedding import check_dim
 from ..text import attributes, entry
 from .app import OK, verb
 from .options import JsonOption
-from .terminal import Outputs, reporting
+from .outputs import Outputs, reporting
 
 
 @verb(

@@ -13,10 +13,10 @@ from ..certificates.certificate import certify as certify_gram
 from ..certificates.certificate import check_tol
 from ..errors import ProblemError
 from ..files import read_array
-from ..solvers.ladder import build_solver
 from ..solvers.points.dimensions import dimension_costs
 from ..solvers.points.embedding import Embedding, check_dim, check_seconds
 from ..solvers.solution import MOST_WRITTEN, Solution
+from ..solvers.solving import build_solver
 from ..solvers.verification import check_provable, verify
 from ..text import entry
 from .app import code, verb
@@ -32,7 +32,7 @@ from .options import (
     settings_of,
     with_problem,
 )
-from .terminal import Outputs, reporting
+from .outputs import Outputs, reporting
 
 
 @verb(
@@ -47,7 +47,7 @@ def solve(
     solver: Annotated[
         str | None,
         typer.Option(
-            help="newton, quadrature, interior, clarabel, scs, descent, mosek; without it, the ladder of all that fit."
+            help="newton, quadrature, interior, clarabel, scs, descent, mosek; without it, all that fit, in turn."
         ),
     ] = None,
     tol: TolOption = 1e-9,

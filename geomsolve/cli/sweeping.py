@@ -13,7 +13,7 @@ from ..sweeps.running import sweep as run_sweep
 from ..sweeps.tables import export_sweep
 from .app import code, verb
 from .options import JsonOption, TolOption
-from .terminal import Outputs, counting
+from .outputs import Outputs, counting
 
 
 @verb(

@@ -21,7 +21,7 @@ from ..training.target_files import check_destination
 from .app import code, verb
 from .options import (
     EVERY,
-    MEANS,
+    PUSHING,
     ColumnOption,
     DropOption,
     JsonOption,
@@ -33,7 +33,7 @@ from .options import (
     with_loss,
     with_problem,
 )
-from .terminal import Outputs, make_folder, reporting
+from .outputs import Outputs, make_folder, reporting
 
 
 @verb(
@@ -114,7 +114,7 @@ def targets(
 @verb(
     "geomsolve diagnose --embeddings z.npy --labels y.npy --temperature 0.1",
     "geomsolve diagnose --embeddings z.npy --labels y.csv --report folder",
-    losses=settings_of(MEANS),
+    losses=settings_of(PUSHING),
 )
 @with_loss
 def diagnose(

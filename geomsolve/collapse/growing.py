@@ -15,9 +15,9 @@ from ..counts.counts import Counts
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
-from ..solvers.ladder import solve
-from ..solvers.newton.newton import stationary_point
+from ..solvers.newton.stationary import stationary_point
 from ..solvers.solution import Quality, Solution
+from ..solvers.solving import solve
 from .crossings import Crossing, refine, whole_crossings
 from .two_levels import MOST_NEGATIVES, TEMPERATURES, Builder, check_loss, loss_words
 

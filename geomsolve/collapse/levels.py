@@ -19,8 +19,8 @@ from ..objectives.by_counts import check_pairs
 from ..objectives.classes.supcon import SupCon, merged_supcon
 from ..objectives.rows.full_batch import check_whole
 from ..results import Result
-from ..solvers.ladder import solve
 from ..solvers.solution import Quality, Solution
+from ..solvers.solving import solve
 from ..text import attributes, entry, table
 from .plateaus import Level, nearest
 

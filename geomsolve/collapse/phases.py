@@ -17,9 +17,9 @@ from ..arrays import Array, Progress
 from ..certificates.certificate import check_tol
 from ..errors import ProblemError
 from ..results import Result
-from ..solvers.ladder import solve
 from ..solvers.newton.newton import Newton
 from ..solvers.solution import Quality
+from ..solvers.solving import solve
 from ..text import attributes, entry, table
 from .continuation import trace
 from .crossings import refine, sign_changes

@@ -13,8 +13,8 @@ from ..certificates.certificate import check_tol
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..results import Result
-from ..solvers.ladder import solve
 from ..solvers.solution import Quality, Solution
+from ..solvers.solving import solve
 from ..text import attributes, entry
 from .crossings import Crossing
 from .growing import GrowingCounts

@@ -13,7 +13,7 @@ from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import check_temperature
 from ..objectives.kinds.towers import SigLIP
-from ..solvers.ladder import solve
+from ..solvers.solving import solve
 from .crossings import Crossing, refine, sign_changes
 
 # Inverse temperatures that are examined.

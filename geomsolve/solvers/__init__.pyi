@@ -6,7 +6,6 @@ from .crosschecks import CrossCheck as CrossCheck
 from .crosschecks import Route as Route
 from .crosschecks import crosscheck as crosscheck
 from .descent.descent import Descent as Descent
-from .ladder import solve as solve
 from .logits.layer_peeled import PeeledSolution as PeeledSolution
 from .logits.layer_peeled import solve_peeled as solve_peeled
 from .logits.logit_factors import LogitFactors as LogitFactors
@@ -28,4 +27,5 @@ from .points.sphere_codes import sphere_code as sphere_code
 from .solution import AttemptRecord as AttemptRecord
 from .solution import Quality as Quality
 from .solution import Solution as Solution
+from .solving import solve as solve
 from .verification import verify as verify

@@ -37,7 +37,7 @@ class Quality(enum.Enum):
 
 @dataclass(frozen=True)
 class AttemptRecord:
-    """One rung of the ladder, certified or not.
+    """One solver that `solve` tried, certified or not.
 
     Attributes:
         solver: its name.

@@ -23,8 +23,8 @@ from ..certificates.verified import Verified
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
-from .ladder import solve
 from .solution import Solution
+from .solving import solve
 
 if TYPE_CHECKING:
     from ..arrays import Progress

@@ -18,10 +18,10 @@ from ..errors import GeomsolveError, ProblemError
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.registry import build_objective
-from ..solvers.ladder import solve
 from ..solvers.newton.dual_step import DENSE
 from ..solvers.newton.newton import Newton
 from ..solvers.solution import Quality, Solution
+from ..solvers.solving import solve
 
 # Cosines of more distinct counts are not kept: 160 KB a point.
 _MOST_ORBITS = 200

@@ -20,10 +20,10 @@ from ..objectives.base import Objective
 from ..objectives.kinds.parts import Parts, parts_of
 from ..objectives.kinds.supcl import InstanceSoftmax
 from ..objectives.logits.cross_entropy import CrossEntropy
-from ..solvers.ladder import solve
 from ..solvers.logits.logit_solution import LogitSolution
 from ..solvers.points.embedding import Embedding, check_dim, embed
 from ..solvers.solution import Solution
+from ..solvers.solving import solve
 from .target_files import Targets
 from .verdicts import Optimal, grouped, groups
 

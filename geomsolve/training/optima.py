@@ -11,9 +11,9 @@ from ..arrays import Array, Progress
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.logits.cross_entropy import CrossEntropy
-from ..solvers.ladder import solve
 from ..solvers.logits.logit_solution import LogitSolution
 from ..solvers.solution import Solution
+from ..solvers.solving import solve
 from .exports import Source, class_part, class_points, gram_of, loss_of, name_of
 from .verdicts import PREDICTED, Optimal, OptimumDistance, groups
 

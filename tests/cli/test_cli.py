@@ -10,7 +10,7 @@ from command_line import run
 
 import geomsolve as gs
 from geomsolve.choosing import named
-from geomsolve.cli import checking, terminal
+from geomsolve.cli import checking, outputs
 from geomsolve.solvers.crosschecks import CrossCheck, Route
 
 BASE = ["solve", "--counts", "1000,100,10", "--temperature", "0.1"]
@@ -321,8 +321,8 @@ def test_crosscheck_says_where_routes_differ(capsys, monkeypatch):
 
 
 def test_progress_is_told_even_by_what_never_calls_back(capsys, monkeypatch):
-    monkeypatch.setattr(terminal, "_PATIENCE", 0.01)
-    with terminal.reporting() as tell:
+    monkeypatch.setattr(outputs, "_PATIENCE", 0.01)
+    with outputs.reporting() as tell:
         tell("certifying")
         while "certifying" not in (told := capsys.readouterr().err):
             time.sleep(0.01)

@@ -10,7 +10,7 @@ import geomsolve as gs
 from geomsolve.collapse.growing import smallest_free
 from geomsolve.collapse.states import minority_collapse
 from geomsolve.collapse.two_levels import two_level_counts
-from geomsolve.solvers.newton.newton import stationary_point
+from geomsolve.solvers.newton.stationary import stationary_point
 
 
 def critical_ratio(builder, majority, minority, **options):

@@ -16,8 +16,8 @@ from ...collapse.two_levels import two_level_counts
 from ...objectives.base import Objective
 from ...objectives.classes.generalized import GCL
 from ...objectives.classes.supcon import SupCon
-from ...solvers.ladder import solve
 from ...solvers.solution import Quality
+from ...solvers.solving import solve
 from ..maps import draw_class_table, draw_phases
 from .pages import Picture, Row, page, quiet
 from .thresholds import threshold_row

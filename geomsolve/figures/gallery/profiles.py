@@ -9,7 +9,7 @@ import numpy as np
 from ...arrays import Progress
 from ...counts.sources import load_counts
 from ...objectives.classes.supcon import SupCon
-from ...solvers.ladder import solve
+from ...solvers.solving import solve
 from ..heat_maps import colour_bar, heat_map
 from ..solutions import raster
 from .pages import Picture, Row, page, proof, quiet

@@ -11,7 +11,7 @@ from ...arrays import Array, Progress
 from ...collapse.thresholds import threshold
 from ...counts.counts import step_counts
 from ...objectives.classes.generalized import GCL
-from ...solvers.ladder import solve
+from ...solvers.solving import solve
 from ..spheres import draw_sphere, representatives, upright
 from ..style import ACCENT, HEAD, TAIL, draw_lines, simplex_line
 from .pages import Picture, Row, page, panels_of, proof, quiet

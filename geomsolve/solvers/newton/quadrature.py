@@ -12,7 +12,7 @@ from ...geometry.kernel import KernelGram, interpolation
 from ...geometry.orbits import OrbitGram
 from ...objectives.base import Objective
 from ..base import Attempt, Termination
-from .newton import stationary_point
+from .stationary import stationary_point
 
 # (nodes of the rule, polynomials per count), tried in turn.
 _LEVELS = ((24, 40), (40, 72), (72, 128), (96, 200))

@@ -8,7 +8,7 @@ import pytest
 import geomsolve as gs
 from geomsolve.errors import NotCertified, ProblemError
 from geomsolve.solvers.base import Attempt, Iteration, Termination
-from geomsolve.solvers.ladder import SOLVERS, build_solver, solvers_for
+from geomsolve.solvers.solving import SOLVERS, build_solver, solvers_for
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_folders_of_a_wing_form_no_ring():
         if path.stem != "__init__":
             here = folders[dotted(path, ROOT)]
             edges[here] |= {folders[m] for m, _ in imports(path, ROOT) if m in folders} - {here}
-    # What stands in the wing itself is both its ground (base.py) and its roof (ladder.py).
+    # What stands in the wing itself is both its ground (base.py) and its roof (solving.py).
     inner = {name: {t for t in targets if "/" in t} for name, targets in edges.items() if "/" in name}
     assert ring(inner) == []
 
