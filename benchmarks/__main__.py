@@ -24,6 +24,7 @@ QUESTIONS = {
     "answers": "truth.answers",
     "zoo": "zoo.measure",
     "profiles": "profiles.measure",
+    "kinds": "kinds.measure",
     "million": "million.measure",
     "expectation": "expectation.measure",
     "thresholds": "thresholds.measure",

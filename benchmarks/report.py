@@ -13,8 +13,8 @@ from typing import Any
 from .record import RESULTS, say
 
 ORDER = (
-    "practical", "wild", "truth", "zoo", "profiles", "million", "expectation", "thresholds", "sweeps", "descent",
-    "logits", "realizability", "dimensions", "training", "monitor", "evidence", "page",
+    "practical", "wild", "truth", "zoo", "profiles", "kinds", "million", "expectation", "thresholds", "sweeps",
+    "descent", "logits", "realizability", "dimensions", "training", "monitor", "evidence", "page",
 )  # fmt: skip
 
 

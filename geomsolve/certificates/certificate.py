@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, cast, overload
 
 import numpy as np
@@ -10,10 +10,12 @@ from numpy.typing import ArrayLike
 
 from ..errors import ProblemError
 from ..geometry.kernel import KernelGram
+from ..geometry.kinds import KindGram
 from ..geometry.orbits import OrbitGram
 from ..objectives.logits.cross_entropy import CrossEntropy
 from ..text import entry
 from .kernel_slack import kernel_slack
+from .kind_slack import KindSlack
 from .logits import LogitCertificate, certify_logits
 from .residual import cosine_residual
 from .slack import Slack
@@ -160,14 +162,15 @@ def certify(
         rescaled = float(np.abs(np.diag(given) - 1.0).max())
     elif not objective.orbits.same_as(gram.orbits):
         gram, objective = OrbitGram.from_matrix(gram.expand(), objective.orbits), objective.ungrouped()
-    if not np.array_equal(gram.cosines, gram.cosines.T):  # NaN too
-        asymmetry = float(np.abs(gram.cosines - gram.cosines.T).max())
+    mirrored = gram.orbits.mirrored(gram.cosines)
+    if not np.array_equal(gram.cosines, mirrored):  # NaN too
+        asymmetry = 2.0 * float(np.abs(gram.cosines - mirrored).max())
         if not asymmetry <= 1e-9:
             raise ProblemError(f"gram: cosines must be finite and symmetric; they differ by {asymmetry:.3g}")
-        gram = OrbitGram(gram.orbits, (gram.cosines + gram.cosines.T) / 2.0, gram.balance)
+        gram = replace(gram, cosines=mirrored, points=None, slopes=None)
     gram, repair = gram.repaired()
     excess = objective.excess(gram)
-    slack = Slack.of(objective, gram)
+    slack = (KindSlack if isinstance(gram, KindGram) else Slack).of(objective, gram)
     gap = slack.gap + objective.untied(gram)
     ball_gap = gap + float(gram.sizes @ np.maximum(slack.radial, 0.0))
     ball_optimal: bool | None = None

@@ -15,7 +15,7 @@ from scipy.linalg import solve_triangular
 from ..arrays import Array
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import RowModel
-from .slack import Slack, over_partners
+from .slack import Slack
 
 _EPS = float(np.finfo(np.float64).eps)
 # Unknowns: an inverse of so many rows is a third of a second.
@@ -95,7 +95,7 @@ def rank_one_residual(slack: Slack) -> float:
     if orbits.atoms < 3 or not logs.min() > 0:
         return np.inf
     np.log(logs, out=logs)
-    rows = over_partners(orbits, logs)
+    rows = orbits.over_partners(logs)
     log_u = (rows - float(orbits.sizes @ rows) / (2.0 * orbits.atoms - 2.0)) / (orbits.atoms - 2.0)
     logs -= log_u
     logs -= log_u[:, None]

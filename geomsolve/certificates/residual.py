@@ -7,6 +7,7 @@ import numpy as np
 from ..arrays import Array
 from .bipartite import without_classifiers
 from .blocks import block_residual, row_forces
+from .kind_slack import KindSlack
 from .kkt import DECIDED, Conditions, dual_factor, kkt_residual, rank_one_residual
 from .slack import Slack
 
@@ -26,6 +27,8 @@ def cosine_residual(slack: Slack) -> float:
     - `complementarity`, where the step has too many unknowns or is none: pairs without curvature, such as two
       prototypes, and the hinge.
     """
+    if isinstance(slack, KindSlack):
+        return _of_kinds(slack)
     if not slack.attracts and not np.any(slack.gram.orbits.partners * slack.entries):
         # A satisfied hinge has no forces, and every geometry is stationary; a smooth loss's have underflowed.
         return np.inf if slack.objective.smooth else 0.0
@@ -37,6 +40,12 @@ def cosine_residual(slack: Slack) -> float:
     if residual > _CLEAR:
         residual = min(residual, complementarity(slack))
     return residual
+
+
+def _of_kinds(slack: KindSlack) -> float:
+    """How far class means would move, without the other kinds, and these, and atoms within a class; or infinite."""
+    reduced = slack.reduced
+    return np.inf if reduced is None else max(rank_one_residual(reduced[0]), reduced[1], slack.parting)
 
 
 def _least_step(slack: Slack) -> float:

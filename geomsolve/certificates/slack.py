@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
-from ..geometry.orbits import OrbitGram, Orbits
+from ..geometry.orbits import OrbitGram
 from ..geometry.spectra import near_rank_one
 
 if TYPE_CHECKING:
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 # Atoms nearer than this, as 1 less their cosine, move as one; what is kept of a force between them, in units of others.
 _NEXT, _LIGHT = 1e-9, 16.0
 _EPS = float(np.finfo(np.float64).eps)
-
-
-def over_partners(orbits: Orbits, matrix: Array) -> Array:
-    """(K,) the sum of a row over the partners of one atom: over whole orbits, less the atom itself."""
-    return np.asarray(matrix @ orbits.sizes - np.diag(matrix), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +45,12 @@ class Slack:
     def of(cls, objective: Objective, gram: OrbitGram) -> Slack:
         """The slack matrix at a feasible Gram matrix."""
         row, support = objective.support(gram)
-        # A single class has no partner in its own orbit; what stands there would drown the rest.
-        np.fill_diagonal(row, np.where(gram.orbits.plural, np.diag(row), 0.0))
-        entries = row + row.T
-        entries /= 2.0
-        diagonal = -over_partners(gram.orbits, entries * gram.cosines)
+        # What stands for a pair that is none, in the orbit of a single class, would drown the rest.
+        row[gram.orbits.partners == 0] = 0.0
+        entries = gram.orbits.mirrored(row)
+        diagonal = -gram.orbits.over_partners(entries * gram.cosines)
         # The loss sees G_ij - G_ii, so its derivative in G_ii is minus the row sum.
-        own = -over_partners(gram.orbits, row)
+        own = -gram.orbits.over_partners(row)
         return cls(objective, gram, entries, diagonal, own, support)
 
     @property
@@ -162,7 +156,7 @@ class Slack:
     @cached_property
     def _terms(self) -> tuple[Array, Array] | None:
         sizes = self.objective.row_terms(self.gram)
-        return None if sizes is None else ((sizes[0] + sizes[0].T) / 2.0, (sizes[1] + sizes[1].T) / 2.0)
+        return None if sizes is None else (self.gram.orbits.mirrored(sizes[0]), self.gram.orbits.mirrored(sizes[1]))
 
     @cached_property
     def closed(self) -> NDArray[np.bool_]:

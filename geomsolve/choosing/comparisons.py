@@ -15,26 +15,26 @@ from ..arrays import Array, Progress
 from ..certificates.certificate import check_tol
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
+from ..geometry.kinds import KindGram
 from ..geometry.orbits import OrbitGram, Orbits
 from ..geometry.variances import class_variances
 from ..objectives.base import Objective, check_temperature
+from ..objectives.by_counts import class_orbits
 from ..objectives.kinds.parts import parts_of
 from ..objectives.kinds.supcl import InstanceSoftmax
 from ..objectives.registry import build_objective, objective_options, resolve
+from ..objectives.rows.row_softmax import RowSoftmax
 from ..results import Result
-from ..solvers.base import Attempt, Termination
 from ..solvers.solution import Quality, Solution
 from ..solvers.solving import solve
 from ..text import number, table
 from .classified import LOGITS, classified
 from .compared import Compared
-from .designs import MOST_CLASSES, design
 from .recommendations import sentences
 from .targeted import targeted_supcon
 from .two_classes import supervised_prototypes
 
-# The losses by name, and what they are in words. A dense problem of more atoms than `_PATIENCE` takes minutes, so it is
-# solved only where it is asked for by name.
+# The losses by name, and what they are in words.
 _CATALOGUE = {
     "supcon": "SupCon, full batch, 2 views",
     "supcon-batch": "SupCon, batches of 256, 2 views",
@@ -55,7 +55,8 @@ _CATALOGUE = {
     "ce-adjusted": "cross-entropy with logit adjustment, decays as of ce",
     "ce-ldam": "cross-entropy with LDAM's margins of at most 0.5, decays as of ce",
 }
-_PATIENCE = 90
+# Distinct counts beyond which cross-entropy takes a minute, and is solved only where it is asked for by name.
+_PATIENCE = 360
 # What a loss needs to be told and a comparison has to choose.
 _SETTINGS = {"supcl": {"alpha": 0.5}}
 
@@ -199,7 +200,7 @@ def _compared(
     name: str, counts: Counts, temperature: float, asked: bool, tol: float, progress: Progress | None
 ) -> Compared:
     if name in LOGITS:
-        if len(counts.distinct) > 4 * _PATIENCE and not asked:
+        if len(counts.distinct) > _PATIENCE and not asked:
             reason = f"{len(counts.distinct)} distinct counts: a minute; ask for it by name"
             return Compared(name, _CATALOGUE[name], None, reason)
         return classified(name, _CATALOGUE[name], counts, tol, progress)
@@ -212,27 +213,28 @@ def _compared(
         return _bounded(name, words, counts, bounded.gram, (bounded.value, bounded.gap, floor), tol, 0.5)
     if builder == "tsc":
         found = targeted_supcon(counts, temperature=temperature)
+        proof = found.value, found.gap, found.objective.floor
+        if isinstance(found.gram, KindGram):
+            proved = found.value, found.relative_gap, bool(found.relative_gap <= tol)
+            return _of_kinds(name, words, counts, None, found.gram, proved)
         own = found.gram.cosines[: counts.classes, : counts.classes]
         means = OrbitGram(Orbits(found.gram.sizes[: counts.classes]), own)
-        proof = found.value, found.gap, found.objective.floor
         return _bounded(name, words, counts, means, proof, tol, found.own_target)
-    if builder == "design":
-        if counts.classes > MOST_CLASSES:
-            return Compared(name, words, None, f"more than {MOST_CLASSES} classes")
-        objective: Objective = design(counts, temperature=temperature).objective
+    if builder == "design":  # for the simplex all weights are 1, see `design`
+        ones = np.ones(len(counts.distinct))
+        objective: Objective = RowSoftmax(
+            orbits=class_orbits(counts), masses=ones / counts.classes, weights=np.outer(ones, ones), offsets=ones,
+            temperature=temperature, name="designed loss",
+        )  # fmt: skip
     else:
         heat = {"temperature": temperature} if "temperature" in objective_options(name) else {}
         objective = build_objective(name, counts, {**_SETTINGS.get(name, {}), **heat})
-    parts = parts_of(objective)
-    kinds = 1 if parts is None else len(set(parts.names))
-    if kinds > 1 and len(objective.orbits.sizes) > _PATIENCE and not asked:
-        if name == "bcl-class":  # known: no need to search for it
-            return _described(name, words, counts, _known_simplex(objective, counts.classes, tol))
-        return Compared(name, words, None, f"{len(objective.orbits.sizes)} points: minutes; ask for it by name")
     return _described(name, words, counts, solve(objective, tol=tol, throw=False, progress=progress))
 
 
 def _described(name: str, words: str, counts: Counts, solution: Solution) -> Compared:
+    if isinstance(solution.geometry, KindGram):
+        return _of_kinds(name, words, counts, solution, solution.geometry, _proof(solution))
     objective, gram = solution.objective, solution.orbits
     parts = parts_of(objective)
     if parts is None and not isinstance(objective, InstanceSoftmax):
@@ -255,6 +257,30 @@ def _described(name: str, words: str, counts: Counts, solution: Solution) -> Com
     proved = _proof(solution)
     shares = counts.per_class
     return Compared(name, words, solution, "", means, shares, within, alignment, *proved, classifier=classifier)
+
+
+def _of_kinds(
+    name: str,
+    words: str,
+    counts: Counts,
+    solution: Solution | None,
+    gram: KindGram,
+    proved: tuple[float, float, bool],
+) -> Compared:
+    """The class means of a geometry over orbits of classes, and the first other kind beside them."""
+    kinds, (means, length) = gram.orbits, gram.means()
+    instances = kinds.classes * kinds.each[:, 0]
+    within = float(instances @ (1.0 - length**2) / instances.sum())
+    partner = next((name for name in ("classifier", "prototype", "target") if name in kinds.names), None)
+    alignment = classifier = None
+    if partner is not None:
+        place = kinds.names.index(partner)
+        own = kinds.own(gram.cosines)[:, 0, place] / length
+        alignment = float(kinds.classes @ own / kinds.classes.sum())
+        classifier = None if partner == "target" else gram.means(place)[0]
+    return Compared(
+        name, words, solution, "", means, counts.distinct, within, alignment, *proved, classifier=classifier
+    )
 
 
 def _proof(solution: Solution) -> tuple[float, float, bool]:
@@ -298,23 +324,3 @@ def _places(names: Sequence[str], classes: Sequence[int], kind: str, count: int)
         if name == kind:
             places[index] = place
     return places
-
-
-@dataclass(frozen=True)
-class _Given:
-    """A solver that gives the answer it was made with."""
-
-    gram: OrbitGram
-    name: str = "theorem"
-
-    def run(self, objective: Objective, *, start: OrbitGram | None = None, progress: Progress | None = None) -> Attempt:
-        """The answer, whatever the start."""
-        return Attempt(self.name, Termination.CONVERGED, self.gram, message="the regular simplex, known to be optimal")
-
-
-def _known_simplex(objective: Objective, classes: int, tol: float) -> Solution:
-    """The regular simplex with every class and its prototype in one point, judged like any other answer."""
-    simplex = np.full((classes, classes), -1.0 / (classes - 1.0))
-    np.fill_diagonal(simplex, 1.0)
-    gram = OrbitGram(objective.orbits, np.tile(simplex, (2, 2)))
-    return solve(objective, _Given(gram), tol=tol, throw=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,17 +15,20 @@ from .. import __version__
 from ..arrays import Array
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
-from ..geometry.orbits import OrbitGram, Orbits
+from ..geometry.kinds import KindGram
+from ..geometry.orbits import OrbitGram
 from ..objectives.base import check_temperature
-from ..objectives.kinds.parts import PartedSoftmax, Parts, blocks, example_counts
+from ..objectives.kinds.parts import PartedSoftmax, anchored, example_counts, kinds_of
 from ..objectives.rows.full_batch import check_whole
 from ..results import Result
 from ..solvers.solution import Quality
 from ..text import attributes, entry, table, whole
+from .target_newton import loss_below, settled
 
-_MOST_CLASSES = 200
 # Unknowns, C (2 C + 1), up to which the answer is polished: 20 classes, a second.
 _MOST_POLISHED = 820
+# Classes of which each has a row of its own in reports, and which descent takes where Newton's method fails.
+_MOST_LISTED = 200
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,6 +61,8 @@ class TargetedGeometry(Result):
     @property
     def own_target(self) -> Array:
         """(C,) the cosine of each class with its target."""
+        if isinstance(self.gram, KindGram):
+            return self.gram.orbits.own(self.gram.cosines)[self.gram.orbits.groups, 0, 1]
         return np.diag(self.gram.cosines[: self.counts.classes, self.counts.classes :])
 
     @property
@@ -87,18 +92,25 @@ class TargetedGeometry(Result):
     def to_dict(self) -> dict[str, Any]:
         """The geometry and its bound as a dictionary; keys as in that of a Solution where they fit."""
         gram, counts, classes = self.gram, self.counts, self.counts.classes
-        each, within = counts.per_class, gram.within
-        between = gram.cosines[:classes, :classes].copy()
-        np.fill_diagonal(between, np.nan)
-        return {
+        report = {
             **attributes(self, "value", "lower_bound", "gap", "relative_gap"),
             "quality": self.quality.value,
-            "solver": "l-bfgs",
+            "solver": "newton",
             "seconds": self.seconds,
             "objective": self.objective.name,
             "temperature": self.objective.temperature,
             **counts.to_dict(),
             "rank": gram.rank(),
+            "version": __version__,
+        }
+        if isinstance(gram, KindGram):
+            place = np.arange(len(counts.distinct))
+            return {**report, "own_target": self.own_target, **self.objective.description.report(place, gram, [])}
+        each, within = counts.per_class, gram.within
+        between = gram.cosines[:classes, :classes].copy()
+        np.fill_diagonal(between, np.nan)
+        return {
+            **report,
             "collapsed": [[c] for c in range(classes) if gram.orbits.plural[c] and within[c] >= 1.0 - 1e-8],
             "own_target": self.own_target,
             "orbits": [
@@ -114,7 +126,6 @@ class TargetedGeometry(Result):
                 for c in range(classes)
             ],
             "between": between,
-            "version": __version__,
         }
 
     def lines(self) -> list[str]:
@@ -122,10 +133,15 @@ class TargetedGeometry(Result):
         proved = "CERTIFIED: proved optimal for these targets" if self.ok else "NOT CERTIFIED: the best answer found"
         rows: list[tuple[str, ...]] = [("class", "examples", "same class", "own target", "nearest class")]
         report = self.to_dict()
+        if isinstance(self.gram, KindGram):
+            shown = self.objective.description.lines(np.arange(0), self.gram, report["rank"], [])
+            report = {"orbits": [], "between": []}
         for orbit, others in zip(report["orbits"], report["between"], strict=True):
             inside = "-" if orbit["size"] == 1 else f"{orbit['within']:+.6f}"
             cells = (f"{orbit['count']}", inside, f"{orbit['own_target']:+.6f}", f"{np.nanmax(others):+.6f}")
             rows.append((self.counts.label(orbit["class"]), *cells))
+        if report["orbits"]:
+            shown = ["Cosines", *(f"  {line}" for line in table(rows))]
         return [
             f"{self.objective.name}, temperature {self.objective.temperature:g}, targets at the regular simplex",
             str(self.counts),
@@ -135,8 +151,7 @@ class TargetedGeometry(Result):
             entry("lower bound", f"{self.lower_bound:.12g} nats for every geometry with these targets"),
             entry("gap", f"{self.gap:.1e} ({self.relative_gap:.1e} of the loss above its floor)"),
             "",
-            "Cosines",
-            *(f"  {line}" for line in table(rows)),
+            *shown,
         ]
 
 
@@ -157,8 +172,9 @@ def targeted_supcon(
     X = S_tz S_zz^-1 S_zt, which vanishes at the optimum. Diag(y) is lowered, at a price that is counted, until S_zz is
     positive definite.
 
-    The optimum is sought by L-BFGS over classes of exchangeable embeddings, all dimensions allowed, and up to 20
-    classes polished by Newton's method; it is what the bound says it is, so look at `gap`. Embeddings of a class need
+    The optimum is sought by Newton's method over orbits of classes in the span of the targets, see `TargetPoint`. Where
+    the pull is below 1 it can lie outside: up to 200 classes L-BFGS then takes all dimensions, and of up to 20 Newton's
+    method the last digits. An optimum is what the bound says it is, so look at `gap`. Embeddings of a class need
     not share a point: the target takes part of the denominator.
 
     Args:
@@ -172,8 +188,8 @@ def targeted_supcon(
         A TargetedGeometry.
 
     Raises:
-        ProblemError: counts that are not whole, more than 200 classes, or a bad temperature, pull or number of views
-            or repeats.
+        ProblemError: counts that are not whole, more than 1000 distinct ones, or a bad temperature, pull or number of
+            views or repeats.
 
     Source: TSC (Li et al., CVPR 2022), as in its published code with all positives in place of k and one target a
     class. Which class has which target does not matter at a simplex. The bound is ours.
@@ -182,37 +198,42 @@ def targeted_supcon(
     temperature, views = check_temperature(temperature), check_whole("views", views, least=2)
     if isinstance(pull, bool) or not isinstance(pull, (int, float, np.number)) or not 0 <= pull <= 1e6:
         raise ProblemError(f"pull: must be a number from 0 to 1e6; got {pull!r:.40} (1 counts a target as a positive)")
-    sizes, classes = example_counts("targeted_supcon", counts), counts.classes
-    if classes > _MOST_CLASSES:
-        raise ProblemError(f"counts: targeted_supcon takes at most {_MOST_CLASSES} classes; got {classes}")
+    example_counts("targeted_supcon", counts)
+    classes = counts.classes
     copies = float(check_whole("repeats", repeats, least=1))
-    objective = _objective(views * sizes, temperature, float(pull), views, copies)
-    simplex = (classes * np.eye(classes) - 1.0) / (classes - 1.0)
-    gram = _descend(objective, simplex)
+    objective = _objective(counts, temperature, float(pull), views, copies)
+    kinds, point = objective.orbits, settled(objective)
+    cosines = point.gram.cosines.copy()
+    cosines[1::2, 1 : len(kinds.sizes) : 2] = -1.0 / (classes - 1.0)
+    found = KindGram(point.problem.kinds, cosines, near=point.gram.near)
+    value, below = objective.value(found), loss_below(point)
+    answer = TargetedGeometry(counts, objective, found, value, max(value - below, objective.floor))
+    if classes > _MOST_LISTED:
+        return answer
+    objective = objective.by_class()
+    if answer.ok:
+        return replace(answer, objective=objective, gram=found.written())
+    gram = _descend(objective, (classes * np.eye(classes) - 1.0) / (classes - 1.0))
     value = objective.value(gram)
-    lower = value - _slack(objective, gram)
-    return TargetedGeometry(counts, objective, gram, value, max(lower, objective.floor))
+    return TargetedGeometry(counts, objective, gram, value, max(value - _slack(objective, gram), objective.floor))
 
 
-def _objective(sizes: Array, temperature: float, pull: float, views: int, copies: float) -> PartedSoftmax:
-    classes = len(sizes)
-    nothing, ones = np.zeros((classes, classes)), np.ones((classes, classes))
+def _objective(counts: Counts, temperature: float, pull: float, views: int, copies: float) -> PartedSoftmax:
+    sizes = views * counts.distinct
+    kinds = kinds_of("targeted_supcon", counts, {"instances": sizes, "target": 1.0})
     positives = sizes - 1.0 + copies
     # What the logarithm of the denominator weighs.
     weight = (sizes - 1.0 + pull * copies) / positives
-    own = np.diag(1.0 / positives / weight)  # of one other embedding
-    target = np.diag(pull * copies / positives / weight)
-    labels = np.concatenate([np.repeat(np.arange(classes), sizes.astype(int)), classes + np.arange(classes)])
     settings = f"pull={pull:g}, views={views}" + (f", repeats={copies:g}" if copies > 1 else "")
-    return PartedSoftmax(
-        orbits=Orbits(np.concatenate([sizes, np.ones(classes)]), labels),
-        masses=np.concatenate([weight / sizes.sum(), np.zeros(classes)]),
-        weights=blocks([[ones, copies * ones], [nothing, nothing]], classes),
-        offsets=np.concatenate([np.zeros(classes), np.ones(classes)]),
-        positives=blocks([[own, target], [nothing, nothing]], classes),
+    return anchored(
+        kinds,
+        masses=weight / (views * counts.total),
+        weights=[(1.0, 1.0), (copies, copies)],
+        # Of one other embedding, and of the target.
+        positives=[(1.0 / positives / weight, 0.0), (pull * copies / positives / weight, 0.0)],
         temperature=temperature,
         name=f"TSC({settings})",
-        parts=Parts(("instances",) * classes + ("target",) * classes, tuple(range(classes)) * 2),
+        counts=counts,
     )
 
 

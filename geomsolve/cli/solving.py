@@ -47,7 +47,7 @@ def solve(
     solver: Annotated[
         str | None,
         typer.Option(
-            help="newton, quadrature, interior, clarabel, scs, descent, mosek; without it, all that fit, in turn."
+            help="newton, quadrature, followers, interior, clarabel, scs, descent, mosek; without it, all that fit."
         ),
     ] = None,
     tol: TolOption = 1e-9,

@@ -74,6 +74,19 @@ class ClassMatrix:
         """(K,) the sum of a row of each orbit."""
         return np.asarray(self.own + np.sum(self.orbits.partners * self.between, axis=1))
 
+    @property
+    def T(self) -> ClassMatrix:
+        """The transpose."""
+        return ClassMatrix(self.orbits, self.own, self.between.T)
+
+    def __matmul__(self, other: ClassMatrix) -> ClassMatrix:
+        """The product. Cost: one of (K, K) matrices."""
+        left, right = self.own - np.diag(self.between), other.own - np.diag(other.between)
+        between = (self.between * self.orbits.sizes) @ other.between
+        between += left[:, None] * other.between
+        between += self.between * right
+        return ClassMatrix(self.orbits, np.diag(between) + left * right, between)
+
     def scaled(self, rows: Array | float = 1.0, columns: Array | float = 1.0) -> ClassMatrix:
         """Diag(rows) X Diag(columns), a factor an orbit on either side."""
         count = len(self.own)

@@ -59,6 +59,16 @@ class Orbits:
         """(K,) whether an orbit has pairs of atoms inside."""
         return self.sizes != 1
 
+    def mirrored(self, matrix: Array) -> Array:
+        """The mean of a matrix by orbits and its transpose."""
+        both: Array = matrix + matrix.T
+        both /= 2.0
+        return both
+
+    def over_partners(self, matrix: Array) -> Array:
+        """(K,) the sum of a row over the partners of one atom: over whole orbits, less the atom itself."""
+        return np.asarray(matrix @ self.sizes - np.diag(matrix), dtype=np.float64)
+
     def same_as(self, other: Orbits) -> bool:
         """Whether two orbit structures are the same, atom by atom."""
         if self is other:

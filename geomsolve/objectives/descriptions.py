@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..counts.counts import Counts
+from ..geometry.kinds import KindGram
 from ..geometry.orbits import OrbitGram
 from ..geometry.variances import class_variances
 from ..text import entry, span, table, whole
@@ -124,7 +126,12 @@ class KindsOfAtoms(ClassMeans):
         object.__setattr__(self, "atoms", " and ".join(dict.fromkeys(self.kinds)))
 
     def report(self, chosen: NDArray[np.intp], gram: OrbitGram, collapsed: list[list[int]]) -> dict[str, Any]:
-        """One entry per orbit: what its atoms are, of which class, how many, and the cosine among them."""
+        """One entry per orbit: what its atoms are, of which class, how many, and the cosine among them.
+
+        By orbits of classes one entry per kind of those: of how many classes, and how many atoms in each.
+        """
+        if isinstance(gram, KindGram):
+            return self._by_cells(gram)
         orbits = []
         for kind, c, size, within in zip(self.kinds, self.classes, gram.sizes, gram.within, strict=True):
             orbit: dict[str, Any] = {"part": kind, "class": c, "size": whole(size)}
@@ -136,14 +143,17 @@ class KindsOfAtoms(ClassMeans):
 
     def lines(self, chosen: NDArray[np.intp], gram: OrbitGram, rank: int, collapsed: list[list[int]]) -> list[str]:
         """The cosines between kinds of atoms, and all of them where they fit a screen."""
-        names, classes, lines = np.array(self.kinds), np.array(self.classes), ["Cosines"]
-        same = classes[:, None] == classes
+        lines = ["Cosines"]
         for first, second in itertools.combinations_with_replacement(dict.fromkeys(self.kinds), 2):
-            pairs = (names[:, None] == first) & (names == second) & (gram.orbits.partners > 0)
-            for found, words in ((pairs & same, "same class"), (pairs & ~same, "two classes")):
-                if found.any():
+            for found, words in zip(self._pairs(gram, first, second), ("same class", "two classes"), strict=True):
+                if found.size:
                     what = first if first == second else f"{first}, {second}"
-                    lines.append(entry(words, f"{span(gram.cosines[found], '+.9f')}  ({what})"))
+                    lines.append(entry(words, f"{span(found, '+.9f')}  ({what})"))
+        if isinstance(gram, KindGram):
+            groups = (f"[{', '.join(self._label(c) for c in group)}]" for group in collapsed if len(group) > 1)
+            lines.append(entry("rank", f"{rank} of at most {gram.orbits.atoms:g}"))
+            return [*lines, entry("classes together", "; ".join(groups) or "none")]
+        names = self.kinds
         if 2 < len(names) <= _MOST_ROWS:
             short = [f"{kind[0]}{c}" for kind, c in zip(self.kinds, self.classes, strict=True)]
             cells: list[tuple[str, ...]] = [("", *short)]
@@ -159,6 +169,40 @@ class KindsOfAtoms(ClassMeans):
         groups = (", ".join(self._label(c) for c in group) for group in self._shared(gram))
         lines.append(entry("classes together", "; ".join(f"[{group}]" for group in groups) or "none"))
         return lines
+
+    def _pairs(self, gram: OrbitGram, first: str, second: str) -> tuple[Array, Array]:
+        """The cosines between two kinds of atoms, in one class and in two."""
+        if isinstance(gram, KindGram):
+            kinds = gram.orbits
+            one, other, count = kinds.names.index(first), kinds.names.index(second), len(kinds.names)
+            shown, cells = np.where(kinds.partners > 0, gram.cosines, np.nan), kinds.cells
+            own, between = kinds.own(shown)[:, one, other], shown[one::count, other:cells:count]
+            return own[~np.isnan(own)], between[~np.isnan(between)]
+        names, classes = np.array(self.kinds), np.array(self.classes)
+        same = classes[:, None] == classes
+        pairs = (names[:, None] == first) & (names == second) & (gram.orbits.partners > 0)
+        return gram.cosines[pairs & same], gram.cosines[pairs & ~same]
+
+    def _by_cells(self, gram: KindGram) -> dict[str, Any]:
+        """The report by orbits of classes: "between" two classes, "own" within one (null where there is no pair)."""
+        kinds, orbits = gram.orbits, []
+        shown = np.where(kinds.partners > 0, gram.cosines, np.nan)
+        own = kinds.own(shown)
+        for cell, each in enumerate(kinds.atoms_each):
+            a, kind = divmod(cell, len(kinds.names))
+            orbit = {"part": kinds.names[kind], "classes": whole(kinds.classes[a]), "size": whole(each)}
+            if self.counts is not None:
+                proportion = float(self.counts.proportions[a])
+                orbit |= {"count": whole(self.counts.distinct[a]), "proportion": proportion}
+            orbits.append({**orbit, "within": float(own[a, kind, kind])})
+        groups = [group for group in gram.merged() if len(group) > 1]
+        return {
+            "collapsed": groups,
+            "orbits": orbits,
+            "between": shown[:, : kinds.cells],
+            "own": own,
+            "class_orbit": kinds.groups,
+        }
 
     def _label(self, c: int) -> str:
         return str(c) if self.counts is None else self.counts.label(c)

@@ -15,6 +15,7 @@ from ..arrays import Progress
 from ..certificates.certificate import Certificate
 from ..counts.counts import Counts
 from ..geometry.kernel import KernelGram
+from ..geometry.kinds import KindGram
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from ..results import Result
@@ -185,12 +186,24 @@ class Solution(Result):
     def arrays(self) -> tuple[str, dict[str, NDArray[Any]]]:
         """The Gram matrix for a file, and what to call it: "gram", or by orbits, or by counts where there are many.
 
+        "kinds": of classes with several kinds of atoms by orbits of classes, cosines with other classes and then with
+        the own one, see `geomsolve.geometry.Kinds`.
+
         "geometry": G_ij = sum_q strengths_q factor_iq factor_jq for two classes, by the rows that `labels` gives them.
         """
         geometry, orbits = self.geometry, self.objective.orbits
         if isinstance(geometry, KernelGram) and len(geometry.sizes) > MOST_SHOWN:
             names = ("sizes", "labels", "factor", "strengths")
             return "geometry", {"counts": geometry.counts.distinct, **attributes(geometry, *names)}
+        if isinstance(geometry, KindGram):
+            kinds = geometry.orbits
+            what = {
+                "kinds": np.array(kinds.names),
+                "classes": kinds.classes,
+                "each": kinds.each,
+                "labels": kinds.groups,
+            }
+            return "kinds", {**what, "cosines": geometry.cosines}
         if orbits.atoms <= MOST_WRITTEN:
             return "gram", {"gram": self.gram}
         labels = {} if orbits.labels is None else {"labels": orbits.labels}
@@ -208,7 +221,12 @@ class Solution(Result):
 
     @cached_property
     def orbits(self) -> OrbitGram:
-        """The optimal Gram matrix in orbit form (`sizes`, `within`, `between`), K x K for K distinct counts."""
+        """The optimal Gram matrix in orbit form (`sizes`, `within`, `between`), K x K for K distinct counts.
+
+        Of several kinds of atoms each kind of each class is an orbit; `geometry` has them by orbits of classes.
+        """
+        if isinstance(self.geometry, KindGram):
+            return self.geometry.written()
         if isinstance(self.geometry, OrbitGram):
             return self.geometry
         return self.geometry.written(self.objective.orbits)
@@ -218,6 +236,8 @@ class Solution(Result):
         """What reports and pictures show: positions of distinct counts, and their orbits. All, or some of too many."""
         if isinstance(self.geometry, KernelGram) and len(self.geometry.sizes) > MOST_SHOWN:
             return self.geometry.sample()
+        if isinstance(self.geometry, KindGram):
+            return np.arange(len(self.geometry.orbits.classes)), self.geometry
         return np.arange(len(self.orbits.sizes)), self.orbits
 
     @cached_property

@@ -12,8 +12,10 @@ from ..arrays import Progress
 from ..certificates.certificate import Certificate, certify, check_tol
 from ..errors import BackendError, NotCertified, ProblemError
 from ..geometry.kernel import KernelGram
+from ..geometry.kinds import KindGram, Kinds
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
+from ..objectives.kinds.parts import PartedSoftmax, PartedSum
 from ..objectives.logits.cross_entropy import CrossEntropy
 from ..objectives.logits.layer_peeled import LayerPeeled
 from .base import Attempt, Solver, Termination
@@ -24,6 +26,7 @@ from .descent.descent import Descent
 from .logits.layer_peeled import PeeledSolution, solve_peeled
 from .logits.logit_solution import LogitSolution, solve_logits
 from .newton import points_first
+from .newton.followers import Followers
 from .newton.newton import Newton
 from .newton.points_first import PointsFirst
 from .newton.quadrature import Quadrature
@@ -33,6 +36,7 @@ from .solution import AttemptRecord, Quality, Solution
 _MAKERS: dict[str, Callable[..., Any]] = {
     "newton": Newton,
     "quadrature": Quadrature,
+    "followers": Followers,
     "interior": Interior,
     **{name: lambda name=name, **options: Conic(name, **options) for name in ("clarabel", "scs", "mosek", "moreau")},
     "descent": Descent,
@@ -116,6 +120,8 @@ def solve(
         )
     tol = check_tol(tol)
     objective.check()
+    if isinstance(objective, (PartedSoftmax, PartedSum)) and not (solver is None or isinstance(solver, Followers)):
+        objective = objective.by_class()  # the others know orbits of atoms only
     if start is not None and not (isinstance(start, OrbitGram) and objective.orbits.same_as(start.orbits)):
         raise ProblemError(
             "start: must be an OrbitGram on the objective's own orbits, such as another solution's orbits"
@@ -144,7 +150,10 @@ def solve(
     if best is None:
         # Nothing answered at all; the regular simplex is feasible, and its certificate says how far off it is.
         law = objective.law
-        gram = OrbitGram.simplex(objective.orbits) if law is None or law.writable else KernelGram.simplex(law.line)
+        if isinstance(objective.orbits, Kinds):
+            gram = KindGram.together(objective.orbits)
+        else:
+            gram = OrbitGram.simplex(objective.orbits) if law is None or law.writable else KernelGram.simplex(law.line)
         best = certify(objective, gram), Attempt("simplex", records[-1].termination, gram), gram
     certificate, attempt, gram = best
     solution = Solution(
@@ -171,12 +180,14 @@ def solve(
 def solvers_for(objective: Objective) -> list[Solver]:
     """The solvers that fit an objective, in the order in which `solve` tries them.
 
-    A smooth loss that sees a class through its count goes by a Gauss rule of many distinct counts; one of several kinds
-    of atoms with exchangeable ones in points first; then by Newton's method, the interior-point method where there are
-    few orbits, and descent where there are few classes. A loss with kinks goes by the conic program, whose answer
-    Newton's method polishes.
+    A loss over orbits of classes goes by `Followers`. A smooth one that sees a class through its count goes by a Gauss
+    rule of many distinct counts; one of several kinds of atoms with exchangeable ones in points first; then by Newton's
+    method, the interior-point method where there are few orbits, and descent where there are few classes. A loss with
+    kinks goes by the conic program, whose answer Newton's method polishes.
     """
     found: list[Solver] = []
+    if isinstance(objective.orbits, Kinds):
+        return [Followers()]
     if not objective.smooth:
         return [Newton(), Conic(), Newton()]
     if objective.law is not None and objective.law.worthwhile:

@@ -84,15 +84,26 @@ def test_class_balanced_losses_reach_the_simplex(found):
     assert found["bcl"].alignment < 1.0 - 1e-6
 
 
-def test_large_problems_only_by_name_but_theorems_at_once():
-    counts = np.linspace(200, 5, 60).astype(int)
-    found = gs.compare(counts, temperature=0.2)
-    assert "ask for it by name" in found["bcl"].reason
-    assert "ask for it by name" in found["ecl"].reason
-    known = found["bcl-class"]
-    assert known.certified
-    assert known.solution.solver == "theorem"
-    assert known.simplex_distance < 1e-12
+def test_large_problems_are_solved_by_orbits_of_classes():
+    counts = np.repeat(np.linspace(200, 5, 40).astype(int), 2)
+    losses = ["bcl", "bcl-class", "ecl", "kcl", "lc", "design"]
+    found = gs.compare(counts, temperature=0.2, losses=losses)
+    for loss in losses:
+        assert found[loss].certified
+    for loss in ("bcl", "bcl-class", "ecl", "lc"):
+        assert found[loss].solution.solver == "followers"
+        assert found[loss].rank == 79
+    for loss in ("bcl-class", "design"):
+        assert found[loss].simplex_distance < 1e-12
+    # The same class by class.
+    dense = gs.solve(gs.BCL(counts, temperature=0.2)).orbits.cosines
+    row = found["bcl"]
+    assert row.alignment == pytest.approx(np.mean(np.diag(dense[:80, 80:])), rel=1e-12)
+    np.testing.assert_allclose(row.means.expand(), dense[:80, :80], atol=1e-12)
+    np.testing.assert_allclose(row.classifier.expand(), dense[80:, 80:], atol=1e-12)
+    assert found["design"].value == pytest.approx(
+        gs.choosing.design(counts, temperature=0.2).certificate.value, rel=1e-12
+    )
 
 
 def test_losses_with_bounds_of_their_own(found):

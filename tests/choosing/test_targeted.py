@@ -144,8 +144,8 @@ BAD = {
         "counts: targeted_supcon depends on the number",
     ),
     "classes": (
-        lambda: gs.choosing.targeted_supcon([2] * 201, temperature=1),
-        "counts: targeted_supcon takes at most 200 classes; got 201",
+        lambda: gs.choosing.targeted_supcon(np.arange(2, 1003), temperature=1),
+        "counts: targeted_supcon is solved over .* at 1001 distinct counts, at most 2000",
     ),
     "temperature": (
         lambda: gs.choosing.targeted_supcon([3, 2], temperature=0),
@@ -170,3 +170,37 @@ BAD = {
 def test_bad_input(call, message):
     with pytest.raises(gs.ProblemError, match=message):
         call()
+
+
+@pytest.mark.parametrize(("counts", "temperature"), [([20, 5, 1], 0.1), ([15, 3, 3], 0.15), ([12, 8, 4, 2], 0.2)])
+def test_newton_finds_what_free_descent_found(counts, temperature):
+    """Values of a descent over every view, measured apart from this package."""
+    values = {(20, 5, 1): 3.3070644833963, (15, 3, 3): 2.9414477594217, (12, 8, 4, 2): 2.7503645319840}
+    found = gs.choosing.targeted_supcon(counts, temperature=temperature)
+    assert found.value == pytest.approx(values[tuple(counts)], abs=2e-13)
+    assert found.gap <= 1e-14
+
+
+def test_many_classes_by_orbits():
+    """Of 240 classes of 3 counts: as 24 of the same shares, for which L-BFGS takes every class by itself."""
+    few = gs.choosing.targeted_supcon(np.repeat([30, 9, 4], 67), temperature=0.3)
+    assert few.ok
+    report = few.to_dict()
+    assert [(o["part"], o["count"], o["classes"]) for o in report["orbits"][:2]] == [
+        ("instances", 30, 67),
+        ("target", 30, 67),
+    ]
+    assert "target" in str(few)
+    assert few.own_target.shape == (201,)
+    dense = few.objective.by_class()
+    whole = few.gram.written()
+    assert dense.value(whole) == pytest.approx(few.value, rel=1e-13)
+    rng = np.random.default_rng(0)
+    points = np.vstack([target_points(201, 201)] * 2)
+    for spread in (0.0, 0.03, 0.3):
+        moved = points.copy()
+        moved[:201] += spread * unit_rows(rng, 201, 201)
+        moved /= np.linalg.norm(moved, axis=1, keepdims=True)
+        cosines = moved @ moved.T
+        np.fill_diagonal(cosines, 1.0)
+        assert dense.value(gs.OrbitGram(dense.orbits, cosines)) >= few.lower_bound

@@ -246,8 +246,8 @@ BAD = {
     "proportions": (lambda: gs.BCL([0.5, 0.5], temperature=1), "counts: BCL depends on the number of examples"),
     "halves": (lambda: gs.BCL([2.5, 2], temperature=1), r"counts: BCL .* whole number; class 0 has 2.5 \(round it\)"),
     "classes": (
-        lambda: gs.BCL([2] * 501, temperature=1),
-        "counts: BCL .* pair of its 1002 kinds of atoms, at most 1000",
+        lambda: gs.BCL(np.arange(1, 1002), temperature=1),
+        "counts: BCL .* pair of 2 kinds of atoms at 1001 distinct counts, at most 2000; got 2002",
     ),
     "temperature": (lambda: gs.BCL([2, 2], temperature=0), "temperature: must be finite and above 0; got 0"),
     "views": (lambda: gs.BCL([2, 2], temperature=1, views=0), "views: must be a whole number of at least 1; got 0"),

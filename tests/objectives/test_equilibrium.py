@@ -251,7 +251,14 @@ BAD = {
     "align": (lambda: gs.ECL([3, 2], temperature=1, align=-1), "align: must be a finite number of at least 0; got -1"),
     "scale": (lambda: gs.LogitCompensated([3, 2], scale=math.inf), "scale: must be a finite number above 0; got inf"),
     "scale in words": (lambda: gs.ECL([3, 2], temperature=1, scale="30"), "scale: must be a finite number above 0"),
-    "classes": (lambda: gs.ECL([2] * 334, temperature=1), "counts: ECL is solved over every pair of its 1002 kinds"),
+    "counts": (
+        lambda: gs.ECL(np.arange(2, 669), temperature=1),
+        "counts: ECL is solved over every pair of 3 kinds of atoms at 667 distinct counts, at most 2000; got 2001",
+    ),
+    "tied": (
+        lambda: gs.ECL([2] * 334, temperature=1, tied=True),
+        "counts: ECL is solved over every pair of its 1002 kinds of atoms, at most 1000",
+    ),
     "temperature": (lambda: gs.ECL([3, 2], temperature=0), "temperature: must be finite and above 0; got 0"),
 }
 

@@ -229,7 +229,16 @@ BAD = {
     "half an instance": ([5, 4.5], {}, r"counts: SupCL needs whole numbers of instances; class 1 has 4.5"),
     "proportions": ([0.5, 0.5], {}, r"counts: SupCL depends on the number of instances"),
     "one class": ([5], {}, r"counts: must have at least two classes"),
-    "too many classes": ([5] * 4001, {}, r"counts: SupCL takes at most 4000 classes; got 4001 .*supcl_variance"),
+    "too many sizes": (
+        np.arange(2, 2003),
+        {},
+        r"counts: SupCL is solved over .* at 2001 distinct counts, at most 2000",
+    ),
+    "too many classes": (
+        [5] * 4001,
+        {"alpha": 0.0, "self_pairs": False},
+        r"counts: SupCL with views apart takes at most 4000 classes; got 4001 \(write an alpha above 0\)",
+    ),
     "too many instances": ([5, 1e8], {}, r"counts: SupCL takes at most 10000000 instances in all; got 1e\+08"),
     "no temperature": ([5, 4], {"temperature": 0}, r"temperature: must be finite and above 0; got 0"),
     "no views": ([5, 4], {"views": 0}, r"views: must be a whole number of at least 1; got 0"),

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
-from ...geometry.orbits import OrbitGram, Orbits
+from ...geometry.kinds import Kinds
+from ...geometry.orbits import OrbitGram
 from ..base import check_temperature
 from ..rows.full_batch import check_whole, check_word
 from ..rows.row_softmax import gain_of_views
-from .parts import Array, PartedSoftmax, Parts, blocks, check_orbits, example_counts
+from .parts import Array, PartedSoftmax, anchored, example_counts, few_by_class, kinds_of
 
 _ANCHORS = ("instance", "class")
-# Atoms that are listed one by one.
-_LISTED = 1e6
 
 
 def BCL(counts: Counts | ArrayLike, *, temperature: float, anchors: str = "instance", views: int = 1) -> PartedSoftmax:
@@ -45,47 +44,42 @@ def BCL(counts: Counts | ArrayLike, *, temperature: float, anchors: str = "insta
         views: instances per example; 1 takes the counts as instances.
 
     Returns:
-        A PartedSoftmax over C orbits of instances and C prototypes, in this order.
+        A PartedSoftmax over C orbits of instances and C prototypes, in this order; of more than 60 classes over orbits
+        of classes, see `geomsolve.geometry.Kinds`.
 
     Raises:
-        ProblemError: an unknown word, counts that are not whole, more than 500 classes, a bad temperature or views.
+        ProblemError: an unknown word, counts that are not whole, more than 1000 distinct ones, a bad temperature or
+            views.
 
-    Cost: dense over 2C orbits: 10 classes 0.1 s, 100 classes seconds.
+    Cost: of up to 60 classes a dense problem over 2C orbits; beyond, `Followers` over orbits of classes: K distinct
+    counts, some two hundred products of (K, K) matrices.
 
     Source: Zhu et al., CVPR 2022 (BCL), as in its published code; the reduction is ours, see the theory page.
     """
     counts = as_counts(counts)
     temperature = check_temperature(temperature)
-    instances = example_counts("BCL", counts) * check_whole("views", views, least=1)
-    classes = counts.classes
-    check_orbits("BCL", 2 * classes)
+    example_counts("BCL", counts)
+    instances = counts.distinct * check_whole("views", views, least=1)
     check_anchors(anchors)
-    share = instances / instances.sum() if anchors == "instance" else np.full(classes, 1.0 / classes)
-    nothing, identity = np.zeros((classes, classes)), np.eye(classes)
-    own = np.diag(1.0 / instances)  # of one own positive, prototype or other instance
-    every = (1.0 - identity) / (instances + 1.0) + own
-    return PartedSoftmax(
-        orbits=instances_and_one(instances),
-        masses=np.concatenate([share / instances, np.zeros(classes)]),
-        weights=blocks([[every, every], [nothing, nothing]], classes),
-        # A row of no mass needs some denominator: any will do.
-        offsets=np.concatenate([np.zeros(classes), np.ones(classes)]),
-        positives=blocks([[own, own], [nothing, nothing]], classes),
+    kinds = kinds_of("BCL", counts, {"instances": instances, "prototype": 1.0})
+    every, own = (1.0 / instances, 1.0 / (instances + 1.0)), (1.0 / instances, 0.0)
+    loss = anchored(
+        kinds,
+        masses=anchor_shares(counts, anchors) / instances,
+        weights=[every, every],
+        positives=[own, own],
         temperature=temperature,
         name=f"BCL(anchors={anchors})",
         counts=counts,
-        parts=Parts(("instances",) * classes + ("prototype",) * classes, tuple(range(classes)) * 2),
     )
+    return few_by_class(loss)
 
 
-def instances_and_one(instances: Array, kinds: int = 1) -> Orbits:
-    """The orbits of the instances of each class, then of each class one atom of every further kind.
-
-    Of more than a million atoms none are listed one by one: nothing can be expanded to them.
-    """
-    classes = len(instances)
-    sizes = np.concatenate([instances, np.ones(classes * kinds)])
-    return Orbits(sizes, np.repeat(np.arange(len(sizes)), sizes.astype(int)) if sizes.sum() <= _LISTED else None)
+def anchor_shares(counts: Counts, anchors: str) -> Array:
+    """(K,) the weight of all anchors of one class of each distinct count."""
+    if anchors == "class":
+        return np.full(len(counts.distinct), 1.0 / counts.classes)
+    return counts.proportions
 
 
 def check_anchors(anchors: str) -> None:
@@ -119,11 +113,11 @@ def KCL(
         draw: "samples" or "examples".
 
     Returns:
-        A PartedSoftmax over the C classes as orbits of n_c examples.
+        A PartedSoftmax over the C classes as orbits of n_c examples; of more than 120 over orbits of classes.
 
     Raises:
-        ProblemError: counts that are not whole, more than 1000 classes, an unknown draw, or a bad temperature, k or
-            number of views.
+        ProblemError: counts that are not whole, more than 2000 distinct ones, an unknown draw, or a bad temperature, k
+            or number of views.
 
     Source: Kang et al., ICLR 2021 (KCL); the draw of samples is that of the code published with TSC and TTC, where all
     other samples of a class are equally likely and a class of fewer takes them all.
@@ -142,54 +136,79 @@ def KCL(
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ViewedSoftmax(PartedSoftmax):
-    """Row softmax over examples, the views of each in one point, self-pairs excluded.
+    """Row softmax over examples, the views of each in one point.
 
     Attributes:
         own_shares: (K,) the share of an example's attraction that goes to its own views.
         views: V.
+        self_pairs: whether an embedding counts as its own positive and in its own denominator.
     """
 
     own_shares: Array
     views: int
+    self_pairs: bool = False
 
     def untied(self, gram: OrbitGram) -> float:
         """What views could gain by parting, see `gain_of_views`."""
-        return gain_of_views(self, gram, self.own_shares, self.views, self_pairs=False)
+        return gain_of_views(self, gram, self.own_shares, self.views, self.self_pairs)
 
     def _per_atom(self) -> dict:
         return {**super()._per_atom(), "own_shares": self.own_shares[self.orbits.listed()]}
 
+    def _by_class(self, kinds: Kinds) -> dict:
+        return {**super()._by_class(kinds), "own_shares": self.own_shares[kinds.placed]}
+
 
 def instance_softmax(
-    loss: str, counts: Counts, shares: Array, temperature: float, views: int, name: str
+    loss: str,
+    counts: Counts,
+    shares: Array,
+    temperature: float,
+    views: int,
+    name: str,
+    *,
+    masses: Array | None = None,
+    self_pairs: bool = False,
 ) -> ViewedSoftmax:
-    """Row softmax over examples, each with its views in one point: self-pairs excluded, every example a negative.
+    """Row softmax over examples, each with its views in one point, every example a negative.
 
-        L = 1/N sum_i [ -shares_y/(n_y - 1) sum_{p of y, p != i} t_ip/tau + log( V - 1 + V sum_{j != i} e^{t_ij/tau} ) ]
+        L = sum_i m_i [ -shares_y/(n_y - 1) sum_{p of y, p != i} t_ip/tau + log( a + V sum_{j != i} e^{t_ij/tau} ) ]
+
+    with a = V - 1, or V with self-pairs.
 
     Args:
         loss: for errors.
-        counts: whole numbers of examples per class; one orbit a class, in the caller's order.
+        counts: whole numbers of examples per class.
         shares: (C,) what part of an anchor's attraction goes to other examples of its class.
         temperature: tau.
         views: V.
         name: of the objective.
+        masses: (C,) m; None: all 1/N.
+        self_pairs: see above.
     """
-    examples = example_counts(loss, counts)
-    classes = counts.classes
-    check_orbits(loss, classes)
-    total = float(examples.sum())
-    others = np.where(examples > 1, shares / np.maximum(examples - 1.0, 1.0), 0.0)
-    return ViewedSoftmax(
-        orbits=instances_and_one(examples, 0),
-        masses=np.full(classes, 1.0 / total),
-        weights=np.full((classes, classes), float(views)),
-        offsets=np.full(classes, views - 1.0),
-        positives=np.diag(others),
+    example_counts(loss, counts)
+    each = np.column_stack([shares, np.full(counts.classes, 1.0 / counts.total) if masses is None else masses])
+    grouped = counts if exchangeable(counts, each) else counts.by_class()
+    by_orbit = np.zeros((len(grouped.distinct), 2))
+    by_orbit[grouped.groups] = each
+    part, others = by_orbit[:, 0], np.maximum(grouped.distinct - 1.0, 1.0)
+    kinds = kinds_of(loss, grouped, {"instances": grouped.distinct})
+    plain = anchored(
+        kinds,
+        masses=by_orbit[:, 1],
+        weights=[(float(views), float(views))],
+        positives=[(np.where(grouped.distinct > 1, part / others, 0.0), 0.0)],
+        offsets=float(views if self_pairs else views - 1),
         temperature=temperature,
         name=name,
         counts=counts,
-        parts=Parts(("instances",) * classes, tuple(range(classes))),
-        own_shares=1.0 - shares,
-        views=views,
     )
+    values = {one.name: getattr(plain, one.name) for one in fields(plain)}
+    return few_by_class(ViewedSoftmax(**values, own_shares=1.0 - part, views=views, self_pairs=self_pairs))
+
+
+def exchangeable(counts: Counts, each: Array) -> bool:
+    """Whether classes of equal count have the same numbers."""
+    by_orbit = np.zeros((len(counts.distinct), *each.shape[1:]))
+    by_orbit[counts.groups] = each
+    return bool(np.array_equal(by_orbit[counts.groups], each))

@@ -9,21 +9,21 @@ from numpy.typing import ArrayLike
 
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
+from ...geometry.kinds import KindGram, Kinds
 from ...geometry.orbits import OrbitGram
 from ..base import check_number, check_temperature
 from ..rows.full_batch import check_whole, check_word
-from .balanced import check_anchors, instances_and_one
+from .balanced import anchor_shares, check_anchors, exchangeable
 from .parts import (
     Array,
     PartedSoftmax,
     PartedSum,
     Terms,
-    blocks,
-    check_orbits,
+    anchored,
     closed_orbits,
     example_counts,
+    few_by_class,
     kinds_of,
-    points,
 )
 
 # A square of the distance between classifiers and prototypes that is rounding.
@@ -45,7 +45,10 @@ class EquilibriumSum(PartedSum):
     def untied(self, gram: OrbitGram) -> float:
         """How far the chord lies below |W/|W| - P/|P||: nothing where classifiers and prototypes share their points."""
         names, classes = np.array(self.parts.names), len(set(self.parts.classes))
-        cosines = np.diag(gram.cosines[names == "prototype"][:, names == "classifier"])
+        if isinstance(gram, KindGram):
+            cosines = gram.orbits.own(gram.cosines)[gram.orbits.groups, 1, 2]
+        else:
+            cosines = np.diag(gram.cosines[names == "prototype"][:, names == "classifier"])
         square = 2.0 * float(np.sum(1.0 - cosines)) / classes
         return 0.0 if square < _ALIGNED or not self.by_chord else self.align * (np.sqrt(square) - square / 2.0)
 
@@ -84,11 +87,12 @@ def ECL(
     backbone, atoms of their own, which a free projector ties to nothing else; with False they are the projected
     instances z.
 
-    With tied=False every instance is an atom of its own, exchangeable with those of its class. With True those of a
-    class share a point, and what is certified is the optimum of that problem: at low temperature single instances
-    gain a little by parting (2e-6 nats at temperature 0.1 and counts 18, 11, 9, 2; measured). The regular simplex, with
-    all atoms of a class in one point, is optimal for balanced classes, and for any counts with anchors="class" and
-    classifier=False; otherwise prototypes, no anchors themselves, stand apart from their class.
+    With tied=False every instance is an atom of its own, exchangeable with those of its class, and so it is for more
+    than 40 classes with a classifier. With True those of a class share a point, and what is certified is the optimum of
+    that problem: at low temperature single instances gain a little by parting (2e-6 nats at temperature 0.1 and counts
+    18, 11, 9, 2; measured). The regular simplex, with all atoms of a class in one point, is optimal for balanced
+    classes, and for any counts with anchors="class" and classifier=False; otherwise prototypes, no anchors themselves,
+    stand apart from their class.
 
     Args:
         counts: whole numbers of examples per class.
@@ -103,8 +107,9 @@ def ECL(
         backbone: whether L_LC sees features of their own. Only forces of about e^{-scale C/(C-1)} then say where these
             are, and from a scale of about 10 on they often stay uncertified (the value is proved all the same).
         alignment: "squared" or "norm".
-        tied: whether instances of a class share a point; None: only where there is a classifier, which is tied to its
-            prototype a million times stronger than instances are to each other, so that float64 seldom resolves both.
+        tied: whether instances of a class share a point; None: only where there is a classifier, and up to 40 classes.
+            It is tied to its prototype a million times stronger than instances are to each other, and float64 seldom
+            resolves both.
 
     Returns:
         An EquilibriumSum over C orbits (or points) of instances, C prototypes, C classifiers and, with `backbone`, C
@@ -112,9 +117,10 @@ def ECL(
 
     Raises:
         ProblemError: an unknown word, counts that are not whole, a class of one instance, a weight or temperature out
-            of range, or more than 1000 orbits (333 classes).
+            of range, more than 666 distinct counts, or, with `backbone` or tied=True, more than 1000 orbits.
 
-    Cost: dense over 4C orbits, see `BCL`.
+    Cost: see `BCL`. Over orbits of classes classifier and prototype of a class are put into one point, where the
+    alignment holds them to a millionth or so at the usual scale; at a low one such an answer is not certified.
 
     Source: ECL (Roh et al. 2026) by its abstract and diagram, and the code published with its predecessor for L_CC.
     The printed formula of L_BC was not at hand: that class averages and prototypes count the same is stated, the halves
@@ -123,67 +129,70 @@ def ECL(
     counts = as_counts(counts)
     temperature = check_temperature(temperature)
     check_anchors(anchors)
-    classes = counts.classes
-    tied = classifier if tied is None else bool(tied)
-    kinds = (3 if backbone else 2) if classifier else 1
-    check_orbits("ECL", (kinds + 1) * classes)
     contrast, align = check_number("contrast", contrast, 1e-6, 1e6), check_number("align", align)
-    each = example_counts("ECL", counts) * check_whole("views", views, least=1)
-    if each.min() < 2:
+    examples = example_counts("ECL", counts) * check_whole("views", views, least=1)
+    if examples.min() < 2:
         raise ProblemError(
-            f"counts: ECL needs two instances of every class; class {int(each.argmin())} has one (write views=2)"
+            f"counts: ECL needs two instances of every class; class {int(examples.argmin())} has one (write views=2)"
         )
-    share = _shares(counts, anchors) / each
-    nothing, identity, none = np.zeros((classes, classes)), np.eye(classes), np.zeros(classes)
-    own = np.diag(0.5 / (each - 1.0))
-    others = 0.5 / each * (1.0 - identity) + own
-    names = ("instances", "prototype", "classifier", "feature")[: kinds + 1]
-    orbits, parts = instances_and_one(each, kinds), kinds_of(names, classes)
-    blank = [[nothing] * (kinds + 1)] * kinds
-
-    def term(first: int, rows: list, pulls: list, masses: Array, offsets: Array, tau: float) -> PartedSoftmax:
-        """A loss whose anchors are the atoms of kind `first`."""
-        place = [none] * first, [none] * (kinds - first)
-        spare = [none + 1.0] * first, [none + 1.0] * (kinds - first)  # a row of no mass needs some denominator
-        return PartedSoftmax(
-            orbits=orbits,
-            masses=np.concatenate([*place[0], masses, *place[1]]),
-            weights=blocks([*blank[:first], rows, *blank[first:]], classes),
-            offsets=np.concatenate([*spare[0], offsets, *spare[1]]),
-            positives=blocks([*blank[:first], pulls, *blank[first:]], classes),
-            temperature=tau,
-            name=f"ECL(anchors={anchors}, no classifier)",
-            counts=counts,
-            parts=parts,
-        )
-
-    rest = [nothing] * (kinds - 1)
-    half = np.full((classes, classes), 0.5)
-    mass = contrast * share if classifier else share
-    balanced = term(0, [others, half, *rest], [own, 0.5 * identity, *rest], mass, none, temperature)
+    each = counts.distinct * views
+    names = ("instances", "prototype", "classifier", "feature")[: (4 if backbone else 3) if classifier else 2]
+    many = {name: each if name == "instances" else 1.0 for name in names}
+    kinds = kinds_of("ECL", counts, many, by_class=tied is True or (classifier and backbone))
+    name = f"ECL(anchors={anchors}, no classifier)"
+    share = anchor_shares(counts, anchors) / each
+    balanced = anchored(
+        kinds,
+        masses=contrast * share if classifier else share,
+        weights=[(0.5 / (each - 1.0), 0.5 / each), (0.5, 0.5)],
+        positives=[(0.5 / (each - 1.0), 0.0), (0.5, 0.0)],
+        temperature=temperature,
+        name=name,
+        counts=counts,
+    )
     if not classifier:
-        return closed_orbits(balanced) if tied else balanced
+        return closed_orbits(balanced.by_class()) if tied else few_by_class(balanced)
     check_word("alignment", alignment, ("squared", "norm"))
     pull = align * (2.0 if alignment == "squared" else 1.0)
-    blank_row, to_classifier = [nothing] * (kinds + 1), [nothing, nothing, identity, nothing][: kinds + 1]
-    aligned = term(1, blank_row, to_classifier, none + pull / classes, none + 1.0, 1.0)
-    priors = [nothing, nothing, _priors(counts), nothing][: kinds + 1]
-    feature, number = (3, 1.0) if backbone else (0, each)
-    tau = 1.0 / check_number("scale", scale, 1e-6, 1e6)
-    compensated = term(feature, priors, to_classifier, _shares(counts, "instance") / number, none, tau)
+    to_classifier = [None, None, (1.0, 0.0)]
+    aligned = anchored(
+        kinds,
+        masses=np.full_like(each, pull / counts.classes),
+        weights=[],
+        positives=to_classifier,
+        offsets=1.0,
+        first=1,
+        temperature=1.0,
+        name=name,
+        counts=counts,
+    )
+    compensated = anchored(
+        kinds,
+        masses=counts.proportions / (1.0 if backbone else each),
+        weights=[None, None, (1.0, _priors(counts))],
+        positives=to_classifier,
+        first=3 if backbone else 0,
+        temperature=1.0 / check_number("scale", scale, 1e-6, 1e6),
+        name=name,
+        counts=counts,
+    )
     losses = (balanced, aligned, compensated)
     found = EquilibriumSum(
-        orbits=orbits,
+        orbits=kinds,
         masses=np.sum([loss.masses for loss in losses], axis=0),
         temperature=temperature,
         name=f"ECL(anchors={anchors}, contrast={contrast:g}, align={align:g}, scale={scale:g})",
         counts=counts,
         terms=Terms(losses),
-        parts=parts,
+        parts=balanced.parts,
         align=align,
         by_chord=alignment == "norm",
     )
-    return closed_orbits(found) if tied else found
+    if backbone or tied:
+        return closed_orbits(found.by_class()) if tied is not False else found.by_class()
+    found = few_by_class(found)
+    # Small problems are solved with instances in one point unless asked otherwise; see `tied`.
+    return closed_orbits(found) if tied is None and not isinstance(found.orbits, Kinds) else found
 
 
 def LogitCompensated(
@@ -211,31 +220,30 @@ def LogitCompensated(
         A PartedSoftmax over C class means and C classifiers, in this order.
 
     Raises:
-        ProblemError: a scale that is not above 0, a compensation or margin below 0, or more than 500 classes.
+        ProblemError: a scale that is not above 0, a compensation or margin below 0, or more than 1000 distinct counts.
 
     Source: the form BCL's code uses; that ECL does the same is our reading.
     """
     counts = as_counts(counts)
-    classes = counts.classes
-    check_orbits("LogitCompensated", 2 * classes)
-    nothing, none = np.zeros((classes, classes)), np.zeros(classes)
     scale = check_number("scale", scale, 1e-6, 1e6)
-    margins = np.broadcast_to(np.asarray(margin, dtype=np.float64), (classes,))
+    margins = np.broadcast_to(np.asarray(margin, dtype=np.float64), counts.per_class.shape)
     if not (np.isfinite(margins).all() and margins.min() >= 0 and scale * margins.max() <= 500.0):
         raise ProblemError(f"margin: must be at least 0 and at most 500 / scale; got {margins.min():g}")
-    lifted = np.exp(scale * margins)[:, None] ** (1.0 - np.eye(classes))
-    weights = _priors(counts) ** check_number("compensation", compensation) * lifted
-    return PartedSoftmax(
-        orbits=points(2 * classes),
-        masses=np.concatenate([_shares(counts, "instance"), none]),
-        weights=blocks([[nothing, weights], [nothing] * 2], classes),
-        offsets=np.concatenate([none, none + 1.0]),
-        positives=blocks([[nothing, np.eye(classes)], [nothing] * 2], classes),
+    grouped = counts if exchangeable(counts, margins) else counts.by_class()
+    lifted = np.zeros(len(grouped.distinct))
+    lifted[grouped.groups] = margins
+    kinds = kinds_of("LogitCompensated", grouped, {"mean": 1.0, "classifier": 1.0})
+    priors = _priors(grouped) ** check_number("compensation", compensation)
+    loss = anchored(
+        kinds,
+        masses=grouped.proportions,
+        weights=[None, (1.0, priors * np.exp(scale * lifted)[:, None])],
+        positives=[None, (1.0, 0.0)],
         temperature=1.0 / scale,
         name=f"LogitCompensated(scale={scale:g})",
         counts=counts,
-        parts=kinds_of(("mean", "classifier"), classes),
     )
+    return few_by_class(loss)
 
 
 def NormFace(counts: Counts | ArrayLike, *, scale: float = 12.0, margin: ArrayLike = 0.0) -> PartedSoftmax:
@@ -249,12 +257,6 @@ def NormFace(counts: Counts | ArrayLike, *, scale: float = 12.0, margin: ArrayLi
     return replace(found, name=f"NormFace(scale={scale:g})")
 
 
-def _shares(counts: Counts, anchors: str) -> Array:
-    if anchors == "class":
-        return np.full(counts.classes, 1.0 / counts.classes)
-    return np.asarray(counts.per_class / counts.total)
-
-
 def _priors(counts: Counts) -> Array:
-    """(C, C) pi_j / pi_y: dividing by the anchor's own prior puts -log pi_y in its place."""
-    return np.asarray(counts.per_class / counts.per_class[:, None])
+    """(K, K) pi_j / pi_y: dividing by the anchor's own prior puts -log pi_y in its place."""
+    return np.asarray(counts.distinct / counts.distinct[:, None])

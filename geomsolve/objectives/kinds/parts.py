@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...arrays import Array
 from ...counts.counts import Counts
 from ...errors import ProblemError
+from ...geometry.kinds import Kinds
 from ...geometry.orbits import OrbitGram, Orbits
 from ..base import Objective, RowModel, ratio
 from ..descriptions import KindsOfAtoms
 from ..rows.row_softmax import RowSoftmax
 
-# Atoms of several kinds cannot be grouped by equal counts (an instance is nearer to its own prototype than to that of
-# another class of equal count), so all of this is dense.
-_MOST_ORBITS = 1000
+# Kinds of atoms that are solved class by class, and those beyond which they are not; cells of orbits of classes.
+_FEW, _MOST_ORBITS, _MOST_CELLS = 120, 1000, 2000
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,29 @@ class PartedSoftmax(RowSoftmax):
         """Atoms are of several kinds."""
         return KindsOfAtoms(self.counts, self.parts.names, self.parts.classes)
 
+    def by_class(self) -> Self:
+        """The same loss with each kind of each class an orbit."""
+        if not isinstance(self.orbits, Kinds):
+            return self
+        return replace(self, **self._by_class(self.orbits))
+
+    def _by_class(self, kinds: Kinds) -> dict[str, Any]:
+        placed = kinds.placed
+        assert self.positives is not None
+        return {
+            "orbits": kinds.by_class,
+            "masses": self.masses[placed],
+            "weights": kinds.written(np.broadcast_to(self.weights, kinds.partners.shape)),
+            "offsets": self.offsets[placed],
+            "positives": kinds.written(self.positives),
+        }
+
+    def ungrouped(self) -> Self:
+        """The same loss, each atom an orbit."""
+        if isinstance(self.orbits, Kinds):
+            return self.by_class().ungrouped()
+        return super().ungrouped()
+
     def _per_atom(self) -> dict:
         return {**super()._per_atom(), "parts": spread_parts(self)}
 
@@ -57,7 +81,7 @@ class PartedSoftmax(RowSoftmax):
 class Terms:
     """The summands of a loss."""
 
-    losses: tuple[RowSoftmax, ...]
+    losses: tuple[PartedSoftmax, ...]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -129,8 +153,18 @@ class PartedSum(Objective):
         parts = [loss.attraction for loss in self.terms.losses]
         return 0.0 if all(isinstance(part, float) for part in parts) else np.asarray(sum(parts))
 
-    def ungrouped(self) -> PartedSum:
+    def by_class(self) -> Self:
+        """The same loss with each kind of each class an orbit."""
+        if not isinstance(self.orbits, Kinds):
+            return self
+        losses = tuple(loss.by_class() for loss in self.terms.losses)
+        masses = self.masses[self.orbits.placed]
+        return replace(self, orbits=self.orbits.by_class, masses=masses, terms=Terms(losses))
+
+    def ungrouped(self) -> Self:
         """The same loss, each atom an orbit."""
+        if isinstance(self.orbits, Kinds):
+            return self.by_class().ungrouped()
         losses = tuple(loss.ungrouped() for loss in self.terms.losses)
         return replace(self, **self._per_atom(), parts=spread_parts(self), terms=Terms(losses))
 
@@ -173,11 +207,6 @@ def points(count: int) -> Orbits:
     return Orbits(np.ones(count), np.arange(count))
 
 
-def kinds_of(names: tuple[str, ...], classes: int) -> Parts:
-    """One atom of every kind and class, kind by kind."""
-    return Parts(tuple(name for name in names for _ in range(classes)), tuple(range(classes)) * len(names))
-
-
 def parts_of(objective: object) -> Parts | None:
     """What the atoms of an objective's orbits are, or None where they are one mean per class."""
     found: Parts | None = getattr(objective, "parts", None)
@@ -200,15 +229,92 @@ def example_counts(loss: str, counts: Counts) -> Array:
     return each
 
 
-def check_orbits(loss: str, orbits: int) -> None:
-    """Nothing, or a ProblemError where the dense problem is too large."""
-    if orbits > _MOST_ORBITS:
+def kinds_of(loss: str, counts: Counts, each: Mapping[str, ArrayLike], *, by_class: bool = False) -> Kinds:
+    """The orbits of classes with these kinds of atoms, or a ProblemError in the name of `loss` where they are too many.
+
+    Args:
+        loss: for errors.
+        counts: of the classes.
+        each: see `Kinds.of`.
+        by_class: whether the loss can be solved class by class only.
+    """
+    cells, orbits = len(each) * len(counts.distinct), len(each) * len(counts.per_class)
+    if by_class and orbits > _MOST_ORBITS:
         raise ProblemError(
             f"counts: {loss} is solved over every pair of its {orbits} kinds of atoms, at most {_MOST_ORBITS}; give "
             "fewer classes"
         )
+    if cells > _MOST_CELLS:
+        raise ProblemError(
+            f"counts: {loss} is solved over every pair of {len(each)} kinds of atoms at {len(counts.distinct)} "
+            f"distinct counts, at most {_MOST_CELLS}; got {cells} (round the counts)"
+        )
+    return Kinds.of(counts, each)
 
 
-def blocks(rows: Sequence[Sequence[Array | float]], size: int) -> Array:
-    """(parts * size, parts * size) a matrix from blocks over classes; a number fills the diagonal of its block."""
-    return np.block([[np.diag(np.full(size, part)) if np.ndim(part) == 0 else part for part in row] for row in rows])
+def parts_in(kinds: Kinds) -> Parts:
+    """What the atoms are, class by class."""
+    classes = len(kinds.groups)
+    return Parts(tuple(name for name in kinds.names for _ in range(classes)), (*range(classes),) * len(kinds.names))
+
+
+def few_by_class(loss: Any) -> Any:
+    """The loss class by class where that is a small problem, else as it is."""
+    return loss.by_class() if len(loss.parts.names) <= _FEW else loss
+
+
+# What an atom has with one of another kind, of its own class and of another class; or None. Own: (K,) or a number; with
+# others: (K, K), or (K,) by the class of the second, or a number.
+Relation = tuple[ArrayLike, ArrayLike] | None
+
+
+def anchored(
+    kinds: Kinds,
+    *,
+    masses: Array,
+    weights: Sequence[Relation],
+    positives: Sequence[Relation],
+    offsets: ArrayLike = 0.0,
+    first: int = 0,
+    temperature: float,
+    name: str,
+    counts: Counts,
+) -> PartedSoftmax:
+    """Row softmax whose anchors are the atoms of one kind.
+
+    Args:
+        kinds: the atoms.
+        masses: (K,) of one anchor.
+        weights: W of one partner, for every kind.
+        positives: P of one partner, for every kind.
+        offsets: (K,) a of an anchor.
+        first: which kind the anchors are.
+        temperature: tau.
+        name: of the objective.
+        counts: of the classes.
+    """
+    mass, offset = np.zeros(kinds.each.shape), np.ones(kinds.each.shape)  # a row of no mass needs some denominator
+    mass[:, first], offset[:, first] = masses, offsets
+    return PartedSoftmax(
+        orbits=kinds,
+        masses=mass.ravel(),
+        weights=_relations(kinds, first, weights),
+        offsets=offset.ravel(),
+        positives=_relations(kinds, first, positives),
+        temperature=temperature,
+        name=name,
+        counts=counts,
+        parts=parts_in(kinds),
+    )
+
+
+def _relations(kinds: Kinds, first: int, row: Sequence[Relation]) -> Array:
+    """(M, M + T) what an atom of that kind has with one of every kind."""
+    orbits, number = kinds.each.shape
+    full = np.zeros(kinds.partners.shape)
+    for second, relation in enumerate(row):
+        if relation is not None:
+            own, others = relation
+            full[first::number, second : kinds.cells : number] = np.broadcast_to(others, (orbits, orbits))
+            full[first::number, kinds.cells + second] = np.broadcast_to(own, (orbits,))
+    return full

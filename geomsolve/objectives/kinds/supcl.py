@@ -16,10 +16,13 @@ from ..by_counts import class_orbits
 from ..descriptions import Instances
 from ..rows.full_batch import check_whole, check_word
 from ..rows.row_softmax import RowSoftmax, gain_of_views
+from .balanced import ViewedSoftmax, instance_softmax
 from .free_views import FreeViews
 
 # One orbit a class, and K x K arrays: 8 of them for 4000 classes are a gigabyte. Instances are only listed.
 _MOST_CLASSES = 4000
+# Classes beyond which those of equal size are one orbit.
+_MANY = 1000
 _MOST_INSTANCES = 10_000_000
 
 
@@ -61,7 +64,7 @@ def SupCL(
     views: int = 2,
     self_pairs: bool = True,
     averaging: str = "anchor",
-) -> InstanceSoftmax | FreeViews:
+) -> InstanceSoftmax | ViewedSoftmax | FreeViews:
     """The mix (1 - alpha) L_sup + alpha L_self over all instances, which may be told to keep classes from collapsing.
 
     With n_c instances of class c, N in all, p views of each, and z_x the embedding of view x,
@@ -97,11 +100,11 @@ def SupCL(
 
     Returns:
         An objective over the instances, class by class in the order of `counts`; one orbit for every class, classes of
-        most instances first.
+        most instances first. Of more than 1000 classes over orbits of classes, see `geomsolve.geometry.Kinds`.
 
     Raises:
         ProblemError: an alpha outside [0, 1], an unknown averaging, a bad temperature or number of views, proportions,
-            a class with fewer than 2 instances or a fraction of one, more than 4000 classes or 10,000,000 instances.
+            a class with fewer than 2 instances or a fraction of one, more than 10,000,000 instances or 2000 sizes.
 
     Source: SSEM (arXiv 2503.08203) for the loss; the reduction, classes of unequal size and the certificate are ours,
     derived on the theory page.
@@ -110,15 +113,15 @@ def SupCL(
     alpha, temperature = check_alpha(alpha), check_temperature(temperature)
     offset = own_views(views, self_pairs)
     classes = counts.by_class()
-    if classes.classes > _MOST_CLASSES:
-        raise ProblemError(
-            f"counts: SupCL takes at most {_MOST_CLASSES} classes; got {classes.classes} (for classes of equal size "
-            "supcl_variance has the answer in closed form)"
-        )
     check_word("averaging", averaging, ("anchor", "pair"))
     sizes = classes.distinct
     pairs = sizes * (sizes - 1.0)
     if alpha == 0.0 and not self_pairs:
+        if classes.classes > _MOST_CLASSES:
+            raise ProblemError(
+                f"counts: SupCL with views apart takes at most {_MOST_CLASSES} classes; got {classes.classes} (write "
+                "an alpha above 0)"
+            )
         samples = sizes * views
         weighed = pairs / pairs.sum() if averaging == "pair" else sizes / counts.total
         return FreeViews(
@@ -132,6 +135,13 @@ def SupCL(
     supervised = (1.0 - alpha) * (pairs / pairs.sum() / sizes if averaging == "pair" else 1.0 / counts.total)
     masses = supervised + alpha / counts.total
     name = f"SupCL(alpha={alpha:g}, views={views}, {'with' if self_pairs else 'without'} self-pairs"
+    name = f"{name})" if averaging == "anchor" else f"{name}, averaging=pair)"
+    if classes.classes > _MANY:
+        ones = np.ones_like(sizes)
+        shares, weights = ((one * ones)[classes.groups] for one in (supervised / masses, masses))
+        return instance_softmax(
+            "SupCL", counts, shares, temperature, views, name, masses=weights, self_pairs=self_pairs
+        )
     return InstanceSoftmax(
         orbits=Orbits(sizes, np.repeat(classes.groups, counts.per_class.astype(np.intp))),
         masses=np.broadcast_to(masses, (len(sizes),)),
@@ -139,7 +149,7 @@ def SupCL(
         offsets=np.full(len(sizes), offset),
         positives=np.diag(supervised / masses / (sizes - 1.0)),
         temperature=temperature,
-        name=f"{name})" if averaging == "anchor" else f"{name}, averaging=pair)",
+        name=name,
         own_shares=np.broadcast_to(alpha / counts.total / masses, (len(sizes),)),
         counts=counts,
         alpha=alpha,

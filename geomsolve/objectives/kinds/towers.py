@@ -16,7 +16,7 @@ from ...errors import ProblemError
 from ...geometry.orbits import OrbitGram, Orbits
 from ..base import Objective, RowModel, check_number, check_temperature, ratio
 from ..descriptions import KindsOfAtoms
-from .parts import PartedSoftmax, Parts, blocks, check_orbits, kinds_of, points
+from .parts import PartedSoftmax, Parts, kinds_of, parts_in, points
 
 _TOWERS = ("image", "text")
 
@@ -45,19 +45,19 @@ def CLIP(counts: Counts | ArrayLike, *, temperature: float, negatives: float | N
     Source: Radford et al. 2021 (arXiv 2103.00020).
     """
     temperature = check_temperature(temperature)
-    counts, shares, met, both = _pairs("CLIP", counts, negatives)
+    counts, shares, met, both, parts = _pairs("CLIP", counts, negatives)
     nothing = np.zeros_like(met)
     rows = np.eye(counts.classes) + met / shares[:, None]
     return PartedSoftmax(
         orbits=both,
         masses=np.tile(shares / 2.0, 2),
-        weights=blocks([[nothing, rows], [rows, nothing]], counts.classes),
+        weights=np.block([[nothing, rows], [rows, nothing]]),
         offsets=np.zeros(2 * counts.classes),
-        positives=blocks([[nothing, np.eye(counts.classes)], [np.eye(counts.classes), nothing]], counts.classes),
+        positives=np.block([[nothing, np.eye(counts.classes)], [np.eye(counts.classes), nothing]]),
         temperature=temperature,
         name="CLIP",
         counts=counts,
-        parts=kinds_of(_TOWERS, counts.classes),
+        parts=parts,
     )
 
 
@@ -125,7 +125,7 @@ class PairSigmoid(Objective):
     def joined(self) -> PairSigmoid:
         """The loss with u_i = v_i, less its constant: over one atom a concept."""
         half = len(self.push) // 2
-        push, parts = self.push[:half, half:], kinds_of(("pair",), half)
+        push, parts = self.push[:half, half:], Parts(("pair",) * half, tuple(range(half)))
         masses, orbits = self.masses[:half], points(half)
         return replace(self, orbits=orbits, masses=masses, pull=0.0 * push, push=push, parts=parts)
 
@@ -155,29 +155,29 @@ def SigLIP(
     Source: Zhai et al. 2023 (arXiv 2303.15343); Lee et al. 2025 (arXiv 2506.09781) for equal counts, with -b for b.
     """
     temperature = check_temperature(temperature)
-    counts, shares, met, both = _pairs("SigLIP", counts, negatives)
+    counts, shares, met, both, parts = _pairs("SigLIP", counts, negatives)
     if isinstance(bias, bool) or not isinstance(bias, (int, float, np.number)) or not abs(bias) <= 500:
         raise ProblemError(f"bias: must be a number between -500 and 500; got {bias!r:.40} (-10 is usual)")
     nothing = np.zeros_like(met)
     return PairSigmoid(
         orbits=both,
         masses=np.concatenate([shares, 0.0 * shares]),
-        pull=blocks([[nothing, np.diag(shares)], [nothing] * 2], counts.classes),
-        push=blocks([[nothing, met], [nothing] * 2], counts.classes),
+        pull=np.block([[nothing, np.diag(shares)], [nothing, nothing]]),
+        push=np.block([[nothing, met], [nothing, nothing]]),
         bias=float(bias),
         temperature=temperature,
         name=f"SigLIP(bias={bias:g})",
         counts=counts,
-        parts=kinds_of(_TOWERS, counts.classes),
+        parts=parts,
     )
 
 
-def _pairs(loss: str, counts: Any, negatives: float | None) -> tuple[Counts, Array, Array, Orbits]:
-    """Counts, shares, how often image i meets text j, and the atoms of both towers."""
+def _pairs(loss: str, counts: Any, negatives: float | None) -> tuple[Counts, Array, Array, Orbits, Parts]:
+    """Counts, shares, how often image i meets text j, the atoms of both towers, and what these are."""
     counts = as_counts(counts)
     size = counts.classes
-    check_orbits(loss, 2 * size)
+    kinds = kinds_of(loss, counts, dict.fromkeys(_TOWERS, 1.0), by_class=True)
     negatives = float(size) if negatives is None else check_number("negatives", negatives, 1e-9, 1e9)
     shares = counts.per_class / counts.total
     met = negatives * shares[:, None] * shares * (1.0 - np.eye(size))
-    return counts, shares, met, points(2 * size)
+    return counts, shares, met, kinds.by_class, parts_in(kinds)

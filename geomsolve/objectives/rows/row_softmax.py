@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -33,11 +34,11 @@ class RowSoftmax(Objective):
 
     def _validate(self) -> None:
         super()._validate()
-        count = len(self.orbits.sizes)
-        check_weights("weights", self.weights, (count, count))
-        check_weights("offsets", self.offsets, (count,))
+        shape = self.orbits.partners.shape
+        check_weights("weights", self.weights, shape)
+        check_weights("offsets", self.offsets, shape[:1])
         if self.positives is not None:
-            check_weights("positives", self.positives, (count, count))
+            check_weights("positives", self.positives, shape)
         bare = self.offsets <= 0
         if np.any(bare) and np.any(bare & (self._negatives.sum(axis=1) <= 0)):
             raise ProblemError(
@@ -154,10 +155,9 @@ class RowSoftmax(Objective):
         """(m_i P_ij + m_j P_ji) / (2 tau)."""
         if self.positives is None:
             return 0.0
-        pull = self.masses[:, None] * self.positives
-        return (pull + pull.T) / (2.0 * self.temperature)
+        return self.orbits.mirrored(self.masses[:, None] * self.positives) / self.temperature
 
-    def ungrouped(self) -> RowSoftmax:
+    def ungrouped(self) -> Self:
         """The same loss, each atom an orbit."""
         labels = self.orbits.listed()
         return replace(
@@ -188,7 +188,7 @@ def gain_of_views(loss: RowSoftmax, gram: OrbitGram, own: Array, views: int, sel
         return 0.0
     denominators = loss.offsets + loss._sums(gram)
     row = loss.row_gradient(gram)
-    diagonal = -np.einsum("ab,ab->a", loss.orbits.partners * (row + row.T) / 2.0, gram.cosines)
+    diagonal = -loss.orbits.over_partners(loss.orbits.mirrored(row) * gram.cosines)
     unit = loss.masses / loss.temperature
     apart = views * unit * (1.0 / denominators - own / others)
     left = diagonal - apart + 1e-12 * unit

@@ -1,0 +1,145 @@
+"""Newton's method for losses of one kind of anchors and others that only follow, over orbits of classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arrays import Progress
+from ...geometry.kinds import KindGram, Kinds
+from ...geometry.orbits import OrbitGram
+from ...objectives.base import Objective
+from ...objectives.kinds.parts import PartedSoftmax, PartedSum
+from ..base import Attempt, Iteration, Termination
+from .follower_point import Point
+from .follower_problem import Place, Problem
+
+# A step changes no logarithm of a force, of which a temperature in a cosine is one, by more.
+_CAP = 2.0
+# Steps that end it: of logarithms; and those that may be rounding.
+_FINEST, _ROUNDED = 1e-13, 1e-9
+_PATIENCE = 12
+# Rounds in which classes part or close; what S says of them, in units of its diagonal, that is no rounding; 1 - Y that
+# is a point; halvings of the interval for how far they part.
+_ROUNDS, _HELD, _CLOSED, _HALVINGS = 12, 1e-9, 1e-13, 24
+
+
+@dataclass(frozen=True)
+class Followers:
+    """Newton's method for losses whose anchors see each other and atoms that are no anchors, class by class.
+
+    Of prototypes and classifiers c, which push nobody but anchors, S holds only those of one class to each other; with
+    all of these in one point, b_k the multiplier of c_k and F the derivative of the loss in z_i.c_k,
+
+        c_k = -1/b_k sum_j F_jk z_j,      b_k = -sum_j F_jk X_jk,      X = z.c,
+
+    and where no classes merge what is left of S without them has rank one. In the unknowns Y = z.z of class means, X
+    and log u, with E the derivative in Y and rho_k = -F_kk/b_k, for different classes i and j
+
+        E_ij + rho_j F_ij + rho_i F_ji = u_i u_j + sum_{k != i, j} F_ik F_jk / b_k,
+        X = -Y F Diag(b)^-1,          sum_j u_j Y_ij = 0,
+
+    the first line in logarithms: its terms have the sizes of the two classes' masses, whatever ties a class to its
+    prototype. Instances of a class are one point until S says that they gain by parting; then 1 - Y_ii is an unknown
+    more, and its equation that S vanishes on their differences. That answers are what they seem is for the certificate.
+
+    Attributes:
+        max_steps: Newton steps in all.
+
+    Cost: 5 to 10 steps of some thirty products of (K, K) matrices, K distinct counts.
+    Fails: never silently: the answer of a failed run does not pass the certificate.
+    Source: ours.
+    """
+
+    max_steps: int = 200
+
+    @property
+    def name(self) -> str:
+        """The name "followers"."""
+        return "followers"
+
+    def run(self, objective: Objective, *, start: OrbitGram | None = None, progress: Progress | None = None) -> Attempt:
+        """An attempt at a loss over orbits of classes; `start` is of no use."""
+        loop = Iteration(self.max_steps, progress)
+        if not isinstance(objective, (PartedSoftmax, PartedSum)) or not isinstance(objective.orbits, Kinds):
+            return loop.attempt(self.name, Termination.NOT_APPLICABLE, None, "no loss over orbits of classes")
+        problem = Problem.of(objective)
+        guess = None if problem is None else problem.merged()
+        if problem is None or guess is None:
+            message = "not of one kind of anchors, and others that push nobody else"
+            return loop.attempt(self.name, Termination.NOT_APPLICABLE, None, message)
+        none = np.zeros(len(problem.number))
+        place = Place(guess[0], guess[0], none, none, guess[1])
+        first = Point.at(problem, place, none > 0)
+        if first is not None:
+            place = first.settled()
+        opened, answer = np.zeros(len(problem.number), bool), None
+        termination = Termination.STALLED
+        for _ in range(_ROUNDS):
+            place, termination = _iterated(problem, place, opened, loop)
+            point = Point.at(problem, place, opened)
+            over = opened & (place.apart < _CLOSED)
+            if point is None or not (termination is Termination.CONVERGED or over.any()):
+                break
+            answer = answer if over.any() else place
+            fresh = problem.plural & ~opened & (point.held < -_HELD) & (termination is Termination.CONVERGED)
+            if not (over.any() or fresh.any()):
+                break
+            opened = (opened | fresh) & ~over
+            place = place.shortened(np.where(over, 0.0, place.apart))
+            point = Point.at(problem, place, opened) if problem.follow and fresh.any() else None
+            place = _parted(problem, place, fresh) if point is None else point.settled(fresh)
+        return loop.attempt(self.name, termination, _whole(problem, answer or place), "dual factor of class means")
+
+
+def _iterated(problem: Problem, place: Place, opened: NDArray[np.bool_], loop: Iteration) -> tuple[Place, Termination]:
+    """The solution of the equations, with the instances of some classes apart."""
+    heat = min(term.temperature for term in problem.terms)
+
+    def step(at: Place) -> tuple[Place, float] | None:
+        point = Point.at(problem, at, opened)
+        # Instances that close up do so for ever in logarithms.
+        change = None if point is None or np.any(opened & (at.apart < _CLOSED)) else point.step()
+        if change is None:
+            return None
+        moved = max(float(np.abs(part).max()) for part in change[:2])
+        size = max(moved / min(heat, 1.0), *(float(np.abs(part).max()) for part in change[2:]))
+        return at.moved(change, _CAP / max(size, _CAP)), size
+
+    return loop.run(step, place, "cosines and dual factor", tol=_FINEST, rounding=_ROUNDED, patience=_PATIENCE)
+
+
+def _parted(problem: Problem, place: Place, fresh: NDArray[np.bool_]) -> Place:
+    """The place with the instances of some classes as far apart as they hold themselves, directions as they are."""
+    low, high = np.full(len(fresh), np.log(1e-14)), np.full(len(fresh), np.log(0.9))
+    for _ in range(_HALVINGS if fresh.any() else 0):
+        middle = (low + high) / 2.0
+        point = Point.at(problem, place.shortened(np.where(fresh, np.exp(middle), place.apart)), fresh)
+        if point is None:
+            return place
+        low, high = np.where(point.held < 0, middle, low), np.where(point.held < 0, high, middle)
+    return place.shortened(np.where(fresh, np.exp((low + high) / 2.0), place.apart))
+
+
+def _whole(problem: Problem, place: Place) -> KindGram:
+    """The Gram matrix at a solution, from points: class means of anchors, and the followers that they ask for."""
+    point, sizes, kinds = (
+        Point.at(problem, place, np.zeros(len(problem.number), bool)),
+        problem.classes.sizes,
+        problem.kinds,
+    )
+    if point is None:
+        return problem.gram(place)
+    beside = np.diag(place.means)
+    quotient = place.means + np.diag((point.means.own - beside) / sizes)
+    values, vectors = np.linalg.eigh(quotient)
+    means = vectors * np.sqrt(np.maximum(values, 0.0))
+    across = np.where(sizes > 1, np.sqrt(np.maximum(point.means.own - beside, 0.0) * (1.0 - 1.0 / sizes)), 0.0)
+    rows = [np.column_stack([means, across, np.sqrt(np.maximum(place.apart, 0.0))])]
+    own = point.forces.own - np.diag(point.forces.between)
+    pulled = own[:, None] * means + (point.forces.between.T * sizes) @ means
+    rows += [np.column_stack([-pulled, -own * across, np.zeros_like(own)])] * (kinds.each.shape[1] - 1)
+    points = np.stack(rows, axis=1).reshape(kinds.cells, -1)
+    return KindGram.of_points(kinds, points / np.linalg.norm(points, axis=1, keepdims=True))

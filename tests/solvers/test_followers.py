@@ -1,0 +1,175 @@
+"""Losses of several kinds of atoms by orbits of classes, against the same losses class by class."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import geomsolve as gs
+from geomsolve.certificates.kind_slack import KindSlack
+from geomsolve.certificates.slack import Slack
+from geomsolve.cli import run
+from geomsolve.geometry import KindGram, Kinds
+from geomsolve.objectives.kinds import parts
+from geomsolve.solvers.newton.followers import Followers
+
+LOSSES = {
+    "bcl": lambda n, t: gs.BCL(n, temperature=t),
+    "bcl by class": lambda n, t: gs.BCL(n, temperature=t, anchors="class"),
+    "ecl": lambda n, t: gs.ECL(n, temperature=t, scale=4.0, contrast=0.35),
+    "ecl alone": lambda n, t: gs.ECL(n, temperature=t, classifier=False),
+    "lc": lambda n, t: gs.LogitCompensated(n, scale=1 / t),
+    "kcl": lambda n, t: gs.KCL(n, temperature=t, positives=3),
+}
+
+
+@pytest.fixture
+def by_orbits(monkeypatch):
+    """Small problems by orbits of classes too."""
+    monkeypatch.setattr(parts, "_FEW", 0)
+
+
+def random_gram(rng, kinds):
+    """A Gram matrix of few dimensions and the identity, with the symmetry of the classes."""
+    gram = KindGram(kinds, kinds.mirrored(rng.uniform(-1, 1, kinds.partners.shape))).repaired()[0]
+    return KindGram(kinds, 0.999 * gram.cosines)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", LOSSES)
+def test_values_slopes_and_gaps_are_those_class_by_class(name, seed, by_orbits):
+    rng = np.random.default_rng(seed)
+    objective = LOSSES[name](rng.permutation(np.repeat([19, 6, 4, 2], [3, 2, 1, 2])), rng.uniform(0.1, 1))
+    dense = objective.by_class()
+    assert isinstance(objective.orbits, Kinds)
+    assert not isinstance(dense.orbits, Kinds)
+    gram = random_gram(rng, objective.orbits)
+    whole = gram.written()
+    assert objective.value(gram) == pytest.approx(dense.value(whole), rel=1e-13)
+    slack, wide = KindSlack.of(objective, gram), Slack.of(dense, whole)
+    values = np.linalg.eigvalsh(slack.blocks.quotient), np.linalg.eigvalsh(slack.blocks.differences)
+    kinds = objective.orbits
+    several = np.repeat(kinds.classes - 1, kinds.each.shape[1]).astype(int)
+    spectrum = np.sort(np.concatenate([values[0], np.repeat(values[1].ravel(), several)]))
+    assert np.allclose(spectrum, np.linalg.eigvalsh(wide.quotient), rtol=0, atol=1e-13 * np.abs(spectrum).max())
+    assert np.allclose(slack.spread[kinds.placed], wide.spread, rtol=1e-12)
+    assert slack._weighed(np.ones(kinds.cells)) == pytest.approx(wide.gap, rel=1e-12)
+    assert slack.gap <= wide.gap * (1 + 1e-12)
+    assert np.allclose(slack.radial[kinds.placed], wide.radial, rtol=1e-11, atol=1e-14)
+    assert np.allclose(slack.radial_scale[kinds.placed], wide.radial_scale, rtol=1e-12)
+    assert objective.untied(gram) == pytest.approx(dense.untied(whole), rel=1e-9)
+
+
+@pytest.mark.parametrize(("counts", "temperature"), [([20, 5, 20, 1, 5], 0.5), ([30, 9, 9, 30, 30, 4, 9], 0.2)])
+@pytest.mark.parametrize("name", ["bcl", "bcl by class", "ecl alone", "lc", "kcl"])
+def test_optima_are_those_class_by_class(name, counts, temperature, by_orbits):
+    counts = np.array(counts) + (name == "ecl alone")
+    objective = LOSSES[name](counts, temperature)
+    found = gs.solve(objective)
+    assert found.solver == "followers"
+    dense = gs.solve(objective.by_class())
+    assert found.value == pytest.approx(dense.value, rel=1e-11)
+    assert np.abs(found.orbits.cosines - dense.orbits.cosines).max() <= 1e-9
+    assert found.rank == dense.rank
+    # What is proved by cells is proved class by class.
+    assert gs.certify(objective.by_class(), found.orbits).holds(1e-8)
+
+
+def test_instances_that_part(by_orbits):
+    """Examples of a class under few positives, as far apart as class by class, and as proved."""
+    objective = gs.KCL([9, 4, 4, 2], temperature=0.5, positives=2)
+    found, dense = gs.solve(objective), gs.solve(objective.by_class())
+    assert dense.orbits.within[0] < 0.6
+    assert np.abs(found.orbits.cosines - dense.orbits.cosines).max() <= 1e-9
+
+
+def test_a_wrong_geometry_is_not_certified(by_orbits):
+    objective = gs.BCL([20, 5, 20, 1, 5], temperature=0.5)
+    found = gs.solve(objective)
+    for cell, other in ((0, 1), (2, 4), (2, 2), (0, 7)):  # with atoms of other classes, and the own prototype
+        cosines = found.geometry.cosines.copy()
+        cosines[cell, other] -= 1e-4
+        moved = KindGram(objective.orbits, objective.orbits.mirrored(cosines))
+        assert not gs.certify(objective, moved).holds()
+    assert not gs.certify(objective, KindGram.together(objective.orbits)).holds()
+
+
+def test_free_descent_goes_no_lower():
+    """A hundred classes: L-BFGS over free unit vectors, one for each class and prototype, by plain formulas."""
+    from scipy.optimize import minimize
+
+    counts = gs.load_counts("cifar100_lt:100").per_class[::3]
+    found = gs.solve(gs.BCL(np.repeat(counts, 2), temperature=0.2))
+    n = np.repeat(counts, 2)
+    classes = len(n)
+    same = np.eye(classes, dtype=bool)
+    instances, prototypes = np.where(same, n[:, None] - 1, n) / (n + 1 - same), 1 / (n + 1 - same)
+
+    def loss(flat):
+        raw = flat.reshape(2 * classes, -1)
+        length = np.linalg.norm(raw, axis=1, keepdims=True)
+        points = raw / length
+        z, c = points[:classes], points[classes:]
+        pulls = instances * np.exp(z @ z.T / 0.2), prototypes * np.exp(z @ c.T / 0.2)
+        total = pulls[0].sum(axis=1) + pulls[1].sum(axis=1)
+        own = np.sum(z * c, axis=1) / 0.2
+        value = np.log(total) - ((n - 1) / 0.2 + own) / n
+        share = (n / n.sum() / total)[:, None]
+        among, across = share * pulls[0] / 0.2, share * pulls[1] / 0.2 - same * (1 / n.sum() / 0.2)
+        slope = np.vstack([(among + among.T) @ z + across @ c, across.T @ z])
+        slope -= np.sum(slope * points, axis=1, keepdims=True) * points
+        return float(n @ value / n.sum()), (slope / length).ravel()
+
+    rng = np.random.default_rng(0)
+    done = minimize(
+        loss,
+        rng.normal(size=2 * classes * 70),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 2000, "gtol": 1e-9, "ftol": 0},
+    )
+    excess = found.certificate.excess
+    assert -1e-11 * excess <= done.fun - found.certificate.lower_bound <= 1e-6 * excess
+
+
+def test_other_solvers_take_it_class_by_class(by_orbits):
+    objective = gs.BCL([9, 4, 9, 2], temperature=0.5)
+    found = gs.solve(objective, "newton")
+    assert found.objective.by_class() is found.objective
+    assert found.value == pytest.approx(gs.solve(objective).value, rel=1e-11)
+
+
+def test_what_it_cannot_take():
+    objective = gs.SupCon([5, 3, 2], temperature=0.5)
+    assert gs.solve(objective, Followers(), throw=False).stats[0].message == "no loss over orbits of classes"
+    parted = gs.BCL(np.arange(1, 81), temperature=0.5)
+    turned = dataclasses.replace(parted, weights=parted.weights[::-1], offsets=np.ones_like(parted.offsets))
+    assert "not of one kind of anchors" in gs.solve(turned, throw=False).stats[0].message
+
+
+def test_refused():
+    with pytest.raises(
+        gs.ProblemError, match=r"counts: BCL is solved over .* at 1001 distinct counts, at most 2000; got"
+    ):
+        gs.BCL(np.arange(1, 1002), temperature=1)
+    with pytest.raises(
+        gs.ProblemError, match="counts: ECL is solved over every pair of its 1004 kinds of atoms, at most"
+    ):
+        gs.ECL([2] * 251, temperature=1, backbone=True)
+
+
+def test_command(tmp_path, capsys):
+    words = ["solve", "--counts", "cifar100_lt:100", "--objective", "bcl", "--temperature", "0.1"]
+    assert run([*words, "--json", "-", "--out", str(tmp_path)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["quality"] == "certified"
+    assert [(o["part"], o["classes"], o["count"]) for o in report["orbits"][:2]] == [
+        ("instances", 1, 500),
+        ("prototype", 1, 500),
+    ]
+    assert len(report["class_orbit"]) == 100
+    assert np.array(report["own"]).shape == (85, 2, 2)
+    assert np.load(tmp_path / "kinds.npz")["cosines"].shape == (170, 172)
+    assert run(words) == 0
+    assert "(instances, prototype)" in capsys.readouterr().out
