@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import Array
+from ..counts.counts import Counts
+from ..geometry.kinds import KindGram
 from ..geometry.orbits import OrbitGram
 from ..objectives.descriptions import KindsOfAtoms
 from ..solvers.solution import Solution
@@ -79,6 +81,8 @@ def shown_atoms(solution: Solution, points: Array | None = None, most: int = 240
     (chosen, gram), counts = solution.shown, solution.counts
     weights = solution.objective.masses if counts is None else counts.distinct
     about = solution.objective.description
+    if isinstance(gram, KindGram) and counts is not None:
+        return _of_cells(gram, counts, most)
     if about.atoms != "class means":
         per_class = np.ones(len(gram.sizes)) if counts is None else counts.per_class
         if isinstance(about, KindsOfAtoms):
@@ -111,6 +115,23 @@ def _means(gram: Array, numbers: NDArray[Any], spread: Array, total: int) -> Ato
 def _even(total: int, most: int) -> NDArray[np.intp]:
     """Positions from 0 to total - 1, all of them or so many at even distances."""
     return np.arange(total) if total <= most else np.round(np.linspace(0, total - 1, most)).astype(int)
+
+
+def _of_cells(gram: KindGram, counts: Counts, most: int) -> Atoms:
+    """One atom of every kind, of one class for every distinct count."""
+    cells = gram.orbits
+    count, kinds = len(cells.classes), len(cells.names)
+    own, listed = cells.own(gram.cosines), gram.cosines[:, : count * kinds].copy()
+    for a in range(count):
+        listed[a * kinds : (a + 1) * kinds, a * kinds : (a + 1) * kinds] = own[a]
+    np.fill_diagonal(listed, 1.0)
+    within = np.where(cells.atoms_each > 1, own.diagonal(axis1=1, axis2=2).ravel(), np.nan)
+    firsts = np.cumsum(cells.classes) - cells.classes + 1.0
+    order = np.arange(count * kinds).reshape(count, kinds).T.ravel()  # kinds one after the other
+    order = order[_even(len(order), most)]
+    names = np.tile(np.array(cells.names), count)
+    numbers, ranks = np.repeat(counts.distinct, kinds), np.repeat(firsts, kinds)
+    return Atoms(listed[np.ix_(order, order)], numbers[order], ranks[order], names[order], within[order], len(names))
 
 
 def atoms_by_kind(

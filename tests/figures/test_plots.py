@@ -8,6 +8,7 @@ import pytest
 
 import geomsolve as gs
 from geomsolve.figures import solutions as plots
+from geomsolve.figures.atoms import shown_atoms
 from geomsolve.figures.spheres import representatives
 
 
@@ -188,3 +189,17 @@ def test_losses_that_are_no_objectives_are_drawn_too(tmp_path):
     lines = {line.get_label(): line.get_ydata() for line in axes_titled(found.plot(), "Cosines against").get_lines()}
     np.testing.assert_allclose(lines["embeddings and targets of a class"], found.own_target)
     assert gs.choosing.supervised_prototypes([9, 4]).plot() is not None
+
+
+def test_classes_of_equal_count_are_drawn_once_where_there_are_many():
+    solution = gs.solve(gs.LogitCompensated(gs.load_counts("cifar100_lt:100")))
+    seen = shown_atoms(solution)
+    distinct = len(solution.counts.distinct)
+    assert seen.gram.shape == (2 * distinct, 2 * distinct)
+    np.testing.assert_array_equal(seen.gram, seen.gram.T)
+    assert seen.numbers.tolist() == 2 * solution.counts.distinct.tolist()
+    np.testing.assert_allclose(np.diag(seen.gram), 1.0)
+    whole = solution.gram  # class means, then classifiers
+    assert seen.gram[0, 1] == pytest.approx(whole[0, 1])
+    assert seen.gram[0, distinct] == pytest.approx(whole[0, 100])
+    assert seen.gram[distinct, distinct + 1] == pytest.approx(whole[100, 101])
