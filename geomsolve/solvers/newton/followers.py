@@ -21,6 +21,8 @@ _CAP = 2.0
 # Steps that end it: of logarithms; and those that may be rounding.
 _FINEST, _ROUNDED = 1e-13, 1e-9
 _PATIENCE = 12
+# Followers start nearer to their classes than a first look says: from too far the steps lose their way.
+_NEARER = 0.1
 # Rounds in which classes part or close; what S says of them, in units of its diagonal, that is no rounding; 1 - Y that
 # is a point; halvings of the interval for how far they part.
 _ROUNDS, _HELD, _CLOSED, _HALVINGS = 12, 1e-9, 1e-13, 24
@@ -75,6 +77,7 @@ class Followers:
         first = Point.at(problem, place, none > 0)
         if first is not None:
             place = first.settled()
+            place = place._replace(own=_NEARER * place.own)
         opened, answer = np.zeros(len(problem.number), bool), None
         termination = Termination.STALLED
         for _ in range(_ROUNDS):
