@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..geometry.kernel import KernelGram
 from ..geometry.kinds import KindGram, Kinds
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
-from ..objectives.kinds.parts import PartedSoftmax, PartedSum
+from ..objectives.kinds.parts import PartedSoftmax, PartedSum, may_be_dense
 from ..objectives.logits.cross_entropy import CrossEntropy
 from ..objectives.logits.layer_peeled import LayerPeeled
 from .base import Attempt, Solver, Termination
@@ -166,8 +167,13 @@ def solve(
         stats=tuple(records),
         history=attempt.history,
     )
+    if solver is None and solution.quality is Quality.UNCERTIFIED and may_be_dense(objective):
+        # Classes that merge, say: class by class there are solvers for it.
+        dense = solve(objective.by_class(), tol=tol, throw=False, progress=progress)
+        kept = min(dense, solution, key=lambda found: _merit(found.certificate, tol))
+        solution, certificate = replace(kept, stats=(*records, *dense.stats)), kept.certificate
     if throw and solution.quality is Quality.UNCERTIFIED:
-        tried = "; ".join(f"{r.solver}: {r.message or r.termination.value}" for r in records)
+        tried = "; ".join(f"{r.solver}: {r.message or r.termination.value}" for r in solution.stats)
         raise NotCertified(
             f"not certified at tol={tol:g}: relative gap {certificate.relative_gap:.2g}, cosine residual "
             f"{certificate.cosine_residual:.2g}{_why(certificate, tol)} ({tried}); pass throw=False for the "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -261,6 +261,13 @@ def parts_in(kinds: Kinds) -> Parts:
 def few_by_class(loss: Any) -> Any:
     """The loss class by class where that is a small problem, else as it is."""
     return loss.by_class() if len(loss.parts.names) <= _FEW else loss
+
+
+def may_be_dense(objective: Objective) -> TypeGuard[PartedSoftmax | PartedSum]:
+    """Whether a loss over orbits of classes is few enough kinds of atoms to be solved class by class as well."""
+    if not isinstance(objective, (PartedSoftmax, PartedSum)) or not isinstance(objective.orbits, Kinds):
+        return False
+    return len(objective.orbits.placed) <= _MOST_ORBITS
 
 
 # What an atom has with one of another kind, of its own class and of another class; or None. Own: (K,) or a number; with
