@@ -173,3 +173,13 @@ def test_command(tmp_path, capsys):
     assert np.load(tmp_path / "kinds.npz")["cosines"].shape == (170, 172)
     assert run(words) == 0
     assert "(instances, prototype)" in capsys.readouterr().out
+
+
+def test_what_followers_leave_is_solved_class_by_class(monkeypatch):
+    """Rare classes and their prototypes merge, which is no matter of orbits of classes alone."""
+    known = gs.solve(gs.BCL([500, 5, 5, 5], temperature=1.0))
+    monkeypatch.setattr(parts, "_FEW", 0)
+    found = gs.solve(gs.BCL([500, 5, 5, 5], temperature=1.0))
+    assert [record.solver for record in found.stats][:2] == ["followers", "points-first"]
+    assert found.quality is gs.Quality.CERTIFIED
+    assert found.value == pytest.approx(known.value, rel=1e-12)
