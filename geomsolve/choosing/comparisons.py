@@ -238,7 +238,8 @@ def _described(name: str, words: str, counts: Counts, solution: Solution) -> Com
     objective, gram = solution.objective, solution.orbits
     parts = parts_of(objective)
     if parts is None and not isinstance(objective, InstanceSoftmax):
-        shares = counts.per_class if len(gram.sizes) == counts.classes else counts.distinct
+        shares = np.empty(len(gram.sizes))
+        shares[gram.orbits.labels] = counts.per_class
         return Compared(name, words, solution, "", gram, shares, 0.0, None, *_proof(solution))
     if parts is None:
         order, kind = counts.by_class().groups, ""

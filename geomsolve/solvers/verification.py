@@ -23,6 +23,7 @@ from ..certificates.verified import Verified
 from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
+from ..objectives.kinds.parts import class_by_class
 from .solution import Solution
 from .solving import solve
 
@@ -160,9 +161,9 @@ def check_provable(objective: Objective) -> None:
 
 def _problem(problem: Any) -> tuple[Objective, Solution | None]:
     if isinstance(problem, Solution):
-        return problem.objective, problem
+        return class_by_class(problem.objective), problem
     if isinstance(problem, Objective):
-        return problem, None
+        return class_by_class(problem), None
     raise ProblemError(
         "problem: must be an objective, such as geomsolve.SupCon returns, or a solution of one; got "
         f"{type(problem).__name__}"

@@ -200,3 +200,10 @@ def test_on_the_command_line(tmp_path, capsys):
 def test_bad_input(arguments, message):
     with pytest.raises(gs.ProblemError, match=message):
         gs.compare(**{"counts": COUNTS, "temperature": 0.5, **arguments})
+
+
+def test_classes_in_any_order_compare_alike():
+    rows = [gs.compare(counts, temperature=0.3, losses=["supcon", "bcl"]) for counts in ([3, 15, 7], [15, 7, 3])]
+    for loss in ("supcon", "bcl"):
+        assert rows[0][loss].head_tail == pytest.approx(rows[1][loss].head_tail, abs=1e-9)
+        assert rows[0][loss].tail_tail == pytest.approx(rows[1][loss].tail_tail, abs=1e-9)

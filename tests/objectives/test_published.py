@@ -98,6 +98,27 @@ def test_equal_counts_of_other_temperature_are_no_orbit():
     assert abs(found.gram[0, 3] - found.gram[2, 3]) > 1e-3
 
 
+IN_ANY_ORDER = {
+    "weights in batches": lambda n, w: gs.SupCon(n, temperature=0.9, batch=4, averaging=w),
+    "weights in batches by the root": lambda n, w: gs.SupCon(
+        n, temperature=0.9, batch=4, averaging=w, sampler="square-root"
+    ),
+    "temperatures": lambda n, w: gs.SupCon(n, temperature=w),
+    "temperatures by pairs": lambda n, w: gs.SINCERE(n, temperature=w, averaging="pair"),
+}
+
+
+@pytest.mark.parametrize("case", IN_ANY_ORDER)
+def test_what_is_given_class_by_class_goes_with_its_class(case):
+    """All counts distinct, and not the largest first."""
+    build = IN_ANY_ORDER[case]
+    there = gs.solve(build([15, 3, 7], [1.0, 0.2, 0.5]))
+    sorted_ = gs.solve(build([15, 7, 3], [1.0, 0.5, 0.2]))
+    assert there.value == pytest.approx(sorted_.value, rel=1e-12)
+    order = [0, 2, 1]
+    assert there.gram == pytest.approx(sorted_.gram[np.ix_(order, order)], abs=1e-9)
+
+
 # Free descent ---------------------------------------------------------------------------------------------------------
 
 

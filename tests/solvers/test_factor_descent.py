@@ -55,7 +55,7 @@ def test_value_slope_and_pulls_are_those_of_the_objective(kind, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "objective", [gs.SupCon(np.arange(300, 0, -1), temperature=0.1), gs.BCL([9, 4, 2] * 40, temperature=0.2)]
+    "objective", [gs.SupCon(np.arange(300, 0, -1), temperature=0.1), gs.BCL([9, 4, 2] * 40, temperature=0.2).by_class()]
 )
 def test_blocks_of_rows_change_nothing(objective, monkeypatch):
     points = random_points(objective, 5)

@@ -183,3 +183,11 @@ def test_what_followers_leave_is_solved_class_by_class(monkeypatch):
     assert [record.solver for record in found.stats][:2] == ["followers", "points-first"]
     assert found.quality is gs.Quality.CERTIFIED
     assert found.value == pytest.approx(known.value, rel=1e-12)
+
+
+def test_points_and_proofs_of_a_loss_over_orbits_of_classes(by_orbits):
+    solution = gs.solve(gs.BCL([15, 3, 3], temperature=0.3))
+    assert isinstance(solution.geometry, KindGram)
+    points = solution.embed(3, restarts=1, seconds=5.0)
+    assert points.value >= solution.certificate.lower_bound
+    assert gs.verify(solution, digits=15).digits >= 15

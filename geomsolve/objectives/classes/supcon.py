@@ -136,7 +136,7 @@ def SupCon(
         return by_counts(counts, temperature, f"{name})", partial(_mini_batch, temperature, views, batch, f"{name})"))
     if not (isinstance(sampler, str) and sampler == "instance"):
         name = f"{name}, sampler={sampler if np.ndim(sampler) == 0 else 'given'}"
-    each = shares if len(shares) == counts.classes else shares[counts.groups]
+    each = shares if np.ndim(sampler) else shares[counts.groups]
     if weights is None:
         table = ClassTable.of(counts, each if np.ndim(sampler) else None)
         drawn = _drawn(table.orbits, (*table.columns, shares)[0], temperature, views, batch, f"{name})")

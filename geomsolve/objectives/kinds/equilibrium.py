@@ -27,7 +27,7 @@ from .parts import (
 )
 
 # A square of the distance between classifiers and prototypes that is rounding.
-_ALIGNED = 1e-12
+_ALIGNED = 4.0 * float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -50,7 +50,8 @@ class EquilibriumSum(PartedSum):
         else:
             cosines = np.diag(gram.cosines[names == "prototype"][:, names == "classifier"])
         square = 2.0 * float(np.sum(1.0 - cosines)) / classes
-        return 0.0 if square < _ALIGNED or not self.by_chord else self.align * (np.sqrt(square) - square / 2.0)
+        # Cosines of 1 less an ulp make a square of two ulps, where points are the same.
+        return 0.0 if square <= _ALIGNED or not self.by_chord else self.align * (np.sqrt(square) - square / 2.0)
 
 
 def ECL(

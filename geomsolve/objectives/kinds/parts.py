@@ -263,6 +263,11 @@ def few_by_class(loss: Any) -> Any:
     return loss.by_class() if len(loss.parts.names) <= _FEW else loss
 
 
+def class_by_class(objective: Objective) -> Objective:
+    """The loss with each kind of each class an orbit, where it is over orbits of classes; others as they are."""
+    return objective.by_class() if isinstance(objective, (PartedSoftmax, PartedSum)) else objective
+
+
 def may_be_dense(objective: Objective) -> TypeGuard[PartedSoftmax | PartedSum]:
     """Whether a loss over orbits of classes is few enough kinds of atoms to be solved class by class as well."""
     if not isinstance(objective, (PartedSoftmax, PartedSum)) or not isinstance(objective.orbits, Kinds):

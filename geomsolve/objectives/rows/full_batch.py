@@ -49,7 +49,7 @@ def full_batch(
         taus = per_class("temperature", temperature, counts)
         check_temperature(float(taus.min()))
         check_temperature(float(taus.max()))
-    table = ClassTable.of(counts, masses if len(masses) == counts.classes else masses[counts.groups], taus)
+    table = ClassTable.of(counts, masses[counts.groups] if isinstance(averaging, str) else masses, taus)
     row = _row_softmax(table.orbits, views * table.counts, table.columns[0], own)
     row |= {"temperature": float(taus.max()), "counts": table.as_counts(counts)}
     if np.ptp(taus) == 0:

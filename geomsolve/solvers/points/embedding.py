@@ -12,6 +12,7 @@ from ...certificates.code_bounds import dimension_bound
 from ...errors import ProblemError
 from ...geometry.orbits import MOST_WRITTEN, OrbitGram
 from ...objectives.base import Objective
+from ...objectives.kinds.parts import class_by_class
 from ...objectives.weighted.weighted import WeightedSoftmax
 from ...text import attributes
 from ..descent.descent import MOST_ATOMS, MOST_NUMBERS, descend_on
@@ -185,13 +186,13 @@ def embed(
     width = solution.rank if dim is None else int(dim)
     gram = solution.orbits
     if width < gram.rank():
-        gram = reduce_rank(solution.objective, gram)
+        gram = reduce_rank(class_by_class(solution.objective), gram)
     if width >= gram.rank():
         # Of an exact embedding only directions of weight below 1e-8, rounding, are dropped.
         return Embedding(unit(fitted(gram.embed(), width)), certificate.value, certificate.lower_bound, exact=True)
     atoms = round(gram.orbits.atoms)
     count = restarts or int(np.clip(2 * _SMALL // (atoms * width), 1, 64))
-    objective, floor = solution.objective, certificate.lower_bound
+    objective, floor = class_by_class(solution.objective), certificate.lower_bound
     if width == 1:
         points, ends = _signs(objective, count, seed)
         reached = int(np.count_nonzero(ends - ends.min() <= 1e-6 * (ends.min() - objective.floor)))
