@@ -188,7 +188,8 @@ def levels(
     """
     outputs, options = Outputs(json), problem.loss.options
     with reporting() as progress:
-        if problem.loss.name == "supcon":
+        others = [name for name in ("sampler", "averaging", "keys", "draw") if options.get(name) is not None]
+        if problem.loss.name == "supcon" and not others:
             given = {name: options[name] for name in ("views", "batch") if options[name] is not None}
             if options["temperature"] is None:
                 raise ProblemError("temperature: supcon needs it; got none (0.1 is usual)")
@@ -202,6 +203,11 @@ def levels(
                 progress=progress,
             )
         else:
+            if others and observed is None:
+                raise ProblemError(
+                    f"{others[0]}: levels of supcon are told of instances drawn independently; got {options[others[0]]} "
+                    "(leave it out, or write --observed VALUE for the level next to that)"
+                )
             if minority is not None or observed is None:
                 raise ProblemError(
                     f"{'observed' if observed is None else 'minority'}: of {problem.loss.name} only the level that an "

@@ -157,3 +157,14 @@ def test_phase(run, tmp_path):
     code, out, _ = run(*arguments)
     assert code == 0
     assert "12 points, 12 certified" in out
+
+
+def test_levels_leave_out_no_sampler(run):
+    command = ["levels", "--counts", "300,40,7", "--batch", 64, "--temperature", 0.1, "--sampler", "square-root"]
+    code, _, err = run(*command)
+    assert code == 2
+    assert "sampler: levels of supcon are told of instances drawn independently; got square-root" in err
+    code, out, _ = run(*command, "--observed", 4.2, "--json", "-")
+    known = gs.solve(gs.SupCon([300, 40, 7], temperature=0.1, batch=64, sampler="square-root"))
+    assert code == 0
+    assert json.loads(out)["optimum"] == pytest.approx(known.value, rel=1e-12)
