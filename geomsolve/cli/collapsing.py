@@ -205,8 +205,8 @@ def levels(
         else:
             if others and observed is None:
                 raise ProblemError(
-                    f"{others[0]}: levels of supcon are told of instances drawn independently; got {options[others[0]]} "
-                    "(leave it out, or write --observed VALUE for the level next to that)"
+                    f"{others[0]}: levels of supcon are told of instances drawn independently; got "
+                    f"{options[others[0]]} (leave it out, or write --observed VALUE for the level next to that)"
                 )
             if minority is not None or observed is None:
                 raise ProblemError(
