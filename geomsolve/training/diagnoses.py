@@ -110,7 +110,7 @@ def diagnose(
     shared = sharing(collapse, here)
     return Diagnosis(
         samples=samples,
-        counts=as_counts(here, name=trained.name),
+        counts=as_counts(here, name=trained.name).named(_names(trained, seen, samples)),
         local=local,
         collapse=collapse,
         merged=shared.merged,
@@ -151,6 +151,14 @@ def _trained(
     raise ProblemError(
         f"{what}; got {total} (labels may lack classes if they are numbers from 0, categories, or named in the counts)"
     )
+
+
+def _names(trained: Counts, seen: NDArray[np.intp], samples: Samples) -> list[str] | None:
+    """What the counts call the classes that labels only number; None where they say no more than the labels."""
+    if trained.names is None or samples.classes.dtype.kind not in "iu":
+        return None
+    names = [trained.names[c] for c in seen]
+    return None if names == [str(label) for label in samples.classes.tolist()] else names
 
 
 def _problem(objective: Source | str | None, counts: Counts, settings: dict[str, Any], tol: float) -> Source | None:

@@ -68,7 +68,9 @@ class Findings:
 
     @property
     def labels(self) -> list[Any]:
-        """The labels as plain numbers and texts."""
+        """The labels as plain numbers and texts, or what the counts call the classes that they number."""
+        if self.counts.names is not None:
+            return list(self.counts.names)
         return [
             label.decode(errors="replace") if isinstance(label, bytes) else label
             for label in self.samples.classes.tolist()

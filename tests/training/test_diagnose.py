@@ -235,3 +235,12 @@ def test_pictures(classes, with_loss, tmp_path):
 def test_pictures_are_of_known_kinds():
     with pytest.raises(gs.ProblemError, match="must end in"):
         gs.figures.plot_diagnosis(gs.diagnose(Z, Y), "a.txt")
+
+
+def test_names_of_the_counts_stand_for_numbered_labels():
+    rng, y = np.random.default_rng(0), np.repeat([0, 1, 2], 10)
+    z = np.eye(3)[y] @ rng.normal(size=(3, 8)) + 0.05 * rng.normal(size=(30, 8))
+    counts = gs.as_counts([120, 36, 12]).named(["melanoma", "nevus", "keratosis"])
+    found = gs.diagnose(z, y, objective="supcon", counts=counts, temperature=0.1)
+    assert found.labels == ["melanoma", "nevus", "keratosis"]
+    assert gs.diagnose(z, y, objective="supcon", counts=[120, 36, 12], temperature=0.1).labels == [0, 1, 2]
