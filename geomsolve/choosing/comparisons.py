@@ -155,9 +155,7 @@ def compare(
         counts: examples per class, whole numbers of at least 2 (some losses count pairs of them).
         temperature: tau; the logit-compensated cross-entropy has a scale of its own, cross-entropy with free norms
             has decays in its place: 5e-4 of the classifier and of the mean square of features.
-        losses: names of `loss_names()`; None: all that fit. Losses over instances and prototypes are dense problems of
-            twice or three times as many points as classes: above 90 points, minutes, so only by name, and so is
-            cross-entropy above 360 distinct counts.
+        losses: names of `loss_names()`; None: all that fit, cross-entropy above 360 distinct counts only by name.
         tol: the relative gap to certify.
         progress: called with a line of text as the work goes on.
 

@@ -16,7 +16,7 @@ from ..geometry.kernel import KernelGram
 from ..geometry.kinds import KindGram, Kinds
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
-from ..objectives.kinds.parts import PartedSoftmax, PartedSum, may_be_dense
+from ..objectives.kinds.parts import class_by_class, may_be_dense
 from ..objectives.logits.cross_entropy import CrossEntropy
 from ..objectives.logits.layer_peeled import LayerPeeled
 from .base import Attempt, Solver, Termination
@@ -121,8 +121,8 @@ def solve(
         )
     tol = check_tol(tol)
     objective.check()
-    if isinstance(objective, (PartedSoftmax, PartedSum)) and not (solver is None or isinstance(solver, Followers)):
-        objective = objective.by_class()  # the others know orbits of atoms only
+    if not (solver is None or isinstance(solver, Followers)):
+        objective = class_by_class(objective)  # the others know orbits of atoms only
     if start is not None and not (isinstance(start, OrbitGram) and objective.orbits.same_as(start.orbits)):
         raise ProblemError(
             "start: must be an OrbitGram on the objective's own orbits, such as another solution's orbits"
