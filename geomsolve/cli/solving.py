@@ -105,7 +105,7 @@ def solve(
                 embedding = found.embed(*dims, **options, progress=progress)
             if len(dims) == 1 and embedding is not None:
                 report["embedding"] = embedding.to_dict()
-                lines.insert(-2, entry("embedding", str(embedding)))
+                lines += ["", entry("embedding", str(embedding))]
             if wanted is not None:
                 verified = verify(found, digits=wanted, progress=progress)
                 report["verified"], good = verified.to_dict(), verified.proved
