@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,9 +11,7 @@ from ..counts.lines import MOST_NODES
 from ..errors import ProblemError
 from ..geometry.kernel import KernelGram, interpolation
 from ..geometry.orbits import OrbitGram
-
-if TYPE_CHECKING:
-    from ..objectives.base import Objective
+from ..objectives.base import Objective
 
 # Polynomials whose products the finest rule integrates exactly.
 MOST_POLYNOMIALS = 2 * MOST_NODES

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +11,7 @@ from numpy.typing import NDArray
 from ..arrays import Array
 from ..geometry.orbits import OrbitGram
 from ..geometry.spectra import near_rank_one
-
-if TYPE_CHECKING:
-    from ..objectives.base import Objective
+from ..objectives.base import Objective
 
 # Atoms nearer than this, as 1 less their cosine, move as one; what is kept of a force between them, in units of others.
 _NEXT, _LIGHT = 1e-9, 16.0

@@ -1,7 +1,7 @@
 from .compared import Compared as Compared
 from .comparisons import Comparison as Comparison
 from .comparisons import compare as compare
-from .comparisons import loss_names as loss_names
+from .comparisons import compared_names as compared_names
 from .designed import Design as Design
 from .designs import design as design
 from .guidelines import VarianceGuideline as VarianceGuideline

@@ -38,6 +38,7 @@ from .two_classes import supervised_prototypes
 _CATALOGUE = {
     "supcon": "SupCon, full batch, 2 views",
     "supcon-batch": "SupCon, batches of 256, 2 views",
+    "sincere": "SINCERE, full batch, 2 views",
     "gcl-supervised": "InfoNCE, infinitely many negatives of other classes",
     "gcl-unsupervised": "InfoNCE, infinitely many negatives of any class",
     "supcl": "SupCL, alpha 0.5, 2 views",
@@ -155,7 +156,7 @@ def compare(
         counts: examples per class, whole numbers of at least 2 (some losses count pairs of them).
         temperature: tau; the logit-compensated cross-entropy has a scale of its own, cross-entropy with free norms
             has decays in its place: 5e-4 of the classifier and of the mean square of features.
-        losses: names of `loss_names()`; None: all that fit, cross-entropy above 360 distinct counts only by name.
+        losses: names of `compared_names()`; None: all that fit, cross-entropy above 360 distinct counts only by name.
         tol: the relative gap to certify.
         progress: called with a line of text as the work goes on.
 
@@ -189,7 +190,7 @@ def compare(
     return Comparison(counts, temperature, tuple(rows))
 
 
-def loss_names() -> tuple[str, ...]:
+def compared_names() -> tuple[str, ...]:
     """The names that `compare` takes."""
     return tuple(_CATALOGUE)
 

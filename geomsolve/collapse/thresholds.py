@@ -194,7 +194,7 @@ def threshold(
             "temperature": 0.005 to 1000, from 0.1 on where counts are given;
             "negatives": k of GCL, whole numbers from 1 to 65,536;
             "power" (the default with counts): every count raised to a power, the smallest kept;
-            "tail": all counts but the tail's multiplied by a factor, which is dividing the tail by it.
+            "tail": the tail's counts divided by a factor (computed as all others multiplied by it).
         majority: n_A, at least 1.
         minority: n_B, at least 2. With counts: how many of the smallest classes are the tail (those below the average).
         per_class: examples of a minority class, for losses that depend on numbers of examples: full-batch SupCon.

@@ -1,4 +1,4 @@
-"""The orbit Gram matrix: the one representation of an embedding geometry in this package."""
+"""The orbit Gram matrix: cosines of an embedding geometry, one entry for each pair of orbits of like atoms."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class OrbitGram:
         balance: (K,) a guess of weights u of the atoms with G u = 0, or None. Never trusted; a good one saves the
             eigenvalues.
         points: (K, p + 1) unit rows (mean, spread) that cosines were computed from, or None. Not trusted either, see
-            `from_points`. They know how far apart two near orbits are, of which cosines keep the first digits only.
+            `from_points`. Of two orbits close together they keep the distance, which cosines near 1 have rounded away.
         slopes: (K, K) the slopes of a hinge at its kink, or None. Not trusted: any in [0, 1] prove a bound.
     """
 

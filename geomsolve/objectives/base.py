@@ -99,7 +99,7 @@ class Objective(ABC):
         """The loss minus `floor`, with relative accuracy even where it is tiny."""
 
     def resolved(self, gram: OrbitGram) -> float:
-        """The excess up to a constant, the same for all geometries, by which it may be finer: for solvers."""
+        """The excess less a constant, so that solvers see differences that the excess itself would round away."""
         return self.excess(gram)
 
     @abstractmethod

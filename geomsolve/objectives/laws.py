@@ -16,7 +16,7 @@ from ..counts.lines import CountLine
 MOST_DISTINCT = 5000
 # Distinct counts from which a rule of them is solved sooner than they are.
 FEW_DISTINCT = 150
-# The size of an orbit that is looked at without being there.
+# The size of an orbit added to see what a class of that count would do: it changes nothing for the others.
 NOTHING = 1e-100
 
 

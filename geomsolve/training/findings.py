@@ -34,7 +34,7 @@ class Findings:
         collapse: NC1 to NC4, FC, MS, SD, effective ranks, cosines of class means.
         merged: groups of classes that share a point.
         fully_collapsed: whether all of them do.
-        minority_collapsed: whether a group of them is of classes with fewer examples than the average class alone.
+        minority_collapsed: whether some group has only classes with fewer examples than the average class.
         optimum: the distance to the optimum of the loss; None without an objective.
         verdict: in words.
     """
@@ -189,7 +189,7 @@ class Findings:
         how = "classes hold together" if within > 0.01 else "classes are points"
         how = "they scatter" if within > 1.0 - HELD else how
         lines = [f"Two examples of a class have a cosine of {1.0 - within:.3f} on average: {how}."]
-        loose = np.flatnonzero(self.spreads > NEAR[3])
+        loose = np.flatnonzero(self.spreads > NEAR.loosest_class)
         if loose.size and within <= 1.0 - HELD:
             lines.append(f"Examples do not hold together in {self._named(loose)}.")
         return lines

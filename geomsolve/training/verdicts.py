@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,23 +27,36 @@ HELD = 0.5
 # ... and where the means are this near as they stand: of two or three examples, what is left without the bias is noise,
 # and random ones in a few dimensions would now and then share a point.
 SEEN = 0.9
-# At the optimum: cosines of class means off by at most this, root mean square and at worst, and classes as tight as
-# this, all together and the loosest. 0.02 is about what sampling alone does to a cosine: a mean of ten examples with a
-# spread of 0.05 over 16 dimensions is off by sqrt(0.05 / 16 / 10) in a given direction. 0.1 is for the worst of
-# thousands of pairs, and so is 0.25 for the loosest class: of two examples, perhaps.
-AT = 0.02, 0.1, 0.05, 0.25
+
+
+class Limits(NamedTuple):
+    """How far embeddings may be off: `pairs` and `worst_pair` of class means in cosine, `within` classes 1 - cosine."""
+
+    pairs: float
+    worst_pair: float
+    within: float
+    loosest_class: float
+
+
+# At the optimum: pairs by their root mean square, classes by their mean. 0.02 is about what sampling alone does to a
+# cosine: a mean of ten examples with a spread of 0.05 over 16 dimensions is off by sqrt(0.05 / 16 / 10) in a given
+# direction. 0.1 is for the worst of thousands of pairs, and so is 0.25 for the loosest class: of two examples, perhaps.
+AT = Limits(0.02, 0.1, 0.05, 0.25)
 # Near it: within 6 degrees on average and 15 at worst (of a right angle), and two examples of a class within 41 of each
 # other. Random directions in 128 dimensions have cosines of 0.09 as well: it is the spread that tells them apart, and
 # the loosest class that tells one which was not learnt from a hundred which were.
-NEAR = 0.1, 0.25, 0.25, 1.0 - HELD
+NEAR = Limits(0.1, 0.25, 0.25, 1.0 - HELD)
 # The optimum has a collapse where its own cosines reach this.
-PREDICTED = SHARED - AT[0]
+PREDICTED = SHARED - AT.pairs
 # ... and keeps classes apart where they are below this.
-APART = SHARED - NEAR[1]
+APART = SHARED - NEAR.worst_pair
 
 
 class Verdict(enum.Enum):
-    """What the embeddings are, in words. With an objective one of the first seven or COINCIDENT, else another."""
+    """What the embeddings are, in words: with an objective one of the first seven, without one of the rest.
+
+    COINCIDENT may come with an objective, too.
+    """
 
     AT_OPTIMUM = "at the optimum"
     NEAR_OPTIMUM = "near the optimum"
@@ -183,16 +196,16 @@ def grouped(codes: NDArray[np.intp]) -> tuple[tuple[int, ...], ...]:
     return tuple(sorted(tuple(part.tolist()) for part in parts if len(part) > 1))
 
 
-def offsets(collapse: ClassMeans, distance: OptimumDistance | None) -> tuple[float, float, float, float]:
+def offsets(collapse: ClassMeans, distance: OptimumDistance | None) -> Limits:
     """What the limits are for: from the optimum, or without one from a regular simplex of points."""
     off = collapse.spreads if distance is None else np.abs(collapse.spreads - distance.spread)
     # Classes of one example say nothing about the spread, and stand in no verdict's way.
     known = off[~np.isnan(off)]
     within, loosest = (float(known.mean()), float(known.max())) if known.size else (0.0, 0.0)
     if distance is not None:
-        return distance.rms, distance.worst, within, loosest
+        return Limits(distance.rms, distance.worst, within, loosest)
     away = np.abs(collapse.cosines + 1.0 / (len(off) - 1.0))[~np.eye(len(off), dtype=bool)]
-    return collapse.ms, away.max(), within, loosest
+    return Limits(collapse.ms, away.max(), within, loosest)
 
 
 def verdict(collapse: ClassMeans, shared: Sharing, distance: OptimumDistance | None) -> Verdict:

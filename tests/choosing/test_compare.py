@@ -18,7 +18,7 @@ def found():
 
 
 def test_every_loss_is_certified_or_says_why_not(found):
-    assert [row.loss for row in found.losses] == list(gs.choosing.loss_names())
+    assert [row.loss for row in found.losses] == list(gs.choosing.compared_names())
     for row in found.losses:
         if row.loss in ("supmin", "supproto"):
             assert row.quality == "not solved"

@@ -1,4 +1,8 @@
-"""Where classes collapse: Newton's method on the dual factor, with an active set of orbits held in one point."""
+"""Where classes of equal count collapse into one point: Newton on the dual factor, with an active set of orbits.
+
+An orbit joins the set when its cosine would exceed 1 (`rank_one_optimum`). Classes of different counts that meet cost
+the Gram matrix a dimension: `newton.py` then hands over to `climb` in `spheres/riemannian.py`.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +42,7 @@ def rank_one_optimum(
 
 
 def wrongly_collapsed(objective: Objective, gram: OrbitGram, collapsed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(K,) which collapsed orbits open, because the loss falls with it: closing several at once can close too many."""
+    """(K,) the collapsed orbits whose opening would lower the loss: closing several at once can close too many."""
     if not collapsed.any():
         return collapsed
     row = objective.row_gradient(gram)  # not as a difference: at low temperature that has no digits inside a point

@@ -65,7 +65,7 @@ def tangent(point: Array, vectors: Array) -> Array:
 
 
 def across(orbits: Orbits, weights: Array, inside: Array, vectors: Array) -> Array:
-    """What of `pull` is orthogonal to each unit vector, of pairs that are close from their differences.
+    """The part of `pull` orthogonal to each unit vector; pairs that are close enter by their differences.
 
     A tie f/theta holds two points a distance theta apart, while forces f turn them together: from the tie times the
     points ulps of f/theta would be left, from the tie times their difference, which is exact, they are ulps of f.
