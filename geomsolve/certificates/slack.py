@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -129,11 +129,8 @@ class Slack:
         entries = np.where(tied, np.maximum(self.entries, -kept), self.entries)
         lost = np.sum(partners * (entries - self.entries) * np.maximum(gram.apart, 0.0), axis=1)
         diagonal = -np.einsum("ab,ab->a", partners * entries, gram.cosines)
-        root = np.sqrt(gram.sizes)
-        quotient = entries * root * root[:, None]
-        inside = np.where(gram.orbits.plural, (gram.sizes - 1.0) * np.diag(entries), 0.0)
-        np.fill_diagonal(quotient, diagonal + inside)
-        return quotient, np.where(gram.orbits.plural, diagonal - np.diag(entries), np.inf), lost
+        lighter = replace(self, entries=entries, diagonal=diagonal)
+        return lighter.quotient, lighter.spread, lost
 
     @cached_property
     def rounding(self) -> Array:

@@ -64,8 +64,9 @@ def test_two_classes_tied_to_prototypes_need_blocks(monkeypatch):
         positives=np.block([[none, own / 10], [none, none]]),
         temperature=0.02,
     )
-    opened = np.tile([[1.0, -0.98], [-0.98, 1.0]], (2, 2))
-    assert not gs.certify(objective, opened).holds()
+    opened = [np.tile([[1.0, -c], [-c, 1.0]], (2, 2)) for c in (0.9, 0.95, 0.97, 0.98)]
+    assert not any(gs.certify(objective, gram).holds() for gram in opened)
     monkeypatch.setattr(residual, "block_residual", lambda _: 0.0)
-    found = gs.certify(objective, opened)
-    assert found.cosine_residual < 1e-6, "nothing else sees it"
+    # Which of them the other estimates see by luck is a matter of rounding.
+    least = min(gs.certify(objective, gram).cosine_residual for gram in opened)
+    assert least < 1e-6, "nothing else sees it"
