@@ -11,8 +11,9 @@ from ..base import Objective, check_temperature
 from ..batches.draws import Draws
 from ..batches.expectation import ForeignSoftmax
 from ..by_counts import by_counts, class_orbits
-from ..rows.full_batch import check_batch, check_whole, full_batch
-from ..sampling import Averaging
+from ..rows.full_batch import check_whole, full_batch
+from ..sampling import Averaging, Sampler
+from .over_batches import batches
 
 
 def SINCERE(
@@ -23,6 +24,9 @@ def SINCERE(
     averaging: Averaging = "anchor",
     epsilon: float = 0.0,
     batch: int | None = None,
+    sampler: Sampler = "instance",
+    draw: str = "independent",
+    reducer: str = "mean",
 ) -> Objective:
     """Supervised InfoNCE whose denominator has the one positive and the other classes, and none of the own class.
 
@@ -35,9 +39,12 @@ def SINCERE(
         counts: examples per class.
         temperature: tau, or (C,) temperatures (full batch).
         views: views per example.
-        averaging: see `SupCon`.
+        averaging: see `SupCon`, like batch, sampler, draw and reducer.
         epsilon: of epsilon-SupInfoNCE, the margin by which a positive must win, in nats (logits); 0 is SINCERE.
-        batch: examples per batch; two views or more.
+        batch: examples per batch.
+        sampler: how a batch is drawn.
+        draw: "independent" or "shuffle".
+        reducer: "mean" or "nonzero".
 
     Returns:
         An Objective over the K distinct counts.
@@ -52,12 +59,30 @@ def SINCERE(
     if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float, np.number)) or not -50 <= epsilon <= 50:
         raise ProblemError(f"epsilon: must be a number of nats between -50 and 50; got {epsilon!r:.40}")
     loss, own = ("SINCERE" if epsilon == 0 else f"SupInfoNCE(epsilon={epsilon:g})"), float(np.exp(-epsilon))
-    if batch is None:
+    return _one_positive(loss, counts, temperature, views, averaging, own, batch, sampler, draw, reducer)
+
+
+def _one_positive(
+    loss: str,
+    counts: Counts,
+    temperature: float | ArrayLike,
+    views: int,
+    averaging: Averaging,
+    own: float,
+    batch: int | None,
+    sampler: Sampler,
+    draw: str,
+    reducer: str,
+) -> Objective:
+    drawn = batches(counts, batch, views, sampler, draw, averaging, reducer)
+    if drawn is None:
         return full_batch(loss, counts, temperature, views, averaging, own)
-    temperature = check_temperature(temperature)
-    if check_batch(batch, views) and (views < 2 or not (isinstance(averaging, str) and averaging == "anchor")):
-        raise ProblemError("batch: over batches anchors are averaged, each with a second view; write views=2")
-    name = f"{loss}(views={views}, batch={batch})"
+    if np.ndim(temperature):
+        raise ProblemError("temperature: one a class goes with the full batch (leave batch out)")
+    tau = check_temperature(temperature)
+    if not (drawn.plain and drawn.all_anchors and views > 1):
+        return drawn.mean(loss, tau, own)
+    name, count = f"{loss}({drawn.name})", drawn.law.count
 
     def build(some: Counts) -> Objective:
         shares = some.proportions
@@ -65,18 +90,25 @@ def SINCERE(
             orbits=class_orbits(some),
             masses=shares,
             draws=Draws(partner=np.broadcast_to(shares, (len(shares), len(shares))), own=shares.copy()),
-            count=batch - 1,
+            count=count,
             alpha=own,
             beta=float(views),
-            temperature=temperature,
+            temperature=tau,
             name=name,
         )
 
-    return by_counts(counts, temperature, name, build)
+    return by_counts(counts, tau, name, build)
 
 
 def NTXent(
-    counts: Counts | ArrayLike, *, temperature: float | ArrayLike, views: int = 2, averaging: Averaging = "pair"
+    counts: Counts | ArrayLike,
+    *,
+    temperature: float | ArrayLike,
+    views: int = 2,
+    averaging: Averaging = "pair",
+    batch: int | None = None,
+    sampler: Sampler = "instance",
+    draw: str = "independent",
 ) -> Objective:
     """The NT-Xent loss with labels, as pytorch-metric-learning has it: `SINCERE`, every positive pair alike.
 
@@ -84,7 +116,10 @@ def NTXent(
         counts: examples per class.
         temperature: tau, or (C,) temperatures.
         views: views per example.
-        averaging: "pair", or as in `SupCon`.
+        averaging: "pair", or as in `SupCon`, like batch, sampler and draw.
+        batch: examples per batch.
+        sampler: how a batch is drawn.
+        draw: "independent" or "shuffle".
 
     Raises:
         ProblemError: as `SupCon`.
@@ -93,4 +128,4 @@ def NTXent(
     """
     counts = as_counts(counts)
     check_whole("views", views, least=1)
-    return full_batch("NTXent", counts, temperature, views, averaging, 1.0)
+    return _one_positive("NTXent", counts, temperature, views, averaging, 1.0, batch, sampler, draw, "mean")

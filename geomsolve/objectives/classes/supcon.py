@@ -18,13 +18,12 @@ from ..batches.draws import Draws
 from ..batches.expectation import ExpectedSoftmax
 from ..batches.one_view import OneView
 from ..batches.pairwise import Exponential, PairLoss
-from ..batches.shuffled import ShuffledSoftmax
 from ..by_counts import by_counts, class_orbits
 from ..rows.full_batch import check_batch, check_whole, check_word, full_batch
-from ..sampling import Averaging, ClassTable, Sampler, classes_and_examples, drawn_shares, per_class
+from ..sampling import Averaging, ClassTable, Sampler, drawn_shares
+from .over_batches import batches
 
 _KEYS = ("gradient", "momentum")
-_DRAWS = ("independent", "shuffle")
 
 
 def SupCon(
@@ -37,6 +36,7 @@ def SupCon(
     averaging: Averaging = "anchor",
     keys: str = "gradient",
     draw: str = "independent",
+    reducer: str = "mean",
 ) -> Objective:
     """The supervised contrastive loss over class means, full batch or in expectation over mini-batches.
 
@@ -80,9 +80,12 @@ def SupCon(
             classes, all classes alike. Anything but "instance" needs a batch ("PxM" says itself how large it is) or
             keys="momentum".
         averaging: what the mean is over (see `anchor_masses`): "anchor"; "pair", every positive pair alike; "class";
-            or (C,) weights of an anchor of each class. Over batches "anchor" or weights.
+            or (C,) weights of an anchor of each class. Over batches the mean is that of each batch: over its positive
+            pairs, or over its classes that have one; weights are divided by their expectation.
         keys: "gradient", or "momentum" for losses with a queue of momentum keys (MoCo).
         draw: "independent", or "shuffle" for batches without replacement (every example alike).
+        reducer: what divides the sum over anchors in a batch of one view: "mean", all of them, or "nonzero", those that
+            have a positive (pytorch-metric-learning's AvgNonZeroReducer).
 
     Returns:
         An Objective over the K distinct counts, for `solve` and `certify`: a RowSoftmax for the full batch.
@@ -98,54 +101,20 @@ def SupCon(
     counts = as_counts(counts)
     check_whole("views", views, least=1)
     check_word("keys", keys, _KEYS)
-    check_word("draw", draw, _DRAWS)
     if keys == "momentum":
         return _momentum(counts, temperature, sampler, batch, draw)
-    pattern = classes_and_examples(sampler, counts)
-    if pattern is not None:
-        return _classes_of_examples(counts, check_temperature(temperature), views, batch, *pattern)
-    if batch is None:
-        if not (isinstance(sampler, str) and sampler == "instance"):
-            raise ProblemError(f"sampler: draws batches, so it needs batch=, their size; got {sampler!r:.40} without")
-        if draw == "shuffle":
-            raise ProblemError("draw: shuffle draws batches, so it needs batch=, their size; got none")
+    drawn = batches(counts, batch, views, sampler, draw, averaging, reducer)
+    if drawn is None:
         return full_batch("SupCon", counts, temperature, views, averaging, None)
-    weights = None
-    if not isinstance(averaging, str):
-        weights = per_class("averaging", averaging, counts)
-    elif averaging != "anchor":
-        raise ProblemError(
-            f"averaging: over batches anchors average alike or by (C,) weights; got {averaging!r:.40} (leave this or "
-            "batch out; for classes drawn alike, write sampler)"
-        )
     if np.ndim(temperature):
         raise ProblemError("temperature: one a class goes with the full batch (leave batch out)")
-    temperature = check_temperature(temperature)
-    batch, name = check_batch(batch, views), f"SupCon(views={views}, batch={batch}"
-    if draw == "shuffle":
-        if not (isinstance(sampler, str) and sampler == "instance"):
-            raise ProblemError(
-                f"sampler: a shuffled epoch takes every example once; got {sampler!r:.40} (leave it out)"
-            )
-        if weights is not None:
-            raise ProblemError("averaging: in shuffled epochs anchors weigh alike; leave it out, or draw")
-        return _shuffled(counts, temperature, views, batch, f"{name}, shuffled)")
-    shares = drawn_shares(counts, sampler)
-    if isinstance(sampler, str) and sampler == "instance" and weights is None:
-        # With one view an anchor whose own class was not drawn has no loss, wherever other classes are.
-        return by_counts(counts, temperature, f"{name})", partial(_mini_batch, temperature, views, batch, f"{name})"))
-    if not (isinstance(sampler, str) and sampler == "instance"):
-        name = f"{name}, sampler={sampler if np.ndim(sampler) == 0 else 'given'}"
-    each = shares if np.ndim(sampler) else shares[counts.groups]
-    if weights is None:
-        table = ClassTable.of(counts, each if np.ndim(sampler) else None)
-        drawn = _drawn(table.orbits, (*table.columns, shares)[0], temperature, views, batch, f"{name})")
-    else:
-        table = ClassTable.of(counts, each, weights)
-        drawn = _drawn(table.orbits, table.columns[0], temperature, views, batch, f"{name}, weights given)")
-        weighed = drawn.masses * table.columns[1]
-        drawn = replace(drawn, masses=weighed / (drawn.orbits.sizes @ weighed))
-    return replace(drawn, counts=table.as_counts(counts))
+    tau, size, name = check_temperature(temperature), drawn.law.count + 1, f"SupCon({drawn.name})"
+    if draw == "shuffle" or drawn.counts is None or not drawn.all_anchors:
+        return drawn.mean("SupCon", tau, None)
+    if drawn.plain:
+        return by_counts(counts, tau, name, partial(_mini_batch, tau, views, size, name))
+    found = _drawn(drawn.orbits, drawn.shares, tau, views, size, name)
+    return replace(found, masses=drawn.masses, counts=drawn.counts)
 
 
 def _mini_batch(temperature: float, views: int, batch: int, name: str, counts: Counts) -> Objective:
@@ -159,50 +128,6 @@ def _drawn(orbits: Orbits, shares: Array, temperature: float, views: int, batch:
         ones = np.ones((len(shares), 1))
         return OneView(**common, shares=shares[:, None], weights=ones, temperature=temperature, name=name)
     return ExpectedSoftmax(**common, alpha=views - 1.0, beta=float(views), temperature=temperature, name=name)
-
-
-def _shuffled(counts: Counts, temperature: float, views: int, batch: int, name: str) -> Objective:
-    if counts.are_proportions or np.any(counts.distinct != np.rint(counts.distinct)):
-        raise ProblemError("counts: a shuffled epoch draws from whole numbers of examples; give counts")
-    if batch > counts.total:
-        raise ProblemError(
-            f"batch: at most the {counts.total:g} examples there are can be drawn without replacement; got {batch}"
-        )
-    return ShuffledSoftmax(
-        orbits=class_orbits(counts),
-        masses=counts.proportions,
-        examples=counts.distinct,
-        count=batch - 1,
-        own=counts.distinct - 1.0,
-        alpha=views - 1.0,
-        beta=float(views),
-        temperature=temperature,
-        name=name,
-        counts=counts,
-    )
-
-
-def _classes_of_examples(
-    counts: Counts, temperature: float, views: int, batch: int | None, classes: int, examples: int
-) -> Objective:
-    """A batch of M examples of each of P classes: P - 1 of the other classes are drawn, each once."""
-    if batch is not None and batch != classes * examples:
-        raise ProblemError(f"batch: {classes}x{examples} makes {classes * examples}; got {batch} (leave it out)")
-    together = float(views * examples)
-    if together < 2:
-        raise ProblemError("sampler: with one view and one example of a class no anchor has a positive (write Px2)")
-    every = len(counts.groups) or counts.classes
-    return ShuffledSoftmax(
-        orbits=Orbits(np.array([float(every)]), np.zeros(every, np.intp)),
-        masses=np.array([1.0 / every]),
-        examples=np.ones(1),
-        count=classes - 1,
-        own=np.zeros(1),
-        alpha=together - 1.0,
-        beta=together,
-        temperature=temperature,
-        name=f"SupCon(views={views}, {classes} classes of {examples})",
-    )
 
 
 def _momentum(

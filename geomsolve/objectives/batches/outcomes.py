@@ -1,0 +1,163 @@
+"""What a batch may hold of an anchor's own class and of another: laws of draws, and what each number of them means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binom, poisson
+
+from ...arrays import Array
+
+_EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, eq=False)
+class Own:
+    """What an anchor's own class may be in a batch: outcomes o.
+
+    Attributes:
+        drawn: (O,) how many others of the class are drawn.
+        chances: (O,) the chance of the outcome, tilted like `Others.chances`.
+        worth: (O,) a, what the anchor weighs in the mean.
+        fixed: (O,) what is at t = 0 in the denominator.
+        weights: (T, O) what other atoms of the class have there, by kind.
+        positives: (T, O) what they have of the attraction.
+        view: (2, O) what one other view of the anchor's example has in either.
+        every: (M + 1,) the chances of every number drawn, outcomes of no worth too.
+    """
+
+    drawn: NDArray[np.intp]
+    chances: Array
+    worth: Array
+    fixed: Array
+    weights: Array
+    positives: Array
+    view: Array
+    every: Array
+
+    @property
+    def whole(self) -> Array:
+        """(O,) the denominator with the own class in one point and all others infinitely far away."""
+        return np.asarray(self.fixed + self.weights.sum(axis=0))
+
+    @property
+    def floors(self) -> Array:
+        """(O,) what no place of the own class goes below: in one point, or with the force on it balanced."""
+        whole, rest = self.whole, 1.0 - self.positives.sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            among = np.where(self.positives > 0, self.positives * np.log(self.weights / self.positives), 0.0)
+            apart = among.sum(axis=0) + np.where(rest > 0, rest * np.log(self.fixed / rest), 0.0)
+            settled = np.all(self.weights <= self.positives * whole * (1.0 + 8.0 * _EPS), axis=0)
+            return np.where(settled, np.log(whole), apart)
+
+
+@dataclass(frozen=True, eq=False)
+class Others:
+    """What another class may be in a batch: m of its examples.
+
+    Attributes:
+        chances: (G, M + 1) of m draws of one class of each group, independent of other classes once the total is free.
+        weights: (T, M + 1) what its atoms have in a denominator, by kind.
+        members: (M + 2,) what a class of m examples adds to the divisor of the mean; None where that is constant.
+        divisors: its least and largest sum.
+    """
+
+    chances: Array
+    weights: Array
+    members: Array | None = None
+    divisors: tuple[float, float] = (1.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Classes by groups of them alike.
+
+    Attributes:
+        classes: (G,) how many there are of each group.
+        places: (T, G) the orbit of each kind of atom of a group; anchors are of the first kind.
+        others: what another class may be in a batch.
+        own: (G,) what the own class may be.
+    """
+
+    classes: Array
+    places: NDArray[np.intp]
+    others: Others
+    own: tuple[Own, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A law of the numbers of examples, by groups of classes alike, tilted so that the total is near what it must be.
+
+    Attributes:
+        count: k, how many examples a batch has beside an anchor.
+        others: (G, M + 1) chances of m examples of one other class.
+        own: (G, M + 1) chances of m more of the anchor's class.
+        repeats: (G,) the chance that one of these is the anchor's own example again.
+    """
+
+    count: int
+    others: Array
+    own: Array
+    repeats: Array
+
+
+def independent(shares: Array, batch: int, examples: Array | None = None) -> Drawn:
+    """Draws from these shares of the classes, of n equal examples each, with replacement: Poisson numbers of them."""
+    mean = (batch - 1.0) * shares
+    numbers = np.arange(min(batch, int(mean.max() + 10.0 * np.sqrt(mean.max()) + 30.0)))
+    chances = poisson.pmf(numbers, mean[:, None])
+    return Drawn(batch - 1, chances, chances, np.zeros(len(shares)) if examples is None else 1.0 / examples)
+
+
+def without_replacement(examples: Array, total: float, batch: int) -> Drawn:
+    """Draws from whole numbers of examples of the classes, each at most once: binomial numbers of them."""
+    share = (batch - 0.5) / total
+    numbers = np.arange(min(batch, int(examples.max()) + 1))
+    others, own = binom.pmf(numbers, examples[:, None], share), binom.pmf(numbers, examples[:, None] - 1.0, share)
+    return Drawn(batch - 1, others, own, np.zeros(len(examples)))
+
+
+def few_classes(drawn: int, classes: int, examples: int) -> Drawn:
+    """All examples, so many a class, of some of the classes, all alike: one group."""
+    others, own = np.zeros((1, examples + 1)), np.eye(1, examples + 1)
+    others[0, [0, -1]] = 1.0 - (drawn - 1.0) / (classes - 1.0), (drawn - 1.0) / (classes - 1.0)
+    return Drawn((drawn - 1) * examples, others, own, np.zeros(1))
+
+
+def outcomes(law: Drawn, views: int, worth: Callable[[Array], Array], tell: Callable[..., tuple]) -> tuple[Own, ...]:
+    """The outcomes of every group, those without worth left out.
+
+    Args:
+        law: of the batch.
+        views: of an example.
+        worth: a of an anchor as a function of the embeddings of its class in the batch, itself counted.
+        tell: (fixed, weights, positives, view) from (drawn, again): how many others of the class are drawn, and how
+            many of these are the anchor's own example.
+    """
+    found = []
+    for chances, repeat in zip(law.own, law.repeats, strict=True):
+        drawn, again = (
+            np.tril_indices(len(chances)) if repeat > 0 else (np.arange(len(chances)), np.zeros(len(chances), int))
+        )
+        both = chances[drawn] * binom.pmf(again, drawn, repeat)
+        kept = (both > 1e-20) & (worth(views * (drawn + 1.0)) > 0)
+        drawn, again, both = drawn[kept], again[kept], both[kept]
+        fixed, weights, positives, view = tell(drawn.astype(float), again.astype(float))
+        ones = np.ones(len(drawn))
+        found.append(
+            Own(
+                drawn=drawn,
+                chances=both,
+                worth=worth(views * (drawn + 1.0)),
+                fixed=fixed * ones,
+                weights=np.array([part * ones for part in weights]),
+                positives=np.array([part * ones for part in positives]),
+                view=np.array([part * ones for part in view]),
+                every=chances,
+            )
+        )
+    return tuple(found)
