@@ -1,5 +1,5 @@
 from .base import Objective as Objective
-from .batches.shuffled import ShuffledSoftmax as ShuffledSoftmax
+from .batches.batch_means import BatchMean as BatchMean
 from .classes.generalized import GCL as GCL
 from .classes.sincere import SINCERE as SINCERE
 from .classes.sincere import NTXent as NTXent

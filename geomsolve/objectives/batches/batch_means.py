@@ -89,41 +89,15 @@ class BatchMean(Objective):
         return angles, np.exp(-1j * self.count * angles)
 
     @cached_property
-    def _groups(self) -> list[tuple[NDArray[np.intp], Array, Any]]:
-        """Of every group the numbers m that may be drawn, their chances, and (Q, m) e^{i m angle}."""
-        angles, _ = self._circle
-        found = []
-        for chances in self.groups.others.chances:
-            seen = np.flatnonzero(chances > 1e-20)
-            found.append((seen, chances[seen], np.exp(1j * np.outer(angles, seen))))
-        return found
+    def _groups(self) -> list[tuple[NDArray[np.intp], Array, Array]]:
+        """Of every group the numbers m that may be drawn, their chances, and their `_turns`."""
+        seen = [np.flatnonzero(chances > 1e-20) for chances in self.groups.others.chances]
+        return [(m, chances[m], self._turns(m)) for m, chances in zip(seen, self.groups.others.chances, strict=True)]
 
-    @cached_property
-    def _divisors(self) -> tuple[Array, Array]:
-        """Nodes u and weights of B/A; u = 0 where it is 1."""
-        if self.groups.others.members is None:
-            return np.zeros(1), np.ones(1)
-        u, weights = laplace_rule(*self.groups.others.divisors)
-        return u, (self.count + 1.0) * weights * u
-
-    @cached_property
-    def _bases(self) -> list[list[Any]]:
-        """By group and node u: (Q,) the product of other classes' factors at s = 0, over the chance of the total."""
-        _, phase = self._circle
-        found: list[list[Any]] = []
-        for g in range(len(self.groups.own)):
-            rows = [self._base(g, u) for u in (0.0, *self._divisors[0])]
-            every = self.groups.own[g].every
-            alone = np.exp(1j * np.outer(self._circle[0], np.arange(len(every)))) @ every
-            found.append([phase * row / np.sum(phase * rows[0] * alone).real for row in rows[1:]])
-        return found
-
-    def _base(self, g: int, u: float) -> Any:
-        product = 1.0
-        for number, (seen, chances, turned) in zip(self._rest(g), self._groups, strict=True):
-            if number > 0:
-                product = product * (turned @ (chances * self._divided(seen, u))) ** number
-        return product
+    def _turns(self, members: NDArray[np.intp]) -> Array:
+        """(2 Q, m) real and imaginary parts of e^{i m angle}."""
+        around = np.outer(self._circle[0], members)
+        return np.concatenate([np.cos(around), np.sin(around)])
 
     def _rest(self, g: int) -> Array:
         """(G,) how many classes other than an anchor's there are in every group."""
@@ -132,19 +106,41 @@ class BatchMean(Objective):
     def _divided(self, members: NDArray[np.intp], u: float) -> Any:
         return 1.0 if self.groups.others.members is None else np.exp(-u * self.groups.others.members[members])
 
-    def _turned(self, g: int) -> Any:
-        return np.exp(1j * np.outer(self._circle[0], self.groups.own[g].drawn))
+    def _base(self, g: int, u: float) -> Any:
+        """(Q,) the product of other classes' factors at s = 0."""
+        product = self._circle[1]
+        for number, (seen, chances, turns) in zip(self._rest(g), self._groups, strict=True):
+            if number > 0:
+                product = product * _sum(turns, chances * self._divided(seen, u)) ** number
+        return product
+
+    @cached_property
+    def _bases(self) -> list[list[tuple[float, Any, Array]]]:
+        """By group, the nodes u of B/A = int B e^{-uA} du that count, with their weight times `_base` as chances.
+
+        The third is (O,) what these give every outcome. Where A is constant there is one node, u = 0.
+        """
+        u, weights = np.zeros(1), np.ones(1)
+        if self.groups.others.members is not None:
+            u, weights = laplace_rule(*self.groups.others.divisors)
+            weights = (self.count + 1.0) * weights * u
+        found = []
+        for g, own in enumerate(self.groups.own):
+            total = np.sum(self._base(g, 0.0) * _sum(self._turns(np.arange(len(own.every))), own.every)).real
+            turns, half = self._turns(own.drawn), len(self._circle[0])
+            rows = []
+            for node, weight in zip(u, weights, strict=True):
+                base = weight / total * self._base(g, node)
+                given = (base.real @ turns[:half] - base.imag @ turns[half:]) * self._divided(own.drawn + 1, node)
+                rows.append((node, base, given * own.chances * own.worth))
+            least = 1e-18 * max(float(np.abs(given).sum()) for _, _, given in rows)
+            found.append([row for row in rows if np.abs(row[2]).sum() >= least])
+        return found
 
     @cached_property
     def _outcomes(self) -> list[Array]:
         """By group: (O,) E[a/A; o] B, what an outcome weighs."""
-        found = []
-        for g, own in enumerate(self.groups.own):
-            total = np.zeros(len(own.chances))
-            for u, weight, base in zip(*self._divisors, self._bases[g], strict=True):
-                total += weight * (base @ self._turned(g)).real * self._divided(own.drawn + 1, u)
-            found.append(total * own.chances * own.worth)
-        return found
+        return [np.sum([given for _, _, given in rows], axis=0) for rows in self._bases]
 
     @property
     def floor(self) -> float:
@@ -253,21 +249,21 @@ class BatchMean(Objective):
         x = gram.exponentials(tau)[anchor][self.groups.places]
         far = self.groups.others.weights.T @ x
         s, steps = laplace_rule(kept.min(), kept.max() + self._rest(g) @ far.max(axis=0))
-        turned = self._turned(g)
+        turns = self._turns(own.drawn)
         present = np.flatnonzero(self._rest(g) > 0)
         rows = np.append(self.groups.places[:, present].T.ravel(), kin)
-        for u, weight, base in zip(*self._divisors, self._bases[g], strict=True):
+        for u, base, _ in self._bases[g]:
             chances = own.chances * own.worth * self._divided(own.drawn + 1, u)
             decay = chances[:, None] * np.exp(-np.outer(kept, s))
 
             def alone(weights: Array | float = 1.0, decay: Array = decay) -> Any:
-                return turned @ (weights * decay.T).T
+                return _sum(turns, (weights * decay.T).T)
 
             logs, pushes, inner = self._others(g, x, s, u, order)
-            found.excess[anchor] -= np.sum(weight * base[:, None] * steps * alone() * np.expm1(logs)).real
+            found.excess[anchor] -= np.sum(base[:, None] * steps * alone() * np.expm1(logs)).real
             if order == 0:
                 continue
-            mass = weight * base[:, None] * steps * np.exp(logs)
+            mass = base[:, None] * steps * np.exp(logs)
             found.views[anchor] += np.sum(mass * s * alone(own.view[0])).real / tau
             flat = pushes.reshape(len(pushes), mass.size)
             forces = (flat @ (mass * alone()).ravel()).real
@@ -306,27 +302,33 @@ class BatchMean(Objective):
         for b, number in enumerate(self._rest(g)):
             if number <= 0:
                 continue
-            seen, chances, turned = self._groups[b]
+            seen, chances, turns = self._groups[b]
             chances = (chances * self._divided(seen, u))[:, None]
             weights = self.groups.others.weights[:, seen]
             drops = np.expm1(-np.outer(weights.T @ x[:, b], s))
-            still = (turned @ chances)[:, 0][:, None]
-            moved = turned @ (chances * drops)
+            still = _sum(turns, chances)
+            moved = _sum(turns, chances * drops)
             logs += number * _log1p(moved / still)
             if order == 0:
                 continue
             drops = chances * (drops + 1.0)
             force = [
-                s * (turned @ (w[:, None] * drops)) / (still + moved) * xt
+                s * _sum(turns, w[:, None] * drops) / (still + moved) * xt
                 for w, xt in zip(weights, x[:, b], strict=True)
             ]
             for i, one in enumerate(force if order == 2 else []):
                 for j, other in enumerate(force):
-                    moment = turned @ ((weights[i] * weights[j])[:, None] * drops) / (still + moved)
+                    moment = _sum(turns, (weights[i] * weights[j])[:, None] * drops) / (still + moved)
                     both = number * (s**2 * x[i, b] * x[j, b] * moment - one * other)
                     inner.append((len(pushes) + i, len(pushes) + j, both))
             pushes += [number * one for one in force]
         return logs, np.array(pushes).reshape(len(pushes), half, len(s)), inner
+
+
+def _sum(turns: Array, chances: Array) -> Any:
+    """The sum of e^{i m angle} times chances over m."""
+    both = turns @ chances
+    return both[: len(both) // 2] + 1j * both[len(both) // 2 :]
 
 
 def _log1p(z: Any) -> Any:
