@@ -305,20 +305,20 @@ class BatchMean(Objective):
             seen, chances, turns = self._groups[b]
             chances = (chances * self._divided(seen, u))[:, None]
             weights = self.groups.others.weights[:, seen]
-            drops = np.expm1(-np.outer(weights.T @ x[:, b], s))
+            sums = weights.T @ x[:, b]
+            least = sums.min()
+            drops = np.expm1(-np.outer(sums - least, s))
             still = _sum(turns, chances)
-            moved = _sum(turns, chances * drops)
-            logs += number * _log1p(moved / still)
+            moved = _sum(turns, chances * drops) / still
+            drops = chances * (drops + 1.0)
+            left = _sum(turns, drops)
+            logs += number * (_log_ratio(moved, left / still) - least * s)
             if order == 0:
                 continue
-            drops = chances * (drops + 1.0)
-            force = [
-                s * _sum(turns, w[:, None] * drops) / (still + moved) * xt
-                for w, xt in zip(weights, x[:, b], strict=True)
-            ]
+            force = [s * _sum(turns, w[:, None] * drops) / left * xt for w, xt in zip(weights, x[:, b], strict=True)]
             for i, one in enumerate(force if order == 2 else []):
                 for j, other in enumerate(force):
-                    moment = _sum(turns, (weights[i] * weights[j])[:, None] * drops) / (still + moved)
+                    moment = _sum(turns, (weights[i] * weights[j])[:, None] * drops) / left
                     both = number * (s**2 * x[i, b] * x[j, b] * moment - one * other)
                     inner.append((len(pushes) + i, len(pushes) + j, both))
             pushes += [number * one for one in force]
@@ -331,7 +331,8 @@ def _sum(turns: Array, chances: Array) -> Any:
     return both[: len(both) // 2] + 1j * both[len(both) // 2 :]
 
 
-def _log1p(z: Any) -> Any:
-    """log(1 + z) of complex numbers with relative accuracy where they are small (numpy's has none)."""
-    real, imaginary = z.real, z.imag
-    return 0.5 * np.log1p(real * (2.0 + real) + imaginary**2) + 1j * np.arctan2(imaginary, 1.0 + real)
+def _log_ratio(moved: Any, ratio: Any) -> Any:
+    """log(ratio) of complex numbers that are 1 + moved, with relative accuracy where that is small."""
+    square, near = moved.real * (2.0 + moved.real) + moved.imag**2, np.abs(moved.real) < 0.5
+    real = 0.5 * np.where(near, np.log1p(np.maximum(square, -0.99)), np.log(ratio.real**2 + ratio.imag**2))
+    return real + 1j * np.arctan2(np.where(near, moved.imag, ratio.imag), ratio.real)

@@ -96,21 +96,21 @@ class Drawn:
         count: k, how many examples a batch has beside an anchor.
         others: (G, M + 1) chances of m examples of one other class.
         own: (G, M + 1) chances of m more of the anchor's class.
-        repeats: (G,) the chance that one of these is the anchor's own example again.
+        replaced: whether one of these may be the anchor's own example again.
     """
 
     count: int
     others: Array
     own: Array
-    repeats: Array
+    replaced: bool = False
 
 
-def independent(shares: Array, batch: int, examples: Array | None = None) -> Drawn:
-    """Draws from these shares of the classes, of n equal examples each, with replacement: Poisson numbers of them."""
+def independent(shares: Array, batch: int) -> Drawn:
+    """Draws from these shares of the classes, with replacement: Poisson numbers of them."""
     mean = (batch - 1.0) * shares
     numbers = np.arange(min(batch, int(mean.max() + 10.0 * np.sqrt(mean.max()) + 30.0)))
     chances = poisson.pmf(numbers, mean[:, None])
-    return Drawn(batch - 1, chances, chances, np.zeros(len(shares)) if examples is None else 1.0 / examples)
+    return Drawn(batch - 1, chances, chances, replaced=True)
 
 
 def without_replacement(examples: Array, total: float, batch: int) -> Drawn:
@@ -118,17 +118,23 @@ def without_replacement(examples: Array, total: float, batch: int) -> Drawn:
     share = (batch - 0.5) / total
     numbers = np.arange(min(batch, int(examples.max()) + 1))
     others, own = binom.pmf(numbers, examples[:, None], share), binom.pmf(numbers, examples[:, None] - 1.0, share)
-    return Drawn(batch - 1, others, own, np.zeros(len(examples)))
+    return Drawn(batch - 1, others, own)
 
 
 def few_classes(drawn: int, classes: int, examples: int) -> Drawn:
     """All examples, so many a class, of some of the classes, all alike: one group."""
     others, own = np.zeros((1, examples + 1)), np.eye(1, examples + 1)
     others[0, [0, -1]] = 1.0 - (drawn - 1.0) / (classes - 1.0), (drawn - 1.0) / (classes - 1.0)
-    return Drawn((drawn - 1) * examples, others, own, np.zeros(1))
+    return Drawn((drawn - 1) * examples, others, own)
 
 
-def outcomes(law: Drawn, views: int, worth: Callable[[Array], Array], tell: Callable[..., tuple]) -> tuple[Own, ...]:
+def outcomes(
+    law: Drawn,
+    views: int,
+    worth: Callable[[Array], Array],
+    tell: Callable[[Array, Array], tuple],
+    examples: Array | None = None,
+) -> tuple[Own, ...]:
     """The outcomes of every group, those without worth left out.
 
     Args:
@@ -137,9 +143,11 @@ def outcomes(law: Drawn, views: int, worth: Callable[[Array], Array], tell: Call
         worth: a of an anchor as a function of the embeddings of its class in the batch, itself counted.
         tell: (fixed, weights, positives, view) from (drawn, again): how many others of the class are drawn, and how
             many of these are the anchor's own example.
+        examples: (G,) of one class, which are then told apart.
     """
     found = []
-    for chances, repeat in zip(law.own, law.repeats, strict=True):
+    repeats = np.zeros(len(law.own)) if examples is None or not law.replaced else 1.0 / examples
+    for chances, repeat in zip(law.own, repeats, strict=True):
         drawn, again = (
             np.tril_indices(len(chances)) if repeat > 0 else (np.arange(len(chances)), np.zeros(len(chances), int))
         )

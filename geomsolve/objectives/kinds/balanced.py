@@ -12,14 +12,26 @@ from ...errors import ProblemError
 from ...geometry.kinds import Kinds
 from ...geometry.orbits import OrbitGram
 from ..base import check_temperature
+from ..classes.over_batches import batches
 from ..rows.full_batch import check_whole, check_word
 from ..rows.row_softmax import gain_of_views
+from ..sampling import Sampler
+from .batched import BatchOfInstances, instances_in_batches
 from .parts import Array, PartedSoftmax, anchored, example_counts, few_by_class, kinds_of
 
 _ANCHORS = ("instance", "class")
 
 
-def BCL(counts: Counts | ArrayLike, *, temperature: float, anchors: str = "instance", views: int = 1) -> PartedSoftmax:
+def BCL(
+    counts: Counts | ArrayLike,
+    *,
+    temperature: float,
+    anchors: str = "instance",
+    views: int = 1,
+    batch: int | None = None,
+    sampler: Sampler = "instance",
+    draw: str = "independent",
+) -> PartedSoftmax | BatchOfInstances:
     """The balanced contrastive loss over instances and prototypes.
 
     Class j has N_j = views * n_j instances B_j in the batch, all of them anchors, and a prototype c_j, which is no
@@ -37,15 +49,22 @@ def BCL(counts: Counts | ArrayLike, *, temperature: float, anchors: str = "insta
     class and its prototype share a point and the regular simplex is optimal, whatever the counts, with the value
     log(1 + (C-1) e^{-C/((C-1) tau)}). With "instance" it is optimal for balanced classes only (or two of any counts).
 
+    With batch=B it is the mean of this loss over batches of B examples, every count in it that of the batch: a class
+    that is absent has its prototype alone in the denominator. The mean is exact, see `BatchMean`.
+
     Args:
         counts: whole numbers of examples per class, those of a batch.
         temperature: tau; 0.1 is usual.
         anchors: "instance" or "class".
-        views: instances per example; 1 takes the counts as instances.
+        views: instances per example; 1 takes the counts as instances. Over batches the views of an example are in one
+            point, and the certificate counts what they could gain by parting.
+        batch: examples per batch; None: all of them in one batch.
+        sampler: how a batch is drawn, see `SupCon`.
+        draw: "independent" (the same example may come twice) or "shuffle".
 
     Returns:
-        A PartedSoftmax over C orbits of instances and C prototypes, in this order; of more than 60 classes over orbits
-        of classes, see `geomsolve.geometry.Kinds`.
+        A PartedSoftmax (over batches a BatchOfInstances) over C orbits of instances and C prototypes, in this order; of
+        more than 60 classes over orbits of classes, see `geomsolve.geometry.Kinds`.
 
     Raises:
         ProblemError: an unknown word, counts that are not whole, more than 1000 distinct ones, a bad temperature or
@@ -61,6 +80,21 @@ def BCL(counts: Counts | ArrayLike, *, temperature: float, anchors: str = "insta
     example_counts("BCL", counts)
     instances = counts.distinct * check_whole("views", views, least=1)
     check_anchors(anchors)
+    drawn = batches(counts, batch, views, sampler, draw)
+    if drawn is not None:
+        if anchors != "instance":
+            raise ProblemError("anchors: over batches instances are averaged; leave anchors or batch out")
+
+        def tell(others: Array, again: Array) -> tuple:
+            members = views * (others + 1.0)
+            shares = [views * (others - again) / members, 1.0 / members]
+            return (views * (again + 1.0) - 1.0) / members, shares, shares, [(again + 1.0) / members] * 2
+
+        weights = {
+            "instances": lambda m: views * m / (views * m + 1.0),
+            "prototype": lambda m: 1.0 / (views * m + 1.0),
+        }
+        return instances_in_batches("BCL", counts, temperature, drawn, f"BCL({drawn.name})", weights, tell)
     kinds = kinds_of("BCL", counts, {"instances": instances, "prototype": 1.0})
     every, own = (1.0 / instances, 1.0 / (instances + 1.0)), (1.0 / instances, 0.0)
     loss = anchored(
@@ -89,8 +123,15 @@ def check_anchors(anchors: str) -> None:
 
 
 def KCL(
-    counts: Counts | ArrayLike, *, temperature: float, positives: int = 6, views: int = 2, draw: str = "samples"
-) -> PartedSoftmax:
+    counts: Counts | ArrayLike,
+    *,
+    temperature: float,
+    positives: int = 6,
+    views: int = 2,
+    draw: str = "samples",
+    batch: int | None = None,
+    sampler: Sampler = "instance",
+) -> PartedSoftmax | BatchOfInstances:
     """The k-positive contrastive loss over instances: as many positives for a rare class as for a frequent one.
 
     Every anchor takes the other views of its example, and k samples (views of other examples) of its class, drawn
@@ -105,15 +146,21 @@ def KCL(
     over the N examples i. Whether a class then collapses to one point depends on k and tau: each example is pulled to
     its own views with a share s, which in SupCon is only (V-1)/(V n_y - 1).
 
+    With batch=B it is the mean of this loss over batches of B examples drawn independently, positives and denominators
+    being those of the batch.
+
     Args:
         counts: whole numbers of examples per class.
         temperature: tau.
         positives: k, 6 in the paper.
         views: V >= 2 augmented views per example.
         draw: "samples" or "examples".
+        batch: examples per batch; None: all of them in one batch.
+        sampler: how a batch is drawn, see `SupCon`.
 
     Returns:
-        A PartedSoftmax over the C classes as orbits of n_c examples; of more than 120 over orbits of classes.
+        A PartedSoftmax over the C classes as orbits of n_c examples; of more than 120 over orbits of classes. Over
+        batches a BatchOfInstances.
 
     Raises:
         ProblemError: counts that are not whole, more than 2000 distinct ones, an unknown draw, or a bad temperature, k
@@ -128,9 +175,20 @@ def KCL(
     views = check_whole("views", views, least=2)
     check_word("draw", draw, ("samples", "examples"))
     others = example_counts("KCL", counts) - 1.0
+    name = f"KCL(k={positives}, views={views}{'' if draw == 'samples' else ', draw=examples'})"
+    plan = batches(counts, batch, views, sampler)
+    if plan is not None:
+
+        def tell(drawn: Array, again: Array) -> tuple:
+            taken = np.minimum(positives, drawn * (views if draw == "samples" else 1))
+            pull, least = taken / np.maximum(drawn, 1.0) / (views - 1.0 + taken), views * (again + 1.0) - 1.0
+            view = again + 1.0, 1.0 / (views - 1.0 + taken) + again * pull / views
+            return least, [views * (drawn - again)], [(drawn - again) * pull], view
+
+        weights = {"instances": lambda m: views * m}
+        return instances_in_batches("KCL", counts, temperature, plan, f"{name[:-1]}, {plan.name})", weights, tell)
     drawn = np.minimum(positives, others * (views if draw == "samples" else 1))
     shares = drawn / (views - 1.0 + drawn)
-    name = f"KCL(k={positives}, views={views}{'' if draw == 'samples' else ', draw=examples'})"
     return instance_softmax("KCL", counts, shares, temperature, views, name)
 
 

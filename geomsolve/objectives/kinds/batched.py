@@ -1,0 +1,97 @@
+"""Losses over batches whose instances may part, beside a prototype of their class or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...arrays import Array
+from ...counts.counts import Counts
+from ...errors import ProblemError
+from ..batches.batch_means import BatchMean
+from ..batches.outcomes import Groups, Others, outcomes
+from ..classes.over_batches import Batches
+from ..descriptions import KindsOfAtoms
+from .parts import Parts, example_counts, kinds_of, parts_in, points
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BatchOfInstances(BatchMean):
+    """A mean over batches whose atoms are examples, exchangeable within their class, and what stands beside them.
+
+    Attributes:
+        parts: what the atoms of every orbit are.
+    """
+
+    parts: Parts = field(repr=False)
+
+    @property
+    def description(self) -> KindsOfAtoms:
+        """Atoms are of several kinds."""
+        return KindsOfAtoms(self.counts, self.parts.names, self.parts.classes)
+
+    def closed(self) -> Self:
+        """The loss with every orbit held in one point."""
+        own = tuple(
+            replace(
+                one,
+                fixed=one.fixed + one.weights[0],
+                weights=np.concatenate([0.0 * one.weights[:1], one.weights[1:]]),
+                positives=np.concatenate([0.0 * one.positives[:1], one.positives[1:]]),
+            )
+            for one in self.groups.own
+        )
+        groups, masses = replace(self.groups, own=own), self.orbits.sizes * self.masses
+        return replace(self, orbits=points(len(masses)), masses=masses, groups=groups)
+
+
+def instances_in_batches(
+    loss: str,
+    counts: Counts,
+    temperature: float,
+    drawn: Batches,
+    name: str,
+    weights: Mapping[str, Callable[[Array], Array]],
+    tell: Callable[[Array, Array], tuple],
+) -> BatchOfInstances:
+    """A loss over batches of instances.
+
+    Args:
+        loss: for errors.
+        counts: whole numbers of examples per class.
+        temperature: tau.
+        drawn: the batches.
+        name: of the objective.
+        weights: of the kinds of atoms, anchors first: what those of another class with m examples have.
+        tell: see `outcomes`.
+    """
+    each, labels = example_counts(loss, counts), drawn.orbits.listed()
+    if drawn.counts is None:
+        raise ProblemError(f"sampler: {loss} tells examples apart, and PxM is for losses that do not; write shares")
+    sizes: dict[str, ArrayLike] = dict.fromkeys(weights, 1.0)
+    kinds = kinds_of(loss, counts, sizes | {next(iter(weights)): counts.distinct}, by_class=True)
+    law = replace(drawn.law, others=drawn.law.others[labels], own=drawn.law.own[labels])
+    members = np.arange(law.others.shape[1], dtype=float)
+    others = Others(law.others, np.array([part(members) for part in weights.values()]))
+    masses = np.zeros((len(weights), len(each)))
+    masses[0] = drawn.masses[labels] / each
+    return BatchOfInstances(
+        orbits=kinds.by_class,
+        masses=masses.ravel(),
+        temperature=temperature,
+        name=name,
+        counts=counts,
+        count=law.count,
+        groups=Groups(
+            np.ones(len(each)),
+            np.arange(masses.size).reshape(masses.shape),
+            others,
+            outcomes(law, drawn.views, np.ones_like, tell, each),
+        ),
+        views=drawn.views,
+        parts=parts_in(kinds),
+    )
