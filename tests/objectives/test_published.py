@@ -330,12 +330,24 @@ BAD = {
         "averaging: must have one number for each of the 2 classes",
     ),
     "averaging in batches": (
-        lambda: gs.SupCon([3, 2], temperature=1, batch=4, averaging="pair"),
-        "averaging: over batches anchors average alike",
+        lambda: gs.SupCon([3, 2], temperature=1, batch=4, averaging="batch"),
+        "averaging: must be one of anchor, pair, class",
     ),
-    "weights of shuffled anchors": (
-        lambda: gs.SupCon([3, 2], temperature=1, batch=4, averaging=[1, 2], draw="shuffle"),
-        "averaging: in shuffled epochs anchors weigh alike",
+    "reducer": (
+        lambda: gs.SupCon([3, 2], temperature=1, batch=4, reducer="sum"),
+        "reducer: must be one of mean, nonzero; got 'sum'",
+    ),
+    "weights of anchors of 2x1": (
+        lambda: gs.SupCon([3, 2], temperature=1, sampler="2x1", averaging=[1, 2]),
+        "sampler: '2x1' draws classes, all alike",
+    ),
+    "classes over batches": (
+        lambda: gs.BCL([3, 2], temperature=1, batch=4, anchors="class"),
+        "anchors: over batches instances are averaged",
+    ),
+    "classes of instances": (
+        lambda: gs.KCL([3, 2], temperature=1, sampler="2x2"),
+        "sampler: KCL tells examples apart",
     ),
     "sampler without batch": (
         lambda: gs.SupCon([3, 2], temperature=1, sampler="class-balanced"),

@@ -82,7 +82,7 @@ class BatchMean(Objective):
         members = np.arange(self.groups.others.chances.shape[1])
         means = self.groups.others.chances @ members
         variance = self.groups.classes @ (self.groups.others.chances @ members**2 - means**2)
-        half = math.ceil(5.0 * math.sqrt(max(variance, 0.0)) + 12.0)
+        half = math.ceil(5.0 * math.sqrt(max(float(variance), 0.0)) + 12.0)
         if self.groups.others.members is not None:
             half = max(half, self.count // 2 + 2)
         angles = math.pi * (np.arange(half) + 0.5) / half
@@ -132,7 +132,7 @@ class BatchMean(Objective):
             for node, weight in zip(u, weights, strict=True):
                 base = weight / total * self._base(g, node)
                 given = (base.real @ turns[:half] - base.imag @ turns[half:]) * self._divided(own.drawn + 1, node)
-                rows.append((node, base, given * own.chances * own.worth))
+                rows.append((float(node), base, given * own.chances * own.worth))
             least = 1e-18 * max(float(np.abs(given).sum()) for _, _, given in rows)
             found.append([row for row in rows if np.abs(row[2]).sum() >= least])
         return found

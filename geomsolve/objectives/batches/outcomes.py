@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,16 +123,17 @@ def without_replacement(examples: Array, total: float, batch: int) -> Drawn:
 
 
 def few_classes(drawn: int, classes: int, examples: int) -> Drawn:
-    """All examples, so many a class, of some of the classes, all alike: one group."""
-    others, own = np.zeros((1, examples + 1)), np.eye(1, examples + 1)
+    """So many examples of each of some of the classes, all alike: one group."""
+    others, own = np.zeros((2, 1, examples + 1))
     others[0, [0, -1]] = 1.0 - (drawn - 1.0) / (classes - 1.0), (drawn - 1.0) / (classes - 1.0)
-    return Drawn((drawn - 1) * examples, others, own)
+    own[0, examples - 1] = 1.0
+    return Drawn(drawn * examples - 1, others, own)
 
 
 def outcomes(
     law: Drawn,
     views: int,
-    worth: Callable[[Array], Array],
+    worth: Callable[[Any], Any],
     tell: Callable[[Array, Array], tuple],
     examples: Array | None = None,
 ) -> tuple[Own, ...]:
@@ -148,19 +150,21 @@ def outcomes(
     found = []
     repeats = np.zeros(len(law.own)) if examples is None or not law.replaced else 1.0 / examples
     for chances, repeat in zip(law.own, repeats, strict=True):
-        drawn, again = (
-            np.tril_indices(len(chances)) if repeat > 0 else (np.arange(len(chances)), np.zeros(len(chances), int))
-        )
+        drawn = np.arange(len(chances))
+        again = np.zeros_like(drawn)
+        if repeat > 0:
+            drawn, again = np.tril_indices(len(chances))
         both = chances[drawn] * binom.pmf(again, drawn, repeat)
-        kept = (both > 1e-20) & (worth(views * (drawn + 1.0)) > 0)
-        drawn, again, both = drawn[kept], again[kept], both[kept]
-        fixed, weights, positives, view = tell(drawn.astype(float), again.astype(float))
+        worths = np.asarray(worth(views * (drawn + 1.0)), np.float64)
+        kept = (both > 1e-20) & (worths > 0)
+        drawn, again, both, worths = drawn[kept], again[kept], both[kept], worths[kept]
+        fixed, weights, positives, view = tell(np.asarray(drawn, np.float64), np.asarray(again, np.float64))
         ones = np.ones(len(drawn))
         found.append(
             Own(
                 drawn=drawn,
                 chances=both,
-                worth=worth(views * (drawn + 1.0)),
+                worth=worths,
                 fixed=fixed * ones,
                 weights=np.array([part * ones for part in weights]),
                 positives=np.array([part * ones for part in positives]),

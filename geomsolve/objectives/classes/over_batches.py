@@ -105,7 +105,9 @@ def batches(
     pattern = classes_and_examples(sampler, counts)
     if pattern is not None:
         if draw == "shuffle" or not isinstance(averaging, str):
-            raise ProblemError(f"sampler: {sampler} draws classes, all alike; leave draw and weights of anchors out")
+            raise ProblemError(
+                f"sampler: {sampler!r:.40} draws classes, all alike; leave draw and weights of anchors out"
+            )
         return _classes_of_examples(counts, views, batch, *pattern)
     alike = isinstance(sampler, str) and sampler == "instance"
     if batch is None:

@@ -1,0 +1,186 @@
+"""Means over batches, against the code that losses are trained with, summed over every batch there can be."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+import geomsolve as gs
+from geomsolve.geometry.orbits import OrbitGram
+
+LOSSES = {"supcon": gs.SupCon, "sincere": gs.SINCERE, "ntxent": gs.NTXent}
+
+
+def batches(items, size, shuffled):
+    """(weight, batch) of every multiset of items, which are alike, drawn with or without replacement."""
+    if shuffled:
+        yield from ((1.0, np.array(drawn)) for drawn in itertools.combinations(range(items), size))
+        return
+    for drawn in itertools.combinations_with_replacement(range(items), size):
+        yield math.factorial(size) / math.prod(map(math.factorial, np.bincount(drawn))), np.array(drawn)
+
+
+def mean_over_batches(loss, items, size, shuffled):
+    weights, values = zip(*((weight, loss(drawn)) for weight, drawn in batches(items, size, shuffled)), strict=True)
+    return np.dot(weights, values) / sum(weights)
+
+
+def labelled(name, logits, labels, averaging, reducer):
+    """The loss of a batch of embeddings; NTXent and SINCERE have one positive in their denominator."""
+    means, pairs = np.zeros(len(labels)), []
+    same = (labels[:, None] == labels) & ~np.eye(len(labels), dtype=bool)
+    for i in range(len(labels)):
+        others, negatives = np.arange(len(labels)) != i, labels != labels[i]
+        terms = []
+        for p in np.flatnonzero(same[i]):
+            denominator = others if name == "supcon" else negatives | (np.arange(len(labels)) == p)
+            terms.append(np.log(np.exp(logits[i, denominator]).sum()) - logits[i, p])
+        means[i] = np.mean(terms) if terms else 0.0
+        pairs += terms
+    has = same.any(axis=1)
+    if not has.any():
+        return 0.0
+    if averaging == "pair":
+        return np.mean(pairs)
+    if averaging == "class":
+        return np.mean([means[labels == c].mean() for c in np.unique(labels[has])])
+    return means[has].mean() if reducer == "nonzero" else means.mean()
+
+
+CASES = [
+    ("supcon", 1, "nonzero", "anchor"),
+    ("supcon", 1, "mean", "anchor"),
+    ("supcon", 2, "mean", "pair"),
+    ("supcon", 1, "mean", "class"),
+    ("sincere", 1, "nonzero", "anchor"),
+    ("sincere", 2, "mean", "class"),
+    ("ntxent", 1, "mean", "pair"),
+    ("ntxent", 2, "mean", "pair"),
+]
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+@pytest.mark.parametrize(("name", "views", "reducer", "averaging"), CASES, ids=str)
+def test_values_and_derivatives_of_class_means(name, views, reducer, averaging, shuffled):
+    counts, temperature, size = np.array([3, 2, 2]), 0.4, 4
+    more = {} if name == "ntxent" else {"reducer": reducer}
+    objective = LOSSES[name](
+        counts, temperature=temperature, views=views, batch=size, averaging=averaging,
+        draw="shuffle" if shuffled else "independent", **more,
+    ).ungrouped()  # fmt: skip
+    rng = np.random.default_rng([views, size])
+    points = rng.normal(size=(3, 4))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    logits, labels = points @ points.T / temperature, np.repeat(np.arange(3), counts)
+
+    def loss(drawn):
+        of = np.repeat(labels[drawn], views)
+        return labelled(name, logits[np.ix_(of, of)], of, averaging, reducer)
+
+    gram = OrbitGram.from_matrix(points @ points.T, objective.orbits)
+    assert objective.value(gram) == pytest.approx(mean_over_batches(loss, 7, size, shuffled), abs=1e-12)
+    check_derivatives(objective, gram, rng)
+
+
+def check_derivatives(objective, gram, rng):
+    way = rng.normal(size=gram.cosines.shape)
+    way = way + way.T
+    pairs = gram.orbits.partners * gram.orbits.sizes[:, None]
+    way[np.diag_indices_from(way)] *= gram.orbits.plural
+    there, back = (OrbitGram(gram.orbits, gram.cosines + step * way) for step in (1e-6, -1e-6))
+    slope = (objective.excess(there) - objective.excess(back)) / 2e-6
+    assert np.sum(pairs * objective.row_gradient(gram) * way) == pytest.approx(slope, rel=1e-6, abs=1e-9)
+    bent = pairs * (objective.row_gradient(there) - objective.row_gradient(back)) / 2e-6
+    assert np.einsum("abc,ac->ab", objective.row_hessians(gram), way) == pytest.approx(bent, rel=1e-5, abs=1e-8)
+
+
+def bcl(points, labels, prototypes, temperature):
+    """Prototypes are no anchors; every class is averaged over its members but the anchor."""
+    every = np.concatenate([labels, np.arange(len(prototypes))])
+    logits = points @ np.concatenate([points, prototypes]).T / temperature
+    here = np.arange(len(labels))
+    positive = labels[:, None] == every
+    positive[here, here] = False
+    terms = np.exp(logits) / (np.bincount(every)[every] - positive)
+    terms[here, here] = 0.0
+    log_sum = np.log(terms.sum(axis=1))[:, None]
+    return np.mean(np.sum(positive * (log_sum - logits), axis=1) / positive.sum(axis=1))
+
+
+def kcl(points, labels, example, positives, temperature, samples):
+    logits = points @ points.T / temperature
+    np.fill_diagonal(logits, -np.inf)
+    gaps = np.log(np.exp(logits).sum(axis=1))[:, None] - logits
+    losses = []
+    for i in range(len(labels)):
+        own = (example == example[i]) & (np.arange(len(labels)) != i)
+        others = (labels == labels[i]) & (example != example[i])
+        drawn = min(positives, others.sum() if samples else others.sum() // (own.sum() + 1))
+        rest = drawn * gaps[i, others].mean() if drawn else 0.0
+        losses.append((gaps[i, own].sum() + rest) / (own.sum() + drawn))
+    return np.mean(losses)
+
+
+@pytest.mark.parametrize("counts", [[2, 1], [2, 2, 1]], ids=str)
+@pytest.mark.parametrize(
+    ("name", "views", "draw"),
+    [("bcl", 1, "independent"), ("bcl", 2, "independent"), ("bcl", 1, "shuffle"), ("bcl", 2, "shuffle")]
+    + [("kcl", 2, "samples"), ("kcl", 2, "examples")],
+)
+def test_values_and_derivatives_of_instances(name, views, draw, counts):
+    """A batch with replacement may hold an example twice, in the same point."""
+    temperature, size, items = 0.5, 3, sum(counts)
+    options = {"temperature": temperature, "batch": size, "views": views, "draw": draw}
+    objective = gs.BCL(counts, **options) if name == "bcl" else gs.KCL(counts, positives=2, **options)
+    rng = np.random.default_rng([views, items])
+    atoms = round(objective.orbits.atoms)
+    points = rng.normal(size=(atoms, 6))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    gram = OrbitGram.averaged(points @ points.T, objective.orbits)
+    values, vectors = np.linalg.eigh(gram.expand())
+    points = vectors * np.sqrt(np.maximum(values, 0.0))
+    labels = np.repeat(np.arange(len(counts)), counts)
+
+    def loss(drawn):
+        rows = np.repeat(drawn, views)
+        if name == "bcl":
+            return bcl(points[rows], labels[rows], points[items:], temperature)
+        slots = np.repeat(np.arange(size), views)
+        return kcl(points[rows], labels[rows], slots, 2, temperature, draw == "samples")
+
+    expected = mean_over_batches(loss, items, size, draw == "shuffle")
+    assert objective.value(gram) == pytest.approx(expected, abs=1e-12)
+    check_derivatives(objective, gram, rng)
+
+
+def test_bcl_over_batches_is_not_bcl_of_all_counts():
+    counts = [300, 100, 30, 10, 3]
+    whole = gs.solve(gs.BCL(counts, temperature=0.5))
+    drawn = gs.solve(gs.BCL(counts, temperature=0.5, batch=64, views=2))
+    means = np.triu_indices(5, 1)
+    away = np.abs(whole.orbits.between[:5, :5] - drawn.orbits.between[:5, :5])[means].max()
+    assert drawn.quality is gs.Quality.CERTIFIED
+    assert away == pytest.approx(0.151, abs=2e-3)
+    balanced = gs.solve(gs.BCL(counts, temperature=0.5, batch=64, sampler="class-balanced"))
+    assert balanced.orbits.between[:5, :5][means] == pytest.approx(np.full(10, -0.25), abs=1e-9)
+
+
+def test_instances_part_in_batches_too():
+    solution = gs.solve(gs.BCL([100, 20, 5], temperature=0.1, batch=16))
+    assert solution.quality is gs.Quality.CERTIFIED
+    assert 0.99 < solution.orbits.within[:3].min() < 1.0 - 1e-5
+
+
+def test_no_descent_goes_below_the_bound():
+    """Prototypes and means of free vectors in batches of two classes: a coarse search around the optimum."""
+    objective = gs.BCL([6, 3, 1], temperature=0.2, batch=6)
+    solution = gs.solve(objective)
+    rng = np.random.default_rng(0)
+    best = np.inf
+    root = np.linalg.cholesky(solution.gram + 1e-12 * np.eye(16))
+    for size in np.geomspace(1e-6, 1.0, 40):
+        points = root + size * rng.normal(size=root.shape)
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+        best = min(best, objective.value(OrbitGram.averaged(points @ points.T, objective.orbits)))
+    assert best >= solution.certificate.lower_bound
