@@ -162,7 +162,7 @@ def settled_excess(rows: Rows, gram: OrbitGram) -> tuple[Array, NDArray[np.bool_
     rest = np.where(rows.kin, 0.0, rows.partners * rows.weights * gram.exponentials(rows.temperature)).sum(axis=1)
     rest = rest / np.where(rows.nearby > 0, rows.nearby, 1.0)
     y = np.sum(pull * np.expm1(near), axis=1) + rest
-    fine = np.sum(pull * _expm1_less(near), axis=1) + rest + _log1p_less(np.maximum(y, -0.5))
+    fine = np.sum(pull * expm1_less(near), axis=1) + rest + log1p_less(np.maximum(y, -0.5))
     alone = (np.count_nonzero(pull, axis=1) == 1) & (pull.sum(axis=1) == 1.0) & (rows.offsets == 0)
     with np.errstate(over="ignore", invalid="ignore"):
         fine = np.where(alone, np.log1p(rest * np.exp(-near.sum(axis=1))), fine)
@@ -184,14 +184,14 @@ def entropic_floors(rows: Rows) -> Array:
     return np.where(rest >= 0, among.sum(axis=1) + own, -np.inf)
 
 
-def _expm1_less(x: Array) -> Array:
+def expm1_less(x: Array) -> Array:
     """e^x - 1 - x with relative accuracy."""
     small = np.abs(x) < 1e-2
     z = np.where(small, x, 0.0)
     return np.where(small, z * z * (0.5 + z * (1 / 6 + z * (1 / 24 + z * (1 / 120 + z / 720)))), np.expm1(x) - x)
 
 
-def _log1p_less(y: Array) -> Array:
+def log1p_less(y: Array) -> Array:
     """log(1 + y) - y with relative accuracy."""
     small = np.abs(y) < 1e-2
     z = np.where(small, y, 0.0)

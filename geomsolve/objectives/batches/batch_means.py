@@ -14,6 +14,7 @@ from ...arrays import Array
 from ...errors import BackendError
 from ...geometry.orbits import OrbitGram
 from ..base import Objective, RowModel
+from ..net_forces import expm1_less, log1p_less
 from .laplace import laplace_rule
 from .outcomes import Groups
 
@@ -237,14 +238,18 @@ class BatchMean(Objective):
             return
         kin = self.groups.places[:, g] if np.any(own.weights) else self.groups.places[:0, g]
         mine, pull, outcomes = own.weights[: len(kin)], own.positives[: len(kin)], self._outcomes[g]
-        apart = gram.apart[anchor, kin][:, None]
-        lost = mine * -np.expm1(-apart / tau)
+        apart = gram.apart[anchor, kin][:, None] / tau
+        gone = np.expm1(-apart)
+        lost = -mine * gone
         kept = own.whole - lost.sum(axis=0)
-        aside = np.log1p(-lost.sum(axis=0) / own.whole) + np.sum(pull * apart, axis=0) / tau
+        # log D - log whole + sum P apart, of which only second orders are left where w = P whole.
+        bare = mine - pull * own.whole
+        bare = np.where(np.abs(bare) > 8.0 * _EPS * mine, bare, 0.0)
+        aside = log1p_less(-lost.sum(axis=0) / own.whole)
+        aside += np.sum(pull * expm1_less(-apart) + bare * gone / own.whole, axis=0)
         found.excess[anchor] += outcomes @ (np.log(own.whole) - own.floors + aside)
         # w x - P D less what other classes have of D, summed without the parts of w and P D that cancel.
-        bare = mine - pull * own.whole
-        net = np.where(np.abs(bare) > 8.0 * _EPS * mine, bare, 0.0) - lost + pull * lost.sum(axis=0)
+        net = bare - lost + pull * lost.sum(axis=0)
 
         x = gram.exponentials(tau)[anchor][self.groups.places]
         far = self.groups.others.weights.T @ x
