@@ -80,11 +80,11 @@ class BatchMean(Objective):
         Totals have their mass within some deviations of k. With a random divisor small ones weigh more: then there are
         as many nodes as totals below k.
         """
-        members = np.arange(self.groups.others.chances.shape[1])
-        means = self.groups.others.chances @ members
-        variance = self.groups.classes @ (self.groups.others.chances @ members**2 - means**2)
+        members = np.arange(self.groups.law.others.shape[1])
+        means = self.groups.law.others @ members
+        variance = self.groups.classes @ (self.groups.law.others @ members**2 - means**2)
         half = math.ceil(5.0 * math.sqrt(max(float(variance), 0.0)) + 12.0)
-        if self.groups.others.members is not None:
+        if self.groups.members is not None:
             half = max(half, self.count // 2 + 2)
         angles = math.pi * (np.arange(half) + 0.5) / half
         return angles, np.exp(-1j * self.count * angles)
@@ -92,8 +92,8 @@ class BatchMean(Objective):
     @cached_property
     def _groups(self) -> list[tuple[NDArray[np.intp], Array, Array]]:
         """Of every group the numbers m that may be drawn, their chances, and their `_turns`."""
-        seen = [np.flatnonzero(chances > 1e-20) for chances in self.groups.others.chances]
-        return [(m, chances[m], self._turns(m)) for m, chances in zip(seen, self.groups.others.chances, strict=True)]
+        seen = [np.flatnonzero(chances > 1e-20) for chances in self.groups.law.others]
+        return [(m, chances[m], self._turns(m)) for m, chances in zip(seen, self.groups.law.others, strict=True)]
 
     def _turns(self, members: NDArray[np.intp]) -> Array:
         """(2 Q, m) real and imaginary parts of e^{i m angle}."""
@@ -105,7 +105,7 @@ class BatchMean(Objective):
         return self.groups.classes - (np.arange(len(self.groups.classes)) == g)
 
     def _divided(self, members: NDArray[np.intp], u: float) -> Any:
-        return 1.0 if self.groups.others.members is None else np.exp(-u * self.groups.others.members[members])
+        return 1.0 if self.groups.members is None else np.exp(-u * self.groups.members[members])
 
     def _base(self, g: int, u: float) -> Any:
         """(Q,) the product of other classes' factors at s = 0."""
@@ -122,18 +122,19 @@ class BatchMean(Objective):
         The third is (O,) what these give every outcome. Where A is constant there is one node, u = 0.
         """
         u, weights = np.zeros(1), np.ones(1)
-        if self.groups.others.members is not None:
-            u, weights = laplace_rule(*self.groups.others.divisors)
+        if self.groups.members is not None:
+            u, weights = laplace_rule(*self.groups.divisors)
             weights = (self.count + 1.0) * weights * u
         found = []
         for g, own in enumerate(self.groups.own):
-            total = np.sum(self._base(g, 0.0) * _sum(self._turns(np.arange(len(own.every))), own.every)).real
+            every = self.groups.law.own[g]
+            total = np.sum(self._base(g, 0.0) * _sum(self._turns(np.arange(len(every))), every)).real
             turns, half = self._turns(own.drawn), len(self._circle[0])
             rows = []
             for node, weight in zip(u, weights, strict=True):
                 base = weight / total * self._base(g, node)
                 given = (base.real @ turns[:half] - base.imag @ turns[half:]) * self._divided(own.drawn + 1, node)
-                rows.append((float(node), base, given * own.chances * own.worth))
+                rows.append((float(node), base, given * own.chances))
             least = 1e-18 * max(float(np.abs(given).sum()) for _, _, given in rows)
             found.append([row for row in rows if np.abs(row[2]).sum() >= least])
         return found
@@ -202,15 +203,16 @@ class BatchMean(Objective):
         """The same loss, each class an orbit; a BackendError where classes have several atoms."""
         if len(self.groups.places) > 1 or not np.array_equal(self.groups.classes, self.orbits.sizes):
             raise BackendError(f"{self.name}: batches of instances are taken by classes only (Newton or interior)")
-        labels = self.orbits.listed()
+        labels, law = self.orbits.listed(), self.groups.law
         return replace(
             self,
             **self._per_atom(),
-            groups=Groups(
-                np.ones(len(labels)),
-                np.arange(len(labels))[None],
-                replace(self.groups.others, chances=self.groups.others.chances[labels]),
-                tuple(self.groups.own[label] for label in labels),
+            groups=replace(
+                self.groups,
+                classes=np.ones(len(labels)),
+                places=np.arange(len(labels))[None],
+                law=replace(law, others=law.others[labels], own=law.own[labels]),
+                own=tuple(self.groups.own[label] for label in labels),
             ),
         )
 
@@ -252,13 +254,13 @@ class BatchMean(Objective):
         net = bare - lost + pull * lost.sum(axis=0)
 
         x = gram.exponentials(tau)[anchor][self.groups.places]
-        far = self.groups.others.weights.T @ x
+        far = self.groups.weights.T @ x
         s, steps = laplace_rule(kept.min(), kept.max() + self._rest(g) @ far.max(axis=0))
         turns = self._turns(own.drawn)
         present = np.flatnonzero(self._rest(g) > 0)
         rows = np.append(self.groups.places[:, present].T.ravel(), kin)
         for u, base, _ in self._bases[g]:
-            chances = own.chances * own.worth * self._divided(own.drawn + 1, u)
+            chances = own.chances * self._divided(own.drawn + 1, u)
             decay = chances[:, None] * np.exp(-np.outer(kept, s))
 
             def alone(weights: Array | float = 1.0, decay: Array = decay) -> Any:
@@ -309,7 +311,7 @@ class BatchMean(Objective):
                 continue
             seen, chances, turns = self._groups[b]
             chances = (chances * self._divided(seen, u))[:, None]
-            weights = self.groups.others.weights[:, seen]
+            weights = self.groups.weights[:, seen]
             sums = weights.T @ x[:, b]
             least = sums.min()
             drops = np.expm1(-np.outer(sums - least, s))

@@ -16,80 +16,6 @@ _EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, eq=False)
-class Own:
-    """What an anchor's own class may be in a batch: outcomes o.
-
-    Attributes:
-        drawn: (O,) how many others of the class are drawn.
-        chances: (O,) the chance of the outcome, tilted like `Others.chances`.
-        worth: (O,) a, what the anchor weighs in the mean.
-        fixed: (O,) what is at t = 0 in the denominator.
-        weights: (T, O) what other atoms of the class have there, by kind.
-        positives: (T, O) what they have of the attraction.
-        view: (2, O) what one other view of the anchor's example has in either.
-        every: (M + 1,) the chances of every number drawn, outcomes of no worth too.
-    """
-
-    drawn: NDArray[np.intp]
-    chances: Array
-    worth: Array
-    fixed: Array
-    weights: Array
-    positives: Array
-    view: Array
-    every: Array
-
-    @property
-    def whole(self) -> Array:
-        """(O,) the denominator with the own class in one point and all others infinitely far away."""
-        return np.asarray(self.fixed + self.weights.sum(axis=0))
-
-    @property
-    def floors(self) -> Array:
-        """(O,) what no place of the own class goes below: in one point, or with the force on it balanced."""
-        whole, rest = self.whole, 1.0 - self.positives.sum(axis=0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            among = np.where(self.positives > 0, self.positives * np.log(self.weights / self.positives), 0.0)
-            apart = among.sum(axis=0) + np.where(rest > 0, rest * np.log(self.fixed / rest), 0.0)
-            settled = np.all(self.weights <= self.positives * whole * (1.0 + 8.0 * _EPS), axis=0)
-            return np.where(settled, np.log(whole), apart)
-
-
-@dataclass(frozen=True, eq=False)
-class Others:
-    """What another class may be in a batch: m of its examples.
-
-    Attributes:
-        chances: (G, M + 1) of m draws of one class of each group, independent of other classes once the total is free.
-        weights: (T, M + 1) what its atoms have in a denominator, by kind.
-        members: (M + 2,) what a class of m examples adds to the divisor of the mean; None where that is constant.
-        divisors: its least and largest sum.
-    """
-
-    chances: Array
-    weights: Array
-    members: Array | None = None
-    divisors: tuple[float, float] = (1.0, 1.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Groups:
-    """Classes by groups of them alike.
-
-    Attributes:
-        classes: (G,) how many there are of each group.
-        places: (T, G) the orbit of each kind of atom of a group; anchors are of the first kind.
-        others: what another class may be in a batch.
-        own: (G,) what the own class may be.
-    """
-
-    classes: Array
-    places: NDArray[np.intp]
-    others: Others
-    own: tuple[Own, ...]
-
-
-@dataclass(frozen=True, eq=False)
 class Drawn:
     """A law of the numbers of examples, by groups of classes alike, tilted so that the total is near what it must be.
 
@@ -118,7 +44,7 @@ def without_replacement(examples: Array, total: float, batch: int) -> Drawn:
     """Draws from whole numbers of examples of the classes, each at most once: binomial numbers of them."""
     share = (batch - 0.5) / total
     numbers = np.arange(min(batch, int(examples.max()) + 1))
-    others, own = binom.pmf(numbers, examples[:, None], share), binom.pmf(numbers, examples[:, None] - 1.0, share)
+    others, own = (binom.pmf(numbers, left[:, None], share) for left in (examples, examples - 1.0))
     return Drawn(batch - 1, others, own)
 
 
@@ -130,19 +56,50 @@ def few_classes(drawn: int, classes: int, examples: int) -> Drawn:
     return Drawn(drawn * examples - 1, others, own)
 
 
+@dataclass(frozen=True, eq=False)
+class Own:
+    """What an anchor's own class may be in a batch: outcomes o.
+
+    Attributes:
+        drawn: (O,) how many others of the class are drawn.
+        chances: (O,) the tilted chance of the outcome times a, what the anchor weighs in the mean.
+        fixed: (O,) what is at t = 0 in the denominator.
+        weights: (T, O) what other atoms of the class have there, by kind.
+        positives: (T, O) what they have of the attraction.
+        view: (2, O) what one other view of the anchor's example has in either.
+    """
+
+    drawn: NDArray[np.intp]
+    chances: Array
+    fixed: Array
+    weights: Array
+    positives: Array
+    view: Array
+
+    @property
+    def whole(self) -> Array:
+        """(O,) the denominator with the own class in one point and all others infinitely far away."""
+        return np.asarray(self.fixed + self.weights.sum(axis=0))
+
+    @property
+    def floors(self) -> Array:
+        """(O,) what no place of the own class goes below: in one point, or with the force on it balanced."""
+        whole, rest = self.whole, 1.0 - self.positives.sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            among = np.where(self.positives > 0, self.positives * np.log(self.weights / self.positives), 0.0)
+            apart = among.sum(axis=0) + np.where(rest > 0, rest * np.log(self.fixed / rest), 0.0)
+            settled = np.all(self.weights <= self.positives * whole * (1.0 + 8.0 * _EPS), axis=0)
+            return np.where(settled, np.log(whole), apart)
+
+
 def outcomes(
-    law: Drawn,
-    views: int,
-    worth: Callable[[Any], Any],
-    tell: Callable[[Array, Array], tuple],
-    examples: Array | None = None,
+    law: Drawn, worth: Callable[[Any], Any], tell: Callable[[Array, Array], Any], examples: Array | None = None
 ) -> tuple[Own, ...]:
     """The outcomes of every group, those without worth left out.
 
     Args:
         law: of the batch.
-        views: of an example.
-        worth: a of an anchor as a function of the embeddings of its class in the batch, itself counted.
+        worth: a of an anchor as a function of the examples of its class in the batch, its own counted.
         tell: (fixed, weights, positives, view) from (drawn, again): how many others of the class are drawn, and how
             many of these are the anchor's own example.
         examples: (G,) of one class, which are then told apart.
@@ -154,22 +111,33 @@ def outcomes(
         again = np.zeros_like(drawn)
         if repeat > 0:
             drawn, again = np.tril_indices(len(chances))
-        both = chances[drawn] * binom.pmf(again, drawn, repeat)
-        worths = np.asarray(worth(views * (drawn + 1.0)), np.float64)
-        kept = (both > 1e-20) & (worths > 0)
-        drawn, again, both, worths = drawn[kept], again[kept], both[kept], worths[kept]
-        fixed, weights, positives, view = tell(np.asarray(drawn, np.float64), np.asarray(again, np.float64))
-        ones = np.ones(len(drawn))
-        found.append(
-            Own(
-                drawn=drawn,
-                chances=both,
-                worth=worths,
-                fixed=fixed * ones,
-                weights=np.array([part * ones for part in weights]),
-                positives=np.array([part * ones for part in positives]),
-                view=np.array([part * ones for part in view]),
-                every=chances,
-            )
-        )
+        each = chances[drawn] * binom.pmf(again, drawn, repeat) * worth(drawn + 1.0)
+        kept = each > 1e-20
+        drawn, again, each = drawn[kept], again[kept], each[kept]
+        told = tell(drawn.astype(np.float64), again.astype(np.float64))
+        fixed, *parts = (np.array([part + 0.0 * each for part in some]) for some in ((told[0],), *told[1:]))
+        found.append(Own(drawn, each, fixed[0], *parts))
     return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Classes by groups of them alike.
+
+    Attributes:
+        classes: (G,) how many there are of each group.
+        places: (T, G) the orbit of each kind of atom of a group; anchors are of the first kind.
+        law: of their numbers in a batch.
+        weights: (T, M + 1) what the atoms of another class of m examples have in a denominator, by kind.
+        own: (G,) what the own class may be.
+        members: (M + 2,) what a class of m examples adds to the divisor of the mean; None where that is constant.
+        divisors: its least and largest sum.
+    """
+
+    classes: Array
+    places: NDArray[np.intp]
+    law: Drawn
+    weights: Array
+    own: tuple[Own, ...]
+    members: Array | None = None
+    divisors: tuple[float, float] = (1.0, 1.0)

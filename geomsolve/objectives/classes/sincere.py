@@ -13,7 +13,7 @@ from ..batches.expectation import ForeignSoftmax
 from ..by_counts import by_counts, class_orbits
 from ..rows.full_batch import check_whole, full_batch
 from ..sampling import Averaging, Sampler
-from .over_batches import batches
+from .over_batches import Batches, batches
 
 
 def SINCERE(
@@ -59,7 +59,8 @@ def SINCERE(
     if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float, np.number)) or not -50 <= epsilon <= 50:
         raise ProblemError(f"epsilon: must be a number of nats between -50 and 50; got {epsilon!r:.40}")
     loss, own = ("SINCERE" if epsilon == 0 else f"SupInfoNCE(epsilon={epsilon:g})"), float(np.exp(-epsilon))
-    return _one_positive(loss, counts, temperature, views, averaging, own, batch, sampler, draw, reducer)
+    drawn = batches(counts, batch, views, sampler, draw, averaging, reducer)
+    return _one_positive(loss, counts, temperature, views, averaging, own, drawn)
 
 
 def _one_positive(
@@ -69,12 +70,8 @@ def _one_positive(
     views: int,
     averaging: Averaging,
     own: float,
-    batch: int | None,
-    sampler: Sampler,
-    draw: str,
-    reducer: str,
+    drawn: Batches | None,
 ) -> Objective:
-    drawn = batches(counts, batch, views, sampler, draw, averaging, reducer)
     if drawn is None:
         return full_batch(loss, counts, temperature, views, averaging, own)
     if np.ndim(temperature):
@@ -128,4 +125,5 @@ def NTXent(
     """
     counts = as_counts(counts)
     check_whole("views", views, least=1)
-    return _one_positive("NTXent", counts, temperature, views, averaging, 1.0, batch, sampler, draw, "mean")
+    drawn = batches(counts, batch, views, sampler, draw, averaging)
+    return _one_positive("NTXent", counts, temperature, views, averaging, 1.0, drawn)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,10 +12,10 @@ from ...arrays import Array
 from ...counts.counts import Counts
 from ...errors import ProblemError
 from ..batches.batch_means import BatchMean
-from ..batches.outcomes import Groups, Others, outcomes
+from ..batches.outcomes import Groups, outcomes
 from ..classes.over_batches import Batches
 from ..descriptions import KindsOfAtoms
-from .parts import Parts, example_counts, kinds_of, parts_in, points
+from .parts import Parts, example_counts, kinds_of, parts_in
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -33,20 +32,6 @@ class BatchOfInstances(BatchMean):
     def description(self) -> KindsOfAtoms:
         """Atoms are of several kinds."""
         return KindsOfAtoms(self.counts, self.parts.names, self.parts.classes)
-
-    def closed(self) -> Self:
-        """The loss with every orbit held in one point."""
-        own = tuple(
-            replace(
-                one,
-                fixed=one.fixed + one.weights[0],
-                weights=np.concatenate([0.0 * one.weights[:1], one.weights[1:]]),
-                positives=np.concatenate([0.0 * one.positives[:1], one.positives[1:]]),
-            )
-            for one in self.groups.own
-        )
-        groups, masses = replace(self.groups, own=own), self.orbits.sizes * self.masses
-        return replace(self, orbits=points(len(masses)), masses=masses, groups=groups)
 
 
 def instances_in_batches(
@@ -76,7 +61,6 @@ def instances_in_batches(
     kinds = kinds_of(loss, counts, sizes | {next(iter(weights)): counts.distinct}, by_class=True)
     law = replace(drawn.law, others=drawn.law.others[labels], own=drawn.law.own[labels])
     members = np.arange(law.others.shape[1], dtype=float)
-    others = Others(law.others, np.array([part(members) for part in weights.values()]))
     masses = np.zeros((len(weights), len(each)))
     masses[0] = drawn.masses[labels] / each
     return BatchOfInstances(
@@ -87,10 +71,11 @@ def instances_in_batches(
         counts=counts,
         count=law.count,
         groups=Groups(
-            np.ones(len(each)),
-            np.arange(masses.size).reshape(masses.shape),
-            others,
-            outcomes(law, drawn.views, np.ones_like, tell, each),
+            classes=np.ones(len(each)),
+            places=np.arange(masses.size).reshape(masses.shape),
+            law=law,
+            weights=np.array([part(members) for part in weights.values()]),
+            own=outcomes(law, np.ones_like, tell, each),
         ),
         views=drawn.views,
         parts=parts_in(kinds),

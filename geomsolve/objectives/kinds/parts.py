@@ -181,9 +181,8 @@ def closed_orbits(objective: Objective) -> Any:
         losses = tuple(_closed(loss) for loss in objective.terms.losses)
         masses = objective.orbits.sizes * objective.masses
         return replace(objective, orbits=losses[0].orbits, masses=masses, terms=Terms(losses))
-    if isinstance(objective, PartedSoftmax):
-        return _closed(objective, objective.parts)
-    return objective.closed()  # type: ignore[attr-defined]  # of batches
+    assert isinstance(objective, PartedSoftmax)
+    return _closed(objective, objective.parts)
 
 
 def _closed(loss: RowSoftmax, parts: Parts | None = None) -> PartedSoftmax:

@@ -10,7 +10,7 @@ from ...arrays import Array, Progress
 from ...certificates.certificate import certify
 from ...geometry.orbits import OrbitGram
 from ...objectives.base import Objective
-from ...objectives.kinds.parts import closed_orbits, parts_of
+from ...objectives.kinds.parts import PartedSoftmax, PartedSum, closed_orbits
 from ..base import Attempt, Iteration, Termination
 from ..spheres.riemannian import climb, factor_of
 from ..spheres.spheres import gram_of
@@ -85,6 +85,7 @@ def parted(objective: Objective, means: Array) -> Array:
 
 
 def fits(objective: Objective) -> bool:
-    """Whether the loss has several kinds of atoms, and exchangeable ones among them."""
-    parts = parts_of(objective)
-    return parts is not None and len(set(parts.names)) > 1 and bool(objective.orbits.plural.any())
+    """Whether the loss is of full batches, has several kinds of atoms, and exchangeable ones among them."""
+    if not isinstance(objective, (PartedSoftmax, PartedSum)):
+        return False
+    return len(set(objective.parts.names)) > 1 and bool(objective.orbits.plural.any())
