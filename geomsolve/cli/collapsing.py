@@ -13,7 +13,7 @@ from ..collapse.thresholds import threshold as find_threshold
 from ..collapse.two_levels import check_loss
 from ..errors import ProblemError
 from ..files import check_file
-from ..objectives.registry import REQUIRED, objective_options
+from ..objectives.registry import REQUIRED, objective_options, typed
 from ..solvers.verification import verify
 from .app import code, verb
 from .options import (
@@ -188,26 +188,23 @@ def levels(
     """
     outputs, options = Outputs(json), problem.loss.options
     with reporting() as progress:
-        others = [name for name in ("sampler", "averaging", "keys", "draw") if options.get(name) is not None]
-        if problem.loss.name == "supcon" and not others:
-            given = {name: options[name] for name in ("views", "batch") if options[name] is not None}
+        if options.get("keys") == "momentum":
+            raise ProblemError(
+                "keys: training with momentum keys ends in an equilibrium, which no value of a loss marks"
+            )
+        if problem.loss.name == "supcon":
             if options["temperature"] is None:
                 raise ProblemError("temperature: supcon needs it; got none (0.1 is usual)")
+            told = ("temperature", "views", "batch", "sampler", "draw", "averaging", "reducer")
             found = loss_levels(
                 problem.counts,
-                temperature=options["temperature"],
-                **given,
+                **typed({name: options[name] for name in told if options[name] is not None}),
                 base_temperature=base_temperature,
                 minority=minority,
                 observed=observed,
                 progress=progress,
             )
         else:
-            if others and observed is None:
-                raise ProblemError(
-                    f"{others[0]}: levels of supcon are told of instances drawn independently; got "
-                    f"{options[others[0]]} (leave it out, or write --observed VALUE for the level next to that)"
-                )
             if minority is not None or observed is None:
                 raise ProblemError(
                     f"{'observed' if observed is None else 'minority'}: of {problem.loss.name} only the level that an "

@@ -16,8 +16,10 @@ from ..errors import ProblemError
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.by_counts import check_pairs
+from ..objectives.classes.over_batches import Batches, batches
 from ..objectives.classes.supcon import SupCon, merged_supcon
 from ..objectives.rows.full_batch import check_whole
+from ..objectives.sampling import Averaging, Sampler
 from ..results import Result
 from ..solvers.solution import Quality, Solution
 from ..solvers.solving import solve
@@ -165,7 +167,7 @@ class LossLevels(Result):
 
     def _minority(self, counts: Counts) -> str:
         if not self.minority:
-            return "none: all classes have as many examples"
+            return "none: all classes have as many examples" if len(counts.distinct) == 1 else "not told of this mean"
         sizes = counts.per_class[list(self.minority)]
         span = f"{sizes.max():g}" if sizes.max() == sizes.min() else f"{sizes.max():g} to {sizes.min():g}"
         alone = " (alone: nothing to collapse)" if len(sizes) == 1 else ""
@@ -190,6 +192,10 @@ def loss_levels(
     temperature: float,
     views: int = 2,
     batch: int | None = None,
+    sampler: Sampler = "instance",
+    draw: str = "independent",
+    averaging: Averaging = "anchor",
+    reducer: str = "mean",
     base_temperature: float | None = None,
     minority: int | None = None,
     observed: float | None = None,
@@ -199,6 +205,7 @@ def loss_levels(
 
     With all classes in one point the loss is log(views * batch - 1) nats (full batch: log(views * N - 1)), and with one
     view, where an anchor without a positive counts as 0, sum_c pi_c P_c log(batch - 1), P_c the chance that it has one.
+    Sampling weighs classes by how often they are drawn, and averages by what they weigh.
 
     Args:
         counts: examples per class; with a batch, proportions do as well.
@@ -206,10 +213,15 @@ def loss_levels(
         views: augmented views per example.
         batch: examples per batch; None: all of them in one batch. In training on several devices, count the examples
             that one anchor is compared with.
+        sampler: how a batch is drawn, see `SupCon`; like what follows.
+        draw: "independent", or "shuffle" for shuffled epochs.
+        averaging: what the mean is over.
+        reducer: what divides it.
         base_temperature: for code that multiplies the loss by temperature / base_temperature (SupContrast does, with
             0.07); None: no such factor.
         minority: so many of the smallest classes are the minority; None: all classes with fewer examples than the
-            average class.
+            average class. That level is not told of averaging and reducers of one's own, of PxM, and of shuffled
+            batches of one view.
         observed: a value from a log, to be told the nearest level of: see `plateau`.
         progress: called with a line of text as the work goes on.
 
@@ -225,21 +237,25 @@ def loss_levels(
     """
     counts = as_counts(counts)
     check_pairs(counts)
-    objective = SupCon(counts, temperature=temperature, views=views, batch=batch)
+    how: dict[str, Any] = {"views": views, "batch": batch, "sampler": sampler, "draw": draw}
+    objective = SupCon(counts, temperature=temperature, **how, averaging=averaging, reducer=reducer)
+    drawn = batches(counts, batch, views, sampler, draw, averaging, reducer)
     factor = 1.0 if base_temperature is None else objective.temperature / _check_base(base_temperature)
     members = _minority(counts, minority)
+    if averaging != "anchor" or (drawn is not None and not _may_merge(drawn)):
+        if minority is not None:
+            raise ProblemError(
+                f"minority: of {objective.name} its level is not told; got {minority} (leave it out, or sampler PxM, "
+                "averaging, reducer, and draw with one view)"
+            )
+        members = members[:0]
     solution = solve(objective, throw=False, progress=progress)
     merged = None
     if len(members):
-        reduced = merged_supcon(counts, members, temperature=temperature, views=views, batch=batch)
-        merged = solve(reduced, throw=False, progress=progress)
-    alone = _no_positive(counts, batch)
-    if batch is None:
-        collapsed = math.log(views * counts.total - 1.0)
-    else:
-        # With more views an anchor always has a positive: its own other views.
-        paired = 1.0 - alone @ counts.proportions[counts.groups] if views == 1 else 1.0
-        collapsed = float(paired) * math.log(views * batch - 1.0)
+        merged = solve(merged_supcon(counts, members, temperature=temperature, **how), throw=False, progress=progress)
+    alone = np.where(counts.per_class <= 1, 1.0, 0.0) if drawn is None else drawn.alone
+    batch = None if drawn is None else drawn.law.count + 1
+    collapsed = objective.value(OrbitGram(objective.orbits, np.ones((len(objective.orbits.sizes),) * 2)))
     levels = {"collapsed": collapsed, "simplex": objective.value(OrbitGram.simplex(objective.orbits))}
     levels |= {} if merged is None else {"minority_collapsed": merged.value}
     levels["optimum"] = solution.value
@@ -298,14 +314,9 @@ def plateau(
     )
 
 
-def _no_positive(counts: Counts, batch: int | None) -> Array:
-    if batch is None:
-        return np.where(counts.per_class <= 1, 1.0, 0.0)
-    others = np.maximum(counts.multiplicity - np.eye(len(counts.distinct)), 0.0) @ counts.distinct / counts.total
-    shares = counts.proportions
-    # The chance of another class by a logarithm of the smaller part, which has its digits at either end.
-    log_other = np.where(shares < 0.5, np.log1p(-np.minimum(shares, 0.5)), np.log(others))
-    return np.asarray(np.exp((batch - 1) * log_other)[counts.groups])
+def _may_merge(drawn: Batches) -> bool:
+    """Whether classes in one point are as good as one class, or a loss of one view of independent draws."""
+    return drawn.counts is not None and drawn.all_anchors and (drawn.views > 1 or drawn.law.replaced)
 
 
 def _minority(counts: Counts, minority: int | None) -> NDArray[np.intp]:

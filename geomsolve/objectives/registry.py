@@ -62,13 +62,19 @@ def build_objective(name: str, counts: Counts, options: Mapping[str, Any]) -> Ob
     name, preset = resolve(name)
     builder = builder_of(name)
     given = checked_options(name, builder, {**preset, **{key: one for key, one in options.items() if one is not None}})
+    return builder(counts, **typed(given))
+
+
+def typed(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with texts read as what they stand for: numbers, shares, functions of a file."""
+    given = dict(given)
     if ".py:" in str(given.get("loss")):
         given["loss"] = _load_function(str(given["loss"]))
     for option in {"sampler", "averaging"} & set(given):
         given[option] = _word_or_numbers(given[option])
     if "negatives" in given:
         given["negatives"] = _count_or_infinity(given["negatives"])
-    return builder(counts, **given)
+    return given
 
 
 def checked_options(name: str, builder: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:

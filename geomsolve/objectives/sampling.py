@@ -12,7 +12,7 @@ from ..counts.counts import Counts
 from ..errors import ProblemError
 from ..geometry.orbits import Orbits
 
-SAMPLERS = {"instance": 1.0, "class-balanced": 0.0, "square-root": 0.5}
+SAMPLERS = {"instance": 1.0, "class-balanced": 0.0, "square-root": 0.5, "sqrt": 0.5}
 AVERAGES = ("anchor", "pair", "class")
 Sampler = str | float | ArrayLike
 Averaging = str | ArrayLike
@@ -55,19 +55,20 @@ def drawn_shares(counts: Counts, sampler: Sampler) -> Array:
 
     Args:
         counts: examples per class.
-        sampler: "instance" (every example alike), "class-balanced" (every class alike), "square-root" (by the root of
-            the count), an exponent q in [0, 1] (by count^q), or (C,) probabilities.
+        sampler: "instance" (every example alike), "class-balanced" (every class alike), "square-root" or "sqrt" (by
+            the root of the count), an exponent q in [0, 1] (by count^q), or (C,) probabilities.
 
     Raises:
         ProblemError: an unknown word, an exponent out of range, probabilities that do not fit.
     """
     if isinstance(sampler, str):
-        if sampler not in SAMPLERS:
+        word = sampler.replace("_", "-")
+        if word not in SAMPLERS:
             raise ProblemError(
                 f"sampler: must be one of {', '.join(SAMPLERS)}, PxM (8x4: 8 classes of 4 examples), an exponent from "
                 f"0 to 1, or one probability a class; got {sampler!r:.40}"
             )
-        sampler = SAMPLERS[sampler]
+        sampler = SAMPLERS[word]
     given = np.asarray(sampler)
     if given.dtype.kind not in "fiu":
         raise ProblemError(f"sampler: must be a word, a number or one probability a class; got {sampler!r:.40}")

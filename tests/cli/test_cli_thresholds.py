@@ -159,12 +159,21 @@ def test_phase(run, tmp_path):
     assert "12 points, 12 certified" in out
 
 
-def test_levels_leave_out_no_sampler(run):
-    command = ["levels", "--counts", "300,40,7", "--batch", 64, "--temperature", 0.1, "--sampler", "square-root"]
-    code, _, err = run(*command)
-    assert code == 2
-    assert "sampler: levels of supcon are told of instances drawn independently; got square-root" in err
-    code, out, _ = run(*command, "--observed", 4.2, "--json", "-")
+@pytest.mark.parametrize("sampler", ["square-root", "sqrt", "square_root", "0.5"])
+def test_levels_leave_out_no_sampler(run, sampler):
+    command = ["levels", "--counts", "300,40,7", "--batch", 64, "--temperature", 0.1, "--sampler", sampler]
+    code, out, _ = run(*command, "--json", "-")
     known = gs.solve(gs.SupCon([300, 40, 7], temperature=0.1, batch=64, sampler="square-root"))
     assert code == 0
     assert json.loads(out)["optimum"] == pytest.approx(known.value, rel=1e-12)
+    assert json.loads(out)["minority"] == [1, 2]
+
+
+def test_levels_say_what_they_are_not_told_of(run):
+    command = ["levels", "--counts", "300,40,7", "--temperature", 0.1]
+    code, _, err = run(*command, "--keys", "momentum")
+    assert code == 2
+    assert "keys: training with momentum keys ends in an equilibrium" in err
+    code, _, err = run(*command, "--sampler", "sqrt")
+    assert code == 2
+    assert "sampler: draws batches, so it needs batch=" in err

@@ -46,7 +46,14 @@ def test_levels_are_ordered(options):
         assert levels.minority == (1, 2, 3, 4)  # the average class has 16.7
 
 
-@pytest.mark.parametrize("options", CASES)
+SAMPLED = [
+    {"batch": 16, "sampler": "square-root"},
+    {"batch": 16, "views": 1, "sampler": 0.5},
+    {"batch": 16, "draw": "shuffle"},
+]
+
+
+@pytest.mark.parametrize("options", CASES + SAMPLED)
 def test_minority_collapse_by_descent_over_all_classes(options):
     """The reduced problem against the whole loss minimised over two angles: head and second class, minority in one."""
     from scipy.optimize import minimize
@@ -115,6 +122,31 @@ def test_anchors_without_another_example_of_their_class(views):
     others = rng.choice(3, size=(200_000, batch - 1), p=counts / 10)
     for c in range(3):
         assert abs(np.mean(~(others == c).any(axis=1)) - chance[c]) <= 4 * math.sqrt(0.25 / len(others))
+
+
+def test_levels_of_any_mean_over_batches():
+    """Those of the loss itself; where classes in one point are no class of their own, the minority's is not told."""
+    counts, options = [9, 4, 2], {"temperature": 0.3, "batch": 5, "views": 1, "reducer": "nonzero"}
+    levels = gs.loss_levels(counts, **options)
+    objective = gs.SupCon(counts, **options)
+    assert levels.optimum == pytest.approx(gs.solve(objective).value, rel=1e-12)
+    assert levels.collapsed == pytest.approx(math.log(4), rel=1e-12)  # there is a pair among five of three classes
+    assert levels.minority_collapsed is None
+    assert "not told of this mean" in "\n".join(levels.lines())
+    with pytest.raises(gs.ProblemError, match=r"minority: of SupCon.*reducer=nonzero.* its level is not told; got 2"):
+        gs.loss_levels(counts, minority=2, **options)
+    patterned = gs.loss_levels(COUNTS, temperature=0.7, sampler="3x4")
+    assert patterned.optimum == pytest.approx(patterned.simplex, rel=1e-12)
+    assert patterned.collapsed == pytest.approx(math.log(23), rel=1e-12)
+    assert not patterned.no_positive_probability.any()
+
+
+def test_shuffled_anchors_without_another_example_of_their_class():
+    counts = np.array([6, 3, 1])
+    levels = gs.loss_levels(counts, temperature=0.5, batch=4, draw="shuffle")
+    expected = [math.comb(10 - n, 3) / math.comb(9, 3) for n in counts]
+    assert levels.no_positive_probability == pytest.approx(expected, rel=1e-12)
+    assert levels.collapsed == pytest.approx(math.log(7), rel=1e-12)
 
 
 def test_the_chances_keep_their_digits_at_both_ends():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.stats import hypergeom
 
 from ...arrays import Array
 from ...counts.counts import Counts
@@ -50,6 +51,20 @@ class Batches:
     def all_anchors(self) -> bool:
         """Whether the mean is over all anchors, whatever is in a batch."""
         return self.averaging == "anchor" and (self.reducer == "mean" or self.views > 1)
+
+    @property
+    def alone(self) -> Array:
+        """(C,) the chance that an anchor finds no other example of its class, by a logarithm of the smaller part."""
+        shares, count = self.shares, self.law.count
+        if self.counts is None:
+            chance = self.law.own[:, 0]
+        elif self.law.replaced:
+            others = self.orbits.partners @ shares
+            chance = np.exp(count * np.where(shares < 0.5, np.log1p(-np.minimum(shares, 0.5)), np.log(others)))
+        else:
+            total = round(self.counts.total)
+            chance = hypergeom.pmf(0, total - 1, np.rint(shares * total).astype(int) - 1, count)
+        return np.asarray(chance[self.orbits.listed()])
 
     def worth(self, examples: Array) -> Array:
         """What an anchor weighs in the mean whose class has so many examples in the batch, itself counted."""

@@ -159,7 +159,14 @@ def _energy(orbits: Orbits, shares: Array, temperature: float, name: str) -> Pai
 
 
 def merged_supcon(
-    counts: Counts, merged: NDArray[np.intp], *, temperature: float, views: int = 2, batch: int | None = None
+    counts: Counts,
+    merged: NDArray[np.intp],
+    *,
+    temperature: float,
+    views: int = 2,
+    batch: int | None = None,
+    sampler: Sampler = "instance",
+    draw: str = "independent",
 ) -> Objective:
     """SupCon over the same counts with some classes held in one point; its atoms are the others, and that point.
 
@@ -169,28 +176,33 @@ def merged_supcon(
     Args:
         counts: examples per class, such as `SupCon` takes with this batch.
         merged: the classes in one point, some but not all.
-        temperature: as in `SupCon`, like the rest.
+        temperature: as in `SupCon`, like the rest; not PxM, and with one view not shuffled.
         views: augmented views per example.
         batch: examples per batch, or None.
+        sampler: how a batch is drawn.
+        draw: "independent" or "shuffle".
     """
-    per_class = counts.per_class
-    inside, outside = per_class[merged], np.delete(per_class, merged)
+    shares = drawn_shares(counts, sampler)
+    shares = shares if np.ndim(sampler) else shares[counts.groups]
     if views > 1 or batch is None:
-        reduced = as_counts([*outside, inside.sum()], name=counts.name)
-        return SupCon(reduced, temperature=temperature, views=views, batch=batch)
+        together = as_counts([*np.delete(counts.per_class, merged), counts.per_class[merged].sum()], name=counts.name)
+        if not (isinstance(sampler, str) and sampler == "instance"):
+            sampler = np.append(np.delete(shares, merged), shares[merged].sum())
+        return SupCon(together, temperature=temperature, views=views, batch=batch, sampler=sampler, draw=draw)
+    inside, outside = shares[merged], np.delete(shares, merged)
     values, multiplicity = np.unique(outside, return_counts=True)
     singles, kinds = np.unique(inside, return_counts=True)
-    masses = np.append(values, inside.sum()) / counts.total
-    shares, weights = np.zeros((2, len(masses), len(singles)))
-    shares[:-1, 0], weights[:-1, 0] = masses[:-1], 1.0
-    shares[-1], weights[-1] = singles / counts.total, singles * kinds / inside.sum()
+    masses = np.append(values, inside.sum())
+    each, weights = np.zeros((2, len(masses), len(singles)))
+    each[:-1, 0], weights[:-1, 0] = masses[:-1], 1.0
+    each[-1], weights[-1] = singles, singles * kinds / inside.sum()
     labels = np.append(np.searchsorted(values, outside), len(values))
     return OneView(
         orbits=Orbits(np.append(multiplicity, 1), labels),
         masses=masses,
         draws=Draws(partner=np.broadcast_to(masses, (len(masses), len(masses))), own=masses.copy()),
         count=check_batch(batch, views) - 1,
-        shares=shares,
+        shares=each,
         weights=weights,
         temperature=check_temperature(temperature),
         name=f"SupCon(views=1, batch={batch}), {len(inside)} classes in one point",
