@@ -128,7 +128,7 @@ def _loss(
     ] = None,
     averaging: Annotated[str | None, _setting("Every anchor, pair or class weighs the same, or weights.")] = None,
     keys: Annotated[str | None, _setting("gradient, or momentum (a queue of keys).")] = None,
-    reducer: Annotated[str | None, _setting("Of one view: mean, or nonzero (anchors with a positive).")] = None,
+    reducer: Annotated[str | None, _setting("Divisor: mean, or nonzero losses.")] = None,
     draw: Annotated[str | None, _setting("independent or shuffle; kcl: samples or examples.")] = None,
     sampling: Annotated[str | None, _setting("supervised or unsupervised negatives.")] = None,
     negatives: Annotated[str | None, _setting("Negatives per anchor, a number or inf.")] = None,

@@ -67,10 +67,10 @@ def targets(
     rotate: Annotated[
         bool, typer.Option("--rotate/--no-rotate", help="Into all coordinates, at random; else fill up with zeros.")
     ] = True,
-    seed: Annotated[int, typer.Option(help="Of the rotation, and of the descents below the rank.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the rotation and the descents.")] = 0,
     restarts: Annotated[
         int | None,
-        typer.Option(help="Descents below the rank; without it many for small problems, else one."),
+        typer.Option(help="Descents below the rank (many, or one if large)."),
     ] = None,
     max_steps: Annotated[int, typer.Option(help="Of each descent.")] = 2000,
     seconds: Annotated[float | None, typer.Option(help="Descents end then with the best, as at Ctrl-C.")] = None,
