@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from ..arrays import Progress
 from ..certificates.balls import flint
 from ..certificates.certificate import check_tol
 from ..errors import ProblemError
 from ..files import check_file
-from ..objectives.weighted.weightings import Weighting, weighting_from_matrix
+from ..objectives.weighted.weightings import MOST_ORBITS, Weighting, weighting_from_matrix
 from ..similarities.dimensions import realize_in
 from ..similarities.euclidean import euclidean_realization
 from ..similarities.kernels import distance_weights
@@ -122,9 +123,11 @@ def realize(
         "epsilon": epsilon,
     }
     options |= {"tree": tree, "label_temperature": label_temperature, "views": views}
-    weighting = read_weighting(
-        weights, labels, scheme, options, self_pairs, distances=distances, column=column, subset=subset
-    )
+    with reporting() as progress:
+        weighting = read_weighting(
+            weights, labels, scheme, options, self_pairs, distances=distances, column=column, subset=subset,
+            progress=progress,
+        )  # fmt: skip
     if similarity is None:
         similarity = "euclidean" if scheme == "euclidean" else "cosine"
     if similarity not in ("cosine", "euclidean"):
@@ -210,6 +213,7 @@ def read_weighting(
     distances: Path | None = None,
     column: str | None = None,
     subset: int | None = None,
+    progress: Progress = lambda _: None,
 ) -> Weighting:
     """The weighting that the options of a command line describe; `options` are those of the scheme."""
     given = [name for name, one in (("weights", weights), ("distances", distances), ("labels", labels)) if one]
@@ -222,6 +226,7 @@ def read_weighting(
             raise ProblemError(f"scheme: must be given with --labels; got none ({', '.join(SCHEMES)})")
         loaded = load_labels(str(labels), column)
         loaded = loaded if subset is None else loaded[_chosen(len(loaded), subset)]
+        _need(len(loaded), progress)
         if options.get("tree") is not None:
             options["tree"] = load_tree(options["tree"])
         weighting = build_weighting(scheme, loaded, {**options, "self_pairs": self_pairs})
@@ -232,6 +237,8 @@ def read_weighting(
             raise ProblemError(f"{name.replace('_', '-')}: goes with --labels; got {value} with --{given[0]}")
     path = weights or distances
     assert path is not None
+    if path.suffix == ".npy" and path.is_file():
+        _need(int((path.stat().st_size / 8) ** 0.5) if subset is None else subset, progress)
     matrix = load_square(given[0], path)
     if subset is not None and matrix.ndim == 2:
         chosen = _chosen(len(matrix), subset)
@@ -246,6 +253,11 @@ def read_weighting(
         return _named(distance_weights(matrix, sigma=width, kernel=kernel, self_pairs=own), subset)
     # Messages name the argument, reports the file.
     return _named(dataclasses.replace(weighting_from_matrix(matrix, self_pairs=self_pairs), name=path.name), subset)
+
+
+def _need(samples: int, progress: Progress) -> None:
+    """Says how much memory so many samples take at most, before it is taken."""
+    progress(f"weights of {samples} samples: {7.2e-8 * min(samples, MOST_ORBITS) ** 2:.2g} GB of memory at most")
 
 
 def _number_or_rule(text: str | None) -> float | str | None:

@@ -67,7 +67,7 @@ def dual_bound(objective: WeightedSoftmax, gram: OrbitGram) -> DualBound:
     total = np.where(total > 0, total, 1e-3 * (repulsion + repulsion.T) / 2.0)
     total = np.where(orbits.partners > 0, np.maximum(total, 1e-300), 0.0)
     virtual = _where(objective, gram, total)
-    value = _tangent(objective, virtual, diagonal, wanted)
+    value = tangent(objective, virtual, diagonal, wanted)
     return DualBound(value, vectors / root[:, None], apart)
 
 
@@ -196,8 +196,15 @@ def _solved(links: Array, own: Array, right: Array) -> Array:
     return found
 
 
-def _tangent(objective: WeightedSoftmax, virtual: OrbitGram, diagonal: Array, wanted: Array) -> float:
-    """The bound at V with this diagonal, where S should be `wanted`, which has no negative eigenvalues."""
+def tangent(objective: WeightedSoftmax, virtual: OrbitGram, diagonal: Array, wanted: Array) -> float:
+    """The bound at V with this diagonal, where S should be `wanted`, which has no negative eigenvalues.
+
+    Args:
+        objective: the loss.
+        virtual: V, with any diagonal.
+        diagonal: (K,) d.
+        wanted: (K, K) between orbits, in the form of `OrbitGram.quotient`.
+    """
     orbits, sizes = virtual.orbits, virtual.sizes
     row = objective.row_gradient(virtual)
     forces = np.where(orbits.partners > 0, (row + row.T) / 2.0, 0.0)

@@ -66,7 +66,7 @@ def realize_in(
     (None: 8 in all, or one for more than 3000 numbers); none begins after `seconds`.
 
     Raises:
-        ProblemError: dim or restarts below 1, or a descent over more than 5000 samples.
+        ProblemError: dim or restarts below 1, or a descent in one coordinate or over more than 5000 samples.
 
     Cost: 8 N dim bytes; below the rank O(N^2 dim) a step of a start.
     Source: ours.
@@ -89,6 +89,8 @@ def realize_in(
             dim, realizable, reason, principal(realization.gram.embed(), dim), realization.excess,
             realization.excess_per_sample, realization.excess_lower, True,
         )  # fmt: skip
+    if dim == 1:
+        raise ProblemError("dim: 1 leaves two points on the sphere, 1 and -1, and nothing to descend; write 2 or more")
     if weighting.samples > _MOST_SAMPLES:
         raise ProblemError(f"dim: below the rank at most {_MOST_SAMPLES} samples; got {weighting.samples} (a subset)")
     if restarts is None:
@@ -126,40 +128,15 @@ def _descended(
         if rows.shape[1] < dim:
             rows = np.pad(rows, ((0, 0), (0, dim - rows.shape[1])))
         rows = np.column_stack([rows, np.zeros(len(rows))])
-        if dim == 1:
-            rows = _flipped(loss, np.sign(rows[:, 0]))
-        else:
 
-            def told(value: float, _: Array, start: int = start) -> None:
-                report(f"in {dim} coordinates, start {start + 1} of {restarts}: excess {value:.4g} nats")
+        def told(value: float, _: Array, start: int = start) -> None:
+            report(f"in {dim} coordinates, start {start + 1} of {restarts}: excess {value:.4g} nats")
 
-            rows, _ = descend(loss, rows, _STEPS, 1e-9, deadline, told)
-            rows = polish(loss, rows, deadline) if rows.size <= _FEW else rows
+        rows, _ = descend(loss, rows, _STEPS, 1e-9, deadline, told)
+        rows = polish(loss, rows, deadline) if rows.size <= _FEW else rows
         value = loss(rows)[0]
         if value < lowest:
             best, lowest = rows[:, :-1], value
         if time.monotonic() > deadline:
             break
     return best
-
-
-def _flipped(loss: FactorLoss, signs: Array) -> Array:
-    """Signs that no single flip betters, as rows (N, 2): one coordinate, and no spread."""
-    signs = np.where(signs == 0, 1.0, signs)
-    tau, far = loss.objective.temperature, np.exp(-2.0 / loss.objective.temperature)
-    for _ in range(20 * len(signs)):
-        alike = np.equal.outer(signs, signs)
-        powers = np.where(alike, 1.0, far)
-        np.fill_diagonal(powers, 0.0)
-        sums = loss.objective.offsets + powers.sum(axis=1)
-        turned = np.where(alike, far, 1.0)
-        np.fill_diagonal(turned, 0.0)
-        gain = loss.shares @ (np.log(sums[:, None] + turned - powers) - np.log(sums)[:, None])
-        own = loss.objective.offsets + turned.sum(axis=1)
-        gain += loss.shares * (np.log(own) - np.log(sums))
-        gain += 4.0 * signs * (loss.links @ signs)
-        best = int(gain.argmin())
-        if gain[best] >= -1e-14 / tau:
-            break
-        signs[best] = -signs[best]
-    return np.column_stack([signs, np.zeros(len(signs))])

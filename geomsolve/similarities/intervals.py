@@ -13,6 +13,8 @@ from ..geometry.orbits import OrbitGram
 from ..objectives.weighted.weighted import WeightedSoftmax
 from .bounds import DualBound, dual_bound, slack
 from .factors import FactorLoss, Frame, descend, polish, unit
+from .feasibility import LogGram
+from .representatives import bracket
 
 # Columns of the first factor, at least and at most, and the share of the positive eigenvalues that they leave out.
 _LEAST, _MOST, _LEFT = 16, 96, 0.02
@@ -50,7 +52,13 @@ class ExcessInterval:
 
 
 def excess_interval(
-    objective: WeightedSoftmax, start: OrbitGram, *, tol: float, seconds: float, progress: Progress | None = None
+    objective: WeightedSoftmax,
+    start: OrbitGram,
+    *,
+    tol: float,
+    seconds: float,
+    progress: Progress | None = None,
+    logs: LogGram | None = None,
 ) -> ExcessInterval:
     """The least excess of any geometry between two numbers whose distance is `tol` times the larger.
 
@@ -58,6 +66,8 @@ def excess_interval(
     there. The factor begins with few columns. When its descent no longer pays, up to 1500 different samples go on in
     full rank and in a `Frame`, more gain the slack matrix's negative eigenvectors, along which the loss still falls.
     Up to 100 different samples Newton's method follows, and the interval is a few roundings wide as a rule.
+
+    Self-pairs out, where the first bound is poor, `bracket` is asked, with `logs` as what the weights want.
 
     It begins at `start`, which need not be positive semidefinite, and ends after `seconds`, but for the last bound;
     Ctrl-C ends it too. `progress` is called with the interval so far.
@@ -72,7 +82,8 @@ def excess_interval(
     few = len(loss.sizes) <= _FEW
     rows = best = first_rows(start)
     goal = min(tol, _FINE) if few else tol
-    lower, least, steps, frame = 0.0, loss(rows)[0], _FIRST, None
+    lower, least, steps = 0.0, loss(rows)[0], _FIRST
+    frame: Frame | None = None
 
     def told(value: float, here: Array) -> None:
         nonlocal rows, best, least
@@ -103,6 +114,15 @@ def excess_interval(
             told(loss(rows)[0], rows)
             if not wide(goal) or time.monotonic() > deadline or (ending and not wide(tol)):
                 break
+            if steps == _FIRST and logs is not None and not objective.weighting.self_pairs and wide(0.5):
+                known = bracket(loss, logs, deadline, report)
+                if known is not None:
+                    lower = max(lower, known[1] - bound)
+                    told(loss(known[0])[0], known[0])
+                    if not wide(goal):
+                        break
+                    steps, frame = _FRAMED_STEPS, frame_at(loss, rows)
+                    continue
             slow = least - lower > 0.5 * before
             if frame is not None or (_FEW < len(loss.sizes) <= _FRAMED and (still or slow)):
                 if still and slow and frame is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist, pdist
 
 from ..arrays import Array
@@ -31,6 +33,9 @@ _ALIASES = {
 BANDWIDTHS = ("scott", "silverman", "median")
 # Distances between as many samples are enough for their median.
 _MEDIAN_OF = 2000
+# Labels that stand for more than 5000 different ones, how far from them these may be, in bandwidths, in the root mean
+# square, and how many are asked where to stand.
+_FEW, _NEAR, _ASKED = 500, 0.3, 20_000
 
 
 def bandwidth(points: Array, rule: float | str) -> float:
@@ -121,6 +126,7 @@ def y_aware_weights(
         angle = 2.0 * np.pi * np.mod(points[:, 0], period) / period
         points = np.column_stack([np.cos(angle), np.sin(angle)]) * period / (2.0 * np.pi)
     sigma = bandwidth(points, sigma)
+    points, represented = _represented(points, sigma)
     orbits, distinct = folded(points)
     with np.errstate(divide="ignore", over="ignore"):
         distances = cdist(distinct, distinct) / sigma
@@ -130,9 +136,10 @@ def y_aware_weights(
     if overflow:
         raise ProblemError("labels: their differences over sigma overflow; rescale labels and sigma")
     name = f"y-Aware({kernel}, sigma={sigma:g})"
-    return Weighting.normalised(
+    weighting = Weighting.normalised(
         orbits, logs, np.zeros(len(logs)), bool(self_pairs), name, labels=distinct, bandwidth=sigma, kernel=kernel
     )
+    return replace(weighting, represented=represented)
 
 
 def distance_weights(
@@ -219,12 +226,14 @@ def x_clr_weights(labels: ArrayLike, *, label_temperature: float, self_pairs: bo
     if zero.size:
         raise ProblemError(f"labels: must not be of length 0; sample {zero[0]} is")
     points = points / scale
-    orbits, distinct = folded(points / np.linalg.norm(points, axis=1, keepdims=True))
-    logs = -(cdist(distinct, distinct) ** 2) / (2.0 * label_temperature)
     name, sigma = f"X-CLR(label temperature={label_temperature:g})", float(np.sqrt(label_temperature))
-    return Weighting.normalised(
+    points, represented = _represented(points / np.linalg.norm(points, axis=1, keepdims=True), sigma)
+    orbits, distinct = folded(points)
+    logs = -(cdist(distinct, distinct) ** 2) / (2.0 * label_temperature)
+    weighting = Weighting.normalised(
         orbits, logs, np.zeros(len(logs)), bool(self_pairs), name, labels=distinct, bandwidth=sigma, kernel="gaussian"
     )
+    return replace(weighting, represented=represented)
 
 
 def _above_zero(name: str, value: float, hint: str) -> float:
@@ -251,6 +260,35 @@ def _points(labels: ArrayLike) -> Array:
     if bad.size:
         raise ProblemError(f"labels: must be finite; sample {bad[0]} is not (leave out unlabelled samples)")
     return array
+
+
+def _represented(points: Array, sigma: float) -> tuple[Array, tuple[int, float] | None]:
+    """More than 5000 different labels: for each the nearest of 500 of them, and `Weighting.represented`.
+
+    Raises:
+        ProblemError: 500 labels do not come near to all the others.
+    """
+    distinct = np.unique(points, axis=0)
+    if len(distinct) <= MOST_ORBITS:
+        return points, None
+    rng = np.random.default_rng(0)
+    asked = points if len(points) <= _ASKED else points[rng.choice(len(points), _ASKED, replace=False)]
+    centres = rng.choice(asked, _FEW, replace=False)
+    for _ in range(10):  # k-means
+        nearest = KDTree(centres).query(asked)[1]
+        sizes = np.bincount(nearest, minlength=len(centres))[:, None]
+        sums = np.zeros_like(centres)
+        np.add.at(sums, nearest, asked)
+        centres = np.where(sizes > 0, sums / np.maximum(sizes, 1), centres)
+    few = distinct[np.unique(KDTree(distinct).query(centres)[1])]
+    apart, nearest = KDTree(few).query(points)
+    away = float(np.sqrt(np.mean(apart**2))) / sigma
+    if away > _NEAR:
+        raise ProblemError(
+            f"labels: at most {MOST_ORBITS} different ones, or such as {_FEW} of them can stand for; {len(distinct)} "
+            f"are {away:.2g} bandwidths away from these (take a random subset: --subset 2000)"
+        )
+    return few[nearest], (len(distinct), away)
 
 
 def folded(points: Array) -> tuple[Orbits, Array]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -22,10 +22,6 @@ class LabelFit:
         self_pairs: the convention of the weighting.
         temperature: tau.
         bandwidth: sigma.
-        hull_dim: the dimension of the affine hull of the labels.
-        centre: (d,) of the sphere in that hull for which sum_i (|y_i - centre|^2 - radius^2)^2 is least.
-        radius: of it; root mean square distance of labels from the centre.
-        rms: the root mean square of | |y_i - centre| - radius |. Not 0: the labels lie on no sphere.
         needed_radius: of the smallest sphere on which all labels lie; infinite where there is none.
         allowed_radius: sigma / sqrt(tau), the largest that fits.
         largest_ratio_with: the largest tau / sigma^2 at which the bound is attained with self-pairs in,
@@ -36,10 +32,6 @@ class LabelFit:
     self_pairs: bool
     temperature: float
     bandwidth: float
-    hull_dim: int
-    centre: Array = field(repr=False)
-    radius: float
-    rms: float
     needed_radius: float
     allowed_radius: float
     largest_ratio_with: float
@@ -64,10 +56,7 @@ class LabelFit:
     def sentence(self) -> str:
         """The fit in a sentence or two."""
         if math.isinf(self.needed_radius):
-            first = (
-                f"The labels lie on no sphere (root mean square distance {self.rms:.3g} from the best one, of radius "
-                f"{self.radius:.4g}), so with self-pairs no temperature attains the bound."
-            )
+            first = "The labels lie on no sphere, so with self-pairs no temperature attains the bound."
         else:
             relation = "at most" if self.ratio <= self.largest_ratio_with * (1.0 + 1e-9) else "more than"
             first = (
@@ -96,7 +85,7 @@ def label_fit(weighting: Weighting, temperature: float) -> LabelFit | None:
     Raises:
         ProblemError: a bad temperature.
 
-    Cost: three eigendecompositions or least-squares problems of size K, the distinct labels.
+    Cost: two eigendecompositions of size K, the distinct labels.
     Source: the sphere of labels: the paper on the distance geometry of weighted InfoNCE; the radius from the largest
     temperature of `LogGram` is ours, and equals 1/sqrt(2 1^T D^+ 1) of distance geometry (Gower 1985).
     """
@@ -104,12 +93,10 @@ def label_fit(weighting: Weighting, temperature: float) -> LabelFit | None:
     labels, sigma = weighting.labels, weighting.bandwidth
     if labels is None or sigma is None or weighting.kernel != "gaussian":
         return None
-    centre, radius, rms, hull_dim = _best_sphere(labels, weighting.orbits.sizes)
     inside, without = (_largest_ratio(weighting, labels, pairs) for pairs in (True, False))
     needed = 0.0 if math.isinf(inside) else math.inf if inside == 0 else 1.0 / math.sqrt(inside)
     return LabelFit(
-        weighting.self_pairs, temperature, sigma, hull_dim, centre, radius, rms, needed,
-        sigma / math.sqrt(temperature), inside, max(inside, without),
+        weighting.self_pairs, temperature, sigma, needed, sigma / math.sqrt(temperature), inside, max(inside, without)
     )  # fmt: skip
 
 
@@ -122,24 +109,3 @@ def _largest_ratio(weighting: Weighting, labels: Array, self_pairs: bool) -> flo
     zero = np.zeros(len(labels))
     alike = Weighting.normalised(weighting.orbits, -square / (2.0 * size), zero, self_pairs, weighting.name)
     return LogGram.of(alike).largest_temperature / size
-
-
-def _best_sphere(labels: Array, sizes: Array) -> tuple[Array, float, float, int]:
-    """Centre, radius, root mean square distance from the sphere, and dimension of the affine hull."""
-    share = sizes / sizes.sum()
-    mean = share @ labels
-    moved = labels - mean
-    size = float(np.abs(moved).max())
-    if size == 0.0:
-        return mean, 0.0, 0.0, 0
-    root = np.sqrt(share)[:, None]
-    _, values, axes = np.linalg.svd(moved / size, full_matrices=False)
-    axes = axes[values > 1e-12 * len(labels) * values[0]]
-    inside = moved @ axes.T / size
-    # |y|^2 = 2 y.c + (r^2 - |c|^2) in the unknowns c and the bracket: linear, and of full rank in the hull.
-    system = np.column_stack([2.0 * inside, np.ones(len(inside))])
-    unknowns = np.linalg.lstsq(system * root, np.sum(inside**2, axis=1) * root[:, 0], rcond=None)[0]
-    distances = np.linalg.norm(inside - unknowns[:-1], axis=1)
-    radius = float(np.sqrt(share @ distances**2))
-    rms = float(np.sqrt(share @ (distances - radius) ** 2))
-    return mean + size * unknowns[:-1] @ axes, size * radius, size * rms, len(axes)

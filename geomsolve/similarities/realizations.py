@@ -16,8 +16,8 @@ from ..objectives.weighted.weighted import WeightedInfoNCE, WeightedSoftmax
 from ..objectives.weighted.weightings import Weighting
 from .feasibility import LogGram, bisect, of_pairs
 from .intervals import excess_interval
-from .reasons import degenerate_reason, inconsistent_reason
 from .verdicts import Realization, Verdict
+from .witnesses import Witness
 
 # Nats: what is called attained, beyond what rounding of the weights explains.
 _MOST_EXCESS = 1e-12
@@ -74,8 +74,9 @@ def realize(
     components = _components(weighting)
     if not weighting.positive:
         report("some weights are 0; looking for the best geometry")
-        verdict, reason = Verdict.DEGENERATE, degenerate_reason(weighting, components)
-        largest, witness, start = None, None, _clipped(weighting, temperature)
+        verdict, reason = Verdict.DEGENERATE, _degenerate_reason(weighting, components)
+        largest, witness, logs = None, None, None
+        start = _clipped(weighting, temperature)
     else:
         report(f"eigenvalues of what the weights ask for; about {7.2e-8 * len(weighting.own) ** 2:.2g} GB of memory")
         logs = LogGram.of(weighting)
@@ -84,9 +85,10 @@ def realize(
         if witness is None:
             return _attained(objective, logs, largest, components, clock)
         report("inconsistent: the bound is not attained; looking for the best geometry")
-        verdict, reason = Verdict.INCONSISTENT, inconsistent_reason(logs, witness, temperature)
+        verdict, reason = Verdict.INCONSISTENT, _inconsistent_reason(logs, witness, temperature)
         start = logs.gram(temperature, logs.nearest_shift(temperature))
-    found = excess_interval(objective, start, tol=tol, seconds=seconds, progress=progress)
+    symmetric = logs if logs is not None and logs.symmetric else None
+    found = excess_interval(objective, start, tol=tol, seconds=seconds, progress=progress, logs=symmetric)
     gram, shifts, rank = found.gram, None, None
     few = len(gram.sizes) <= _MOST_SETTLED
     close = few and found.excess - found.lower <= _SETTLED * found.excess
@@ -178,3 +180,57 @@ def _reach(gram: OrbitGram, side: float) -> float:
     """How far all cosines can go up (side 1) or down (-1) together."""
     least = -1e-12 * gram.orbits.atoms
     return bisect(lambda far: moved(gram, side * far).smallest_eigenvalue >= least, 0.0, 2.0, 1e-12)[0]
+
+
+def _degenerate_reason(weighting: Weighting, components: int) -> str:
+    """Why some weight of 0 keeps the bound from being attained."""
+    labels = weighting.orbits.listed()
+    if weighting.self_pairs and np.isneginf(weighting.own).any():
+        a = int(np.flatnonzero(np.isneginf(weighting.own))[0])
+        first = int(np.flatnonzero(labels == a)[0])
+        return (
+            f"the weight of sample {first} with itself is 0, but its similarity to itself is the largest there is "
+            "(leave self-pairs out)"
+        )
+    a, b = np.argwhere(weighting.zeros)[0]
+    first = int(np.flatnonzero(labels == a)[0])
+    second = int(np.flatnonzero(labels == b)[int(a == b)])
+    reason = f"the weight of samples {first} and {second} is 0, which no finite similarity gives"
+    if components > 1:
+        reason += (
+            f"; the weights fall into {components} groups with nothing between them, which only the denominators place"
+        )
+    return reason
+
+
+def _inconsistent_reason(logs: LogGram, witness: Witness, temperature: float) -> str:
+    """Why positive weights have no Gram matrix."""
+    if witness.kind == "asymmetric":
+        labels = logs.orbits.listed()
+        names = [int(np.flatnonzero(labels == a)[0]) for a in logs.worst]
+        if len(names) == 2:
+            i, j = names
+            return (
+                f"the weights are asymmetric: w_ij/w_ii and w_ji/w_jj differ by {_factor(logs.asymmetry)} for "
+                f"samples {i} and {j}, and a cosine has one value"
+            )
+        return (
+            "the weights are asymmetric: around samples "
+            f"{', '.join(map(str, names))} the products of weights in the two directions differ by "
+            f"{_factor(logs.asymmetry)}"
+        )
+    reason = "the matrix of wanted cosines has a negative eigenvalue"
+    if not logs.weighting.self_pairs:
+        reason += ", whatever the free constant"
+    largest = logs.largest_temperature
+    if largest > 0:
+        down = largest * (1.0 - 1e-6)  # six digits, none too many
+        return f"{reason}; it has none at temperatures up to {down:.6g} (here {temperature:g})"
+    return f"{reason}, at every temperature"
+
+
+def _factor(logarithm: float) -> str:
+    """What e^logarithm is, in words."""
+    if logarithm < 1e-2:
+        return f"a share {np.expm1(logarithm):.3g}"
+    return f"a factor {np.exp(logarithm):.6g}" if logarithm < 600.0 else f"a factor e^{logarithm:.6g}"

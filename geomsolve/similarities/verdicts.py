@@ -52,12 +52,12 @@ class _Excess(Result):
         """The width of the interval, in nats."""
         return self.excess - self.excess_lower
 
-    def _loss_lines(self) -> list[str]:
+    def _loss_lines(self, known: str = "proved") -> list[str]:
         least = f"{self.excess_lower:.6g} to {self.excess:.6g}"
         return [
             entry("entropy bound", f"{self.entropy_bound:.12g} nats"),
             entry("best loss", f"{self.value:.12g} nats"),
-            entry("excess", f"{least} nats in the mean over samples (proved)"),
+            entry("excess", f"{least} nats in the mean over samples ({known})"),
         ]
 
 
@@ -158,7 +158,8 @@ class Realization(_Excess):
             **attributes(self, "min_dim", "largest_temperature"),
             "realizable_at": None if self.largest_temperature is None else _up_to(self.largest_temperature),
             **attributes(self, "components", "gap", "seconds"),
-            "quality": "certified" if self.finished else "uncertified",
+            "quality": "certified" if self.finished and self.weighting.represented is None else "uncertified",
+            "represented": self.weighting.represented,
             **_problem(self.weighting, self.temperature, "cosine"),
             "worst_samples": _worst(self.excess_per_sample),
         }
@@ -172,8 +173,9 @@ class Realization(_Excess):
             *_head(self.weighting, self.temperature, "cosines on the sphere"),
             "",
             f"{self.verdict.value.upper()}: {self.reason}",
+            *self._standing,
             "",
-            *self._loss_lines(),
+            *self._loss_lines("proved" if self.weighting.represented is None else "estimated"),
             *([] if self.finished else [entry("", "the interval would narrow further (--seconds, seconds=)")]),
             entry("dimension needed", "not known yet" if self.min_dim is None else str(self.min_dim)),
             entry("unique", self._uniqueness),
@@ -187,6 +189,19 @@ class Realization(_Excess):
             worst = (f"{one['sample']} ({one['excess']:.3g})" for one in _worst(self.excess_per_sample))
             lines.append(entry("worst samples", ", ".join(worst)))
         return lines
+
+    @property
+    def _standing(self) -> list[str]:
+        """What representatives prove of all samples: a principal submatrix that is indefinite decides for all."""
+        if self.weighting.represented is None:
+            return []
+        many, away = self.weighting.represented
+        few = len(self.weighting.orbits.sizes)
+        proved = self.weighting.self_pairs and self.verdict is Verdict.INCONSISTENT
+        return [
+            f"{many} different labels are represented by {few} of them, {away:.2g} bandwidths away (root mean square):",
+            f"the verdict is {'proved for all of them' if proved else 'not proved'}, the rest is an estimate.",
+        ]
 
     @property
     def _uniqueness(self) -> str:

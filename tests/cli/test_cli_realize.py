@@ -220,16 +220,11 @@ def test_the_diagonal_of_weights_can_be_left_out(capsys, tmp):
 
 def test_a_number_of_coordinates(capsys, tmp):
     given = ["--no-self-pairs", "--out", "{tmp}/out", "--dim"]
-    line = ten(capsys, tmp, *given, "1")["in_dimension"]
-    assert (line["dim"], line["realizable"]) == (1, False)
-    assert line["excess"] > 0.0612
-    assert 0.061156 <= line["excess_lower"] <= line["excess"]
-    points = np.load(tmp / "out" / "points_in_dimension.npy")
-    np.testing.assert_allclose(np.abs(points), np.ones((10, 1)))
-    each = divergences(gaussian(TEN, 0.3, self_pairs=False), softmax(points, 0.5, self_pairs=False))
-    assert each.mean() == pytest.approx(line["excess"], rel=1e-9)
     plane = ten(capsys, tmp, *given, "2")
-    assert plane["in_dimension"]["excess"] == plane["excess"]
+    assert plane["in_dimension"]["excess"] == plane["excess"] >= 0.061156
+    points = np.load(tmp / "out" / "points_in_dimension.npy")
+    each = divergences(gaussian(TEN, 0.3, self_pairs=False), softmax(points, 0.5, self_pairs=False))
+    assert each.mean() == pytest.approx(plane["excess"], rel=1e-9)
     attained = ten(capsys, tmp, *given, "12", sigma=1)["in_dimension"]
     assert attained["realizable"] is True
     assert np.load(tmp / "out" / "points_in_dimension.npy").shape == (10, 12)

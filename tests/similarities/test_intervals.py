@@ -9,10 +9,13 @@ from test_bounds import random_weights
 from geomsolve.certificates.certificate import certify
 from geomsolve.geometry.orbits import OrbitGram
 from geomsolve.objectives.weighted.weighted import WeightedInfoNCE
+from geomsolve.similarities import representatives
 from geomsolve.similarities.factors import FactorLoss, descend, tangent, unit
+from geomsolve.similarities.feasibility import LogGram
 from geomsolve.similarities.intervals import excess_interval
 from geomsolve.similarities.kernels import y_aware_weights
 from geomsolve.similarities.realizations import realize
+from geomsolve.solvers.solving import solve
 
 
 def interval(objective, seconds=20.0, progress=None):
@@ -127,3 +130,26 @@ def test_different_ages_to_a_millionth_and_no_descent_comes_below():
     options = {"maxiter": 100, "ftol": 0.0, "gtol": 0.0}
     best = minimize(excess, near.ravel(), jac=True, method="L-BFGS-B", options=options).fun
     assert found.excess_lower - 1e-13 <= best <= 1.05 * found.excess
+
+
+def test_self_pairs_out_from_representatives(monkeypatch):
+    """Full rank: the bound from twelve is the optimum of the interior point over all, and the points are near it."""
+    monkeypatch.setattr(representatives, "_MOST", 12)
+    monkeypatch.setattr(representatives, "_LEAST", 12)
+    ages = np.random.default_rng(0).uniform(20, 80, 16)
+    weighting = y_aware_weights(ages, sigma=10, self_pairs=False)
+    objective = WeightedInfoNCE(weighting, temperature=0.1)
+    known = representatives.bracket(FactorLoss.of(objective), LogGram.of(weighting), np.inf, lambda _: None)
+    assert known is not None
+    points, lower = known
+    solution = solve(objective)
+    excess = solution.value - weighting.entropy_bound
+    assert lower - weighting.entropy_bound == pytest.approx(excess, rel=1e-3)
+    assert lower <= solution.value + 1e-14
+    means = points[:, :-1] @ points[:, :-1].T / 0.1
+    np.fill_diagonal(means, -np.inf)
+    weights = weighting.expand()
+    there = weights > 0
+    logs = means - logsumexp(means, axis=1, keepdims=True)
+    found = np.sum(weights[there] * (np.log(weights[there]) - logs[there])) / len(ages)
+    assert excess - 1e-12 <= found <= 1.05 * excess

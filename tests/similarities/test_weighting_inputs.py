@@ -6,12 +6,13 @@ import pytest
 from geomsolve.errors import ProblemError
 from geomsolve.objectives.weighted.weightings import looks_like_distances, weighting_from_matrix
 from geomsolve.similarities.feasibility import LogGram
-from geomsolve.similarities.kernels import bandwidth, distance_weights, y_aware_weights
+from geomsolve.similarities.kernels import bandwidth, distance_weights, x_clr_weights, y_aware_weights
 from geomsolve.similarities.labels import load_labels, load_square, load_tree
 from geomsolve.similarities.realizations import realize
 from geomsolve.similarities.remedies import suggest_remedies
 from geomsolve.similarities.schemes import build_weighting, soft_supcon_weights
 from geomsolve.similarities.sets import hierarchy_weights, membership, set_weights
+from geomsolve.similarities.verdicts import Verdict
 
 # Latitude and longitude in degrees: Lisbon, Madrid, Paris, London, Dublin, Oslo, Stockholm, Berlin, Rome, Athens,
 # Warsaw, Helsinki.
@@ -257,3 +258,28 @@ def test_columns_of_labels(tmp_path):
     (tmp_path / "tree.csv").write_text("child,parent\npug,dog\npug,cat\n")
     with pytest.raises(ProblemError, match=r"tree: .* row 2 gives 'pug' a second parent"):
         load_tree(tmp_path / "tree.csv")
+
+
+@pytest.mark.parametrize("self_pairs", [True, False])
+def test_more_labels_than_fit_are_represented(self_pairs):
+    """What is proved of all, what is estimated; and the estimate beside that of labels that fit."""
+    ages = np.random.default_rng(0).uniform(20, 80, 6000)
+    weighting = y_aware_weights(ages, sigma=20.0, self_pairs=self_pairs)
+    many, away = weighting.represented
+    assert many == len(np.unique(ages))
+    assert away < 0.005
+    assert np.isin(weighting.labels, ages).all()
+    assert weighting.samples == 6000
+    found = realize(weighting, temperature=0.5, seconds=0.0)
+    text, told = "\n".join(found.lines()), found.to_dict()
+    assert found.verdict is Verdict.INCONSISTENT
+    assert ("the verdict is proved for all of them" in text) == self_pairs
+    assert "(estimated)" in text
+    assert told["quality"] == "uncertified"
+    assert told["represented"] == (many, away)
+    assert y_aware_weights(ages[:50], sigma=20.0).represented is None
+
+
+def test_labels_that_no_few_stand_for():
+    with pytest.raises(ProblemError, match="labels: at most 5000 different ones, or such as 500 of them can stand for"):
+        x_clr_weights(np.random.default_rng(0).standard_normal((5001, 12)), label_temperature=0.1)

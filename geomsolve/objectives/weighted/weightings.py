@@ -33,6 +33,8 @@ class Weighting:
         labels: (K, d) the distinct labels, where the weights are a kernel of their distances.
         bandwidth: sigma of that kernel.
         kernel: its name.
+        represented: where a few labels stand for many: how many, and how far from them in the root mean square, in
+            bandwidths. All that follows is then of these few, with the sizes of what they stand for.
     """
 
     orbits: Orbits
@@ -44,6 +46,7 @@ class Weighting:
     labels: Array | None = field(default=None, repr=False)
     bandwidth: float | None = None
     kernel: str | None = None
+    represented: tuple[int, float] | None = None
 
     def __post_init__(self) -> None:
         for name in ("logs", "own"):
