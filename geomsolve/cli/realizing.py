@@ -10,7 +10,6 @@ import numpy as np
 import typer
 
 from ..arrays import Progress
-from ..certificates.balls import flint
 from ..certificates.certificate import check_tol
 from ..errors import ProblemError
 from ..files import check_file
@@ -20,7 +19,6 @@ from ..similarities.euclidean import euclidean_realization
 from ..similarities.kernels import distance_weights
 from ..similarities.label_fits import label_fit
 from ..similarities.labels import load_labels, load_square, load_tree
-from ..similarities.proofs import prove as prove_verdict
 from ..similarities.realizations import realize as realize_weights
 from ..similarities.remedies import suggest_remedies
 from ..similarities.schemes import SCHEMES, build_weighting
@@ -103,9 +101,6 @@ def realize(
         str | None, typer.Option(help="cosine (default), or euclidean: minus half the squared distance, no sphere.")
     ] = None,
     dim: Annotated[int | None, typer.Option(help="Ask also for this number of coordinates.")] = None,
-    prove: Annotated[
-        bool, typer.Option("--prove", help="Prove the verdict in ball arithmetic (needs python-flint).")
-    ] = False,
     tol: Annotated[float, typer.Option(help="Width of the interval of the excess, as a share of it.")] = 0.01,
     seconds: Annotated[float, typer.Option(help="The interval narrows for so long; the verdict comes before.")] = 20.0,
     plot: Annotated[Path | None, typer.Option(help="Draw it: .png, .pdf or .svg.")] = None,
@@ -135,11 +130,10 @@ def realize(
     if out is not None:
         check_file("out", out / "points.npy")
     if similarity == "euclidean":
-        for name, value in (("prove", prove or None), ("plot", plot)):
-            if value is not None:
-                raise ProblemError(f"{name}: is for cosines; got {value} with Euclidean similarity (leave it out)")
+        if plot is not None:
+            raise ProblemError(f"plot: is for cosines; got {plot} with Euclidean similarity (leave it out)")
         return _euclidean(weighting, temperature, tol, seconds, dim, outputs)
-    return _cosine(weighting, temperature, tol, seconds, dim, prove, outputs)
+    return _cosine(weighting, temperature, tol, seconds, dim, outputs)
 
 
 def _cosine(
@@ -148,18 +142,14 @@ def _cosine(
     tol: float,
     seconds: float,
     dim: int | None,
-    prove: bool,
     outputs: Outputs,
 ) -> int:
     check_dim(dim, weighting.orbits.atoms)
-    if prove:
-        flint()  # before any work
     with reporting() as progress:
         found = realize_weights(weighting, temperature=temperature, tol=tol, seconds=seconds, progress=progress)
         progress(f"{found.verdict.value}; looking for what would make it realizable")
         advice = suggest_remedies(found)
         within = None if dim is None else realize_in(found, dim, seconds=seconds, progress=progress)
-        proof = prove_verdict(found) if prove else None
         if outputs.plot is not None:
             found.plot(outputs.plot, within=within)
         fit = label_fit(weighting, temperature)
@@ -178,9 +168,6 @@ def _cosine(
         lines.append(entry(f"in {within.dim} dimensions", f"{answer}: excess {within.excess:.6g} nats"))
         if not within.realizable:
             lines.append(entry("", f"proved in any number of dimensions: at least {within.excess_lower:.6g}"))
-    if proof is not None:
-        report["proof"] = dataclasses.asdict(proof)
-        lines.append(entry("ball arithmetic", proof.statement))
     if advice:
         lines += ["", "what would make it realizable:"]
         lines += [f"  {'+' if remedy.works else '-'} {remedy.text}" for remedy in advice]

@@ -8,8 +8,6 @@ from .kernels import y_aware_weights as y_aware_weights
 from .label_fits import LabelFit as LabelFit
 from .label_fits import label_fit as label_fit
 from .labels import load_labels as load_labels
-from .proofs import Proof as Proof
-from .proofs import prove as prove
 from .realizations import realize as realize
 from .remedies import Remedy as Remedy
 from .remedies import suggest_remedies as suggest_remedies

@@ -230,20 +230,6 @@ def test_a_number_of_coordinates(capsys, tmp):
     assert np.load(tmp / "out" / "points_in_dimension.npy").shape == (10, 12)
 
 
-def test_a_proof_in_ball_arithmetic(capsys, tmp):
-    pytest.importorskip("flint")
-    report = ten(capsys, tmp, "--prove")
-    assert report["proof"]["kind"] == "indefinite"
-    assert report["proof"]["bound"] == pytest.approx(report["witness"]["value"], rel=1e-9)
-    assert report["proof"]["bound"] < 0
-    assert "proof" not in ten(capsys, tmp)
-    realizable = ten(capsys, tmp, "--prove", "--kernel", "laplacian", sigma=1)["proof"]
-    assert realizable["kind"] == "positive definite"
-    assert realizable["bound"] > 0
-    supcon = ["--labels", "0,0,1,1", "--scheme", "supcon", "--temperature", "0.5", "--prove"]
-    assert realize(capsys, tmp, *supcon)["proof"]["kind"] == "zero weight"
-
-
 def test_labels_of_a_csv_file(capsys, tmp):
     (tmp / "labels.csv").write_text("name,label\n" + "".join(f"x,{label!r}\n" for label in TEN.tolist()))
     given = ["--labels", "{tmp}/labels.csv", "--scheme", "y-aware", "--sigma", "0.3", "--temperature", "0.5"]
