@@ -112,7 +112,8 @@ def excess_interval(
                 dual = dual_bound(objective, loss.gram(rows))
                 lower = max(lower, dual.value - bound)
             told(loss(rows)[0], rows)
-            if not wide(goal) or time.monotonic() > deadline or (ending and not wide(tol)):
+            slow = least - lower > 0.5 * before
+            if not wide(goal) or time.monotonic() > deadline or (ending and slow and not wide(tol)):
                 break
             if steps == _FIRST and logs is not None and not objective.weighting.self_pairs and wide(0.5):
                 known = bracket(loss, logs, deadline, report)
@@ -123,7 +124,6 @@ def excess_interval(
                         break
                     steps, frame = _FRAMED_STEPS, frame_at(loss, rows)
                     continue
-            slow = least - lower > 0.5 * before
             if frame is not None or (_FEW < len(loss.sizes) <= _FRAMED and (still or slow)):
                 if still and slow and frame is not None:
                     break
