@@ -72,7 +72,7 @@ def test_a_decagon_for_one_negative_is_proved_optimal():
     angles = np.sort(np.arctan2(found.points[:, 1], found.points[:, 0]))
     np.testing.assert_allclose(np.diff(angles), np.pi / 5, atol=1e-7)
     assert found.gap_in_dimension < 1e-6 * found.value
-    assert found.reached == found.restarts == 64
+    assert found.reached == found.restarts == 8  # alike, so no hops follow
     assert found.second_order
 
 

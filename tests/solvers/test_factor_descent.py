@@ -60,7 +60,8 @@ def test_value_slope_and_pulls_are_those_of_the_objective(kind, monkeypatch):
 def test_blocks_of_rows_change_nothing(objective, monkeypatch):
     points = random_points(objective, 5)
     whole, pulls = point_loss(objective).slope(points), point_loss(objective).pulls(points)
-    monkeypatch.setattr(point_losses, "_BLOCK", 1)  # 64 rows a block
+    monkeypatch.setattr(point_losses, "_BLOCK", 1)
+    monkeypatch.setattr(point_losses, "_ROWS", 64)
     value, slope = point_loss(objective).slope(points)
     assert value == pytest.approx(whole[0], rel=1e-13)
     np.testing.assert_allclose(slope, whole[1], rtol=0, atol=1e-13 * np.abs(slope).max())

@@ -5,31 +5,31 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.linalg import LinAlgError
-from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, cg, eigsh
 
 from ...arrays import Array, Progress
 from ...errors import BackendError
+from .curvature import balance, newton, smallest_curvature
 from .lbfgs import lbfgs
 from .point_losses import PointLoss
-from .unit_rows import hopped, tangent, unit
+from .unit_rows import hopped, unit
 
 # A scaled curvature above minus this is rounding; below, a way out of a saddle point.
 FLAT = 1e-5
 # Starts whose excess comes within this share of the best one have reached it.
 SAME = 1e-6
+# A hop ends where a tenth of its steps gains less than the first share of the excess and it is above the best end by
+# more than the second.
+_SLOW, _BEHIND = 1e-4, 1e-3
 # Seconds between two lines of progress.
 _TELL = 0.25
-_ESCAPES, _NEWTON_STEPS = 10, 20
+_ESCAPES = 10
 # What ten steps of the last descent gain, as a share of the excess: what float64 can tell.
 _FINE = 1e-14
-# Half the width of a central difference of gradients, on the unit sphere.
-_STEP = 3e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +42,8 @@ class Minimum:
         excesses: that of every start and hop that was descended from, as L-BFGS left it.
         reached: how many of them ended within 1e-6 of the best one.
         residual: the largest net force on a point as a share of the forces that act on it.
-        curvature: the smallest eigenvalue of the scaled Hessian, rotations apart (see `minimise`); below 0 at a saddle
-            point; None where it was not computed.
+        curvature: the smallest eigenvalue of the scaled Hessian, rotations apart (`smallest_curvature`); below 0 at a
+            saddle point; None where it was not computed.
         steps: of L-BFGS and Newton together.
         stopped: "" where descent came to its end, otherwise why not: "seconds", "interrupt" or "steps".
         seconds: wall time.
@@ -82,13 +82,8 @@ def minimise(
 
     L-BFGS runs on rows x of any length, of which the loss sees the directions x / |x|, and on the logarithm of the loss
     above its floor (or that loss in units of the start's, where it need not be positive). The best end is polished by
-    Newton steps (conjugate gradients, Hessian products from differences of gradients). There, with H the Riemannian
-    Hessian and f_i the sum of all forces on point i, the smallest eigenvalue of
-
-        F^{-1/2} H F^{-1/2},     F = diag(f_i),
-
-    apart from rotations, which leave the loss as it is, is found by Lanczos; where it is negative the points move along
-    its vector and descend again.
+    Newton steps, and where its smallest curvature is negative (`smallest_curvature`) the points move along it and
+    descend again.
 
     Args:
         loss: of unit rows, in float64.
@@ -135,8 +130,13 @@ class _Descent:
     ) -> Minimum:
         ends: list[tuple[float, Any]] = []
         for number in range(len(starts) + hops):
-            start = starts[number] if number < len(starts) else hopped(min(ends, key=lambda end: end[0])[1], rng)
-            ends.append(self._guarded(self._start, start, f"start {number + 1} of {len(starts) + hops}"))
+            label, best = f"start {number + 1} of {len(starts) + hops}", min(ends, key=lambda end: end[0], default=None)
+            if number < len(starts) or best is None:
+                ends.append(self._guarded(starts[number], label))
+            elif number == len(starts) > 2 and max(end[0] for end in ends) - best[0] <= SAME * abs(best[0]):
+                break  # they all agree
+            else:
+                ends.append(self._guarded(hopped(best[1], rng), label, best[0]))
             if self.stopped in ("seconds", "interrupt"):
                 break
         excesses = np.array([excess if math.isfinite(excess) else math.inf for excess, _ in ends])
@@ -152,14 +152,14 @@ class _Descent:
                 reached = 1  # a saddle point was left: nothing else has been here
             excess = after
         return Minimum(
-            points, excess, excesses, reached, self._balance(points)[0], curvature, self.steps, self.stopped,
+            points, excess, excesses, reached, balance(self.loss, points)[0], curvature, self.steps, self.stopped,
             time.perf_counter() - self.begun, tuple(self.history),
         )  # fmt: skip
 
-    def _guarded(self, work: Callable[..., tuple[float, Any]], start: Any, label: str) -> tuple[float, Any]:
+    def _guarded(self, start: Any, label: str, best: float | None = None) -> tuple[float, Any]:
         self.latest = None
         try:
-            return work(start, label)
+            return self._start(start, label, best)
         except KeyboardInterrupt:
             if self.latest is None:
                 raise
@@ -174,17 +174,17 @@ class _Descent:
             self.stopped = "interrupt" if isinstance(error, KeyboardInterrupt) else "seconds"
             return self.latest[0], self.latest[1]
 
-    def _start(self, x: Any, label: str) -> tuple[float, Any]:
+    def _start(self, x: Any, label: str, best: float | None) -> tuple[float, Any]:
         """The loss above its floor and the points where L-BFGS leaves a start."""
         self.stopped = ""
         if self.rough is not None:
-            x = self._down(self.rough, x.astype(np.float32), label)
+            x = self._down(self.rough, x.astype(np.float32), label, best)
         if not self.stopped:
-            x = self._down(self.loss, x.astype(np.float64), label)
+            x = self._down(self.loss, x.astype(np.float64), label, best)
         points = unit(x)
         return float(self.loss.slope(points)[0]), points
 
-    def _down(self, loss: PointLoss, start: Any, label: str) -> Any:
+    def _down(self, loss: PointLoss, start: Any, label: str, best: float | None = None) -> Any:
         scale = abs(float(loss.slope(unit(start))[0])) or 1.0
         x = start
         values, first = deque[float](), self.steps
@@ -196,7 +196,9 @@ class _Descent:
             values.append(value)
             while len(values) > max(10, (self.steps - first) // 10):
                 fallen = values.popleft() - value
-                if fallen <= self.gain * (1.0 if self.positive else abs(value)):
+                behind = best is not None and excess - best > _BEHIND * abs(best)
+                gain = max(self.gain, _SLOW) if behind else self.gain
+                if fallen <= gain * (1.0 if self.positive else abs(value)):
                     return x
             if self.steps - first >= self.max_steps:
                 self.stopped = "steps"
@@ -234,22 +236,16 @@ class _Descent:
         if time.perf_counter() - self.begun > self.seconds:
             raise TimeoutError
 
-    def _balance(self, points: Array) -> tuple[float, Array, Array]:
-        """The largest share of unbalanced force, (m, d) the net forces, and (m, 1) all forces on every point."""
-        force = tangent(points, np.asarray(self.loss.slope(points)[1]))
-        pulls = np.asarray(self.loss.pulls(points))[:, None]
-        pulls = np.maximum(pulls, 1e-12 * (pulls.max() or 1.0))
-        return float(np.max(np.linalg.norm(force, axis=1) / pulls[:, 0])), force, pulls
-
     def _finish(self, points: Array, second_order: bool) -> tuple[Array, float | None]:
         """The local minimum near the points, and its smallest curvature; saddle points on the way are left."""
         if not self.stopped and self.gain > _FINE:
             points = self._further(points, "the best one")
         for escape in range(_ESCAPES + 1):
-            points = self._newton(points)
+            points, steps = newton(self.loss, points, self.tol, self._check_clock)
+            self.steps += steps
             if not second_order:
                 return points, None
-            curvature, direction = self._curvature(points)
+            curvature, direction = smallest_curvature(self.loss, points, self._check_clock)
             self.latest = points, curvature
             if curvature is None or curvature >= -FLAT or escape == _ESCAPES:
                 return points, curvature
@@ -271,79 +267,3 @@ class _Descent:
             raise TimeoutError
         self.stopped = before
         return points
-
-    def _hessian(self, points: Array, pulls: Array) -> Callable[[Array], Array]:
-        """F^{-1/2} H F^{-1/2} on tangent vectors, by central differences of the derivative on normalised rows."""
-        root = np.sqrt(pulls)
-
-        def derivative(x: Array) -> Array:
-            lengths = np.linalg.norm(x, axis=1, keepdims=True)
-            return tangent(x / lengths, np.asarray(self.loss.slope(x / lengths)[1])) / lengths
-
-        def apply(vectors: Array) -> Array:
-            self._check_clock()
-            move = tangent(points, vectors) / root
-            size = np.linalg.norm(move, axis=1).max()
-            if size == 0.0:
-                return np.zeros_like(move)
-            step = _STEP / size
-            bent = (derivative(points + step * move) - derivative(points - step * move)) / (2.0 * step)
-            return tangent(points, bent) / root
-
-        return apply
-
-    def _newton(self, points: Array) -> Array:
-        """Newton steps as long as forces come closer to balance and the loss does not rise."""
-        residual, force, pulls = self._balance(points)
-        value = self.loss.slope(points)[0]
-        for _ in range(_NEWTON_STEPS):
-            if residual <= self.tol:
-                break
-            root, apply = np.sqrt(pulls), self._hessian(points, pulls)
-            operator = _operator(apply, points.shape)
-            step, _ = cg(operator, -(force / root).ravel(), rtol=min(0.1, math.sqrt(residual)), maxiter=500)
-            trial = unit(points + tangent(points, step.reshape(points.shape)) / root)
-            balance, after = self._balance(trial), self.loss.slope(trial)[0]
-            if not (balance[0] < 0.5 * residual and after <= value + 1e-9 * abs(value)):
-                break
-            points, value, (residual, force, pulls) = trial, after, balance
-            self.steps += 1
-        return points
-
-    def _curvature(self, points: Array) -> tuple[float | None, Array]:
-        """The smallest eigenvalue of the scaled Hessian, rotations apart, and its direction; None if not found."""
-        _, _, pulls = self._balance(points)
-        root, apply = np.sqrt(pulls), self._hessian(points, pulls)
-        scaled = root * points
-        try:
-            values, axes = np.linalg.eigh(scaled.T @ scaled)
-        except LinAlgError:
-            return None, points
-        pairs = values[:, None] + values
-        inverse = np.where(pairs > 1e-10 * values[-1], 1.0 / np.where(pairs > 0, pairs, 1.0), 0.0)
-
-        def turned(vectors: Array) -> Array:
-            """The part of tangent vectors that is a rotation of all points: the nearest scaled @ A, A = -A^T."""
-            product = axes.T @ (scaled.T @ vectors) @ axes
-            return scaled @ (axes @ (inverse * (product - product.T)) @ axes.T)
-
-        def shifted(vectors: Array) -> Array:
-            radial = vectors - tangent(points, vectors)
-            # One more than the Hessian, so that ARPACK's relative tolerance is not one to 0.
-            return apply(vectors) + vectors + 10.0 * (radial + turned(vectors))
-
-        size = points.size
-        options = {"which": "SA", "tol": 1e-6, "maxiter": 30 * size, "ncv": min(size, 40)}
-        options["v0"] = np.random.default_rng(0).standard_normal(size)
-        try:
-            values, vectors = eigsh(_operator(shifted, points.shape), k=1, **options)
-        except ArpackNoConvergence as error:
-            values, vectors = error.eigenvalues, error.eigenvectors
-        except ArpackError:
-            return None, points
-        return (float(values[0]) - 1.0, vectors[:, 0].reshape(points.shape) / root) if len(values) else (None, points)
-
-
-def _operator(apply: Callable[[Array], Array], shape: tuple[int, ...]) -> LinearOperator:
-    size = math.prod(shape)
-    return LinearOperator((size, size), matvec=lambda flat: apply(flat.reshape(shape)).ravel(), dtype=np.float64)

@@ -12,8 +12,8 @@ from ...objectives.base import Objective
 from ...objectives.kinds.parts import PartedSum
 from ...objectives.rows.row_softmax import RowSoftmax
 
-# Numbers in a block of rows: what stays in a core's cache.
-_BLOCK = 2**19
+# Numbers in a block of rows, what stays in a core's cache, and the fewest rows that are worth a product.
+_BLOCK, _ROWS = 2**17, 128
 
 
 class PointLoss(Protocol):
@@ -134,7 +134,7 @@ class _Softmax:
     def _rows(self, z: Array) -> tuple[float, Array, list[tuple[int, Array]]]:
         """The loss above its floor, (m,) p, and E in blocks of rows, each from its first column on."""
         atoms = len(z)
-        size = int(np.clip(_BLOCK // atoms, 64, atoms))
+        size = int(np.clip(_BLOCK // atoms, min(_ROWS, atoms), atoms))
         sums, pulled, blocks = np.zeros(atoms), 0.0, []
         scaled = z / self.dtype(self.tau)
         for first in range(0, atoms, size):

@@ -46,7 +46,7 @@ class Embedding:
         restarts: how many starts were descended from; 0 where the points are exact.
         reached: how many of them ended within 1e-6 of the best one's loss above its floor.
         curvature: the smallest curvature at the points, rotations apart, in units of the forces on a class (see
-            `factor_descent.minimise`); None where it was not looked at.
+            `descent.curvature`); None where it was not looked at.
         residual: the largest net force on a class as a share of the forces on it; None for exact points and one
             dimension.
         stopped: what ended the descent early: "seconds", "interrupt" (Ctrl-C), "steps", or "" where it came to its end.
