@@ -20,6 +20,7 @@ from ..objectives.base import Objective
 from ..objectives.registry import build_objective
 from ..solvers.newton.dual_step import DENSE
 from ..solvers.newton.newton import Newton
+from ..solvers.points.embedding import embed
 from ..solvers.solution import Quality, Solution
 from ..solvers.solving import solve
 
@@ -64,7 +65,7 @@ def _answer(point: dict[str, Any], tol: float, start: tuple[str, bytes] | None) 
         solution = _solved(build_objective(point["name"], counts, point["options"]), tol, start)
         row |= _summary(solution)
         if point["dim"] is not None:
-            embedding = solution.embed(point["dim"])
+            embedding = embed(solution, point["dim"], bound=False)
             row |= {"embedding_value": embedding.value, "embedding_gap": embedding.gap}
         if solution.quality is not Quality.CERTIFIED:
             tried = (f"{record.solver}: {record.message or record.termination.value}" for record in solution.stats)

@@ -113,8 +113,9 @@ def targets(
         quality = "certified" if relative <= tol else "uncertified"
     if isinstance(source, Solution) and (_parts(objective) is None or dim < rank):
         embedding = embed(
-            source, dim, restarts=restarts, seed=seed, max_steps=max_steps, seconds=seconds, progress=progress
-        )
+            source, dim, restarts=restarts, seed=seed, max_steps=max_steps, seconds=seconds, bound=False,
+            progress=progress,
+        )  # fmt: skip
         points = class_points(objective, embedding, kind)
         if embedding.exact:
             rank = min(rank, dim)  # a hinge can have optima of lower rank than the solver's

@@ -12,6 +12,7 @@ from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.logits.cross_entropy import CrossEntropy
 from ..solvers.logits.logit_solution import LogitSolution
+from ..solvers.points.embedding import embed
 from ..solvers.solution import Solution
 from ..solvers.solving import solve
 from .exports import Source, class_part, class_points, gram_of, loss_of, name_of
@@ -132,6 +133,6 @@ def optimum_of(
     kind, gram, spread = class_part(objective, source.orbits, None)
     if dim is None or dim >= source.rank:
         return Optimum(source, gram.expand(), spread, source.value, source.rank, source.rank)
-    embedding = source.embed(dim, progress=progress)
+    embedding = embed(source, dim, bound=False, progress=progress)
     points = class_points(objective, embedding, kind)
     return Optimum(source, points @ points.T, spread, embedding.value, dim, source.rank)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ...arrays import Progress
 from ...errors import ProblemError
+from ...objectives.kinds.parts import class_by_class
 from ...results import Result
 from ...text import table
-from .embedding import Embedding, check_dim, check_seconds, embed
+from .embedding import Embedding, bounded, check_dim, check_seconds, embed
 
 if TYPE_CHECKING:
     from ..solution import Solution
@@ -130,7 +131,9 @@ def dimension_costs(
     for index, dim in enumerate(order):
         left = None if end is None else max((end - time.perf_counter()) / (len(order) - index), 1e-3)
         before = found[-1].points if found and not found[-1].exact else None
-        found.append(embed(solution, dim, restarts=restarts, seed=seed, seconds=left, start=before, progress=progress))
+        options: dict[str, Any] = {"restarts": restarts, "seed": seed, "seconds": left, "start": before}
+        found.append(embed(solution, dim, **options, bound=False, progress=progress))
         if found[-1].stopped == "interrupt":
-            break
-    return DimensionCosts(solution, tuple(reversed(found)))
+            return DimensionCosts(solution, tuple(reversed(found)))
+    objective = class_by_class(solution.objective)
+    return DimensionCosts(solution, tuple(bounded(objective, one, progress) for one in reversed(found)))
