@@ -13,11 +13,10 @@ from ...arrays import Array
 from .point_losses import PointLoss
 from .unit_rows import tangent, unit
 
-_NEWTON_STEPS = 20
+# Steps of Newton's method, and coordinates up to which all of a Hessian is cheaper than Lanczos.
+_NEWTON_STEPS, _DENSE = 20, 600
 # Half the width of a central difference of gradients, on the unit sphere.
 _STEP = 3e-6
-# Coordinates up to which all of a Hessian is cheaper than Lanczos.
-_DENSE = 600
 
 
 def balance(loss: PointLoss, points: Array) -> tuple[float, Array, Array]:
@@ -28,25 +27,25 @@ def balance(loss: PointLoss, points: Array) -> tuple[float, Array, Array]:
     return float(np.max(np.linalg.norm(force, axis=1) / pulls[:, 0])), force, pulls
 
 
-def newton(loss: PointLoss, points: Array, tol: float, check: Callable[[], None]) -> tuple[Array, int]:
-    """The points after Newton steps, as long as forces come closer to balance and the loss does not rise, and how many.
+def newton(loss: PointLoss, points: Array, tol: float, check: Callable[[], None]) -> Array:
+    """The points after Newton steps by conjugate gradients, as long as forces come closer to balance and nothing rises.
 
-    Conjugate gradients on the scaled Hessian. `check` is called before each product with it.
+    `check` is called before each product with the Hessian.
     """
     residual, force, pulls = balance(loss, points)
     value = loss.slope(points)[0]
-    for number in range(_NEWTON_STEPS):
+    for _ in range(_NEWTON_STEPS):
         if residual <= tol:
-            return points, number
+            break
         root, apply = np.sqrt(pulls), _hessian(loss, points, pulls, check)
         operator = _operator(apply, points.shape)
         step, _ = cg(operator, -(force / root).ravel(), rtol=min(0.1, math.sqrt(residual)), maxiter=500)
         trial = unit(points + tangent(points, step.reshape(points.shape)) / root)
         there, after = balance(loss, trial), loss.slope(trial)[0]
         if not (there[0] < 0.5 * residual and after <= value + 1e-9 * abs(value)):
-            return points, number
+            break
         points, value, (residual, force, pulls) = trial, after, there
-    return points, _NEWTON_STEPS
+    return points
 
 
 def smallest_curvature(loss: PointLoss, points: Array, check: Callable[[], None]) -> tuple[float | None, Array]:
@@ -58,10 +57,7 @@ def smallest_curvature(loss: PointLoss, points: Array, check: Callable[[], None]
     _, _, pulls = balance(loss, points)
     root, apply = np.sqrt(pulls), _hessian(loss, points, pulls, check)
     scaled = root * points
-    try:
-        values, axes = np.linalg.eigh(scaled.T @ scaled)
-    except LinAlgError:
-        return None, points
+    values, axes = np.linalg.eigh(scaled.T @ scaled)
     pairs = values[:, None] + values
     inverse = np.where(pairs > 1e-10 * values[-1], 1.0 / np.where(pairs > 0, pairs, 1.0), 0.0)
 

@@ -7,11 +7,10 @@ JAX is imported when the first function runs, in 64 bits inside `jax.enable_x64(
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from ..base import Attempt, Termination
 from .factor_descent import Minimum, minimise
 from .jax_losses import loss
 from .point_losses import positive_excess
-from .rowwise import excess_and_slope, slope_and_pull
+from .rowwise import excess_and_slope, pulls
 from .unit_rows import fitted, unit
 
 MOST_ATOMS = 100_000
@@ -153,16 +152,12 @@ class Descent:
         if start is not None:
             # Moved a little, to leave saddle points.
             starts[0] = unit(fitted(start.embed(), width) + 1e-3 * starts[0])
-        options: dict[str, Any] = {
-            "gain": _GAIN,
-            "tol": self.tol,
-            "max_steps": self.max_steps,
-            "seconds": self.seconds,
-            "second_order": False,
-        }
         notices: list[str] = []
         try:
-            found = descend_on(objective, self.device, starts, notices=notices, progress=progress, **options)
+            found = descend_on(
+                objective, self.device, starts, notices=notices, progress=progress, gain=_GAIN, tol=self.tol,
+                max_steps=self.max_steps, seconds=self.seconds, second_order=False,
+            )  # fmt: skip
         except BackendError as error:
             return Attempt(self.name, Termination.NOT_APPLICABLE, message=str(error))
         if found.residual <= self.tol:
@@ -179,7 +174,6 @@ def descend_on(
     device: str | None,
     starts: Sequence[Array],
     *,
-    positive: bool | None = None,
     notices: list[str] | None = None,
     **options: Any,
 ) -> Minimum:
@@ -189,7 +183,6 @@ def descend_on(
         objective: the problem; its classes must be listed one by one.
         device: "cpu", "gpu" or None, JAX's default.
         starts: where to begin.
-        positive: as in `minimise`; None: found out.
         notices: a list to which a line is added where the device is not the one asked for.
         options: of `minimise`.
 
@@ -204,9 +197,7 @@ def descend_on(
         written = JaxLoss(objective, place)
         on_device = starts[0].size > _HOST_NUMBERS
         first = [place.one(start) for start in starts] if on_device else starts
-        return minimise(
-            written, first, positive=positive_excess(objective) if positive is None else positive, **options
-        )
+        return minimise(written, first, positive=positive_excess(objective), **options)
 
 
 def enough_dim(objective: Objective) -> int:
@@ -235,20 +226,17 @@ class JaxLoss:
 
     def slope(self, points: Any) -> tuple[float, Any]:
         """The loss above its floor, and (m, d) its derivative in the points, not projected."""
-        value, slope = _compiled().slope(self.loss, points, self.block)
+        value, slope = _compiled(excess_and_slope)(self.loss, points, self.block)
         return float(value), np.asarray(slope) if isinstance(points, np.ndarray) else slope
 
     def pulls(self, points: Any) -> Array:
         """(m,) the sum of the sizes of all forces on a point."""
-        return np.asarray(_compiled().pulls(self.loss, points, self.block))
+        return np.asarray(_compiled(pulls)(self.loss, points, self.block))
 
 
 @cache
-def _compiled() -> SimpleNamespace:
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The loss is an argument: one compilation per kind and size of problem."""
     import jax
 
-    return SimpleNamespace(
-        slope=jax.jit(excess_and_slope, static_argnums=2),
-        pulls=jax.jit(lambda *arguments: slope_and_pull(*arguments)[1], static_argnums=2),
-    )
+    return jax.jit(function, static_argnums=2)

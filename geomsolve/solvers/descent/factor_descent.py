@@ -44,7 +44,7 @@ class Minimum:
         residual: the largest net force on a point as a share of the forces that act on it.
         curvature: the smallest eigenvalue of the scaled Hessian, rotations apart (`smallest_curvature`); below 0 at a
             saddle point; None where it was not computed.
-        steps: of L-BFGS and Newton together.
+        steps: of L-BFGS.
         stopped: "" where descent came to its end, otherwise why not: "seconds", "interrupt" or "steps".
         seconds: wall time.
         history: step, value above the floor and seconds along the way.
@@ -130,13 +130,13 @@ class _Descent:
     ) -> Minimum:
         ends: list[tuple[float, Any]] = []
         for number in range(len(starts) + hops):
-            label, best = f"start {number + 1} of {len(starts) + hops}", min(ends, key=lambda end: end[0], default=None)
-            if number < len(starts) or best is None:
-                ends.append(self._guarded(starts[number], label))
-            elif number == len(starts) > 2 and max(end[0] for end in ends) - best[0] <= SAME * abs(best[0]):
-                break  # they all agree
-            else:
-                ends.append(self._guarded(hopped(best[1], rng), label, best[0]))
+            best, start = None, starts[min(number, len(starts) - 1)]
+            if number >= len(starts):
+                best, start = min(ends, key=lambda end: end[0])
+                if number == len(starts) > 2 and max(end[0] for end in ends) - best <= SAME * abs(best):
+                    break  # all starts agree
+                start = hopped(start, rng)
+            ends.append(self._guarded(start, f"start {number + 1} of {len(starts) + hops}", best))
             if self.stopped in ("seconds", "interrupt"):
                 break
         excesses = np.array([excess if math.isfinite(excess) else math.inf for excess, _ in ends])
@@ -156,13 +156,11 @@ class _Descent:
             time.perf_counter() - self.begun, tuple(self.history),
         )  # fmt: skip
 
-    def _guarded(self, start: Any, label: str, best: float | None = None) -> tuple[float, Any]:
-        self.latest = None
+    def _guarded(self, start: Any, label: str, best: float | None) -> tuple[float, Any]:
+        self.latest, self.stopped = start, ""
         try:
             return self._start(start, label, best)
         except KeyboardInterrupt:
-            if self.latest is None:
-                raise
             self.stopped = "interrupt"
             points = unit(self.latest)
             return float(self.loss.slope(points)[0]), points
@@ -176,7 +174,6 @@ class _Descent:
 
     def _start(self, x: Any, label: str, best: float | None) -> tuple[float, Any]:
         """The loss above its floor and the points where L-BFGS leaves a start."""
-        self.stopped = ""
         if self.rough is not None:
             x = self._down(self.rough, x.astype(np.float32), label, best)
         if not self.stopped:
@@ -241,8 +238,7 @@ class _Descent:
         if not self.stopped and self.gain > _FINE:
             points = self._further(points, "the best one")
         for escape in range(_ESCAPES + 1):
-            points, steps = newton(self.loss, points, self.tol, self._check_clock)
-            self.steps += steps
+            points = newton(self.loss, points, self.tol, self._check_clock)
             if not second_order:
                 return points, None
             curvature, direction = smallest_curvature(self.loss, points, self._check_clock)

@@ -120,8 +120,8 @@ def excess_and_slope(loss: RowLoss, points: Array, block: int) -> tuple[Array, A
     return total - loss.shift, slope
 
 
-def slope_and_pull(loss: RowLoss, points: Array, block: int) -> tuple[Array, Array]:
-    """(m, d) the derivative in the points, and (m,) the sum of the sizes of all forces on an atom.
+def pulls(loss: RowLoss, points: Array, block: int) -> Array:
+    """(m,) the sum of the sizes of all forces on an atom.
 
     A force is what one row of one term does to one cosine: each of them counts, also where two cancel.
     """
@@ -130,23 +130,18 @@ def slope_and_pull(loss: RowLoss, points: Array, block: int) -> tuple[Array, Arr
 
     size = min(block, len(points))
 
-    def add(carry: Any, first: Any, fresh: Array) -> Any:
-        slope, pull = carry
-        mine = cut(points, first, size)
-        gram = mine @ points.T
+    def add(pull: Any, first: Any, fresh: Array) -> Any:
+        gram = cut(points, first, size) @ points.T
         for term in loss.terms:
 
             def total(rows: Array, term: Term = term) -> Array:
                 return jnp.sum(jnp.where(fresh, term.rows(first, rows), 0.0))
 
-            pair = jax.grad(total)(gram)
-            slope = _add_rows(slope + pair.T @ mine, pair @ points, first)
-            pair = jnp.abs(pair)
+            pair = jnp.abs(jax.grad(total)(gram))
             pull = _add_rows(pull + jnp.sum(pair, axis=0), jnp.sum(pair, axis=1), first)
-        return slope, pull
+        return pull
 
-    start = jnp.zeros_like(points), jnp.zeros(len(points))
-    return _over_blocks(add, start, len(points), size)
+    return _over_blocks(add, jnp.zeros(len(points)), len(points), size)
 
 
 def _add_rows(array: Array, rows: Array, first: Any) -> Array:

@@ -205,10 +205,9 @@ def embed(
         )
     if start is not None and (np.ndim(start) != 2 or len(start) != atoms):
         raise ProblemError(f"start: must have {atoms} rows, one per class; got shape {np.shape(start)}")
-    options = {"max_steps": max_steps, "seconds": seconds, "progress": progress}
     small = atoms * width <= _SMALL if second_order is None else second_order
     fresh = count if count < 8 else max(2, count // 8)
-    options |= {"hops": count - fresh, "seed": seed}
+    options = {"max_steps": max_steps, "seconds": seconds, "progress": progress, "hops": count - fresh, "seed": seed}
     best = _descended(objective, _starts(gram, width, fresh, seed, start), count, small, device, options)
     value = _value(objective, best.points)
     found = Embedding(
@@ -245,12 +244,8 @@ def _descended(
     options: dict[str, Any],
 ) -> Minimum:  # fmt: skip
     """The best end of `count` starts; of one, that of the better start."""
-    options |= {
-        "positive": positive_excess(objective),
-        "gain": 1e-9 if second_order else _GAIN,
-        "second_order": second_order and objective.smooth,
-        "polish": second_order and objective.smooth,
-    }
+    finished = second_order and objective.smooth
+    options |= {"gain": 1e-9 if second_order else _GAIN, "second_order": finished, "polish": finished}
     loss, rough = point_loss(objective), None
     if count == 1:
         starts = [min(starts, key=lambda start: loss.slope(start)[0])]
@@ -258,7 +253,7 @@ def _descended(
         return descend_on(objective, device, starts, **options)
     if len(starts[0]) >= _ROUGH_CLASSES and objective.temperature >= _ROUGH_TEMPERATURE and objective.smooth:
         rough = point_loss(objective, np.float32) if np.all(objective.attraction == 0) else None
-    return minimise(loss, starts, rough=rough, **options)
+    return minimise(loss, starts, positive=positive_excess(objective), rough=rough, **options)
 
 
 def _cut(gram: OrbitGram, width: int, rng: np.random.Generator) -> Array:
@@ -287,22 +282,18 @@ def _value(objective: Objective, points: Array) -> float:
 
 def _signs(objective: Objective, restarts: int, seed: int) -> tuple[Array, Array]:
     """(C, 1) the best of several local searches over signs, and where each ended: there is nothing to descend."""
-    count = round(objective.orbits.atoms)
     rng = np.random.default_rng(seed)
-    best, ends = np.ones((count, 1)), np.full(restarts, np.inf)
-    for start in range(restarts):
-        points = rng.choice([-1.0, 1.0], size=(count, 1))
+    ends = []
+    for _ in range(restarts):
+        points = rng.choice([-1.0, 1.0], size=(round(objective.orbits.atoms), 1))
         value, previous = _value(objective, points), np.inf
         while value < previous:
             previous = value
-            for c in range(count):
+            for c in range(len(points)):
                 points[c] *= -1.0
-                flipped = _value(objective, points)
-                if flipped < value:
+                if (flipped := _value(objective, points)) < value:
                     value = flipped
                 else:
                     points[c] *= -1.0
-        if value < ends.min():
-            best = points
-        ends[start] = value
-    return best, ends
+        ends.append((value, points))
+    return min(ends, key=lambda end: end[0])[1], np.array([value for value, _ in ends])
