@@ -24,6 +24,7 @@ from ..objectives.kinds.parts import parts_of
 from ..objectives.kinds.supcl import InstanceSoftmax
 from ..objectives.registry import build_objective, objective_options, resolve
 from ..objectives.rows.row_softmax import RowSoftmax
+from ..objectives.sampling import Sampler
 from ..results import Result
 from ..solvers.solution import Quality, Solution
 from ..solvers.solving import solve
@@ -144,6 +145,8 @@ def compare(
     *,
     temperature: float,
     losses: Sequence[str] | None = None,
+    batch: int | None = None,
+    sampler: Sampler = "instance",
     tol: float = 1e-9,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -157,6 +160,9 @@ def compare(
         temperature: tau; the logit-compensated cross-entropy has a scale of its own, cross-entropy with free norms
             has decays in its place: 5e-4 of the classifier and of the mean square of features.
         losses: names of `compared_names()`; None: all that fit, cross-entropy above 360 distinct counts only by name.
+        batch: examples per batch of the losses that are defined over batches; None: all of them, and 256 of
+            supcon-batch.
+        sampler: how these draw their batches, and gcl its examples; see `SupCon`.
         tol: the relative gap to certify.
         progress: called with a line of text as the work goes on.
 
@@ -175,6 +181,9 @@ def compare(
     for name in losses or ():
         if name not in _CATALOGUE:
             raise ProblemError(f"losses: must be among {', '.join(_CATALOGUE)}; got {name!r:.40}")
+    drawn: dict[str, Any] = {} if batch is None else {"batch": batch}
+    if not (isinstance(sampler, str) and sampler == "instance"):
+        drawn["sampler"] = sampler
     rows = []
     chosen = list(dict.fromkeys(losses or _CATALOGUE))
     for place, name in enumerate(chosen):
@@ -182,7 +191,7 @@ def compare(
         if progress is not None:
             progress(prefix)
         try:
-            rows.append(_compared(name, counts, temperature, losses is not None, tol, progress))
+            rows.append(_compared(name, counts, temperature, drawn, losses is not None, tol, progress))
         except ProblemError as error:
             rows.append(Compared(name, _CATALOGUE[name], None, str(error)))
     if all(row.means is None for row in rows):
@@ -196,7 +205,13 @@ def compared_names() -> tuple[str, ...]:
 
 
 def _compared(
-    name: str, counts: Counts, temperature: float, asked: bool, tol: float, progress: Progress | None
+    name: str,
+    counts: Counts,
+    temperature: float,
+    drawn: dict[str, Any],
+    asked: bool,
+    tol: float,
+    progress: Progress | None,
 ) -> Compared:
     if name in LOGITS:
         if len(counts.distinct) > _PATIENCE and not asked:
@@ -226,8 +241,11 @@ def _compared(
             temperature=temperature, name="designed loss",
         )  # fmt: skip
     else:
-        heat = {"temperature": temperature} if "temperature" in objective_options(name) else {}
-        objective = build_objective(name, counts, {**_SETTINGS.get(name, {}), **heat})
+        options = objective_options(name)
+        heat = {"temperature": temperature} if "temperature" in options else {}
+        over = {option: value for option, value in drawn.items() if "sampler" in options and option in options}
+        objective = build_objective(name, counts, {**_SETTINGS.get(name, {}), **heat, **over})
+        words = objective.name if over else words
     return _described(name, words, counts, solve(objective, tol=tol, throw=False, progress=progress))
 
 

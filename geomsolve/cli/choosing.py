@@ -35,6 +35,8 @@ def compare(
     losses: Annotated[
         str | None, typer.Option(help="Some only, separated by commas; left out: all that fit the number of classes.")
     ] = None,
+    batch: Annotated[int | None, typer.Option(help="Examples per batch of the losses that have one.")] = None,
+    sampler: Annotated[str, typer.Option(help="Of their batches.")] = "instance",
     tol: TolOption = 1e-9,
     plot: Annotated[Path | None, typer.Option(help="Draw it: .png, .pdf or .svg.")] = None,
     json: JsonOption = None,
@@ -43,7 +45,8 @@ def compare(
     outputs = Outputs(json, plot)
     names = None if losses is None else [name.strip() for name in losses.split(",")]
     with reporting() as progress:
-        found = compare_losses(counts, temperature=temperature, losses=names, tol=tol, progress=progress)
+        drawn: dict[str, Any] = {"batch": batch, "sampler": sampler}
+        found = compare_losses(counts, temperature=temperature, losses=names, **drawn, tol=tol, progress=progress)
         if plot is not None:
             found.plot(plot)
     outputs.emit(found.to_dict(), found.lines(), [] if plot is None else [plot])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import Array
-from ..counts.counts import Counts
+from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..geometry.orbits import Orbits
 
@@ -83,6 +83,15 @@ def drawn_shares(counts: Counts, sampler: Sampler) -> Array:
     if abs(given.sum() - 1.0) > 1e-6:
         raise ProblemError(f"sampler: probabilities must sum to 1; they sum to {given.sum():.9g} (divide by the sum)")
     return given / given.sum()
+
+
+def resampled(counts: Counts, sampler: Sampler) -> Counts:
+    """The counts as the shares of draws, for a loss that sees proportions only."""
+    if isinstance(sampler, str) and sampler == "instance":
+        return counts
+    shares = drawn_shares(counts, sampler)
+    drawn = as_counts(shares if np.ndim(sampler) else shares[counts.groups], name=counts.name)
+    return replace(drawn, names=counts.names)
 
 
 def classes_and_examples(sampler: Sampler, counts: Counts) -> tuple[int, int] | None:

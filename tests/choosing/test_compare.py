@@ -207,3 +207,14 @@ def test_classes_in_any_order_compare_alike():
     for loss in ("supcon", "bcl"):
         assert rows[0][loss].head_tail == pytest.approx(rows[1][loss].head_tail, abs=1e-9)
         assert rows[0][loss].tail_tail == pytest.approx(rows[1][loss].tail_tail, abs=1e-9)
+
+
+def test_batches_and_samplers_are_those_of_the_losses_that_have_them():
+    counts, options = [30, 8, 4], {"batch": 8, "sampler": "sqrt"}
+    found = gs.compare(counts, temperature=0.3, losses=["supcon", "sincere", "lc", "bcl-class"], **options)
+    for name, loss in (("supcon", gs.SupCon), ("sincere", gs.SINCERE)):
+        expected = gs.solve(loss(counts, temperature=0.3, **options))
+        assert found[name].value == pytest.approx(expected.value, rel=1e-12)
+        assert found[name].description == expected.objective.name
+    assert found["lc"].value == gs.compare(counts, temperature=0.3, losses=["lc"])["lc"].value
+    assert "over batches instances are averaged" in found["bcl-class"].reason

@@ -72,5 +72,8 @@ def test_class_balanced_draws_make_the_simplex_and_exponents_are_shares():
     root = np.sqrt(counts) / np.sqrt(counts).sum()
     powers = gs.solve(gs.SupCon(counts, temperature=0.2, batch=64, sampler=0.5))
     assert powers.value == pytest.approx(gs.solve(gs.SupCon(root, temperature=0.2, batch=64)).value, abs=1e-12)
+    for loss, more in ((gs.GCL, {}), (gs.SINCERE, {"batch": 8})):
+        drawn = gs.solve(loss(counts, temperature=0.5, sampler="sqrt", **more))
+        assert drawn.value == pytest.approx(gs.solve(loss(root, temperature=0.5, **more)).value, abs=1e-12)
     given = gs.solve(gs.SupCon(counts, temperature=0.2, batch=64, sampler=root))
     assert given.gram == pytest.approx(powers.gram, abs=1e-10)

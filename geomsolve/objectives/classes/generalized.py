@@ -19,6 +19,7 @@ from ..batches.pairwise import Hinge, Logistic, PairLoss
 from ..by_counts import by_counts, check_pairs, class_orbits
 from ..rows.full_batch import check_word
 from ..rows.row_softmax import RowSoftmax
+from ..sampling import Sampler, resampled
 
 _SAMPLINGS = ("supervised", "unsupervised")
 _NORMALIZATIONS = ("mean", "sum")
@@ -34,6 +35,7 @@ def GCL(
     normalization: str = "mean",
     loss: str | Psi = "infonce",
     margin: float | None = None,
+    sampler: Sampler = "instance",
 ) -> Objective:
     """The generalised contrastive loss over class means.
 
@@ -55,6 +57,7 @@ def GCL(
             (t_1, ..., t_k)/tau and its expectation taken by enumeration, so k must be small (default 1). A psi with
             kinks may stay uncertified.
         margin: of the hinge, in units of cosine; above 0.
+        sampler: how examples are drawn, see `SupCon`, but for PxM: pi are the shares of draws.
 
     Returns:
         An Objective over the K distinct counts, for `solve` and `certify`. For k = inf it is row softmax,
@@ -66,7 +69,7 @@ def GCL(
 
     Source: the loss family is that of Jiang, Nguyen, Aeron, Ishwar (arXiv 2311.05139) and GCL (arXiv 2605.11291).
     """
-    counts = as_counts(counts)
+    counts = resampled(as_counts(counts), sampler)
     temperature = check_temperature(temperature)
     check_word("sampling", sampling, _SAMPLINGS)
     check_word("normalization", normalization, _NORMALIZATIONS)

@@ -26,7 +26,6 @@ def SINCERE(
     batch: int | None = None,
     sampler: Sampler = "instance",
     draw: str = "independent",
-    reducer: str = "mean",
 ) -> Objective:
     """Supervised InfoNCE whose denominator has the one positive and the other classes, and none of the own class.
 
@@ -39,12 +38,11 @@ def SINCERE(
         counts: examples per class.
         temperature: tau, or (C,) temperatures (full batch).
         views: views per example.
-        averaging: see `SupCon`, like batch, sampler, draw and reducer.
+        averaging: see `SupCon`, like batch, sampler and draw.
         epsilon: of epsilon-SupInfoNCE, the margin by which a positive must win, in nats (logits); 0 is SINCERE.
         batch: examples per batch.
         sampler: how a batch is drawn.
         draw: "independent" or "shuffle".
-        reducer: "mean" or "nonzero".
 
     Returns:
         An Objective over the K distinct counts.
@@ -59,7 +57,7 @@ def SINCERE(
     if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float, np.number)) or not -50 <= epsilon <= 50:
         raise ProblemError(f"epsilon: must be a number of nats between -50 and 50; got {epsilon!r:.40}")
     loss, own = ("SINCERE" if epsilon == 0 else f"SupInfoNCE(epsilon={epsilon:g})"), float(np.exp(-epsilon))
-    drawn = batches(counts, batch, views, sampler, draw, averaging, reducer)
+    drawn = batches(counts, batch, views, sampler, draw, averaging)
     return _one_positive(loss, counts, temperature, views, averaging, own, drawn)
 
 

@@ -186,7 +186,9 @@ def KCL(
             return least, [views * (drawn - again)], [(drawn - again) * pull], view
 
         weights = {"instances": lambda m: views * m}
-        return instances_in_batches("KCL", counts, temperature, plan, f"{name[:-1]}, {plan.name})", weights, tell)
+        return instances_in_batches(
+            "KCL", counts, temperature, plan, name.replace(f"views={views}", plan.name), weights, tell
+        )
     drawn = np.minimum(positives, others * (views if draw == "samples" else 1))
     shares = drawn / (views - 1.0 + drawn)
     return instance_softmax("KCL", counts, shares, temperature, views, name)
