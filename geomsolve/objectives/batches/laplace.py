@@ -10,7 +10,7 @@ import numpy as np
 from ...arrays import Array
 
 # The step in log s. The rule of the whole line errs by at most 1e-15 of what is integrated, see `laplace_rule`.
-_STEP = 0.25
+STEP = 0.25
 # Where the lower tail of the rule begins, in units of one over the largest sum, and the nodes that stand for it.
 _TAIL, _NODES = 0.5, 5
 
@@ -27,17 +27,17 @@ def laplace_rule(least: float, most: float) -> tuple[Array, Array]:
     its Gauss rule stand: the error is that of g's tenth derivative, below 1e-15. (Ours.)
     """
     low = math.log(_TAIL / most)
-    s = np.exp(np.arange(low, math.log(50.0 / least) + _STEP, _STEP))
+    s = np.exp(np.arange(low, math.log(50.0 / least) + STEP, STEP))
     nodes, weights = _tail()
-    return np.append(nodes * s[0], s), np.append(weights, np.full(len(s), _STEP))
+    return np.append(nodes * s[0], s), np.append(weights, np.full(len(s), STEP))
 
 
 @functools.cache
 def _tail() -> tuple[Array, Array]:
     """The Gauss rule of sum_{i > 0} h e^{-ih} g(e^{-ih}), by the Jacobi matrix of its measure."""
-    points = np.exp(-_STEP * np.arange(1, 400))
-    basis, _ = np.linalg.qr(np.sqrt(_STEP * points)[:, None] * points[:, None] ** np.arange(_NODES))
+    points = np.exp(-STEP * np.arange(1, 400))
+    basis, _ = np.linalg.qr(np.sqrt(STEP * points)[:, None] * points[:, None] ** np.arange(_NODES))
     nodes, vectors = np.linalg.eigh(basis.T @ (points[:, None] * basis))
-    mass = np.sum(_STEP * points)
-    first = vectors.T @ (basis.T @ np.sqrt(_STEP * points)) / math.sqrt(mass)
+    mass = np.sum(STEP * points)
+    first = vectors.T @ (basis.T @ np.sqrt(STEP * points)) / math.sqrt(mass)
     return nodes, mass * first**2 / nodes

@@ -9,7 +9,8 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import ProblemError
-from .expectation import STEP, ExpectedLog
+from .expectation import VIRTUAL, ExpectedLog
+from .laplace import laplace_rule
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -59,8 +60,8 @@ class OneView(ExpectedLog):
             raise ProblemError(f"weights: must sum to 1 for every orbit; they are off by {worst:.3g}")
 
     @cached_property
-    def _nodes(self) -> Array:
-        return np.exp(np.arange(-np.log(self.count) - 40.0, np.log(50.0) + STEP, STEP))
+    def _rule(self) -> tuple[Array, Array]:
+        return laplace_rule(1.0, VIRTUAL * self.count)
 
     @cached_property
     def _far(self) -> Array:
@@ -83,11 +84,11 @@ class OneView(ExpectedLog):
     @cached_property
     def _row_floors(self) -> Array:
         """(K,) sum_p w_p E[1{M_p >= 1} log of the number of draws at the atom]."""
-        k, s = self.count, self._nodes[:, None]
+        k, (s, steps) = self.count, (part[:, None] for part in self._rule)
         _, log_a, _, log_absent = self._still(s)
         present = -np.expm1(-k * np.log1p(self.shares / (self._far[:, None] + self._rest)))
         integrand = present * np.exp(-s)[:, :, None] + np.exp(k * log_a)[:, :, None] * np.expm1(k * log_absent)
-        return STEP * np.einsum("kp,nkp->k", self.weights, integrand)
+        return np.einsum("kp,nkp->k", self.weights, steps[:, :, None] * integrand)
 
     @property
     def floor(self) -> float:

@@ -14,7 +14,8 @@ from ...errors import BackendError
 from ...objectives.base import Objective
 from ...objectives.batches.custom import EnumeratedLoss
 from ...objectives.batches.draws import SampledObjective
-from ...objectives.batches.expectation import STEP, ExpectedSoftmax, ForeignSoftmax
+from ...objectives.batches.expectation import ExpectedSoftmax, ForeignSoftmax
+from ...objectives.batches.laplace import STEP
 from ...objectives.batches.one_view import OneView
 from ...objectives.batches.pairwise import Hinge, Logistic, PairLoss
 from ...objectives.kinds.parts import PartedSum
