@@ -35,8 +35,8 @@ BAD = {
     "unknown table": (changed(gird={}), r"^gird: unknown table; a spec has objective, counts, grid$"),
     "no table": (changed(grid=3), r"grid: must be a table, \[grid\]; got 3"),
     "unknown option": (
-        changed("objective", "sampler", "x"),
-        r"^sampler: \[objective\] has no such key; it takes name, ",
+        changed("objective", "epsilon", "x"),
+        r"^epsilon: \[objective\] has no such key; it takes name, ",
     ),
     "unknown counts": (changed("counts", "minor", 3), r"^minor: \[counts\] has no such key; it takes rule, majority"),
     "unknown axis": (changed("grid", "raito", [1]), r"^raito: \[grid\] has no such key; it takes .*ratio"),
