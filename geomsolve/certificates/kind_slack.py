@@ -110,6 +110,10 @@ class KindSlack(Slack):
         diagonal = -classes.over_partners(entries * means.cosines)
         return Slack(self.objective, means, entries, diagonal, np.zeros(len(number)), 0.0), moved
 
+    def written(self) -> Slack:
+        """The same class by class."""
+        return Slack.of(self.objective.by_class(), self.gram.written())
+
     @cached_property
     def parting(self) -> float:
         """How far cosines within a class and kind would move: as far as 1, where S holds the atoms together."""

@@ -92,8 +92,10 @@ def rank_one_residual(slack: Slack) -> float:
     gram, tau = slack.gram, slack.objective.temperature
     orbits, logs = gram.orbits, slack.entries.copy()
     np.fill_diagonal(logs, np.where(orbits.plural, np.diag(logs), 1.0))
-    if orbits.atoms < 3 or not logs.min() > 0:
+    if not logs.min() > 0:
         return np.inf
+    if orbits.atoms == 2:  # whatever pushes them, apart they are where they can be
+        return 1.0 + float(gram.cosines.min())
     np.log(logs, out=logs)
     rows = orbits.over_partners(logs)
     log_u = (rows - float(orbits.sizes @ rows) / (2.0 * orbits.atoms - 2.0)) / (orbits.atoms - 2.0)

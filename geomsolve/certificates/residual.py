@@ -15,6 +15,8 @@ from .slack import Slack
 _CLEAR = 1e-9
 # What a row answers as a whole, at most a hundredfold in a cosine, may be left out of a step as small as this.
 _SMALL = 1e-8
+# Kinds of atoms of all classes up to which a loss over orbits of classes is looked at class by class.
+_MOST_WRITTEN = 2000
 
 
 def cosine_residual(slack: Slack) -> float:
@@ -45,7 +47,11 @@ def cosine_residual(slack: Slack) -> float:
 def _of_kinds(slack: KindSlack) -> float:
     """How far class means would move, without the other kinds, and these, and atoms within a class; or infinite."""
     reduced = slack.reduced
-    return np.inf if reduced is None else max(rank_one_residual(reduced[0]), reduced[1], slack.parting)
+    residual = np.inf if reduced is None else max(rank_one_residual(reduced[0]), reduced[1], slack.parting)
+    if residual > _CLEAR and len(slack.gram.orbits.placed) <= _MOST_WRITTEN:
+        # Where classes merge: class by class, in the terms of orbits of atoms.
+        residual = min(residual, cosine_residual(slack.written()))
+    return residual
 
 
 def _least_step(slack: Slack) -> float:

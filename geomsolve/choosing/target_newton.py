@@ -123,12 +123,13 @@ class TargetPoint:
         means = means + means.T
         pushes, forces, alone, inside = np.zeros_like(means), np.zeros_like(means), 0.0 * own, 0.0 * own
         shorter = -problem.wider * opening
-        for tau, mass, repelled, seen, within, single in self.rows:
-            answer = np.sum(partners * (repelled * means + seen * between), axis=1) + single * turn + within * shorter
-            answer *= tau / np.where(mass > 0, mass, 1.0)
+        for tau, mass, repelled, seen, within, single, rest in self.rows:
+            answer = np.sum(partners * (repelled * means + seen * between), axis=1) + within * shorter
+            nearer = answer * (tau / np.where(mass > 0, mass, 1.0)) - rest * turn
+            answer = nearer + turn
             pushes += repelled / tau * (means - answer[:, None])
             forces += seen / tau * (between - answer[:, None])
-            alone += single / tau * (turn - answer)
+            alone -= single / tau * nearer
             inside += within / tau * (shorter - answer)
         first = ClassMatrix(classes, 0.0 * own, pushes + pushes.T) @ self.across
         second = self.pushes @ across

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
@@ -16,7 +15,7 @@ from ..geometry.kernel import KernelGram
 from ..geometry.kinds import KindGram, Kinds
 from ..geometry.orbits import OrbitGram
 from ..objectives.base import Objective
-from ..objectives.kinds.parts import class_by_class, may_be_dense
+from ..objectives.kinds.parts import by_orbits_of_classes, class_by_class, on_orbits
 from ..objectives.logits.cross_entropy import CrossEntropy
 from ..objectives.logits.layer_peeled import LayerPeeled
 from .base import Attempt, Solver, Termination
@@ -26,10 +25,8 @@ from .conic.interior import Interior
 from .descent.descent import Descent
 from .logits.layer_peeled import PeeledSolution, solve_peeled
 from .logits.logit_solution import LogitSolution, solve_logits
-from .newton import points_first
 from .newton.followers import Followers
 from .newton.newton import Newton
-from .newton.points_first import PointsFirst
 from .newton.quadrature import Quadrature
 from .solution import AttemptRecord, Quality, Solution
 
@@ -121,25 +118,28 @@ def solve(
         )
     tol = check_tol(tol)
     objective.check()
-    if not (solver is None or isinstance(solver, Followers)):
-        objective = class_by_class(objective)  # the others know orbits of atoms only
+    solved = by_orbits_of_classes(objective)
+    if not (solver is None or isinstance(solver, (Followers, Newton))):
+        solved = objective = class_by_class(objective)  # the others know orbits of atoms only
     if start is not None and not (isinstance(start, OrbitGram) and objective.orbits.same_as(start.orbits)):
         raise ProblemError(
             "start: must be an OrbitGram on the objective's own orbits, such as another solution's orbits"
         )
     records: list[AttemptRecord] = []
     best: tuple[Certificate, Attempt, OrbitGram | KernelGram] | None = None
-    fitting = solvers_for(objective) if solver is None else [solver]
+    fitting = solvers_for(solved) if solver is None else [solver]
     for each in fitting:
         clock = time.perf_counter()
-        attempt = _attempted(each, objective, start, progress, named=solver is not None)
+        attempt = _attempted(each, solved, start, progress, named=solver is not None)
         gram, certificate = attempt.gram, None
         if isinstance(gram, OrbitGram):
             start = gram  # for the next one, if there is one
         # What a solver was stopped at is a start for the last one, and not worth a proof.
         if gram is not None and not (attempt.termination is Termination.STEP_LIMIT and each is not fitting[-1]):
-            certificate = certify(objective, gram)
-            gram = gram.repaired()[0]
+            certificate, given = certify(solved, gram), on_orbits(objective, gram)
+            if given is not gram and not certificate.holds(tol):
+                certificate = min(certificate, certify(objective, given), key=lambda found: _merit(found, tol))
+            gram = given.repaired()[0]
             if best is None or _merit(certificate, tol) < _merit(best[0], tol):
                 best = certificate, attempt, gram
         seconds = time.perf_counter() - clock
@@ -167,11 +167,6 @@ def solve(
         stats=tuple(records),
         history=attempt.history,
     )
-    if solver is None and solution.quality is Quality.UNCERTIFIED and may_be_dense(objective):
-        # Classes that merge, say: class by class there are solvers for it.
-        dense = solve(objective.by_class(), tol=tol, throw=False, progress=progress)
-        kept = min(dense, solution, key=lambda found: _merit(found.certificate, tol))
-        solution, certificate = replace(kept, stats=(*records, *dense.stats)), kept.certificate
     if throw and solution.quality is Quality.UNCERTIFIED:
         tried = "; ".join(f"{r.solver}: {r.message or r.termination.value}" for r in solution.stats)
         raise NotCertified(
@@ -186,22 +181,20 @@ def solve(
 def solvers_for(objective: Objective) -> list[Solver]:
     """The solvers that fit an objective, in the order in which `solve` tries them.
 
-    A loss over orbits of classes goes by `Followers`. A smooth one that sees a class through its count goes by a Gauss
-    rule of many distinct counts; one of several kinds of atoms with exchangeable ones in points first; then by Newton's
+    A loss over orbits of classes goes by `Followers`, and where these lose rank by Newton's method on unit vectors. A
+    smooth one that sees a class through its count goes by a Gauss rule of many distinct counts; then by Newton's
     method, the interior-point method where there are few orbits, and descent where there are few classes. A loss with
     kinks goes by the conic program, whose answer Newton's method polishes.
     """
     found: list[Solver] = []
     if isinstance(objective.orbits, Kinds):
-        return [Followers()]
+        return [Followers(), Newton()]
     if not objective.smooth:
         return [Newton(), Conic(), Newton()]
     if objective.law is not None and objective.law.worthwhile:
         found.append(Quadrature())
         if not objective.law.writable:
             return found
-    if points_first.fits(objective):
-        found.append(PointsFirst())
     if interior.fits(objective.orbits):
         found += [Newton(max_steps=_BRIEF), Interior()]
     found.append(Newton())

@@ -13,6 +13,9 @@ from geomsolve.cli import run
 from geomsolve.geometry import KindGram, Kinds
 from geomsolve.objectives.kinds import parts
 from geomsolve.solvers.newton.followers import Followers
+from geomsolve.solvers.spheres import kind_spheres
+from geomsolve.solvers.spheres.kind_spheres import KindState
+from geomsolve.solvers.spheres.spheres import retract
 
 LOSSES = {
     "bcl": lambda n, t: gs.BCL(n, temperature=t),
@@ -135,7 +138,7 @@ def test_free_descent_goes_no_lower():
 
 def test_other_solvers_take_it_class_by_class(by_orbits):
     objective = gs.BCL([9, 4, 9, 2], temperature=0.5)
-    found = gs.solve(objective, "newton")
+    found = gs.solve(objective, "interior")
     assert found.objective.by_class() is found.objective
     assert found.value == pytest.approx(gs.solve(objective).value, rel=1e-11)
 
@@ -175,14 +178,46 @@ def test_command(tmp_path, capsys):
     assert "(instances, prototype)" in capsys.readouterr().out
 
 
-def test_what_followers_leave_is_solved_class_by_class(monkeypatch):
-    """Rare classes and their prototypes merge, which is no matter of orbits of classes alone."""
-    known = gs.solve(gs.BCL([500, 5, 5, 5], temperature=1.0))
-    monkeypatch.setattr(parts, "_FEW", 0)
-    found = gs.solve(gs.BCL([500, 5, 5, 5], temperature=1.0))
-    assert [record.solver for record in found.stats][:2] == ["followers", "points-first"]
-    assert found.quality is gs.Quality.CERTIFIED
-    assert found.value == pytest.approx(known.value, rel=1e-12)
+def test_merging_classes_are_found_on_unit_vectors_of_cells(by_orbits):
+    """Rare classes and their prototypes merge: no dual factor of rank one; free descent of few atoms finds the same."""
+    objective = gs.BCL([500, 6, 5, 5], temperature=1.0)
+    found = gs.solve(objective)
+    assert [record.solver for record in found.stats] == ["followers", "newton"]
+    assert found.collapsed == [[1, 2, 3]]
+    dense = gs.solve(dataclasses.replace(objective.by_class()))
+    assert found.value == pytest.approx(dense.value, rel=1e-11)
+
+
+@pytest.mark.parametrize("exact", [0, 100])
+@pytest.mark.parametrize("name", ["bcl", "lc", "ecl alone", "kcl"])
+def test_slopes_on_unit_vectors_of_cells_are_those_of_the_loss(name, exact, by_orbits, monkeypatch):
+    monkeypatch.setattr(kind_spheres, "EXACT", exact)
+    objective = LOSSES[name](np.array([9, 4, 9, 2, 4, 2]), 0.4)
+    kinds, rng = objective.orbits, np.random.default_rng(0)
+    several = np.repeat(kinds.classes > 1, kinds.each.shape[1])
+
+    def drawn():
+        rows = rng.normal(size=(kinds.cells, 6))
+        rows[:, -2:] *= np.column_stack([several, kinds.plural])
+        return rows
+
+    state = KindState.at(objective, retract(drawn(), 0.0))
+    way, h = state.tangent(drawn()), 1e-5
+    ends = [KindState.at(objective, retract(state.point, s * h * way)) for s in (1.0, -1.0)]
+    slope = objective.value(ends[0].gram_at(kinds, ends[0].point)) - objective.value(
+        ends[1].gram_at(kinds, ends[1].point)
+    )
+    assert np.sum(state.gradient * way) == pytest.approx(slope / (2.0 * h), rel=1e-6)
+    turned = state.tangent(ends[0].gradient - ends[1].gradient) / (2.0 * h)
+    assert np.abs(state.hessian(way) - turned).max() <= 1e-7 * np.abs(turned).max()
+
+
+def test_a_classifier_at_the_scales_of_margin_losses():
+    """What a class leaves of its denominator is e^-64 of it: next to nothing beside 1, and all that bends the loss."""
+    for compensation in (0.0, 1.0):
+        objective = gs.LogitCompensated(gs.load_counts("cifar10_lt:100"), scale=64.0, compensation=compensation)
+        found = gs.solve(objective)
+        assert found.solver == "followers"
 
 
 def test_points_and_proofs_of_a_loss_over_orbits_of_classes(by_orbits):

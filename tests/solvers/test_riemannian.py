@@ -130,7 +130,7 @@ COUNTS = [500, 300, 300, 20, 20, 4]
 )
 def test_hessian_is_the_derivative_of_the_gradient(name, exact, monkeypatch):
     """From the rows' own Hessians of few orbits, and from their model of many: the same where the model is exact."""
-    monkeypatch.setattr(spheres, "_EXACT", exact)
+    monkeypatch.setattr(spheres, "EXACT", exact)
     objective = LOSSES[name]()
     rng = np.random.default_rng(2)
     point = rng.normal(size=(len(objective.orbits.sizes), 5))

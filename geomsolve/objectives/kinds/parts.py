@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self, TypeGuard
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,11 +12,13 @@ from numpy.typing import ArrayLike
 from ...arrays import Array
 from ...counts.counts import Counts
 from ...errors import ProblemError
-from ...geometry.kinds import Kinds
+from ...geometry.kinds import KindGram, Kinds
 from ...geometry.orbits import OrbitGram, Orbits
 from ..base import Objective, RowModel, ratio
 from ..descriptions import KindsOfAtoms
 from ..rows.row_softmax import RowSoftmax
+
+Gram = TypeVar("Gram")
 
 # Kinds of atoms that are solved class by class, and those beyond which they are not; cells of orbits of classes.
 _FEW, _MOST_ORBITS, _MOST_CELLS = 120, 1000, 2000
@@ -44,6 +46,7 @@ class PartedSoftmax(RowSoftmax):
     """
 
     parts: Parts = field(repr=False)
+    grouped: ClassVar[Any] = None  # of what `by_class` gives the loss it is from
 
     @property
     def description(self) -> KindsOfAtoms:
@@ -54,7 +57,7 @@ class PartedSoftmax(RowSoftmax):
         """The same loss with each kind of each class an orbit."""
         if not isinstance(self.orbits, Kinds):
             return self
-        return replace(self, **self._by_class(self.orbits))
+        return _from(self, replace(self, **self._by_class(self.orbits)))
 
     def _by_class(self, kinds: Kinds) -> dict[str, Any]:
         placed = kinds.placed
@@ -98,6 +101,7 @@ class PartedSum(Objective):
 
     terms: Terms = field(repr=False)
     parts: Parts = field(repr=False)
+    grouped: ClassVar[Any] = None  # of what `by_class` gives the loss it is from
 
     @property
     def description(self) -> KindsOfAtoms:
@@ -159,7 +163,7 @@ class PartedSum(Objective):
             return self
         losses = tuple(loss.by_class() for loss in self.terms.losses)
         masses = self.masses[self.orbits.placed]
-        return replace(self, orbits=self.orbits.by_class, masses=masses, terms=Terms(losses))
+        return _from(self, replace(self, orbits=self.orbits.by_class, masses=masses, terms=Terms(losses)))
 
     def ungrouped(self) -> Self:
         """The same loss, each atom an orbit."""
@@ -167,6 +171,23 @@ class PartedSum(Objective):
             return self.by_class().ungrouped()
         losses = tuple(loss.ungrouped() for loss in self.terms.losses)
         return replace(self, **self._per_atom(), parts=spread_parts(self), terms=Terms(losses))
+
+
+def _from(grouped: Any, dense: Any) -> Any:
+    """The loss class by class, which knows the one over orbits of classes; what is made of it by `replace` does not."""
+    object.__setattr__(dense, "grouped", grouped)
+    return dense
+
+
+def by_orbits_of_classes(objective: Objective) -> Objective:
+    """The loss over orbits of classes, of several kinds of atoms and from before it was taken class by class."""
+    grouped: PartedSoftmax | PartedSum | None = getattr(objective, "grouped", None)
+    return objective if grouped is None or len(set(grouped.parts.names)) == 1 else grouped
+
+
+def on_orbits(objective: Objective, gram: Gram) -> Gram | OrbitGram:
+    """A Gram matrix over orbits of classes as the loss has it, class by class or not; others as they are."""
+    return gram.written() if isinstance(gram, KindGram) and not isinstance(objective.orbits, Kinds) else gram
 
 
 def spread_parts(objective: PartedSoftmax | PartedSum) -> Parts:
@@ -266,13 +287,6 @@ def few_by_class(loss: Any) -> Any:
 def class_by_class(objective: Objective) -> Objective:
     """The loss with each kind of each class an orbit, where it is over orbits of classes; others as they are."""
     return objective.by_class() if isinstance(objective, (PartedSoftmax, PartedSum)) else objective
-
-
-def may_be_dense(objective: Objective) -> TypeGuard[PartedSoftmax | PartedSum]:
-    """Whether a loss over orbits of classes is few enough kinds of atoms to be solved class by class as well."""
-    if not isinstance(objective, (PartedSoftmax, PartedSum)) or not isinstance(objective.orbits, Kinds):
-        return False
-    return len(objective.orbits.placed) <= _MOST_ORBITS
 
 
 # What an atom has with one of another kind, of its own class and of another class; or None. Own: (K,) or a number; with

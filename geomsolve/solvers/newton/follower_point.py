@@ -17,6 +17,8 @@ from .follower_problem import Place, Problem, Row
 
 # What is left of a residual by the iterations of one step, and how many there are.
 _LEFT, _PRODUCTS = 1e-6, 120
+# Where so much is left after these, as where classes merge, there is no step to be had.
+_LOST = 0.3
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -105,20 +107,20 @@ class Point:
         """(K,) how the force within a class follows the cosine there, in units of itself."""
         bent = np.zeros_like(self.inward)
         for row in self.rows:
-            share = row.own * row.softness / np.where(row.mass > 0, row.mass, 1.0)
-            bent += row.own / row.softness * (1.0 - share)
+            bent += row.own / row.softness * row.rest
         return bent / self.inward
 
     def settled(self, fresh: NDArray[np.bool_] | None = None) -> Place:
         """The place with followers, and the instances of some classes, where they hold themselves, all else as it is.
 
-        Forces within a class are taken as linear in 1 - X and 1 - Y, and the two equations solved by bisection.
+        The logarithm of a follower's multiplier and the force between instances are taken as linear in 1 - X and 1 - Y,
+        and the two equations solved by bisection.
         """
         f_own, f_apart, r_own, r_apart = np.zeros((4, len(self.inward)))
         wider, place = self.problem.wider, self.place
-        for tau, mass, _, _, within, single in self.rows:
+        for tau, mass, _, _, within, single, rest in self.rows:
             share = tau / np.where(mass > 0, mass, 1.0)
-            f_own -= single / tau * (1.0 - share * single)
+            f_own -= single / tau * rest
             f_apart += single / tau * share * within * wider
             r_own += within / tau * share * single
             r_apart -= within / tau * wider * (1.0 - share * within)
@@ -130,13 +132,13 @@ class Point:
             more = apart - place.apart
             for _ in range(60):
                 own = np.exp((low + high) / 2.0)
-                pull = self.inward - f_own * (own - place.own) - f_apart * more
-                short = (own * (2.0 - own) < apart) | (pull <= 0)
+                tighter = (f_own * (place.own - own) - f_apart * more) / self.inward
+                pull = self.inward * np.exp(np.minimum(tighter, 300.0))
+                short = own * (2.0 - own) < apart
                 short |= (own * (2.0 - own) - apart) * pull**2 < aside
                 low, high = np.where(short, (low + high) / 2.0, low), np.where(short, high, (low + high) / 2.0)
-            pull = f_own * (own - place.own) + f_apart * more
             inside = self.inside + r_own * (own - place.own) + r_apart * more
-            return own, self.outward - pull - 2.0 * wider * inside
+            return own, self.outward + pull - self.inward - 2.0 * wider * inside
 
         low, high = np.full_like(aside, np.log(1e-30)), np.full_like(aside, np.log(0.5))
         apart = place.apart
@@ -171,12 +173,14 @@ class Point:
         pushes, forces, own, inside = kernel, kernel.copy(), np.zeros_like(b), np.zeros_like(b)
         opening, turn = place.apart * step.apart, place.own * step.own
         shorter = -problem.wider * opening
-        for tau, mass, means, across, within, single in self.rows:
+        for tau, mass, means, across, within, single, rest in self.rows:
             answer = np.sum(partners * (means * step.means + across * step.across), axis=1)
-            answer = (answer - single * turn + within * shorter) * (tau / np.where(mass > 0, mass, 1.0))
+            # With what stays where followers of the own class have all but 1e-20 of a denominator.
+            nearer = (answer + within * shorter) * (tau / np.where(mass > 0, mass, 1.0)) + rest * turn
+            answer = nearer - turn
             pushes = pushes + means / tau * (step.means - answer[:, None])
             forces += across / tau * (step.across - answer[:, None])
-            own -= single / tau * (turn + answer)
+            own -= single / tau * nearer
             inside += within / tau * (shorter - answer)
         pushes = pushes + pushes.T
         old, cosine = self.forces, self.across.own
@@ -235,7 +239,9 @@ class Point:
         apply = LinearOperator(
             (right.size,) * 2, lambda vector: _packed(self.change(pairs.solve(_unpacked(vector, count))))
         )
-        found = gmres(apply, right, rtol=_LEFT, restart=_PRODUCTS, maxiter=1)[0]
+        found, short = gmres(apply, right, rtol=_LEFT, restart=_PRODUCTS, maxiter=1)
+        if short and np.linalg.norm(apply(found) - right) > _LOST * np.linalg.norm(right):
+            return None
         step = pairs.solve(_unpacked(found, count))
         return step if all(np.isfinite(part).all() for part in step) else None
 

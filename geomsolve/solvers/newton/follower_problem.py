@@ -14,7 +14,7 @@ from ...geometry.kinds import KindGram, Kinds
 from ...geometry.orbits import OrbitGram, Orbits
 from ...objectives.kinds.parts import PartedSoftmax, PartedSum
 from ...objectives.rows.row_softmax import RowSoftmax
-from .newton import stationary_point
+from .stationary import stationary_point
 
 
 class Place(NamedTuple):
@@ -52,6 +52,7 @@ class Row(NamedTuple):
     across: Array  # (K, K) of followers
     inside: Array  # (K,) of instances of a class
     own: Array  # (K,) of its followers
+    rest: Array  # (K,) 1 less their share of the denominator, which may be all of it but 1e-20
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,18 +147,16 @@ class Problem:
         kinds, count = self.kinds, self.kinds.each.shape[1]
         first, number, found = slice(0, kinds.cells, count), self.number, []
         for term in self.terms:
-            repulsion = term.rows(gram).repulsion
+            model = term.rows(gram)
+            repulsion, mass = model.repulsion, number * term.masses[first]
             between = repulsion[first, : kinds.cells].reshape(*self.free.shape, count)
             between = np.where(self.free[:, :, None], between, 0.0) * number[:, None, None]
             own = kinds.own(repulsion)[:, 0]
-            found.append(
-                Row(
-                    term.temperature,
-                    number * term.masses[first],
-                    between[:, :, 0] * number,
-                    between[:, :, 1:].sum(axis=2),
-                    number * (number - 1.0) * own[:, 0],
-                    number * own[:, 1:].sum(axis=1),
-                )
-            )
+            means, across = between[:, :, 0] * number, between[:, :, 1:].sum(axis=2)
+            inside = number * (number - 1.0) * own[:, 0]
+            others = np.sum(self.classes.partners * (means + across), axis=1) + inside
+            beside = np.where(term.offsets > 0, 1.0 - term.temperature * model.answer[:, 0], 0.0)[first]
+            rest = beside + others * (term.temperature / np.where(mass > 0, mass, 1.0))
+            single = number * own[:, 1:].sum(axis=1)
+            found.append(Row(term.temperature, mass, means, across, inside, single, rest))
         return found

@@ -21,8 +21,10 @@ _CAP = 2.0
 # Steps that end it: of logarithms; and those that may be rounding.
 _FINEST, _ROUNDED = 1e-13, 1e-9
 _PATIENCE = 12
+# Times that a step is shortened which leaves no logarithms.
+_SHORTENED = 5
 # Followers start nearer to their classes than a first look says: from too far the steps lose their way.
-_NEARER = 0.1
+_NEARER = 0.01
 # Rounds in which classes part or close; what S says of them, in units of its diagonal, that is no rounding; 1 - Y that
 # is a point; halvings of the interval for how far they part.
 _ROUNDS, _HELD, _CLOSED, _HALVINGS = 12, 1e-9, 1e-13, 24
@@ -73,28 +75,32 @@ class Followers:
             message = "not of one kind of anchors, and others that push nobody else"
             return loop.attempt(self.name, Termination.NOT_APPLICABLE, None, message)
         none = np.zeros(len(problem.number))
-        place = Place(guess[0], guess[0], none, none, guess[1])
+        place, termination = Place(guess[0], guess[0], none, none, guess[1]), Termination.STALLED
         first = Point.at(problem, place, none > 0)
         if first is not None:
             place = first.settled()
-            place = place._replace(own=_NEARER * place.own)
-        opened, answer = np.zeros(len(problem.number), bool), None
-        termination = Termination.STALLED
-        for _ in range(_ROUNDS):
-            place, termination = _iterated(problem, place, opened, loop)
-            point = Point.at(problem, place, opened)
-            over = opened & (place.apart < _CLOSED)
-            if point is None or not (termination is Termination.CONVERGED or over.any()):
-                break
-            answer = answer if over.any() else place
-            fresh = problem.plural & ~opened & (point.held < -_HELD) & (termination is Termination.CONVERGED)
-            if not (over.any() or fresh.any()):
-                break
-            opened = (opened | fresh) & ~over
-            place = place.shortened(np.where(over, 0.0, place.apart))
-            point = Point.at(problem, place, opened) if problem.follow and fresh.any() else None
-            place = _parted(problem, place, fresh) if point is None else point.settled(fresh)
-        return loop.attempt(self.name, termination, _whole(problem, answer or place), "dual factor of class means")
+            place, termination = _parting(problem, place._replace(own=_NEARER * place.own), loop)
+        return loop.attempt(self.name, termination, _whole(problem, place), "dual factor of class means")
+
+
+def _parting(problem: Problem, place: Place, loop: Iteration) -> tuple[Place, Termination]:
+    """The solution with the instances of those classes apart that gain by it."""
+    opened, answer, termination = np.zeros(len(problem.number), bool), None, Termination.STALLED
+    for _ in range(_ROUNDS):
+        place, termination = _iterated(problem, place, opened, loop)
+        point = Point.at(problem, place, opened)
+        over = opened & (place.apart < _CLOSED)
+        if point is None or not (termination is Termination.CONVERGED or over.any()):
+            break
+        answer = answer if over.any() else place
+        fresh = problem.plural & ~opened & (point.held < -_HELD) & (termination is Termination.CONVERGED)
+        if not (over.any() or fresh.any()):
+            break
+        opened = (opened | fresh) & ~over
+        place = place.shortened(np.where(over, 0.0, place.apart))
+        point = Point.at(problem, place, opened) if problem.follow and fresh.any() else None
+        place = _parted(problem, place, fresh) if point is None else point.settled(fresh)
+    return answer or place, termination
 
 
 def _iterated(problem: Problem, place: Place, opened: NDArray[np.bool_], loop: Iteration) -> tuple[Place, Termination]:
@@ -109,7 +115,12 @@ def _iterated(problem: Problem, place: Place, opened: NDArray[np.bool_], loop: I
             return None
         moved = max(float(np.abs(part).max()) for part in change[:2])
         size = max(moved / min(heat, 1.0), *(float(np.abs(part).max()) for part in change[2:]))
-        return at.moved(change, _CAP / max(size, _CAP)), size
+        share = _CAP / max(size, _CAP)
+        for _ in range(_SHORTENED):
+            if Point.at(problem, at.moved(change, share), opened) is not None:
+                break
+            share /= 3.0
+        return at.moved(change, share), size
 
     return loop.run(step, place, "cosines and dual factor", tol=_FINEST, rounding=_ROUNDED, patience=_PATIENCE)
 

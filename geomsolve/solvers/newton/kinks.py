@@ -58,7 +58,7 @@ def polish_kinks(objective: Objective, gram: OrbitGram, loop: Iteration) -> tupl
         raw = retract(np.column_stack([gram.mean_factor(), spread]), 0.0)
     best: tuple[float, Long, Long] | None = None
     for tol in _gaps(gram.orbits, raw):
-        start = truncate(gram.orbits, raw, tol)
+        start = truncate(gram.orbits, raw, 1, tol)
         if start.size + len(start) + len(system.first) > _MOST:
             continue
         found = _solved(system, start, loop)

@@ -8,18 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...arrays import Progress
-from ...certificates.bipartite import Bipartite
+from ...geometry.kinds import KindGram, Kinds
 from ...geometry.orbits import OrbitGram
 from ...objectives.base import Objective
 from ...objectives.kinds.parts import parts_of
 from ..base import Attempt, Iteration, Termination
 from ..spheres.riemannian import climb, start_at
 from ..spheres.spheres import gram_of
-from .bipartite import bipartite_optimum
 from .collapse import rank_one_optimum
 from .factor_newton import balance
 from .kinks import polish_kinks
-from .stationary import point_at, stationary_point
+from .stationary import point_at
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,9 @@ class Newton:
 
     The first line gives every cosine from u and one scalar per row (its denominator), leaving 2K equations in 2K
     unknowns. Orbits whose cosine would exceed 1 collapse into one point and the system is solved again, see
-    `rank_one_optimum`. Where attraction balances every repulsion S is 0, see `balance`; a loss of two kinds of atoms
-    has a factor of its own, see `bipartite_optimum`. Where even then G is not positive semidefinite, a direction
-    vanishes with no two classes equal: Newton on a product of spheres takes over from there, see `climb`.
+    `rank_one_optimum`. Where attraction balances every repulsion S is 0, see `balance`. Where even then G is not
+    positive semidefinite, a direction vanishes with no two classes equal: Newton on a product of spheres takes over
+    from there, see `climb`; of losses over orbits of classes it is all there is.
 
     Attributes:
         tol: stop when, by quadratic convergence, one more step would change no logarithm by more than this.
@@ -59,6 +58,10 @@ class Newton:
     def run(self, objective: Objective, *, start: OrbitGram | None = None, progress: Progress | None = None) -> Attempt:
         """An attempt at the objective; `start` is a guess of the Gram matrix (the regular simplex if left out)."""
         loop = Iteration(self.max_steps, progress)
+        if isinstance(objective.orbits, Kinds):
+            guess = start if isinstance(start, KindGram) else KindGram.together(objective.orbits)
+            gram, termination = climb(objective, start_at(guess), loop, self.enough)
+            return loop.attempt(self.name, termination, gram, "on unit vectors of cells")
         gram = start if start is not None else OrbitGram.simplex(objective.orbits)
         if point_at(objective, gram) is None:
             # A hinge that is satisfied everywhere, say: a convex function is minimal where no forces act.
@@ -69,9 +72,7 @@ class Newton:
                 return loop.attempt(self.name, Termination.NOT_APPLICABLE, None, message)
             gram, termination, message = polish_kinks(objective, gram, loop)
             return loop.attempt(self.name, termination, gram, message)
-        found = _bipartite(objective, start, loop)
-        if found is not None:
-            return loop.attempt(self.name, Termination.CONVERGED, found, "dual factor of two kinds of atoms")
+        found = None
         if start is None:
             found = balance(objective, loop)
             if found is not None:
@@ -90,20 +91,6 @@ class Newton:
         vectors = min(starts, key=lambda point: objective.resolved(gram_of(objective.orbits, point)))
         gram, termination = climb(objective, vectors, loop, self.enough)
         return loop.attempt(self.name, termination, gram, "on unit vectors (rank loss)")
-
-
-def _bipartite(objective: Objective, start: OrbitGram | None, loop: Iteration) -> OrbitGram | None:
-    """The optimum of a loss of anchors and others, from both in the same points; None where it is not found."""
-    loss = Bipartite.of(objective)
-    if loss is None:
-        return None
-    if start is not None:
-        guess = loss.between(start)
-    else:
-        merged = loss.merged
-        guess = (stationary_point(merged) or OrbitGram.simplex(merged.orbits)).cosines
-    point = bipartite_optimum(loss, guess, note=lambda size: loop.note("cosines and dual factor", size))
-    return None if point is None or not point.definite else point.whole(objective.orbits)
 
 
 def _kinds_together(objective: Objective) -> OrbitGram | None:

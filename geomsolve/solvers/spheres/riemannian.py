@@ -13,10 +13,12 @@ from collections.abc import Callable
 import numpy as np
 
 from ...arrays import Array
+from ...geometry.kinds import KindGram, Kinds
 from ...geometry.orbits import OrbitGram, Orbits
 from ...objectives.base import Objective
 from ..base import Iteration, Termination
-from .spheres import State, gram_of, retract, truncate
+from .kind_spheres import KindState, kind_factor
+from .spheres import State, retract, truncate
 
 # Directions with less than this share of the trace are left out at the start.
 _LEFT_OUT = 1e-6
@@ -33,6 +35,8 @@ _PATIENCE = 25
 _SMALL = 1e-9
 # Up to so many orbits full dimension costs next to nothing, and no direction can be missing from it.
 _FEW = 100
+# How much of simplex and identity a guess is mixed with.
+_BLUR = 0.2
 
 
 def climb(
@@ -49,11 +53,12 @@ def climb(
     """
     # In few columns, those of the principal axes, curvature helps to precondition; in all of them it does not.
     narrow = point.shape[1] <= 0.75 * len(point)
-    state = State.at(objective, point, curved=narrow)
+    kind = KindState if isinstance(objective.orbits, Kinds) else State
+    state = kind.at(objective, point, curved=narrow)
     finer = () if enough is None else _FINER
     for resolution in (*_RESOLUTIONS, *finer) if narrow else ():
         state = _ascend(objective, state, loop, resolution)
-        gram = gram_of(state.orbits, state.point)
+        gram = state.gram_at(state.orbits, state.point)
         if enough is not None and resolution <= _RESOLUTIONS[-1] and enough(gram):
             return gram, Termination.CONVERGED
     while not loop.full:
@@ -65,7 +70,7 @@ def climb(
         if opened is None:
             break
         state = _ascend(objective, opened, loop, _SMALL)
-    gram = gram_of(state.orbits, state.point)
+    gram = state.gram_at(state.orbits, state.point)
     if loop.full:
         return gram, Termination.STEP_LIMIT
     return gram, Termination.CONVERGED if state.force() < 1e-8 else Termination.STALLED
@@ -85,7 +90,7 @@ def descend(objective: Objective, state: State, loop: Iteration, resolution: flo
         slope, share = float(np.sum(state.gradient * step)), 1.0
         bend = -2.0 * (predicted + slope)
         while True:
-            trial = State.at(objective, retract(state.point, share * step), state.curved)
+            trial = state.at(objective, retract(state.point, share * step), state.curved)
             ratio = (state.excess - trial.excess) / -(share * slope + 0.5 * share**2 * bend)
             if ratio > 0.05 or share < 1e-6 or not state.curved:
                 break
@@ -106,7 +111,7 @@ def polish(objective: Objective, state: State, loop: Iteration) -> State:
     Newton steps within the dimensions that did not vanish, where the Hessian is definite, until rounding sets in.
     """
     goal = max(1e-14, 1e-15 * len(state.point))
-    state = State.at(objective, truncate(objective.orbits, state.point), state.curved)
+    state = state.at(objective, truncate(objective.orbits, state.point, state.tails), state.curved)
     lengths: list[float] = []
     while not loop.full:
         size = state.force()
@@ -122,7 +127,7 @@ def polish(objective: Objective, state: State, loop: Iteration) -> State:
         # about a heavy one a step that is right at first order bends what is stiff, and the force grows although the
         # next step is shorter.
         for share in (1.0, 0.5, 0.25, 0.1, 0.03, 0.01):
-            trial = State.at(objective, retract(state.point, share * step), state.curved)
+            trial = state.at(objective, retract(state.point, share * step), state.curved)
             if trial.force() <= (1.0 - 0.1 * share) * size:
                 break
             if size < _SMALL:
@@ -211,24 +216,23 @@ def _opened(objective: Objective, state: State, noise: float = 0.0) -> State | N
     slack /= units
     slack /= units[:, None]
     least = max(noise, _NEGATIVE)
-    spread = np.where(orbits.plural, inside / units**2, 0.0)
-    spread = np.sqrt(np.where((spread < -least) & (point[:, -1] == 0.0), -spread, 0.0))
+    tails = state.closed(inside, units, least)
     columns = _below(slack, least) / (units * np.sqrt(orbits.sizes))[:, None]
-    if not (columns.any() or spread.any()):
+    if not (columns.any() or tails.any()):
         return None
-    share = 1.0 / np.sqrt(np.max(np.sum(columns**2, axis=1) + spread**2))
+    share = 1.0 / np.sqrt(np.max(np.sum(columns**2, axis=1) + np.sum(tails**2, axis=1)))
     for _ in range(12):
-        wider = np.column_stack([point[:, :-1], share * columns, point[:, -1] + share * spread])
-        trial = State.at(objective, retract(wider, 0.0), curved=True)
+        wider = np.column_stack([point[:, : -state.tails], share * columns, point[:, -state.tails :] + share * tails])
+        trial = state.at(objective, retract(wider, 0.0), curved=True)
         if trial.excess < (1.0 - 1e-14) * state.excess:  # by more than rounding
-            return State.at(objective, _narrowed(orbits, trial.point), curved=True)
+            return state.at(objective, _narrowed(orbits, trial.point, state.tails), curved=True)
         share /= 4.0
     return None
 
 
-def _narrowed(orbits: Orbits, point: Array) -> Array:
+def _narrowed(orbits: Orbits, point: Array, tails: int) -> Array:
     """The point in at most K columns for its means, as many as they can span."""
-    means, spread = point[:, :-1], point[:, -1]
+    means, spread = point[:, :-tails], point[:, -tails:]
     if means.shape[1] <= len(means):
         return point
     _, _, axes = np.linalg.svd(np.sqrt(orbits.sizes)[:, None] * means, full_matrices=False)
@@ -250,6 +254,8 @@ def _below(matrix: Array, least: float) -> Array:
 
 def start_at(gram: OrbitGram) -> Array:
     """Orbit vectors to climb from: of few dimensions where a guess of many orbits has few, else of all of them."""
+    if isinstance(gram, KindGram):
+        return kind_factor(gram, _BLUR)
     if len(gram.sizes) > _FEW:
         points = factor_of(gram)
         if points.shape[1] <= 0.75 * len(points):
@@ -271,7 +277,7 @@ def factor_of(gram: OrbitGram) -> Array:
     return retract(np.column_stack([means, spread]), 0.0)
 
 
-def full_factor(gram: OrbitGram, blur: float = 0.2) -> Array:
+def full_factor(gram: OrbitGram, blur: float = _BLUR) -> Array:
     """(K, K+1) unit rows for a mix of guess, simplex and identity: of full rank, so no direction is missing."""
     simplex = OrbitGram.simplex(gram.orbits)
     guess = OrbitGram(gram.orbits, np.clip(gram.cosines, -1.0, 1.0)).repaired()[0]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +23,17 @@ from ...geometry.orbits import OrbitGram, Orbits
 from ...objectives.base import Objective, RowModel
 
 # Orbits up to which products with the Hessian are taken from the rows' own Hessians, K^3 numbers.
-_EXACT = 100
+EXACT = 100
 # 1 less the cosine of points whose difference is looked at.
-_CLOSE = 1e-6
+CLOSE = 1e-6
 
 
-def truncate(orbits: Orbits, point: Array, tol: float = 1e-7) -> Array:
+def truncate(orbits: Orbits, point: Array, tails: int, tol: float = 1e-7) -> Array:
     """The point without the directions that carry less than `tol` of the Gram matrix's spectrum, spreads alike."""
     weights = np.sqrt(orbits.sizes)[:, None]
-    _, values, axes = np.linalg.svd(weights * point[:, :-1], full_matrices=False)
-    means = point[:, :-1] @ axes[values**2 > tol].T
-    spread = np.where(point[:, -1] ** 2 > tol, point[:, -1], 0.0)
+    _, values, axes = np.linalg.svd(weights * point[:, :-tails], full_matrices=False)
+    means = point[:, :-tails] @ axes[values**2 > tol].T
+    spread = np.where(point[:, -tails:] ** 2 > tol, point[:, -tails:], 0.0)
     return retract(np.column_stack([means, spread]), 0.0)
 
 
@@ -81,7 +82,7 @@ def across(orbits: Orbits, weights: Array, inside: Array, vectors: Array) -> Arr
 
 def near(vectors: Array) -> NDArray[np.bool_]:
     """(K, K) which two orbits, both without spread, are so close that their difference is exact."""
-    close = np.asarray(vectors @ vectors.T > 1.0 - _CLOSE) & (vectors[:, -1] == 0.0) & (vectors[:, -1:] == 0.0)
+    close = np.asarray(vectors @ vectors.T > 1.0 - CLOSE) & (vectors[:, -1] == 0.0) & (vectors[:, -1:] == 0.0)
     np.fill_diagonal(close, False)
     return close
 
@@ -117,6 +118,7 @@ class State:
     scale: Array  # (K, 1) multipliers with a floor
     curved: bool  # whether the preconditioner knows the curvature of the rows
     steps: dict[float, tuple[Array, float, bool]] = field(default_factory=dict)  # taken from here, by trust radius
+    tails: ClassVar[int] = 1  # columns that are no means
 
     @classmethod
     def at(cls, objective: Objective, point: Array, curved: bool = False) -> State:
@@ -132,13 +134,22 @@ class State:
         _over_pairs(orbits, forces)
         multipliers = np.sum(pull(orbits, forces, inside, point) * point, axis=1)
         gradient = across(orbits, forces, inside, point)
-        weight = np.abs(multipliers)
-        # A floor by curvature: where attraction holds the optimum away from the boundary all multipliers vanish.
         bent = orbits.sizes * np.einsum("ab,ab->a", orbits.partners, model.curvature)
-        scale = np.maximum(weight, 1e-6 * bent + 1e-3 * orbits.sizes * objective.masses * weight.sum() + 1e-300)
+        scale = floored(multipliers, bent, orbits.sizes * objective.masses)
         excess = objective.resolved(gram)
         scale = scale[:, None]
         return cls(objective, orbits, point, excess, model, forces, inside, multipliers, gradient, scale, curved)
+
+    @staticmethod
+    def gram_at(orbits: Orbits, point: Array) -> OrbitGram:
+        """The Gram matrix of orbit vectors."""
+        return gram_of(orbits, point)
+
+    def closed(self, inside: Array, units: Array, least: float) -> Array:
+        """(K, tails) what of spreads that are 0 gains by opening, in units of the multipliers."""
+        spread = np.where(self.orbits.plural, inside / units**2, 0.0)
+        opens = (spread < -least) & (self.point[:, -1] == 0.0)
+        return np.sqrt(np.where(opens, -spread, 0.0))[:, None]
 
     def force(self) -> float:
         """The largest force on an orbit, in units of its own multiplier."""
@@ -163,6 +174,11 @@ class State:
         inside = np.diag(curvature).copy()
         return _over_pairs(self.orbits, curvature), inside
 
+    @property
+    def curvature_of_means(self) -> Array:
+        """(K, K) the curvature of the loss in the products of means."""
+        return self._curvature[0]
+
     @cached_property
     def _coupling(self) -> tuple[Array, Array, Array, Array]:
         """(K, K) n_a N_ab times the coupling of the rows, its row sums, its product with the means, (K,) p_aa."""
@@ -186,7 +202,7 @@ class State:
         orbits = self.orbits
         means, spread = self.point[:, :-1], self.point[:, -1]
         moves, opening = direction[:, :-1], direction[:, -1]
-        if len(means) <= _EXACT:
+        if len(means) <= EXACT:
             return self._exact_hessian(direction)
         (curvature, curved_inside), (coupling, total, coupled, coupled_inside) = self._curvature, self._coupling
         half, change = self._scratch
@@ -238,13 +254,12 @@ class State:
         stiffness = np.repeat(self.scale, self.point.shape[1], axis=1)
         if not self.curved:
             return stiffness
-        curvature, _ = self._curvature
-        means = self.point[:, :-1]
+        curvature, means = self.curvature_of_means, self.point[:, : -self.tails]
         turned = means @ means.T
         turned *= curvature
         across = curvature @ means**2 - 2.0 * means * (turned @ means)
         across += means**2 * np.einsum("ab,ab->a", turned, means @ means.T)[:, None]
-        stiffness[:, :-1] += np.maximum(across, 0.0)
+        stiffness[:, : -self.tails] += np.maximum(across, 0.0)
         return stiffness
 
     @cached_property
@@ -269,6 +284,12 @@ class State:
     def tangent(self, vectors: Array) -> Array:
         """The part of each row orthogonal to its unit vector."""
         return tangent(self.point, vectors)
+
+
+def floored(multipliers: Array, bent: Array, masses: Array) -> Array:
+    """(K,) the sizes of multipliers, or a floor by curvature: where attraction holds the optimum all of them vanish."""
+    weight = np.abs(multipliers)
+    return np.maximum(weight, 1e-6 * bent + 1e-3 * masses * weight.sum() + 1e-300)
 
 
 def _over_pairs(orbits: Orbits, matrix: Array) -> Array:
