@@ -112,7 +112,8 @@ class KindSlack(Slack):
 
     def written(self) -> Slack:
         """The same class by class."""
-        return Slack.of(self.objective.by_class(), self.gram.written())
+        by_class = self.objective.by_class()  # type: ignore[attr-defined]  # every loss over orbits of classes has it
+        return Slack.of(by_class, self.gram.written())
 
     @cached_property
     def parting(self) -> float:

@@ -180,7 +180,7 @@ def test_command(tmp_path, capsys):
 
 def test_merging_classes_are_found_on_unit_vectors_of_cells(by_orbits):
     """Rare classes and their prototypes merge: no dual factor of rank one; free descent of few atoms finds the same."""
-    objective = gs.BCL([500, 6, 5, 5], temperature=1.0)
+    objective = gs.BCL([800, 20, 5, 2], temperature=1.0)
     found = gs.solve(objective)
     assert [record.solver for record in found.stats] == ["followers", "newton"]
     assert found.collapsed == [[1, 2, 3]]

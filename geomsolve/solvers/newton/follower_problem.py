@@ -155,7 +155,7 @@ class Problem:
             means, across = between[:, :, 0] * number, between[:, :, 1:].sum(axis=2)
             inside = number * (number - 1.0) * own[:, 0]
             others = np.sum(self.classes.partners * (means + across), axis=1) + inside
-            beside = np.where(term.offsets > 0, 1.0 - term.temperature * model.answer[:, 0], 0.0)[first]
+            beside = np.where(term.offsets > 0, 1.0 - term.temperature * np.asarray(model.answer)[:, 0], 0.0)[first]
             rest = beside + others * (term.temperature / np.where(mass > 0, mass, 1.0))
             single = number * own[:, 1:].sum(axis=1)
             found.append(Row(term.temperature, mass, means, across, inside, single, rest))
