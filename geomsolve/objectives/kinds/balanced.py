@@ -70,8 +70,8 @@ def BCL(
         ProblemError: an unknown word, counts that are not whole, more than 1000 distinct ones, a bad temperature or
             views.
 
-    Cost: of up to 60 classes a dense problem over 2C orbits; beyond, `Followers` over orbits of classes: K distinct
-    counts, some two hundred products of (K, K) matrices.
+    Cost: `Followers` over orbits of classes: K distinct counts, some two hundred products of (K, K) matrices. Where
+    classes merge Newton's method on unit vectors of these, some thousand products with its Hessian.
 
     Source: Zhu et al., CVPR 2022 (BCL), as in its published code; the reduction is ours, see the theory page.
     """

@@ -208,8 +208,8 @@ def LogitCompensated(
 
     At the simplex the forces that choose a geometry are the pull on a classifier less the softmax that nearly cancels
     it, about e^{-s C/(C - 1)} of either: at scale 30, usual in training, 1e-14 for 10 classes, so in float32 rounding
-    chooses the geometry and not the loss. Here neither forces nor curvatures are taken as differences, see `Bipartite`:
-    of 762 random problems (2 to 86 classes, ratios to 1e10, scales 0.1 to 50) all were certified, in 0.1 s on average.
+    chooses the geometry and not the loss. Here neither forces nor curvatures are taken as differences: of
+    120 random problems (2 to 86 classes, ratios to 1e10, scales 0.1 to 50) 117 were certified, half a second each.
 
     Args:
         counts: counts or proportions.

@@ -23,8 +23,9 @@ _FINEST, _ROUNDED = 1e-13, 1e-9
 _PATIENCE = 12
 # Times that a step is shortened which leaves no logarithms.
 _SHORTENED = 5
-# Followers start nearer to their classes than a first look says: from too far the steps lose their way.
-_NEARER = 0.01
+# Followers start nearer to their classes than a first look says: from too far the steps lose their way. Classifiers of
+# which one class has nearly all data start where it says, where from near by the way is lost.
+_NEARER, _AS_FAR = 0.01, 1.0
 # Rounds in which classes part or close; what S says of them, in units of its diagonal, that is no rounding; 1 - Y that
 # is a point; halvings of the interval for how far they part.
 _ROUNDS, _HELD, _CLOSED, _HALVINGS = 12, 1e-9, 1e-13, 24
@@ -77,9 +78,11 @@ class Followers:
         none = np.zeros(len(problem.number))
         place, termination = Place(guess[0], guess[0], none, none, guess[1]), Termination.STALLED
         first = Point.at(problem, place, none > 0)
-        if first is not None:
-            place = first.settled()
-            place, termination = _parting(problem, place._replace(own=_NEARER * place.own), loop)
+        near = place if first is None else first.settled()
+        for share in (_NEARER,) if problem.plural.any() else (_NEARER, _AS_FAR):
+            place, termination = _parting(problem, near._replace(own=share * near.own), loop)
+            if termination is Termination.CONVERGED:
+                break
         return loop.attempt(self.name, termination, _whole(problem, place), "dual factor of class means")
 
 
