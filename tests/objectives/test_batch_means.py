@@ -210,3 +210,19 @@ def test_the_rule_of_laplace_transforms():
         assert logs == pytest.approx(np.log(y / least), rel=1e-14, abs=1e-16)
         close = (weights * np.exp(-s * least)) @ -np.expm1(-s * 1e-30)
         assert close == pytest.approx(1e-30 / least, rel=1e-13)
+
+
+# Free descent in float64 over every example, view and prototype, the published loss summed over all batches; written
+# down from L-BFGS of three starts.
+FREE = [
+    (lambda: gs.BCL([3, 2, 1], temperature=0.2, batch=3), 0.00107144570366),
+    (lambda: gs.BCL([3, 2, 1], temperature=0.2, batch=3, draw="shuffle"), 0.00107381179849),
+    (lambda: gs.BCL([3, 1, 1], temperature=0.5, batch=3, views=2), 0.0899831711607),
+    (lambda: gs.KCL([3, 2, 1], temperature=0.3, batch=3, positives=2), 0.76730708208),
+]
+
+
+@pytest.mark.parametrize(("build", "value"), FREE)
+def test_the_optimum_is_that_of_free_descent(build, value):
+    solution = gs.solve(build())
+    assert solution.value == pytest.approx(value, rel=1e-11)
