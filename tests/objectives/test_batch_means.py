@@ -161,6 +161,19 @@ def test_values_and_derivatives_of_instances(name, views, draw, counts):
     check_derivatives(objective, gram, rng)
 
 
+@pytest.mark.parametrize("temperature", [0.05, 0.01])
+def test_an_anchor_far_from_all_of_its_class_keeps_its_digits(temperature):
+    """Alone in its batch its own class is one prototype, whose e^{-apart/tau} is no difference of numbers near 1."""
+    objective = gs.BCL([2, 1], temperature=temperature, batch=3, draw="shuffle")
+    points = np.array([[1.0, 0, 0, 0], [-0.6, 0.8, 0, 0], [0, 0, 1.0, 0], [-0.6, -0.8, 0, 0], [0, 0, -0.6, 0.8]])
+    gram = OrbitGram.averaged(points @ points.T, objective.orbits)
+    values, vectors = np.linalg.eigh(gram.expand())
+    points, labels = vectors * np.sqrt(np.maximum(values, 0.0)), np.array([0, 0, 1])
+    assert objective.value(gram) == pytest.approx(bcl(points[:3], labels, points[3:], temperature), rel=1e-12)
+    with pytest.raises(gs.ProblemError, match=r"temperature: .* at least 0\.006; got 0\.005"):
+        gs.BCL([2, 1], temperature=0.005, batch=3)
+
+
 def test_bcl_over_batches_is_not_bcl_of_all_counts():
     counts = [300, 100, 30, 10, 3]
     whole = gs.solve(gs.BCL(counts, temperature=0.5))

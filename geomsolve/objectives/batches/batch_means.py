@@ -242,16 +242,18 @@ class BatchMean(Objective):
         mine, pull, outcomes = own.weights[: len(kin)], own.positives[: len(kin)], self._outcomes[g]
         apart = gram.apart[anchor, kin][:, None] / tau
         gone = np.expm1(-apart)
-        lost = -mine * gone
-        kept = own.whole - lost.sum(axis=0)
+        lost, near = -mine * gone, mine * np.exp(-apart)
+        kept = own.fixed + near.sum(axis=0)
+        far_apart = kept < 0.5 * own.whole
         # log D - log whole + sum P apart, of which only second orders are left where w = P whole.
         bare = mine - pull * own.whole
         bare = np.where(np.abs(bare) > 8.0 * _EPS * mine, bare, 0.0)
-        aside = log1p_less(-lost.sum(axis=0) / own.whole)
+        aside = log1p_less(np.maximum(-lost.sum(axis=0) / own.whole, -0.5))
         aside += np.sum(pull * expm1_less(-apart) + bare * gone / own.whole, axis=0)
+        aside = np.where(far_apart, np.log(kept / own.whole) + np.sum(pull * apart, axis=0), aside)
         found.excess[anchor] += outcomes @ (np.log(own.whole) - own.floors + aside)
-        # w x - P D less what other classes have of D, summed without the parts of w and P D that cancel.
-        net = bare - lost + pull * lost.sum(axis=0)
+        # w x - P D less what other classes have of D, of near ones without the parts of w and P D that cancel.
+        net = np.where(far_apart, near - pull * kept, bare - lost + pull * lost.sum(axis=0))
 
         x = gram.exponentials(tau)[anchor][self.groups.places]
         far = self.groups.weights.T @ x
@@ -284,7 +286,6 @@ class BatchMean(Objective):
             forms[:number, :number] = -((flat * (mass * alone()).ravel()) @ flat.T).real
             for i, j, both in inner:
                 forms[i, j] -= np.sum(mass * alone() * both).real
-            near = mine - lost
             for i, one in enumerate(near):
                 forms[number + i, :number] = -(flat @ (mass * s * alone(one)).ravel()).real
                 forms[:number, number + i] = forms[number + i, :number]

@@ -68,7 +68,7 @@ def BCL(
 
     Raises:
         ProblemError: an unknown word, counts that are not whole, more than 1000 distinct ones, a bad temperature or
-            views.
+            views, or over batches of one view a temperature below 0.006.
 
     Cost: `Followers` over orbits of classes: K distinct counts, some two hundred products of (K, K) matrices. Where
     classes merge Newton's method on unit vectors of these, some thousand products with its Hessian.
@@ -84,6 +84,11 @@ def BCL(
     if drawn is not None:
         if anchors != "instance":
             raise ProblemError("anchors: over batches instances are averaged; leave anchors or batch out")
+        if views == 1 and temperature < 0.006:
+            raise ProblemError(
+                f"temperature: over batches of one view it must be at least 0.006; got {temperature:g}: e^(-2/temperature) "
+                "squared is too small a number (write views=2, or leave batch out)"
+            )
 
         def tell(others: Array, again: Array) -> tuple:
             members = views * (others + 1.0)
