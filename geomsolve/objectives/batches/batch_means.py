@@ -61,7 +61,7 @@ class BatchMean(Objective):
         views: of an example, in one point.
 
     Cost: for every pair of groups a product of (Q, M) and (M, S) matrices, Q = 5 sqrt(k) nodes on the circle, S = 45 in
-    s, times 50 where the divisor is random: 10 classes in batches of 128 take 0.1 s, or 5 s.
+    s, times some 30 where the divisor is random: 10 classes in batches of 128 take 0.1 s, or 2 s.
     """
 
     count: int

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import hypergeom
 
 from ...arrays import Array
 from ...counts.counts import Counts
 from ...errors import ProblemError
 from ...geometry.orbits import Orbits
+from ..base import Objective, check_temperature
 from ..batches.batch_means import BatchMean
+from ..batches.draws import Draws
+from ..batches.expectation import ExpectedSoftmax, ForeignSoftmax
+from ..batches.one_view import OneView
 from ..batches.outcomes import Drawn, Groups, few_classes, independent, outcomes, without_replacement
+from ..by_counts import by_counts, class_orbits
 from ..rows.full_batch import check_batch, check_word
 from ..sampling import AVERAGES, Averaging, ClassTable, Sampler, classes_and_examples, drawn_shares, per_class
 
@@ -73,8 +81,20 @@ class Batches:
             return self.views * positives
         return (positives > 0) / (np.maximum(examples, 1.0) if self.averaging == "class" else 1.0)
 
-    def mean(self, loss: str, temperature: float, own: float | None) -> BatchMean:
+    def loss(self, loss: str, counts: Counts, temperature: float | ArrayLike, own: float | None) -> Objective:
         """The loss over class means with `own` in an anchor's denominator: all positives where that is None."""
+        if np.ndim(temperature):
+            raise ProblemError("temperature: one a class goes with the full batch (leave batch out)")
+        tau, name = check_temperature(temperature), f"{loss}({self.name})"
+        if not (self.law.replaced and self.all_anchors and (own is None or self.views > 1)):
+            return self._mean(tau, name, own)
+        drawn = partial(_drawn, tau, self.views, self.law.count, name, own)
+        if self.plain:
+            # With one view an anchor whose own class was not drawn has no loss, wherever other classes are.
+            return by_counts(counts, tau, name, lambda some: drawn(class_orbits(some), some.proportions))
+        return replace(drawn(self.orbits, self.shares), masses=self.masses, counts=self.counts)
+
+    def _mean(self, temperature: float, name: str, own: float | None) -> BatchMean:
         members, most = np.arange(self.law.others.shape[1] + 1.0), self.views * (self.law.count + 1.0)
         groups = Groups(
             classes=self.orbits.sizes,
@@ -91,11 +111,24 @@ class Batches:
             orbits=self.orbits,
             masses=self.masses,
             temperature=temperature,
-            name=f"{loss}({self.name})",
+            name=name,
             counts=self.counts,
             count=self.law.count,
             groups=groups,
         )
+
+
+def _drawn(
+    temperature: float, views: int, count: int, name: str, own: float | None, orbits: Orbits, shares: Array
+) -> Objective:
+    draws = Draws(partner=np.broadcast_to(shares, (len(shares), len(shares))), own=shares.copy())
+    common: dict[str, Any] = {"orbits": orbits, "masses": shares, "draws": draws, "count": count}
+    common |= {"temperature": temperature, "name": name}
+    if own is not None:
+        return ForeignSoftmax(**common, alpha=own, beta=float(views))
+    if views == 1:
+        return OneView(**common, shares=shares[:, None], weights=np.ones((len(shares), 1)))
+    return ExpectedSoftmax(**common, alpha=views - 1.0, beta=float(views))
 
 
 def _in_one_point(positives: Array, own: float | None) -> tuple:

@@ -7,13 +7,10 @@ from numpy.typing import ArrayLike
 
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
-from ..base import Objective, check_temperature
-from ..batches.draws import Draws
-from ..batches.expectation import ForeignSoftmax
-from ..by_counts import by_counts, class_orbits
+from ..base import Objective
 from ..rows.full_batch import check_whole, full_batch
 from ..sampling import Averaging, Sampler
-from .over_batches import Batches, batches
+from .over_batches import batches
 
 
 def SINCERE(
@@ -58,41 +55,9 @@ def SINCERE(
         raise ProblemError(f"epsilon: must be a number of nats between -50 and 50; got {epsilon!r:.40}")
     loss, own = ("SINCERE" if epsilon == 0 else f"SupInfoNCE(epsilon={epsilon:g})"), float(np.exp(-epsilon))
     drawn = batches(counts, batch, views, sampler, draw, averaging)
-    return _one_positive(loss, counts, temperature, views, averaging, own, drawn)
-
-
-def _one_positive(
-    loss: str,
-    counts: Counts,
-    temperature: float | ArrayLike,
-    views: int,
-    averaging: Averaging,
-    own: float,
-    drawn: Batches | None,
-) -> Objective:
     if drawn is None:
         return full_batch(loss, counts, temperature, views, averaging, own)
-    if np.ndim(temperature):
-        raise ProblemError("temperature: one a class goes with the full batch (leave batch out)")
-    tau = check_temperature(temperature)
-    if not (drawn.plain and drawn.all_anchors and views > 1):
-        return drawn.mean(loss, tau, own)
-    name, count = f"{loss}({drawn.name})", drawn.law.count
-
-    def build(some: Counts) -> Objective:
-        shares = some.proportions
-        return ForeignSoftmax(
-            orbits=class_orbits(some),
-            masses=shares,
-            draws=Draws(partner=np.broadcast_to(shares, (len(shares), len(shares))), own=shares.copy()),
-            count=count,
-            alpha=own,
-            beta=float(views),
-            temperature=tau,
-            name=name,
-        )
-
-    return by_counts(counts, tau, name, build)
+    return drawn.loss(loss, counts, temperature, own)
 
 
 def NTXent(
@@ -124,4 +89,6 @@ def NTXent(
     counts = as_counts(counts)
     check_whole("views", views, least=1)
     drawn = batches(counts, batch, views, sampler, draw, averaging)
-    return _one_positive("NTXent", counts, temperature, views, averaging, 1.0, drawn)
+    if drawn is None:
+        return full_batch("NTXent", counts, temperature, views, averaging, 1.0)
+    return drawn.loss("NTXent", counts, temperature, 1.0)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +13,6 @@ from ...errors import ProblemError
 from ...geometry.orbits import Orbits
 from ..base import Objective, check_temperature
 from ..batches.draws import Draws
-from ..batches.expectation import ExpectedSoftmax
 from ..batches.one_view import OneView
 from ..batches.pairwise import Exponential, PairLoss
 from ..by_counts import by_counts, class_orbits
@@ -106,28 +103,7 @@ def SupCon(
     drawn = batches(counts, batch, views, sampler, draw, averaging, reducer)
     if drawn is None:
         return full_batch("SupCon", counts, temperature, views, averaging, None)
-    if np.ndim(temperature):
-        raise ProblemError("temperature: one a class goes with the full batch (leave batch out)")
-    tau, size, name = check_temperature(temperature), drawn.law.count + 1, f"SupCon({drawn.name})"
-    if draw == "shuffle" or drawn.counts is None or not drawn.all_anchors:
-        return drawn.mean("SupCon", tau, None)
-    if drawn.plain:
-        return by_counts(counts, tau, name, partial(_mini_batch, tau, views, size, name))
-    found = _drawn(drawn.orbits, drawn.shares, tau, views, size, name)
-    return replace(found, masses=drawn.masses, counts=drawn.counts)
-
-
-def _mini_batch(temperature: float, views: int, batch: int, name: str, counts: Counts) -> Objective:
-    return _drawn(class_orbits(counts), counts.proportions, temperature, views, batch, name)
-
-
-def _drawn(orbits: Orbits, shares: Array, temperature: float, views: int, batch: int, name: str) -> Objective:
-    draws = Draws(partner=np.broadcast_to(shares, (len(shares), len(shares))), own=shares.copy())
-    common: dict[str, Any] = {"orbits": orbits, "masses": shares, "draws": draws, "count": batch - 1}
-    if views == 1:
-        ones = np.ones((len(shares), 1))
-        return OneView(**common, shares=shares[:, None], weights=ones, temperature=temperature, name=name)
-    return ExpectedSoftmax(**common, alpha=views - 1.0, beta=float(views), temperature=temperature, name=name)
+    return drawn.loss("SupCon", counts, temperature, None)
 
 
 def _momentum(
