@@ -21,19 +21,20 @@ def scale(pale: bool) -> Any:
     return SymLogNorm(0.02, vmin=-1, vmax=1) if pale else Normalize(-1, 1)
 
 
-def heat_map(axes: Axes, data: Array, atoms: int, *, pale: bool, fontsize: float = 8.0) -> AxesImage:
-    """Draw what `raster` gives of so many atoms, with the numbers in it where they are few.
+def heat_map(axes: Axes, data: Array, atoms: int, *, pale: bool, fontsize: float = 8.0, first: int = 1) -> AxesImage:
+    """Draw what `raster` gives of so many atoms, counted from `first`, with the numbers in it where they are few.
 
     Colours run from -1 to 1; with `pale` they are linear to 0.02 and logarithmic beyond.
     """
     norm = scale(pale)
-    edges = (0.5, atoms + 0.5, atoms + 0.5, 0.5)
+    low, high = first - 0.5, first + atoms - 0.5
+    edges = (low, high, high, low)
     image = axes.imshow(data, cmap=DIVERGING, norm=norm, extent=edges, interpolation="nearest")
     if atoms <= FEW:
         for (row, column), cosine in np.ndenumerate(data):
             colour = "white" if abs(norm(cosine) - 0.5) > 0.3 else "black"
             text = f"{round(cosine, 2) + 0.0:.2f}"
-            axes.text(column + 1, row + 1, text, ha="center", va="center", color=colour, fontsize=fontsize)
+            axes.text(column + first, row + first, text, ha="center", va="center", color=colour, fontsize=fontsize)
     whole_ticks(axes.xaxis)
     whole_ticks(axes.yaxis)
     return image

@@ -75,9 +75,9 @@ def _order(found: Realization) -> tuple[Array, str | None]:
 
 def _gram(axes: Axes, found: Realization, order: NDArray[np.intp], what: str | None) -> None:
     gram = found.gram
-    image = heat_map(axes, raster(reordered(gram, order)), found.weighting.samples, pale=False)
+    image = heat_map(axes, raster(reordered(gram, order)), found.weighting.samples, pale=False, fontsize=6.0, first=0)
     cosines = gram.cosines[gram.orbits.partners > 0]
-    order_of = "samples in their order, from 1" if what is None else "samples by label, from 1"
+    order_of = "samples in their order" if what is None else "samples by label"
     axes.set(title=f"cosines ({cosines.min():.3g} to {cosines.max():.3g})", xlabel=order_of, ylabel=order_of)
     colour_bar(axes.inset_axes((1.04, 0.0, 0.05, 1.0)), image, pale=False)
 

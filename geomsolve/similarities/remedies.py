@@ -234,9 +234,9 @@ def _floor(weighting: Weighting, temperature: float) -> Remedy | None:
 
     value = _search(raised, temperature, (10.0**k for k in range(-6, 3)), 10.0)
     if value is None:
-        return None
-    text = f"Add a floor: to every weight {value:g} times the largest of its row, the smallest that works."
-    return Remedy("floor", text, value, True)
+        return Remedy("floor", "No floor under the weights helps, up to 100 times the largest of a row.", None, False)
+    text = f"Add a floor: to every weight {value:g} times the largest of its row, the smallest that works"
+    return Remedy("floor", f"{text} (weights of a row then differ by {100.0 / value:.3g} % at most).", value, True)
 
 
 def _without_self_pairs(realization: Realization) -> Remedy | None:

@@ -27,7 +27,7 @@ _SMALL_CLASS = 2  # samples of each class but the first
 TEMPERATURE = 0.5
 CONVENTIONS = (True, False)
 IMBALANCES = tuple(np.geomspace(1.0, 1000.0, 19).tolist())
-RADII = tuple(np.geomspace(0.1, 10.0, 13).tolist())
+RADII = tuple(np.geomspace(0.2, 10.0, 13).tolist())
 _ABOVE = (1.01, 1.06)
 _REALIZABLE = "#E4E4E4"
 # Width of an interval of the excess, as a share of it.
@@ -158,7 +158,7 @@ def y_aware_gap(*, samples: int = 12, radii: Sequence[float] = RADII, progress: 
             limit = math.sqrt(LogGram.of(unit).largest_temperature / TEMPERATURE)
             for radius in _near(radii, limit):
                 weighting = y_aware_weights(labels * allowed * radius, sigma=1.0, self_pairs=self_pairs)
-                found = realize(weighting, temperature=TEMPERATURE, tol=_TOL)
+                found = realize(weighting, temperature=TEMPERATURE, tol=1e-3)
                 start = {"self_pairs": self_pairs, "shape": shape, "radius": radius, "largest_radius": limit}
                 rows.append({**start, **verdict_row(found)})
     title = f"y-Aware InfoNCE, Gaussian kernel: {samples} labels of several shapes, temperature {TEMPERATURE:g}"
