@@ -33,9 +33,8 @@ _ALIASES = {
 BANDWIDTHS = ("scott", "silverman", "median")
 # Distances between as many samples are enough for their median.
 _MEDIAN_OF = 2000
-# Labels that stand for more than 5000 different ones, how far from them these may be, in bandwidths, in the root mean
-# square, and how many are asked where to stand.
-_FEW, _NEAR, _ASKED = 500, 0.3, 20_000
+# Labels that stand for more than 5000 different ones, and how far, in bandwidths, these may be (root mean square).
+_FEW, _NEAR = 500, 0.3
 
 
 def bandwidth(points: Array, rule: float | str) -> float:
@@ -271,14 +270,12 @@ def _represented(points: Array, sigma: float) -> tuple[Array, tuple[int, float] 
     distinct = np.unique(points, axis=0)
     if len(distinct) <= MOST_ORBITS:
         return points, None
-    rng = np.random.default_rng(0)
-    asked = points if len(points) <= _ASKED else points[rng.choice(len(points), _ASKED, replace=False)]
-    centres = rng.choice(asked, _FEW, replace=False)
+    centres = np.random.default_rng(0).choice(points, _FEW, replace=False)
     for _ in range(10):  # k-means
-        nearest = KDTree(centres).query(asked)[1]
+        nearest = KDTree(centres).query(points)[1]
         sizes = np.bincount(nearest, minlength=len(centres))[:, None]
         sums = np.zeros_like(centres)
-        np.add.at(sums, nearest, asked)
+        np.add.at(sums, nearest, points)
         centres = np.where(sizes > 0, sums / np.maximum(sizes, 1), centres)
     few = distinct[np.unique(KDTree(distinct).query(centres)[1])]
     apart, nearest = KDTree(few).query(points)

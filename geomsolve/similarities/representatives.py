@@ -21,9 +21,8 @@ from .feasibility import LogGram, of_pairs
 
 # How many, at least and at most, and how far a sample may be from one of them, in nats of their weight.
 _LEAST, _MOST, _APART = 20, 40, 0.05
-# Newton's method: steps, those without a shorter one, the size of a last one, the largest in temperatures, what is no
-# step any more, and the accuracy of a linear solve.
-_STEPS, _PATIENCE, _LAST, _CAP, _LOST, _ACCURACY = 40, 8, 1e-4, 5.0, 100.0, 1e-3
+# Newton's method: steps, idle ones, the last one's size and the largest in temperatures; accuracy of a linear solve.
+_STEPS, _PATIENCE, _LAST, _CAP, _ACCURACY = 40, 8, 1e-4, 5.0, 1e-3
 # Shares: of the largest repulsion, what hardly counts; of the kernel's largest eigenvalue, what interpolation leaves
 # out; of the largest of S, what is 0.
 _FAINT, _SMOOTH, _NOTHING = 1e-8, 1e-6, 1e-12
@@ -175,7 +174,7 @@ def _step(objective: WeightedSoftmax, gram: OrbitGram, factor: Array) -> tuple[t
     change = solved[:, 1:] * scale
     x = parts(solved[:, 0], change)[0] * inverse - wrong
     largest = float(np.abs(x).max())
-    if largest > _LOST:
+    if largest > 20.0 * _CAP:  # lost
         return None
     share = min(1.0, _CAP / max(largest, _CAP))
     return (OrbitGram(orbits, gram.cosines + share * tau * (x + x.T) / 2.0), factor + share * change), largest
