@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -58,9 +59,10 @@ def sign_changes(
 
 def refine(order: Function, low: float, high: float) -> Crossing:
     """The crossing between two values of opposite sign, to the last digits that `order` resolves."""
+    order = functools.cache(order)  # zero to rounding, it may not have the same sign each time it is asked
     at_low, at_high = order(low), order(high)
     if (at_low > 0) == (at_high > 0):
-        # One end is zero to rounding, and not of the same sign each time it is asked: look on both sides of it.
+        # One end is zero to rounding: look on both sides of it.
         nearest = low if abs(at_low) < abs(at_high) else high
         low, high = 0.999 * nearest, 1.001 * nearest
         at_low = order(low)
