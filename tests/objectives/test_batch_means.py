@@ -84,6 +84,13 @@ def test_values_and_derivatives_of_class_means(name, views, reducer, averaging, 
     check_derivatives(objective, gram, rng)
 
 
+@pytest.mark.parametrize("how", [{"batch": 3, "draw": "shuffle"}, {"sampler": "2x1"}], ids=str)
+@pytest.mark.parametrize("name", LOSSES)
+def test_batches_without_a_positive_have_no_loss(name, how):
+    with pytest.raises(gs.ProblemError, match=r"views: .* no anchor has a positive \(write 2\)"):
+        LOSSES[name]([1, 1, 1, 1], temperature=0.2, views=1, **how)
+
+
 def check_derivatives(objective, gram, rng):
     way = rng.normal(size=gram.cosines.shape)
     way = way + way.T

@@ -95,6 +95,8 @@ class Batches:
         return replace(drawn(self.orbits, self.shares), masses=self.masses, counts=self.counts)
 
     def _mean(self, temperature: float, name: str, own: float | None) -> BatchMean:
+        if self.views == 1 and not self.law.own[:, 1:].any():
+            raise ProblemError("views: with one view and one example of a class no anchor has a positive (write 2)")
         members, most = np.arange(self.law.others.shape[1] + 1.0), self.views * (self.law.count + 1.0)
         groups = Groups(
             classes=self.orbits.sizes,
@@ -217,8 +219,6 @@ def _classes_of_examples(counts: Counts, views: int, batch: int | None, classes:
     """M examples of each of P classes: all of them have as many members, so all means are the same."""
     if batch is not None and batch != classes * examples:
         raise ProblemError(f"batch: {classes}x{examples} makes {classes * examples}; got {batch} (leave it out)")
-    if views * examples < 2:
-        raise ProblemError("sampler: with one view and one example of a class no anchor has a positive (write Px2)")
     every = len(counts.groups) or counts.classes
     orbits, share = Orbits(np.array([float(every)]), np.zeros(every, np.intp)), np.array([1.0 / every])
     name = f"views={views}, {classes} classes of {examples}"

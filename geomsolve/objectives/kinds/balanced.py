@@ -86,8 +86,8 @@ def BCL(
             raise ProblemError("anchors: over batches instances are averaged; leave anchors or batch out")
         if views == 1 and temperature < 0.006:
             raise ProblemError(
-                f"temperature: over batches of one view it must be at least 0.006; got {temperature:g}: e^(-2/temperature) "
-                "squared is too small a number (write views=2, or leave batch out)"
+                f"temperature: over batches of one view it must be at least 0.006; got {temperature:g}, and "
+                "e^(-2/temperature) squared is too small a number (write views=2, or leave batch out)"
             )
 
         def tell(others: Array, again: Array) -> tuple:
