@@ -17,7 +17,7 @@ import numpy as np
 from ..record import Record, Table, parser, say
 
 
-def descended(counts: Any, dim: int, device: str | None) -> dict[str, Any]:
+def descended(counts: Any, dim: int, device: str | None, seconds: float | None) -> dict[str, Any]:
     """What one descent from the better of two starts reaches, and what is proved of it."""
     import geomsolve as gs
     from geomsolve.solvers.points.embedding import bounded, embed
@@ -32,7 +32,7 @@ def descended(counts: Any, dim: int, device: str | None) -> dict[str, Any]:
             history.append((time.process_time(), float(rest.split(",")[0])))
 
     wall, clock = time.perf_counter(), time.process_time()
-    found = embed(solution, dim, bound=False, device=device, progress=progress)
+    found = embed(solution, dim, bound=False, device=device, seconds=seconds, progress=progress)
     wall, end = time.perf_counter() - wall, time.process_time()
     value = found.value - objective.floor
     times, values = np.array(history).T
@@ -52,6 +52,7 @@ def main() -> int:
     described = parser(__doc__)
     described.add_argument("--device", choices=("gpu",), help="the descents in JAX, on a GPU where there is one")
     described.add_argument("--only", choices=("inaturalist2018", "identities", "zipf"), help="one of the problems")
+    described.add_argument("--seconds", type=float, help="of a problem's descent, which then gives its best so far")
     options = described.parse_args()
     import geomsolve as gs
     from geomsolve.solvers.descent.descent import computing
@@ -70,13 +71,13 @@ def main() -> int:
         cases = {"inaturalist2018": (naturalist, 128), "identities": (identities, 512)}
     if options.quick:
         cases = {name: (gs.zipf_counts(60, 1.0, 100), 8) for name in list(cases)[:1]}
-    settings = {"temperature": 0.1, "device": device}
-    part = "dimensions/device" if options.device else "dimensions/many"
+    settings = {"temperature": 0.1, "device": device, "seconds": options.seconds}
+    part = "dimensions/device" if options.device else f"dimensions/{options.only or 'many'}"
     record = Record(part, __doc__, options, key=("counts",), settings=settings)
     for name, (counts, dim) in cases.items():
         if record.has(counts=name) or options.only not in (None, name):
             continue
-        row = descended(counts, dim, options.device)
+        row = descended(counts, dim, options.device, options.seconds)
         record.add(counts=name, **row)
         say(f"{name}: {row['value']:.7g} in {row['seconds']:.0f} s, last tenth {row['last_tenth']:.1e}")
     names = (
