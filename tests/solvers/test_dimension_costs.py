@@ -92,3 +92,12 @@ def test_one_start_is_not_called_the_best_of_several():
     assert one.how == "a local minimum to second order"
     assert "second order" not in solution.embed(3, restarts=1, second_order=False).how
     assert "reached by" in solution.embed(3, restarts=3).how
+
+
+def test_bounds_come_after_all_descents(costs):
+    """A time limit is that of the descents: none waits for the bound of the dimension before."""
+    lines: list[str] = []
+    dimension_costs(costs.solution, [2, 4], restarts=1, seconds=60.0, progress=lines.append)
+    kinds = ["bound" if "lower bound in" in line else "descent" for line in lines]
+    assert kinds == sorted(kinds, reverse=True)
+    assert {"bound", "descent"} == set(kinds)
