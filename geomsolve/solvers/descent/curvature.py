@@ -38,8 +38,7 @@ def newton(loss: PointLoss, points: Array, tol: float, check: Callable[[], None]
         if residual <= tol:
             break
         root, apply = np.sqrt(pulls), _hessian(loss, points, pulls, check)
-        operator = _operator(apply, points.shape)
-        step, _ = cg(operator, -(force / root).ravel(), rtol=min(0.1, math.sqrt(residual)), maxiter=500)
+        step, _ = cg(_operator(apply, points.shape), -(force / root).ravel(), rtol=min(0.1, residual**0.5), maxiter=500)
         trial = unit(points + tangent(points, step.reshape(points.shape)) / root)
         there, after = balance(loss, trial), loss.slope(trial)[0]
         if not (there[0] < 0.5 * residual and after <= value + 1e-9 * abs(value)):
@@ -54,7 +53,7 @@ def smallest_curvature(loss: PointLoss, points: Array, check: Callable[[], None]
     With H the Riemannian Hessian and f_i the sum of all forces on point i, that of F^{-1/2} H F^{-1/2}, F = diag(f_i),
     from differences of gradients: of all of it where it is small, by Lanczos otherwise.
     """
-    _, _, pulls = balance(loss, points)
+    pulls = balance(loss, points)[2]
     root, apply = np.sqrt(pulls), _hessian(loss, points, pulls, check)
     scaled = root * points
     values, axes = np.linalg.eigh(scaled.T @ scaled)
@@ -77,9 +76,8 @@ def smallest_curvature(loss: PointLoss, points: Array, check: Callable[[], None]
             matrix = np.stack([shifted(one.reshape(points.shape)).ravel() for one in np.eye(size)])
             values, vectors = np.linalg.eigh((matrix + matrix.T) / 2.0)
         else:
-            options = {"which": "SA", "tol": 1e-6, "maxiter": 30 * size, "ncv": 40}
-            options["v0"] = np.random.default_rng(0).standard_normal(size)
-            values, vectors = eigsh(_operator(shifted, points.shape), k=1, **options)
+            options = {"tol": 1e-6, "maxiter": 30 * size, "v0": np.random.default_rng(0).standard_normal(size)}
+            values, vectors = eigsh(_operator(shifted, points.shape), k=1, which="SA", ncv=40, **options)
     except ArpackNoConvergence as error:
         values, vectors = error.eigenvalues, error.eigenvectors
     except (ArpackError, LinAlgError):

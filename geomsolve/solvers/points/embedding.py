@@ -209,10 +209,10 @@ def embed(
     fresh = count if count < 8 else max(2, count // 8)
     options = {"max_steps": max_steps, "seconds": seconds, "progress": progress, "hops": count - fresh, "seed": seed}
     best = _descended(objective, _starts(gram, width, fresh, seed, start), count, small, device, options)
-    value = _value(objective, best.points)
     found = Embedding(
-        best.points, value, floor, exact=False, restarts=len(best.excesses), reached=best.reached,
-        curvature=best.curvature, residual=best.residual, stopped=best.stopped, seconds=best.seconds,
+        best.points, _value(objective, best.points), floor, exact=False, restarts=len(best.excesses),
+        reached=best.reached, curvature=best.curvature, residual=best.residual, stopped=best.stopped,
+        seconds=best.seconds,
     )  # fmt: skip
     return bounded(objective, found, progress) if bound and best.stopped != "interrupt" else found
 
