@@ -157,6 +157,5 @@ class Problem:
             others = np.sum(self.classes.partners * (means + across), axis=1) + inside
             beside = np.where(term.offsets > 0, 1.0 - term.temperature * np.asarray(model.answer)[:, 0], 0.0)[first]
             rest = beside + others * (term.temperature / np.where(mass > 0, mass, 1.0))
-            single = number * own[:, 1:].sum(axis=1)
-            found.append(Row(term.temperature, mass, means, across, inside, single, rest))
+            found.append(Row(term.temperature, mass, means, across, inside, number * own[:, 1:].sum(axis=1), rest))
         return found

@@ -23,8 +23,7 @@ _FINEST, _ROUNDED = 1e-13, 1e-9
 _PATIENCE = 12
 # Times that a step is shortened which leaves no logarithms.
 _SHORTENED = 5
-# Followers start nearer to their classes than a first look says: from too far the steps lose their way. Classifiers of
-# which one class has nearly all data start where it says, where from near by the way is lost.
+# Followers start nearer than a first look says: from too far steps lose their way. Classifiers alone also as far as it.
 _NEARER, _AS_FAR = 0.01, 1.0
 # Rounds in which classes part or close; what S says of them, in units of its diagonal, that is no rounding; 1 - Y that
 # is a point; halvings of the interval for how far they part.
