@@ -38,9 +38,9 @@ from .errors import GeomsolveError as GeomsolveError
 from .errors import NotCertified as NotCertified
 from .errors import ProblemError as ProblemError
 from .figures.gallery.catalogue import draw_figures as draw_figures
-from .geometry.orbits import OrbitGram as OrbitGram
+from .geometry.orbit_gram import OrbitGram as OrbitGram
 from .objectives.base import Objective as Objective
-from .objectives.classes.generalized import GCL as GCL
+from .objectives.classes.gcl import GCL as GCL
 from .objectives.classes.sincere import SINCERE as SINCERE
 from .objectives.classes.sincere import NTXent as NTXent
 from .objectives.classes.supcon import SupCon as SupCon
@@ -49,8 +49,8 @@ from .objectives.kinds.balanced import KCL as KCL
 from .objectives.kinds.equilibrium import ECL as ECL
 from .objectives.kinds.equilibrium import LogitCompensated as LogitCompensated
 from .objectives.kinds.supcl import SupCL as SupCL
-from .objectives.kinds.two_class import SupConInstances as SupConInstances
-from .objectives.kinds.two_class import SupMin as SupMin
+from .objectives.kinds.supmin import SupConInstances as SupConInstances
+from .objectives.kinds.supmin import SupMin as SupMin
 from .objectives.logits.cross_entropy import CrossEntropy as CrossEntropy
 from .objectives.rows.row_softmax import RowSoftmax as RowSoftmax
 from .objectives.weighted.weighted import WeightedInfoNCE as WeightedInfoNCE

@@ -66,7 +66,7 @@ def memory(name: str, dim: int, device: str | None) -> dict[str, Any]:
     import numpy as np
 
     import geomsolve as gs
-    from geomsolve.solvers.descent.descent import JaxLoss, computing
+    from geomsolve.solvers.descent.jax_descent import JaxLoss, computing
 
     objective = gs.SupCon(gs.load_counts(name), temperature=TEMPERATURE)
     classes = int(objective.orbits.atoms)
@@ -123,7 +123,7 @@ def main() -> int:
     described = parser(__doc__)
     described.add_argument("--device", choices=("cpu", "gpu"), help="default: what JAX takes by itself")
     options = described.parse_args()
-    from geomsolve.solvers.descent.descent import computing
+    from geomsolve.solvers.descent.jax_descent import computing
 
     with computing(options.device) as where:
         name, gpu = where.name, where.devices[0].platform != "cpu"

@@ -47,7 +47,7 @@ def in_jax(objective: Any, start: np.ndarray, steps: int) -> dict[str, Any]:
     import jax.numpy as jnp
     import optax
 
-    from geomsolve.solvers.descent.descent import JaxLoss, computing
+    from geomsolve.solvers.descent.jax_descent import JaxLoss, computing
 
     with computing("cpu") as place:
         loss = JaxLoss(objective, place)

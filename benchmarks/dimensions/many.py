@@ -55,7 +55,7 @@ def main() -> int:
     described.add_argument("--seconds", type=float, help="of a problem's descent, which then gives its best so far")
     options = described.parse_args()
     import geomsolve as gs
-    from geomsolve.solvers.descent.descent import computing
+    from geomsolve.solvers.descent.jax_descent import computing
 
     naturalist, device = gs.load_counts("inaturalist2018").per_class, "NumPy"
     if options.device:

@@ -11,7 +11,7 @@ from scipy.linalg import null_space
 from scipy.spatial.distance import squareform
 
 from ..arrays import Array
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from .slack import Slack
 
 # Orbits up to which the curvature of the loss is written out, K^3 numbers, and a move that needs no second look.

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from ..errors import ProblemError
 from ..geometry.kernel import KernelGram
 from ..geometry.kinds import KindGram
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.logits.cross_entropy import CrossEntropy
 from ..text import entry

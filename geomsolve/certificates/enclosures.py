@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from .balls import flint, positive_definite, rounded_up
+from .ball_arithmetic import flint, positive_definite, rounded_up
 from .logsums import LogSums
 from .refining import Balls, slack
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from ..counts.lines import MOST_NODES
+from ..counts.gauss_rules import MOST_NODES
 from ..errors import ProblemError
 from ..geometry.kernel import KernelGram, interpolation
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
 
 # Polynomials whose products the finest rule integrates exactly.

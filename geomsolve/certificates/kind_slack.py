@@ -10,7 +10,7 @@ import numpy as np
 from ..arrays import Array
 from ..geometry.class_matrices import ClassMatrix
 from ..geometry.kinds import Blocks, KindGram
-from ..geometry.orbits import Orbits
+from ..geometry.orbit_gram import Orbits
 from .slack import Slack
 
 _EPS = float(np.finfo(np.float64).eps)

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from ..arrays import Array
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import RowModel
 from .slack import Slack
 

@@ -27,7 +27,7 @@ from ..objectives.batches.one_view import OneView
 from ..objectives.batches.pairwise import Logistic, PairLoss
 from ..objectives.kinds.parts import PartedSum
 from ..objectives.rows.row_softmax import RowSoftmax
-from .balls import ball, flint
+from .ball_arithmetic import ball, flint
 
 READINGS = ("fractions", "binary")
 # How far, relative to itself, a stored number may lie from the fraction that it is read as: four units in its last

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgWarning, lu_factor, lu_solve
 
 from ..arrays import Array
-from .balls import flint
+from .ball_arithmetic import flint
 from .logsums import LogSums
 
 Balls = list[list[Any]]

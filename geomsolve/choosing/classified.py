@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays import Progress
 from ..counts.counts import Counts
 from ..geometry.class_matrices import ClassMatrix
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.logits.cross_entropy import CrossEntropy, ldam, logit_adjusted
 from ..solvers.logits.logit_solution import solve_logits
 from .compared import Compared

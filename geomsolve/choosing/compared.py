@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..solvers.logits.logit_solution import LogitSolution
 from ..solvers.solution import Solution
 from ..text import attributes

@@ -16,12 +16,12 @@ from ..certificates.certificate import check_tol
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..geometry.kinds import KindGram
-from ..geometry.orbits import OrbitGram, Orbits
+from ..geometry.orbit_gram import OrbitGram, Orbits
 from ..geometry.variances import class_variances
 from ..objectives.base import Objective, check_temperature
-from ..objectives.by_counts import class_orbits
 from ..objectives.kinds.parts import parts_of
 from ..objectives.kinds.supcl import InstanceSoftmax
+from ..objectives.many_counts import class_orbits
 from ..objectives.registry import build_objective, objective_options, resolve
 from ..objectives.rows.row_softmax import RowSoftmax
 from ..objectives.sampling import Sampler
@@ -31,9 +31,9 @@ from ..solvers.solving import solve
 from ..text import number, table
 from .classified import LOGITS, classified
 from .compared import Compared
+from .prototype_geometry import supervised_prototypes
 from .recommendations import sentences
 from .targeted import targeted_supcon
-from .two_classes import supervised_prototypes
 
 # The losses by name, and what they are in words.
 _CATALOGUE = {

@@ -12,7 +12,7 @@ from ..arrays import Array
 from ..certificates.certificate import certify, check_tol
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
-from ..geometry.orbits import OrbitGram, Orbits
+from ..geometry.orbit_gram import OrbitGram, Orbits
 from ..objectives.base import check_temperature
 from ..objectives.rows.row_softmax import RowSoftmax
 from .designed import Design

@@ -15,7 +15,7 @@ from ..certificates.logits import LogitCertificate, certify_logits
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..geometry.class_matrices import ClassMatrix
-from ..geometry.orbits import Orbits
+from ..geometry.orbit_gram import Orbits
 from ..objectives.logits.cross_entropy import CrossEntropy
 from ..results import Result
 from ..text import attributes, entry, span, table

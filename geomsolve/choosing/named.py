@@ -24,8 +24,8 @@ from ..solvers.base import Solver
 from ..solvers.solution import Remark, Solution
 from ..solvers.solving import solve
 from .guidelines import smallest_critical_alpha
+from .prototype_geometry import PrototypeGeometry, supervised_prototypes
 from .targeted import TargetedGeometry, targeted_supcon
-from .two_classes import PrototypeGeometry, supervised_prototypes
 
 Solved = Solution | TargetedGeometry | PrototypeGeometry
 

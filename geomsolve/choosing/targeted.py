@@ -16,7 +16,7 @@ from ..arrays import Array
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..geometry.kinds import KindGram
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import check_temperature
 from ..objectives.kinds.parts import PartedSoftmax, anchored, example_counts, kinds_of
 from ..objectives.rows.full_batch import check_whole

@@ -13,7 +13,7 @@ from ..errors import ProblemError
 from ..similarities.crosschecks import crosscheck_verdict
 from ..solvers.crosschecks import CrossCheck
 from ..solvers.crosschecks import crosscheck as check_routes
-from ..solvers.descent.descent import check_device
+from ..solvers.descent.jax_descent import check_device
 from .app import code, verb
 from .options import (
     FREE,

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from ..arrays import Progress
-from ..certificates.balls import flint
+from ..certificates.ball_arithmetic import flint
 from ..choosing.named import Solved, check_free, is_free, loss_names, loss_settings, solve_named
 from ..counts.counts import Counts, as_counts
 from ..counts.sources import load_counts, profile_names

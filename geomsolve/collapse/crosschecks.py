@@ -11,7 +11,7 @@ from ..arrays import Progress
 from ..counts.counts import Counts
 from ..errors import ProblemError
 from ..solvers.crosschecks import CONCLUSIVE, CrossCheck, Route
-from ..solvers.descent.descent import Descent, check_device
+from ..solvers.descent.jax_descent import Descent, check_device
 from ..text import attributes
 from .thresholds import Threshold, threshold
 from .two_levels import Builder

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..arrays import Array, Progress
 from ..counts.counts import Counts
 from ..errors import ProblemError
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
 from ..solvers.newton.stationary import stationary_point
 from ..solvers.solution import Quality, Solution

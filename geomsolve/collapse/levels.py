@@ -13,11 +13,11 @@ from .. import __version__
 from ..arrays import Array, Progress
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
-from ..objectives.by_counts import check_pairs
 from ..objectives.classes.over_batches import Batches, batches
 from ..objectives.classes.supcon import SupCon, merged_supcon
+from ..objectives.many_counts import check_pairs
 from ..objectives.rows.full_batch import check_whole
 from ..objectives.sampling import Averaging, Sampler
 from ..results import Result

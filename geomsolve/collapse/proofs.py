@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..certificates.balls import decimal, flint, precision
+from ..certificates.ball_arithmetic import decimal, flint, precision
 from ..certificates.logsums import LogSums, log_sums, read
 from ..certificates.verified import READ_AS
 from ..errors import ProblemError

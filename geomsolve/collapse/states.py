@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 
 from ..arrays import Array
 from ..errors import ProblemError
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
 
 # Where a loss is linear in the cosines the two forces can be equal at every ratio: rounding is not to decide then. The

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from ..arrays import Progress
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import check_temperature
 from ..objectives.kinds.towers import SigLIP
 from ..solvers.solving import solve

@@ -13,7 +13,7 @@ from ..arrays import Progress
 from ..certificates.certificate import certify
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.kinds.supcl import InstanceSoftmax
 from ..solvers.solution import Solution

@@ -16,8 +16,8 @@ from ..errors import BackendError, ProblemError
 from ..files import read_npy
 from .cells import check_overlap, looks_like_labels, number, of_labels
 from .counts import Counts, as_counts
+from .delimited import as_table, printed, read_text
 from .tables import Table, counted, without_total
-from .texts import as_table, printed, read_text
 
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 _BOOKS = (".xlsx", ".xls", ".ods", ".numbers")

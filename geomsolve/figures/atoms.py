@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..arrays import Array
 from ..counts.counts import Counts
 from ..geometry.kinds import KindGram
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.descriptions import KindsOfAtoms
 from ..solvers.solution import Solution
 from .heat_maps import scale

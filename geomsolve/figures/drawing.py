@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..choosing.comparisons import Comparison
 from ..choosing.guidelines import VarianceMap
+from ..choosing.prototype_geometry import PrototypeGeometry
 from ..choosing.targeted import TargetedGeometry
-from ..choosing.two_classes import PrototypeGeometry
 from ..collapse.phases import PhaseDiagram
 from ..errors import ProblemError
 from ..similarities.verdicts import Realization

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..choosing.prototype_geometry import PrototypeGeometry
 from ..choosing.targeted import TargetedGeometry
-from ..choosing.two_classes import PrototypeGeometry
 from .atoms import Atoms, atoms_by_kind
 from .heat_maps import colour_bar, heat_map
 from .style import HEAD, MEAN, TAIL, picture, simplex_line, unit_sphere, whole_ticks

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
-from ..geometry.orbits import OrbitGram, Orbits
+from ..geometry.orbit_gram import OrbitGram, Orbits
 from ..solvers.solution import Quality, Solution
 from .atoms import shown_atoms
 from .heat_maps import colour_bar, heat_map

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from .style import ACCENT, FEW, GREY, HEAD, TAIL, unit_circle, unit_sphere
 
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
 from .class_matrices import ClassMatrix as ClassMatrix
-from .exchangeable import Orbits as Orbits
 from .factored_points import FactoredPoints as FactoredPoints
 from .kernel import KernelGram as KernelGram
 from .kinds import KindGram as KindGram
 from .kinds import Kinds as Kinds
-from .orbits import OrbitGram as OrbitGram
+from .orbit_gram import OrbitGram as OrbitGram
+from .orbits import Orbits as Orbits
 from .variances import ClassVariances as ClassVariances
 from .variances import class_variances as class_variances

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
-from .orbits import Orbits
+from .orbit_gram import Orbits
 
 
 @dataclass(frozen=True, eq=False)

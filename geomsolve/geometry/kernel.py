@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import Array, frozen
 from ..counts.counts import Counts
-from ..counts.lines import MOST_NODES, CountLine
+from ..counts.gauss_rules import MOST_NODES, CountLine
 from ..errors import ProblemError
 from .factored_points import FactoredPoints, check_numbers
-from .orbits import MOST_WRITTEN, OrbitGram, Orbits
+from .orbit_gram import MOST_WRITTEN, OrbitGram, Orbits
 
 # Counts whose polynomials are held at a time.
 _CHUNK = 2**15

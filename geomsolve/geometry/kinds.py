@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..arrays import Array, frozen
 from ..counts.counts import Counts
 from ..errors import ProblemError
-from .exchangeable import Orbits
-from .orbits import MOST_WRITTEN, OrbitGram
+from .orbit_gram import MOST_WRITTEN, OrbitGram
+from .orbits import Orbits
 
 # Atoms that are listed one by one.
 _LISTED = 1e6

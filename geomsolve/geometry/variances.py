@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..arrays import Array
-from .orbits import OrbitGram
+from .orbit_gram import OrbitGram
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 from .base import Objective as Objective
 from .batches.batch_means import BatchMean as BatchMean
-from .classes.generalized import GCL as GCL
+from .classes.gcl import GCL as GCL
 from .classes.sincere import SINCERE as SINCERE
 from .classes.sincere import NTXent as NTXent
 from .classes.supcon import SupCon as SupCon
@@ -15,11 +15,11 @@ from .kinds.parts import PartedSum as PartedSum
 from .kinds.parts import Parts as Parts
 from .kinds.supcl import InstanceSoftmax as InstanceSoftmax
 from .kinds.supcl import SupCL as SupCL
+from .kinds.supmin import SupConInstances as SupConInstances
+from .kinds.supmin import SupMin as SupMin
 from .kinds.towers import CLIP as CLIP
 from .kinds.towers import PairSigmoid as PairSigmoid
 from .kinds.towers import SigLIP as SigLIP
-from .kinds.two_class import SupConInstances as SupConInstances
-from .kinds.two_class import SupMin as SupMin
 from .logits.cross_entropy import CrossEntropy as CrossEntropy
 from .logits.cross_entropy import ldam as ldam
 from .logits.cross_entropy import logit_adjusted as logit_adjusted

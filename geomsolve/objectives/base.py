@@ -22,9 +22,9 @@ import numpy as np
 from ..arrays import Array, frozen
 from ..counts.counts import Counts
 from ..errors import ProblemError
-from ..geometry.orbits import OrbitGram, Orbits
+from ..geometry.orbit_gram import OrbitGram, Orbits
+from .count_laws import CountLaw
 from .descriptions import ClassMeans
-from .laws import ByCounts
 from .net_forces import FineRows
 from .row_hessians import model_forms
 
@@ -80,7 +80,7 @@ class Objective(ABC):
     masses: Array
     temperature: float = 1.0
     name: str = "objective"
-    law: ByCounts | None = field(default=None, repr=False)
+    law: CountLaw | None = field(default=None, repr=False)
     counts: Counts | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

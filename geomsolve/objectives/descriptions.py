@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..arrays import Array
 from ..counts.counts import Counts
 from ..geometry.kinds import KindGram
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..geometry.variances import class_variances
 from ..text import entry, span, table, whole
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 
 _EPS = float(np.finfo(np.float64).eps)
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..arrays import Array
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
-from ..geometry.orbits import Orbits
+from ..geometry.orbit_gram import Orbits
 
 SAMPLERS = {"instance": 1.0, "class-balanced": 0.0, "square-root": 0.5, "sqrt": 0.5}
 AVERAGES = ("anchor", "pair", "class")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from ..arrays import Array
-from ..geometry.orbits import OrbitGram, Orbits
+from ..geometry.orbit_gram import OrbitGram, Orbits
 from ..objectives.weighted.weighted import WeightedSoftmax
 
 _EPS = float(np.finfo(np.float64).eps)

@@ -7,7 +7,7 @@ from ..objectives.weighted.weighted import WeightedInfoNCE
 from ..objectives.weighted.weightings import Weighting
 from ..solvers.base import Termination
 from ..solvers.crosschecks import CrossCheck, Route
-from ..solvers.descent.descent import Descent, check_device
+from ..solvers.descent.jax_descent import Descent, check_device
 from ..text import attributes
 from .realizations import realize
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import Array, Progress
 from ..errors import ProblemError
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.weighted.weighted import WeightedSoftmax
 from ..solvers.points.embedding import check_dim
 from .factors import FactorLoss, descend, polish, unit

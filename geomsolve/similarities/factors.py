@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
 from ..arrays import Array
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.weighted.weighted import WeightedSoftmax
 
 # Pairs of steps that L-BFGS remembers.

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from ..arrays import Array
-from ..geometry.orbits import OrbitGram, Orbits
+from ..geometry.orbit_gram import OrbitGram, Orbits
 from ..objectives.weighted.logweights import symmetric_part
 from ..objectives.weighted.weightings import Weighting
 from .witnesses import Witness

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from ..arrays import Array, Progress
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.weighted.weighted import WeightedSoftmax
 from .bounds import DualBound, dual_bound, slack
 from .factors import FactorLoss, Frame, descend, polish, unit

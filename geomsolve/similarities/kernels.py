@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist, pdist
 
 from ..arrays import Array
 from ..errors import ProblemError
-from ..geometry.exchangeable import Orbits
+from ..geometry.orbits import Orbits
 from ..objectives.weighted.weightings import MOST_ORBITS, Weighting, by_orbits, check_self_pairs, exchangeable
 
 # log of the kernel at the distance d, in units of the bandwidth.

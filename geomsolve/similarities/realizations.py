@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 from ..arrays import Progress
 from ..certificates.certificate import certify, check_tol
 from ..errors import NotCertified, ProblemError
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import check_temperature
 from ..objectives.weighted.weighted import WeightedInfoNCE, WeightedSoftmax
 from ..objectives.weighted.weightings import Weighting

@@ -10,7 +10,7 @@ from scipy.linalg import LinAlgError
 from scipy.sparse.linalg import LinearOperator, gmres
 
 from ..arrays import Array, Progress
-from ..geometry.orbits import OrbitGram, Orbits
+from ..geometry.orbit_gram import OrbitGram, Orbits
 from ..objectives.weighted.weighted import WeightedInfoNCE, WeightedSoftmax
 from ..objectives.weighted.weightings import Weighting
 from ..solvers.base import Iteration, Termination

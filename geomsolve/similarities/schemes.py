@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import ProblemError
-from ..geometry.exchangeable import Orbits
+from ..geometry.orbits import Orbits
 from ..objectives.registry import checked_options
 from ..objectives.weighted.weightings import Weighting, check_self_pairs
 from .kernels import x_clr_weights, y_aware_weights

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import __version__
 from ..arrays import Array
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.weighted.weighted import WeightedSoftmax
 from ..objectives.weighted.weightings import Weighting
 from ..results import Result

@@ -5,7 +5,7 @@ from .conic.interior import Interior as Interior
 from .crosschecks import CrossCheck as CrossCheck
 from .crosschecks import Route as Route
 from .crosschecks import crosscheck as crosscheck
-from .descent.descent import Descent as Descent
+from .descent.jax_descent import Descent as Descent
 from .logits.layer_peeled import PeeledSolution as PeeledSolution
 from .logits.layer_peeled import solve_peeled as solve_peeled
 from .logits.logit_factors import LogitFactors as LogitFactors

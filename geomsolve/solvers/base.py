@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from ..arrays import Progress
 from ..geometry.kernel import KernelGram
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
 
 Point = TypeVar("Point")

@@ -12,14 +12,14 @@ from ..arrays import Progress
 from ..certificates.certificate import Certificate, certify, check_tol
 from ..errors import BackendError
 from ..geometry.kernel import KernelGram
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.kinds.parts import class_by_class
 from ..results import Result
 from ..text import attributes, number, sentence, table
 from .base import Attempt, Solver, Termination
 from .conic.conic import Conic
-from .descent.descent import NO_GPU, Descent, check_device
+from .descent.jax_descent import NO_GPU, Descent, check_device
 from .newton.newton import Newton
 from .newton.quadrature import Quadrature
 

@@ -16,7 +16,7 @@ from ..certificates.certificate import Certificate
 from ..counts.counts import Counts
 from ..geometry.kernel import KernelGram
 from ..geometry.kinds import KindGram
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
 from ..results import Result
 from ..text import attributes, entry, sentence

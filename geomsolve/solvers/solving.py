@@ -13,7 +13,7 @@ from ..certificates.certificate import Certificate, certify, check_tol
 from ..errors import BackendError, NotCertified, ProblemError
 from ..geometry.kernel import KernelGram
 from ..geometry.kinds import KindGram, Kinds
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.kinds.parts import by_orbits_of_classes, class_by_class, on_orbits
 from ..objectives.logits.cross_entropy import CrossEntropy
@@ -22,7 +22,7 @@ from .base import Attempt, Solver, Termination
 from .conic import interior
 from .conic.conic import Conic
 from .conic.interior import Interior
-from .descent.descent import Descent
+from .descent.jax_descent import Descent
 from .logits.layer_peeled import PeeledSolution, solve_peeled
 from .logits.logit_solution import LogitSolution, solve_logits
 from .newton.followers import Followers

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import Array
-from ..certificates.balls import decimal, flint, precision, rounded_up
+from ..certificates.ball_arithmetic import decimal, flint, precision, rounded_up
 from ..certificates.enclosures import Bounds
 from ..certificates.logsums import READINGS, LogSums, log_sums, read
 from ..certificates.refining import Balls, refine
 from ..certificates.verified import Verified
 from ..errors import ProblemError
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.kinds.parts import class_by_class
 from .solution import Solution

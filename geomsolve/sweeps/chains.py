@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..counts.counts import Counts
 from ..errors import GeomsolveError, ProblemError
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.registry import build_objective
 from ..solvers.newton.dual_step import DENSE

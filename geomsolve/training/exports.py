@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from .. import __version__
 from ..arrays import Array, Progress
 from ..certificates.certificate import check_tol
-from ..choosing.two_classes import PrototypeGeometry
+from ..choosing.prototype_geometry import PrototypeGeometry
 from ..counts.counts import Counts, as_counts
 from ..counts.sources import profile_names
 from ..errors import ProblemError
-from ..geometry.orbits import OrbitGram, Orbits
+from ..geometry.orbit_gram import OrbitGram, Orbits
 from ..geometry.variances import class_variances
 from ..objectives.base import Objective
 from ..objectives.kinds.parts import Parts, parts_of

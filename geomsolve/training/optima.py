@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array, Progress
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.logits.cross_entropy import CrossEntropy
 from ..solvers.logits.logit_solution import LogitSolution

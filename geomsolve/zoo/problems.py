@@ -16,7 +16,7 @@ from ..arrays import Array
 from ..counts.counts import as_counts
 from ..counts.sources import load_counts
 from ..errors import ProblemError
-from ..geometry.orbits import OrbitGram
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.registry import build_objective
 from ..objectives.weighted.weighted import WeightedInfoNCE

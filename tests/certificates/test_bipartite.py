@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import geomsolve as gs
 from geomsolve.certificates import residual
-from geomsolve.certificates.balls import precision
+from geomsolve.certificates.ball_arithmetic import precision
 from geomsolve.certificates.bipartite import without_classifiers
 from geomsolve.certificates.logsums import log_sums
 from geomsolve.certificates.refining import refine

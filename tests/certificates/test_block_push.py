@@ -8,7 +8,7 @@ from attacks import HEADS, planar, two_heads
 
 import geomsolve as gs
 from geomsolve.certificates.blocks import indefinite, linked
-from geomsolve.geometry.orbits import OrbitGram
+from geomsolve.geometry.orbit_gram import OrbitGram
 
 
 @pytest.mark.parametrize("problem", HEADS)

@@ -5,7 +5,7 @@ import pytest
 
 import geomsolve as gs
 from geomsolve.certificates.kkt import semidefinite_defect
-from geomsolve.geometry.orbits import OrbitGram, Orbits
+from geomsolve.geometry.orbit_gram import OrbitGram, Orbits
 
 
 def planar(angles):

@@ -7,7 +7,7 @@ import pytest
 from command_line import refuses, run
 
 import geomsolve as gs
-from geomsolve.choosing import two_classes as twoclasses
+from geomsolve.choosing import prototype_geometry as twoclasses
 
 SOLVE = ["solve", "--objective", "supproto"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import geomsolve as gs
-from geomsolve.certificates import balls
+from geomsolve.certificates import ball_arithmetic
 from geomsolve.certificates.logsums import log_sums, read
 from geomsolve.collapse.proofs import collapse_margin
 from geomsolve.collapse.states import minority_collapse
@@ -111,7 +111,7 @@ def test_the_margin_in_balls_is_that_in_floating_point():
     for majority, ratio in ((1, 5.0), (1, 50.0), (3, 2.0), (3, 300.0)):
         counts = [ratio] * majority + [1.0] * 4
         objective = gs.GCL(counts, temperature=0.7)
-        with balls.precision(200):
+        with ball_arithmetic.precision(200):
             margin = collapse_margin(log_sums(objective, "binary"))
         assert float(margin.mid()) == pytest.approx(minority_collapse(objective).margin, abs=1e-12)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import geomsolve as gs
-from geomsolve.geometry.orbits import OrbitGram
+from geomsolve.geometry.orbit_gram import OrbitGram
 from geomsolve.objectives.batches.laplace import laplace_rule
 
 LOSSES = {"supcon": gs.SupCon, "sincere": gs.SINCERE, "ntxent": gs.NTXent}

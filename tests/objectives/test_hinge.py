@@ -9,7 +9,7 @@ from helpers import random_direction
 
 import geomsolve as gs
 from geomsolve.certificates.slack import Slack
-from geomsolve.geometry.orbits import OrbitGram
+from geomsolve.geometry.orbit_gram import OrbitGram
 
 COUNTS = ([30] + [1] * 9, [5, 5, 1, 1, 1], [1000, 300, 100, 30, 10], [8, 5, 3, 2, 1])
 

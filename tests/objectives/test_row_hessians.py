@@ -5,7 +5,7 @@ import pytest
 from loss_families import OBJECTIVES
 from mpmath import mp, mpf
 
-from geomsolve.geometry.orbits import OrbitGram
+from geomsolve.geometry.orbit_gram import OrbitGram
 from geomsolve.objectives.row_hessians import softmax_forms
 from geomsolve.solvers.spheres.spheres import gram_of, retract
 

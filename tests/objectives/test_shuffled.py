@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import geomsolve as gs
-from geomsolve.geometry.orbits import OrbitGram
+from geomsolve.geometry.orbit_gram import OrbitGram
 
 
 def enumerated(counts, temperature, views, batch, gram):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomsolve.certificates.certificate import certify
-from geomsolve.geometry.orbits import OrbitGram
+from geomsolve.geometry.orbit_gram import OrbitGram
 from geomsolve.objectives.weighted.weighted import WeightedInfoNCE
 from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.similarities.bounds import dual_bound

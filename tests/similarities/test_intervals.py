@@ -7,7 +7,7 @@ from scipy.special import logsumexp
 from test_bounds import random_weights
 
 from geomsolve.certificates.certificate import certify
-from geomsolve.geometry.orbits import OrbitGram
+from geomsolve.geometry.orbit_gram import OrbitGram
 from geomsolve.objectives.weighted.weighted import WeightedInfoNCE
 from geomsolve.similarities import representatives
 from geomsolve.similarities.factors import FactorLoss, descend, tangent, unit

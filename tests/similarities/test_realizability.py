@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize, minimize_scalar
 
 from geomsolve.errors import ProblemError
-from geomsolve.geometry.orbits import OrbitGram
+from geomsolve.geometry.orbit_gram import OrbitGram
 from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.similarities.feasibility import LogGram
 from geomsolve.similarities.kernels import x_clr_weights, y_aware_weights

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from geomsolve.geometry.orbits import OrbitGram
+from geomsolve.geometry.orbit_gram import OrbitGram
 from geomsolve.objectives.weighted.weighted import WeightedInfoNCE
 from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.similarities.euclidean import euclidean_realization

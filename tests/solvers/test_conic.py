@@ -11,9 +11,9 @@ import pytest
 from geomsolve.certificates.certificate import certify
 from geomsolve.counts.counts import long_tail_counts
 from geomsolve.errors import BackendError, ProblemError
-from geomsolve.geometry.orbits import OrbitGram, Orbits
+from geomsolve.geometry.orbit_gram import OrbitGram, Orbits
 from geomsolve.objectives.base import Objective
-from geomsolve.objectives.classes.generalized import GCL
+from geomsolve.objectives.classes.gcl import GCL
 from geomsolve.objectives.classes.supcon import SupCon
 from geomsolve.objectives.rows.row_softmax import RowSoftmax
 from geomsolve.solvers.base import Termination

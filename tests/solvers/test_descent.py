@@ -10,17 +10,17 @@ import pytest
 from geomsolve.certificates.certificate import certify
 from geomsolve.counts.counts import as_counts, long_tail_counts
 from geomsolve.errors import BackendError, ProblemError
-from geomsolve.geometry.orbits import OrbitGram, Orbits
+from geomsolve.geometry.orbit_gram import OrbitGram, Orbits
 from geomsolve.objectives.batches.custom import EnumeratedLoss
 from geomsolve.objectives.batches.draws import Draws
 from geomsolve.objectives.batches.expectation import ExpectedSoftmax
-from geomsolve.objectives.classes.generalized import GCL
+from geomsolve.objectives.classes.gcl import GCL
 from geomsolve.objectives.classes.supcon import SupCon, class_orbits
 from geomsolve.objectives.rows.row_softmax import RowSoftmax
 from geomsolve.objectives.weighted.weighted import WeightedInfoNCE
 from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.solvers.base import Termination
-from geomsolve.solvers.descent.descent import MOST_ATOMS, Descent, descend_on, enough_dim, random_starts
+from geomsolve.solvers.descent.jax_descent import MOST_ATOMS, Descent, descend_on, enough_dim, random_starts
 from geomsolve.solvers.descent.jax_losses import loss
 
 COUNTS = as_counts([50, 20, 20, 7, 3])

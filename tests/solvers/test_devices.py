@@ -10,7 +10,7 @@ import jax
 import pytest
 
 from geomsolve.errors import BackendError, ProblemError
-from geomsolve.solvers.descent.descent import NO_GPU, computing
+from geomsolve.solvers.descent.jax_descent import NO_GPU, computing
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,7 +8,7 @@ from loss_families import OBJECTIVES
 
 import geomsolve as gs
 from geomsolve.certificates.certificate import certify
-from geomsolve.geometry.orbits import OrbitGram
+from geomsolve.geometry.orbit_gram import OrbitGram
 from geomsolve.solvers.base import Iteration
 from geomsolve.solvers.conic.interior import Interior, follow_path
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import geomsolve as gs
 from geomsolve.counts import laws as countlaws
-from geomsolve.counts.lines import CountLine
-from geomsolve.objectives.laws import MOST_DISTINCT
+from geomsolve.counts.gauss_rules import CountLine
+from geomsolve.objectives.count_laws import MOST_DISTINCT
 
 
 def counts_of(classes, seed, decades=3.0):

@@ -6,11 +6,11 @@ from mpmath import mp, mpf
 
 import geomsolve as gs
 from geomsolve.certificates.slack import Slack
-from geomsolve.geometry.orbits import Orbits
+from geomsolve.geometry.orbit_gram import Orbits
 from geomsolve.solvers.base import Iteration, Termination
 from geomsolve.solvers.newton.newton import Newton
 from geomsolve.solvers.spheres import spheres
-from geomsolve.solvers.spheres.riemannian import climb, factor_of, start_at
+from geomsolve.solvers.spheres.riemannian import factor_of, staircase, start_at
 from geomsolve.solvers.spheres.spheres import State, across, gram_of, retract
 
 
@@ -41,7 +41,7 @@ def narrow(objective, columns, seed=0):
     """The staircase from random points of so many columns."""
     point = np.random.default_rng(seed).normal(size=(len(objective.orbits.sizes), columns + 1))
     point[:, -1] *= objective.orbits.plural
-    return climb(objective, retract(point, 0.0), Iteration(300))
+    return staircase(objective, retract(point, 0.0), Iteration(300))
 
 
 PROBLEMS = {
@@ -86,7 +86,7 @@ def test_a_stationary_point_of_too_few_columns_is_left():
     point[:, 0] = 1.0
     assert State.at(objective, point).force() < 1e-14
     assert not gs.certify(objective, gram_of(objective.orbits, point)).holds()
-    gram, termination = climb(objective, point, Iteration(300))
+    gram, termination = staircase(objective, point, Iteration(300))
     assert termination is Termination.CONVERGED
     assert gs.certify(objective, gram).holds()
 
@@ -95,7 +95,7 @@ def test_closed_orbits_open():
     """Orbits that start as points (no spread, so no force on it) are opened where that lowers the loss."""
     objective = gs.SupCon([10, 10, 10, 10, 2, 2, 2], temperature=0.5)
     count = len(objective.orbits.sizes)
-    gram, _ = climb(objective, np.eye(count, count + 1), Iteration(300))
+    gram, _ = staircase(objective, np.eye(count, count + 1), Iteration(300))
     assert gs.certify(objective, gram).holds()
     assert np.all(np.diag(gram.cosines) < 0.5)
 

@@ -6,8 +6,8 @@ import pytest
 from test_descent import KINDS, random_gram
 
 from geomsolve.errors import BackendError
-from geomsolve.geometry.orbits import OrbitGram
-from geomsolve.objectives.classes.generalized import GCL
+from geomsolve.geometry.orbit_gram import OrbitGram
+from geomsolve.objectives.classes.gcl import GCL
 from geomsolve.objectives.classes.supcon import SupCon
 from geomsolve.solvers.descent.jax_losses import loss
 from geomsolve.solvers.descent.rowwise import excess_and_slope, pulls

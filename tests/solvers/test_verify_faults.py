@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import geomsolve as gs
-from geomsolve.certificates import balls
+from geomsolve.certificates import ball_arithmetic
 from geomsolve.certificates.enclosures import Bounds
 from geomsolve.certificates.logsums import log_sums
 from geomsolve.solvers import verification as verification
@@ -63,7 +63,7 @@ def test_a_guess_is_refined_and_a_wrong_answer_of_newton_is_caught(monkeypatch):
         if found is None:
             return None
         cosines = [list(row) for row in found.cosines]
-        cosines[0][1] = cosines[1][0] = cosines[0][1] + balls.ball(Fraction(1, 10**12))
+        cosines[0][1] = cosines[1][0] = cosines[0][1] + ball_arithmetic.ball(Fraction(1, 10**12))
         return replace(found, cosines=cosines)
 
     monkeypatch.setattr(verification, "refine", wrong)
@@ -103,8 +103,8 @@ def test_a_wrong_collapse_is_not_proved():
 def test_a_cosine_beyond_one_is_moved():
     """Between the orbits nothing is wrong: the matrix of their means is positive definite."""
     objective = gs.GCL([9, 1, 1], negatives=1)
-    with balls.precision(200):
-        cosines = [[balls.ball(Fraction(x)) for x in row] for row in ([1.0, -0.875], [-0.875, 1.25])]
+    with ball_arithmetic.precision(200):
+        cosines = [[ball_arithmetic.ball(Fraction(x)) for x in row] for row in ([1.0, -0.875], [-0.875, 1.25])]
         bounds = Bounds.at(log_sums(objective, "fractions"), cosines)
         assert bounds.cosines[1][1] <= 1
     assert 0.2 <= bounds.moved < 0.21
@@ -156,6 +156,6 @@ def test_without_flint(monkeypatch):
 
 
 def test_the_precision_outside_is_left_alone():
-    before = balls.flint().ctx.prec
+    before = ball_arithmetic.flint().ctx.prec
     gs.verify(gs.SupCon([3, 2, 1], temperature=0.5), digits=100)
-    assert balls.flint().ctx.prec == before
+    assert ball_arithmetic.flint().ctx.prec == before

@@ -14,7 +14,7 @@ from ...arrays import Progress
 from ...collapse.phases import PhaseDiagram, phase_diagram
 from ...collapse.two_levels import two_level_counts
 from ...objectives.base import Objective
-from ...objectives.classes.generalized import GCL
+from ...objectives.classes.gcl import GCL
 from ...objectives.classes.supcon import SupCon
 from ...solvers.solution import Quality
 from ...solvers.solving import solve

@@ -10,7 +10,7 @@ import numpy as np
 from ...arrays import Array, Progress
 from ...collapse.thresholds import threshold
 from ...counts.counts import step_counts
-from ...objectives.classes.generalized import GCL
+from ...objectives.classes.gcl import GCL
 from ...solvers.solving import solve
 from ..spheres import draw_sphere, representatives, upright
 from ..style import ACCENT, HEAD, TAIL, draw_lines, simplex_line

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...arrays import Progress
 from ...collapse.thresholds import threshold
-from ...objectives.classes.generalized import GCL
+from ...objectives.classes.gcl import GCL
 from ...solvers.solution import Quality
 from ..style import ACCENT, GREY, HEAD, MEAN, TAIL
 from .pages import Picture, Row, page, quiet

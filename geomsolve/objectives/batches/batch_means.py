@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...arrays import Array
 from ...errors import BackendError
-from ...geometry.orbits import OrbitGram
+from ...geometry.orbit_gram import OrbitGram
 from ..base import Objective, RowModel
 from ..net_forces import expm1_less, log1p_less
 from .laplace import laplace_rule

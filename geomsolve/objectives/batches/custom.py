@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...arrays import Array
 from ...errors import ProblemError
-from ...geometry.orbits import OrbitGram
+from ...geometry.orbit_gram import OrbitGram
 from ..base import RowModel, ratio
 from .autodiff import evaluate
 from .draws import SampledObjective

@@ -12,7 +12,7 @@ from scipy.optimize import lsq_linear, minimize
 
 from ...arrays import Array
 from ...errors import ProblemError
-from ...geometry.orbits import OrbitGram
+from ...geometry.orbit_gram import OrbitGram
 from ..base import RowModel, ratio
 from .draws import SampledObjective
 

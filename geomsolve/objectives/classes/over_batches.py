@@ -13,14 +13,14 @@ from scipy.stats import hypergeom
 from ...arrays import Array
 from ...counts.counts import Counts
 from ...errors import ProblemError
-from ...geometry.orbits import Orbits
+from ...geometry.orbit_gram import Orbits
 from ..base import Objective, check_temperature
 from ..batches.batch_means import BatchMean
 from ..batches.draws import Draws
 from ..batches.expectation import ExpectedSoftmax, ForeignSoftmax
 from ..batches.one_view import OneView
 from ..batches.outcomes import Drawn, Groups, few_classes, independent, outcomes, without_replacement
-from ..by_counts import by_counts, class_orbits
+from ..many_counts import by_counts, class_orbits
 from ..rows.full_batch import check_batch, check_word
 from ..sampling import AVERAGES, Averaging, ClassTable, Sampler, classes_and_examples, drawn_shares, per_class
 

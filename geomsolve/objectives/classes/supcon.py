@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from ...arrays import Array
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
-from ...geometry.orbits import Orbits
+from ...geometry.orbit_gram import Orbits
 from ..base import Objective, check_temperature
 from ..batches.draws import Draws
 from ..batches.one_view import OneView
 from ..batches.pairwise import Exponential, PairLoss
-from ..by_counts import by_counts, class_orbits
+from ..many_counts import by_counts, class_orbits
 from ..rows.full_batch import check_batch, check_whole, check_word, full_batch
 from ..sampling import Averaging, ClassTable, Sampler, drawn_shares
 from .over_batches import batches

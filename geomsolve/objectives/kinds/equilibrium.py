@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
 from ...geometry.kinds import KindGram, Kinds
-from ...geometry.orbits import OrbitGram
+from ...geometry.orbit_gram import OrbitGram
 from ..base import check_number, check_temperature
 from ..rows.full_batch import check_whole, check_word
 from .balanced import anchor_shares, check_anchors, exchangeable

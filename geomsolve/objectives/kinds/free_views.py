@@ -9,7 +9,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import BackendError
-from ...geometry.orbits import OrbitGram
+from ...geometry.orbit_gram import OrbitGram
 from ..base import Objective, RowModel
 
 

@@ -13,7 +13,7 @@ from ...arrays import Array
 from ...counts.counts import Counts
 from ...errors import ProblemError
 from ...geometry.kinds import KindGram, Kinds
-from ...geometry.orbits import OrbitGram, Orbits
+from ...geometry.orbit_gram import OrbitGram, Orbits
 from ..base import Objective, RowModel, ratio
 from ..descriptions import KindsOfAtoms
 from ..rows.row_softmax import RowSoftmax

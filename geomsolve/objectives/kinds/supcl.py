@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 from ...arrays import Array
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
-from ...geometry.orbits import OrbitGram, Orbits
+from ...geometry.orbit_gram import OrbitGram, Orbits
 from ..base import check_temperature
-from ..by_counts import class_orbits
 from ..descriptions import Instances
+from ..many_counts import class_orbits
 from ..rows.full_batch import check_whole, check_word
 from ..rows.row_softmax import RowSoftmax, gain_of_views
 from .balanced import ViewedSoftmax, instance_softmax

@@ -13,7 +13,7 @@ from scipy.special import expit
 from ...arrays import Array
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
-from ...geometry.orbits import OrbitGram, Orbits
+from ...geometry.orbit_gram import OrbitGram, Orbits
 from ..base import Objective, RowModel, check_number, check_temperature, ratio
 from ..descriptions import KindsOfAtoms
 from .parts import PartedSoftmax, Parts, kinds_of, parts_in, points

@@ -14,7 +14,7 @@ from ...arrays import Array
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
 from ...geometry.class_matrices import ClassMatrix
-from ...geometry.orbits import Orbits
+from ...geometry.orbit_gram import Orbits
 from ..base import check_number
 from ..descriptions import KindsOfAtoms
 

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from ...arrays import Array
 from ...counts.counts import Counts
 from ...errors import ProblemError
-from ...geometry.orbits import Orbits
+from ...geometry.orbit_gram import Orbits
 from ..base import Objective, check_temperature
-from ..by_counts import by_counts, class_orbits
+from ..many_counts import by_counts, class_orbits
 from ..sampling import Averaging, ClassTable, anchor_masses, per_class
 from .row_softmax import RowSoftmax
 from .tempered import TemperedSoftmax

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import ProblemError
-from ...geometry.orbits import OrbitGram
+from ...geometry.orbit_gram import OrbitGram
 from ..base import Objective, RowModel, check_weights
 from ..net_forces import FineRows, Rows, entropic_floors, fine_rows, net_forces, settled_excess
 from ..row_hessians import softmax_forms

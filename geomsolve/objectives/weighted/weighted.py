@@ -9,7 +9,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import ProblemError
-from ...geometry.orbits import OrbitGram
+from ...geometry.orbit_gram import OrbitGram
 from ..base import check_temperature
 from ..rows.row_softmax import RowSoftmax
 from .logweights import divergence_terms

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 
 from ...arrays import Array, frozen
 from ...errors import ProblemError
-from ...geometry.orbits import Orbits
+from ...geometry.orbit_gram import Orbits
 
 # K x K arrays, of which a verdict holds about ten: 2 GB.
 MOST_ORBITS = 5000

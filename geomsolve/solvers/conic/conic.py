@@ -11,7 +11,7 @@ import numpy as np
 
 from ...arrays import Array, Progress
 from ...errors import BackendError, ProblemError
-from ...geometry.orbits import OrbitGram, Orbits
+from ...geometry.orbit_gram import OrbitGram, Orbits
 from ...objectives.base import Objective
 from ..base import Attempt, Termination
 from .conic_form import Terms, elliptope, scaled_expression, terms

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...arrays import Array
 from ...errors import BackendError
-from ...geometry.orbits import Orbits
+from ...geometry.orbit_gram import Orbits
 from ...objectives.base import Objective
 from ...objectives.batches.expectation import ExpectedLog, ExpectedSoftmax, ForeignSoftmax
 from ...objectives.batches.one_view import OneView

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from ...arrays import Array, Progress
-from ...geometry.orbits import OrbitGram, Orbits
+from ...geometry.orbit_gram import OrbitGram, Orbits
 from ...objectives.base import Objective
 from ..base import Attempt, Iteration, Termination
 from ..newton.factor_newton import sharpened
-from ..spheres.riemannian import climb, factor_of
+from ..spheres.riemannian import factor_of, staircase
 
 # Cosines, K (K + 1)/2 of them, of which a dense factor is made every step: a minute of one core in all.
 _MOST = 3500
@@ -60,7 +60,7 @@ class Interior:
         sharp = sharpened(objective, point.gram, point.slack, closed, loop)
         if sharp is not None:
             return loop.attempt(self.name, Termination.CONVERGED, sharp, "Newton on the factor of S")
-        gram, termination = climb(objective, factor_of(point.gram), loop)
+        gram, termination = staircase(objective, factor_of(point.gram), loop)
         return loop.attempt(self.name, termination, gram, "Riemannian Newton from the interior")
 
 

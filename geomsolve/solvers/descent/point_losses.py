@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...arrays import Array
-from ...geometry.orbits import OrbitGram
+from ...geometry.orbit_gram import OrbitGram
 from ...objectives.base import Objective
 from ...objectives.kinds.parts import PartedSum
 from ...objectives.rows.row_softmax import RowSoftmax

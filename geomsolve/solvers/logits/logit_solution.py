@@ -16,7 +16,7 @@ from ...certificates.logits import LogitCertificate, certify_logits, column_leng
 from ...counts.counts import Counts
 from ...errors import NotCertified, ProblemError
 from ...geometry.class_matrices import ClassMatrix
-from ...geometry.orbits import OrbitGram
+from ...geometry.orbit_gram import OrbitGram
 from ...objectives.logits.cross_entropy import CrossEntropy
 from ...results import Result
 from ...text import attributes, entry, whole

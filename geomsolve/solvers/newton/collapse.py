@@ -1,7 +1,7 @@
 """Where classes of equal count collapse into one point: Newton on the dual factor, with an active set of orbits.
 
 An orbit joins the set when its cosine would exceed 1 (`rank_one_optimum`). Classes of different counts that meet cost
-the Gram matrix a dimension: `newton.py` then hands over to `climb` in `spheres/riemannian.py`.
+the Gram matrix a dimension: `newton.py` then hands over to `staircase` in `spheres/riemannian.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ...geometry.orbits import OrbitGram, Orbits
+from ...geometry.orbit_gram import OrbitGram, Orbits
 from ...objectives.base import Objective
 from ..base import Iteration, Termination
 from .stationary import answer, dual_newton, point_at

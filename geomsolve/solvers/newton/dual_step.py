@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Array
-from ...geometry.orbits import OrbitGram
+from ...geometry.orbit_gram import OrbitGram
 from ...objectives.base import Objective
-from ...objectives.laws import NOTHING
+from ...objectives.count_laws import NOTHING
 
 # Up to this many orbits one dense solve is cheaper than an iteration.
 DENSE = 64

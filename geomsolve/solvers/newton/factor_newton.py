@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 
 from ...arrays import Array
 from ...certificates.kkt import Conditions, kkt_step
-from ...geometry.orbits import OrbitGram
+from ...geometry.orbit_gram import OrbitGram
 from ...objectives.base import Objective
 from ..base import Iteration, Termination
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...arrays import Array
 from ...geometry.kinds import KindGram, Kinds
-from ...geometry.orbits import OrbitGram, Orbits
+from ...geometry.orbit_gram import OrbitGram, Orbits
 from ...objectives.kinds.parts import PartedSoftmax, PartedSum
 from ...objectives.rows.row_softmax import RowSoftmax
 from .stationary import stationary_point

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...arrays import Progress
 from ...geometry.kinds import KindGram, Kinds
-from ...geometry.orbits import OrbitGram
+from ...geometry.orbit_gram import OrbitGram
 from ...objectives.base import Objective
 from ...objectives.kinds.parts import PartedSoftmax, PartedSum
 from ..base import Attempt, Iteration, Termination

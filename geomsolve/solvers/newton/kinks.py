@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, lu_factor, lu_solve
 
 from ...arrays import Array
-from ...geometry.orbits import OrbitGram, Orbits
+from ...geometry.orbit_gram import OrbitGram, Orbits
 from ...objectives.base import Objective
 from ...objectives.batches.pairwise import Hinge, PairLoss, hinge_slopes
 from ..base import Iteration, Termination

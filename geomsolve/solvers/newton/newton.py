@@ -9,11 +9,11 @@ import numpy as np
 
 from ...arrays import Progress
 from ...geometry.kinds import KindGram, Kinds
-from ...geometry.orbits import OrbitGram
+from ...geometry.orbit_gram import OrbitGram
 from ...objectives.base import Objective
 from ...objectives.kinds.parts import parts_of
 from ..base import Attempt, Iteration, Termination
-from ..spheres.riemannian import climb, start_at
+from ..spheres.riemannian import staircase, start_at
 from ..spheres.spheres import gram_of
 from .collapse import rank_one_optimum
 from .factor_newton import balance
@@ -33,7 +33,7 @@ class Newton:
     unknowns. Orbits whose cosine would exceed 1 collapse into one point and the system is solved again, see
     `rank_one_optimum`. Where attraction balances every repulsion S is 0, see `balance`. Where even then G is not
     positive semidefinite, a direction vanishes with no two classes equal: Newton on a product of spheres takes over
-    from there, see `climb`; of losses over orbits of classes it is all there is.
+    from there, see `staircase`; of losses over orbits of classes it is all there is.
 
     Attributes:
         tol: stop when, by quadratic convergence, one more step would change no logarithm by more than this.
@@ -60,7 +60,7 @@ class Newton:
         loop = Iteration(self.max_steps, progress)
         if isinstance(objective.orbits, Kinds):
             guess = start if isinstance(start, KindGram) else KindGram.together(objective.orbits)
-            gram, termination = climb(objective, start_at(guess), loop, self.enough)
+            gram, termination = staircase(objective, start_at(guess), loop, self.enough)
             return loop.attempt(self.name, termination, gram, "on unit vectors of cells")
         gram = start if start is not None else OrbitGram.simplex(objective.orbits)
         if point_at(objective, gram) is None:
@@ -89,7 +89,7 @@ class Newton:
         guesses = (start, gram, _kinds_together(objective))
         starts = [start_at(guess) for guess in guesses if guess is not None]
         vectors = min(starts, key=lambda point: objective.resolved(gram_of(objective.orbits, point)))
-        gram, termination = climb(objective, vectors, loop, self.enough)
+        gram, termination = staircase(objective, vectors, loop, self.enough)
         return loop.attempt(self.name, termination, gram, "on unit vectors (rank loss)")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ...arrays import Progress
 from ...errors import ProblemError
 from ...geometry.kernel import KernelGram, interpolation
-from ...geometry.orbits import OrbitGram
+from ...geometry.orbit_gram import OrbitGram
 from ...objectives.base import Objective
 from ..base import Attempt, Termination
 from .stationary import stationary_point

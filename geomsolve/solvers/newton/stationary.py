@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Array
-from ...geometry.orbits import OrbitGram
+from ...geometry.orbit_gram import OrbitGram
 from ...objectives.base import Objective
 from ..base import Iteration, Termination
 from .dual_step import dual_step

@@ -10,13 +10,13 @@ import numpy as np
 from ...arrays import Array, Progress
 from ...certificates.code_bounds import dimension_bound
 from ...errors import ProblemError
-from ...geometry.orbits import MOST_WRITTEN, OrbitGram
+from ...geometry.orbit_gram import MOST_WRITTEN, OrbitGram
 from ...objectives.base import Objective
 from ...objectives.kinds.parts import class_by_class
 from ...objectives.weighted.weighted import WeightedSoftmax
 from ...text import attributes
-from ..descent.descent import MOST_ATOMS, MOST_NUMBERS, descend_on
 from ..descent.factor_descent import Minimum, minimise
+from ..descent.jax_descent import MOST_ATOMS, MOST_NUMBERS, descend_on
 from ..descent.point_losses import point_loss, positive_excess
 from ..descent.unit_rows import fitted, unit
 from .rank_reduction import reduce_rank

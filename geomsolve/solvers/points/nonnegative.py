@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from ...arrays import Array, Progress
 from ...certificates.certificate import check_tol
 from ...errors import ProblemError
-from ...geometry.orbits import OrbitGram
+from ...geometry.orbit_gram import OrbitGram
 from ...objectives.base import Objective
 
 # A dense semidefinite program over all pairs of atoms.

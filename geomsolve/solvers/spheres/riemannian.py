@@ -14,7 +14,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...geometry.kinds import KindGram, Kinds
-from ...geometry.orbits import OrbitGram, Orbits
+from ...geometry.orbit_gram import OrbitGram, Orbits
 from ...objectives.base import Objective
 from ..base import Iteration, Termination
 from .kind_spheres import KindState, kind_factor
@@ -39,7 +39,7 @@ _FEW = 100
 _BLUR = 0.2
 
 
-def climb(
+def staircase(
     objective: Objective, point: Array, loop: Iteration, enough: Callable[[OrbitGram], bool] | None = None
 ) -> tuple[OrbitGram, Termination]:
     """A stationary Gram matrix with a positive semidefinite slack matrix, from orbit vectors of few dimensions.
@@ -57,7 +57,7 @@ def climb(
     state = kind.at(objective, point, curved=narrow)
     finer = () if enough is None else _FINER
     for resolution in (*_RESOLUTIONS, *finer) if narrow else ():
-        state = _ascend(objective, state, loop, resolution)
+        state = _widened(objective, state, loop, resolution)
         gram = state.gram_at(state.orbits, state.point)
         if enough is not None and resolution <= _RESOLUTIONS[-1] and enough(gram):
             return gram, Termination.CONVERGED
@@ -69,7 +69,7 @@ def climb(
         opened = _opened(objective, state)
         if opened is None:
             break
-        state = _ascend(objective, opened, loop, _SMALL)
+        state = _widened(objective, opened, loop, _SMALL)
     gram = state.gram_at(state.orbits, state.point)
     if loop.full:
         return gram, Termination.STEP_LIMIT
@@ -195,7 +195,7 @@ def _truncated_cg(state: State, radius: float, gradient: Array | None = None) ->
     return step, -float(np.sum(state.gradient * step) + 0.5 * np.sum(step * image)), False
 
 
-def _ascend(objective: Objective, state: State, loop: Iteration, resolution: float) -> State:
+def _widened(objective: Objective, state: State, loop: Iteration, resolution: float) -> State:
     """Minimal over factors, and more columns, in turn until no direction is missing as far as `resolution` shows."""
     while not loop.full:
         state = descend(objective, state, loop, resolution)
@@ -253,7 +253,7 @@ def _below(matrix: Array, least: float) -> Array:
 
 
 def start_at(gram: OrbitGram) -> Array:
-    """Orbit vectors to climb from: of few dimensions where a guess of many orbits has few, else of all of them."""
+    """Orbit vectors to staircase from: of few dimensions where a guess of many orbits has few, else of all of them."""
     if isinstance(gram, KindGram):
         return kind_factor(gram, _BLUR)
     if len(gram.sizes) > _FEW:

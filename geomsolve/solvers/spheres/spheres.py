@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
 from ...arrays import Array
-from ...geometry.orbits import OrbitGram, Orbits
+from ...geometry.orbit_gram import OrbitGram, Orbits
 from ...objectives.base import Objective, RowModel
 
 # Orbits up to which products with the Hessian are taken from the rows' own Hessians, K^3 numbers.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geomsolve.certificates import balls
+from geomsolve.certificates import ball_arithmetic
 from geomsolve.certificates.logsums import compositions, read
 
 pytest.importorskip("flint")
@@ -38,22 +38,24 @@ def test_numbers_that_people_write():
 
 
 def test_decimals():
-    with balls.precision(100):
-        number = balls.ball(Fraction(-21, 8))
-        assert [balls.decimal(number, 2, up=up) for up in (None, True, False)] == ["-2.62", "-2.62", "-2.63"]
-        assert balls.decimal(balls.ball(Fraction(1, 1024)), 2, up=True) == "0.01"
-        assert balls.decimal(balls.ball(3), 0) == "3"
-        assert balls.decimal(balls.ball(0), 3, up=True) == "0.000"
+    with ball_arithmetic.precision(100):
+        number = ball_arithmetic.ball(Fraction(-21, 8))
+        assert [ball_arithmetic.decimal(number, 2, up=up) for up in (None, True, False)] == ["-2.62", "-2.62", "-2.63"]
+        assert ball_arithmetic.decimal(ball_arithmetic.ball(Fraction(1, 1024)), 2, up=True) == "0.01"
+        assert ball_arithmetic.decimal(ball_arithmetic.ball(3), 0) == "3"
+        assert ball_arithmetic.decimal(ball_arithmetic.ball(0), 3, up=True) == "0.000"
 
 
 def test_definite():
-    with balls.precision(100):
-        one, half = balls.ball(1), balls.ball(Fraction(1, 2))
-        assert balls.positive_definite([[one, half], [half, one]])
-        assert not balls.positive_definite([[one, one], [one, one]]), "singular"
-        assert not balls.positive_definite([[half, one], [one, one]])
-        assert not balls.positive_definite([[one, one.union(half)], [half, one]]), "one matrix of the balls is singular"
-        assert balls.positive_definite([])
+    with ball_arithmetic.precision(100):
+        one, half = ball_arithmetic.ball(1), ball_arithmetic.ball(Fraction(1, 2))
+        assert ball_arithmetic.positive_definite([[one, half], [half, one]])
+        assert not ball_arithmetic.positive_definite([[one, one], [one, one]]), "singular"
+        assert not ball_arithmetic.positive_definite([[half, one], [one, one]])
+        assert not ball_arithmetic.positive_definite([[one, one.union(half)], [half, one]]), (
+            "one matrix of the balls is singular"
+        )
+        assert ball_arithmetic.positive_definite([])
 
 
 def test_compositions():

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from ..counts.counts import Counts
-from ..counts.lines import CountLine
+from ..counts.gauss_rules import CountLine
 from ..errors import ProblemError
-from ..geometry.orbits import OrbitGram, Orbits
+from ..geometry.orbit_gram import OrbitGram, Orbits
 from .base import Objective, check_temperature
-from .laws import MOST_DISTINCT, ByCounts
+from .count_laws import MOST_DISTINCT, CountLaw
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -61,7 +61,7 @@ def _too_many(distinct: int) -> ProblemError:
 
 def by_counts(counts: Counts, temperature: float, name: str, build: Callable[[Counts], Objective]) -> Objective:
     """The loss on these counts, which remembers how it is written down for others."""
-    law = ByCounts(CountLine(counts), build)
+    law = CountLaw(CountLine(counts), build)
     if len(counts.distinct) <= MOST_DISTINCT:
         return replace(build(counts), law=law, counts=counts)
     return ManyCounts(

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike
 from .. import __version__
 from ..arrays import Array
 from ..counts.counts import Counts
-from ..geometry.orbits import OrbitGram, Orbits
+from ..geometry.orbit_gram import OrbitGram, Orbits
 from ..objectives.base import check_temperature
 from ..objectives.kinds.parts import PartedSoftmax, Parts
-from ..objectives.kinds.two_class import two_class_counts
+from ..objectives.kinds.supmin import two_class_counts
 from ..results import Result
 from ..solvers.solution import Quality, Solution
 from ..solvers.solving import solve

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...arrays import Array, Progress
 from ...errors import BackendError, ProblemError
-from ...geometry.orbits import OrbitGram
+from ...geometry.orbit_gram import OrbitGram
 from ...objectives.base import Objective
 from ..base import Attempt, Termination
 from .factor_descent import Minimum, minimise

@@ -16,7 +16,7 @@ from ..batches.custom import EnumeratedLoss, Psi, check_psi
 from ..batches.draws import Draws
 from ..batches.expectation import ExpectedSoftmax
 from ..batches.pairwise import Hinge, Logistic, PairLoss
-from ..by_counts import by_counts, check_pairs, class_orbits
+from ..many_counts import by_counts, check_pairs, class_orbits
 from ..rows.full_batch import check_word
 from ..rows.row_softmax import RowSoftmax
 from ..sampling import Sampler, resampled

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..counts.counts import Counts
-from ..counts.lines import CountLine
+from ..counts.gauss_rules import CountLine
 
 # Distinct counts above which nothing is ever written out pair by pair: one matrix of them takes 0.2 GB.
 MOST_DISTINCT = 5000
@@ -21,7 +21,7 @@ NOTHING = 1e-100
 
 
 @dataclass(frozen=True, eq=False)
-class ByCounts:
+class CountLaw:
     """The counts of a loss, and the loss on any other counts.
 
     Attributes:
