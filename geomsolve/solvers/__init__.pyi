@@ -13,6 +13,7 @@ from .logits.logit_solution import LogitSolution as LogitSolution
 from .logits.logit_solution import solve_logits as solve_logits
 from .logits.max_margin import MaxMargin as MaxMargin
 from .logits.max_margin import max_margin as max_margin
+from .newton.followers import Followers as Followers
 from .newton.newton import Newton as Newton
 from .newton.quadrature import Quadrature as Quadrature
 from .points.dimensions import DimensionCosts as DimensionCosts

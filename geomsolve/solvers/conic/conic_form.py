@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import singledispatch
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,9 +52,9 @@ def elliptope(orbits: Orbits) -> tuple[cp.Variable, list[cp.Constraint]]:
 class Terms:
     """A loss as data for a conic program.
 
-    With t = c - 1 read from the flattened (K, K) cosines c,
+    With t = c - 1 read from the flattened (K, K) cosines c, the loss less a constant is
 
-        constant + linear . t + hinge . max(t + margin, 0) + sum_r mass_r log( own_r + sum_e weight_e e^{t_e/tau} )
+        linear . t + hinge . max(t + margin, 0) + sum_r mass_r log( own_r + sum_e weight_e e^{t_e/tau} )
 
     Only entries of positive weight are listed, so no zero has to pass for a very negative logarithm.
 
@@ -66,7 +66,6 @@ class Terms:
     """
 
     temperature: float
-    constant: float = 0.0
     mass: Array = field(default_factory=lambda: np.zeros(0))
     own: Array = field(default_factory=lambda: np.zeros(0))
     row: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
@@ -117,7 +116,6 @@ def _(objective: PairLoss) -> Terms:
     if isinstance(shape, Hinge):
         return Terms(
             temperature=1.0,
-            constant=objective.floor + shape.margin * weights.sum(),
             hinge=weights.ravel(),
             margin=shape.margin,
         )
@@ -127,7 +125,6 @@ def _(objective: PairLoss) -> Terms:
     count = len(pair)
     return Terms(
         temperature=shape.temperature,
-        constant=objective.floor,
         mass=weights.ravel()[pair],
         own=np.ones(count),
         row=np.arange(count),
@@ -199,31 +196,6 @@ def _listed(objective: ExpectedLog, kept: Callable[[int, int], tuple[float, floa
         pair=np.array(pair, np.intp),
         weight=np.array(weight),
     )
-
-
-def expression(objective: Objective, cosines: cp.Expression) -> cp.Expression:
-    """The loss as a cvxpy expression of the (K, K) cosines: to compare values, or to build on.
-
-    Raises:
-        BackendError: the objective has no conic form.
-    """
-    import cvxpy as cp
-
-    parts = terms(objective)
-    flat = cp.vec(cosines, order="C") - 1
-    total: cp.Expression = cp.Constant(parts.constant) + _linear_and_hinge(parts, flat)
-    lengths = np.bincount(parts.row, minlength=len(parts.mass))
-    starts = np.cumsum(lengths) - lengths
-    # Rows of one length make one matrix and one log_sum_exp, which compiles faster than a loop over rows.
-    for length, closed in sorted(set(zip(lengths.tolist(), (parts.own == 0).tolist(), strict=True))):
-        rows = np.flatnonzero((lengths == length) & ((parts.own == 0) == closed))
-        columns: list[Any] = [] if closed else [np.log(parts.own[rows])[:, None]]
-        if length:
-            entries = (starts[rows][:, None] + np.arange(length)).ravel()
-            exponents = flat[parts.pair[entries]] / parts.temperature + np.log(parts.weight[entries])
-            columns.append(cp.reshape(exponents, (len(rows), length), order="C"))
-        total = total + parts.mass[rows] @ cp.log_sum_exp(cp.hstack(columns), axis=1)
-    return total
 
 
 def _linear_and_hinge(parts: Terms, flat: cp.Expression) -> cp.Expression:
