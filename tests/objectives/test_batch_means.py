@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import geomsolve as gs
+from geomsolve.collapse.states import minority_collapse
 from geomsolve.geometry.orbit_gram import OrbitGram
 from geomsolve.objectives.batches.laplace import laplace_rule
 
@@ -219,6 +220,15 @@ def test_pairs_in_batches_are_certified():
     assert np.ptp(solution.gram[np.triu_indices(3, 1)]) > 0.01
     balanced = gs.solve(gs.NTXent(counts, temperature=0.3, batch=8, sampler="class-balanced"))
     assert balanced.gram[np.triu_indices(3, 1)] == pytest.approx(np.full(3, -0.5), abs=1e-10)
+
+
+def test_classes_hardly_ever_drawn_still_repel_each_other():
+    """Whether two of them share a point does not turn where their shares pass a cutoff."""
+    margins = [
+        minority_collapse(gs.SupCon([n, n, 1, 1], temperature=5.0, batch=4, averaging="class")).margin
+        for n in (1e19, 1e25)
+    ]
+    assert margins[1] == pytest.approx(margins[0], rel=1e-6)
 
 
 def test_the_rule_of_laplace_transforms():

@@ -92,7 +92,7 @@ class BatchMean(Objective):
     @cached_property
     def _groups(self) -> list[tuple[NDArray[np.intp], Array, Array]]:
         """Of every group the numbers m that may be drawn, their chances, and their `_turns`."""
-        seen = [np.flatnonzero(chances > 1e-20) for chances in self.groups.law.others]
+        seen = [np.flatnonzero(each > 1e-20 * each[1:].max()) for each in self.groups.law.others]
         return [(m, chances[m], self._turns(m)) for m, chances in zip(seen, self.groups.law.others, strict=True)]
 
     def _turns(self, members: NDArray[np.intp]) -> Array:

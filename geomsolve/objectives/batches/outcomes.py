@@ -112,7 +112,7 @@ def outcomes(
         if repeat > 0:
             drawn, again = np.tril_indices(len(chances))
         each = chances[drawn] * binom.pmf(again, drawn, repeat) * worth(drawn + 1.0)
-        kept = each > 1e-20
+        kept = each > 1e-20 * each.max()
         drawn, again, each = drawn[kept], again[kept], each[kept]
         told = tell(drawn.astype(np.float64), again.astype(np.float64))
         fixed, *parts = (np.array([part + 0.0 * each for part in some]) for some in ((told[0],), *told[1:]))
