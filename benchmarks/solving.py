@@ -74,7 +74,8 @@ def solve_one(question: str, number: int, limit: float) -> dict[str, Any]:
             gap = dense_gap(objective, solution.orbits)
         except gs.BackendError:  # a loss that is written down by classes only
             return row
-        row["wrong"] = not gap <= 2 * TOL * objective.excess(solution.orbits) + 1e-13 * (1 + abs(row["value"]))
+        allowed = 2 * TOL * proof.excess + 1e-13 * (1 + abs(row["value"]))
+        row["wrong"] = not gap <= allowed
     return row
 
 

@@ -88,7 +88,8 @@ class Slack:
         light = self._light
         if light is not None:
             quotient, spread, lost = light
-            bounds += [self._bound(quotient, spread, weight, lost) for weight in (1.0, 1.0 / self.gram.sizes)]
+            weights = (self.gram.sizes**-power for power in (0.0, 0.5, 1.0))
+            bounds += [self._bound(quotient, spread, weight, lost) for weight in weights]
         return self.support + min(bounds)
 
     def _bound(self, quotient: Array, spread: Array, weight: Array | float, lost: Array | float) -> float:
