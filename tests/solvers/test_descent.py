@@ -268,13 +268,13 @@ def test_two_classes_oppose():
 
 def test_blocks_of_rows_on_the_device_find_the_same_optimum(monkeypatch):
     """L-BFGS on JAX's arrays, over three rows at a time."""
-    from geomsolve.solvers.descent import descent
+    from geomsolve.solvers.descent import jax_descent
 
     objective = SupCon(long_tail_counts(8, 1000, 100), temperature=0.5)
     whole = Descent().run(objective)
-    monkeypatch.setattr(descent, "_HOST_NUMBERS", 0)
-    monkeypatch.setattr(descent, "_AT_ONCE", 0)
-    monkeypatch.setattr(descent, "_PER_BLOCK", 24)
+    monkeypatch.setattr(jax_descent, "_HOST_NUMBERS", 0)
+    monkeypatch.setattr(jax_descent, "_AT_ONCE", 0)
+    monkeypatch.setattr(jax_descent, "_PER_BLOCK", 24)
     blocked = Descent().run(objective)
     assert blocked.termination is Termination.CONVERGED
     np.testing.assert_allclose(blocked.gram.cosines, whole.gram.cosines, rtol=0, atol=1e-10)
