@@ -13,7 +13,6 @@ import geomsolve as gs
 from geomsolve.figures.gallery import catalogue, pages, phases, profiles, step_counts, thresholds
 from geomsolve.figures.gallery.cross_entropy import relu_vanishing, seli
 from geomsolve.figures.gallery.label_circles import critical_bandwidth, label_circle
-from geomsolve.figures.gallery.layer_peeled import Setting, layer_peeled
 from geomsolve.figures.gallery.realizability import label_embeddings, soft_supcon, x_clr_boundary, y_aware_gap
 from geomsolve.figures.gallery.step_counts import cosines
 
@@ -232,13 +231,6 @@ def test_long_tails_hold_the_cosines_of_their_ranks():
         assert row["cosine"] == pytest.approx(gram[a, b], abs=1e-12)
         assert (row["count"], row["other_count"]) == (places.per_class[a], places.per_class[b])
     assert sum(row["profile"] == "isic2019" for row in picture.rows) == 36
-
-
-def test_the_picture_marks_where_minority_classifiers_merge():
-    picture = layer_peeled(setting=Setting(majority=2, minority=3), ratios=(1.0, 1000.0))
-    (words,) = [text.get_text() for axes in picture.figure.get_axes() for text in axes.texts]
-    merge = float(words.rpartition("= ")[2])
-    assert min(abs(row["ratio"] - merge) for row in picture.rows) < 1e-4
 
 
 def test_seli_has_the_cosines_of_the_weighted_centring_matrix():
