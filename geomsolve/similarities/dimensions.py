@@ -10,9 +10,10 @@ import numpy as np
 from ..arrays import Array, Progress
 from ..errors import ProblemError
 from ..geometry.orbit_gram import OrbitGram
+from ..geometry.unit_rows import unit
 from ..objectives.weighted.weighted import WeightedSoftmax
 from ..solvers.points.embedding import check_dim
-from .factors import FactorLoss, descend, polish, unit
+from .factors import FactorLoss, descend, polish
 from .intervals import first_rows
 from .verdicts import Realization, Verdict, principal
 

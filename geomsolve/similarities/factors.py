@@ -12,6 +12,7 @@ from scipy.optimize import OptimizeResult, minimize
 
 from ..arrays import Array
 from ..geometry.orbit_gram import OrbitGram
+from ..geometry.unit_rows import tangent, unit
 from ..objectives.weighted.weighted import WeightedSoftmax
 
 # Pairs of steps that L-BFGS remembers.
@@ -123,7 +124,7 @@ class FactorLoss:
             moved = push * more - push * own * change / sums
             bent[:, :-1] += 2.0 * (moved[:, None] * means + inside[:, None] * move)
             bent[:, -1] = -2.0 * self.apart * (moved * rows[:, -1] + inside * along[:, -1])
-            return tangent(bent - radial * along, rows)
+            return np.asarray(tangent(rows, bent - radial * along))
 
         return times
 
@@ -132,16 +133,6 @@ class FactorLoss:
         cosines = rows[:, :-1] @ rows[:, :-1].T
         np.fill_diagonal(cosines, np.where(self.apart > 0, self.within(rows), 1.0))
         return OrbitGram(self.objective.orbits, cosines)
-
-
-def unit(rows: Array) -> Array:
-    """Rows divided by their lengths."""
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-300))
-
-
-def tangent(vectors: Array, rows: Array) -> Array:
-    """Vectors without their parts along unit rows."""
-    return np.asarray(vectors - np.sum(vectors * rows, axis=1, keepdims=True) * rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,4 +248,4 @@ def _placed(loss: PointLoss, rows: Array) -> Array:
 
 
 def _flat(loss: PointLoss, slope: Array, rows: Array) -> Array:
-    return tangent(slope, rows) if loss.sphere else slope
+    return tangent(rows, slope) if loss.sphere else slope

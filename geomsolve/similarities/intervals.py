@@ -10,9 +10,10 @@ from scipy.linalg import eigh
 
 from ..arrays import Array, Progress
 from ..geometry.orbit_gram import OrbitGram
+from ..geometry.unit_rows import unit
 from ..objectives.weighted.weighted import WeightedSoftmax
 from .bounds import DualBound, dual_bound, slack
-from .factors import FactorLoss, Frame, descend, polish, unit
+from .factors import FactorLoss, Frame, descend, polish
 from .feasibility import LogGram
 from .representatives import bracket
 

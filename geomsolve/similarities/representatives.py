@@ -11,12 +11,13 @@ from scipy.sparse.linalg import LinearOperator, gmres
 
 from ..arrays import Array, Progress
 from ..geometry.orbit_gram import OrbitGram, Orbits
+from ..geometry.unit_rows import unit
 from ..objectives.weighted.weighted import WeightedInfoNCE, WeightedSoftmax
 from ..objectives.weighted.weightings import Weighting
 from ..solvers.base import Iteration, Termination
 from ..solvers.conic.interior import Interior
 from .bounds import slack, tangent
-from .factors import FactorLoss, unit
+from .factors import FactorLoss
 from .feasibility import LogGram, of_pairs
 
 # How many, at least and at most, and how far a sample may be from one of them, in nats of their weight.

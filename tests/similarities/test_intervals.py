@@ -8,9 +8,10 @@ from test_bounds import random_weights
 
 from geomsolve.certificates.certificate import certify
 from geomsolve.geometry.orbit_gram import OrbitGram
+from geomsolve.geometry.unit_rows import tangent, unit
 from geomsolve.objectives.weighted.weighted import WeightedInfoNCE
 from geomsolve.similarities import representatives
-from geomsolve.similarities.factors import FactorLoss, descend, tangent, unit
+from geomsolve.similarities.factors import FactorLoss, descend
 from geomsolve.similarities.feasibility import LogGram
 from geomsolve.similarities.intervals import excess_interval
 from geomsolve.similarities.kernels import y_aware_weights
@@ -56,14 +57,14 @@ def test_derivatives_by_differences(self_pairs):
     rows = unit(rows)
     along = rng.normal(size=rows.shape)
     along[:, -1] *= weighting.orbits.plural
-    along = tangent(along, rows)
+    along = tangent(rows, along)
     value, slope = loss(rows)
     assert value == pytest.approx(objective.divergence(loss.gram(rows)), rel=1e-12)
     step = 1e-6
     ahead, behind = (unit(rows + side * step * along) for side in (1.0, -1.0))
     assert (loss(ahead)[0] - loss(behind)[0]) / (2 * step) == pytest.approx(np.sum(slope * along), rel=1e-7)
-    change = (tangent(loss(ahead)[1], ahead) - tangent(loss(behind)[1], behind)) / (2 * step)
-    np.testing.assert_allclose(tangent(change, rows), loss.curvature(rows)(along), atol=1e-8)
+    change = (tangent(ahead, loss(ahead)[1]) - tangent(behind, loss(behind)[1])) / (2 * step)
+    np.testing.assert_allclose(tangent(rows, change), loss.curvature(rows)(along), atol=1e-8)
 
 
 def test_equal_labels_may_part():

@@ -10,8 +10,8 @@ from scipy.linalg import LinAlgError
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, cg, eigsh
 
 from ...arrays import Array
+from ...geometry.unit_rows import tangent, unit
 from .point_losses import PointLoss
-from .unit_rows import tangent, unit
 
 # Steps of Newton's method, and coordinates up to which all of a Hessian is cheaper than Lanczos.
 _NEWTON_STEPS, _DENSE = 20, 600

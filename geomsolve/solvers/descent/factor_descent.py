@@ -13,10 +13,10 @@ import numpy as np
 
 from ...arrays import Array, Progress
 from ...errors import BackendError
+from ...geometry.unit_rows import hopped, unit
 from .curvature import balance, newton, smallest_curvature
 from .lbfgs import lbfgs
 from .point_losses import PointLoss
-from .unit_rows import hopped, unit
 
 # A scaled curvature above minus this is rounding; below, a way out of a saddle point.
 FLAT = 1e-5

@@ -18,13 +18,13 @@ import numpy as np
 from ...arrays import Array, Progress
 from ...errors import BackendError, ProblemError
 from ...geometry.orbit_gram import OrbitGram
+from ...geometry.unit_rows import fitted, unit
 from ...objectives.base import Objective
 from ..base import Attempt, Termination
 from .factor_descent import Minimum, minimise
 from .jax_losses import loss
 from .point_losses import positive_excess
 from .rowwise import excess_and_slope, pulls
-from .unit_rows import fitted, unit
 
 MOST_ATOMS = 100_000
 # Of one start: 1.6 GB an array, of which two dozen live at once.

@@ -11,6 +11,7 @@ from ...arrays import Array, Progress
 from ...certificates.code_bounds import dimension_bound
 from ...errors import ProblemError
 from ...geometry.orbit_gram import MOST_WRITTEN, OrbitGram
+from ...geometry.unit_rows import fitted, unit
 from ...objectives.base import Objective
 from ...objectives.kinds.parts import class_by_class
 from ...objectives.weighted.weighted import WeightedSoftmax
@@ -18,7 +19,6 @@ from ...text import attributes
 from ..descent.factor_descent import Minimum, minimise
 from ..descent.jax_descent import MOST_ATOMS, MOST_NUMBERS, descend_on
 from ..descent.point_losses import point_loss, positive_excess
-from ..descent.unit_rows import fitted, unit
 from .rank_reduction import reduce_rank
 
 # Classes that are descended over, every pair of them.

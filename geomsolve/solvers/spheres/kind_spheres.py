@@ -16,8 +16,9 @@ from scipy.sparse.csgraph import connected_components
 
 from ...arrays import Array
 from ...geometry.kinds import KindGram, Kinds
+from ...geometry.unit_rows import tangent
 from ...objectives.base import Objective
-from .spheres import CLOSE, EXACT, State, floored, retract, tangent
+from .spheres import CLOSE, EXACT, State, floored, retract
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 
 from ...arrays import Array
 from ...geometry.orbit_gram import OrbitGram, Orbits
+from ...geometry.unit_rows import tangent
 from ...objectives.base import Objective, RowModel
 
 # Orbits up to which products with the Hessian are taken from the rows' own Hessians, K^3 numbers.
@@ -58,11 +59,6 @@ def gram_of(orbits: Orbits, point: Array) -> OrbitGram:
 def _fewer(orbits: Orbits) -> Array:
     """(K,) n_a - 1; 1 for orbits of one atom, which have no spread to divide."""
     return np.where(orbits.plural, orbits.sizes - 1.0, 1.0)
-
-
-def tangent(point: Array, vectors: Array) -> Array:
-    """The part of each row orthogonal to its unit vector."""
-    return vectors - np.sum(vectors * point, axis=1, keepdims=True) * point
 
 
 def across(orbits: Orbits, weights: Array, inside: Array, vectors: Array) -> Array:

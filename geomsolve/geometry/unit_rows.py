@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import Array
+from ..arrays import Array
 
 # How far a hop moves the points that it keeps.
 _SHAKE = 0.02
 
 
 def unit(points: Any) -> Any:
-    """Rows of length 1, in float64: NumPy's, or JAX's as they came."""
+    """Rows of length 1, in float64: NumPy's, or JAX's as they came; rows of zeros stay."""
     points, xp = points.astype(np.float64), points.__array_namespace__()
-    return points / xp.sqrt(xp.sum(points * points, axis=1, keepdims=True))
+    return points / xp.maximum(xp.sqrt(xp.sum(points * points, axis=1, keepdims=True)), 1e-300)
 
 
 def tangent(points: Array, vectors: Array) -> Array:
