@@ -130,8 +130,6 @@ def realize(
     if out is not None:
         check_file("out", out / "points.npy")
     if similarity == "euclidean":
-        if plot is not None:
-            raise ProblemError(f"plot: is for cosines; got {plot} with Euclidean similarity (leave it out)")
         return _euclidean(weighting, temperature, tol, seconds, dim, outputs)
     return _cosine(weighting, temperature, tol, seconds, dim, outputs)
 
@@ -185,8 +183,11 @@ def _euclidean(
             weighting.log_matrix(), temperature=temperature, self_pairs=weighting.self_pairs, dim=dim, seconds=seconds,
             progress=progress,
         )  # fmt: skip
-    found = dataclasses.replace(found, weighting=weighting, temperature=temperature)
-    outputs.emit(found.to_dict(), found.lines(), outputs.save(found.arrays()))
+        found = dataclasses.replace(found, weighting=weighting, temperature=temperature)
+        if outputs.plot is not None:
+            found.plot(outputs.plot)
+    pictures = [] if outputs.plot is None else [outputs.plot]
+    outputs.emit(found.to_dict(), found.lines(), pictures + outputs.save(found.arrays()))
     return OK
 
 

@@ -11,7 +11,7 @@ from ..choosing.prototype_geometry import PrototypeGeometry
 from ..choosing.targeted import TargetedGeometry
 from ..collapse.phases import PhaseDiagram
 from ..errors import ProblemError
-from ..similarities.verdicts import Realization
+from ..similarities.verdicts import EuclideanGeometry, Realization
 from ..solvers.points.dimensions import DimensionCosts
 from ..solvers.solution import Solution
 from ..training.diagnosis import Diagnosis
@@ -19,7 +19,7 @@ from .charts import plot_comparison, plot_dimensions
 from .diagnoses import plot_diagnosis
 from .kinds import plot_bounded
 from .maps import plot_phases, plot_variance_map
-from .realizations import plot_realization
+from .realizations import plot_map, plot_realization
 from .solutions import plot_solution
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ _PICTURES: dict[type, Callable[..., Figure]] = {
     Comparison: plot_comparison,
     PhaseDiagram: plot_phases,
     Realization: plot_realization,
+    EuclideanGeometry: plot_map,
     Diagnosis: plot_diagnosis,
     VarianceMap: plot_variance_map,
     DimensionCosts: plot_dimensions,

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from ..arrays import Array
+from ..objectives.weighted.logweights import row_normalised
 from ..similarities.feasibility import LogGram
 from .heat_maps import colour_bar, heat_map
 from .solutions import raster, reordered
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ..objectives.weighted.weightings import Weighting
     from ..similarities.dimensions import InDimension
-    from ..similarities.verdicts import Realization
+    from ..similarities.verdicts import EuclideanGeometry, Realization
 
 _MOST_PAIRS = 20_000
 _ANGLE = "label, as an angle (degrees)"
@@ -43,13 +46,13 @@ def plot_realization(figure: Figure, found: Realization, *, within: InDimension 
     the others always show the best geometry of any dimension.
     """
     gram_axes, softmax_axes, eigen_axes, excess_axes, point_axes = figure.subplots(1, 5)
-    keys, what = _order(found)
+    weighting = found.weighting
+    keys, what = _order(weighting)
     _gram(gram_axes, found, np.argsort(keys, kind="stable"), what)
-    _softmax(softmax_axes, found)
+    _softmax(softmax_axes, weighting, found.objective.log_softmax(found.gram)[0])
     _eigenvalues(eigen_axes, found)
     _excess(excess_axes, found, keys, what)
-    _points(point_axes, found, within, keys, what)
-    weighting = found.weighting
+    _sphere(point_axes, found, within, keys, what)
     dims = (
         "dimensions not known yet" if found.min_dim is None else f"{found.min_dim} dimension{'s' * (found.min_dim > 1)}"
     )
@@ -61,16 +64,41 @@ def plot_realization(figure: Figure, found: Realization, *, within: InDimension 
     )
 
 
-def _order(found: Realization) -> tuple[Array, str | None]:
+@picture(11.0, 4.9, 140, w_pad=0.1)
+def plot_map(figure: Figure, found: EuclideanGeometry) -> None:
+    """A figure of two panels: weights against softmax, and the points of a Euclidean space.
+
+    The panels are those of `plot_realization`; the points are in their first two principal axes. Without the weighting
+    that they were found for there is one panel, the points from the first to the last.
+    """
+    weighting, points, keys, what = found.weighting, found.points, np.arange(len(found.points), dtype=float), None
+    if weighting is None:
+        axes = figure.subplots()
+    else:
+        softmax_axes, axes = figure.subplots(1, 2)
+        logs = row_normalised(-cdist(points, points, "sqeuclidean") / (2.0 * found.temperature), weighting.self_pairs)
+        orbit_of = weighting.orbits.listed()
+        first, last = np.unique(orbit_of, return_index=True)[1], np.unique(orbit_of[::-1], return_index=True)[1]
+        _softmax(softmax_axes, weighting, logs[np.ix_(first, len(points) - 1 - last)])  # two samples of each orbit
+        keys, what = _order(weighting)
+        keys = keys[orbit_of]
+    dims = points.shape[1]
+    where = f"points in {dims} dimension{'s' * (dims != 1)}, excess {found.excess:.3g} nats"
+    _points(axes, points, keys, what, where)
+    named = "" if weighting is None else f"{weighting.name}, {weighting.convention}, "
+    figure.suptitle(f"{named}squared distances, temperature {found.temperature:g}: {found.verdict}", fontsize=12)
+
+
+def _order(weighting: Weighting) -> tuple[Array, str | None]:
     """(K,) what different samples are sorted and coloured by, and its name: None for the order they came in."""
-    labels = found.weighting.labels
+    labels = weighting.labels
     if labels is not None and labels.shape[1] == 1:
         return labels[:, 0], "label"
     if labels is not None and labels.shape[1] == 2 and len(labels) > 2:
         radius = np.hypot(*labels.T)
         if radius.min() > 0 and np.ptp(radius) <= 1e-9 * radius.max():  # a cyclic label
             return np.mod(np.degrees(np.arctan2(labels[:, 1], labels[:, 0])) + 1e-9, 360.0), _ANGLE
-    return np.arange(len(found.weighting.orbits.sizes), dtype=np.float64), None
+    return np.arange(len(weighting.orbits.sizes), dtype=np.float64), None
 
 
 def _gram(axes: Axes, found: Realization, order: NDArray[np.intp], what: str | None) -> None:
@@ -82,9 +110,7 @@ def _gram(axes: Axes, found: Realization, order: NDArray[np.intp], what: str | N
     colour_bar(axes.inset_axes((1.04, 0.0, 0.05, 1.0)), image, pale=False)
 
 
-def _softmax(axes: Axes, found: Realization) -> None:
-    weighting = found.weighting
-    logs, _ = found.objective.log_softmax(found.gram)
+def _softmax(axes: Axes, weighting: Weighting, logs: Array) -> None:
     there = (weighting.orbits.partners > 0) & ~np.isneginf(weighting.logs)
     wanted, got = weighting.logs[there], logs[there]
     pairs = weighting.orbits.sizes[:, None] * weighting.orbits.partners  # (i, j) and (j, i), a dot for those alike
@@ -156,9 +182,17 @@ def _excess(axes: Axes, found: Realization, keys: Array, what: str | None) -> No
     finish(axes, ylabel="KL(w‖p), nats", title="excess per sample")
 
 
-def _points(axes: Axes, found: Realization, within: InDimension | None, keys: Array, what: str | None) -> None:
+def _sphere(axes: Axes, found: Realization, within: InDimension | None, keys: Array, what: str | None) -> None:
     points = found.points if within is None else within.points
-    colours: Any = np.asarray(keys, dtype=float)[found.weighting.orbits.listed()]
+    where = "points" if within is None else f"points in {within.dim} dimension{'s' * (within.dim > 1)}"
+    if within is not None and not within.exact:
+        where += f", excess {within.excess:.3g} nats,\nat least {within.excess_lower:.3g}"
+    if points.shape[1] <= 2:
+        unit_circle(axes, linewidth=0.8)
+    _points(axes, points, np.asarray(keys, dtype=float)[found.weighting.orbits.listed()], what, where)
+
+
+def _points(axes: Axes, points: Array, colours: Any, what: str | None, where: str) -> None:
     if len(points) > _MOST_POINTS:
         chosen = np.random.default_rng(0).choice(len(points), _MOST_POINTS, replace=False)
         points, colours = points[chosen], colours[chosen]
@@ -166,8 +200,6 @@ def _points(axes: Axes, found: Realization, within: InDimension | None, keys: Ar
     centred = points if planar else points - points.mean(axis=0)
     left, values, _ = np.linalg.svd(centred, full_matrices=False)
     flat = np.pad(left * values, ((0, 0), (0, 2)))[:, :2]
-    if planar:
-        unit_circle(axes, linewidth=0.8)
     size, colour_map = 30 if len(points) <= 200 else 8, "twilight_shifted" if what == _ANGLE else "viridis"
     dots = axes.scatter(flat[:, 0], flat[:, 1], c=colours, cmap=colour_map, s=size, zorder=3)
     bar = axes.figure.colorbar(dots, ax=axes, shrink=0.8, pad=0.02)
@@ -179,9 +211,6 @@ def _points(axes: Axes, found: Realization, within: InDimension | None, keys: Ar
         for place, here in names.items():
             axes.annotate(", ".join(here), place, xytext=(4, 3), textcoords="offset points", fontsize=9, color=ACCENT)
     share = float(np.sum(values[:2] ** 2) / max(np.sum(values**2), 1e-300))
-    where = "points" if within is None else f"points in {within.dim} dimension{'s' * (within.dim > 1)}"
-    if within is not None and not within.exact:
-        where += f", excess {within.excess:.3g} nats,\nat least {within.excess_lower:.3g}"
     title = where if planar else f"{where}, centred: {100 * share:.0f} % of their spread"
     finish(axes, title=title, xlabel="first principal axis", ylabel="second", aspect="equal", adjustable="datalim")
     axes.margins(0.1)

@@ -365,8 +365,9 @@ def test_two_views_and_a_subset(capsys, tmp):
 
 def test_a_map_in_two_euclidean_coordinates(capsys, tmp):
     given = ["--labels", "{tmp}/vectors.npy", "--scheme", "y-aware", "--sigma", "1", "--temperature", "0.5"]
-    given += ["--similarity", "euclidean", "--out", "{tmp}/out", "--dim"]
+    given += ["--similarity", "euclidean", "--out", "{tmp}/out", "--plot", "{tmp}/map.png", "--dim"]
     best = realize(capsys, tmp, *given, "2")
+    assert (tmp / "map.png").read_bytes()[:4] == b"\x89PNG"
     assert (best["verdict"], best["min_dim"], best["dim"]) == ("realizable", 2, 2)
     line = realize(capsys, tmp, *given, "1")
     assert (line["verdict"], line["min_dim"], line["dim"]) == ("realizable", 2, 1)

