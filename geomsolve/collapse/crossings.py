@@ -57,8 +57,11 @@ def sign_changes(
         place, value = there, found
 
 
-def refine(order: Function, low: float, high: float) -> Crossing:
-    """The crossing between two values of opposite sign, to the last digits that `order` resolves."""
+def refine(order: Function, low: float, high: float, *, resolution: float = 1e-15) -> Crossing:
+    """The crossing between two values of opposite sign, to the last digits that `order` resolves.
+
+    It looks no closer than `resolution`, relative.
+    """
     order = functools.cache(order)  # zero to rounding, it may not have the same sign each time it is asked
     at_low, at_high = order(low), order(high)
     if (at_low > 0) == (at_high > 0):
@@ -68,8 +71,8 @@ def refine(order: Function, low: float, high: float) -> Crossing:
         at_low = order(low)
     falling = at_low > 0
     # Infinite at one end (no force at all) would stop the interpolation: cut it off.
-    value = float(brentq(lambda s: max(-1e3, min(1e3, order(s))), low, high, xtol=1e-300, rtol=1e-15, maxiter=500))
-    width = 1e-15 * abs(value)
+    value = float(brentq(lambda s: max(-1e3, min(1e3, order(s))), low, high, xtol=1e-300, rtol=resolution, maxiter=500))
+    width = resolution * abs(value)
     while width < 1e-3 * abs(value):
         ends = max(value - width, low), min(value + width, high)
         if (order(ends[0]) > 0) == falling and (order(ends[1]) > 0) != falling:

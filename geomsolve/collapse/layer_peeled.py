@@ -57,7 +57,7 @@ def layer_peeled_threshold(
         return float(share - found.spare[-1])
 
     for low, high in sign_changes(order, 1e-9, math.log(_MOST_RATIO), slope=1.0, step=0.25):
-        found = refine(order, low, high)
+        found = refine(order, low, high, resolution=1e-12)
         bracket = math.exp(found.bracket[0]), math.exp(found.bracket[1])
         return Crossing(math.exp(found.value), bracket, found.residual, found.collapses)
     return None

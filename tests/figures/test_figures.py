@@ -3,18 +3,18 @@
 import csv
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import run
 
 import geomsolve as gs
-from geomsolve.figures.gallery import catalogue, pages, phases, profiles, step_counts, thresholds
-from geomsolve.figures.gallery.cross_entropy import relu_vanishing, seli
-from geomsolve.figures.gallery.label_circles import critical_bandwidth, label_circle
-from geomsolve.figures.gallery.realizability import label_embeddings, soft_supcon, x_clr_boundary, y_aware_gap
-from geomsolve.figures.gallery.step_counts import cosines
+from geomsolve import cli
+from geomsolve.figures.gallery import catalogue, pages, step_counts
+from geomsolve.figures.gallery.label_circles import critical_bandwidth
+from geomsolve.figures.gallery.realizability import label_embeddings
 
 
 def read(path):
@@ -32,45 +32,63 @@ def unsupervised(classes, temperature=1.0):
     return (classes - 1) * (1 + math.exp(2 / temperature)) / 2
 
 
+# The decays beyond which the first and the last of 100, 20 and 4 examples vanish, and both sides of them.
+EDGES = np.sqrt(np.array([100, 4]) * 2 / 3) / 124
+DECAYS = np.outer(EDGES, [1 - 1e-9, 1 + 1e-9]).ravel()
+# The two ratios at which the minority of the first mix collapses.
+COLLAPSES = {"supervised": supervised(4), "unsupervised": unsupervised(4)}
 # A figure by name, cut down to what a test can wait for.
 SMALL = {
-    "cosines": {"mixes": ((1, 3), (5, 5)), "ratios": (1.0, 5.0, 20.0)},
-    "threshold-negatives": {"negatives": (1, 16)},
-    "threshold-temperature": {"coldnesses": (1.0, 2.0)},
-    "phase-diagrams": {"grid": (3, 2)},
+    "cosines": {
+        "mixes": ((1, 3), (2, 8), (5, 5)),
+        "ratios": (1.0, *(ratio * factor for ratio in COLLAPSES.values() for factor in (0.9, 1.1))),
+    },
+    "threshold-negatives": {"negatives": (1, 2, 16, 256)},
+    "threshold-temperature": {"coldnesses": (0.5, 2.0, 7.0), "minority": 3},
+    "phase-diagrams": {"grid": (4, 3)},
     "collapse-window": {"grid": (3, 2)},
     "critical-ratios": {"majorities": (1, 3), "minorities": (2, 4)},
     "sphere": {},
-    "long-tails": {"names": ("isic2019", "cifar100_lt:100")},
+    "long-tails": {"names": ("isic2019", "places_lt")},
     "layer-peeled": {"ratios": (1.0, 2.0)},
-    "seli": {"ratios": (1.0, 20.0)},
-    "relu-vanishing": {"decays": (1e-3, 4e-3)},
-    "soft-supcon": {"ratios": (1.0, 20.0)},
-    "y-aware-gap": {"samples": 6, "radii": (0.5, 1.0, 2.0)},
-    "x-clr-boundary": {"cells": 3},
-    "label-circle": {"multiples": (1.0, 0.5)},
+    "seli": {"majority": 2, "minority": 3, "ratios": (1.0, 30.0)},
+    "relu-vanishing": {"head": 100, "classes": 3, "ratio": 25.0, "decays": sorted(DECAYS)},
+    "soft-supcon": {"ratios": (1.0, 3.0, 300.0)},
+    "y-aware-gap": {"samples": 6, "radii": (0.3, 0.999, 2.0)},
+    "x-clr-boundary": {"cells": 4},
+    "label-circle": {"multiples": (1.5, 1.0, 0.5)},
 }
 
 
-@pytest.fixture
-def small(monkeypatch):
-    """The catalogue with cheap figures."""
+@dataclass
+class Gallery:
+    """What the command reported and wrote, and the pictures it drew, by name."""
+
+    report: list
+    out: Path
+    pictures: dict
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory):
+    """Every figure of the catalogue, drawn small by one command."""
+    out, pictures = tmp_path_factory.mktemp("gallery") / "deep" / "figures", {}
 
     def cheap(name, draw):
-        return lambda progress=None: draw(**SMALL.get(name, {}), progress=progress)
+        return lambda progress: pictures.setdefault(name, draw(**SMALL[name], progress=progress))
 
-    for name, (words, draw) in list(catalogue.FIGURES.items()):
-        monkeypatch.setitem(catalogue.FIGURES, name, (words, cheap(name, draw)))
+    with pytest.MonkeyPatch.context() as patched:
+        for name, (words, draw) in list(catalogue.FIGURES.items()):
+            patched.setitem(catalogue.FIGURES, name, (words, cheap(name, draw)))
+        report = out.parents[1] / "report.json"
+        assert cli.run(["figures", "--out", str(out), "--json", str(report)]) == 0
+    return Gallery(json.loads(report.read_text())["figures"], out, pictures)
 
 
-def test_the_command_draws_every_figure_with_its_data(small, tmp_path, capsys):
-    out = tmp_path / "deep" / "figures"
-    code, text, _ = run(capsys, "figures", "--out", out, "--json", "-")
-    assert code == 0
-    report = json.loads(text)
-    assert [figure["name"] for figure in report["figures"]] == list(catalogue.FIGURES)
-    for figure in report["figures"]:
-        pdf, png, table = (out / f"{figure['name']}{suffix}" for suffix in (".pdf", ".png", ".csv"))
+def test_the_command_draws_every_figure_with_its_data(gallery):
+    assert [figure["name"] for figure in gallery.report] == list(catalogue.FIGURES)
+    for figure in gallery.report:
+        pdf, png, table = (gallery.out / f"{figure['name']}{suffix}" for suffix in (".pdf", ".png", ".csv"))
         assert figure["files"] == [str(pdf), str(png), str(table)]
         assert pdf.read_bytes().startswith(b"%PDF")
         assert png.read_bytes().startswith(b"\x89PNG")
@@ -82,19 +100,18 @@ def test_the_command_draws_every_figure_with_its_data(small, tmp_path, capsys):
         assert {row["quality"] for row in rows} == {"certified"}
         assert figure["uncertified"] == 0
         assert all(float(row["relative_gap"]) <= 1e-6 for row in rows)
-    assert len(list(out.iterdir())) == 3 * len(catalogue.FIGURES)
+    assert len(list(gallery.out.iterdir())) == 3 * len(catalogue.FIGURES)
 
 
-def test_named_figures_only_once_each_and_the_same_bytes_again(small, tmp_path):
+def test_named_figures_only_once_each_and_the_same_bytes_again(gallery, tmp_path):
     lines = []
-    (drawn,) = gs.draw_figures(tmp_path / "a", ["sphere", "sphere"], progress=lines.append)
+    (drawn,) = gs.draw_figures(tmp_path, ["sphere", "sphere"], progress=lines.append)
     assert drawn.name == "sphere"
     assert lines[0] == "figure 1 of 1, sphere"
     assert "figure 1 of 1, sphere: before" in lines
-    (again,) = gs.draw_figures(tmp_path / "b", "sphere")
-    assert [file.name for file in again.files] == ["sphere.pdf", "sphere.png", "sphere.csv"]
-    for one, other in zip(drawn.files, again.files, strict=True):
-        assert one.read_bytes() == other.read_bytes()
+    assert [file.name for file in drawn.files] == ["sphere.pdf", "sphere.png", "sphere.csv"]
+    for file in drawn.files:
+        assert file.read_bytes() == (gallery.out / file.name).read_bytes()
 
 
 def test_the_list_names_every_figure(capsys):
@@ -142,10 +159,8 @@ def test_an_uncertified_point_is_told_in_the_picture_and_by_the_exit_code(tmp_pa
     assert json.loads(text)["figures"][0]["uncertified"] == 1
 
 
-def test_cosines_collapse_at_the_threshold_and_start_from_the_simplex():
-    thresholds_of = {"supervised": supervised(4), "unsupervised": unsupervised(4)}
-    inside = [value * factor for value in thresholds_of.values() for factor in (0.9, 1.1)]
-    picture = cosines(mixes=((1, 3), (2, 8), (5, 5)), ratios=(1.0, *inside))
+def test_cosines_collapse_at_the_threshold_and_start_from_the_simplex(gallery):
+    picture = gallery.pictures["cosines"]
     for row in picture.rows:
         classes = row["majority"] + row["minority"]
         if row["ratio"] == 1.0:
@@ -153,7 +168,7 @@ def test_cosines_collapse_at_the_threshold_and_start_from_the_simplex():
                 assert row[column] is None or row[column] == pytest.approx(-1 / (classes - 1), abs=1e-9)
         if (row["majority"], row["minority"]) == (1, 3):
             assert row["majority_cosine"] is None
-            assert row["threshold"] == pytest.approx(thresholds_of[row["sampling"]], rel=1e-11)
+            assert row["threshold"] == pytest.approx(COLLAPSES[row["sampling"]], rel=1e-11)
             collapsed = row["ratio"] > row["threshold"]
             assert (row["minority_cosine"] > 1 - 1e-8) == collapsed
             assert (row["between_cosine"] < -1 + 1e-8) == collapsed
@@ -167,8 +182,8 @@ def test_cosines_collapse_at_the_threshold_and_start_from_the_simplex():
     assert f"{supervised(4):.4f}" in words
 
 
-def test_thresholds_against_negatives_are_the_known_ones():
-    rows = thresholds.threshold_negatives(negatives=(1, 2, 16, 256)).rows
+def test_thresholds_against_negatives_are_the_known_ones(gallery):
+    rows = gallery.pictures["threshold-negatives"].rows
     found = {(row["sampling"], row["normalization"], row["negatives"]): row["threshold"] for row in rows}
     known = {"mean": (18.9183, 21.5484, 24.4662, 24.8984), "sum": (18.9183, 18.7700, 16.6447, 14.6802)}
     for normalization, values in known.items():
@@ -181,8 +196,8 @@ def test_thresholds_against_negatives_are_the_known_ones():
         assert row["bracket_low"] <= row["threshold"] <= row["bracket_high"]
 
 
-def test_thresholds_against_temperature_follow_closed_forms_and_asymptotes():
-    rows = thresholds.threshold_temperature(coldnesses=(0.5, 2.0, 7.0), minority=3).rows
+def test_thresholds_against_temperature_follow_closed_forms_and_asymptotes(gallery):
+    rows = gallery.pictures["threshold-temperature"].rows
     assert len(rows) == 12
     for row in rows:
         if row["negatives"] == 1:
@@ -192,8 +207,8 @@ def test_thresholds_against_temperature_follow_closed_forms_and_asymptotes():
             assert row["threshold"] == pytest.approx(row["asymptote"], rel=5e-3)
 
 
-def test_the_boundary_of_the_phase_diagram_is_where_the_cosine_reaches_one():
-    picture = phases.phase_diagrams(grid=(4, 3))
+def test_the_boundary_of_the_phase_diagram_is_where_the_cosine_reaches_one(gallery):
+    picture = gallery.pictures["phase-diagrams"]
     rows = [row for row in picture.rows if row["over"] == "negatives" and row["sampling"] == "unsupervised"]
     boundary = {row["value"]: row["ratio"] for row in rows if row["kind"] == "boundary"}
     assert boundary[1.0] == pytest.approx(unsupervised(10), rel=1e-9)
@@ -204,8 +219,8 @@ def test_the_boundary_of_the_phase_diagram_is_where_the_cosine_reaches_one():
     assert all(row["minority_cosine"] > 1 - 1e-6 for row in picture.rows if row["kind"] == "boundary")
 
 
-def test_the_sphere_shows_collapse_at_the_threshold():
-    rows = step_counts.collapse_sphere().rows
+def test_the_sphere_shows_collapse_at_the_threshold(gallery):
+    rows = gallery.pictures["sphere"].rows
     by_part = {part: [row for row in rows if row["part"] == part] for part, _ in step_counts.PARTS}
     assert [sum(row["classes"] for row in part) for part in by_part.values()] == [4, 4, 4]
     assert [len(part) for part in by_part.values()] == [4, 2, 2]
@@ -219,8 +234,8 @@ def test_the_sphere_shows_collapse_at_the_threshold():
     np.testing.assert_allclose(gram[1:, 1:][np.triu_indices(3, 1)], before[0]["minority_cosine"], atol=1e-9)
 
 
-def test_long_tails_hold_the_cosines_of_their_ranks():
-    picture = profiles.long_tails(names=("isic2019", "places_lt"))
+def test_long_tails_hold_the_cosines_of_their_ranks(gallery):
+    picture = gallery.pictures["long-tails"]
     places = gs.load_counts("places_lt")
     gram = gs.solve(gs.SupCon(places, temperature=0.1)).gram
     order = np.argsort(-places.per_class, kind="stable")
@@ -233,9 +248,9 @@ def test_long_tails_hold_the_cosines_of_their_ranks():
     assert sum(row["profile"] == "isic2019" for row in picture.rows) == 36
 
 
-def test_seli_has_the_cosines_of_the_weighted_centring_matrix():
+def test_seli_has_the_cosines_of_the_weighted_centring_matrix(gallery):
     """From the dense singular values of (I - 11'/C) D^(1/2): classifiers U S^(1/2), features S^(1/2) V' D^(-1/2)."""
-    for row in seli(majority=2, minority=3, ratios=(1.0, 30.0)).rows:
+    for row in gallery.pictures["seli"].rows:
         root = np.sqrt(np.array([row["ratio"]] * 2 + [1.0] * 3))
         left, values, right = np.linalg.svd((np.eye(5) - 0.2) * root)
         for part, factor in (("classifier", left * np.sqrt(values)), ("feature", right.T * np.sqrt(values))):
@@ -246,15 +261,13 @@ def test_seli_has_the_cosines_of_the_weighted_centring_matrix():
         assert row["value"] == pytest.approx(values.sum(), rel=1e-12)
 
 
-def test_classes_vanish_where_the_picture_says():
-    edges = np.sqrt(np.array([100, 4]) * 2 / 3) / 124  # of the first and the last of 100, 20 and 4 examples
-    decays = np.outer(edges, [1 - 1e-9, 1 + 1e-9]).ravel()
-    picture = relu_vanishing(head=100, classes=3, ratio=25.0, decays=sorted(decays))
+def test_classes_vanish_where_the_picture_says(gallery):
+    picture = gallery.pictures["relu-vanishing"]
     assert {row["count"] for row in picture.rows} == {100, 20, 4}
     for row in picture.rows:
         assert (row["logit"] == 0) == (row["feature_norm"] == 0) == (row["decay"] > row["vanishes_at"])
     dots = [float(line.get_xdata()[0]) for line in picture.figure.axes[0].lines if len(line.get_xdata()) == 1]
-    np.testing.assert_allclose([dots[0], dots[2]], edges, rtol=1e-12)
+    np.testing.assert_allclose([dots[0], dots[2]], EDGES, rtol=1e-12)
 
 
 def test_an_uncertified_solution_is_so_in_the_rows():
@@ -263,8 +276,8 @@ def test_an_uncertified_solution_is_so_in_the_rows():
     assert pages.proof(replace(solution, quality=gs.Quality.UNCERTIFIED))["quality"] == "uncertified"
 
 
-def test_soft_supcon_has_one_cosine_at_every_ratio_from_the_critical_epsilon_on():
-    rows = soft_supcon(ratios=(1.0, 10.0, 300.0)).rows
+def test_soft_supcon_has_one_cosine_at_every_ratio_from_the_critical_epsilon_on(gallery):
+    rows = gallery.pictures["soft-supcon"].rows
     critical = math.exp(-4 / (3 * 0.5))
     assert {row["epsilon"] for row in rows} == {0.0, critical / 4, critical, 4 * critical}
     for row in rows:
@@ -290,8 +303,9 @@ def test_soft_supcon_has_one_cosine_at_every_ratio_from_the_critical_epsilon_on(
             assert row["between_lowest"] < row["between_highest"] - 0.1
 
 
-def test_the_ends_of_the_family_are_gram_matrices_and_no_more():
-    (row,) = (row for row in soft_supcon(ratios=(1.0, 3.0)).rows if row["ratio"] == 3.0 and row["between_lowest"])
+def test_the_ends_of_the_family_are_gram_matrices_and_no_more(gallery):
+    rows = gallery.pictures["soft-supcon"].rows
+    (row,) = (row for row in rows if row["ratio"] == 3.0 and row["between_lowest"])
     labels = np.repeat(range(4), (6, 2, 2, 2))
     for push, sign in ((1e-6, 1), (-1e-3, -1)):
         within, between = row["within_lowest"] + push, row["between_lowest"] + push
@@ -300,8 +314,8 @@ def test_the_ends_of_the_family_are_gram_matrices_and_no_more():
         assert np.sign(np.linalg.eigvalsh(gram)[0]) == sign
 
 
-def test_the_y_aware_bound_is_attained_on_spheres_up_to_the_allowed_radius():
-    rows = y_aware_gap(samples=8, radii=(0.3, 0.999, 2.0)).rows
+def test_the_y_aware_bound_is_attained_on_spheres_up_to_the_allowed_radius(gallery):
+    rows = gallery.pictures["y-aware-gap"].rows
     for row in rows:
         assert row["realizable"] == (row["radius"] <= row["largest_radius"] * (1 + 1e-9))
         assert (row["excess"] < 1e-14) == row["realizable"]
@@ -321,9 +335,9 @@ def test_the_y_aware_bound_is_attained_on_spheres_up_to_the_allowed_radius():
             assert excesses
 
 
-def test_the_x_clr_boundary_is_the_circumradius_of_the_labels():
+def test_the_x_clr_boundary_is_the_circumradius_of_the_labels(gallery):
     expected = {"random": 1.0, "cone": 2.0, "one-hot": 4 / 3}
-    rows = x_clr_boundary(cells=4).rows
+    rows = gallery.pictures["x-clr-boundary"].rows
     assert {row["labels"] for row in rows} == set(expected)
     for row in rows:
         assert row["largest_temperature"] == pytest.approx(expected[row["labels"]] * row["label_temperature"], rel=1e-9)
@@ -337,8 +351,8 @@ def test_the_x_clr_boundary_is_the_circumradius_of_the_labels():
         np.testing.assert_allclose(np.linalg.norm(labels, axis=1), 1, atol=1e-12)
 
 
-def test_the_hours_stand_on_a_circle_of_the_radius_that_the_bandwidth_asks_for():
-    picture = label_circle(multiples=(1.5, 1.0, 0.5))
+def test_the_hours_stand_on_a_circle_of_the_radius_that_the_bandwidth_asks_for(gallery):
+    picture = gallery.pictures["label-circle"]
     critical = critical_bandwidth(0.5)
     for multiple in (1.5, 1.0, 0.5):
         for dim in (2, 3):

@@ -107,8 +107,9 @@ def check_files(folder: Path, names: Sequence[str]) -> None:
 def save(picture: Picture, folder: Path, name: str) -> list[Path]:
     """Write NAME.pdf, NAME.png and NAME.csv, the same bytes for the same data."""
     pdf, png, table = file_names(folder, name)
-    picture.figure.savefig(pdf, metadata={"CreationDate": None})
     picture.figure.savefig(png)
+    picture.figure.set_layout_engine("none")  # laid out once, which takes as long as drawing
+    picture.figure.savefig(pdf, metadata={"CreationDate": None})
     with table.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.DictWriter(handle, list(picture.rows[0]), lineterminator="\n")
         writer.writeheader()

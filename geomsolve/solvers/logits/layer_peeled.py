@@ -61,13 +61,14 @@ def solve_peeled(
         return solver.run(problem.decayed(math.exp(log_decay)), progress=progress)[0]
 
     def excess(log_decay: float) -> float:
-        return math.log(max(norm(unit, solved(log_decay)), 1e-300) / radius)
+        # Nearly a straight line: logits grow like the logarithm of decay.
+        return norm(unit, solved(log_decay)) / radius - 1.0
 
     # Without decay the norm is at most radius; the loss is then about e^{-radius / C}, and the decay no less than that.
     low = largest - 1.0
     while excess(low) < 0:
         low -= 4.0
-    log_decay = float(brentq(excess, low, largest, xtol=1e-13, rtol=1e-13))
+    log_decay = float(brentq(excess, low, largest, xtol=1e-11, rtol=1e-13))
     logits = solved(log_decay)
     logits = logits.scaled(columns=min(1.0, radius / norm(unit, logits)))
     found = unit.softmax(logits, np.zeros_like(unit.root))
