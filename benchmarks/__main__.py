@@ -25,6 +25,7 @@ QUESTIONS = {
     "zoo": "zoo.measure",
     "profiles": "profiles.measure",
     "kinds": "kinds.measure",
+    "free": "kinds.free",
     "million": "million.measure",
     "expectation": "expectation.measure",
     "thresholds": "thresholds.measure",
@@ -40,7 +41,7 @@ QUESTIONS = {
     "page": "page.measure",
 }
 # Networks to train, hours of restarts, other libraries to install: on request.
-LONG = ("training", "monitor", "evidence", "dimensions", "page")
+LONG = ("training", "monitor", "evidence", "dimensions", "free", "page")
 
 
 def main() -> int:
