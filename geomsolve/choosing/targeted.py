@@ -39,8 +39,8 @@ class TargetedGeometry(Result):
         counts: examples per class.
         objective: the loss, over C orbits of embeddings and C targets.
         gram: cosines of embeddings and targets, the targets a regular simplex.
-        value: the loss.
-        lower_bound: proved to lie below the loss of every geometry with these targets.
+        excess: the loss above its floor.
+        gap: proved: no geometry with these targets has a loss that is lower by more.
         tol: the relative gap called certified.
         seconds: wall time.
     """
@@ -48,15 +48,20 @@ class TargetedGeometry(Result):
     counts: Counts
     objective: PartedSoftmax = field(repr=False)
     gram: OrbitGram = field(repr=False)
-    value: float
-    lower_bound: float
+    excess: float
+    gap: float
     tol: float = 1e-9
     seconds: float = 0.0
 
     @property
-    def gap(self) -> float:
-        """By how much the optimum may lie below `value`."""
-        return self.value - self.lower_bound
+    def value(self) -> float:
+        """The loss."""
+        return self.objective.floor + self.excess
+
+    @property
+    def lower_bound(self) -> float:
+        """Below the loss of every geometry with these targets."""
+        return self.objective.floor + max(self.excess - self.gap, 0.0)
 
     @property
     def own_target(self) -> Array:
@@ -67,9 +72,8 @@ class TargetedGeometry(Result):
 
     @property
     def relative_gap(self) -> float:
-        """The gap over the loss above its floor; value and bound are near each other, so their rounding counts."""
-        excess = self.value - self.objective.floor
-        return (self.gap + 4.0 * np.finfo(float).eps * abs(self.value)) / excess if excess > 0 else math.inf
+        """The gap over the loss above its floor."""
+        return self.gap / self.excess if self.excess > 0 else math.inf
 
     @property
     def ok(self) -> bool:
@@ -206,16 +210,14 @@ def targeted_supcon(
     cosines = point.gram.cosines.copy()
     cosines[1::2, 1 : len(kinds.sizes) : 2] = -1.0 / (classes - 1.0)
     found = KindGram(point.problem.kinds, cosines, near=point.gram.near)
-    value, below = objective.value(found), loss_below(point)
-    answer = TargetedGeometry(counts, objective, found, value, max(value - below, objective.floor))
+    answer = TargetedGeometry(counts, objective, found, objective.excess(found), loss_below(point))
     if classes > _MOST_LISTED:
         return answer
     objective = objective.by_class()
     if answer.ok:
         return replace(answer, objective=objective, gram=found.written())
     gram = _descend(objective, (classes * np.eye(classes) - 1.0) / (classes - 1.0))
-    value = objective.value(gram)
-    return TargetedGeometry(counts, objective, gram, value, max(value - _slack(objective, gram), objective.floor))
+    return TargetedGeometry(counts, objective, gram, objective.excess(gram), _slack(objective, gram))
 
 
 def _objective(counts: Counts, temperature: float, pull: float, views: int, copies: float) -> PartedSoftmax:

@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 from atoms import check_slopes, unit_rows
@@ -204,3 +205,42 @@ def test_many_classes_by_orbits():
         cosines = moved @ moved.T
         np.fill_diagonal(cosines, 1.0)
         assert dense.value(gs.OrbitGram(dense.orbits, cosines)) >= few.lower_bound
+
+
+@pytest.mark.parametrize(("counts", "temperature"), [([4, 3, 3], 0.1), ([30, 3], 0.05)])
+@mpmath.workdps(50)
+def test_the_optimum_where_its_loss_is_all_floor(counts, temperature):
+    """In 50 digits, with exact targets: the loss is 1e-7 of its value above the floor, and no class moves for less."""
+    found = gs.choosing.targeted_supcon(counts, temperature=temperature)
+    assert found.ok
+    classes, views = len(counts), 2
+    sigma = mpmath.matrix(classes) + mpmath.mpf(-1) / (classes - 1)
+    for c in range(classes):
+        sigma[c, c] = mpmath.mpf(1)
+
+    def loss(along):
+        """Of class means sum_j along_cj t_j, of length 1 where a class is one point, its embeddings apart else."""
+        mean = mpmath.matrix(along.tolist())
+        square = mean * sigma * mean.T
+        length = [mpmath.mpf(1) if apart[c] else mpmath.sqrt(square[c, c]) for c in range(classes)]
+        total = mpmath.mpf(0)
+        for c, count in enumerate(counts):
+            x = [square[c, j] / length[c] / length[j] / temperature for j in range(classes)]
+            t = [(mean[c, :] * sigma)[j] / length[c] / temperature for j in range(classes)]
+            size = views * count
+            x[c] -= (1 / temperature - x[c]) / (size - 1)  # nothing where a class is one point
+            seen = [(views * n - (j == c)) * mpmath.exp(x[j]) + mpmath.exp(t[j]) for j, n in enumerate(counts)]
+            total += size * (mpmath.log(mpmath.fsum(seen)) - ((size - 1) * x[c] + t[c]) / size)
+        return total / (views * sum(counts))
+
+    apart = found.gram.within[:classes] < 1.0 - 1e-12
+    best = found.gram.cosines[:classes, classes:] * (classes - 1.0) / classes
+    least = loss(best)
+    assert float(least) == pytest.approx(found.value, rel=1e-15)
+    assert 0 < found.excess < 1e-6
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        move = rng.standard_normal(best.shape)
+        up, down = (loss(best + side * 1e-9 * move) - least for side in (1.0, -1.0))
+        assert min(up, down) >= -found.gap
+        assert abs(up - down) <= 1e-2 * (up + down)  # a minimum, to a hundredth of a billionth
