@@ -20,7 +20,8 @@ from ..solvers.newton.follower_problem import Place, Problem, Row
 _LEFT, _PRODUCTS, _STEPS, _HALVINGS = 1e-6, 60, 60, 12
 # A step changes no cosine by more temperatures, nor 1 less the square of a mean's length more than e^2-fold.
 _CAP = 2.0
-_FINEST = 1e-13
+# The last step, of which the loss feels the square; v below which a class is one point.
+_STILL, _FINEST = 1e-10, 1e-13
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -204,7 +205,7 @@ def settled(objective: PartedSoftmax) -> TargetPoint:
         if over.any() or fresh.any():
             apart = np.where(over, 0.0, np.where(fresh, np.maximum(-point.held / point.stiff, 0.0), point.apart))
             point = TargetPoint.at(problem, point.delta, apart, (point.opened | fresh) & ~over)
-        elif max(parts) <= _FINEST:
+        elif max(parts) <= _STILL:
             break
     return point
 
