@@ -1,4 +1,4 @@
-"""Runs benchmarks, each in a process of its own, then writes the report.
+"""Runs benchmarks, each in a process of its own (quick ones in this one), then writes the report.
 
 python -m benchmarks                        all questions that take minutes; what stands in a folder is replaced
 python -m benchmarks practical wild         some of them
@@ -9,6 +9,7 @@ python -m benchmarks.practical.measure -h   the options of one
 from __future__ import annotations
 
 import argparse
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,18 @@ QUESTIONS = {
 LONG = ("training", "monitor", "evidence", "dimensions", "free", "page")
 
 
+def run(module: str, out: Path, *, quick: bool) -> int:
+    """The exit code of one question."""
+    if not quick:
+        return subprocess.run([sys.executable, "-m", module, "--out", str(out)], check=False).returncode
+    sys.argv = [module, "--quick", "--out", str(out)]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("questions", nargs="*", metavar="QUESTION", help=f"of {', '.join(QUESTIONS)}")
@@ -57,8 +70,7 @@ def main() -> int:
     failed = []
     for name in given.questions or [name for name in QUESTIONS if name not in LONG]:
         say(f"--- {name}")
-        command = [sys.executable, "-m", f"benchmarks.{QUESTIONS[name]}", "--out", str(out)] + ["--quick"] * given.quick
-        if subprocess.run(command, check=False).returncode:
+        if run(f"benchmarks.{QUESTIONS[name]}", out, quick=given.quick):
             failed.append(name)
     report.write(out)
     if failed:

@@ -23,7 +23,7 @@ SPEC = {
     "counts": {"rule": "long_tail", "classes": 6, "largest": 5000},
     "grid": {"ratio": [1, 3, 10, 30, 100], "temperature": {"from": 0.05, "to": 1, "num": 8, "scale": "log"}},
 }
-# 800 cheap points.
+# 400 cheap points.
 LARGE = """
 [objective]
 name = "supcon"
@@ -33,7 +33,7 @@ minority = 3
 per_class = 10
 [grid]
 ratio = { from = 1.5, to = 200, num = 20, scale = "log" }
-temperature = { from = 0.1, to = 1, num = 20, scale = "log" }
+temperature = { from = 0.1, to = 1, num = 10, scale = "log" }
 views = [2, 3]
 """
 

@@ -56,7 +56,7 @@ def minority_cosine(gram: np.ndarray) -> float:
 def main(options: argparse.Namespace, settings: dict) -> None:
     sizes, few, many, rate, seeds = SIZES, 1200, 6000, 2e-3, (0, 1, 2)
     if options.quick:
-        sizes, few, seeds = (30, 10), 120, (0,)
+        sizes, few, seeds = (30, 10), 200, (0,)
     settings = settings | {
         "sizes": sizes,
         "steps": few,

@@ -1,19 +1,15 @@
-"""Free features under every convex loss of `geomsolve.training.losses`: does training reach the certified optimum?
+"""Free features: one vector per sample, prototype and classifier, from a random start to the least loss, in float64.
 
-One free vector per sample (and prototype, and classifier) from a random start, in float64: Adam with a cosine schedule,
-then L-BFGS, then L-BFGS that looks at slopes alone. The cosine of any two vectors is held against that of the certified
-optimum.
+L-BFGS, then L-BFGS that looks at slopes alone.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize
 
-AIM = 1e-3
-ADAM_RATE = 0.1
 LBFGS = {"maxiter": 3000, "maxfun": 3000, "maxcor": 30, "ftol": 0.0, "gtol": 1e-13}
 # Of the finish by slopes: evaluations at most, and after how many without a slope half as large it ends.
 FINISH, PATIENCE = 4000, 100
@@ -25,61 +21,31 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def trainer(family: Any, steps: int) -> Any:
-    """A jitted step of Adam with the loss and its slope: one compilation per shape, for L-BFGS too."""
-    import jax
-    import optax
-
-    adam = optax.adam(optax.cosine_decay_schedule(ADAM_RATE, steps), eps=1e-30)
-    value = partial(jax.value_and_grad, argnums=0)(family.value)
-
-    @jax.jit
-    def step(rows: Any, memory: Any, data: dict) -> tuple:
-        loss, slope = value(rows, data)
-        move, memory = adam.update(slope, memory)
-        return loss, slope, optax.apply_updates(rows, move), memory
-
-    return step, adam.init
-
-
-def train(
-    problem: Any, step: Any, start: Any, *, steps: int, seed: int, annealed: bool = False, patience: int | None = None
-) -> tuple[dict[str, np.ndarray], dict]:
-    """Unit rows after Adam, L-BFGS and the finish, and what they took. Call it with 64 bits enabled."""
-    from scipy.optimize import minimize
-
-    rows = unit(np.random.default_rng(seed).normal(size=(len(problem.atoms), problem.dim)))
-    rng = np.random.default_rng(seed + 1)
-    target = float(problem.data["tau"])
-    ladder = np.geomspace(target, max(1.0, target), RUNGS if annealed else 1)[::-1]
-    memory = initial = start(rows)
-    data = problem.data | {"tau": ladder[0]}
-    for _ in range(steps):
-        _, _, rows, memory = step(rows, memory, data)
-    adam = lbfgs = unit(np.asarray(rows))
-    looks = 0
+def descended(problem: Any, both: Any, family: Any, seed: int) -> tuple[np.ndarray, float]:
+    """Unit rows, and their loss above its floor; `both` gives value and slope. Call it with 64 bits enabled."""
+    rng = np.random.default_rng(seed)
+    rows = unit(rng.normal(size=(len(problem.atoms), problem.dim)))
+    shape, target = rows.shape, float(problem.data["tau"])
+    ladder = np.geomspace(target, max(1.0, target), RUNGS if family.annealed else 1)[::-1]
     for number, temperature in enumerate(ladder):
         data = problem.data | {"tau": temperature}
         if number:
             # Where classes were points at the last temperature, nothing else would let them part.
-            lbfgs = unit(lbfgs + NUDGE * rng.normal(size=lbfgs.shape))
+            rows = unit(rows + NUDGE * rng.normal(size=rows.shape))
         # At low temperature the loss above its floor is tiny: scaled, no threshold of the line search takes it for 0.
-        scale = 1.0 / abs(float(step(lbfgs, initial, data)[0]))
+        scale = 1.0 / abs(float(both(rows, data)[0]))
 
         def flat(x: np.ndarray, scale: float = scale, data: dict = data) -> tuple[float, np.ndarray]:
-            value, slope, *_ = step(x.reshape(adam.shape), initial, data)
+            value, slope = both(x.reshape(shape), data)
             return scale * float(value), scale * np.asarray(slope).ravel()
 
-        found = minimize(flat, lbfgs.ravel(), jac=True, method="L-BFGS-B", options=LBFGS)
-        lbfgs, looks = unit(found.x.reshape(adam.shape)), looks + int(found.nfev)
-    last, more = finish(lbfgs.ravel(), lambda x: flat(x)[1], patience or PATIENCE)
-    rows = unit(last.reshape(adam.shape))
-    took = {"evaluations": looks, "finish_evaluations": more, "excess": flat(rows.ravel())[0] / scale}
-    return {"adam": adam, "lbfgs": lbfgs, "finish": rows}, took
+        rows = unit(minimize(flat, rows.ravel(), jac=True, method="L-BFGS-B", options=LBFGS).x.reshape(shape))
+    rows = unit(finish(rows.ravel(), lambda x: flat(x)[1], family.patience or PATIENCE).reshape(shape))
+    return rows, flat(rows.ravel())[0] / scale
 
 
-def finish(x: np.ndarray, slope: Any, patience: int = PATIENCE, keep: int = 50) -> tuple[np.ndarray, int]:
-    """The point of least slope that L-BFGS finds by slopes alone, and how many it looked at.
+def finish(x: np.ndarray, slope: Any, patience: int, keep: int = 50) -> np.ndarray:
+    """The point of least slope that L-BFGS finds by slopes alone.
 
     Near a flat optimum the loss changes by less than its rounding, which ends any line search by values; slopes still
     have digits. A step is accepted where the slope along it has fallen in size.
@@ -115,7 +81,7 @@ def finish(x: np.ndarray, slope: Any, patience: int = PATIENCE, keep: int = 50) 
             best, least = x, largest
         if least == 0.0:
             break
-    return best, looks
+    return best
 
 
 def error(rows: np.ndarray, wanted: np.ndarray) -> float:
