@@ -22,8 +22,7 @@ RARE = [2e9, 1.5e9, 1e9, 6e4, 40, 3, 2]
 PROBLEMS = [(RARE, 0.3), (RARE, 3.0), ([100, 10, 1], 30.0), ([9, 9, 5, 4, 4, 4, 2], 40.0)]
 
 
-@pytest.mark.parametrize("scale", [0.1, 5.0, 40.0])
-@pytest.mark.parametrize("count", [3, 8])
+@pytest.mark.parametrize(("count", "scale"), [(3, 0.1), (8, 5.0), (3, 40.0)])
 def test_equal_classes_are_a_simplex(count, scale):
     solution = gs.solve(gs.LogitCompensated([7] * count, scale=scale))
     assert np.abs(solution.gram - np.tile(dense_simplex(count), (2, 2))).max() <= 1e-13

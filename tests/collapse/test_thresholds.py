@@ -25,8 +25,7 @@ def closed_form(classes, rho, sampling):
     return (math.sqrt(b**2 + 8 * (classes - 1) ** 2 * rho) - b) / 2
 
 
-@pytest.mark.parametrize("classes", [3, 4, 10, 1000])
-@pytest.mark.parametrize("temperature", [5.0, 1.0, 0.5, 0.1, 0.02])
+@pytest.mark.parametrize(("classes", "temperature"), [(3, 5.0), (10, 0.5), (1000, 0.1), (4, 0.02)])
 @pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
 def test_one_majority_one_negative(classes, temperature, sampling):
     found = critical_ratio(gs.GCL, 1, classes - 1, temperature=temperature, negatives=1, sampling=sampling)
@@ -40,10 +39,7 @@ def test_one_majority_one_negative(classes, temperature, sampling):
     [
         ({"minority": 2, "temperature": 1.0, "negatives": 1}, 4.483830),
         ({"minority": 9, "temperature": 0.1, "negatives": 1}, 198229.6925),
-        ({"minority": 9, "temperature": 1.0, "negatives": 2}, 21.5484),
         ({"minority": 9, "temperature": 1.0, "negatives": 16}, 24.4662),
-        ({"minority": 9, "temperature": 1.0, "negatives": 256}, 24.8984),
-        ({"minority": 9, "temperature": 1.0, "negatives": 2, "normalization": "sum"}, 18.7700),
         ({"minority": 9, "temperature": 1.0, "negatives": 16, "normalization": "sum"}, 16.6447),
         ({"minority": 9, "temperature": 1.0, "negatives": 256, "normalization": "sum"}, 14.6802),
         ({"majority": 2, "minority": 8, "sampling": "unsupervised", "loss": "logistic"}, 70.5462540289),
@@ -61,8 +57,7 @@ def test_supcon_with_few_examples():
     )
 
 
-@pytest.mark.parametrize("minority", [2, 5, 20])
-@pytest.mark.parametrize("temperature", [0.2, 1.0])
+@pytest.mark.parametrize(("minority", "temperature"), [(2, 1.0), (20, 0.2)])
 def test_supcon_with_many_examples(minority, temperature):
     """R q [1 + (n_B + R q)/(R + n_B q)] = 2 n_B, q = e^(-2/tau), in the limit of many examples a class."""
     found = critical_ratio(gs.SupCon, 1, minority, per_class=1e12, temperature=temperature)
@@ -71,7 +66,7 @@ def test_supcon_with_many_examples(minority, temperature):
     assert left == pytest.approx(2.0 * minority, rel=1e-10)
 
 
-@pytest.mark.parametrize(("views", "batch"), [(1, 16), (1, 256), (2, 3), (2, 64)])
+@pytest.mark.parametrize(("views", "batch"), [(1, 16), (2, 64)])
 def test_supcon_in_batches_tends_to_the_full_batch(views, batch):
     sized = critical_ratio(gs.SupCon, 1, 4, temperature=0.7, views=views, batch=batch)
     full = critical_ratio(gs.SupCon, 1, 4, temperature=0.7, per_class=1e9)
@@ -100,14 +95,13 @@ def test_hinge_never_collapses_below_margin_2():
     assert found.reason.startswith("never: with the minority in one point the loss exerts no force")
 
 
-@pytest.mark.parametrize("margin", [2.0, 2.5])
-@pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
+@pytest.mark.parametrize(("margin", "sampling"), [(2.0, "supervised"), (2.5, "unsupervised")])
 def test_hinge_of_a_wide_margin_is_linear(margin, sampling):
     found = gs.threshold(gs.GCL, majority=1, minority=5, loss="hinge", margin=margin, sampling=sampling, certify=False)
     assert found.value == pytest.approx(closed_form(6, 1.0, sampling), rel=1e-12)
 
 
-@pytest.mark.parametrize(("majority", "minority", "margin"), [(2, 6, 3.0), (3, 9, 2.0), (2, 149, 3.0), (5, 3, 3.0)])
+@pytest.mark.parametrize(("majority", "minority", "margin"), [(2, 149, 3.0), (5, 3, 2.0)])
 def test_a_tie_is_no_noise(majority, minority, margin):
     """Linear, unsupervised, several majorities: from n_B/n_A on the two forces are equal at every ratio."""
     found = gs.threshold(
@@ -154,7 +148,7 @@ def test_a_psi_with_kinks():
     )
 
 
-def _random_settings(count=200):
+def _random_settings(count=60):
     rng = np.random.default_rng(20261122)
     for index in range(count):
         kind = index % 4
@@ -175,11 +169,10 @@ def _random_settings(count=200):
             yield gs.SupCon, {**common, "per_class": per_class, "views": views}
 
 
-@pytest.mark.parametrize("part", range(4))
-def test_certified_on_both_sides(part):
-    """Just below the minority is apart, just above it is one point: certified, for 200 random settings."""
+def test_certified_on_both_sides():
+    """Just below the minority is apart, just above it is one point: certified, for 60 random settings."""
     collapsing = 0
-    for builder, options in itertools.islice(_random_settings(), part, None, 4):
+    for builder, options in _random_settings():
         found = gs.threshold(builder, **options)
         if found.value is None:
             assert found.reason.startswith("never"), options
