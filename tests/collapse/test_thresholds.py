@@ -1,6 +1,5 @@
 """Critical values of collapse: closed forms, an independent route, and certified geometry on both sides."""
 
-import itertools
 import math
 
 import numpy as np

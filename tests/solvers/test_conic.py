@@ -127,11 +127,7 @@ def test_every_kind_of_objective_is_solved(name: str) -> None:
 @pytest.mark.parametrize(
     ("counts", "temperature", "expected"),
     [
-        ((1000, 100, 10), 1.0, (-0.99857027, -0.87669531, 0.84972764)),
         ((1000, 100, 10), 0.5, (-0.96139763, -0.56030012, 0.31075666)),
-        ((1000, 100, 10), 0.1, (-0.56637918, -0.56727980, -0.35740847)),
-        ((500, 50, 50), 1.0, (-0.85883315, -0.85883315, 0.47518876)),
-        ((500, 50, 50), 0.5, (-0.70522790, -0.70522790, -0.00530718)),
         ((500, 50, 50), 0.1, (-0.55170747, -0.55170747, -0.39123773)),
     ],
 )
@@ -155,7 +151,7 @@ def test_orbit_size_and_full_size_agree(name: str) -> None:
     assert full.cosines == pytest.approx(small.cosines, abs=1e-5)
 
 
-@pytest.mark.parametrize("temperature", [0.5, 0.1, 0.05, 0.03])
+@pytest.mark.parametrize("temperature", [0.5, 0.03])
 def test_low_temperature_keeps_its_digits(temperature: float) -> None:
     # The excess is of order e^{-1/tau}, 3e-15 at tau = 0.03: a plain log_sum_exp model is wrong by more than all of it.
     objective = SupCon(long_tail_counts(10, 5000, 100), temperature=temperature)

@@ -108,7 +108,7 @@ def random_problem(seed):
     return gs.CrossEntropy(counts, **options)
 
 
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("seed", range(20))
 def test_free_descent_finds_the_same(seed):
     problem = random_problem(seed)
     solution = gs.solve(problem)
@@ -179,7 +179,7 @@ def test_strong_decay_lets_rare_classes_vanish():
     assert nothing.vanished == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("seed", range(12))
 def test_relu_features_in_closed_form_are_proved(seed):
     """The certificate knows nothing of the formula; every other problem has a class beyond the point of vanishing."""
     rng = np.random.default_rng(seed)
@@ -200,7 +200,7 @@ def test_relu_features_in_closed_form_are_proved(seed):
         assert seed % 2 or found == pytest.approx(solution.value, rel=1e-6)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6), st.floats(1e-6, 10.0))
 def test_no_logits_are_below_the_bound_of_any_others(seed, size):
     problem = random_problem(seed % 1000)
@@ -241,7 +241,7 @@ def test_results_say_themselves():
         gs.solve(solution.objective, tol=1e-15)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(6))
 def test_squared_error_in_closed_form_is_proved(seed):
     """Also by descent from its own start; every other problem has a class beyond the point of vanishing."""
     rng = np.random.default_rng(seed)
@@ -277,64 +277,6 @@ def test_usual_names():
     for problem in (ldam(COUNTS, **DECAYS), vector_scaling(COUNTS, **DECAYS)):
         solution = gs.solve(problem)
         assert descended(problem)[0] == pytest.approx(solution.value, rel=1e-7)
-
-
-# Max margin -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["ce", "cdt", "ldt"])
-@pytest.mark.parametrize("seed", range(17))
-def test_closed_forms_of_max_margin_are_proved(kind, seed):
-    rng = np.random.default_rng(seed)
-    classes = int(rng.integers(2, 12))
-    counts, delta = rng.integers(1, 1000, classes), rng.uniform(0.2, 5.0, classes)
-    found = gs.max_margin(counts, kind, None if kind == "ce" else delta)
-    assert found.certificate.relative_gap < 1e-12
-    logits = found.logits
-    scale = np.ones(classes) if kind == "ce" else delta
-    factor = scale[:, None] if kind == "cdt" else scale
-    margins = scale * np.diag(logits) - factor * logits
-    assert margins[~np.eye(classes, dtype=bool)].min() >= 1 - 1e-12
-    values = np.linalg.svd(logits * np.sqrt(counts), compute_uv=False)
-    assert found.certificate.value == pytest.approx(values.sum())
-    assert np.trace(found.classifier) == pytest.approx(values.sum())
-    assert np.diag(found.features) @ counts == pytest.approx(values.sum())
-
-
-@pytest.mark.parametrize("kind", ["ce", "cdt", "ldt"])
-def test_a_conic_program_finds_the_same_margin(kind):
-    import cvxpy as cp
-
-    delta = np.array([1.0, 0.5, 2.0, 1.5])
-    scale = np.ones(4) if kind == "ce" else delta
-    logits = cp.Variable((4, 4))
-    margins = [
-        scale[y] * logits[y, y] - (scale[c] if kind == "cdt" else scale[y]) * logits[c, y] >= 1
-        for y in range(4)
-        for c in range(4)
-        if c != y
-    ]
-    program = cp.Problem(cp.Minimize(cp.normNuc(logits @ np.diag(np.sqrt(COUNTS)))), margins)
-    program.solve(solver="CLARABEL")
-    found = gs.max_margin(COUNTS, kind, None if kind == "ce" else delta)
-    assert found.certificate.value == pytest.approx(program.value, rel=1e-6)
-    np.testing.assert_allclose(found.logits, logits.value, atol=1e-4)
-
-
-def test_margins_by_the_root_of_the_count_give_the_simplex():
-    found = gs.max_margin(COUNTS, "ldt", np.sqrt(COUNTS))
-    np.testing.assert_allclose(found.feature_cosines, (4 * np.eye(4) - 1) / 3, atol=1e-12)
-
-
-def test_max_margin_is_the_limit_of_little_decay():
-    """Directions: the norms grow like the logarithm of the decay."""
-    limit = gs.max_margin(COUNTS).feature_cosines
-    away = []
-    for decay in (1e-4, 1e-8, 1e-16):
-        solution = gs.solve(gs.CrossEntropy(COUNTS, feature_decay=decay, classifier_decay=decay))
-        away.append(np.abs(solution.feature_cosines - limit).max())
-    assert away[0] > away[1] > away[2]
-    assert away[2] < 0.1
 
 
 # Bad input ------------------------------------------------------------------------------------------------------------

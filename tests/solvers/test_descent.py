@@ -13,7 +13,6 @@ from geomsolve.errors import BackendError, ProblemError
 from geomsolve.geometry.orbit_gram import OrbitGram, Orbits
 from geomsolve.objectives.batches.custom import EnumeratedLoss
 from geomsolve.objectives.batches.draws import Draws
-from geomsolve.objectives.batches.expectation import ExpectedSoftmax
 from geomsolve.objectives.classes.gcl import GCL
 from geomsolve.objectives.classes.supcon import SupCon, class_orbits
 from geomsolve.objectives.rows.row_softmax import RowSoftmax
@@ -39,18 +38,6 @@ def with_positives(temperature, offsets):
     )
 
 
-def mini_batch(temperature):
-    return ExpectedSoftmax(
-        orbits=class_orbits(COUNTS),
-        masses=COUNTS.proportions,
-        temperature=temperature,
-        draws=Draws(partner=np.broadcast_to(COUNTS.proportions, (4, 4)), own=COUNTS.proportions),
-        count=31,
-        alpha=1.0,
-        beta=2.0,
-    )
-
-
 def enumerated(temperature):
     return EnumeratedLoss(
         orbits=class_orbits(COUNTS),
@@ -71,14 +58,10 @@ KINDS = {
     "positives": lambda tau: with_positives(tau, 1.5),
     "no offset": lambda tau: with_positives(tau, 0.0),
     "infonce": lambda tau: GCL(COUNTS, temperature=tau),
-    "infonce, k=16, sum": lambda tau: GCL(COUNTS, temperature=tau, negatives=16, normalization="sum"),
     "infonce, k=256, unsupervised": lambda tau: GCL(COUNTS, temperature=tau, negatives=256, sampling="unsupervised"),
-    "mini-batch": mini_batch,
     "mini-batch, one view": lambda tau: SupCon(COUNTS, temperature=tau, views=1, batch=32),
     "logistic": lambda tau: GCL(COUNTS, temperature=tau, loss="logistic"),
-    "logistic, unsupervised": lambda tau: GCL(COUNTS, temperature=tau, negatives=1, sampling="unsupervised"),
     "hinge": lambda tau: GCL(COUNTS, loss="hinge", margin=1.2),
-    "hinge, unsupervised": lambda tau: GCL(COUNTS, loss="hinge", margin=0.7, sampling="unsupervised"),
     "enumerated": enumerated,
 }
 
@@ -100,7 +83,7 @@ def random_gram(classes, seed):
     return gram
 
 
-@pytest.mark.parametrize("temperature", [0.01, 0.05, 0.5])
+@pytest.mark.parametrize("temperature", [0.01, 0.5])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_loss_written_twice_agrees(kind, temperature):
     objective = KINDS[kind](temperature)
@@ -129,11 +112,7 @@ def test_the_slope_stays_finite_where_everything_coincides():
 @pytest.mark.parametrize(
     ("counts", "temperature", "cosines"),
     [
-        ((1000, 100, 10), 1.0, (-0.99857027, -0.87669531, 0.84972764)),
         ((1000, 100, 10), 0.5, (-0.96139763, -0.56030012, 0.31075666)),
-        ((1000, 100, 10), 0.1, (-0.56637918, -0.56727980, -0.35740847)),
-        ((500, 50, 50), 1.0, (-0.85883315, -0.85883315, 0.47518876)),
-        ((500, 50, 50), 0.5, (-0.70522790, -0.70522790, -0.00530718)),
         ((500, 50, 50), 0.1, (-0.55170747, -0.55170747, -0.39123773)),
     ],
 )
@@ -144,18 +123,16 @@ def test_known_cosines(counts, temperature, cosines):
     np.testing.assert_allclose((gram[0, 1], gram[0, 2], gram[1, 2]), cosines, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("temperature", [0.1, 1.0])
 @pytest.mark.parametrize(
-    "build",
+    "objective",
     [
-        lambda tau: SupCon(long_tail_counts(12, 1000, 100), temperature=tau),
-        lambda tau: GCL(long_tail_counts(12, 1000, 50), temperature=tau),
-        lambda tau: GCL([60, 4, 4, 4], temperature=tau, negatives=1),
+        SupCon(long_tail_counts(12, 1000, 100), temperature=0.1),
+        GCL(long_tail_counts(12, 1000, 50), temperature=1.0),
+        GCL([60, 4, 4, 4], temperature=0.1, negatives=1),
     ],
     ids=["supcon", "infonce", "logistic"],
 )
-def test_answers_are_certified(build, temperature):
-    objective = build(temperature)
+def test_answers_are_certified(objective):
     certificate = certify(objective, Descent().run(objective).gram)
     assert certificate.relative_gap < 1e-10
     assert certificate.cosine_residual < 1e-8
@@ -259,11 +236,6 @@ def test_what_it_cannot_treat():
 def test_bad_options_are_named(options, named):
     with pytest.raises(ProblemError, match=named):
         Descent(**options).run(SupCon([30, 10], temperature=0.5))
-
-
-def test_two_classes_oppose():
-    assert Descent().run(SupCon([30, 10], temperature=0.5)).gram.cosines[0, 1] == pytest.approx(-1.0, abs=1e-12)
-    assert math.isfinite(descend(SupCon([30, 30], temperature=0.5)).excess)
 
 
 def test_blocks_of_rows_on_the_device_find_the_same_optimum(monkeypatch):

