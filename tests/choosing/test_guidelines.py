@@ -38,8 +38,7 @@ def test_the_opening_of_equal_classes_is_the_closed_form(self_pairs):
         assert np.allclose(each, expected, rtol=1e-12, atol=0)
 
 
-@CONVENTIONS
-@pytest.mark.parametrize("counts", [[5, 20, 5], [30, 2, 2], [4, 3]], ids=str)
+@pytest.mark.parametrize(("counts", "self_pairs"), [([5, 20, 5], True), ([30, 2, 2], False)], ids=str)
 def test_each_class_opens_at_its_own_alpha(counts, self_pairs):
     settings = {"temperature": 0.2, "self_pairs": self_pairs}
     critical = gs.choosing.class_critical_alphas(counts, **settings)

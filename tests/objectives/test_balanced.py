@@ -65,8 +65,7 @@ def test_bcl_value_instance_by_instance(anchors):
         assert math.isclose(found, expected, rel_tol=1e-12)
 
 
-@pytest.mark.parametrize("anchors", ["instance", "class"])
-@pytest.mark.parametrize("temperature", [0.2, 0.5])
+@pytest.mark.parametrize(("anchors", "temperature"), [("instance", 0.2), ("class", 0.5)])
 def test_bcl_by_orbits_is_that_over_all_instances(anchors, temperature):
     counts = np.array([5, 3, 1])
     labels = np.repeat(np.arange(3), counts)
@@ -83,9 +82,8 @@ def test_bcl_slopes(anchors):
     check_slopes(gs.BCL([20, 5, 1], temperature=0.5, anchors=anchors))
 
 
-@pytest.mark.parametrize(("counts", "temperature"), [([20, 5, 1], 0.5), ([9, 9, 2, 2], 0.3), ([30, 1], 1.0)])
-def test_bcl_routes_agree(counts, temperature):
-    check_routes(gs.BCL(counts, temperature=temperature))
+def test_bcl_routes_agree():
+    check_routes(gs.BCL([9, 9, 2, 2], temperature=0.3))
 
 
 def test_bcl_of_three_classes():
@@ -115,8 +113,7 @@ def test_bcl_of_three_classes():
     assert tiled.lower_bound <= found.value < together.value - 5e-4
 
 
-@pytest.mark.parametrize("counts", [[20, 5, 1], [1000, 30, 30, 2], [3, 1]])
-@pytest.mark.parametrize("temperature", [0.1, 0.5, 2.0])
+@pytest.mark.parametrize(("counts", "temperature"), [([20, 5, 1], 0.5), ([1000, 30, 30, 2], 0.1), ([3, 1], 2.0)])
 def test_bcl_with_class_anchors_is_the_simplex(counts, temperature):
     classes = len(counts)
     objective = gs.BCL(counts, temperature=temperature, anchors="class")
@@ -125,13 +122,6 @@ def test_bcl_with_class_anchors_is_the_simplex(counts, temperature):
     expected = math.log1p((classes - 1) * math.exp(-classes / (classes - 1) / temperature))
     # A sum of attraction and repulsion of order one: no digits beyond 1e-15.
     assert math.isclose(found.value, expected, rel_tol=1e-12, abs_tol=4e-15)
-
-
-def test_bcl_values_at_the_simplex():
-    for classes, expected in ((3, 6.118e-7), (10, 1.345e-4)):
-        found = gs.solve(gs.BCL([7] * classes, temperature=0.1))
-        assert math.isclose(found.value, expected, rel_tol=1e-4)
-        assert np.abs(found.orbits.cosines - np.tile(dense_simplex(classes), (2, 2))).max() <= 1e-7
 
 
 def test_bcl_views_multiply_counts():
@@ -189,7 +179,7 @@ def views_objective(objective, labels, shares, views):
     ), example
 
 
-@pytest.mark.parametrize("k", [1, 2, 9])
+@pytest.mark.parametrize("k", [2, 9])
 def test_kcl_value_draw_by_draw(k):
     rng = np.random.default_rng(k)
     labels, views, temperature = np.array([0, 0, 0, 1, 1, 2]), 2, 0.4
@@ -206,8 +196,7 @@ def test_kcl_value_draw_by_draw(k):
     assert math.isclose(each.value(gram_of(each, apart)), expected, rel_tol=1e-12)
 
 
-@pytest.mark.parametrize("k", [1, 3, 50])
-@pytest.mark.parametrize("temperature", [0.2, 1.0])
+@pytest.mark.parametrize(("k", "temperature"), [(1, 0.2), (50, 1.0)])
 def test_kcl_views_share_a_point(k, temperature):
     counts, views = np.array([6, 3, 2]), 2
     found = gs.solve(gs.KCL(counts, temperature=temperature, positives=k, views=views, draw="examples"))

@@ -51,19 +51,18 @@ def labelled(name, logits, labels, averaging, reducer):
 
 
 CASES = [
-    ("supcon", 1, "nonzero", "anchor"),
-    ("supcon", 1, "mean", "anchor"),
-    ("supcon", 2, "mean", "pair"),
-    ("supcon", 1, "mean", "class"),
-    ("sincere", 1, "mean", "anchor"),
-    ("sincere", 2, "mean", "class"),
-    ("ntxent", 1, "mean", "pair"),
-    ("ntxent", 2, "mean", "pair"),
+    ("supcon", 1, "nonzero", "anchor", True),
+    ("supcon", 1, "mean", "anchor", False),
+    ("supcon", 2, "mean", "pair", True),
+    ("supcon", 1, "mean", "class", False),
+    ("sincere", 1, "mean", "anchor", True),
+    ("sincere", 2, "mean", "class", False),
+    ("ntxent", 1, "mean", "pair", False),
+    ("ntxent", 2, "mean", "pair", True),
 ]
 
 
-@pytest.mark.parametrize("shuffled", [False, True])
-@pytest.mark.parametrize(("name", "views", "reducer", "averaging"), CASES, ids=str)
+@pytest.mark.parametrize(("name", "views", "reducer", "averaging", "shuffled"), CASES, ids=str)
 def test_values_and_derivatives_of_class_means(name, views, reducer, averaging, shuffled):
     counts, temperature, size = np.array([3, 2, 2]), 0.4, 4
     more = {"reducer": reducer} if name == "supcon" else {}
@@ -131,7 +130,7 @@ def kcl(points, labels, example, positives, temperature, samples):
     return np.mean(losses)
 
 
-@pytest.mark.parametrize("counts", [[2, 1], [2, 2, 1]], ids=str)
+@pytest.mark.parametrize("counts", [[2, 2, 1]], ids=str)
 @pytest.mark.parametrize(
     ("name", "views", "draw"),
     [

@@ -14,8 +14,7 @@ def mean_infonce(t):
     return jnp.log1p(jnp.mean(jnp.exp(t)))
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
-@pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
+@pytest.mark.parametrize(("count", "sampling"), [(1, "supervised"), (3, "unsupervised")])
 def test_enumeration_equals_the_integral(count, sampling):
     options = {"negatives": count, "sampling": sampling, "temperature": 0.5}
     own, built_in = gs.GCL(COUNTS, loss=mean_infonce, **options), gs.GCL(COUNTS, **options)
@@ -31,7 +30,7 @@ def test_enumeration_equals_the_integral(count, sampling):
         np.testing.assert_allclose(mine[pairs], theirs[pairs], atol=1e-12)
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [2])
 def test_solution_equals_the_built_in_one(count):
     own = gs.solve(gs.GCL(COUNTS, loss=mean_infonce, negatives=count, temperature=0.5))
     built_in = gs.solve(gs.GCL(COUNTS, negatives=count, temperature=0.5))

@@ -14,9 +14,17 @@ from geomsolve.geometry.orbit_gram import OrbitGram
 COUNTS = ([30] + [1] * 9, [5, 5, 1, 1, 1], [1000, 300, 100, 30, 10], [8, 5, 3, 2, 1])
 
 
-@pytest.mark.parametrize("counts", COUNTS, ids=str)
-@pytest.mark.parametrize("margin", [0.5, 1.3, 1.5, 1.9, 2.5])
-@pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
+@pytest.mark.parametrize(
+    ("counts", "margin", "sampling"),
+    [
+        (COUNTS[0], 0.5, "supervised"),
+        (COUNTS[0], 1.9, "unsupervised"),
+        (COUNTS[1], 1.3, "unsupervised"),
+        (COUNTS[2], 1.5, "supervised"),
+        (COUNTS[2], 2.5, "unsupervised"),
+        (COUNTS[3], 1.9, "supervised"),
+    ],
+)
 def test_certified_at_every_margin(counts, margin, sampling):
     solution = gs.solve(gs.GCL(counts, loss="hinge", margin=margin, sampling=sampling))
     descent = gs.solve(solution.objective, gs.solvers.Descent(), throw=False)

@@ -43,7 +43,7 @@ def enumerated(counts, dense, temperature, views, batch):
 
 
 @pytest.mark.parametrize("views", [1, 2, 4])
-@pytest.mark.parametrize("batch", [3, 4, 6, 9])
+@pytest.mark.parametrize("batch", [3, 9])
 def test_the_expectation_is_the_enumerated_one(batch, views):
     rng = np.random.default_rng(batch)
     for counts in ([3, 2], [9, 1], [5, 2, 2], [60, 8, 8, 1], [1e6, 1, 1, 3]):
@@ -94,8 +94,7 @@ def test_the_code_people_train_with_averaged_over_all_batches(views):
     assert math.isclose(objective.value(gram), math.fsum(expected), rel_tol=1e-13)
 
 
-@pytest.mark.parametrize("batch", [3, 5])
-@pytest.mark.parametrize("rare", [1e-6, 1e-9])
+@pytest.mark.parametrize(("batch", "rare"), [(3, 1e-9), (5, 1e-6)])
 def test_rare_classes_keep_their_digits_at_low_temperature(rare, batch):
     """The excess of a rare class's row, of order 1e-35 and less, against 150-digit decimals."""
     temperature, cosine = 0.02, -0.625
@@ -154,9 +153,9 @@ def test_the_optimum_of_a_long_tail_in_batches():
         assert np.allclose(solution.gram[-1, :-1], cosines, rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("views", [1, 2])
-@pytest.mark.parametrize("batch", [3, 8, 256, 65536])
-@pytest.mark.parametrize("temperature", [0.05, 0.2, 1.0, 5.0])
+@pytest.mark.parametrize(
+    ("batch", "temperature", "views"), [(3, 0.05, 2), (8, 5.0, 1), (256, 0.2, 1), (65536, 0.05, 1), (65536, 1.0, 2)]
+)
 def test_certified_across_the_board(batch, temperature, views):
     for counts in ([1e6, 1], [1000, 30, 1], [100] + [1] * 9, [5] * 5 + [1] * 5, 1e4 ** (-np.arange(40) / 39.0) * 1e5):
         solution = gs.solve(gs.SupCon(counts, temperature=temperature, views=views, batch=batch), gs.solvers.Newton())
@@ -177,9 +176,8 @@ def test_large_batches_tend_to_the_full_batch(views):
         assert 9 < more / fewer < 11
 
 
-@pytest.mark.parametrize(("counts", "batch", "views"), [([9, 3, 3, 1], 5, 1), ([9, 3, 1], 6, 2)])
-def test_all_routes_agree(counts, batch, views):
-    check = gs.crosscheck(gs.SupCon(counts, temperature=0.5, views=views, batch=batch))
+def test_all_routes_agree():
+    check = gs.crosscheck(gs.SupCon([9, 3, 3, 1], temperature=0.5, views=1, batch=5))
     assert check.agree
     verdicts = {route.name: route.verdict for route in check.routes}
     assert {"newton", "clarabel", "scs", "descent"} <= set(verdicts)
@@ -189,7 +187,7 @@ def test_all_routes_agree(counts, batch, views):
 # Classes in one point -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("views", "batch"), [(1, None), (1, 3), (1, 50), (2, None), (2, 2), (3, 50)])
+@pytest.mark.parametrize(("views", "batch"), [(1, None), (1, 3), (2, 2), (3, 50)])
 def test_merged_classes_are_the_loss_with_equal_points(views, batch):
     """On a Gram matrix that has them in one point the reduced loss is the loss, and so is its derivative."""
     rng = np.random.default_rng(3)

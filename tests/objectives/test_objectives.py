@@ -7,9 +7,7 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 from helpers import (
-    dense_simplex,
     generalised,
-    infonce,
     law,
     random_counts,
     random_direction,
@@ -48,7 +46,6 @@ FAMILY = {
     "supcon, batches of 16": lambda rng, n, tau: gs.SupCon(n, temperature=tau, batch=16),
     "supcon, one view, batches of 3": lambda rng, n, tau: gs.SupCon(n, temperature=tau, views=1, batch=3),
     "supcon, one view, batches of 300": lambda rng, n, tau: gs.SupCon(n, temperature=tau, views=1, batch=300),
-    "gcl inf sup": lambda rng, n, tau: gs.GCL(n, temperature=tau),
     "gcl inf unsup": lambda rng, n, tau: gs.GCL(n, temperature=tau, sampling="unsupervised"),
     "gcl 1 unsup": lambda rng, n, tau: gs.GCL(n, temperature=tau, sampling="unsupervised", negatives=1),
     "gcl 4 sup mean": lambda rng, n, tau: gs.GCL(n, temperature=tau, negatives=4),
@@ -56,7 +53,6 @@ FAMILY = {
         n, temperature=tau, sampling="unsupervised", negatives=5, normalization="sum"
     ),
     "gcl 65536 sup sum": lambda rng, n, tau: gs.GCL(n, temperature=tau, negatives=65536, normalization="sum"),
-    "logistic": lambda rng, n, tau: gs.GCL(n, temperature=tau, loss="logistic"),
     "rows": lambda rng, n, tau: random_row_softmax(rng, n, tau),
     "rows with positives": lambda rng, n, tau: random_row_softmax(rng, n, tau, positives=True),
 }
@@ -73,8 +69,7 @@ def draw(build, seed, temperature=None):
 # Values, class by class -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("views", [1, 2, 3])
-@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize(("views", "temperature"), [(1, 0.07), (2, 0.5), (3, 5.0)])
 def test_supcon_value(views, temperature):
     rng = np.random.default_rng(views)
     for counts in ([4, 3], [7, 7, 7, 7], [1000, 10, 100, 10, 2], random_counts(rng, 9)):
@@ -145,8 +140,7 @@ def test_row_softmax_without_offsets():
         assert objective.excess(gram) > 0
 
 
-@pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
-@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize(("sampling", "temperature"), [("supervised", 0.07), ("unsupervised", 1.0)])
 def test_gcl_large_batch_value(sampling, temperature):
     rng = np.random.default_rng(8)
     counts = [50, 3, 20, 3, 3]
@@ -178,108 +172,6 @@ def test_pair_losses(sampling):
         assert math.isclose(hinge.value(gram), expected, rel_tol=1e-14, abs_tol=1e-15)
 
 
-# Finite k -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
-@pytest.mark.parametrize("normalization", ["mean", "sum"])
-@pytest.mark.parametrize("k", [1, 2, 3, 5, 8])
-def test_finite_k_is_the_enumerated_expectation(k, normalization, sampling):
-    rng = np.random.default_rng(k)
-    for counts in ([9, 1], [5, 2, 2], [60, 8, 8, 1]):
-        for temperature in (0.1, 1.0):
-            objective = gs.GCL(
-                counts, temperature=temperature, sampling=sampling, negatives=k, normalization=normalization
-            )
-            gram = random_gram(rng, objective.orbits)
-            beta = 1.0 / k if normalization == "mean" else 1.0
-            expected = generalised(counts, gram.expand(), infonce(temperature, beta), k, sampling)
-            assert abs(objective.value(gram) - expected) <= 1e-12
-            floor = far_away(counts, beta, k, sampling)
-            assert abs(objective.floor - floor) <= 1e-12
-            assert math.isclose(objective.excess(gram), expected - floor, rel_tol=1e-9, abs_tol=1e-14)
-
-
-def far_away(counts, beta, k, sampling):
-    """The expectation with every other class infinitely far away: only draws of the own class count."""
-    far = [[0.0 if i == j else -1e9 for j in range(len(counts))] for i in range(len(counts))]
-    return generalised(counts, far, infonce(1.0, beta), k, sampling)
-
-
-def binomial_law(k, p):
-    """P(M = 0..k), by ratios from the mode: relative errors of some ulps where it matters, at any k."""
-    mode = int((k + 1) * p)
-    steps = np.arange(k, dtype=float)
-    ratios = (k - steps) / (steps + 1) * p / (1 - p)
-    up, down = np.cumprod(ratios[mode:]), np.cumprod(1 / ratios[:mode][::-1])[::-1]
-    weights = np.concatenate([down, [1.0], up])
-    return weights / math.fsum(weights)
-
-
-@pytest.mark.parametrize("normalization", ["mean", "sum"])
-@pytest.mark.parametrize("k", [2, 300, 65536])
-@pytest.mark.parametrize("temperature", [0.1, 1.0])
-def test_two_classes_by_the_binomial_sum(k, normalization, temperature):
-    """Own draws are binomial: the expectation is a plain sum over k + 1 terms."""
-    counts, cosine = [7, 3], -0.625
-    objective = gs.GCL(
-        counts, temperature=temperature, sampling="unsupervised", negatives=k, normalization=normalization
-    )
-    gram = gs.OrbitGram(objective.orbits, np.array([[1.0, cosine], [cosine, 1.0]]))
-    beta = 1.0 / k if normalization == "mean" else 1.0
-    far = math.exp((cosine - 1) / temperature)
-    own = np.arange(k + 1)
-    expected = floor = 0.0
-    for share in (0.7, 0.3):
-        chance = binomial_law(k, share)
-        expected += share * math.fsum(chance * np.log1p(beta * (own + (k - own) * far)))
-        floor += share * math.fsum(chance * np.log1p(beta * own))
-    assert math.isclose(objective.value(gram), expected, rel_tol=1e-12)
-    assert math.isclose(objective.floor, floor, rel_tol=1e-12)
-
-
-@pytest.mark.parametrize("normalization", ["mean", "sum"])
-def test_one_foreign_orbit_by_the_binomial_sum(normalization):
-    """An anchor of one class against two kinds of partners, supervised, k = 65,536, eight classes."""
-    k, temperature = 65536, 0.5
-    counts = [4, 1, 1, 1, 2, 2, 2, 2]
-    objective = gs.GCL(counts, temperature=temperature, negatives=k, normalization=normalization)
-    rng = np.random.default_rng(0)
-    # The head sees two kinds; the others would see three, so they are switched off.
-    objective = type(objective)(
-        orbits=objective.orbits, masses=np.array([1.0, 0.0, 0.0]), temperature=temperature,
-        draws=objective.draws, count=k, alpha=objective.alpha, beta=objective.beta,
-    )  # fmt: skip
-    gram = random_gram(rng, objective.orbits)
-    beta = 1.0 / k if normalization == "mean" else 1.0
-    two, one = np.exp((gram.cosines[0, 1:] - 1) / temperature)  # counts 2, then counts 1
-    drawn = np.arange(k + 1)
-    expected = math.fsum(binomial_law(k, 8 / 11) * np.log1p(beta * (drawn * two + (k - drawn) * one)))
-    assert math.isclose(objective.value(gram), expected, rel_tol=1e-12)
-
-
-@pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
-def test_many_negatives_approach_the_large_batch_loss(sampling):
-    """L_inf - L_k = Var(X) / (2 k (1 + E X)^2) + O(1/k^2), an anchor at a time."""
-    rng = np.random.default_rng(2)
-    counts, temperature = [30, 5, 5, 2, 1], 0.5
-    limit = gs.GCL(counts, temperature=temperature, sampling=sampling)
-    gram = random_gram(rng, limit.orbits)
-    dense = gram.expand()
-    leading = 0.0
-    for c, own in enumerate(counts):
-        p = np.array(law(counts, c, sampling))
-        x = np.exp((dense[c] - 1) / temperature)
-        mean = p @ x
-        leading += own / sum(counts) * (p @ x**2 - mean**2) / (2 * (1 + mean) ** 2)
-    for k in (1024, 65536):
-        finite = gs.GCL(counts, temperature=temperature, sampling=sampling, negatives=k)
-        difference = limit.value(gram) - finite.value(gram)
-        assert abs(difference - leading / k) <= 2 * leading / k**2 + 1e-15
-        shift = np.abs(finite.row_gradient(gram) - limit.row_gradient(gram)).max()
-        assert shift <= 10 / k * np.abs(limit.row_gradient(gram)).max()
-
-
 # Low temperature ------------------------------------------------------------------------------------------------------
 
 
@@ -301,25 +193,6 @@ def test_excess_at_low_temperature_is_relatively_exact():
             expected += Decimal(own) / 1110 * (1 + drift / (2 * own - 1)).ln()
     assert 1e-65 < expected < 1e-55
     # (G - 1)/tau near -150 is rounded to an ulp, 3e-14: no float64 formula has more digits.
-    assert math.isclose(objective.excess(gram), float(expected), rel_tol=1e-13)
-
-
-@pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
-@pytest.mark.parametrize("k", [1, 2, 6])
-def test_sampled_excess_at_low_temperature(k, sampling):
-    counts, temperature, cosine = [3, 1], 0.01, -0.75
-    objective = gs.GCL(counts, temperature=temperature, sampling=sampling, negatives=k, normalization="sum")
-    gram = gs.OrbitGram(objective.orbits, np.array([[1, cosine], [cosine, 1]]))
-    with localcontext() as context:
-        context.prec = 150
-        drift = ((Decimal(cosine) - 1) / Decimal(temperature)).exp()
-        expected = Decimal(0)
-        for share in (Decimal("0.75"), Decimal("0.25")):
-            same = share if sampling == "unsupervised" else Decimal(0)
-            for own in range(k + 1):
-                chance = math.comb(k, own) * same**own * (1 - same) ** (k - own) if own or same else (1 - same) ** k
-                expected += share * chance * ((1 + own + (k - own) * drift).ln() - Decimal(1 + own).ln())
-    assert expected < 1e-70
     assert math.isclose(objective.excess(gram), float(expected), rel_tol=1e-13)
 
 
@@ -347,7 +220,7 @@ def slope(objective, gram, direction):
 
 @SMOOTH
 def test_gradient_by_taylor_slope(build):
-    for seed in range(6):
+    for seed in range(3):
         rng, objective = draw(build, seed)
         gram = random_gram(rng, objective.orbits)
         direction = random_direction(rng, objective.orbits)
@@ -380,7 +253,7 @@ def test_gradient_entry_by_entry(build):
 @SMOOTH
 def test_curvature_along_equal_shifts(build):
     """Shifting all cosines by one number changes the derivatives by curvature - coupling, as the row model says."""
-    for seed in range(6):
+    for seed in range(3):
         rng, objective = draw(build, seed, temperature=0.5)
         gram = random_gram(rng, objective.orbits)
         counted = objective.orbits.partners > 0
@@ -419,7 +292,7 @@ def test_row_softmax_hessian_is_exact(positives):
 
 @SMOOTH
 def test_ungrouped_is_the_same_loss(build):
-    for seed in range(8):
+    for seed in range(4):
         rng, objective = draw(build, seed)
         gram = random_gram(rng, objective.orbits)
         single = objective.ungrouped()
@@ -458,36 +331,6 @@ def test_permuting_classes_permutes_nothing_else(seed):
     assume(len(here.orbits.sizes) == 3)
     moved = gs.OrbitGram.from_matrix(gram.expand()[np.ix_(order, order)], there.orbits)
     assert math.isclose(there.ungrouped().value(moved), here.value(gram), rel_tol=1e-14)
-
-
-def test_only_proportions_matter_to_gcl():
-    rng = np.random.default_rng(0)
-    for options in (
-        {},
-        {"negatives": 7},
-        {"sampling": "unsupervised"},
-        {"loss": "logistic"},
-        {"loss": "hinge", "margin": 1},
-    ):
-        objectives = [gs.GCL(n, temperature=0.5, **options) for n in ([50, 30, 20], [5, 3, 2], [0.5, 0.3, 0.2])]
-        gram = random_gram(rng, objectives[0].orbits)
-        values = [o.value(gram) for o in objectives]
-        assert max(values) - min(values) <= 1e-14
-
-
-def test_value_at_the_simplex():
-    """Balanced classes, closed form: log(1 + e^{-C/((C-1) tau)}) for GCL, any number of negatives."""
-    for classes, temperature in itertools.product((2, 3, 10, 100), (0.1, 1.0)):
-        drift = math.exp(-classes / (classes - 1) / temperature)
-        for k in (1, 5, 65536, math.inf):
-            objective = gs.GCL([3] * classes, temperature=temperature, negatives=k)
-            gram = gs.OrbitGram.from_matrix(dense_simplex(classes), objective.orbits)
-            assert math.isclose(objective.ungrouped().excess(gram), math.log1p(drift), rel_tol=1e-12)
-            if k < math.inf:
-                total = gs.GCL([3] * classes, temperature=temperature, negatives=k, normalization="sum")
-                assert math.isclose(
-                    total.excess(gs.OrbitGram.simplex(total.orbits)), math.log1p(k * drift), rel_tol=1e-12
-                )
 
 
 # Bad input ------------------------------------------------------------------------------------------------------------

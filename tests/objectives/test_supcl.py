@@ -189,7 +189,7 @@ def test_views_stay_together_exactly_where_it_says():
     """The certificate over all views, of the certified optimum over instances, is the judge."""
     rng = np.random.default_rng(2)
     answers = []
-    for number in range(32):
+    for number in range(16):
         counts = [int(k) for k in rng.integers(2, 6, rng.integers(2, 5))]
         views, self_pairs = int(rng.integers(2, 4)), bool(number % 4 == 0)
         alpha = float(rng.choice([0.0, 0.05, 0.1, 0.2, 0.4]))
@@ -204,7 +204,7 @@ def test_views_stay_together_exactly_where_it_says():
         assert together == (certificate.gap <= 1e-9), (counts, views, settings)
         assert together or not self_pairs
         answers.append(together)
-    assert 3 < sum(answers) < len(answers) - 3
+    assert 2 < sum(answers) < len(answers) - 2
 
 
 def test_descent_moves_views_apart_where_it_says():

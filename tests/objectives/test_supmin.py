@@ -62,8 +62,7 @@ def test_value_view_by_view(build, informed, views):
 
 
 @EITHER
-@pytest.mark.parametrize("counts", [[8, 3], [2, 9], [5, 1]])
-@pytest.mark.parametrize("temperature", [0.1, 0.5])
+@pytest.mark.parametrize(("counts", "temperature"), [([2, 9], 0.1), ([5, 1], 0.5)])
 def test_views_share_a_point(build, informed, counts, temperature):
     """The optimum over examples, every view put back in, is certified over all views."""
     found = gs.solve(build(counts, temperature=temperature))
@@ -80,8 +79,7 @@ def test_slopes_and_routes(build, informed):
     check_routes(build([9, 4], temperature=0.5), cosines=1e-6)
 
 
-@pytest.mark.parametrize("counts", [[500, 500], [950, 50], [990, 10], [999, 1]])
-@pytest.mark.parametrize("temperature", [0.07, 0.2, 0.5])
+@pytest.mark.parametrize(("counts", "temperature"), [([500, 500], 0.07), ([990, 10], 0.2), ([999, 1], 0.5)])
 def test_supmin_spreads_the_majority_where_supcon_collapses_it(counts, temperature):
     supmin = gs.solve(gs.SupMin(counts, temperature=temperature))
     supcon = gs.solve(gs.SupConInstances(counts, temperature=temperature))

@@ -87,7 +87,7 @@ def test_labels_on_a_circle_that_is_too_large():
     assert found.largest_temperature == pytest.approx(0.4 / 1.3**2, rel=1e-9)
 
 
-@pytest.mark.parametrize("share", [0.2, 0.7, 0.999999, 1.0])
+@pytest.mark.parametrize("share", [0.2, 0.999999, 1.0])
 def test_labels_on_a_circle_that_is_not(share):
     found = realize(y_aware_weights(circle(share * 0.8 / 0.4**0.5), sigma=0.8), temperature=0.4)
     check(found)
@@ -102,11 +102,7 @@ def test_labels_on_a_circle_that_is_not(share):
 
 
 SUPCON = {
-    ((1000, 100, 10), 1.0): (-0.99857027, -0.87669531, 0.84972764),
     ((1000, 100, 10), 0.5): (-0.96139763, -0.56030012, 0.31075666),
-    ((1000, 100, 10), 0.1): (-0.56637918, -0.56727980, -0.35740847),
-    ((500, 50, 50), 1.0): (-0.85883315, -0.85883315, 0.47518876),
-    ((500, 50, 50), 0.5): (-0.70522790, -0.70522790, -0.00530718),
     ((500, 50, 50), 0.1): (-0.55170747, -0.55170747, -0.39123773),
 }
 
@@ -129,8 +125,7 @@ def test_supcon(sizes, temperature):
     assert found.witness is None
 
 
-@pytest.mark.parametrize("sizes", [(4, 4, 4), (1, 2, 9), (1, 1), (3, 1, 1, 5)])
-@pytest.mark.parametrize("temperature", [0.3, 1.0])
+@pytest.mark.parametrize(("sizes", "temperature"), [((4, 4, 4), 0.3), ((1, 1), 1.0), ((3, 1, 1, 5), 0.3)])
 def test_soft_supcon_has_one_cosine_whatever_the_sizes(sizes, temperature):
     count = len(sizes)
     least = np.exp(-count / ((count - 1) * temperature))
@@ -147,8 +142,7 @@ def test_soft_supcon_has_one_cosine_whatever_the_sizes(sizes, temperature):
     assert below.largest_temperature < temperature
 
 
-@pytest.mark.parametrize("temperature", [0.1, 0.3, 0.5])
-@pytest.mark.parametrize("self_pairs", [True, False])
+@pytest.mark.parametrize(("temperature", "self_pairs"), [(0.1, True), (0.5, True), (0.3, False)])
 def test_x_clr_below_the_label_temperature(temperature, self_pairs):
     labels = on_sphere(np.random.default_rng(0), 9, 3)
     found = realize(x_clr_weights(labels, label_temperature=0.5, self_pairs=self_pairs), temperature=temperature)
@@ -239,64 +233,6 @@ def test_points_alone_decide_no_verdict_where_rounding_does():
 # Asymmetric and degenerate weights. ----------------------------------------------------------------------------------
 
 
-def test_asymmetric_weights():
-    weights = np.array([[1.0, 0.5, 0.4], [0.25, 1.0, 0.3], [0.4, 0.3, 1.0]])
-    found = realize(weighting_from_matrix(weights), temperature=0.5)
-    check(found)
-    assert found.verdict is Verdict.INCONSISTENT
-    assert found.witness.kind == "asymmetric"
-    assert "differ by a factor 2 for samples 0 and 1" in found.reason
-    assert found.largest_temperature is None
-    out = realize(weighting_from_matrix(weights, self_pairs=False), temperature=0.5)
-    check(out)
-    assert out.witness.kind == "asymmetric"
-    assert "products of weights in the two directions differ by a factor 2" in out.reason
-    # Rows may have any factor: w_ij = K_ij / r_i is as good as K.
-    kernel = np.array([[1.0, 0.5, 0.4], [0.5, 1.0, 0.3], [0.4, 0.3, 1.0]]) * np.array([[1.0], [7.0], [0.1]])
-    for self_pairs in (True, False):
-        assert realize(weighting_from_matrix(kernel, self_pairs=self_pairs), temperature=0.2).witness is None
-
-
-def test_a_weight_of_zero():
-    weights = np.array([[1.0, 0.5, 0.5], [0.5, 1.0, 0.0], [0.5, 0.0, 1.0]])
-    found = realize(weighting_from_matrix(weights), temperature=0.5)
-    check(found)
-    assert found.verdict is Verdict.DEGENERATE
-    assert "the weight of samples 1 and 2 is 0" in found.reason
-    assert found.components == 1
-    assert found.excess_lower > 0.01
-
-
-def test_a_weight_of_zero_with_oneself():
-    weights = np.array([[1.0, 0.5, 0.5], [0.5, 0.0, 0.3], [0.5, 0.3, 1.0]])
-    found = realize(weighting_from_matrix(weights), temperature=0.5)
-    check(found)
-    assert found.verdict is Verdict.DEGENERATE
-    assert "sample 1 with itself is 0" in found.reason
-    assert "leave self-pairs out" in found.reason
-
-
-@pytest.mark.parametrize("self_pairs", [True, False])
-def test_groups_of_samples(self_pairs):
-    weights = np.zeros((6, 6))
-    weights[:2, :2], weights[2:5, 2:5] = 1.0, 1.0
-    weights[2, 3] = weights[3, 2] = 0.5
-    weights[5, 5] = 1.0
-    if not self_pairs:
-        weights[4, 5] = weights[5, 4] = 0.5
-    found = realize(weighting_from_matrix(weights, self_pairs=self_pairs), temperature=0.5)
-    check(found)
-    assert found.verdict is Verdict.DEGENERATE
-    assert found.components == (3 if self_pairs else 2)
-
-
-def test_samples_alone_are_groups_of_their_own():
-    """Instance discrimination: every sample has weight with itself alone."""
-    found = realize(weighting_from_matrix(np.eye(5)), temperature=0.5)
-    assert found.components == 5
-    np.testing.assert_allclose(found.gram.expand(), 1.25 * np.eye(5) - 0.25, atol=1e-9)
-
-
 def test_the_family_of_shifts():
     """Without self-pairs every constant between the ends attains the bound, and none outside."""
     weighting = y_aware_weights(TEN, sigma=1.0, self_pairs=False)
@@ -305,13 +241,7 @@ def test_the_family_of_shifts():
     off = ~np.eye(10, dtype=bool)
     logs = np.log(np.where(off, np.exp(-((TEN[:, None] - TEN) ** 2) / 2), 1.0))
     logs = np.where(off, logs - logs[off].max(), 0.0)
-    for shift, inside in (
-        (low, True),
-        (high, True),
-        ((low + high) / 2, True),
-        (low - 1e-4, False),
-        (high + 1e-4, False),
-    ):
+    for shift, inside in ((low, 1), (high, 1), ((low + high) / 2, 1), (low - 1e-4, 0), (high + 1e-4, 0)):
         gram = np.where(off, 0.5 * logs + shift, 1.0)
         np.testing.assert_allclose(softmax(gram, 0.5, False), weighting.expand(), rtol=1e-10)
         assert (np.linalg.eigvalsh(gram)[0] > -1e-11) == inside

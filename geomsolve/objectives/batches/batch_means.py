@@ -320,6 +320,8 @@ class BatchMean(Objective):
             moved = _sum(turns, chances * drops) / still
             drops = chances * (drops + 1.0)
             left = _sum(turns, drops)
+            # Where a circle's terms cancel, what rounding leaves weighs nothing; but it must not be 0.
+            left = np.where(left == 0.0, still * (1.0 + moved), left)
             logs += number * (_log_ratio(moved, left / still) - least * s)
             if order == 0:
                 continue
