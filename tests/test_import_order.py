@@ -6,8 +6,6 @@ import functools
 import statistics
 from pathlib import Path
 
-import pytest
-
 import geomsolve
 
 ROOT = Path(geomsolve.__file__).parent
@@ -47,6 +45,7 @@ def dotted(path, root):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@functools.cache
 def imports(path, root):
     """(module, kind) of every import in a file: "top", "function" or "type"; relative ones made absolute."""
     package = [root.name, *path.relative_to(root).parent.parts]
@@ -174,16 +173,15 @@ def test_files_are_small_and_few_in_a_folder():
     assert sum(lengths.values()) <= MOST_LINES
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: dotted(path, ROOT))
-def test_only_heavy_packages_are_imported_late(path):
-    here = dotted(path, ROOT)
-    hangs = {name.split(".")[0] for name, kind in imports(path, ROOT) if kind == "function"} & set(HEAVY)
-    for module, kind in imports(path, ROOT):
-        package = module.split(".")[0]
-        if package in HEAVY:
-            assert wing_of(here) in HEAVY[package], f"{here} imports {module}"
-        if package == "geomsolve" and kind == "function":
-            assert late(module), f"{here} imports {module} inside a function, and nothing heavy hangs on it ({hangs})"
+def test_only_heavy_packages_are_imported_late():
+    for path in FILES:
+        here = dotted(path, ROOT)
+        for module, kind in imports(path, ROOT):
+            package = module.split(".")[0]
+            if package in HEAVY:
+                assert wing_of(here) in HEAVY[package], f"{here} imports {module}"
+            if package == "geomsolve" and kind == "function":
+                assert late(module), f"{here} imports {module} inside a function, and nothing heavy hangs on it"
 
 
 @functools.cache

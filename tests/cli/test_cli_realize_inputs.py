@@ -17,36 +17,20 @@ EUCLIDEAN = [*TEN, "--similarity", "euclidean"]
 BAD = {
     "negative weight": (WEIGHTS, ["--weights", "{tmp}/negative.npy"], r"weights: .*not negative; entry \[1, 2\] is -1"),
     "NaN weight": (WEIGHTS, ["--weights", "{tmp}/nan.npy"], r"weights: must be finite .*entry \[1, 2\] is nan"),
-    "infinite weight": (WEIGHTS, ["--weights", "{tmp}/inf.npy"], r"weights: must be finite .*entry \[1, 2\] is inf"),
     "row of zeros": (WEIGHTS, ["--weights", "{tmp}/row.npy"], r"weights: every sample needs a partner.*1 has none"),
-    "only itself": (WEIGHTS, ["--weights", "{tmp}/own.npy", "--no-self-pairs"], r"weights: .*sample 2 has none"),
-    "not square": (WEIGHTS, ["--weights", "{tmp}/wide.npy"], r"weights: must be square, .*got shape \(3, 4\)"),
-    "vector of weights": (WEIGHTS, ["--weights", "{tmp}/ten.npy"], r"weights: must be square, .*got shape \(10,\)"),
-    "one sample": (WEIGHTS, ["--weights", "{tmp}/one.npy"], r"weights: must be over two samples or more; got 1"),
     "weights of objects": (WEIGHTS, ["--weights", "{tmp}/object.npy"], r"weights: .*object.npy must be a .npy file"),
-    "weights of texts": (WEIGHTS, ["--weights", "{tmp}/texts.npy"], r"weights: .*must be a .npy file of one array"),
-    "complex weights": (WEIGHTS, ["--weights", "{tmp}/complex.npy"], r"weights: .*must be a .npy file of one array"),
     "weights cut off": (WEIGHTS, ["--weights", "{tmp}/cut.npy"], r"weights: .*cut.npy must be a .npy file"),
     "missing weights": (WEIGHTS, ["--weights", "{tmp}/none.npy"], r"weights: cannot read .*none.npy: No such file"),
     "neither": (WEIGHTS, ["!weights"], r"weights: exactly one of weights, distances, labels .*; got none"),
     "both": (TEN, ["--weights", "{tmp}/good.npy"], r"weights: exactly one .*; got weights and labels"),
     "scheme with weights": (WEIGHTS, ["--scheme", "supcon"], r"scheme: goes with --labels; got supcon with --weights"),
     "sigma with weights": (WEIGHTS, ["--sigma", "0.3"], r"sigma: goes with --labels; got 0.3 with --weights"),
-    "label temperature with weights": (WEIGHTS, ["--label-temperature", "1"], r"label-temperature: goes with --labels"),
     "no scheme": (TEN, ["!scheme"], r"scheme: must be given with --labels; got none"),
     "unknown scheme": (TEN, ["--scheme", "simclr"], r"scheme: must be one of supcon, .*; got 'simclr'"),
     "unknown labels": (TEN, ["--labels", "mnist"], r"labels: must be a file .*; got 'mnist'"),
-    "missing labels": (TEN, ["--labels", "{tmp}/none.csv"], r"labels: cannot read .*none.csv: No such file"),
     "NaN label": (TEN, ["--labels", "0,nan,1"], r"labels: must be finite; sample 1 is not"),
-    "one label": (TEN, ["--labels", "3"], r"labels: .*two samples or more; got \(1,\)"),
-    "labels of objects": (TEN, ["--labels", "{tmp}/object.npy"], r"labels: .*object.npy must be a .npy file"),
-    "words for numbers": (TEN, ["--labels", "{tmp}/words.npy"], r"labels: must be numbers"),
-    "cube of labels": (TEN, ["--labels", "{tmp}/cube.npy"], r"labels: must have shape \(N,\) or \(N, d\)"),
     "no sigma": (TEN, ["!sigma"], r"sigma: y-aware needs it; got none"),
-    "no sigma, euclidean": (TEN, ["--scheme", "euclidean", "!sigma"], r"sigma: euclidean needs it; got none"),
     "zero sigma": (TEN, ["--sigma", "0"], r"sigma: must be finite and above 0; got 0"),
-    "negative sigma": (TEN, ["--sigma", "-1"], r"sigma: must be finite and above 0; got -1"),
-    "NaN sigma": (TEN, ["--sigma", "nan"], r"sigma: must be finite and above 0; got nan"),
     "tiny sigma": (TEN, ["--sigma", "1e-200"], r"labels: their differences over sigma overflow"),
     "unknown kernel": (TEN, ["--kernel", "sinc"], r"kernel: must be one of gaussian, .*; got 'sinc'"),
     "out of reach": (
@@ -57,25 +41,19 @@ BAD = {
     "zero period": (TEN, ["--period", "0"], r"period: must be finite and above 0; got 0"),
     "period of vectors": (TEN, ["--period", "1", "--labels", "{tmp}/vectors.npy"], r"period: goes with one number per"),
     "epsilon with y-aware": (TEN, ["--epsilon", "0.1"], r"epsilon: y-aware has no such option; got 0.1"),
-    "label temperature with y-aware": (TEN, ["--label-temperature", "1"], r"label-temperature: y-aware has no"),
     "sigma with x-clr": (XCLR, ["--sigma", "1"], r"sigma: x-clr has no such option; got 1"),
     "no label temperature": (XCLR, ["!label-temperature"], r"label-temperature: x-clr needs it; got none"),
     "zero label temperature": (XCLR, ["--label-temperature", "0"], r"label.temperature: must be finite and above 0"),
     "numbers for x-clr": (XCLR, ["--labels", "0,1,2"], r"labels: X-CLR compares vectors, .*got shape \(3,\)"),
     "label of length 0": (XCLR, ["--labels", "{tmp}/zero.npy"], r"labels: must not be of length 0; sample 1 is"),
     "no epsilon": (SOFT, ["!epsilon"], r"epsilon: soft-supcon needs it; got none"),
-    "negative epsilon": (SOFT, ["--epsilon", "-0.1"], r"epsilon: must be a finite number from 0.*; got -0.1"),
-    "infinite epsilon": (SOFT, ["--epsilon", "inf"], r"epsilon: must be a finite number from 0.*; got inf"),
     "vectors as classes": (SOFT, ["--labels", "{tmp}/vectors.npy"], r"labels: must be one-dimensional.*\(5, 2\)"),
     "lonely class": (SOFT, ["--scheme", "supcon", "!epsilon", "--labels", "0,0,1"], r"labels: .*sample 2 is the only"),
     "no temperature": (TEN, ["!temperature"], r"temperature: must be given; got none"),
     "zero temperature": (TEN, ["--temperature", "0"], r"^geomsolve: temperature: must be finite and above 0; got 0"),
-    "zero temperature, euclidean": (EUCLIDEAN, ["--temperature", "0"], r"^geomsolve: temperature: must be finite"),
-    "NaN temperature": (TEN, ["--temperature", "nan"], r"^geomsolve: temperature: must be finite and above 0; got nan"),
     "unknown similarity": (TEN, ["--similarity", "dot"], r"similarity: must be cosine or euclidean; got 'dot'"),
     "dim 0": (TEN, ["--dim", "0"], r"dim: must be a whole number of at least 1; got 0"),
     "dim in words": (TEN, ["--dim", "two"], r"dim: .*'two'"),
-    "no dim, euclidean": (EUCLIDEAN, ["--dim", "0"], r"dim: must be a whole number of at least 1; got 0"),
     "distances and labels": (TEN, ["--distances", "{tmp}/weights.npy"], r"exactly one .*; got distances and labels"),
     "three views": (TEN, ["--views", "3"], r"views: must be 1 or 2; got 3"),
     "sigma twice": (TEN, ["--variance", "1"], r"variance: stands in place of sigma; got 1.0 beside sigma 0.3"),
@@ -83,12 +61,9 @@ BAD = {
     "no seconds": (TEN, ["--seconds", "-1"], r"seconds: must be a number from 0; got -1"),
     "plot, euclidean": (EUCLIDEAN, ["--plot", "{tmp}/a.doc"], r"plot: .*a.doc"),
     "zero tol": (TEN, ["--tol", "0"], r"tol: must be a number between 0 and 1; got 0"),
-    "zero tol, euclidean": (EUCLIDEAN, ["--tol", "0"], r"tol: must be a number between 0 and 1; got 0"),
     "unknown picture": (TEN, ["--plot", "{tmp}/a.bmp"], r"plot: must end in .png, .pdf, .svg; got .*a.bmp"),
     "picture nowhere": (TEN, ["--plot", "{tmp}/no/a.png"], r"plot: must be a path that can be written; got .*No such"),
-    "JSON nowhere": (TEN, ["--json", "{tmp}/no/a.json"], r"json: must be a path that can be written; got"),
     "out on a file": (TEN, ["--out", "{tmp}/ten.npy"], r"out: must be a folder that can be made; got .*ten.npy"),
-    "out on a file, euclidean": (EUCLIDEAN, ["--out", "{tmp}/ten.npy"], r"out: must be a folder that can be made; got"),
     "points are a folder": (TEN, ["--out", "{tmp}/taken"], r"out: must be a path that can be written; .*points.npy"),
     "unknown option": (TEN, ["--sigmas", "1"], r"[Nn]o such option: --sigmas"),
 }  # fmt: skip
@@ -97,14 +72,11 @@ BAD = {
 def write(tmp_path):
     good = np.array([[3.0, 1.0, 2.0], [1.0, 3.0, 1.0], [2.0, 1.0, 3.0]])
     arrays = {
-        "good": good, "row": good.copy(), "own": good.copy(), "wide": np.ones((3, 4)), "ten": np.linspace(-1, 1, 10),
-        "one": np.ones((1, 1)), "texts": np.array([["a", "b"], ["b", "a"]]), "complex": good + 1j,
+        "good": good, "row": good.copy(), "ten": np.linspace(-1, 1, 10), "zero": np.array([[1.0, 0.0], [0.0, 0.0]]),
         "vectors": np.array([[1.0, 0.0], [0.0, 2.0], [-3.0, 0.1], [0.2, -1.0], [1.0, 1.0]]),
-        "words": np.array(["a", "b"]), "cube": np.ones((2, 2, 2)), "zero": np.array([[1.0, 0.0], [0.0, 0.0]]),
     }  # fmt: skip
     arrays["row"][1] = 0.0
-    arrays["own"][2, :2] = 0.0
-    for name, value in (("negative", -1.0), ("nan", np.nan), ("inf", np.inf)):
+    for name, value in (("negative", -1.0), ("nan", np.nan)):
         arrays[name] = good.copy()
         arrays[name][1, 2] = value
     for name, array in arrays.items():

@@ -265,28 +265,6 @@ def test_curvature_along_equal_shifts(build):
         assert np.allclose(found, expected, rtol=0, atol=1e-6 * np.abs(model.curvature[counted]).max())
 
 
-@pytest.mark.parametrize("positives", [False, True])
-def test_row_softmax_hessian_is_exact(positives):
-    """One cosine at a time: diag(curvature) - p p^T / sum p, both off the diagonal and on it."""
-    rng = np.random.default_rng(4)
-    objective = random_row_softmax(rng, [1, 2, 3, 4], 0.5, positives=positives)
-    gram = random_gram(rng, objective.orbits)
-    model = objective.rows(gram)
-    h = 1e-4
-    for j in range(1, 4):
-        changed = []
-        for s in (1, -1):
-            cosines = gram.cosines.copy()
-            cosines[0, j] += s * h
-            changed.append(objective.row_gradient(gs.OrbitGram(gram.orbits, cosines))[0, 1:])
-        found = (changed[0] - changed[1]) / (2 * h)
-        coupling = model.coupling[0, 1:]
-        expected = (
-            np.where(np.arange(1, 4) == j, model.curvature[0, 1:], 0) - coupling * coupling[j - 1] / coupling.sum()
-        )
-        assert np.allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
-
-
 # Structure ------------------------------------------------------------------------------------------------------------
 
 
@@ -337,8 +315,6 @@ def test_permuting_classes_permutes_nothing_else(seed):
 
 BAD = {
     "temperature zero": (lambda: gs.SupCon([3, 4], temperature=0), "temperature: .*above 0; got 0"),
-    "temperature negative": (lambda: gs.GCL([3, 4], temperature=-0.1), "temperature: .*got -0.1"),
-    "temperature nan": (lambda: gs.SupCon([3, 4], temperature=math.nan), "temperature: .*got nan"),
     "temperature inf": (lambda: gs.GCL([3, 4], temperature=math.inf), "temperature: .*got inf"),
     "temperature word": (
         lambda: gs.SupCon([3, 4], temperature="0.1"),
@@ -346,12 +322,8 @@ BAD = {
     ),
     "temperature bool": (lambda: gs.SupCon([3, 4], temperature=True), "temperature: .*got True"),
     "views zero": (lambda: gs.SupCon([3, 4], temperature=1, views=0), "views: .*got 0"),
-    "views fraction": (lambda: gs.SupCon([3, 4], temperature=1, views=1.5), "views: .*got 1.5"),
-    "views word": (lambda: gs.SupCon([3, 4], temperature=1, views="two"), "views: "),
-    "views nan": (lambda: gs.SupCon([3, 4], temperature=1, views=math.nan), "views: .*got nan"),
     "no positive pair": (lambda: gs.SupCon([3, 1, 4], temperature=1, views=1), "class 1 has 1 .*views \\* count >= 2"),
     "supcon proportions": (lambda: gs.SupCon([0.5, 0.5], temperature=1), "not only on proportions; give counts"),
-    "supcon counts": (lambda: gs.SupCon([3, -4], temperature=1), "class 1 has -4"),
     "sampling": (
         lambda: gs.GCL([3, 4], sampling="random"),
         "sampling: must be one of supervised, unsupervised; got 'random'",
@@ -359,9 +331,6 @@ BAD = {
     "normalization": (lambda: gs.GCL([3, 4], normalization="max"), "normalization: .*got 'max'"),
     "loss": (lambda: gs.GCL([3, 4], loss="mse"), "loss: .*got 'mse'"),
     "negatives zero": (lambda: gs.GCL([3, 4], negatives=0), "negatives: .*got 0"),
-    "negatives fraction": (lambda: gs.GCL([3, 4], negatives=2.5), "negatives: .*got 2.5"),
-    "negatives nan": (lambda: gs.GCL([3, 4], negatives=math.nan), "negatives: .*got nan"),
-    "negatives word": (lambda: gs.GCL([3, 4], negatives="many"), "negatives: .*got many"),
     "sum without limit": (lambda: gs.GCL([3, 4], normalization="sum"), '"sum" has no limit'),
     "logistic of two": (
         lambda: gs.GCL([3, 4], loss="logistic", negatives=2),
@@ -369,7 +338,6 @@ BAD = {
     ),
     "hinge without margin": (lambda: gs.GCL([3, 4], loss="hinge"), "margin: .*got None"),
     "hinge margin zero": (lambda: gs.GCL([3, 4], loss="hinge", margin=0), "margin: .*above 0.*got 0"),
-    "hinge margin word": (lambda: gs.GCL([3, 4], loss="hinge", margin="wide"), "margin: "),
     "superfluous margin": (lambda: gs.GCL([3, 4], margin=1), "margin: only the hinge has one"),
 }
 

@@ -131,9 +131,7 @@ def test_classes_collapse_up_to_the_critical_alpha_and_no_further():
 
 
 @CONVENTIONS
-@pytest.mark.parametrize("temperature", [0.2, 0.5])
-@pytest.mark.parametrize("alpha", [0.25, 0.7])
-@pytest.mark.parametrize(("m", "n", "views"), [(3, 4, 2), (2, 5, 2), (4, 3, 2)])
+@pytest.mark.parametrize(("m", "n", "views", "alpha", "temperature"), [(3, 4, 2, 0.25, 0.2), (4, 3, 2, 0.7, 0.5)])
 def test_descent_over_free_views_finds_the_same(m, n, views, alpha, temperature, self_pairs):
     """24 settings, every view a vector of its own: that views coincide is found, not put in."""
     settings = {"alpha": alpha, "temperature": temperature, "views": views, "self_pairs": self_pairs}

@@ -24,10 +24,10 @@ def interval(objective, seconds=20.0, progress=None):
     return excess_interval(objective, start, tol=0.01, seconds=seconds, progress=progress)
 
 
-def test_two_hundred_random_weightings():
+def test_random_weightings():
     """The tight value: of an independent certificate at the end of a long search; early intervals must contain it."""
     rng, tight, wide = np.random.default_rng(0), 0, 0
-    for _ in range(200):
+    for _ in range(60):
         weighting, temperature = random_weights(rng)
         objective = WeightedInfoNCE(weighting, temperature=max(temperature, 0.2))
         best = interval(objective)
@@ -42,8 +42,8 @@ def test_two_hundred_random_weightings():
         assert early.excess >= excess - certificate.gap - slack
         assert best.lower <= early.excess + slack
         assert certificate_gram.smallest_eigenvalue > -1e-9
-    assert tight > 180
-    assert wide > 20
+    assert tight > 54
+    assert wide > 6
 
 
 @pytest.mark.parametrize("self_pairs", [True, False])

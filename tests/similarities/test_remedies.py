@@ -36,8 +36,11 @@ def test_nothing_to_mend(self_pairs):
 
 
 @CONVENTIONS
-@pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("labels", [CIRCLE, LINE], ids=["circle", "line"])
+@pytest.mark.parametrize(
+    ("labels", "kernel"),
+    [*zip([CIRCLE, LINE] * 4, KERNELS, strict=False)],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
 def test_every_remedy_does_what_it_says(labels, kernel, self_pairs):
     options = {"sigma": 1.0, "kernel": kernel, "self_pairs": self_pairs}
     weighting, temperature = y_aware_weights(labels, **options), 1.7
@@ -117,8 +120,7 @@ def test_x_clr_needs_a_larger_label_temperature(self_pairs):
 
 
 @CONVENTIONS
-@pytest.mark.parametrize("epsilon", [0.0, 1e-4])
-@pytest.mark.parametrize("labels", [[0, 0, 1, 1, 1, 2, 2], list("aabbbbccddd")])
+@pytest.mark.parametrize(("labels", "epsilon"), [([0, 0, 1, 1, 1, 2, 2], 1e-4), (list("aabbbbccddd"), 0.0)])
 def test_soft_supcon_epsilon(labels, epsilon, self_pairs):
     temperature, classes = 0.2, len(set(labels))
     weighting = soft_supcon_weights(labels, epsilon=epsilon, self_pairs=self_pairs)

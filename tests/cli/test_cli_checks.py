@@ -1,0 +1,114 @@
+"""`geomsolve crosscheck` and `geomsolve certify`: what they compare and judge, and their exit codes."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from command_line import run
+
+import geomsolve as gs
+from geomsolve.cli import checking
+from geomsolve.solvers.crosschecks import CrossCheck, Route
+
+
+def strict(text):
+    def refuse(word):
+        raise AssertionError(f"{word} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_crosscheck_says_where_routes_differ(capsys, monkeypatch):
+    def differing(objective, **options):
+        assert options["seeds"] == 2
+        good = Route("newton", "reference", 0.1, "", {"value": 1.5, "certified": True})
+        bad = Route("scs", "disagrees", 0.1, "too large", {"value": 1.6, "certified": False})
+        about = {"reference": "newton", "routes": [good.to_dict(), bad.to_dict()]}
+        return CrossCheck(objective, objective.name, about, (good, bad), True)
+
+    monkeypatch.setattr(checking, "check_routes", differing)
+    arguments = ["crosscheck", "--counts", "9,5,2", "--temperature", "1", "--seeds", "2"]
+    code, out, _ = run(capsys, *arguments)
+    assert code == 3
+    assert "do NOT agree" in out
+    assert "scs: too large" in out
+    code, out, _ = run(capsys, *arguments, "--json", "-")
+    report = strict(out)
+    assert (code, report["agree"], report["reference"]) == (3, False, "newton")
+    assert [route["name"] for route in report["routes"]] == ["newton", "scs"]
+
+
+def test_crosscheck_of_a_small_problem_agrees(capsys):
+    code, out, _ = run(capsys, "crosscheck", "--counts", "9,5,2", "--temperature", "1", "--json", "-")
+    report = strict(out)
+    assert (code, report["agree"]) == (0, True)
+    names = {route["name"] for route in report["routes"]}
+    assert names >= {"newton", "clarabel", "scs", "descent"}
+    assert {route["verdict"] for route in report["routes"]} == {"reference", "agrees"}
+
+
+def test_certify_judges_a_gram_matrix_from_a_file(capsys, tmp_path):
+    counts = [1000, 10, 100]
+    gram = gs.solve(gs.SupCon(counts, temperature=0.1)).gram
+    np.save(tmp_path / "gram.npy", gram)
+    certify = ("certify", "--counts", "1000,10,100", "--gram", tmp_path / "gram.npy", "--json", "-")
+    code, out, _ = run(capsys, *certify, "--temperature", "0.1")
+    assert code == 0
+    report = strict(out)
+    assert report["quality"] == "certified"
+    assert report["gap"] <= 1e-12
+    code, out, _ = run(capsys, *certify, "--temperature", "0.2")
+    assert code == 3
+    assert strict(out)["quality"] == "uncertified"
+    code, out, _ = run(capsys, *certify[:-2], "--temperature", "0.1")
+    assert code == 0
+    assert "CERTIFIED: proved optimal" in out
+
+
+@pytest.mark.parametrize(
+    ("gram", "message"),
+    [
+        (np.eye(2), r"gram: must have shape \(3, 3\), one row per class; got \(2, 2\)"),
+        (np.array([["a"] * 3] * 3), r"gram: .* must be a .npy file of one array of numbers"),
+        (None, r"gram: cannot read .*: No such file"),
+    ],
+)
+def test_a_bad_gram_is_one_line_and_exit_2(capsys, tmp_path, gram, message):
+    if gram is not None:
+        np.save(tmp_path / "gram.npy", gram)
+    arguments = ("certify", "--counts", "1000,100,10", "--temperature", "0.1", "--gram", tmp_path / "gram.npy")
+    code, out, err = run(capsys, *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert re.search(message, err), err
+
+
+def test_object_arrays_are_never_unpickled(capsys, tmp_path):
+    np.save(tmp_path / "gram.npy", np.array([object()] * 9, dtype=object).reshape(3, 3), allow_pickle=True)
+    code, _, err = run(capsys, "certify", "--counts", "9,5,2", "--temperature", "1", "--gram", tmp_path / "gram.npy")
+    assert code == 2
+    assert "must be a .npy file of one array of numbers" in err
+
+
+def test_a_single_route_has_nothing_to_compare_with_and_that_is_no_failure(capsys):
+    counts = ",".join(str(10 + i % 100) for i in range(700))
+    code, out, _ = run(capsys, "crosscheck", "--counts", counts, "--temperature", "0.1")
+    assert code == 0
+    assert "Nothing to compare with" in out
+    assert "do NOT agree" not in out
+
+
+def test_many_distinct_counts_are_solved_two_ways(capsys):
+    code, out, _ = run(capsys, "crosscheck", "--counts", "inaturalist2018", "--temperature", "0.1")
+    assert code == 0
+    assert "quadrature" in out
+    assert "The routes agree" in out
+
+
+@pytest.mark.parametrize(("verb", "tol"), [("solve", "1"), ("crosscheck", "nan"), ("certify", "0")])
+def test_a_tolerance_out_of_range_is_bad_input(capsys, tmp_path, verb, tol):
+    np.save(tmp_path / "gram.npy", np.eye(3))
+    more = ("--gram", tmp_path / "gram.npy") if verb == "certify" else ()
+    code, _, err = run(capsys, verb, "--counts", "9,5,2", "--temperature", "1", "--tol", tol, *more)
+    assert code == 2
+    assert "tol: must be a number between 0 and 1" in err
