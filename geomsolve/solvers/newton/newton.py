@@ -15,7 +15,7 @@ from ...objectives.kinds.parts import parts_of
 from ..base import Attempt, Iteration, Termination
 from ..spheres.riemannian import staircase, start_at
 from ..spheres.spheres import gram_of
-from .collapse import rank_one_optimum
+from .equal_counts import rank_one_optimum
 from .factor_newton import balance
 from .kinks import polish_kinks
 from .stationary import point_at
