@@ -12,16 +12,25 @@ from geomsolve.solvers.points.sphere_codes import code_bound
 # Smallest angles in degrees of the best codes known on the sphere in three dimensions (Sloane's tables).
 TAMMES = {
     4: 109.4712206, 5: 90.0, 6: 90.0, 7: 77.8695421, 8: 74.8584922, 9: 70.5287794, 10: 66.1468220, 11: 63.4349488,
-    12: 63.4349488, 13: 57.1367031, 14: 55.6705700, 20: 47.4310362,
+    12: 63.4349488, 13: 57.1367031, 14: 55.6705700, 20: 47.4310362, 24: 43.6907671,
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("count", [7, 12])
+@pytest.mark.parametrize("count", [7, 10, 14])
 def test_the_table_of_tammes(count):
     found = sphere_code(count, 3, seed=1)
-    assert found.degrees == pytest.approx(TAMMES[count], abs=2e-3)
+    assert found.degrees == pytest.approx(TAMMES[count], abs=1e-7)
     assert found.cosine >= found.bound - 1e-12
     np.testing.assert_allclose(np.linalg.norm(found.points, axis=1), 1.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("count", "dim", "cosine", "restarts"),
+    [(12, 3, 1 / math.sqrt(5), 4), (24, 4, 1 / 2, None), (6, 5, -1 / 5, 4), (10, 5, 0, 4)],
+)
+def test_the_codes_of_closed_form(count, dim, cosine, restarts):
+    """Icosahedron, 24-cell, simplex, cross-polytope."""
+    assert sphere_code(count, dim, restarts=restarts).cosine == pytest.approx(cosine, abs=1e-12)
 
 
 @pytest.mark.parametrize("count", TAMMES)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import brentq, linprog
+from scipy.sparse import csr_array
 
 from ...arrays import Array, Progress
 from ...errors import ProblemError
+from ...geometry.unit_rows import unit
 from ..descent.factor_descent import minimise
 
-# From temperature to temperature, until that many powers of ten below the first.
-_FIRST, _FALL, _LAST = 0.3, 0.4, 1e-5
+# Temperatures: every other start begins at the second, from the first on many lead to the same place.
+_HOT, _COLD, _FALL, _LAST = 0.3, 0.02, 0.4, 2e-3
+# The best ends go on to the temperature where float64 loses the cosines, or where linear programs are small, by them.
+_BEST, _COLDEST, _LINEAR, _ROUNDS = 4, 1e-5, 500, 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +38,7 @@ class SphereCode:
     @property
     def cosine(self) -> float:
         """The largest cosine of two of the points."""
-        gram = self.points @ self.points.T
-        np.fill_diagonal(gram, -1.0)
-        return float(min(gram.max(), 1.0))
+        return _largest_cosine(self.points)
 
     @property
     def degrees(self) -> float:
@@ -61,12 +64,13 @@ def sphere_code(
     """`count` points on the sphere of `dim` coordinates whose largest cosine is as small as descent finds.
 
     The limit of a contrastive loss of equal classes at temperature 0 (Tammes' problem): tau log sum e^{z_i . z_j/tau}
-    over all pairs is descended at lower and lower tau.
+    over all pairs is descended at lower and lower tau from every start, and the best ends go on, up to 500 numbers by
+    linear programs for the moves that part the nearest pairs, to a largest cosine that no small move lowers.
 
     Args:
         count: N >= 2.
         dim: d >= 2.
-        restarts: random starts, the best end counts; None: 32 for the fewest points, 1 above 1000 numbers.
+        restarts: random starts, the best end counts; None: 64 up to 156 numbers (N d), 1 above 5000.
         seed: of the starts.
         seconds: the descents end about then with the best so far; None: no limit.
         progress: called with a line of text now and then.
@@ -74,31 +78,74 @@ def sphere_code(
     Raises:
         ProblemError: a number that is too small.
 
-    Cost: O(N^2 d) a step, some hundred steps a temperature, thirteen temperatures.
+    Cost: O(N^2 d) a step, some hundred steps a temperature, four to seven temperatures a start and six for the best.
     Source: the bound is Levenshtein's (1979) to 2 d + 1 and more points, in three dimensions Fejes Toth's (1943).
     """
     if restarts is None:
-        restarts = int(np.clip(2000 // max(count * dim, 1), 1, 32))
+        restarts = int(np.clip(10_000 // max(count * dim, 1), 1, 64))
     for name, number, least in (("count", count, 2), ("dim", dim, 2), ("restarts", restarts, 1)):
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < least:
             raise ProblemError(f"{name}: must be a whole number of at least {least}; got {number!r:.40}")
     rng = np.random.default_rng(seed)
-    steps = int(math.log(_LAST / _FIRST) / math.log(_FALL)) + 2
-    share = None if seconds is None else seconds / (restarts * steps)
+    until = math.inf if seconds is None else time.perf_counter() + seconds
+    # Half of the time is for the starts, half for finishing the best.
+    share = None if seconds is None else seconds / 2.0
     codes = []
     for start in range(restarts):
-        points = rng.standard_normal((count, dim))
-        points /= np.linalg.norm(points, axis=1, keepdims=True)
-        # Every other start begins colder: from hot on many lead to the same place.
-        for step in range(3 * (start % 2), steps):
-            loss = _Crowding(_FIRST * _FALL**step)
-            found = minimise(
-                loss, [points], positive=False, gain=1e-12, polish=False, max_steps=400, seconds=share,
-                progress=progress,
-            )  # fmt: skip
-            points = found.points
-        codes.append(SphereCode(points, code_bound(count, dim), restarts))
-    return min(codes, key=lambda code: code.cosine)
+        points = unit(rng.standard_normal((count, dim)))
+        first = _COLD if start % 2 else _HOT
+        codes.append(_cooled(points, first, _LAST, 1e-6, share and share / restarts, progress))
+    codes = sorted(codes, key=_largest_cosine)[:_BEST]
+    for index, points in enumerate(codes):
+        if points.size > _LINEAR:
+            points = _cooled(points, _FALL * _LAST, _COLDEST, 1e-12, share and share / len(codes), progress)
+        codes[index] = points if points.size > _LINEAR else _parted(points, until)
+    return SphereCode(min(codes, key=_largest_cosine), code_bound(count, dim), restarts)
+
+
+def _cooled(
+    points: Array, first: float, last: float, gain: float, seconds: float | None, progress: Progress | None
+) -> Array:
+    """The points after descents at lower and lower temperatures."""
+    temperatures = first * _FALL ** np.arange(math.ceil(math.log(last / first) / math.log(_FALL)) + 1)
+    for temperature in temperatures:
+        points = minimise(
+            _Crowding(temperature), [points], positive=False, gain=gain, polish=False, max_steps=400,
+            seconds=seconds and seconds / len(temperatures), progress=progress,
+        ).points  # fmt: skip
+    return points
+
+
+def _parted(points: Array, until: float) -> Array:
+    """The points where no small move lowers the largest cosine: linear programs, each within a trust region."""
+    count, dim = points.shape
+    radius = 0.1
+    own = np.zeros((count, count * dim + 1))
+    for _ in range(_ROUNDS):
+        gram, largest = points @ points.T, _largest_cosine(points)
+        i, j = np.nonzero(np.triu(gram > largest - 3.0 * radius, 1))
+        pairs = np.zeros((len(i), count, dim))
+        pairs[np.arange(len(i)), i], pairs[np.arange(len(i)), j] = points[j], points[i]
+        rows = np.column_stack([pairs.reshape(len(i), -1), -np.ones(len(i))])
+        own[:, :-1] = (np.eye(count)[:, :, None] * points).reshape(count, -1)
+        cost = np.append(np.zeros(count * dim), 1.0)
+        bounds = [(-radius, radius)] * (count * dim) + [(-1.0, 1.0)]
+        found = linprog(cost, csr_array(rows), -gram[i, j], csr_array(own), np.zeros(count), bounds)
+        if found.x is None or time.perf_counter() > until or not found.x[-1] < largest:
+            return points
+        moved = unit(points + found.x[:-1].reshape(count, dim))
+        gained = largest - _largest_cosine(moved)
+        if gained > 0:
+            points = moved
+        if gained < 0.25 * (largest - found.x[-1]):
+            radius /= 4.0
+    return points
+
+
+def _largest_cosine(points: Array) -> float:
+    gram = points @ points.T
+    np.fill_diagonal(gram, -1.0)
+    return float(min(gram.max(), 1.0))
 
 
 class _Crowding:
