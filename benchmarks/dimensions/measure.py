@@ -140,7 +140,7 @@ def main() -> None:
 
     classes = (10,) if options.quick else CLASSES
     dims = (2, 3) if options.quick else DIMS
-    restarts = 4 if options.quick else 64
+    restarts = 4 if options.quick else 128
     settings = {
         "classes": classes, "dims": dims, "temperature": TAU, "tsc_temperature": TSC_TAU, "imbalance": RATIO,
         "restarts": restarts, "tsc_steps": TSC_STEPS, "tsc_rate": TSC_RATE,
@@ -164,10 +164,10 @@ def main() -> None:
             if dim >= count - 1:
                 continue
             balanced, tailed = (gs.SupCon(n, temperature=TAU) for n in ([MOST] * count, long_tail(count)))
-            few = restarts if count * dim <= 1000 else max(4, restarts // 3)
+            few = restarts if count * dim <= 1600 else max(4, restarts // 2)
             add("SupCon", "equal", count, dim, embedded, balanced, dim, few)
             add("TSC targets", "equal", count, dim, embedded, tsc_loss(count), dim, few)
-            add("SupCon", "long-tailed", count, dim, embedded, tailed, dim, 2 * few)
+            add("SupCon", "long-tailed", count, dim, embedded, tailed, dim, few)
     for count, dim in list(CODES)[:2] if options.quick else CODES:
         add("sphere code", "equal", count, dim, code, count, dim)
     names = (

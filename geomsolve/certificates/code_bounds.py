@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 from scipy.optimize import linprog, minimize
+from scipy.sparse import csr_array
 
 from ..arrays import Array, Progress
 from ..errors import ProblemError
@@ -191,6 +192,7 @@ def _improved(
     kind = np.float64 if len(times) <= _FEW else np.float32
     table: Array = (model.potentials().table(cosines) / price[:, None]).astype(kind)
     polynomials: Array = gegenbauer(dim, width - 1, cosines)[1:].astype(kind)
+    ends = [csr_array((np.ones(len(one)), (one, np.arange(len(one)))), (count, len(one))) for one in (first, second)]
     # In units in which masses of head and tail do not spoil the steps.
     unit = np.sqrt(np.linalg.norm(vectors, axis=1, keepdims=True) * np.linalg.norm(vectors) / math.sqrt(count))
     unit = np.maximum(unit, 1e-150) / math.sqrt(width)
@@ -210,10 +212,7 @@ def _improved(
     def dual(flat: Array, heat: float) -> tuple[float, Array]:
         own, share, soft = shares(flat, heat)
         slope = times[:, None] * (share @ polynomials.T)
-        gradient = model.sizes[:, None] * own
-        for k in range(width - 1):
-            gradient[:, k] += np.bincount(first, slope[:, k] * own[second, k], count)
-            gradient[:, k] += np.bincount(second, slope[:, k] * own[first, k], count)
+        gradient = model.sizes[:, None] * own + ends[0] @ (slope * own[second]) + ends[1] @ (slope * own[first])
         value = float(soft.mean(dtype=np.float64) - model.sizes @ (own**2).sum(axis=1) / scale)
         return -value, 2.0 * (gradient * unit).ravel() / scale
 

@@ -151,6 +151,14 @@ def test_hops_count_as_starts_and_find_what_these_starts_do_not():
     assert found.excess < 0.999 * alone.excess
 
 
+def test_no_more_hops_follow_when_sixteen_ends_agree():
+    objective = gs.SupCon(np.geomspace(500, 5, 10).astype(int), temperature=0.1)
+    found = descend(objective, [random_points(objective, 8, seed) for seed in range(4)], hops=124)
+    assert found.reached == 16
+    assert len(found.excesses) < 128
+    assert np.sort(found.excesses)[15] == pytest.approx(found.excess, rel=2e-6)
+
+
 @pytest.fixture(scope="module")
 def long():
     """A problem whose descent takes hundreds of steps."""

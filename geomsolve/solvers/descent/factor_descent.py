@@ -22,9 +22,11 @@ from .point_losses import PointLoss
 FLAT = 1e-5
 # Starts whose excess comes within this share of the best one have reached it.
 SAME = 1e-6
-# A hop ends where a tenth of its steps gains less than the first share of the excess and it is above the best end by
-# more than the second.
-_SLOW, _BEHIND = 1e-4, 1e-3
+# An end within the first share of the best excess is as good to hop from, whether better or worse; a descent ends where
+# a tenth of its steps gains less than the second share of how far it is above that.
+_NEAR, _SLOW = 1e-3, 0.1
+# Ends that agree on the best one after which no other follows.
+_AGREED = 16
 # Seconds between two lines of progress.
 _TELL = 0.25
 _ESCAPES = 10
@@ -90,7 +92,7 @@ def minimise(
         starts: (m, d) unit rows each, d >= 2; NumPy's arrays, or JAX's where the loss takes them.
         positive: whether the loss above its floor is positive whatever the points.
         rough: the same loss in float32, whose rows are so too; descent goes as far as it can by this one first.
-        hops: further starts, each the best end so far with a few points at random places.
+        hops: further starts, each the last end near the best one with a few points at random places.
         seed: of those.
         gain: a descent ends when a tenth of its steps (at least ten) gained less than this share of the excess.
         tol: Newton steps end when no net force is a larger share of the forces on a point.
@@ -128,15 +130,17 @@ class _Descent:
     def of(
         self, starts: Sequence[Any], hops: int, rng: np.random.Generator, polish: bool, second_order: bool
     ) -> Minimum:
-        ends: list[tuple[float, Any]] = []
+        ends, last = list[tuple[float, Any]](), (math.inf, starts[0])
         for number in range(len(starts) + hops):
-            best, start = None, starts[min(number, len(starts) - 1)]
-            if number >= len(starts):
-                best, start = min(ends, key=lambda end: end[0])
-                if number == len(starts) > 2 and max(end[0] for end in ends) - best <= SAME * abs(best):
-                    break  # all starts agree
-                start = hopped(start, rng)
-            ends.append(self._guarded(start, f"start {number + 1} of {len(starts) + hops}", best))
+            best = min((excess for excess, _ in ends), default=math.inf)
+            agreed = sum(excess - best <= SAME * abs(best) for excess, _ in ends)
+            if agreed >= _AGREED or agreed == number == len(starts) > 2:
+                break
+            start = starts[number] if number < len(starts) else hopped(last[1], rng)
+            end = self._guarded(start, f"start {number + 1} of {len(starts) + hops}", best + _NEAR * abs(best))
+            ends.append(end)
+            if len(ends) == 1 or end[0] <= best + _NEAR * abs(best):
+                last = end
             if self.stopped in ("seconds", "interrupt"):
                 break
         excesses = np.array([excess if math.isfinite(excess) else math.inf for excess, _ in ends])
@@ -156,10 +160,10 @@ class _Descent:
             time.perf_counter() - self.begun, tuple(self.history),
         )  # fmt: skip
 
-    def _guarded(self, start: Any, label: str, best: float | None) -> tuple[float, Any]:
+    def _guarded(self, start: Any, label: str, near: float) -> tuple[float, Any]:
         self.latest, self.stopped = start, ""
         try:
-            return self._start(start, label, best)
+            return self._start(start, label, near)
         except KeyboardInterrupt:
             self.stopped = "interrupt"
             points = unit(self.latest)
@@ -172,16 +176,16 @@ class _Descent:
             self.stopped = "interrupt" if isinstance(error, KeyboardInterrupt) else "seconds"
             return self.latest[0], self.latest[1]
 
-    def _start(self, x: Any, label: str, best: float | None) -> tuple[float, Any]:
+    def _start(self, x: Any, label: str, near: float) -> tuple[float, Any]:
         """The loss above its floor and the points where L-BFGS leaves a start."""
         if self.rough is not None:
-            x = self._down(self.rough, x.astype(np.float32), label, best)
+            x = self._down(self.rough, x.astype(np.float32), label, near)
         if not self.stopped:
-            x = self._down(self.loss, x.astype(np.float64), label, best)
+            x = self._down(self.loss, x.astype(np.float64), label, near)
         points = unit(x)
         return float(self.loss.slope(points)[0]), points
 
-    def _down(self, loss: PointLoss, start: Any, label: str, best: float | None = None) -> Any:
+    def _down(self, loss: PointLoss, start: Any, label: str, near: float = math.inf) -> Any:
         scale = abs(float(loss.slope(unit(start))[0])) or 1.0
         x = start
         values, first = deque[float](), self.steps
@@ -190,12 +194,9 @@ class _Descent:
             self.steps += 1
             excess = scale * (math.exp(value) if self.positive else value)
             self._tell(label, excess)
-            values.append(value)
+            values.append(excess)
             while len(values) > max(10, (self.steps - first) // 10):
-                fallen = values.popleft() - value
-                behind = best is not None and excess - best > _BEHIND * abs(best)
-                gain = max(self.gain, _SLOW) if behind else self.gain
-                if fallen <= gain * (1.0 if self.positive else abs(value)):
+                if values.popleft() - excess <= max(self.gain * abs(excess), _SLOW * (excess - near)):
                     return x
             if self.steps - first >= self.max_steps:
                 self.stopped = "steps"

@@ -103,6 +103,7 @@ class _Softmax:
         self.labels, self.tau, self.dtype = labels, objective.temperature, np.dtype(dtype).type
         self.masses, self.offsets = objective.masses[labels], objective.offsets[labels]
         self.bounded = self.offsets > 0
+        self.safe = np.where(self.bounded, self.offsets, 1.0)
         self.floors = np.where(self.bounded, 0.0, objective._row_floors[labels])
         weights: Array = np.broadcast_to(objective.weights, (count, count)).astype(dtype, copy=False)
         # Rows that are all the same are one row.
@@ -134,7 +135,7 @@ class _Softmax:
     def _rows(self, z: Array) -> tuple[float, Array, list[tuple[int, Array]]]:
         """The loss above its floor, (m,) p, and E in blocks of rows, each from its first column on."""
         atoms = len(z)
-        size = int(np.clip(_BLOCK // atoms, min(_ROWS, atoms), atoms))
+        size = min(max(_BLOCK // atoms, _ROWS), atoms)
         sums, pulled, blocks = np.zeros(atoms), 0.0, []
         scaled = z / self.dtype(self.tau)
         for first in range(0, atoms, size):
@@ -154,9 +155,8 @@ class _Softmax:
                 back = self._pairs(self.weights.T, first, last) * block
                 sums[last:] += back[:, len(own) :].sum(axis=0)
             blocks.append((first, block))
-        safe = np.where(self.bounded, self.offsets, 1.0)
         with np.errstate(divide="ignore"):
-            rows = np.where(self.bounded, np.log1p(sums / safe), np.log(sums) - self.floors)
+            rows = np.where(self.bounded, np.log1p(sums / self.safe), np.log(sums) - self.floors)
         strengths = self.masses / (self.offsets + sums) / self.tau
         return float(self.masses @ rows) + pulled, strengths.astype(self.dtype), blocks
 

@@ -25,8 +25,9 @@ from .rank_reduction import reduce_rank
 _MOST_DESCENDED = 20_000
 # Numbers of the points up to which many starts are cheap, descents go on to the last digit and curvature is looked at.
 _SMALL = 20_000
-# How far starts are moved, by turns, and what a larger descent gains in its last tenth, as a share of the excess.
-_SHAKES, _GAIN = (0.01, 0.1, 0.3, 1.0), 5e-5
+# How far starts are moved, by turns, how many of them are no hops, and what a descent gains in its last tenth, as a
+# share of the excess: a small one, of which the best is finished, and a larger one.
+_SHAKES, _FRESH, _SMALL_GAIN, _GAIN = (0.01, 0.1, 0.3, 1.0), 8, 1e-7, 5e-5
 # Classes from which, and temperature from which, float32 gains time and its exponentials lose nothing that matters.
 _ROUGH_CLASSES, _ROUGH_TEMPERATURE = 200, 0.04
 
@@ -149,16 +150,16 @@ def embed(
 
     Below the rank the problem is not convex. Starts are the optimum cut to its leading axes and random points, each
     goes down by L-BFGS on normalised rows, in float32 as far as that leads where there are many classes, then in
-    float64. Small problems have many starts: of eight or more an eighth like these, and the others the best end so far
-    with some classes at random places. Their best end is polished and looked at to second order: from a saddle point it
-    goes on. What no embedding in `dim` coordinates goes below is proved by positive definite functions
+    float64. Small problems have many starts: eight like these, and the others the last end near the best one with some
+    classes at random places, until sixteen agree. Their best end is polished and looked at to second order: from a
+    saddle point it goes on. What no embedding in `dim` coordinates goes below is proved by positive definite functions
     (`dimension_bound`), where that is more than the certificate says.
 
     Args:
         solution: from `solve`.
         dim: coordinates; None for as many as the Gram matrix has rank. More are filled with zeros.
-        restarts: starts below the rank; None: as many as have 40,000 numbers together, at least 1 and at most 64. A
-            single start is the better of the cut and a random one.
+        restarts: starts below the rank; None: as many as have 100,000 numbers together, at most 64, and 1 above
+            20,000 numbers. A single start is the better of the cut and a random one.
         seed: of the starts.
         max_steps: descent steps per start.
         seconds: the descents end about then with the best so far (as they do at Ctrl-C); None: no limit.
@@ -191,7 +192,8 @@ def embed(
         # Of an exact embedding only directions of weight below 1e-8, rounding, are dropped.
         return Embedding(unit(fitted(gram.embed(), width)), certificate.value, certificate.lower_bound, exact=True)
     atoms = round(gram.orbits.atoms)
-    count = restarts or int(np.clip(2 * _SMALL // (atoms * width), 1, 64))
+    small = atoms * width <= _SMALL
+    count = restarts or (min(5 * _SMALL // (atoms * width), 64) if small else 1)
     objective, floor = class_by_class(solution.objective), certificate.lower_bound
     if width == 1:
         points, ends = _signs(objective, count, seed)
@@ -205,8 +207,7 @@ def embed(
         )
     if start is not None and (np.ndim(start) != 2 or len(start) != atoms):
         raise ProblemError(f"start: must have {atoms} rows, one per class; got shape {np.shape(start)}")
-    small = atoms * width <= _SMALL if second_order is None else second_order
-    fresh = count if count < 8 else max(2, count // 8)
+    small, fresh = small if second_order is None else second_order, min(count, _FRESH)
     options = {"max_steps": max_steps, "seconds": seconds, "progress": progress, "hops": count - fresh, "seed": seed}
     best = _descended(objective, _starts(gram, width, fresh, seed, start), count, small, device, options)
     found = Embedding(
@@ -245,7 +246,7 @@ def _descended(
 ) -> Minimum:  # fmt: skip
     """The best end of `count` starts; of one, that of the better start."""
     finished = second_order and objective.smooth
-    options |= {"gain": 1e-9 if second_order else _GAIN, "second_order": finished, "polish": finished}
+    options |= {"gain": _SMALL_GAIN if second_order else _GAIN, "second_order": finished, "polish": finished}
     loss, rough = point_loss(objective), None
     if count == 1:
         starts = [min(starts, key=lambda start: loss.slope(start)[0])]
