@@ -1,9 +1,8 @@
-"""SupCL once more, over every view of every instance: in plain loops, as an objective over views, and in JAX."""
+"""SupCL once more, over every view of every instance: as an objective over views, and in JAX."""
 
 from __future__ import annotations
 
 import functools
-import math
 
 import numpy as np
 from scipy.optimize import minimize
@@ -16,20 +15,6 @@ def sample_lists(counts, views):
     classes = np.repeat(np.arange(len(counts)), np.multiply(counts, views))
     instances = np.repeat(np.arange(sum(counts)), views)
     return classes, instances
-
-
-def sample_loss(points, counts, views, alpha, temperature, self_pairs):
-    """The loss from its definition, view by view."""
-    classes, instances = sample_lists(counts, views)
-    total = 0.0
-    for x, z in enumerate(points):
-        seen = [y for y in range(len(points)) if self_pairs or y != x]
-        denominator = math.fsum(math.exp(z @ points[y] / temperature) for y in seen)
-        terms = {y: -math.log(math.exp(z @ points[y] / temperature) / denominator) for y in range(len(points))}
-        others = [terms[y] for y in range(len(points)) if classes[y] == classes[x] and instances[y] != instances[x]]
-        own = [terms[y] for y in seen if instances[y] == instances[x]]
-        total += (1 - alpha) * np.mean(others) + alpha * np.mean(own)
-    return total / len(points)
 
 
 def pair_weights(counts, views, alpha, self_pairs):

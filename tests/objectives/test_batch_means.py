@@ -10,6 +10,7 @@ import geomsolve as gs
 from geomsolve.collapse.states import minority_collapse
 from geomsolve.geometry.orbit_gram import OrbitGram
 from geomsolve.objectives.batches.laplace import laplace_rule
+from geomsolve.training import losses
 
 LOSSES = {"supcon": gs.SupCon, "sincere": gs.SINCERE, "ntxent": gs.NTXent}
 
@@ -103,33 +104,6 @@ def check_derivatives(objective, gram, rng):
     assert np.einsum("abc,ac->ab", objective.row_hessians(gram), way) == pytest.approx(bent, rel=1e-5, abs=1e-8)
 
 
-def bcl(points, labels, prototypes, temperature):
-    """Prototypes are no anchors; every class is averaged over its members but the anchor."""
-    every = np.concatenate([labels, np.arange(len(prototypes))])
-    logits = points @ np.concatenate([points, prototypes]).T / temperature
-    here = np.arange(len(labels))
-    positive = labels[:, None] == every
-    positive[here, here] = False
-    terms = np.exp(logits) / (np.bincount(every)[every] - positive)
-    terms[here, here] = 0.0
-    log_sum = np.log(terms.sum(axis=1))[:, None]
-    return np.mean(np.sum(positive * (log_sum - logits), axis=1) / positive.sum(axis=1))
-
-
-def kcl(points, labels, example, positives, temperature, samples):
-    logits = points @ points.T / temperature
-    np.fill_diagonal(logits, -np.inf)
-    gaps = np.log(np.exp(logits).sum(axis=1))[:, None] - logits
-    losses = []
-    for i in range(len(labels)):
-        own = (example == example[i]) & (np.arange(len(labels)) != i)
-        others = (labels == labels[i]) & (example != example[i])
-        drawn = min(positives, others.sum() if samples else others.sum() // (own.sum() + 1))
-        rest = drawn * gaps[i, others].mean() if drawn else 0.0
-        losses.append((gaps[i, own].sum() + rest) / (own.sum() + drawn))
-    return np.mean(losses)
-
-
 @pytest.mark.parametrize("counts", [[2, 2, 1]], ids=str)
 @pytest.mark.parametrize(
     ("name", "views", "draw"),
@@ -159,9 +133,9 @@ def test_values_and_derivatives_of_instances(name, views, draw, counts):
     def loss(drawn):
         rows = np.repeat(drawn, views)
         if name == "bcl":
-            return bcl(points[rows], labels[rows], points[items:], temperature)
-        slots = np.repeat(np.arange(size), views)
-        return kcl(points[rows], labels[rows], slots, 2, temperature, draw == "samples")
+            return losses.bcl(points[rows], labels[rows], points[items:], temperature)
+        shown = np.broadcast_to(points[drawn], (views, *points[drawn].shape))
+        return losses.kcl(shown, labels[drawn], temperature, positives=2, draw=draw)
 
     expected = mean_over_batches(loss, items, size, draw == "shuffle")
     assert objective.value(gram) == pytest.approx(expected, abs=1e-12)
@@ -176,7 +150,7 @@ def test_an_anchor_far_from_all_of_its_class_keeps_its_digits(temperature):
     gram = OrbitGram.averaged(points @ points.T, objective.orbits)
     values, vectors = np.linalg.eigh(gram.expand())
     points, labels = vectors * np.sqrt(np.maximum(values, 0.0)), np.array([0, 0, 1])
-    assert objective.value(gram) == pytest.approx(bcl(points[:3], labels, points[3:], temperature), rel=1e-12)
+    assert objective.value(gram) == pytest.approx(losses.bcl(points[:3], labels, points[3:], temperature), rel=1e-12)
     with pytest.raises(gs.ProblemError, match=r"temperature: .* at least 0\.006; got 0\.005"):
         gs.BCL([2, 1], temperature=0.005, batch=3)
 

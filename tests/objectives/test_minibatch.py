@@ -73,27 +73,6 @@ def test_weights_of_anchors_over_batches():
     assert gs.solve(objective).quality is gs.Quality.CERTIFIED
 
 
-@pytest.mark.parametrize("views", [1, 2])
-def test_the_code_people_train_with_averaged_over_all_batches(views):
-    """Every view an anchor, self-pairs out, positives averaged outside the log; an anchor without one counts as 0."""
-    shares, batch, temperature = [0.5, 0.3, 0.2], 4, 0.4
-    objective = gs.SupCon(shares, temperature=temperature, views=views, batch=batch)
-    gram = random_gram(np.random.default_rng(7), objective.orbits)
-    points = gram.embed()
-    expected = []
-    for drawn in itertools.product(range(3), repeat=batch):
-        labels = np.repeat(drawn, views)
-        logits = points[labels] @ points[labels].T / temperature
-        losses = []
-        for i, label in enumerate(labels):
-            others = np.arange(len(labels)) != i
-            positives = others & (labels == label)
-            log_denominator = math.log(np.exp(logits[i, others]).sum())
-            losses.append(-np.mean(logits[i, positives] - log_denominator) if positives.any() else 0.0)
-        expected.append(math.prod(shares[c] for c in drawn) * np.mean(losses))
-    assert math.isclose(objective.value(gram), math.fsum(expected), rel_tol=1e-13)
-
-
 @pytest.mark.parametrize(("batch", "rare"), [(3, 1e-9), (5, 1e-6)])
 def test_rare_classes_keep_their_digits_at_low_temperature(rare, batch):
     """The excess of a rare class's row, of order 1e-35 and less, against 150-digit decimals."""

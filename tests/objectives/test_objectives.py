@@ -81,23 +81,6 @@ def test_supcon_value(views, temperature):
         assert math.isclose(objective.floor, collapsed, rel_tol=1e-14)
 
 
-def test_supcon_value_from_every_example():
-    """The loss as SupContrast computes it, over all views of all examples, each class in one point."""
-    counts, views, temperature = [3, 2, 4], 2, 0.3
-    rng = np.random.default_rng(5)
-    objective = gs.SupCon(counts, temperature=temperature, views=views)
-    gram = random_gram(rng, objective.orbits)
-    classes = np.repeat(np.arange(3), np.multiply(counts, views))
-    samples = gram.embed()[classes]
-    losses = []
-    for i, z in enumerate(samples):
-        others = [a for a in range(len(samples)) if a != i]
-        denominator = math.fsum(math.exp(z @ samples[a] / temperature) for a in others)
-        own = [p for p in others if classes[p] == classes[i]]
-        losses.append(-np.mean([math.log(math.exp(z @ samples[p] / temperature) / denominator) for p in own]))
-    assert math.isclose(objective.value(gram), np.mean(losses), rel_tol=1e-13)
-
-
 @pytest.mark.parametrize("positives", [False, True])
 @given(seed=SEEDS)
 @settings(max_examples=30)

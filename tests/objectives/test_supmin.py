@@ -5,24 +5,10 @@ import math
 
 import numpy as np
 import pytest
-from atoms import check_routes, check_slopes, gram_of, unit_rows
+from atoms import check_routes, check_slopes
 
 import geomsolve as gs
 from geomsolve.cli import run
-
-
-def view_loss(points, labels, informed, temperature):
-    """L_out over all views: `informed` classes have their class as positives, others their own other views."""
-    count, views = points.shape[:2]
-    losses = []
-    for i in range(count):
-        for v in range(views):
-            rest = [(j, w) for j in range(count) for w in range(views) if (j, w) != (i, v)]
-            cosine = {pair: points[i, v] @ points[pair] / temperature for pair in rest}
-            total = math.log(math.fsum(math.exp(t) for t in cosine.values()))
-            kin = [pair for pair in rest if (labels[pair[0]] == labels[i] if informed[labels[i]] else pair[0] == i)]
-            losses.append(np.mean([total - cosine[pair] for pair in kin]))
-    return np.mean(losses)
 
 
 def views_objective(labels, informed, views, temperature):
@@ -44,21 +30,6 @@ def views_objective(labels, informed, views, temperature):
 
 LOSSES = {"supmin": (gs.SupMin, (False, True)), "supcon": (gs.SupConInstances, (True, True))}
 EITHER = pytest.mark.parametrize(("build", "informed"), LOSSES.values(), ids=LOSSES.keys())
-
-
-@EITHER
-@pytest.mark.parametrize("views", [2, 3])
-def test_value_view_by_view(build, informed, views):
-    rng = np.random.default_rng(views)
-    labels = np.array([0, 0, 0, 0, 1, 1])
-    objective = build([4, 2], temperature=0.4, views=views).ungrouped()
-    points = unit_rows(rng, 6, 4)
-    expected = view_loss(np.repeat(points[:, None], views, axis=1), labels, informed, 0.4)
-    assert math.isclose(objective.value(gram_of(objective, points)), expected, rel_tol=1e-12)
-    each, _ = views_objective(labels, informed, views, 0.4)
-    apart = unit_rows(rng, 6 * views, 4)
-    expected = view_loss(apart.reshape(6, views, 4), labels, informed, 0.4)
-    assert math.isclose(each.value(gram_of(each, apart)), expected, rel_tol=1e-12)
 
 
 @EITHER

@@ -39,7 +39,7 @@ def noise(n, seed, scale=1.0, symmetric=True):
     return values
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("self_pairs", [True, False])
 def test_gaussian_weights_of_labels_are_realizable(seed, self_pairs):
     rng = np.random.default_rng(seed)
@@ -89,7 +89,7 @@ def test_every_symmetric_kernel_is_realizable_without_self_pairs(n):
     assert np.sort(np.linalg.eigvalsh(centred + 1e3 / n))[0] == pytest.approx(found.shifts[1])
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(3))
 def test_witness_proves_that_distances_are_not_euclidean(seed):
     found = euclidean_realization(noise(9, seed), temperature=0.4)
     assert found.verdict == "inconsistent"
