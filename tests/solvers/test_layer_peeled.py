@@ -56,13 +56,13 @@ def test_no_feasible_point_is_below_the_bound():
 
 
 def test_the_minority_merges_at_the_threshold():
-    majority, minority = 2, 3
-    found = layer_peeled_threshold(majority, minority, **ENERGIES)
+    majority, minority, energies = 2, 3, {"feature_energy": 1.0, "classifier_energy": 1.0}
+    found = layer_peeled_threshold(majority, minority, **energies)
     assert found.collapses == "above"
     assert found.bracket[1] - found.bracket[0] < 1e-9 * found.value
     for factor, merged in ((0.999, False), (1.001, True)):
         counts = gs.step_counts(majority, minority, 1.0, found.value * factor)
-        solution = gs.solve(LayerPeeled(counts, **ENERGIES))
+        solution = gs.solve(LayerPeeled(counts, **energies))
         assert bool(solution.classifier_cosines[-1, -2] > 1 - 1e-9) is merged
         assert bool(solution.spare[-1] > 1e-6) is merged
         assert solution.merged == ([list(range(majority, majority + minority))] if merged else [])
