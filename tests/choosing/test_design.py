@@ -9,6 +9,7 @@ from helpers import dense_simplex
 
 import geomsolve as gs
 from geomsolve.cli import run
+from geomsolve.training import losses
 
 TEMPERATURES = [0.07, 0.1, 0.5, 1.0, 5.0]
 
@@ -91,20 +92,6 @@ def test_instance_anchors_keep_every_example_alike():
     assert np.allclose(found.weights[2, :2], found.weights[2, 0], rtol=1e-12)
 
 
-def example_loss(found, labels, points):
-    """The loss of the docstring of `design`, example by example."""
-    tau, total = found.objective.temperature, 0.0
-    for i, y in enumerate(labels):
-        own = [k for k in range(len(labels)) if labels[k] == y and k != i]
-        inside = found.offsets[y] * np.mean([math.exp(points[i] @ points[k] / tau) for k in own])
-        for j in set(labels) - {y}:
-            members = [k for k in range(len(labels)) if labels[k] == j]
-            inside += found.weights[y, j] * np.mean([math.exp(points[i] @ points[k] / tau) for k in members])
-        pull = np.mean([points[i] @ points[p] / tau for p in own])
-        total += found.anchor_weights[y] * (math.log(inside) - pull)
-    return total / len(labels)
-
-
 def examples_objective(found, labels):
     """The same loss as row softmax over examples."""
     sizes = np.bincount(labels)
@@ -134,7 +121,15 @@ def test_the_loss_over_examples_has_the_same_optimum(anchors):
         points = rng.normal(size=(len(labels), 5))
         points /= np.linalg.norm(points, axis=1, keepdims=True)
         gram = gs.OrbitGram.from_matrix(points @ points.T, objective.orbits)
-        assert math.isclose(objective.value(gram), example_loss(found, labels, points), rel_tol=1e-12)
+        loss = losses.weighted_sup_con(
+            points,
+            labels,
+            0.4,
+            anchor_weights=found.anchor_weights,
+            negative_weights=found.weights,
+            offsets=found.offsets,
+        )
+        assert math.isclose(objective.value(gram), loss, rel_tol=1e-12)
     certificate = gs.certify(objective, target[np.ix_(labels, labels)])
     assert certificate.gap <= 1e-12
     assert math.isclose(certificate.value, found.certificate.value, rel_tol=1e-12)

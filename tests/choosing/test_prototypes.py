@@ -7,19 +7,14 @@ import pytest
 from atoms import unit_rows
 
 import geomsolve as gs
+from geomsolve.training import losses
 
 
 def prototype_loss(points, labels, temperature):
-    """The formula of TTC over two views in one point, prototypes at plus and minus the first axis."""
-    losses, prototypes = [], np.array([1.0, -1.0])
-    for i, z in enumerate(points):
-        # The other view of i, and both views of all others.
-        denominator = math.exp(1 / temperature)
-        denominator += sum(2 * math.exp(z @ points[j] / temperature) for j in range(len(points)) if j != i)
-        near = z[0] * prototypes[labels[i]]
-        positives = [1.0, near] if near <= 0.5 else [1.0]
-        losses.append(np.mean([math.log(denominator) - cosine / temperature for cosine in positives]))
-    return np.mean(losses)
+    """Of two views in one point, prototypes at plus and minus the first axis."""
+    prototypes = np.zeros((2, points.shape[1]))
+    prototypes[:, 0] = [1.0, -1.0]
+    return float(losses.prototypes(np.stack([points, points]), labels, prototypes, temperature=temperature))
 
 
 def points_of(found, labels, near):

@@ -1,4 +1,4 @@
-"""TSC with fixed targets: the formula embedding by embedding, and a bound that no geometry with them breaks."""
+"""TSC with fixed targets: the training loss of its geometry, and a bound that no geometry with them breaks."""
 
 import math
 
@@ -9,20 +9,7 @@ from atoms import check_slopes, unit_rows
 from helpers import dense_simplex
 
 import geomsolve as gs
-
-
-def tsc(points, labels, targets, temperature, pull):
-    """The docstring's formula, embedding by embedding."""
-    losses = []
-    for i, y in enumerate(labels):
-        others = [j for j in range(len(labels)) if j != i]
-        denominator = math.fsum(math.exp(points[i] @ points[j] / temperature) for j in others)
-        denominator += math.fsum(math.exp(points[i] @ target / temperature) for target in targets)
-        positives = [j for j in others if labels[j] == y]
-        drawn = math.fsum(points[i] @ points[j] / temperature - math.log(denominator) for j in positives)
-        drawn += pull * (points[i] @ targets[y] / temperature - math.log(denominator))
-        losses.append(-drawn / (len(positives) + 1))
-    return np.mean(losses)
+from geomsolve.training import losses
 
 
 def target_points(classes, dim):
@@ -54,7 +41,7 @@ def test_value_and_bound(counts, temperature, pull, views):
     values, vectors = np.linalg.eigh(gram)
     assert values[0] >= -1e-12
     every = vectors * np.sqrt(np.maximum(values, 0))
-    value = tsc(every[:total], labels, every[total:], temperature, pull)
+    value = losses.tsc(every[:total], labels, every[total:], temperature, pull=pull)
     assert math.isclose(value, found.value, rel_tol=1e-10)
     assert 0 <= found.gap <= 1e-8 * found.value
     rng = np.random.default_rng(0)
@@ -62,12 +49,12 @@ def test_value_and_bound(counts, temperature, pull, views):
     for spread in (0.0, 0.02, 0.3, 3.0) * 10:
         points = targets[labels] + spread * unit_rows(rng, total, 2 * classes)
         points /= np.linalg.norm(points, axis=1, keepdims=True)
-        assert tsc(points, labels, targets, temperature, pull) >= found.lower_bound
+        assert losses.tsc(points, labels, targets, temperature, pull=pull) >= found.lower_bound
     # Near the optimum itself, off it in every direction.
     for _ in range(10):
         points = every[:total] + 1e-3 * unit_rows(rng, total, len(gram))
         points /= np.linalg.norm(points, axis=1, keepdims=True)
-        assert tsc(points, labels, every[total:], temperature, pull) >= found.lower_bound
+        assert losses.tsc(points, labels, every[total:], temperature, pull=pull) >= found.lower_bound
     check_slopes(found.objective)
 
 
@@ -83,18 +70,11 @@ def test_descent_over_single_points_finds_the_same(counts, temperature, pull):
     total, classes = len(labels), len(counts)
     dim = total + classes
     targets = target_points(classes, dim)
-    pairs = np.array(counts)[labels] * 2.0
 
     def loss(flat):
         raw = flat.reshape(total, dim)
         points = raw / jnp.linalg.norm(raw, axis=1, keepdims=True)
-        own, near = points @ points.T, points @ targets.T
-        off = 1 - jnp.eye(total)
-        denominator = jnp.sum(off * jnp.exp(own / temperature), axis=1)
-        denominator += jnp.sum(jnp.exp(near / temperature), axis=1)
-        same = off * (labels[:, None] == labels)
-        drawn = (jnp.sum(same * own, axis=1) + pull * near[jnp.arange(total), labels]) / temperature
-        return jnp.mean((pairs - 1 + pull) / pairs * jnp.log(denominator) - drawn / pairs)
+        return losses.tsc(points, labels, targets, temperature, pull=pull)
 
     with jax.enable_x64(True):
         slope = jax.jit(jax.value_and_grad(loss))

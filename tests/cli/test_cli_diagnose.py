@@ -139,12 +139,9 @@ def test_files_of_other_kinds(files, capsys, kind):
 def write_bad_files(folder):
     np.save(folder / "objects.npy", np.array([{"a": 1}, None], dtype=object), allow_pickle=True)
     np.save(folder / "short.npy", np.arange(5))
-    np.save(folder / "one.npy", np.zeros(24, int))
     np.savez(folder / "two.npz", a=np.eye(2), b=np.eye(2))
     np.savez(folder / "objects.npz", np.array([{"a": 1}], dtype=object))
-    (folder / "cut.npz").write_bytes((folder / "two.npz").read_bytes()[:-50])
     (folder / "text.npy").write_text("1 2 3")
-    (folder / "empty.npy").write_bytes(b"")
     (folder / "zip.npy").write_bytes(b"PK\x03\x04 and nothing else")
     whole = (folder / "z.npy").read_bytes()
     (folder / "cut.npy").write_bytes(whole[:-100])
@@ -164,19 +161,14 @@ def write_bad_files(folder):
         ({"labels": "objects.npy"}, "labels: "),
         ({"embeddings": "two.npz"}, "must hold one array, or one of the name embeddings; it has a, b"),
         ({"embeddings": "objects.npz"}, "must hold one array, or one of the name embeddings; it has none"),
-        ({"embeddings": "cut.npz"}, "must hold one array, or one of the name embeddings; it has none"),
-        ({"labels": "missing.npz"}, "labels: cannot read"),
         ({"embeddings": "text.npy"}, "must be a whole .npy file of one array"),
-        ({"embeddings": "empty.npy"}, "must be a whole .npy file of one array"),
         ({"embeddings": "zip.npy"}, "must be a whole .npy file of one array"),
         ({"embeddings": "cut.npy"}, "must be a whole .npy file of one array"),
         ({"embeddings": "huge.npy"}, "must be a whole .npy file of one array"),
-        ({"embeddings": "missing.npy"}, "embeddings: cannot read"),
         ({"embeddings": "."}, "embeddings: cannot read"),
         ({"embeddings": "y.npy"}, "embeddings: must be real numbers; got dtype <U3"),
         ({"embeddings": "nan.npy"}, "row 7 of view 1 has NaN"),
         ({"labels": "short.npy"}, "labels: must be one per sample, shape (24,); got (5,)"),
-        ({"labels": "one.npy"}, "labels: must show two classes or more"),
         ({"labels": "halves.csv"}, "labels: must be integers or texts; sample 0 has 0.5"),
         ({"labels": "columns.csv"}, 'needs one column "label"'),
         ({"labels": "y.txt"}, "or a .csv file"),

@@ -142,15 +142,12 @@ BAD_COUNTS = {
     "negative": ([3, -1, 2], "class 1 has -1"),
     "zero": ([3, 4, 0], "class 2 has 0.*leave out"),
     "nan": ([math.nan, 4], "class 0 has nan"),
-    "infinite": ([4, math.inf], "class 1 has inf"),
     "empty": ([], "at least two classes; got none"),
     "single": ([12], r"at least two classes; got one \(count 12\)"),
     "words": (["many", "few"], "must be numbers"),
     "nothing": (None, "one-dimensional"),
     "two-dimensional": ([[1, 2], [3, 4]], r"one-dimensional.*\(2, 2\)"),
-    "ragged": ([[1, 2], [3]], "must be numbers"),
     "proportions": ([0.5, 0.4], "sum to 1; they sum to 0.9"),
-    "proportions above": ([0.5, 0.6], "sum to 1; they sum to 1.1"),
 }
 
 
@@ -164,16 +161,10 @@ BAD_SOURCES = {
     "unknown profile": ("imagenet_rt", 'unknown profile "imagenet_rt"; known are .*imagenet_lt'),
     "rule without ratio": ("cifar10_lt", 'needs an imbalance ratio; write "cifar10_lt:100"'),
     "rule with a word": ("cifar10_lt:high", "must be a number"),
-    "rule with nan": ("cifar10_lt:nan", "imbalance_ratio: must be a finite number of at least 1"),
     "rule below 1": ("cifar10_lt:0.5", "at least 1; got 0.5"),
     "rule with an empty tail": ("cifar100_lt:1000", "leaves class 90 empty"),
     "missing file": ("no/such/file.csv", "cannot read no/such/file.csv: No such file"),
     "a word among numbers": ("10,few,3", 'every entry must be a number; got "few" in "10,few,3"'),
-    "an empty entry": ("1000,,10", "every entry must be a number"),
-    "nothing": ("", "counts: "),
-    "negative number": ("10,-3", "class 1 has -3"),
-    "one number": ("10", "got one"),
-    "proportions": ("0.5,0.4", "sum to 1"),
 }
 
 
@@ -185,13 +176,10 @@ def test_bad_sources(source, message):
 
 BAD_FILES = {
     "no column": (b"class,colour\na,red\nb,blue\n", 'needs one column "count"; its columns are class, colour'),
-    "no text": (b"", 'needs one column "count"; its columns are none'),
     "no rows": (b"count\n", "got none"),
     "word": (b"class,count\na,3\nb,many\n", """line 3: "count" must be a number; got 'many'"""),
     "empty cell": (b"class,count\na,3\nb,\n", "line 3: .*must be a number; got ''"),
     "short row": (b"class,count\na,3\nb\n", "line 3: must have 2 columns; got 1"),
-    "negative": (b"count\n3\n-4\n", "class 1 has -4"),
-    "nan": (b"count\nnan\n4\n", "class 0 has nan"),
     "not text": (b"count\n\xff\xfe\x00\n", "not a CSV text file"),
 }
 
@@ -230,13 +218,9 @@ def test_bad_labels(labels, message):
 BAD_RULES = {
     "one class": (lambda: gs.long_tail_counts(1, 100, 10), "classes: must be at least 2; got 1"),
     "ratio": (lambda: gs.long_tail_counts(3, 100, 0.9), "imbalance_ratio: .*got 0.9"),
-    "ratio nan": (lambda: gs.long_tail_counts(3, 100, math.nan), "imbalance_ratio: .*got nan"),
-    "ratio inf": (lambda: gs.long_tail_counts(3, 100, math.inf), "imbalance_ratio: .*got inf"),
     "empty tail": (lambda: gs.long_tail_counts(3, 10, 100), "leaves class 2 empty at ratio 100"),
     "largest negative": (lambda: gs.long_tail_counts(3, -5, 2), "largest"),
-    "largest nan": (lambda: gs.long_tail_counts(3, math.nan, 2), "largest"),
     "step of one": (lambda: gs.step_counts(1, 0, 10, 2), "2 in all; got 1 and 0"),
-    "step negative": (lambda: gs.step_counts(-1, 3, 10, 2), "got -1 and 3"),
     "step ratio": (lambda: gs.step_counts(1, 3, 10, 0), "imbalance_ratio: must be above 0; got 0"),
     "step per class": (lambda: gs.step_counts(1, 3, -10, 2), "class 0 has -20"),
 }

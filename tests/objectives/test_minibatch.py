@@ -211,11 +211,7 @@ def test_descent_and_conic_know_a_merged_point():
 BAD = {
     "batch of one": ({"batch": 1}, "batch: must be a whole number of at least 2; got 1"),
     "batch of two, one view": ({"batch": 2, "views": 1}, "batch: must be at least 3 with one view; got 2"),
-    "half an example": ({"batch": 2.5}, "batch: .*got 2.5"),
-    "batch in words": ({"batch": "all"}, "batch: .*got 'all'"),
-    "a yes": ({"batch": True}, "batch: .*got True"),
     "huge batch": ({"batch": 10**7}, "batch: must be at most 1000000; got 10000000"),
-    "no views": ({"batch": 8, "views": 0}, "views: must be a whole number of at least 1; got 0"),
     "proportions in one batch": ({"batch": None}, "counts: .*give counts, or a batch size"),
 }
 

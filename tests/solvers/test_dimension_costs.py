@@ -85,7 +85,7 @@ def test_the_command_line_gives_the_curve_its_picture_and_its_limits(capsys, tmp
 
 
 def test_one_start_is_not_called_the_best_of_several():
-    solution = gs.solve(gs.SupCon(np.geomspace(100, 5, 12), temperature=0.2))
+    solution = gs.solve(gs.SupCon(np.geomspace(100, 5, 7), temperature=0.2))
     one = solution.embed(3, restarts=1)
     assert one.restarts == 1
     assert "starts" not in one.how

@@ -51,8 +51,7 @@ def cosine(verified, a, b):
 # Closed forms ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("temperature", [0.005, 0.07, 0.5, 5.0])
-@pytest.mark.parametrize("classes", [2, 3, 10])
+@pytest.mark.parametrize(("classes", "temperature"), [(2, 0.005), (10, 0.07), (3, 5.0)])
 def test_the_regular_simplex(classes, temperature):
     """SupCon of equal counts: log( 2n - 1 + 2n (C - 1) e^{-C/((C-1) tau)} ); its digits start at e^{-2/tau}."""
     verified = gs.verify(gs.SupCon([7] * classes, temperature=temperature))
@@ -62,49 +61,17 @@ def test_the_regular_simplex(classes, temperature):
     assert abs(mp.mpf(verified.excess) / mp.log1p(mp.mpf(14) * (classes - 1) * drift / 13) - 1) < mp.mpf(10) ** -29
 
 
-def test_other_simplices():
-    """Where every class weighs the same, BCL and the loss of infinitely many negatives stay at the simplex."""
-    tau, classes = mp.mpf(3) / 10, 4
-    drift = mp.exp(-mp.mpf(classes) / (classes - 1) / tau)
-    assert holds(gs.verify(gs.BCL([9, 4, 2, 1], temperature=0.3, anchors="class")), mp.log1p(3 * drift))
-    assert holds(gs.verify(gs.GCL([5] * 4, temperature=0.3)), mp.log1p(drift))
-    unsupervised = gs.GCL([5] * 4, temperature=0.3, sampling="unsupervised")
-    assert holds(gs.verify(unsupervised), mp.log(mp.mpf(5) / 4 + 3 * drift / 4))
-
-
-def test_two_classes_are_opposite():
-    tau = mp.mpf(1) / 2
-    truth = mp.mpf(7) / 10 * mp.log(13 + 6 * mp.exp(-2 / tau)) + mp.mpf(3) / 10 * mp.log(5 + 14 * mp.exp(-2 / tau))
-    verified = gs.verify(gs.SupCon([7, 3], temperature=0.5), digits=50)
-    assert holds(verified, truth, 50)
-    assert verified.cosines[0][1] == "-1." + "0" * 50
-    assert verified.cosines[0][0] == "", "one class has no cosine with itself"
-
-
-def test_a_collapsed_minority():
-    """GCL of one negative beyond its threshold: the majority opposite, the minority in one point."""
-    shares = [mp.mpf(900) / 910, mp.mpf(5) / 910]
-    tail = mp.log1p(mp.exp(-2))
-    # A majority anchor sees the minority; a minority anchor the majority, or the other minority class at cosine 1.
-    minority = (shares[0] * tail + shares[1] * mp.log(2)) / (1 - shares[1])
-    verified = gs.verify(gs.GCL([900, 5, 5], negatives=1))
-    assert holds(verified, shares[0] * tail + 2 * shares[1] * minority)
-    assert cosine(verified, 1, 1) == 1
-    assert cosine(verified, 0, 1) == -1
-
-
-def test_a_tail_that_flattens_into_one_point():
-    """Five log-tailed counts at tau = 5: head at one pole and four different counts at the other; S has rank 4."""
-    counts = [1000, 400, 150, 60, 16]
-    verified = gs.verify(gs.SupCon(counts, temperature=5.0))
-    drift, truth = mp.exp(-mp.mpf(2) / 5), mp.mpf(0)
-    for c, own in enumerate(counts):
-        beside = sum(2 * n for j, n in enumerate(counts) if j != c and (c == 0 or j > 0))
-        opposite = 2 * counts[0] if c else 0
-        inner = 2 * own - 1 + (beside * drift if c == 0 else beside + opposite * drift)
-        truth += mp.mpf(own) / sum(counts) * mp.log(inner)
-    assert holds(verified, truth)
-    assert {verified.cosines[a][b] for a in range(1, 5) for b in range(a)} == {"1." + "0" * 30, "-1." + "0" * 30}
+@pytest.mark.parametrize(
+    "name",
+    [
+        "supcon-balanced-batch8", "supcon-tail-at-60", "supcon-collapsed", "gcl-balanced-k5-unsupervised",
+        "gcl-two-classes-k3", "gcl-k256-collapsed", "gcl-k16-sum-collapsed", "bcl-class-anchors", "lc-balanced",
+    ],
+)  # fmt: skip
+def test_closed_forms_of_the_zoo(name):
+    """To forty digits; their temperatures are the same number in binary."""
+    problem = gs.zoo.problem(name)
+    assert holds(gs.verify(problem.objective), mp.mpf(problem.value))
 
 
 def test_supcl_of_equal_sizes():

@@ -33,14 +33,12 @@ def without(table, key):
 
 BAD = {
     "unknown table": (changed(gird={}), r"^gird: unknown table; a spec has objective, counts, grid$"),
-    "no table": (changed(grid=3), r"grid: must be a table, \[grid\]; got 3"),
     "unknown option": (
         changed("objective", "epsilon", "x"),
         r"^epsilon: \[objective\] has no such key; it takes name, ",
     ),
     "unknown counts": (changed("counts", "minor", 3), r"^minor: \[counts\] has no such key; it takes rule, majority"),
     "unknown axis": (changed("grid", "raito", [1]), r"^raito: \[grid\] has no such key; it takes .*ratio"),
-    "values in the grid": (changed("grid", "values", [1, 2]), r"^values: \[grid\] has no such key"),
     "no grid": (changed(grid={}), r"^grid: must have at least one axis"),
     "empty axis": (changed("grid", "ratio", []), r"^ratio: in \[grid\] it must have at least one value"),
     "axis without a list": (
@@ -54,21 +52,14 @@ BAD = {
     "no name": (without("objective", "name"), r"^name: the \[objective\] must have one"),
     "unknown name": (changed("objective", "name", "triplet"), r"^name: must be one of supcon, gcl, .*; got 'triplet'"),
     "ratio below 1": (changed("grid", "ratio", [0.5, 2]), r"^ratio: must be a number of at least 1; got 0.5$"),
-    "infinite ratio": (changed("grid", "ratio", [2, float("inf")]), r"^ratio: must be a number of at least 1; got inf"),
     "k = 0": (changed("grid", "negatives", [0, 1]), r"^negatives: must be a whole number of at least 1, or inf; got 0"),
     "temperature 0": (changed("grid", "temperature", [0.0, 1]), r"^temperature: must be finite and above 0; got 0"),
-    "temperature in words": (changed("grid", "temperature", ["warm"]), r"^temperature: must be a number above 0"),
     "dim 0": (changed("grid", "dim", [0, 2]), r"^dim: must be a whole number of at least 1; got 0"),
     "half a class": (
         changed("counts", "majority", 1.5),
         r"^majority: must be a whole number from 0 to 1,000,000; got 1.5",
     ),
-    "too many classes": (
-        changed("counts", "minority", 10**11),
-        r"^minority: must be a whole number from 0 to 1,000,000",
-    ),
     "no ratio": (without("grid", "ratio"), r"^ratio: the step rule needs it"),
-    "no minority": (without("counts", "minority"), r"^minority: the step rule needs it"),
     "unknown rule": (changed("counts", "rule", "exp"), r"^rule: must be one of step, long_tail; got 'exp'"),
     "two ways": (changed(counts={"profile": "imagenet_lt", "values": [1, 2]}), r"^counts: must be given in one way"),
     "largest of the step": (changed("counts", "largest", 9), r'^largest: .*"step" take .*rule = "long_tail" has it'),
@@ -94,7 +85,6 @@ BAD = {
         r"^views: gcl has no such option; got 2 .*\(at name = 'gcl'\)$",
     ),
     "range without num": (changed("grid", "ratio", {"from": 1, "to": 2}), r"^ratio: a range has from, to, num"),
-    "range of one": (changed("grid", "ratio", {"from": 1, "to": 2, "num": 1}), r"^ratio: num must be .*at least 2"),
     "range from 0, log": (
         changed("grid", "temperature", {"from": 0, "to": 2, "num": 3, "scale": "log"}),
         r"^temperature: from and to must be above 0 on a log scale",

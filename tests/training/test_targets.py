@@ -246,7 +246,6 @@ HUGE = npy(np.eye(3, 5, dtype=np.float32)).replace(b"(3, 5), }" + b" " * 12, b"(
         ("T.txt", b"", "targets: must be a .npy or .safetensors or .pt file; got"),
         ("T.npy", None, "targets: cannot read .*T.npy: No such file"),
         ("T.safetensors", None, "targets: cannot read .*T.safetensors: No such file"),
-        ("T.npy", b"not numpy", "must be a file of one float32 array of two axes"),
         ("T.npy", b"PK\x03\x04 and nothing else", "must be a file of one float32 array of two axes"),
         ("T.npy", HUGE, "must be a file of one float32 array of two axes"),
         ("T.safetensors", b"\x10\0\0\0\0\0\0\0rubbish", "must be a file of one float32 array of two axes"),
@@ -284,15 +283,12 @@ def test_arrays_that_are_no_targets(tmp_path):
     ("options", "message"),
     [
         ({"dim": 0}, "dim: must be a whole number of at least 1; got 0"),
-        ({"dim": None}, "dim: must be given"),
         ({"dim": 10**9}, "dim: the points must fit into"),
-        ({"dim": 4, "seed": -1}, "seed: must be a whole number of at least 0; got -1"),
         ({"dim": 4, "part": "prototype"}, "part: SupCon.* has one point per class; got 'prototype'"),
         ({"dim": 4, "counts": [1, 2, 3]}, "counts: must be one per class, 5 of them; got 3"),
         ({"dim": 4, "counts": [30, 900, 7, 31, 120]}, "counts: must be those of the loss, in its class order; class 0"),
         ({"dim": 4, "counts": gs.load_counts("isic2019")}, "counts: must be in the class order of your training"),
         ({"dim": 2, "restarts": 0}, "restarts: must be at least 1; got 0"),
-        ({"dim": 4, "max_steps": 0}, "max_steps: must be a whole number of at least 1; got 0"),
         ({"dim": 4, "tol": 2}, "tol: must be a number between 0 and 1; got 2"),
     ],
 )
