@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,6 +156,15 @@ def _whole(problem: Problem, place: Place) -> KindGram:
     rows = [np.column_stack([means, across, np.sqrt(np.maximum(place.apart, 0.0))])]
     own = point.forces.own - np.diag(point.forces.between)
     pulled = own[:, None] * means + (point.forces.between.T * sizes) @ means
-    rows += [np.column_stack([-pulled, -own * across, np.zeros_like(own)])] * (kinds.each.shape[1] - 1)
+    pulled = -np.column_stack([pulled, own * across])
+    # Across their class as the forces ask, along it as the unknowns say, whose last digit may be all of a force.
+    unit = rows[0][:, :-1] / np.sqrt(1.0 - place.apart)[:, None]
+    pulled -= np.sum(pulled * unit, axis=1)[:, None] * unit
+    along = (1.0 - place.own) / np.sqrt(1.0 - place.apart)
+    aside = np.maximum(place.own * (2.0 - place.own) - place.apart, 0.0) / (1.0 - place.apart)
+    length = np.linalg.norm(pulled, axis=1)
+    pulled *= np.sqrt(aside / np.where(length > 0, length**2, 1.0))[:, None]
+    rows += [np.column_stack([along[:, None] * unit + pulled, np.zeros_like(own)])] * (kinds.each.shape[1] - 1)
     points = np.stack(rows, axis=1).reshape(kinds.cells, -1)
-    return KindGram.of_points(kinds, points / np.linalg.norm(points, axis=1, keepdims=True))
+    gram = KindGram.of_points(kinds, points / np.linalg.norm(points, axis=1, keepdims=True))
+    return replace(gram, near=problem.gram(place).near)
