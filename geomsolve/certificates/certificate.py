@@ -122,9 +122,9 @@ def check_tol(tol: float) -> float:
 @overload
 def certify(objective: CrossEntropy, gram: ArrayLike) -> LogitCertificate: ...
 @overload
-def certify(objective: Objective, gram: OrbitGram | KernelGram | ArrayLike) -> Certificate: ...
+def certify(objective: Objective, gram: OrbitGram | KernelGram | ArrayLike, *, most: float = ...) -> Certificate: ...
 def certify(
-    objective: Objective | CrossEntropy, gram: OrbitGram | KernelGram | ArrayLike
+    objective: Objective | CrossEntropy, gram: OrbitGram | KernelGram | ArrayLike, *, most: float = np.inf
 ) -> Certificate | LogitCertificate:
     """The certificate of a Gram matrix for an objective, whichever solver, training run or guess it comes from.
 
@@ -141,6 +141,7 @@ def certify(
         objective: the problem.
         gram: an OrbitGram on the objective's orbits, any (C, C) Gram matrix in the caller's class order, or a
             KernelGram of the objective's counts; for cross-entropy the (C, C) logits, see `certify_logits`.
+        most: the relative gap above which the cosine residual, which may cost more than all else, is left at infinity.
 
     Raises:
         ProblemError: a Gram matrix of the wrong shape, not finite, asymmetric, or with a diagonal off 1 by over 1e-4.
@@ -174,6 +175,7 @@ def certify(
     excess = objective.excess(gram)
     slack = (KindSlack if isinstance(gram, KindGram) else Slack).of(objective, gram)
     gap = slack.gap + objective.untied(gram)
+    relative_gap = _ratio(gap, excess)
     ball_gap = gap + float(gram.sizes @ np.maximum(slack.radial, 0.0))
     ball_optimal: bool | None = None
     if np.any(slack.radial > 1e-6 * slack.radial_scale):
@@ -186,8 +188,8 @@ def certify(
         gap=gap,
         lower_bound=objective.floor + (excess - gap),
         excess=excess,
-        relative_gap=_ratio(gap, excess),
-        cosine_residual=cosine_residual(slack),
+        relative_gap=relative_gap,
+        cosine_residual=cosine_residual(slack) if relative_gap <= most else np.inf,
         repair=repair,
         feasible=repair <= MOST_REPAIRED,
         rescaled=rescaled,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
@@ -136,9 +137,10 @@ def solve(
             start = gram  # for the next one, if there is one
         # What a solver was stopped at is a start for the last one, and not worth a proof.
         if gram is not None and not (attempt.termination is Termination.STEP_LIMIT and each is not fitting[-1]):
-            certificate, given = certify(solved, gram), on_orbits(objective, gram)
+            certificate, given = certify(solved, gram, most=tol), on_orbits(objective, gram)
             if given is not gram and not certificate.holds(tol):
-                certificate = min(certificate, certify(objective, given), key=lambda found: _merit(found, tol))
+                again = certify(objective, given, most=tol)
+                certificate = min(certificate, again, key=lambda found: _merit(found, tol))
             gram = given.repaired()[0]
             if best is None or _merit(certificate, tol) < _merit(best[0], tol):
                 best = certificate, attempt, gram
@@ -157,6 +159,8 @@ def solve(
             gram = OrbitGram.simplex(objective.orbits) if law is None or law.writable else KernelGram.simplex(law.line)
         best = certify(objective, gram), Attempt("simplex", records[-1].termination, gram), gram
     certificate, attempt, gram = best
+    if not certificate.relative_gap <= tol:
+        certificate = replace(certificate, cosine_residual=certify(objective, gram).cosine_residual)
     solution = Solution(
         objective=objective,
         geometry=gram,
