@@ -18,6 +18,7 @@ from ...arrays import Array
 from ...geometry.kinds import KindGram, Kinds
 from ...geometry.unit_rows import tangent
 from ...objectives.base import Objective
+from ...objectives.kinds.parts import PartedSum
 from .spheres import CLOSE, EXACT, State, floored, retract
 
 
@@ -84,11 +85,15 @@ class KindState(State):
         return self.objective.row_hessians(self.gram_at(self.orbits, self.point))
 
     @cached_property
-    def _pairs(self) -> tuple[Array, Array, Array]:
-        pairs = self.orbits.sizes[:, None] * self.orbits.partners
-        coupling = pairs * self.model.coupling
-        total = coupling.sum(axis=1)
-        return pairs * self.model.curvature, coupling, np.where(total != 0, total, 1.0)[:, None]
+    def _pairs(self) -> tuple[Array, list[tuple[Array, Array]]]:
+        """The curvature of the rows, and of every softmax the coupling of its own with their sums."""
+        pairs, gram = self.orbits.sizes[:, None] * self.orbits.partners, self.gram_at(self.orbits, self.point)
+        terms = self.objective.terms.losses if isinstance(self.objective, PartedSum) else ()
+        models = [term.rows(gram) for term in terms] or [self.model]
+        couplings = [pairs * model.coupling for model in models]
+        totals = [coupling.sum(axis=1) for coupling in couplings]
+        totals = [np.where(total != 0, total, 1.0)[:, None] for total in totals]
+        return pairs * self.model.curvature, list(zip(couplings, totals, strict=True))
 
     def hessian(self, direction: Array) -> Array:
         """The Riemannian Hessian times a tangent direction."""
@@ -110,9 +115,10 @@ class KindState(State):
         if kinds.cells <= EXACT:
             bent = np.matmul(self.forms, change[:, :, None])[:, :, 0]
         else:
-            curvature, coupling, total = self._pairs
+            curvature, couplings = self._pairs
             bent = curvature * change
-            bent -= coupling * (np.einsum("ab,ab->a", coupling, change)[:, None] / total)
+            for coupling, total in couplings:
+                bent -= coupling * (np.einsum("ab,ab->a", coupling, change)[:, None] / total)
         euclidean = _pull(kinds, kinds.mirrored(bent), point) + _pull(kinds, self.forces, direction)
         return self.tangent(euclidean - self.multipliers[:, None] * direction)
 
@@ -134,6 +140,8 @@ def kind_factor(gram: KindGram, blur: float = 0.0) -> Array:
     across = np.sqrt(np.maximum(values[:, -1:], 0.0) * share[:, None]) * vectors[:, :, -1] / np.sqrt(kinds.each)
     left = 1.0 - np.sum(means**2, axis=1) - across.ravel() ** 2
     spread = np.sqrt(np.maximum(left, 0.0)) * kinds.plural
+    # Anchors have no more dimensions than there are orbits, and those that follow are in their span.
+    means = means[:, -len(kinds.classes) :]
     return retract(np.column_stack([means, across.ravel(), spread]), 0.0)
 
 
