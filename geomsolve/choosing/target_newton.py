@@ -73,7 +73,7 @@ class TargetPoint:
         across = ClassMatrix(classes, own, np.where(problem.free, delta - own[:, None] * (1.0 - share) / share, 0.0))
         means = (across @ across.T).between * share
         none = np.zeros_like(apart)
-        gram = problem.gram(Place(means, across.between, aside / (1.0 + own), apart, none))
+        gram = problem.gram(Place(means, across.between, aside / (1.0 + own) - problem.wider * apart, apart, none))
         row = np.sum([term.row_gradient(gram) for term in problem.terms], axis=0)[::2]
         between = np.where(problem.free[:, :, None], row[:, : kinds.cells].reshape(*problem.free.shape, 2), 0.0)
         between *= number[:, None, None]

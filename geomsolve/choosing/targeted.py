@@ -209,7 +209,7 @@ def targeted_supcon(
     kinds, point = objective.orbits, settled(objective)
     cosines = point.gram.cosines.copy()
     cosines[1::2, 1 : len(kinds.sizes) : 2] = -1.0 / (classes - 1.0)
-    found = KindGram(point.problem.kinds, cosines, near=point.gram.near)
+    found = KindGram(point.problem.kinds, cosines, near=point.gram.near, common=point.gram.common)
     answer = TargetedGeometry(counts, objective, found, objective.excess(found), loss_below(point))
     if classes > _MOST_LISTED:
         return answer

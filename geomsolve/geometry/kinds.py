@@ -195,11 +195,12 @@ class KindGram(OrbitGram):
         cosines: (M, M + T) with atoms of other classes, then with those of the own class. What stands for a pair that
             is none (an orbit of one class, a kind of one atom) is left out everywhere.
         points: (M, p + 2) unit rows that cosines were computed from, or None, see `of_points`. Not trusted.
-        near: (K, T, T) 1 less the cosines within a class to more digits than these have, or None.
+        near: (K, T, T) 1 less cosines within a class to more digits than these, less `common`, (K,) or 0; or None.
     """
 
     orbits: Kinds
     near: Array | None = field(default=None, repr=False)
+    common: Array | float = field(default=0.0, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cosines", frozen("cosines", self.cosines))
@@ -230,9 +231,20 @@ class KindGram(OrbitGram):
         """(M, M + T) 1 - cosines; within a class to the digits of `near`, where that is the same number."""
         apart = 1.0 - self.cosines
         if self.near is not None:
-            own = self.orbits.own(apart)
-            own[:] = np.where(np.abs(own - self.near) <= 16.0 * np.finfo(float).eps, self.near, own)
+            own, near = self.orbits.own(apart), self.near + np.reshape(self.common, (-1, 1, 1))
+            own[:] = np.where(np.abs(own - near) <= 16.0 * np.finfo(float).eps, near, own)
         return apart
+
+    def beside(self, temperature: float, bare: NDArray[np.bool_]) -> tuple[Array, Array]:
+        """(M, M + T) `apart`, in rows that are `bare` less what is `common`, and e^(-that/temperature)."""
+        if self.near is None or isinstance(self.common, float):
+            return super().beside(temperature, bare)
+        # Forces within a class are often of differences only. Not where the digits are of other cosines.
+        same = self.orbits.own(self.apart) == self.near + self.common[:, None, None]
+        fits = bare.reshape(self.orbits.each.shape) & np.all(same, axis=2)
+        apart = self.apart - np.where(fits, self.common[:, None], 0.0).reshape(-1, 1)
+        self.orbits.own(apart)[fits] = self.near[fits]
+        return apart, np.exp(-apart / temperature)
 
     @classmethod
     def together(cls, orbits: Kinds) -> KindGram:
@@ -280,8 +292,7 @@ class KindGram(OrbitGram):
     def _repaired(self) -> tuple[OrbitGram, float]:
         if self.from_points or not self.smallest_eigenvalue < 0:
             return self, 0.0
-        smallest = self.smallest_eigenvalue
-        step = -smallest / (1.0 - smallest)
+        step = self.smallest_eigenvalue / (self.smallest_eigenvalue - 1.0)
         return KindGram(self.orbits, np.where(self.orbits.partners > 0, (1.0 - step) * self.cosines, 1.0)), step
 
     def written(self) -> OrbitGram:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import helmert
 
 from ..arrays import Array, frozen
@@ -200,6 +200,11 @@ class OrbitGram:
             np.exp(exponents, out=exponents)
             self._exponentials[temperature] = exponents
         return self._exponentials[temperature]
+
+    def beside(self, temperature: float, bare: NDArray[np.bool_]) -> tuple[Array, Array]:
+        """(K, K) `apart`, in rows that are `bare` less any number, and e^(-that/temperature)."""
+        del bare
+        return self.apart, self.exponentials(temperature)
 
     @cached_property
     def quotient(self) -> Array:

@@ -74,11 +74,13 @@ def net_forces(rows: Rows, gram: OrbitGram) -> tuple[Array, Array, Array]:
     has none of the large terms left. j is its own kin: the coefficient of expm1(x_ij) is W_ij (1 - P_ij N_ij).
     """
     weights, positives, kin = rows.weights, rows.positives, rows.kin
-    exponentials, negatives = gram.exponentials(rows.temperature), rows.partners * rows.weights
+    # A softmax without an offset takes any number off all of a row: what its positives have in common.
+    far, exponentials = gram.beside(rows.temperature, rows.offsets <= 0)
+    negatives = rows.partners * rows.weights
     sums = negatives * exponentials
     denominators = (rows.offsets + sums.sum(axis=1))[:, None]
     unit = rows.masses[:, None] / denominators / rows.temperature
-    apart = np.expm1(-gram.apart / rows.temperature)
+    apart = np.expm1(-far / rows.temperature)
     stretched = np.where(kin, negatives * apart, 0.0)
     all_stretched = np.abs(stretched).sum(axis=1)[:, None]
     # Less itself; of a single positive nothing is left, and rounding must not be.

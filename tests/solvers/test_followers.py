@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -85,6 +86,32 @@ def test_instances_that_part(by_orbits):
     found, dense = gs.solve(objective), gs.solve(objective.by_class())
     assert dense.orbits.within[0] < 0.6
     assert np.abs(found.orbits.cosines - dense.orbits.cosines).max() <= 1e-9
+
+
+@pytest.mark.parametrize(
+    ("loss", "counts", "temperature"),
+    [("ecl", [18] * 3 + [2] * 3, 0.0518), ("ecl", [1829, 92, 16], 0.0917), ("bcl", [253, 80, 18, 10, 8, 3, 2], 0.058)],
+)
+def test_forces_within_classes_that_hardly_part(loss, counts, temperature, by_orbits):
+    """Instances and prototype of a class are 1e-3 to 1e-8 apart, of which the last digits decide: in 60 digits."""
+    ecl = loss == "ecl"
+    objective = LOSSES["ecl alone" if ecl else "bcl"](counts, temperature)
+    assert gs.solve(objective).solver == "followers"
+    gram, kinds = Followers().run(objective).gram, objective.orbits
+    row = objective.row_gradient(gram)
+    with mpmath.workdps(60):
+        tau, each = mpmath.mpf(objective.temperature), [mpmath.mpf(n) for n in kinds.each[:, 0]]
+        others = [w for n in each for w in ([1 / (2 * n), 0.5] if ecl else [1 / (n + 1)] * 2)]
+        for a, place in enumerate(range(0, kinds.cells, 2)):
+            own = [1 / (2 * (each[a] - 1)), 0.5] if ecl else [1 / each[a]] * 2
+            near = [gram.near[a, 0, kind] + mpmath.mpf(gram.common[a]) for kind in range(2)]
+            far = [1 - mpmath.mpf(cosine) for cosine in gram.cosines[place, : kinds.cells]] + near
+            terms = [w * mpmath.exp(-f / tau) for w, f in zip(others + own, far, strict=True)]
+            total = mpmath.fsum(n * term for n, term in zip(kinds.partners[place], terms, strict=True))
+            for entry in np.flatnonzero(kinds.partners[place]):
+                pull = own[entry - kinds.cells] if entry >= kinds.cells else 0
+                force = (terms[entry] / total - pull) * objective.masses[place] / tau
+                assert abs(row[place, entry] - force) <= 1e-12 * abs(force)
 
 
 def test_a_wrong_geometry_is_not_certified(by_orbits):
@@ -189,7 +216,7 @@ def test_merging_classes_are_found_on_unit_vectors_of_cells(by_orbits):
 
 
 @pytest.mark.parametrize("exact", [0, 100])
-@pytest.mark.parametrize("name", ["bcl", "lc", "ecl alone", "kcl"])
+@pytest.mark.parametrize("name", ["bcl", "lc", "ecl", "ecl alone", "kcl"])
 def test_slopes_on_unit_vectors_of_cells_are_those_of_the_loss(name, exact, by_orbits, monkeypatch):
     monkeypatch.setattr(kind_spheres, "EXACT", exact)
     objective = LOSSES[name](np.array([9, 4, 9, 2, 4, 2]), 0.4)

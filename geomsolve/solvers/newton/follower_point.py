@@ -43,7 +43,7 @@ class Point:
     wanted: ClassMatrix  # Y F, without what F has within a class
     square: Array  # (K,) |sum_{j != k} F_jk z_j|^2 / b_k^2, what a follower has besides its own class
     lean: Array  # (K,) z_k times the same sum over b_k
-    reach: Array  # (K,) what a follower is to have across its class, 1 - X_kk^2; 0 where only rounding is left of it
+    aside: Array  # (K,) what a follower is to have across its class, 0 where only rounding is left of it
 
     @classmethod
     def at(cls, problem: Problem, place: Place, opened: NDArray[np.bool_]) -> Point | None:
@@ -61,7 +61,8 @@ class Point:
         forces = ClassMatrix(classes, number * own[:, 1:].sum(axis=1), between[:, :, 1:].sum(axis=2))
         inside = number * (number - 1.0) * own[:, 0]
         square = 1.0 - place.apart
-        means, across = ClassMatrix(classes, square, place.means), ClassMatrix(classes, 1.0 - place.own, place.across)
+        means = ClassMatrix(classes, square, place.means)
+        across = ClassMatrix(classes, 1.0 - problem.far(place), place.across)
         apart = ClassMatrix(classes, np.zeros_like(square), forces.between)
         wanted = means @ apart
         u = np.exp(place.log_u)
@@ -89,8 +90,13 @@ class Point:
             return None
         return cls(
             problem, place, opened, problem.rows(gram), means, across, pushes, forces, inside, inward, outward, rho,
-            left, right, wanted, aside, lean, place.apart + across_own,
+            left, right, wanted, aside, lean, across_own,
         )  # fmt: skip
+
+    @property
+    def reach(self) -> Array:
+        """(K,) what a follower is to have across single instances, 1 - X_kk^2."""
+        return self.place.apart + self.aside
 
     @property
     def held(self) -> Array:
@@ -110,34 +116,30 @@ class Point:
             bent += row.own / row.softness * row.rest
         return bent / self.inward
 
+    @cached_property
+    def shared(self) -> Array:
+        """(K,) how the force between instances of a class follows how much farther followers are."""
+        return np.sum([row.inside * row.own / np.where(row.mass > 0, row.mass, 1.0) for row in self.rows], axis=0)
+
     def settled(self, fresh: NDArray[np.bool_] | None = None) -> Place:
         """The place with followers, and the instances of some classes, where they hold themselves, all else as it is.
 
-        The logarithm of a follower's multiplier and the force between instances are taken as linear in 1 - X and 1 - Y,
-        and the two equations solved by bisection.
+        The logarithm of a follower's multiplier and the force between instances are taken as linear in how much
+        farther followers are than instances, and the two equations solved by bisection.
         """
-        f_own, f_apart, r_own, r_apart = np.zeros((4, len(self.inward)))
         wider, place = self.problem.wider, self.place
-        for tau, mass, _, _, within, single, rest in self.rows:
-            share = tau / np.where(mass > 0, mass, 1.0)
-            f_own -= single / tau * rest
-            f_apart += single / tau * share * within * wider
-            r_own += within / tau * share * single
-            r_apart -= within / tau * wider * (1.0 - share * within)
-        aside = (self.reach - place.apart) * self.inward**2
+        aside = self.aside * self.inward**2
 
         def turned(apart: Array) -> tuple[Array, Array]:
-            """1 - X at that 1 - Y, and S on differences of instances there."""
+            """How much farther followers are at that 1 - Y, and S on differences of instances there."""
             low, high = np.full_like(aside, np.log(1e-30)), np.zeros_like(aside)
-            more = apart - place.apart
             for _ in range(60):
                 own = np.exp((low + high) / 2.0)
-                tighter = (f_own * (place.own - own) - f_apart * more) / self.inward
-                pull = self.inward * np.exp(np.minimum(tighter, 300.0))
-                short = own * (2.0 - own) < apart
-                short |= (own * (2.0 - own) - apart) * pull**2 < aside
+                pull = self.inward * np.exp(np.minimum(self.bent * (own - place.own), 300.0))
+                square = (wider * apart + own) * (2.0 - wider * apart - own)
+                short = (square < apart) | ((square - apart) * pull**2 < aside)
                 low, high = np.where(short, (low + high) / 2.0, low), np.where(short, high, (low + high) / 2.0)
-            inside = self.inside + r_own * (own - place.own) + r_apart * more
+            inside = self.inside + self.shared * (own - place.own)
             return own, self.outward + pull - self.inward - 2.0 * wider * inside
 
         low, high = np.full_like(aside, np.log(1e-30)), np.full_like(aside, np.log(0.5))
@@ -148,7 +150,27 @@ class Point:
             wide = turned(apart)[1] < 0
             low, high = np.where(wide, middle, low), np.where(wide, high, middle)
         own = np.where(self.reach + apart > 0, turned(apart)[0], 0.0)
-        return place.shortened(apart)._replace(own=own)
+        return self.problem.shortened(place, apart)._replace(own=own)
+
+    def within(self, inside: Array) -> Array:
+        """(K, 2, 2) the derivative of the two equations within a class in its two unknowns, all else as it is.
+
+        Args:
+            inside: (K,) that of the force between instances in their cosine.
+        """
+        wider, follow, place = self.problem.wider, self.problem.follow, self.place
+        found = np.tile(np.eye(2), (len(wider), 1, 1))
+        turned, size = (self.reach > 0) & (place.own > 0), np.abs(self.outward) * self.means.own
+        reach = np.where(turned, self.reach, 1.0)
+        longer = 2.0 * self.across.own / (1.0 + self.across.own) / np.where(turned, self.problem.far(place), 1.0)
+        turn = (longer + 2.0 * self.aside / reach * self.bent) * place.own
+        found[:, 0, 0] = np.where(turned, turn, 1.0)
+        found[:, 0, 1] = np.where(turned & self.opened, (longer * wider - 1.0 / reach) * place.apart, 0.0)
+        drawn = self.bent * self.inward - 2.0 * wider * self.shared * self.means.own
+        found[:, 1, 0] = np.where(self.opened & follow, drawn * place.own / size, 0.0)
+        closer = self.forces.own * wider if follow else 2.0 * wider**2 * inside * self.means.own
+        found[:, 1, 1] = np.where(self.opened, (self.outward + closer) * place.apart / size, 1.0)
+        return found
 
     def equations(self) -> Place:
         """What is left of them, in the places of the unknowns."""
@@ -161,7 +183,8 @@ class Point:
         # 1 - X^2 is what a follower has across its class: not as a difference, for forces follow its last digit.
         own = np.zeros_like(self.inward)
         turned = (self.reach > 0) & (place.own > 0) & follow
-        own[turned] = np.log(place.own[turned] * (2.0 - place.own[turned]) / self.reach[turned])
+        far = self.problem.far(place)[turned]
+        own[turned] = np.log(far * (2.0 - far) / self.reach[turned])
         lean = u * (self.means.own - np.diag(self.means.between)) + self.means.between @ (sizes * u)
         return Place(logs, off, own, np.where(self.opened, self.held, 0.0), lean)
 
@@ -172,16 +195,20 @@ class Point:
         kernel = np.zeros_like(place.means)
         pushes, forces, own, inside = kernel, kernel.copy(), np.zeros_like(b), np.zeros_like(b)
         opening, turn = place.apart * step.apart, place.own * step.own
-        shorter = -problem.wider * opening
+        # Cosines beside that of instances where followers have one to an instance, else beside 1.
+        wider = problem.wider * opening
+        common = wider if problem.follow else np.zeros_like(wider)
+        y, x = step.means + common[:, None], step.across + common[:, None]
         for tau, mass, means, across, within, single, rest in self.rows:
-            answer = np.sum(partners * (means * step.means + across * step.across), axis=1)
+            answer = np.sum(partners * (means * y + across * x), axis=1)
             # With what stays where followers of the own class have all but 1e-20 of a denominator.
-            nearer = (answer + within * shorter) * (tau / np.where(mass > 0, mass, 1.0)) + rest * turn
+            nearer = (answer + within * (common - wider)) * (tau / np.where(mass > 0, mass, 1.0)) + rest * turn
             answer = nearer - turn
-            pushes = pushes + means / tau * (step.means - answer[:, None])
-            forces += across / tau * (step.across - answer[:, None])
+            pushes = pushes + means / tau * (y - answer[:, None])
+            forces += across / tau * (x - answer[:, None])
             own -= single / tau * nearer
-            inside += within / tau * (shorter - answer)
+            inside += within / tau * (common - wider - answer)
+        turn = turn + common
         pushes = pushes + pushes.T
         old, cosine = self.forces, self.across.own
         pulled = forces * place.across + old.between * step.across
@@ -212,7 +239,7 @@ class Point:
         across = opening * (1.0 - self.square) + square * aside - 2.0 * self.lean * lean
         there = (self.reach > 0) & (place.own > 0) & follow
         alone = step.own.copy()
-        alone[there] *= (2.0 * cosine / (2.0 - place.own))[there]
+        alone[there] = (2.0 * cosine * turn / (1.0 + cosine))[there] / problem.far(place)[there]
         alone[there] -= across[there] / self.reach[there]
         outward = -(own * cosine - old.own * turn)
         outward -= np.sum(partners * (pulled + pushes * place.means + self.pushes * step.means), axis=1)
@@ -270,7 +297,7 @@ class _Pairs(NamedTuple):
         (1 + phi_ij / b_j) x_ij = rho_j y_ij + e,
         (kappa y + rho_j phi_ij x_ij + rho_i phi_ji x_ji) / left = e + theta (dl_i + dl_j),
 
-    and the balance then is a system of K equations for dl.
+    and the balance then is a system of K equations for dl. Within a class there are two equations of two unknowns.
     """
 
     point: Point
@@ -278,8 +305,7 @@ class _Pairs(NamedTuple):
     bent: Array  # rho_j phi_ij
     stiff: Array  # of y_ij
     pushed: Array  # (K, K) what dl_i + dl_j does to y_ij
-    own: Array
-    apart: Array
+    alone: Array  # (K, 2, 2) of the numbers within a class, by their own equations
     partners: Array  # N_ij u_j
     factor: tuple[Array, Array]
 
@@ -300,33 +326,18 @@ class _Pairs(NamedTuple):
             partners = point.problem.classes.partners * u
             moved = partners * pushed
             matrix = np.diag(moved.sum(axis=1) + u * point.means.own) + moved + partners * point.place.means
-            apart = (point.outward / point.means.own + 2.0 * point.problem.wider**2 * inside) / np.abs(point.outward)
-        if not (np.isfinite(matrix).all() and np.isfinite(along).all()):
-            return None
         try:
-            factor = lu_factor(matrix, check_finite=False)
-        except LinAlgError:
+            factor = lu_factor(matrix)
+            alone: Array = np.asarray(np.linalg.inv(point.within(inside)), dtype=np.float64)
+        except (LinAlgError, ValueError):
             return None
-        apart = np.where(point.opened, apart * point.place.apart, 1.0)
-        turned = (point.reach > 0) & (point.place.own > 0)
-        turn = np.where(turned, (point.reach - point.place.apart) / np.where(turned, point.reach, 1.0), 0.0)
-        turn = 2.0 * point.across.own / (1.0 + point.across.own) + 2.0 * turn * point.bent * point.place.own
-        return cls(
-            point,
-            along,
-            bent,
-            stiff,
-            pushed,
-            np.where(turned, 1.0 / turn, 1.0),
-            1.0 / apart,
-            partners,
-            factor,
-        )
+        return None if not np.isfinite(along).all() else cls(point, along, bent, stiff, pushed, alone, partners, factor)
 
     def solve(self, equations: Place) -> Place:
         """The unknowns that change the equations by so much."""
         point, free = self.point, self.point.problem.free
-        across, apart = self.along * equations.across, self.apart * equations.apart
+        across = self.along * equations.across
+        own, apart = np.einsum("kab,bk->ak", self.alone, np.stack([equations.own, equations.apart]))
         turned = self.bent * across
         with np.errstate(all="ignore"):
             means = np.where(free, (equations.means * point.left - turned - turned.T) / self.stiff, 0.0)
@@ -334,4 +345,4 @@ class _Pairs(NamedTuple):
         log_u = lu_solve(self.factor, lean, check_finite=False)
         means = means + self.pushed * (log_u[:, None] + log_u)
         across = np.where(free, across + self.along * point.rho * means, 0.0)
-        return Place(means, across, self.own * equations.own, apart, log_u)
+        return Place(means, across, own, apart, log_u)

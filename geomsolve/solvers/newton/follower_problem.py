@@ -18,7 +18,7 @@ from .stationary import stationary_point
 
 
 class Place(NamedTuple):
-    """The unknowns: Y and X between classes, 1 - X within one, 1 - Y within one, and log u."""
+    """The unknowns: Y and X between classes; within one (1 - X) less 1 - r of instances, and 1 - Y; and log u."""
 
     means: Array
     across: Array
@@ -26,18 +26,8 @@ class Place(NamedTuple):
     apart: Array
     log_u: Array
 
-    def shortened(self, apart: Array) -> Place:
-        """The place with class means of other lengths in the same directions."""
-        share = np.sqrt((1.0 - apart) / (1.0 - self.apart))
-        return self._replace(
-            means=self.means * share * share[:, None],
-            across=self.across * share[:, None],
-            own=np.maximum(1.0 - (1.0 - self.own) * share, 1e-3 * self.own),
-            apart=apart,
-        )
-
     def moved(self, step: Place, share: float) -> Place:
-        """The place after a share of a step, which has 1 - X and 1 - Y within a class in logarithms."""
+        """The place after a share of a step, which has the numbers within a class in logarithms."""
         moved = (one + share * change for one, change in zip(self, step, strict=True))
         own, apart = self.own * np.exp(share * step.own), self.apart * np.exp(share * step.apart)
         return Place(*moved)._replace(own=own, apart=np.minimum(apart, 0.999))
@@ -127,20 +117,35 @@ class Problem:
         radial = -np.sum(self.classes.partners * (row + row.T) * gram.cosines, axis=1)
         return gram.cosines, 0.5 * np.log(np.maximum(radial, 1e-300))
 
+    def far(self, place: Place) -> Array:
+        """(K,) 1 - X within a class."""
+        return self.wider * place.apart + place.own
+
+    def shortened(self, place: Place, apart: Array) -> Place:
+        """The place with class means of other lengths in the same directions."""
+        share, far = np.sqrt((1.0 - apart) / (1.0 - place.apart)), self.far(place)
+        return place._replace(
+            means=place.means * share * share[:, None],
+            across=place.across * share[:, None],
+            own=np.maximum(1.0 - (1.0 - far) * share - self.wider * apart, 1e-3 * place.own),
+            apart=apart,
+        )
+
     def gram(self, place: Place) -> KindGram:
         """The cosines that anchors see, followers of a class in one point; between followers those of anchors."""
         kinds, count = self.kinds, self.kinds.each.shape[1]
-        near = np.zeros((len(self.number), count, count))
-        near[:, 0, 0] = self.wider * place.apart
+        common = self.wider * place.apart
+        near = np.repeat(-common, count * count).reshape(-1, count, count)
+        near[:, 0, 0] = 0.0
         near[:, 0, 1:] = near[:, 1:, 0] = place.own[:, None]
         cosines = np.empty(kinds.partners.shape)
-        kinds.own(cosines)[:] = 1.0 - near
+        kinds.own(cosines)[:] = 1.0 - (near + common[:, None, None])
         for first in range(count):
             for second in range(count):
                 part = place.across if first == 0 else place.across.T
                 part = place.means if (first == 0) == (second == 0) else part
                 cosines[first::count, second : kinds.cells : count] = part
-        return KindGram(kinds, np.where(kinds.partners > 0, cosines, 1.0), near=near)
+        return KindGram(kinds, np.where(kinds.partners > 0, cosines, 1.0), near=near, common=common)
 
     def rows(self, gram: KindGram) -> list[Row]:
         """The second derivatives of every softmax."""

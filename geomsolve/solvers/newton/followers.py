@@ -21,6 +21,8 @@ _CAP = 2.0
 # Steps that end it: of logarithms; and those that may be rounding.
 _FINEST, _ROUNDED = 1e-13, 1e-9
 _PATIENCE = 12
+# What a step leaves, at least, of what followers have across their class: its square is linear only near by.
+_REACHED = 0.01
 # Times that a step is shortened which leaves no logarithms.
 _SHORTENED = 5
 # Followers start nearer than a first look says: from too far steps lose their way. Classifiers alone also as far as it.
@@ -76,55 +78,60 @@ class Followers:
             return loop.attempt(self.name, Termination.NOT_APPLICABLE, None, message)
         none = np.zeros(len(problem.number))
         place, termination = Place(guess[0], guess[0], none, none, guess[1]), Termination.STALLED
-        first = Point.at(problem, place, none > 0)
-        near = place if first is None else first.settled()
-        for share in (_NEARER,) if problem.plural.any() else (_NEARER, _AS_FAR):
-            place, termination = _parting(problem, near._replace(own=share * near.own), loop)
+        point = Point.at(problem, place, none > 0)
+        if point is None:
+            return loop.attempt(self.name, termination, problem.gram(place), "no forces of the signs that it needs")
+        near, tried = point.settled(), (_NEARER,) if problem.plural.any() else (_NEARER, _AS_FAR)
+        for first in (Point.at(problem, near._replace(own=share * near.own), none > 0) for share in tried):
+            point, termination = (point, termination) if first is None else _parting(first, loop)
             if termination is Termination.CONVERGED:
                 break
-        return loop.attempt(self.name, termination, _whole(problem, place), "dual factor of class means")
+        return loop.attempt(self.name, termination, _whole(point), "dual factor of class means")
 
 
-def _parting(problem: Problem, place: Place, loop: Iteration) -> tuple[Place, Termination]:
+def _parting(point: Point, loop: Iteration) -> tuple[Point, Termination]:
     """The solution with the instances of those classes apart that gain by it."""
-    opened, answer, termination = np.zeros(len(problem.number), bool), None, Termination.STALLED
+    problem, answer = point.problem, None
     for _ in range(_ROUNDS):
-        place, termination = _iterated(problem, place, opened, loop)
-        point = Point.at(problem, place, opened)
-        over = opened & (place.apart < _CLOSED)
-        if point is None or not (termination is Termination.CONVERGED or over.any()):
+        point, termination = _iterated(point, loop)
+        opened, over = point.opened, point.opened & (point.place.apart < _CLOSED)
+        if not (termination is Termination.CONVERGED or over.any()):
             break
-        answer = answer if over.any() else place
+        answer = answer if over.any() else point
         fresh = problem.plural & ~opened & (point.held < -_HELD) & (termination is Termination.CONVERGED)
         if not (over.any() or fresh.any()):
             break
         opened = (opened | fresh) & ~over
-        place = place.shortened(np.where(over, 0.0, place.apart))
-        point = Point.at(problem, place, opened) if problem.follow and fresh.any() else None
-        place = _parted(problem, place, fresh) if point is None else point.settled(fresh)
-    return answer or place, termination
+        place = problem.shortened(point.place, np.where(over, 0.0, point.place.apart))
+        near = Point.at(problem, place, opened) if problem.follow and fresh.any() else None
+        place = _parted(problem, place, fresh) if near is None else near.settled(fresh)
+        near = Point.at(problem, place, opened)
+        if near is None:
+            break
+        point = near
+    return answer or point, termination
 
 
-def _iterated(problem: Problem, place: Place, opened: NDArray[np.bool_], loop: Iteration) -> tuple[Place, Termination]:
+def _iterated(point: Point, loop: Iteration) -> tuple[Point, Termination]:
     """The solution of the equations, with the instances of some classes apart."""
-    heat = min(term.temperature for term in problem.terms)
+    heat = min(term.temperature for term in point.problem.terms)
 
-    def step(at: Place) -> tuple[Place, float] | None:
-        point = Point.at(problem, at, opened)
+    def step(point: Point) -> tuple[Point, float] | None:
         # Instances that close up do so for ever in logarithms.
-        change = None if point is None or np.any(opened & (at.apart < _CLOSED)) else point.step()
+        change = None if np.any(point.opened & (point.place.apart < _CLOSED)) else point.step()
         if change is None:
             return None
         moved = max(float(np.abs(part).max()) for part in change[:2])
         size = max(moved / min(heat, 1.0), *(float(np.abs(part).max()) for part in change[2:]))
         share = _CAP / max(size, _CAP)
         for _ in range(_SHORTENED):
-            if Point.at(problem, at.moved(change, share), opened) is not None:
-                break
+            after = Point.at(point.problem, point.place.moved(change, share), point.opened)
+            if after is not None and np.all((after.aside >= _REACHED * point.aside)[point.opened]):
+                return after, size
             share /= 3.0
-        return at.moved(change, share), size
+        return None
 
-    return loop.run(step, place, "cosines and dual factor", tol=_FINEST, rounding=_ROUNDED, patience=_PATIENCE)
+    return loop.run(step, point, "cosines and dual factor", tol=_FINEST, rounding=_ROUNDED, patience=_PATIENCE)
 
 
 def _parted(problem: Problem, place: Place, fresh: NDArray[np.bool_]) -> Place:
@@ -132,22 +139,17 @@ def _parted(problem: Problem, place: Place, fresh: NDArray[np.bool_]) -> Place:
     low, high = np.full(len(fresh), np.log(1e-14)), np.full(len(fresh), np.log(0.9))
     for _ in range(_HALVINGS if fresh.any() else 0):
         middle = (low + high) / 2.0
-        point = Point.at(problem, place.shortened(np.where(fresh, np.exp(middle), place.apart)), fresh)
+        point = Point.at(problem, problem.shortened(place, np.where(fresh, np.exp(middle), place.apart)), fresh)
         if point is None:
             return place
         low, high = np.where(point.held < 0, middle, low), np.where(point.held < 0, high, middle)
-    return place.shortened(np.where(fresh, np.exp((low + high) / 2.0), place.apart))
+    return problem.shortened(place, np.where(fresh, np.exp((low + high) / 2.0), place.apart))
 
 
-def _whole(problem: Problem, place: Place) -> KindGram:
+def _whole(point: Point) -> KindGram:
     """The Gram matrix at a solution, from points: class means of anchors, and the followers that they ask for."""
-    point, sizes, kinds = (
-        Point.at(problem, place, np.zeros(len(problem.number), bool)),
-        problem.classes.sizes,
-        problem.kinds,
-    )
-    if point is None:
-        return problem.gram(place)
+    problem, place = point.problem, point.place
+    sizes, kinds = problem.classes.sizes, problem.kinds
     beside = np.diag(place.means)
     quotient = place.means + np.diag((point.means.own - beside) / sizes)
     values, vectors = np.linalg.eigh(quotient)
@@ -160,11 +162,13 @@ def _whole(problem: Problem, place: Place) -> KindGram:
     # Across their class as the forces ask, along it as the unknowns say, whose last digit may be all of a force.
     unit = rows[0][:, :-1] / np.sqrt(1.0 - place.apart)[:, None]
     pulled -= np.sum(pulled * unit, axis=1)[:, None] * unit
-    along = (1.0 - place.own) / np.sqrt(1.0 - place.apart)
-    aside = np.maximum(place.own * (2.0 - place.own) - place.apart, 0.0) / (1.0 - place.apart)
+    far = problem.far(place)
+    along = (1.0 - far) / np.sqrt(1.0 - place.apart)
+    aside = np.maximum(far * (2.0 - far) - place.apart, 0.0) / (1.0 - place.apart)
     length = np.linalg.norm(pulled, axis=1)
     pulled *= np.sqrt(aside / np.where(length > 0, length**2, 1.0))[:, None]
     rows += [np.column_stack([along[:, None] * unit + pulled, np.zeros_like(own)])] * (kinds.each.shape[1] - 1)
     points = np.stack(rows, axis=1).reshape(kinds.cells, -1)
     gram = KindGram.of_points(kinds, points / np.linalg.norm(points, axis=1, keepdims=True))
-    return replace(gram, near=problem.gram(place).near)
+    digits = problem.gram(place)
+    return replace(gram, near=digits.near, common=digits.common)
