@@ -160,7 +160,7 @@ class Point:
         """
         wider, follow, place = self.problem.wider, self.problem.follow, self.place
         found = np.tile(np.eye(2), (len(wider), 1, 1))
-        turned, size = (self.reach > 0) & (place.own > 0), np.abs(self.outward) * self.means.own
+        turned, size = (self.reach > 0) & (place.own > 0) & follow, np.abs(self.outward) * self.means.own
         reach = np.where(turned, self.reach, 1.0)
         longer = 2.0 * self.across.own / (1.0 + self.across.own) / np.where(turned, self.problem.far(place), 1.0)
         turn = (longer + 2.0 * self.aside / reach * self.bent) * place.own

@@ -123,11 +123,12 @@ class Problem:
 
     def shortened(self, place: Place, apart: Array) -> Place:
         """The place with class means of other lengths in the same directions."""
-        share, far = np.sqrt((1.0 - apart) / (1.0 - place.apart)), self.far(place)
+        share = np.sqrt((1.0 - apart) / (1.0 - place.apart))
+        own = np.maximum(1.0 - (1.0 - self.far(place)) * share - self.wider * apart, 1e-3 * place.own)
         return place._replace(
             means=place.means * share * share[:, None],
             across=place.across * share[:, None],
-            own=np.maximum(1.0 - (1.0 - far) * share - self.wider * apart, 1e-3 * place.own),
+            own=np.where(apart == place.apart, place.own, own),
             apart=apart,
         )
 

@@ -27,9 +27,9 @@ _REACHED = 0.01
 _SHORTENED = 5
 # Followers start nearer than a first look says: from too far steps lose their way. Classifiers alone also as far as it.
 _NEARER, _AS_FAR = 0.01, 1.0
-# Rounds in which classes part or close; what S says of them, in units of its diagonal, that is no rounding; 1 - Y that
-# is a point; halvings of the interval for how far they part.
-_ROUNDS, _HELD, _CLOSED, _HALVINGS = 12, 1e-9, 1e-13, 24
+# Rounds in which classes part; what S says of them, in units of its diagonal, that is no rounding; 1 - Y that is a
+# point, and a step in its logarithm to there; halvings of the interval for how far they part.
+_ROUNDS, _HELD, _CLOSED, _CLOSING, _HALVINGS = 12, 1e-9, 1e-13, 5.0, 24
 
 
 @dataclass(frozen=True)
@@ -94,22 +94,17 @@ def _parting(point: Point, loop: Iteration) -> tuple[Point, Termination]:
     problem, answer = point.problem, None
     for _ in range(_ROUNDS):
         point, termination = _iterated(point, loop)
-        opened, over = point.opened, point.opened & (point.place.apart < _CLOSED)
-        if not (termination is Termination.CONVERGED or over.any()):
+        fresh = problem.plural & ~point.opened & (point.held < -_HELD)
+        if termination is not Termination.CONVERGED or not fresh.any():
             break
-        answer = answer if over.any() else point
-        fresh = problem.plural & ~opened & (point.held < -_HELD) & (termination is Termination.CONVERGED)
-        if not (over.any() or fresh.any()):
-            break
-        opened = (opened | fresh) & ~over
-        place = problem.shortened(point.place, np.where(over, 0.0, point.place.apart))
-        near = Point.at(problem, place, opened) if problem.follow and fresh.any() else None
-        place = _parted(problem, place, fresh) if near is None else near.settled(fresh)
+        answer, opened = point, point.opened | fresh
+        near = Point.at(problem, point.place, opened) if problem.follow else None
+        place = _parted(problem, point.place, fresh) if near is None else near.settled(fresh)
         near = Point.at(problem, place, opened)
         if near is None:
             break
         point = near
-    return answer or point, termination
+    return (point if termination is Termination.CONVERGED else answer or point), termination
 
 
 def _iterated(point: Point, loop: Iteration) -> tuple[Point, Termination]:
@@ -117,16 +112,20 @@ def _iterated(point: Point, loop: Iteration) -> tuple[Point, Termination]:
     heat = min(term.temperature for term in point.problem.terms)
 
     def step(point: Point) -> tuple[Point, float] | None:
-        # Instances that close up do so for ever in logarithms.
-        change = None if np.any(point.opened & (point.place.apart < _CLOSED)) else point.step()
+        problem, change = point.problem, point.step()
         if change is None:
             return None
+        # Instances that close up would do so for ever in logarithms, and hold up all else.
+        over = point.opened & ((change.apart < -_CLOSING) | (point.place.apart < _CLOSED))
+        change = change._replace(apart=np.where(over, 0.0, change.apart))
         moved = max(float(np.abs(part).max()) for part in change[:2])
         size = max(moved / min(heat, 1.0), *(float(np.abs(part).max()) for part in change[2:]))
+        size = max(size, float(over.any()))
         share = _CAP / max(size, _CAP)
         for _ in range(_SHORTENED):
-            after = Point.at(point.problem, point.place.moved(change, share), point.opened)
-            if after is not None and np.all((after.aside >= _REACHED * point.aside)[point.opened]):
+            place = point.place.moved(change, share)
+            after = Point.at(problem, problem.shortened(place, np.where(over, 0.0, place.apart)), point.opened & ~over)
+            if after is not None and np.all((after.aside >= _REACHED * point.aside)[after.opened]):
                 return after, size
             share /= 3.0
         return None
