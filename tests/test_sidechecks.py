@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from command_line import refuses
 
 import geomsolve as gs
 from geomsolve import cli
@@ -155,8 +156,4 @@ def test_the_verb_adds_the_threshold_of_given_counts(capsys):
     ],
 )
 def test_what_does_not_go_together_is_said(capsys, arguments, message):
-    code, out, err = run(capsys, *arguments)
-    assert code == 2
-    assert out == ""
-    assert message in err
-    assert len(err.splitlines()) == 1
+    refuses(capsys, ["crosscheck", *arguments], message)

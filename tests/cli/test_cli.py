@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from command_line import run
+from command_line import refuses, run
 
 import geomsolve as gs
 from geomsolve.choosing import named
@@ -80,13 +80,7 @@ def faulty(fault, tmp_path):
 
 @pytest.mark.parametrize("fault", BAD)
 def test_bad_input_is_one_line_and_exit_2(capsys, tmp_path, fault):
-    code, out, err = run(capsys, *faulty(fault, tmp_path))
-    assert code == 2
-    assert out == ""
-    assert err.endswith("\n")
-    assert err.count("\n") == 1
-    assert err.startswith("geomsolve: ")
-    assert re.search(BAD[fault][1], err), err
+    refuses(capsys, faulty(fault, tmp_path), BAD[fault][1])
 
 
 def test_the_baseline_of_the_faults_is_good(capsys):
@@ -108,20 +102,14 @@ def test_the_baseline_of_the_faults_is_good(capsys):
     ],
 )
 def test_usage_errors_are_one_line_too(capsys, arguments, message):
-    code, out, err = run(capsys, *arguments)
-    assert (code, out) == (2, "")
-    assert message in err
-    assert err.count("\n") == 1
+    refuses(capsys, arguments, message)
 
 
 def test_a_solver_that_is_not_installed_is_one_line(capsys, monkeypatch):
     from geomsolve.solvers.conic import conic
 
     monkeypatch.setitem(conic._PACKAGES, "MOSEK", "no_such_package")
-    code, out, err = run(capsys, *BASE, "--solver", "mosek")
-    assert (code, out) == (2, "")
-    assert "no_such_package is not installed" in err
-    assert err.count("\n") == 1
+    refuses(capsys, [*BASE, "--solver", "mosek"], "no_such_package is not installed")
 
 
 def test_json_has_the_contracts_keys_and_the_solutions_numbers(capsys):

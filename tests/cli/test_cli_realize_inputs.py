@@ -1,9 +1,8 @@
 """`geomsolve realize`: every row is a valid command with exactly one fault; one line on stderr, exit code 2."""
 
-import re
-
 import numpy as np
 import pytest
+from command_line import refuses
 
 from geomsolve import cli
 
@@ -98,13 +97,7 @@ def command(tmp_path, base, changes):
 def test_bad_input_is_one_line_and_exit_2(capsys, tmp_path, fault):
     write(tmp_path)
     base, changes, message = BAD[fault]
-    code = cli.run(command(tmp_path, base, changes))
-    captured = capsys.readouterr()
-    assert (code, captured.out) == (2, "")
-    assert captured.err.startswith("geomsolve: ")
-    assert captured.err.endswith("\n")
-    assert captured.err.count("\n") == 1
-    assert re.search(message, captured.err), captured.err
+    refuses(capsys, command(tmp_path, base, changes), message)
 
 
 @pytest.mark.parametrize("base", [TEN, WEIGHTS, XCLR, SOFT, EUCLIDEAN])

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from command_line import refuses
 
 import geomsolve as gs
 from geomsolve import cli
@@ -46,11 +47,7 @@ def test_text_and_tolerance(capsys):
     ],
 )
 def test_bad_input(capsys, extra, message):
-    assert cli.run([*SOLVE, *extra]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert message in captured.err
-    assert captured.err.count("\n") == 1
+    refuses(capsys, [*SOLVE, *extra], message)
 
 
 def test_other_verbs_say_where_it_goes(capsys):

@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+from command_line import refuses
 
 from geomsolve.cli import run
 
@@ -89,10 +90,7 @@ def test_threshold_proves(capsys):
     ],
 )
 def test_bad_input_on_the_command_line(capsys, arguments, message):
-    assert run(arguments) == 2
-    written = capsys.readouterr()
-    assert written.err.startswith(f"geomsolve: {message}")
-    assert written.err.count("\n") == 1
+    refuses(capsys, arguments, f"^geomsolve: {message}")
 
 
 @pytest.mark.parametrize("verb", ["solve", "threshold"])

@@ -2,10 +2,10 @@
 
 import json
 import math
-import re
 
 import numpy as np
 import pytest
+from command_line import refuses
 
 import geomsolve as gs
 from geomsolve import cli
@@ -181,12 +181,7 @@ def test_bad_input_is_one_line_and_exit_2(capsys, fault):
         del options["--temperature"]
     else:
         options |= dict(zip(change[::2], change[1::2], strict=True))
-    code = cli.run(["levels", *(word for option in options.items() for word in option)])
-    captured = capsys.readouterr()
-    assert code == 2
-    assert captured.out == ""
-    assert captured.err.count("\n") == 1
-    assert re.match(f"geomsolve: {message}", captured.err), captured.err
+    refuses(capsys, ["levels", *(word for option in options.items() for word in option)], f"^geomsolve: {message}")
 
 
 def test_bad_input_in_python():

@@ -2,44 +2,11 @@
 
 import numpy as np
 import pytest
+from test_realizability import check
 
 from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.similarities.realizations import realize
 from geomsolve.similarities.verdicts import Verdict
-
-
-def softmax(gram, temperature, self_pairs):
-    """(N, N) p."""
-    logits = np.array(gram) / temperature
-    if not self_pairs:
-        np.fill_diagonal(logits, -np.inf)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
-def mean_divergence(weights, shares):
-    """Mean KL of rows, in plain numpy."""
-    there = weights > 0
-    ratio = np.where(there, weights, 1.0) / np.where(there, shares, 1.0)
-    return float(np.sum(weights * np.log(ratio)) / len(weights))
-
-
-def check(found):
-    """What holds of every realization."""
-    weights = found.weighting.expand()
-    shares = softmax(found.points @ found.points.T, found.temperature, found.weighting.self_pairs)
-    assert found.points.shape == (len(weights), found.min_dim)
-    np.testing.assert_allclose(np.linalg.norm(found.points, axis=1), 1.0, rtol=1e-14)
-    assert mean_divergence(weights, shares) == pytest.approx(found.excess, rel=1e-6, abs=1e-11)
-    assert found.gap <= 1e-9
-    assert found.excess_lower <= found.excess
-    assert found.excess_per_sample.mean() == pytest.approx(found.excess, rel=1e-12)
-    assert (found.excess_per_sample >= 0).all()
-    assert found.value == found.entropy_bound + found.excess
-    np.testing.assert_allclose(found.nearest_weights(), shares, atol=1e-7)
-    assert (found.witness is not None) == (found.verdict is Verdict.INCONSISTENT)
-    assert found.unique == (found.shifts is None)
-    assert found.reason
 
 
 def test_asymmetric_weights():

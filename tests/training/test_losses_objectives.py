@@ -7,24 +7,11 @@ import math
 import numpy as np
 import pytest
 from atoms import gram_of, unit_rows
+from test_losses import LABELS, TAU, directions, value
 
 import geomsolve as gs
 from geomsolve.objectives.kinds.parts import parts_of
 from geomsolve.training import losses
-
-COUNTS = np.array([3, 1, 2])
-
-
-LABELS = np.array([2, 0, 1, 0, 2, 0])  # not sorted: nothing may depend on the order
-
-
-TAU = 0.4
-
-
-def value(loss, *arrays, **options):
-    out = loss(*arrays, **options)
-    assert (out.shape, out.dtype) == ((), np.float64)
-    return float(out)
 
 
 def test_tsc_is_the_objective_of_the_targeted_geometry():
@@ -156,7 +143,7 @@ def test_draws_average_to_the_generalised_loss(sampling, normalization, k):
         here = np.broadcast_to(means[y], (len(drawn), 3))
         terms.append(value(losses.gcl, here, here, means[drawn], temperature=TAU, normalization=normalization))
     options = {"temperature": TAU, "sampling": sampling, "negatives": k, "normalization": normalization}
-    assert math.isclose(np.mean(terms), gram_value(gs.GCL(COUNTS, **options), means), rel_tol=1e-12)
+    assert math.isclose(np.mean(terms), gram_value(gs.GCL([3, 1, 2], **options), means), rel_tol=1e-12)
 
 
 @pytest.mark.parametrize(("anchors", "tau"), [("class", 0.05), ("instance", 2.0)])
@@ -171,11 +158,6 @@ def test_weighted_sup_con_is_the_objective_of_the_design(anchors, tau):
         expected = made.objective.value(gram_of(made.objective, means))
         found = value(losses.weighted_sup_con, np.stack([means[labels]] * 2), labels, **options)
         assert math.isclose(found, expected, rel_tol=1e-12, abs_tol=1e-12)
-
-
-def directions(rng, *shape):
-    """Vectors of any length: the losses normalise them."""
-    return rng.normal(size=shape) * np.exp(rng.normal(size=(*shape[:-1], 1)))
 
 
 def test_layouts():
