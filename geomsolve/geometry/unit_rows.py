@@ -31,10 +31,10 @@ def fitted(points: Array, width: int) -> Array:
     return np.pad(points, ((0, 0), (0, width - points.shape[1])))
 
 
-def hopped(points: Any, rng: np.random.Generator) -> Array:
-    """Unit rows a little moved, one or two of them, of many a few more, at random places: most is worth keeping."""
+def hopped(points: Any, rng: np.random.Generator, more: int = 0) -> Array:
+    """Unit rows a little moved, one or two of them, of many a few and at most `more` more, at random places."""
     count, width = np.shape(points)
     moved = np.array(points) + _SHAKE * rng.standard_normal((count, width)) / np.sqrt(width)
-    chosen = rng.choice(count, int(rng.integers(1, min(count, 2 + count // 40) + 1)), replace=False)
+    chosen = rng.choice(count, int(rng.integers(1, min(count, 2 + count // 40 + more) + 1)), replace=False)
     moved[chosen] = rng.standard_normal((len(chosen), width))
     return np.asarray(unit(moved))

@@ -25,7 +25,7 @@ SAME = 1e-6
 # An end within the first share of the best excess is as good to hop from, whether better or worse; a descent ends where
 # a tenth of its steps gains less than the second share of how far it is above that.
 _NEAR, _SLOW = 1e-3, 0.1
-# Ends that agree on the best one after which no other follows.
+# Ends that agree on the best one after which no other follows; the more do, the more points a hop moves.
 _AGREED = 16
 # Seconds between two lines of progress.
 _TELL = 0.25
@@ -92,7 +92,8 @@ def minimise(
         starts: (m, d) unit rows each, d >= 2; NumPy's arrays, or JAX's where the loss takes them.
         positive: whether the loss above its floor is positive whatever the points.
         rough: the same loss in float32, whose rows are so too; descent goes as far as it can by this one first.
-        hops: further starts, each the last end near the best one with a few points at random places.
+        hops: further starts, each the last end near the best one with a few points at random places; fewer where
+            sixteen ends agree.
         seed: of those.
         gain: a descent ends when a tenth of its steps (at least ten) gained less than this share of the excess.
         tol: Newton steps end when no net force is a larger share of the forces on a point.
@@ -136,7 +137,7 @@ class _Descent:
             agreed = sum(excess - best <= SAME * abs(best) for excess, _ in ends)
             if agreed >= _AGREED or agreed == number == len(starts) > 2:
                 break
-            start = starts[number] if number < len(starts) else hopped(last[1], rng)
+            start = starts[number] if number < len(starts) else hopped(last[1], rng, agreed // 2)
             end = self._guarded(start, f"start {number + 1} of {len(starts) + hops}", best + _NEAR * abs(best))
             ends.append(end)
             if len(ends) == 1 or end[0] <= best + _NEAR * abs(best):

@@ -123,7 +123,7 @@ def _parted(points: Array, until: float) -> Array:
     own = np.zeros((count, count * dim + 1))
     for _ in range(_ROUNDS):
         gram, largest = points @ points.T, _largest_cosine(points)
-        i, j = np.nonzero(np.triu(gram > largest - 3.0 * radius, 1))
+        i, j = np.nonzero(np.triu(gram >= largest - 3.0 * radius, 1))
         pairs = np.zeros((len(i), count, dim))
         pairs[np.arange(len(i)), i], pairs[np.arange(len(i)), j] = points[j], points[i]
         rows = np.column_stack([pairs.reshape(len(i), -1), -np.ones(len(i))])
@@ -131,14 +131,14 @@ def _parted(points: Array, until: float) -> Array:
         cost = np.append(np.zeros(count * dim), 1.0)
         bounds = [(-radius, radius)] * (count * dim) + [(-1.0, 1.0)]
         found = linprog(cost, csr_array(rows), -gram[i, j], csr_array(own), np.zeros(count), bounds)
-        if found.x is None or time.perf_counter() > until or not found.x[-1] < largest:
+        if found.x is None or time.perf_counter() > until or not found.x[-1] < largest - 1e-15:
             return points
         moved = unit(points + found.x[:-1].reshape(count, dim))
         gained = largest - _largest_cosine(moved)
         if gained > 0:
             points = moved
         if gained < 0.25 * (largest - found.x[-1]):
-            radius /= 4.0
+            radius = max(radius / 4.0, 1e-12)
     return points
 
 
