@@ -140,7 +140,7 @@ def main() -> None:
 
     classes = (10,) if options.quick else CLASSES
     dims = (2, 3) if options.quick else DIMS
-    restarts = 4 if options.quick else 128
+    restarts = 4 if options.quick else 160
     settings = {
         "classes": classes, "dims": dims, "temperature": TAU, "tsc_temperature": TSC_TAU, "imbalance": RATIO,
         "restarts": restarts, "tsc_steps": TSC_STEPS, "tsc_rate": TSC_RATE,
@@ -164,7 +164,7 @@ def main() -> None:
             if dim >= count - 1:
                 continue
             balanced, tailed = (gs.SupCon(n, temperature=TAU) for n in ([MOST] * count, long_tail(count)))
-            few = restarts if count * dim <= 1600 else max(4, restarts // 2)
+            few = restarts if count * dim <= 1600 else max(4, restarts * 2 // 5)
             add("SupCon", "equal", count, dim, embedded, balanced, dim, few)
             add("TSC targets", "equal", count, dim, embedded, tsc_loss(count), dim, few)
             add("SupCon", "long-tailed", count, dim, embedded, tailed, dim, few)
