@@ -117,7 +117,7 @@ def test_the_simplex_attains_the_bound_of_row_softmax():
     assert bound - objective.floor == pytest.approx(excess(objective, simplex(7)), rel=1e-6)
 
 
-@pytest.mark.parametrize(("name", "dim"), zip(LOSSES, [2, 3] * 4, strict=True))
+@pytest.mark.parametrize(("name", "dim"), list(zip(LOSSES, [2, 3] * 4, strict=True)))
 def test_no_embedding_is_below_the_bound(name, dim):
     objective = LOSSES[name]
     bound = dimension_bound(objective, dim)
