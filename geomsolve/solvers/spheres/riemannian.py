@@ -120,8 +120,9 @@ def polish(objective: Objective, state: State, loop: Iteration) -> State:
             break
         step = _truncated_cg(state, np.inf)[0]
         lengths.append(state.length(step))
-        # Where curvature vanishes at the optimum Newton's method goes on for hundreds of steps, and nowhere.
-        if len(lengths) > _PATIENCE and lengths[-1] > 0.3 * lengths[-_PATIENCE]:
+        # Where curvature vanishes at the optimum Newton's method goes on for hundreds of steps, and nowhere; and where
+        # rounding has it negative there is no step.
+        if lengths[-1] == 0.0 or (len(lengths) > _PATIENCE and lengths[-1] > 0.3 * lengths[-_PATIENCE]):
             break
         # It is the force that must fall enough; or what Newton's method would do next, for where rare classes turn
         # about a heavy one a step that is right at first order bends what is stiff, and the force grows although the
