@@ -161,11 +161,17 @@ class TargetPoint:
         push = share * (push + push.T)
         left = seen + push + (share * np.maximum(-self.own / self.across.own, self.units))[:, None]
         apart = np.where(self.opened, self.stiff * self.apart, 1.0)
+        pushed = np.sum(problem.classes.partners * self.pushes.between, axis=1)
+        rows = problem.classes.sizes * pushed
+        total = float(rows.sum()) + 1e-300
 
         def solved(given: _Step) -> _Step:
             # Of two classes alone: left_ij x_ij + push x_ji = e_ij, and with i and j exchanged.
             right = given.across * self.units[:, None]
             across = (left.T * right - push * right.T) / (left * left.T - push**2)
+            # And all classes moved alike along one target push each other together: E is nearly rows rows^T / total.
+            alike = (share / total * rows) @ across / (1.0 + (share / total * rows) @ (pushed[:, None] / left))
+            across -= pushed[:, None] / left * alike
             return _Step(_centred(problem, across), given.apart / apart)
 
         def product(vector: Array) -> Array:
@@ -186,11 +192,11 @@ def settled(objective: PartedSoftmax) -> TargetPoint:
     count = len(problem.number)
     none = np.zeros(count, bool)
     point, heat = TargetPoint.at(problem, np.zeros((count, count)), np.zeros(count), none), objective.temperature
-    parts = 1.0, 1.0
+    parts, share = (1.0, 1.0), 1.0
     for _ in range(_STEPS):
         step = point.step(min(max(_LEFT, parts[0]), 0.1))
         parts = float(np.abs(step.across).max()) / min(heat, 1.0), float(np.abs(step.apart).max())
-        share, before = min(1.0, _CAP / max(*parts, _CAP)), objective.resolved(point.gram)
+        share, before = min(1.0, _CAP / max(*parts, _CAP), 3.0 * share), objective.resolved(point.gram)
         for _ in range(_HALVINGS):
             apart = point.apart * np.exp(share * step.apart)
             trial = TargetPoint.at(problem, point.delta + share * step.across, apart, point.opened)
