@@ -180,9 +180,10 @@ class TargetPoint:
         right, many = -_packed(self.equations()), _PRODUCTS if rest < 0.1 else _PRODUCTS // 4
         found = gmres(LinearOperator((right.size,) * 2, product), right, rtol=rest, restart=many, maxiter=1)[0]
         step, plain = solved(_unpacked(found, count)), solved(_unpacked(right, count))
-        # Far from the optimum the second derivative in these coordinates may bend down.
+        # Far from the optimum the second derivative in these coordinates may bend down, and a step that hardly goes
+        # down may lead to a saddle.
         slopes = [self._slope(one) for one in (step, plain)]
-        return step if slopes[0] < 1e-3 * slopes[1] else plain
+        return step if slopes[0] < 0.03 * slopes[1] else plain
 
 
 def settled(objective: PartedSoftmax) -> TargetPoint:
