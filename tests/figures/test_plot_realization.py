@@ -67,7 +67,7 @@ def panels(figure):
 
 
 @pytest.mark.parametrize(
-    "case", CASES.keys() - {"inconsistent, self-pairs out", "degenerate line", "realizable circle"}
+    "case", sorted(CASES.keys() - {"inconsistent, self-pairs out", "degenerate line", "realizable circle"})
 )
 def test_every_verdict_is_drawn_and_nothing_overlaps(drawn, found, case):
     figure = drawn(case)
