@@ -11,6 +11,6 @@ OBJECTIVES = {
     "one negative": lambda: gs.GCL(COUNTS, temperature=0.3, negatives=1),
     "logistic": lambda: gs.GCL(COUNTS, temperature=0.3, loss="logistic"),
     "classifier": lambda: gs.LogitCompensated(COUNTS, scale=5.0),
-    "equilibrium": lambda: gs.ECL(COUNTS, temperature=0.4, scale=6.0),
+    "equilibrium": lambda: gs.ECL(COUNTS, temperature=0.4, scale=6.0, tied=True),
     "examples": lambda: gs.SupCL([4, 3, 2], temperature=0.5, alpha=0.4),
 }

@@ -19,7 +19,7 @@ def test_a_tied_pair_within_a_close_block_is_seen(problem):
     no force, and in the rows of the four that move their ties are 1e8 times the force.
     """
     count, temperature, align = problem
-    objective = gs.ECL([count, count, 1, 1], temperature=temperature, align=align)
+    objective = gs.ECL([count, count, 1, 1], temperature=temperature, align=align, tied=True)
     angles = two_heads(*HEADS[problem])
     truth = planar(angles)
     assert gs.certify(objective, OrbitGram(objective.orbits, truth)).holds()
@@ -34,7 +34,7 @@ def test_a_tied_pair_within_a_close_block_is_seen(problem):
 
 def test_a_tied_pair_beside_a_heavy_mean_is_seen():
     """Prototype and classifier of the head turn together; 0.33 ties them to each other, 6e-9 to the head's mean."""
-    objective = gs.ECL([1e6, 3, 2], temperature=0.08)
+    objective = gs.ECL([1e6, 3, 2], temperature=0.08, tied=True)
     angles = gs.solve(objective, throw=False).gram
     values, vectors = np.linalg.eigh(angles)
     points = vectors[:, -2:] * np.sqrt(values[-2:])
@@ -55,11 +55,11 @@ def test_a_saddle_of_tied_blocks_is_seen():
     are from Newton's method in 90 digits; with 500 samples in the heads the same collapse is the truth.
     """
     wrong = planar(two_heads(2.1314493654646536, 1.9008865786988052))
-    found = gs.certify(gs.ECL([300, 300, 1, 1], temperature=1.0, align=1e6), wrong)
+    found = gs.certify(gs.ECL([300, 300, 1, 1], temperature=1.0, align=1e6, tied=True), wrong)
     assert np.isfinite(found.cosine_residual), "no block is without stiffness"
     assert found.cosine_residual > 0.1
     right = planar(two_heads(2.1312728122928495, 1.9003114670700432))
-    assert gs.certify(gs.ECL([500, 500, 1, 1], temperature=1.0, align=1e6), right).holds()
+    assert gs.certify(gs.ECL([500, 500, 1, 1], temperature=1.0, align=1e6, tied=True), right).holds()
 
 
 @pytest.mark.parametrize("classes", [3, 10, 30])
@@ -98,7 +98,7 @@ def test_a_negative_direction_counts_beyond_noise_and_in_its_own_units():
 
 def test_an_atom_held_by_less_than_the_rounding_of_its_tie_is_not_certified():
     """Classifiers tied to their means up to 1e-25 in units of the tie: turned away from them, they feel nothing."""
-    objective = gs.ECL([10, 10], temperature=0.07, align=0.0)
+    objective = gs.ECL([10, 10], temperature=0.07, align=0.0, tied=True)
     signs = np.array([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])
     turned = 3.5e-3 * np.array([0.49, -0.49, 0.49, -0.49, -1.0, 1.0])
     points = np.stack([signs, turned], axis=1)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
-from ...geometry.kinds import KindGram, Kinds
+from ...geometry.kinds import KindGram
 from ...geometry.orbit_gram import OrbitGram
 from ..base import check_number, check_temperature
 from ..rows.full_batch import check_whole, check_word
@@ -66,7 +66,7 @@ def ECL(
     views: int = 2,
     backbone: bool = False,
     alignment: str = "squared",
-    tied: bool | None = None,
+    tied: bool = False,
 ) -> PartedSoftmax | EquilibriumSum:
     """The equilibrium contrastive loss over instances, prototypes, classifiers and backbone features of classes.
 
@@ -88,12 +88,11 @@ def ECL(
     backbone, atoms of their own, which a free projector ties to nothing else; with False they are the projected
     instances z.
 
-    With tied=False every instance is an atom of its own, exchangeable with those of its class, and so it is for more
-    than 40 classes with a classifier. With True those of a class share a point, and what is certified is the optimum of
-    that problem: at low temperature single instances gain a little by parting (2e-6 nats at temperature 0.1 and counts
-    18, 11, 9, 2; measured). The regular simplex, with all atoms of a class in one point, is optimal for balanced
-    classes, and for any counts with anchors="class" and classifier=False; otherwise prototypes, no anchors themselves,
-    stand apart from their class.
+    Every instance is an atom of its own, exchangeable with those of its class. With tied=True those of a class share a
+    point, and what is certified is the optimum of that problem: at low temperature single instances gain a little by
+    parting (1 % of the loss at temperature 0.1 and counts 18, 11, 9, 2; measured). The regular simplex, with all atoms of a
+    class in one point, is optimal for balanced classes, and for any counts with anchors="class" and classifier=False;
+    otherwise prototypes, no anchors themselves, stand apart from their class.
 
     Args:
         counts: whole numbers of examples per class.
@@ -108,9 +107,8 @@ def ECL(
         backbone: whether L_LC sees features of their own. Only forces of about e^{-scale C/(C-1)} then say where these
             are, and from a scale of about 10 on they often stay uncertified (the value is proved all the same).
         alignment: "squared" or "norm".
-        tied: whether instances of a class share a point; None: only where there is a classifier, and up to 40 classes.
-            It is tied to its prototype a million times stronger than instances are to each other, and float64 seldom
-            resolves both.
+        tied: whether instances of a class share a point. A classifier is held to its prototype a million times
+            stronger than instances to each other: at temperatures near 0.05 some problems are certified only so.
 
     Returns:
         An EquilibriumSum over C orbits (or points) of instances, C prototypes, C classifiers and, with `backbone`, C
@@ -139,7 +137,7 @@ def ECL(
     each = counts.distinct * views
     names = ("instances", "prototype", "classifier", "feature")[: (4 if backbone else 3) if classifier else 2]
     many = {name: each if name == "instances" else 1.0 for name in names}
-    kinds = kinds_of("ECL", counts, many, by_class=tied is True or (classifier and backbone))
+    kinds = kinds_of("ECL", counts, many, by_class=tied or (classifier and backbone))
     name = f"ECL(anchors={anchors}, no classifier)"
     share = anchor_shares(counts, anchors) / each
     balanced = anchored(
@@ -189,11 +187,9 @@ def ECL(
         align=align,
         by_chord=alignment == "norm",
     )
-    if backbone or tied:
-        return closed_orbits(found.by_class()) if tied is not False else found.by_class()
-    found = few_by_class(found)
-    # Small problems are solved with instances in one point unless asked otherwise; see `tied`.
-    return closed_orbits(found) if tied is None and not isinstance(found.orbits, Kinds) else found
+    if tied:
+        return closed_orbits(found.by_class())
+    return found.by_class() if backbone else few_by_class(found)
 
 
 def LogitCompensated(
