@@ -110,7 +110,7 @@ def measure(question: str, about: str, *, count: int, limit: float) -> int:
     described.add_argument("--limit", type=float, default=limit, help=f"processor seconds a problem ({limit:g})")
     options = described.parse_args()
     if options.quick:
-        options.count, options.workers = 11, 1
+        options.count, options.first, options.workers = 11, 11, 1
     settings = {"count": options.count, "first": options.first, "limit_seconds": options.limit}
     record = Record(question, about, options, key=("number",), settings=settings)
     solve_all(question, options, record)
