@@ -90,9 +90,9 @@ def ECL(
 
     Every instance is an atom of its own, exchangeable with those of its class. With tied=True those of a class share a
     point, and what is certified is the optimum of that problem: at low temperature single instances gain a little by
-    parting (1 % of the loss at temperature 0.1 and counts 18, 11, 9, 2; measured). The regular simplex, with all atoms of a
-    class in one point, is optimal for balanced classes, and for any counts with anchors="class" and classifier=False;
-    otherwise prototypes, no anchors themselves, stand apart from their class.
+    parting (1 % of the loss at temperature 0.1 and counts 18, 11, 9, 2; measured). The regular simplex, with all atoms
+    of a class in one point, is optimal for balanced classes, and for any counts with anchors="class" and
+    classifier=False; otherwise prototypes, no anchors themselves, stand apart from their class.
 
     Args:
         counts: whole numbers of examples per class.
