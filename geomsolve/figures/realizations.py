@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,10 +189,10 @@ def _sphere(axes: Axes, found: Realization, within: InDimension | None, keys: Ar
         where += f", excess {within.excess:.3g} nats,\nat least {within.excess_lower:.3g}"
     if points.shape[1] <= 2:
         unit_circle(axes, linewidth=0.8)
-    _points(axes, points, np.asarray(keys, dtype=float)[found.weighting.orbits.listed()], what, where)
+    _points(axes, points, keys[found.weighting.orbits.listed()], what, where)
 
 
-def _points(axes: Axes, points: Array, colours: Any, what: str | None, where: str) -> None:
+def _points(axes: Axes, points: Array, colours: Array, what: str | None, where: str) -> None:
     if len(points) > _MOST_POINTS:
         chosen = np.random.default_rng(0).choice(len(points), _MOST_POINTS, replace=False)
         points, colours = points[chosen], colours[chosen]

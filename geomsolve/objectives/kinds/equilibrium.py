@@ -108,7 +108,7 @@ def ECL(
             are, and from a scale of about 10 on they often stay uncertified (the value is proved all the same).
         alignment: "squared" or "norm".
         tied: whether instances of a class share a point. A classifier is held to its prototype a million times
-            stronger than instances to each other: at temperatures near 0.05 some problems are certified only so.
+            stronger than instances to each other: at temperatures of 0.05 to 0.07 some problems are certified only so.
 
     Returns:
         An EquilibriumSum over C orbits (or points) of instances, C prototypes, C classifiers and, with `backbone`, C
