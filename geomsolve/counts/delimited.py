@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import csv
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -12,6 +14,13 @@ from typing import Any
 from ..errors import ProblemError
 from .cells import number
 from .tables import Table
+
+# Comments, what pandas prints below a column of counts, and the rule below the head of a Markdown table.
+_NOT_A_ROW = re.compile(r"\s*(#|//|(Name|Length|dtype|Freq): )|[\s|:+=-]*$|\s*\.\.\.\s*$")
+_HEAD = re.compile(r"\w*(id|name|label|count)s?|class|category|target|text|image|file|path")
+
+# The cells of a line, and which line it is.
+_Row = tuple[int, tuple[str, ...]]
 
 
 def read_text(path: Path) -> str:
@@ -28,32 +37,24 @@ def read_text(path: Path) -> str:
 
 
 def printed(text: str) -> Any:
-    """A dictionary or list as Python prints it; None for anything else."""
+    """A dictionary or list as JSON has it or Python prints it; None for anything else."""
     body = text.strip()
     inside = re.fullmatch(r"(?:Counter|OrderedDict|defaultdict|dict)\((?:<class '\w+'>, )?(.*)\)", body, re.DOTALL)
-    if inside:
-        body = inside.group(1)
-    if not body.startswith(("{", "[", "(")):
-        return None
-    try:
-        return ast.literal_eval(body)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
+    body = inside.group(1) if inside else body
+    if body.startswith(("{", "[", "(")):
+        for read in (json.loads, ast.literal_eval):
+            with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+                return read(body)
+    return None
 
 
 def as_table(text: str, path: Path) -> Table:
     """The rows and columns of a text, whichever character parts them."""
-    lines = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
-    # What pandas prints below a column of counts, comments, and the rule below the head of a Markdown table.
-    lines = [
-        (i, line)
-        for i, line in lines
-        if not re.match(r"\s*(#|//|(Name|Length|dtype|Freq): )|^[\s|:+=-]+$", line) and line.strip() != "..."
-    ]
+    lines = [(i, line) for i, line in enumerate(text.splitlines(), 1) if not _NOT_A_ROW.match(line)]
     if not lines:
         raise ProblemError(f'counts: {path} needs one column "count"; its columns are none')
     delimiter = _delimiter([line for _, line in lines])
-    rows: list[tuple[int, tuple[str, ...]]] = []
+    rows: list[_Row] = []
     if delimiter == " ":
         rows = [(i, _by_blanks(line)) for i, line in lines]
     elif delimiter == "|":
@@ -61,25 +62,21 @@ def as_table(text: str, path: Path) -> Table:
     else:
         reader = csv.reader((line for _, line in lines), delimiter=delimiter, skipinitialspace=True)
         try:
-            rows = [
-                (lines[min(reader.line_num, len(lines)) - 1][0], tuple(cell.strip() for cell in row)) for row in reader
-            ]
+            rows = [(lines[reader.line_num - 1][0], tuple(cell.strip() for cell in row)) for row in reader]
         except csv.Error as error:
             raise ProblemError(f"counts: {path} is not a CSV text file: {error}") from None
-    rows = [(i, row) for i, row in rows if any(row)]
+    rows = [row for row in rows if any(row[1])]
     if delimiter == ";" and any(re.fullmatch(r"\d{1,3}\.\d{3}", cell) for _, row in rows for cell in row):
         raise ProblemError(
             f"counts: {path} has numbers such as 12.875, twelve or 12875 (write them without separators)"
         )
-    return _with_header(rows, path, delimiter)
+    return _with_header(rows, path)
 
 
 def _delimiter(lines: list[str]) -> str:
     for mark in ("\t", ";", "|", ","):
         cells = [len(next(csv.reader([line], delimiter=mark, skipinitialspace=True), [])) for line in lines[:200]]
-        if min(cells) > 1 and (mark != "," or len(set(cells)) < 3 or len(lines) == 1):
-            return mark
-        if mark == "," and cells[0] > 1:
+        if min(cells) > 1 or (mark == "," and cells[0] > 1):
             return mark
     pairs = [len(_by_blanks(line)) == 2 for line in lines]
     return " " if sum(pairs) >= max(1, len(lines) - 2) else ","
@@ -87,58 +84,31 @@ def _delimiter(lines: list[str]) -> str:
 
 def _by_blanks(line: str) -> tuple[str, ...]:
     """A name and a number at its end, or a path and a label; a line of one word is one cell."""
-    pair = re.fullmatch(r"\s*(.+?)\s+([^\s]+)\s*", line)
+    pair = re.fullmatch(r"(.+?)\s+(\S+)", line.strip())
     return (line.strip(),) if pair is None else (pair.group(1), pair.group(2))
 
 
-def _with_header(rows: list[tuple[int, tuple[str, ...]]], path: Path, delimiter: str) -> Table:
-    first = rows[0][1]
-    rest = rows[1:]
-    if len(first) == 1 and delimiter == " " and rest and len(rest[0][1]) == 2:
-        first, header = ("", first[0]), None  # what pandas prints above counts: the name of the column of labels
-        rows = rest
-    numeric = [
-        place
-        for place in range(len(first))
-        if rest and all(len(row) > place and number(row[place]) is not None for _, row in rest)
-    ]
-    texts = all(number(cell) is None for cell in first)
-    header = None
-    if (numeric and any(number(first[place]) is None for place in numeric) and rows[0][1] == first) or (
-        texts and rows[0][1] == first and (not rest or not numeric) and _is_header(first, rest)
-    ):
+def _with_header(rows: list[_Row], path: Path) -> Table:
+    first, rest, header = rows[0][1], rows[1:], None
+    if len(first) == 1 and rest and len(rest[0][1]) == 2:
+        rows = rest  # what pandas prints above counts: the name of the column of labels
+    elif _is_header(first, [row for _, row in rest]):
         header, rows = first, rest
-    width = Counter(len(row) for _, row in rows).most_common(1)[0][0] if rows else len(first)
-    width = len(header) if header is not None else width
+    width = Counter(len(row) for _, row in rows).most_common(1)[0][0] if header is None else len(header)
     for line, row in rows:
         if len(row) != width:
             raise ProblemError(
                 f"counts: {path}, line {line}: must have {width} columns; got {len(row)} (a number such as 1,000 must "
                 "be written 1000, or in quotes)"
             )
-    return Table(path.name, header, tuple(row for _, row in rows), tuple(line for line, _ in rows))
+    return Table(path.name, header, [row for _, row in rows], [line for line, _ in rows])
 
 
-def _is_header(first: tuple[str, ...], rest: list[tuple[int, tuple[str, ...]]]) -> bool:
-    """Whether a line of words is the head of the table: it says what columns hold, or is unlike what is below it."""
-    said = {
-        "label",
-        "labels",
-        "class",
-        "category",
-        "target",
-        "text",
-        "image",
-        "filename",
-        "file",
-        "path",
-        "count",
-        "name",
-    }
-    if {cell.lower() for cell in first} & said or any(
-        re.fullmatch(r"\w*(id|name|label|count)s?", c.lower()) for c in first
-    ):
-        return True
-    return not rest or not any(
-        first[place] in {row[place] for _, row in rest if len(row) > place} for place in range(len(first))
-    )
+def _is_header(first: tuple[str, ...], rest: list[tuple[str, ...]]) -> bool:
+    """Whether the first line is the head: words above numbers; or words that say so, or that are unlike those below."""
+    columns = [[row[place] if place < len(row) else "" for row in rest] for place in range(len(first))]
+    numeric = [i for i, cells in enumerate(columns) if cells and all(number(cell) is not None for cell in cells)]
+    if numeric or any(number(cell) is not None for cell in first):
+        return any(number(first[place]) is None for place in numeric)
+    said = any(_HEAD.fullmatch(cell.lower()) for cell in first)
+    return said or not any(cell in cells for cell, cells in zip(first, columns, strict=True))

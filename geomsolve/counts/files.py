@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import warnings
 from collections import Counter
@@ -14,32 +13,20 @@ import numpy as np
 
 from ..errors import BackendError, ProblemError
 from ..files import read_npy
-from .cells import check_overlap, looks_like_labels, number, of_labels
+from .cells import check_overlap, looks_like_labels, of_labels
 from .counts import Counts, as_counts
 from .delimited import as_table, printed, read_text
-from .tables import Table, counted, without_total
+from .tables import Found, counted, listed
 
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 _BOOKS = (".xlsx", ".xls", ".ods", ".numbers")
 SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".yaml", ".yml", ".npy", ".parquet", ".md", *_PICKLES, *_BOOKS)
-# Keys under which counts, and names of classes, stand in records.
-_NAME_KEYS = ("name", "class", "class_name", "label", "category", "category_name", "synset", "species", "id")
-
-Found = tuple[list[float], list[str] | None]
+# Keys that records have, and classes are not called.
+_NAMES = {"name", "class", "class_name", "label", "category", "category_name", "synset", "species", "id", "n", "total"}
 
 
 def read_file(path: Path, column: str | None = None, *, drop_empty: bool = False) -> Counts:
-    """The counts in a file, and the names of the classes where it has them.
-
-    Args:
-        path: the file, or a folder of one folder a class.
-        column: of a table, or the key of records, that has the counts or the labels.
-        drop_empty: leave classes without examples out, instead of refusing them.
-
-    Raises:
-        ProblemError: a file that cannot be read, is of a kind that is never read, or does not say what its counts are.
-        BackendError: YAML or parquet, and the package that reads it is not installed.
-    """
+    """The counts in a file or folder, see `load_counts`, and the names of the classes where it has them."""
     try:
         values, names = _found(path, column)
     except OSError as error:
@@ -47,23 +34,9 @@ def read_file(path: Path, column: str | None = None, *, drop_empty: bool = False
     return _finished(values, names, path.name, drop_empty)
 
 
-def read_pasted(text: str, name: str = "pasted", *, drop_empty: bool = False) -> Counts:
-    """The counts in a text as `read_file` finds them in a file of it: a table, JSON or what Python prints.
-
-    Args:
-        text: what was pasted; it is only read, and never names a file.
-        name: what the counts are called.
-        drop_empty: leave classes without examples out, instead of refusing them.
-
-    Raises:
-        ProblemError: a text that does not say what its counts are.
-    """
-    found: Any = None
-    if text.lstrip().startswith(("{", "[")):
-        with contextlib.suppress(ValueError):
-            found = json.loads(text)
-    values, names = _of_text(text, Path(name), None) if found is None else of_structure(found, name, None)
-    return _finished(values, names, name, drop_empty)
+def read_pasted(text: str, name: str = "pasted") -> Counts:
+    """The counts in a text as `read_file` finds them in a file of it; it never names a file."""
+    return _finished(*_of_text(text, Path(name), None), name, False)
 
 
 def _finished(values: list[float], names: list[str] | None, source: str, drop_empty: bool) -> Counts:
@@ -79,10 +52,9 @@ def _finished(values: list[float], names: list[str] | None, source: str, drop_em
                 "0 (write --drop-empty, in Python drop_empty=True, to leave them out, or give them a count)"
             )
         warnings.warn(f"{source}: classes without examples are left out: {which}{more}", stacklevel=2)
-        names = [str(i) for i in range(len(values))] if names is None else names
-        names = [names[i] for i in range(len(values)) if i not in set(empty)]
-        values = [value for value in values if value != 0]
-    counts = as_counts(values)
+        names = list(map(str, range(len(values)))) if names is None else names
+        names = [name for name, value in zip(names, values, strict=True) if value != 0]
+    counts = as_counts([value for value in values if value != 0])
     return Counts(counts.distinct, counts.multiplicity, counts.groups, source, counts.are_proportions).named(names)
 
 
@@ -100,21 +72,21 @@ def _found(path: Path, column: str | None) -> Found:
     if suffix == ".npy":
         return _of_array(path)
     if suffix == ".parquet":
-        return counted(_of_parquet(path), column)
+        return _of_columns(parquet_columns("counts", path), path.name, column)
     text = read_text(path)
     if suffix in (".yaml", ".yml"):
-        return of_structure(_yaml(text, path), path.name, column)
+        return _of_structure(_yaml(text, path), path.name, column)
     if suffix == ".jsonl":
         lines = [line for line in text.splitlines() if line.strip()]
-        return of_structure([_json(line, path) for line in lines], path.name, column)
+        return _of_structure([_json(line, path) for line in lines], path.name, column)
     if suffix == ".json":
-        return of_structure(_json(text, path), path.name, column)
+        return _of_structure(_json(text, path), path.name, column)
     return _of_text(text, path, column)
 
 
 def _of_text(text: str, path: Path, column: str | None) -> Found:
     shown = printed(text)
-    return counted(as_table(text, path), column) if shown is None else of_structure(shown, path.name, column)
+    return counted(as_table(text, path), column) if shown is None else _of_structure(shown, path.name, column)
 
 
 def _of_folder(path: Path) -> Found:
@@ -151,33 +123,25 @@ def _of_array(path: Path) -> Found:
     array = read_npy("counts", path, "biufUS", "a .npy file of counts, of labels or of rows of 0 and 1 (never objects)")
     if array.dtype.kind in "US":
         return of_labels(array.ravel().astype(str).tolist(), path.name)
-    if array.ndim == 2 and 1 not in array.shape:
-        if not np.isin(array, (0, 1)).all():
-            raise ProblemError(
-                f"counts: {path} must be one-dimensional, or one row of 0 and 1 per example; got shape {array.shape}"
-            )
-        check_overlap(array.sum(axis=1).tolist(), path.name)
-        return array.sum(axis=0).astype(float).tolist(), None
-    values = np.squeeze(array).astype(np.float64)
+    values = np.atleast_1d(np.squeeze(array)).astype(np.float64)
+    if values.ndim == 2 and np.isin(values, (0, 1)).all():
+        check_overlap(values.sum(axis=1).tolist(), path.name)
+        return values.sum(axis=0).tolist(), None
     if values.ndim != 1:
-        raise ProblemError(f"counts: {path} must be one-dimensional, one number per class; got shape {array.shape}")
+        raise ProblemError(
+            f"counts: {path} must be one-dimensional, or one row of 0 and 1 per example; got shape {array.shape}"
+        )
     if not np.isfinite(values).all():
         raise ProblemError(f"counts: {path} must be finite; entry {int(np.argmin(np.isfinite(values)))} is not")
-    return _numbers(values.tolist(), path.name)
+    return _of_numbers(values.tolist(), path.name)
 
 
-def _numbers(values: list[float], source: str) -> Found:
+def _of_numbers(values: list[float], source: str) -> Found:
     """A list of numbers: counts, or labels that say so by what they are."""
     if not looks_like_labels(values):
         return values, None
     warnings.warn(f"{source}: {len(values)} labels from 0 to {max(values):g} are counted", stacklevel=2)
-    found, names = of_labels([int(value) for value in values], source)
-    return found, None if names == [str(c) for c in range(len(names or ()))] else names
-
-
-def _of_parquet(path: Path) -> Table:
-    columns = parquet_columns("counts", path)
-    return _records([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)], path.name)
+    return of_labels(values, source)[0], None
 
 
 def parquet_columns(argument: str, path: Path) -> dict[str, list[Any]]:
@@ -201,80 +165,66 @@ def parquet_columns(argument: str, path: Path) -> dict[str, list[Any]]:
     return columns
 
 
-def _records(records: list[dict[str, Any]], source: str) -> Table:
-    """Records with the same keys as a table; values that are no numbers or texts are left out."""
-    header = [
-        key
-        for key in dict.fromkeys(key for record in records for key in record)
-        if all(isinstance(record.get(key), (str, int, float, type(None))) for record in records)
-    ]
-    rows = tuple(tuple("" if record.get(key) is None else str(record[key]) for key in header) for record in records)
-    return Table(source, tuple(map(str, header)), rows, tuple(range(1, len(rows) + 1)))
-
-
-def of_structure(found: Any, source: str, column: str | None) -> Found:
+def _of_structure(found: Any, source: str, column: str | None) -> Found:
     """Counts in what JSON or YAML holds: {class: count}, a list, records, annotations, or these under a key."""
     if isinstance(found, list):
         return _of_list(found, source, column)
     if not isinstance(found, Mapping) or not found:
         raise ProblemError(f"counts: {source} must hold counts by class or a list of them; got {found!r:.40}")
-    if isinstance(found.get("annotations"), list) and isinstance(found.get("categories"), list) and column is None:
+    if column is not None and isinstance(found.get(column), (Mapping, list)):
+        return _of_structure(found[column], source, None)
+    if column is None and _all(list, [found.get("annotations"), found.get("categories")]):
         return _of_annotations(found, source)
     values = list(found.values())
-    if column is not None and isinstance(found.get(column), (Mapping, list)):
-        return of_structure(found[column], source, None)
-    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
-        named = without_total([(str(name), float(value)) for name, value in found.items()], source)
-        return [value for _, value in named], [str(name) for name, _ in named]
-    texts = [number(value) for value in values if isinstance(value, str)]
-    if len(texts) == len(values):
-        if None in texts:  # a label for every file
-            return of_labels(values, source)
-        return [value or 0.0 for value in texts], [str(name) for name in found]
-    if all(isinstance(value, Mapping) for value in values) and _are_records(values):
-        return counted(_records([{"name": key, **value} for key, value in found.items()], source), column)
-    if all(isinstance(value, list) for value in values) and len(found) > 1:
-        warnings.warn(f"{source}: a list for every class: its entries are counted", stacklevel=2)
-        return [float(len(value)) for value in values], [str(name) for name in found]
     inner = [key for key, value in found.items() if isinstance(value, (Mapping, list)) and value]
+    if not inner:  # counts, or a label for every file
+        return counted(listed(found.items(), source, ("class", "count")), "count")
+    if _all(Mapping, values) and _are_records(values):
+        return _of_list([{"name": key, **value} for key, value in found.items()], source, column)
+    if _all(list, values) and len(found) > 1:
+        warnings.warn(f"{source}: a list for every class: its entries are counted", stacklevel=2)
+        return [float(len(value)) for value in values], list(map(str, found))
     if len(inner) == 1:
-        return of_structure(found[inner[0]], source, column)
-    likely = next((key for key in inner if "train" in str(key).lower()), inner[0] if inner else "KEY")
+        return _of_structure(found[inner[0]], source, column)
+    likely = next((key for key in inner if "train" in str(key).lower()), inner[0])
     raise ProblemError(
         f"counts: {source} has several parts, {', '.join(map(str, found))}; got no word of which to take (say it: "
         f"--column {likely})"
     )
 
 
+def _all(kind: Any, values: list[Any]) -> bool:
+    return all(isinstance(value, kind) for value in values)
+
+
 def _are_records(values: list[Any]) -> bool:
-    """Whether mappings are records of one class each: few keys, all alike, one of them a name or a count."""
-    keys = [tuple(value) for value in values]
-    return (
-        len(set(keys)) == 1
-        and len(values) > 1
-        and len(keys[0]) < 20
-        and bool(
-            {str(key).lower() for key in keys[0]} & {"count", "n", "num", "total", *_NAME_KEYS}
-            or any("count" in str(key).lower() or "num" in str(key).lower() for key in keys[0])
-        )
-    )
+    """Whether mappings are records of one class each: all of the same keys, one of them a name or a count."""
+    keys = [str(key).lower() for key in values[0]]
+    alike = len(values) > 1 and all(list(value) == list(values[0]) for value in values)
+    return alike and any(key in _NAMES or "count" in key or "num" in key for key in keys)
 
 
 def _of_list(found: list[Any], source: str, column: str | None) -> Found:
     if not found:
         raise ProblemError(f"counts: {source} holds an empty list; got none")
-    if all(isinstance(value, Mapping) for value in found):
-        return counted(_records([dict(value) for value in found], source), column)
-    if all(isinstance(value, str) for value in found):
+    if _all(Mapping, found):
+        keys = dict.fromkeys(key for record in found for key in record)
+        return _of_columns({str(key): [record.get(key) for record in found] for key in keys}, source, column)
+    if _all(str, found):
         return of_labels(found, source)
-    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in found):
-        return _numbers([float(value) for value in found], source)
-    if all(isinstance(value, list) and len(value) == 2 for value in found):
-        rows = tuple(tuple(map(str, pair)) for pair in found)
-        return counted(Table(source, None, rows, tuple(range(1, len(rows) + 1))), column)
+    if _all((int, float), found):
+        return _of_numbers([float(value) for value in found], source)
+    if _all((list, tuple), found) and all(len(value) == 2 for value in found):
+        return counted(listed(found, source), column)
     raise ProblemError(
         f"counts: {source} must be a list of counts, of labels or of records; got {found[0]!r:.40} first"
     )
+
+
+def _of_columns(columns: Mapping[str, list[Any]], source: str, column: str | None) -> Found:
+    """Counts in columns by name; those of something else than numbers and texts are left out."""
+    kept = {name: cells for name, cells in columns.items() if _all((str, int, float, type(None)), cells)}
+    return counted(listed(zip(*kept.values(), strict=True), source, kept), column)
 
 
 def _of_annotations(found: Mapping[str, Any], source: str) -> Found:

@@ -118,13 +118,9 @@ def _distribution(values: Array, sizes: Array, name: str) -> Counts:
 
 
 def _check_classes(classes: float) -> float:
-    try:
-        number = float(classes)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not (number >= 2 and (math.isinf(number) or number == int(number))):
+    if not isinstance(classes, (int, float, np.number)) or not (classes >= 2 and classes == np.floor(classes)):
         raise ProblemError(f"classes: must be a whole number of at least 2, or inf; got {classes!r:.40}")
-    return number
+    return float(classes)
 
 
 def _check_above(name: str, number: float, least: float) -> None:

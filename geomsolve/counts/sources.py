@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -17,10 +18,10 @@ from .counts import Counts, as_counts, long_tail_counts
 from .files import SUFFIXES, read_file, read_pasted
 from .laws import MOST_LISTED, exponential_counts, lognormal_counts, zipf_counts
 
-_LAWS: dict[str, tuple[str, Callable[..., Counts]]] = {
-    "zipf": ("classes:exponent:largest", zipf_counts),
-    "lognormal": ("classes:sigma:median", lognormal_counts),
-    "exponential": ("classes:ratio:largest", exponential_counts),
+_LAWS: dict[str, tuple[str, Callable[..., Counts], str]] = {
+    "zipf": ("classes:exponent:largest", zipf_counts, "1000000:1.2:10000"),
+    "lognormal": ("classes:sigma:median", lognormal_counts, "100:1.5"),
+    "exponential": ("classes:ratio:largest", exponential_counts, "1000000:1.2:10000"),
 }
 _RULES = {"cifar10_lt": (10, 5000), "cifar100_lt": (100, 500)}
 
@@ -74,19 +75,14 @@ def load_counts(source: str | Path, column: str | None = None, *, drop_empty: bo
         rows = np.array(_profiles()[text]["histogram"], dtype=np.float64)
         multiplicity = rows[:, 1]
         return Counts(rows[:, 0], multiplicity, np.repeat(np.arange(len(rows)), multiplicity.astype(int)), text)
-    rule, _, ratio = text.partition(":")
+    rule, *settings = text.split(":")
     if rule in _RULES:
-        if not ratio:
-            raise ProblemError(f'counts: "{rule}" is a rule and needs an imbalance ratio; write "{rule}:100"')
-        try:
-            imbalance_ratio = float(ratio)
-        except ValueError:
-            raise ProblemError(f'counts: the ratio in "{text}" must be a number; write "{rule}:100"') from None
-        classes, largest = _RULES[rule]
-        tail = long_tail_counts(classes, largest, imbalance_ratio)
-        return Counts(tail.distinct, tail.multiplicity, tail.groups, text)
+        return _long_tail(rule, text)
     if rule in _LAWS:
-        return _law(rule, text)
+        takes, law, example = _LAWS[rule]
+        if not 2 <= len(settings) <= 3 or not all(map(_is_number, settings)):
+            raise ProblemError(f'counts: write "{rule}:{takes}", such as "{rule}:{example}"; got "{text:.60}"')
+        return law(*map(float, settings))
     if _is_file(text):
         return read_file(Path(text), column, drop_empty=drop_empty)
     found = _numbers(text)
@@ -96,10 +92,23 @@ def load_counts(source: str | Path, column: str | None = None, *, drop_empty: bo
     if len(parts) > 1:
         wrong = next(part for part in parts if not _is_number(part))
         raise ProblemError(f'counts: every entry must be a number; got "{wrong:.40}" in "{text:.80}"')
+    known = [*_profiles(), *_RULES, *_LAWS]
+    near = difflib.get_close_matches(rule.lower().replace("-", "_"), known, 1)
     raise ProblemError(
         f'counts: unknown profile "{text:.80}"; known are {", ".join(profile_names())}, laws such as '
-        f"zipf:1000000:1.0:10000, or give a file, 100x500 or numbers such as 1000,100,10{_nearest(text)}"
+        "zipf:1000000:1.0:10000, or give a file, 100x500 or numbers such as 1000,100,10"
+        + (f" (did you mean {near[0]}?)" if near else "")
     )
+
+
+def _long_tail(rule: str, text: str) -> Counts:
+    """The CIFAR-LT rule with the imbalance ratio after the colon."""
+    ratio = text[len(rule) + 1 :]
+    if not ratio:
+        raise ProblemError(f'counts: "{rule}" is a rule and needs an imbalance ratio; write "{rule}:100"')
+    if not _is_number(ratio):
+        raise ProblemError(f'counts: the ratio in "{text}" must be a number; write "{rule}:100"')
+    return replace(long_tail_counts(*_RULES[rule], float(ratio)), name=text)
 
 
 def pasted_counts(text: str) -> Counts:
@@ -116,14 +125,16 @@ def pasted_counts(text: str) -> Counts:
 
 
 def _numbers(text: str) -> Counts | None:
-    """The counts of numbers between commas, each of which may be repeated; None where the text is something else."""
-    parts = [part.strip() for part in text.split(",")] if text else []
-    if not all(_is_number(re.sub(r"^\d{1,7}x(?=\d)", "", part)) for part in parts):
-        return None
-    listed = [_repeated(part) for part in parts]
-    if sum(map(len, listed)) > MOST_LISTED:
-        raise ProblemError(f"counts: at most {MOST_LISTED:,} classes are listed; got {text:.60}")
-    return as_counts([value for part in listed for value in part], name=text if "x" in text else "counts")
+    """The counts of numbers between commas, 100x500 for 100 of 500; None where the text is something else."""
+    values: list[float] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(?:(\d{1,7})x(?=\d))?(.*)", part.strip())
+        if match is None or not _is_number(match[2]):
+            return None
+        values += [float(match[2])] * int(match[1] or 1)
+        if len(values) > MOST_LISTED:
+            raise ProblemError(f"counts: at most {MOST_LISTED:,} classes are listed; got {text:.60}")
+    return as_counts(values, name=text if "x" in text else "counts")
 
 
 def _is_file(text: str) -> bool:
@@ -134,26 +145,6 @@ def _is_file(text: str) -> bool:
         return bool(text) and Path(text).exists()
     except OSError:  # a name longer than any file's
         return False
-
-
-def _repeated(part: str) -> list[float]:
-    """The counts that one entry stands for: 100x500 is 100 classes of 500."""
-    classes, _, count = part.partition("x")
-    return [float(count)] * int(classes) if count else [float(part)]
-
-
-def _nearest(text: str) -> str:
-    known = [*_profiles(), *_RULES, *_LAWS]
-    near = difflib.get_close_matches(text.lower().replace("-", "_").partition(":")[0], known, 1)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
-def _law(rule: str, text: str) -> Counts:
-    parts = text.split(":")[1:]
-    if not 2 <= len(parts) <= 3 or not all(_is_number(part) for part in parts):
-        example = "100:1.5" if rule == "lognormal" else "1000000:1.2:10000"
-        raise ProblemError(f'counts: write "{rule}:{_LAWS[rule][0]}", such as "{rule}:{example}"; got "{text:.60}"')
-    return _LAWS[rule][1](*(float(part) for part in parts))
 
 
 def _is_number(text: str) -> bool:
