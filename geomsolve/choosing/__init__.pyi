@@ -1,3 +1,4 @@
+from .bounded import BoundedGeometry as BoundedGeometry
 from .compared import Compared as Compared
 from .comparisons import Comparison as Comparison
 from .comparisons import compare as compare
@@ -13,9 +14,7 @@ from .guidelines import variance_map as variance_map
 from .logit_designs import LogitDesign as LogitDesign
 from .logit_designs import design_logits as design_logits
 from .named import solve_named as solve_named
-from .prototype_geometry import PrototypeGeometry as PrototypeGeometry
 from .prototype_geometry import supervised_prototypes as supervised_prototypes
-from .targeted import TargetedGeometry as TargetedGeometry
 from .targeted import targeted_supcon as targeted_supcon
 from .variances import supcl_critical_alpha as supcl_critical_alpha
 from .variances import supcl_variance as supcl_variance

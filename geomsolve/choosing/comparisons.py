@@ -221,19 +221,15 @@ def _compared(
     words, (builder, _) = _CATALOGUE[name], resolve(name)
     if builder in ("supmin", "supproto") and counts.classes != 2 and not asked:
         return Compared(name, words, None, "a loss of two classes")
-    if builder == "supproto":
-        bounded = supervised_prototypes(counts, temperature=temperature)
-        floor = bounded.value - bounded.solution.certificate.excess
-        return _bounded(name, words, counts, bounded.gram, (bounded.value, bounded.gap, floor), tol, 0.5)
-    if builder == "tsc":
-        found = targeted_supcon(counts, temperature=temperature)
-        proof = found.value, found.gap, found.objective.floor
-        if isinstance(found.gram, KindGram):
-            proved = found.value, found.relative_gap, bool(found.relative_gap <= tol)
-            return _of_kinds(name, words, counts, None, found.gram, proved)
-        own = found.gram.cosines[: counts.classes, : counts.classes]
-        means = OrbitGram(Orbits(found.gram.sizes[: counts.classes]), own)
-        return _bounded(name, words, counts, means, proof, tol, found.own_target)
+    if builder in ("supproto", "tsc"):
+        solver = supervised_prototypes if builder == "supproto" else targeted_supcon
+        found = solver(counts, temperature=temperature)
+        proved = found.value, found.relative_gap, bool(found.relative_gap <= tol)
+        if isinstance(found.geometry, KindGram):
+            return _of_kinds(name, words, counts, None, found.geometry, proved)
+        means, length, within = _class_means(found.geometry)
+        alignment = float(np.mean(found.own_target / length))
+        return Compared(name, words, None, "", means, counts.per_class, within, alignment, *proved)
     if builder == "design":  # for the simplex all weights are 1, see `design`
         ones = np.ones(len(counts.distinct))
         objective: Objective = RowSoftmax(
@@ -304,24 +300,6 @@ def _of_kinds(
 def _proof(solution: Solution) -> tuple[float, float, bool]:
     proved = solution.certificate
     return proved.value, proved.relative_gap, solution.quality is Quality.CERTIFIED
-
-
-def _bounded(
-    name: str,
-    words: str,
-    counts: Counts,
-    instances: OrbitGram,
-    proof: tuple[float, float, float],
-    tol: float,
-    own: Array | float,
-) -> Compared:
-    """A geometry with a bound of its own: `proof` is value, gap and floor, `own` a cosine of examples and targets."""
-    value, gap, floor = proof
-    relative = (gap + 4.0 * np.finfo(float).eps * abs(value)) / max(value - floor, 1e-300)
-    means, length, within = _class_means(instances)
-    alignment = float(np.mean(own / length))
-    shares = counts.per_class
-    return Compared(name, words, None, "", means, shares, within, alignment, value, relative, bool(relative <= tol))
 
 
 def _class_means(instances: OrbitGram) -> tuple[OrbitGram, Array, float]:

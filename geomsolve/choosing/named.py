@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..arrays import Progress
 from ..certificates.certificate import check_tol
@@ -23,14 +23,15 @@ from ..objectives.registry import (
 from ..solvers.base import Solver
 from ..solvers.solution import Remark, Solution
 from ..solvers.solving import solve
+from .bounded import BoundedGeometry
 from .guidelines import smallest_critical_alpha
-from .prototype_geometry import PrototypeGeometry, supervised_prototypes
-from .targeted import TargetedGeometry, targeted_supcon
+from .prototype_geometry import supervised_prototypes
+from .targeted import targeted_supcon
 
-Solved = Solution | TargetedGeometry | PrototypeGeometry
+Solved: TypeAlias = Solution | BoundedGeometry
 
 # Not convex, or convex with part of the Gram matrix given: no objectives, and solved by what made them.
-_BOUNDED: dict[str, Callable[..., TargetedGeometry | PrototypeGeometry]] = {
+_BOUNDED: dict[str, Callable[..., BoundedGeometry]] = {
     "supproto": supervised_prototypes,
     "tsc": targeted_supcon,
 }

@@ -1,155 +1,26 @@
-"""Supervised Prototypes: two fixed prototypes, a loss that is not convex, and the bound that can be had."""
+"""Supervised Prototypes of two classes: a good geometry for a loss that is not convex, and a bound."""
 
 from __future__ import annotations
-
-import math
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .. import __version__
 from ..arrays import Array
 from ..counts.counts import Counts
 from ..geometry.orbit_gram import OrbitGram, Orbits
 from ..objectives.base import check_temperature
 from ..objectives.kinds.parts import PartedSoftmax, Parts
 from ..objectives.kinds.supmin import two_class_counts
-from ..results import Result
-from ..solvers.solution import Quality, Solution
 from ..solvers.solving import solve
-from ..text import attributes, entry, whole
+from .bounded import BoundedGeometry
 
 # An embedding beyond this cosine with the prototype of its class is no longer pulled to it.
 _REACH = 0.5
 
 
-_NAME = "Supervised Prototypes"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class PrototypeGeometry(Result):
-    """A geometry that Supervised Prototypes can come as near to as one likes, and a proven bound. Not a certificate.
-
-    Attributes:
-        counts: examples of the two classes, those of a batch.
-        temperature: tau.
-        views: of an example.
-        gram: cosines of examples, each at cosine 0.5 with the prototype of its class.
-        value: the limit of the loss as these cosines fall to 0.5 from above: the infimum is at most this.
-        lower_bound: proved to lie below the loss of every geometry in which the views of an example share a point.
-        solution: the certified optimum of the parts orthogonal to the prototypes.
-        tol: the relative gap called closed.
-        seconds: wall time.
-    """
-
-    counts: Counts
-    temperature: float
-    views: int
-    gram: OrbitGram = field(repr=False)
-    value: float
-    lower_bound: float
-    solution: Solution = field(repr=False)
-    tol: float = 1e-9
-    seconds: float = 0.0
-
-    @property
-    def gap(self) -> float:
-        """By how much the infimum may lie below `value`."""
-        return self.value - self.lower_bound
-
-    @property
-    def relative_gap(self) -> float:
-        """The gap over the loss above its floor, with the rounding of the two bounds, only numbers near 1."""
-        excess = self.solution.certificate.excess
-        rounding = 2.0 * np.finfo(float).eps * abs(self.value)
-        return float((self.gap + rounding) / excess) if excess > 1e-290 else math.inf
-
-    @property
-    def ok(self) -> bool:
-        """Whether the value is proved to be the infimum, to the tolerance."""
-        return self.relative_gap <= self.tol
-
-    @property
-    def quality(self) -> Quality:
-        """CERTIFIED or UNCERTIFIED, of the infimum."""
-        return Quality.CERTIFIED if self.ok else Quality.UNCERTIFIED
-
-    @property
-    def summary(self) -> str:
-        """The value, and what is proved of the infimum."""
-        return (
-            f"{_NAME} at temperature {self.temperature:g} on {self.counts.name}: value {self.value:.12g} nats, infimum "
-            f"at least {self.lower_bound:.12g}, not convex"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The geometry and its bounds as a dictionary; keys as in that of a Solution where they fit."""
-        gram, counts = self.gram, self.counts
-        rows = zip(gram.sizes, counts.per_class, counts.per_class / counts.total, gram.within, strict=True)
-        orbits = [
-            {
-                "part": "instances",
-                "class": c,
-                "size": whole(size),
-                "count": whole(count),
-                "proportion": float(share),
-                "within": float(within),
-            }
-            for c, (size, count, share, within) in enumerate(rows)
-        ]
-        return {
-            **attributes(self, "value", "lower_bound", "gap", "relative_gap"),
-            "quality": self.quality.value,
-            "convex": False,
-            "solver": self.solution.solver,
-            "seconds": self.seconds,
-            "objective": _NAME,
-            **attributes(self, "temperature", "views"),
-            **counts.to_dict(),
-            "rank": gram.rank(),
-            "collapsed": gram.merged(),
-            "within_cosines": gram.within,
-            "cross_cosine": float(gram.cosines[0, 1]),
-            "prototype_cosine": 0.5,
-            "version": __version__,
-            "orbits": orbits,
-            "between": gram.between,
-        }
-
-    def lines(self) -> list[str]:
-        """The geometry and its bounds in a few aligned lines."""
-        gram, label = self.gram, self.counts.label
-        verdict = "NOT CONVEX, NOT CERTIFIED: a geometry and a bound; the infimum lies between value and lower bound"
-        if self.ok:
-            verdict = "NOT CONVEX, BOUND CLOSED: the value is proved to be the infimum, to the gap below"
-        inside = [(c, within) for c, within in enumerate(gram.within) if gram.orbits.plural[c]]
-        collapsed = ", ".join(f"class {label(group[0])}" for group in gram.merged())
-        views = "nats for every geometry with the views of an example together"
-        return [
-            f"{_NAME}, temperature {self.temperature:g}, {self.views} views",
-            str(self.counts),
-            "",
-            verdict,
-            entry("value", f"{self.value:.12g} nats, a limit that no geometry need attain"),
-            entry("lower bound", f"{self.lower_bound:.12g} {views}"),
-            entry("gap", f"{self.gap:.1e} ({self.relative_gap:.1e} of the value above its floor)"),
-            "",
-            "Cosines of examples",
-            entry("own prototype", "+0.500000000  (from above, in the limit)"),
-            *(entry("same class", f"{within:+.9f}  (class {label(c)})") for c, within in inside),
-            entry("two classes", f"{gram.cosines[0, 1]:+.9f}"),
-            entry("rank", f"{gram.rank()} of at most {gram.orbits.atoms:g}"),
-            entry("collapsed", f"{collapsed} (one point)" if collapsed else "none: no class is one point"),
-            "",
-            f"upper bound by {self.solution.solver}; {self.seconds:.2f} s in all",
-        ]
-
-
 def supervised_prototypes(
     counts: Counts | ArrayLike, *, temperature: float = 0.07, views: int = 2, batch: int | None = None
-) -> PrototypeGeometry:
+) -> BoundedGeometry:
     """The best geometry known for Supervised Prototypes, and how much better any other could be.
 
     With fixed prototypes p_1 = -p_0, an embedding z of class y has its other views as positives, and p_y too while
@@ -172,7 +43,7 @@ def supervised_prototypes(
         batch: examples per batch, see `SupMin`.
 
     Returns:
-        A PrototypeGeometry.
+        A BoundedGeometry over the examples, each at cosine 0.5 with the prototype of its class.
 
     Raises:
         ProblemError: what `SupMin` refuses.
@@ -195,14 +66,32 @@ def supervised_prototypes(
         temperature=temperature / rest,
         name=f"Supervised Prototypes(views={views}), orthogonal part",
         parts=Parts(("instances",) * 2, (0, 1)),
+        counts=counts,
     )
     solution = solve(directions)
     sides = np.array([1.0, -1.0])
     cosines = _REACH**2 * np.outer(sides, sides) + rest * solution.orbits.cosines
     np.fill_diagonal(cosines, np.where(orbits.plural, np.diag(cosines), 1.0))
     gram = OrbitGram(orbits, cosines)
-    lower = solution.value - _slack(gram, temperature, views, sides)
-    return PrototypeGeometry(counts, temperature, views, gram, solution.value, max(lower, directions.floor), solution)
+    return BoundedGeometry(
+        counts=counts,
+        loss=f"Supervised Prototypes(views={views})",
+        temperature=temperature,
+        objective=directions,
+        geometry=gram,
+        excess=solution.certificate.excess,
+        # With the rounding of two bounds that are numbers near 1.
+        gap=_slack(gram, temperature, views, sides) + 2.0 * np.finfo(float).eps * abs(solution.value),
+        told={
+            "convex": False,
+            "views": views,
+            "within_cosines": gram.within,
+            "cross_cosine": float(gram.cosines[0, 1]),
+            "prototype_cosine": _REACH,
+            "own_target": [_REACH, _REACH],
+        },
+        solution=solution,
+    )
 
 
 def _slack(gram: OrbitGram, temperature: float, views: int, sides: Array) -> float:

@@ -20,6 +20,8 @@ from ..solvers.newton.follower_problem import Place, Problem, Row
 _LEFT, _PRODUCTS, _STEPS, _HALVINGS = 1e-6, 60, 60, 12
 # A step changes no cosine by more temperatures, nor 1 less the square of a mean's length more than e^2-fold.
 _CAP = 2.0
+# Different counts up to which the matrix of second derivatives is written out.
+_FEW = 16
 # The last step, of which the loss feels the square; v below which a class is one point.
 _STILL, _FINEST = 1e-10, 1e-13
 _EPS = float(np.finfo(np.float64).eps)
@@ -150,11 +152,13 @@ class TargetPoint:
         return float(sizes * self.units @ (along + 0.5 * gradient.apart * self.apart * step.apart))
 
     def step(self, rest: float) -> _Step:
-        """The Newton step, by GMRES; where that does not go down, a step of gradient descent.
+        """The Newton step: of few classes by eigenvectors, else by GMRES, which leaves a share `rest` of the equations.
 
-        Of the equations GMRES leaves a share `rest`.
+        Where that of GMRES does not go down, a step of gradient descent.
         """
         problem, count = self.problem, len(self.apart)
+        if count <= _FEW:
+            return self._curved_up()
         share = _share(problem)
         push = np.sum([row.means / row.softness for row in self.rows], axis=0)
         seen = np.sum([row.across / row.softness for row in self.rows], axis=0)
@@ -184,6 +188,25 @@ class TargetPoint:
         # down may lead to a saddle.
         slopes = [self._slope(one) for one in (step, plain)]
         return step if slopes[0] < 0.03 * slopes[1] else plain
+
+    def _curved_up(self) -> _Step:
+        """The Newton step with the second derivative as if it were positive, its eigenvalues by their size."""
+        problem, sizes, count = self.problem, self.problem.classes.sizes, len(self.apart)
+        across = problem.classes.partners * (sizes * self.units)[:, None]
+        apart = 0.5 * sizes * self.units * np.where(self.opened, self.apart, 1.0)
+        root = np.sqrt(_packed(_Step(across, apart)))
+        inverse = np.where(root > 0, 1.0 / np.where(root > 0, root, 1.0), 0.0)
+
+        def along(vector: Array) -> _Step:
+            step = _unpacked(inverse * vector, count)
+            return step._replace(across=_centred(problem, step.across))
+
+        columns = [root * _packed(self.change(along(unit))) for unit in np.eye(root.size)]
+        values, vectors = np.linalg.eigh(np.add(columns, np.transpose(columns)) / 2.0)
+        bent = np.abs(values) > 1e-12 * np.abs(values).max()
+        downhill = -(root * _packed(self.equations())) @ vectors[:, bent]
+        step = along(vectors[:, bent] @ (downhill / np.abs(values[bent])))
+        return step._replace(apart=np.where(self.opened, step.apart, 0.0))
 
 
 def settled(objective: PartedSoftmax) -> TargetPoint:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..choosing.bounded import BoundedGeometry
 from ..choosing.comparisons import Comparison
 from ..choosing.guidelines import VarianceMap
-from ..choosing.prototype_geometry import PrototypeGeometry
-from ..choosing.targeted import TargetedGeometry
 from ..collapse.phases import PhaseDiagram
 from ..errors import ProblemError
 from ..similarities.verdicts import EuclideanGeometry, Realization
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
 
 _PICTURES: dict[type, Callable[..., Figure]] = {
     Solution: plot_solution,
-    TargetedGeometry: plot_bounded,
-    PrototypeGeometry: plot_bounded,
+    BoundedGeometry: plot_bounded,
     Comparison: plot_comparison,
     PhaseDiagram: plot_phases,
     Realization: plot_realization,

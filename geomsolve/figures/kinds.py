@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..choosing.prototype_geometry import PrototypeGeometry
-from ..choosing.targeted import TargetedGeometry
+from ..choosing.bounded import BoundedGeometry
 from .atoms import Atoms, atoms_by_kind
 from .heat_maps import colour_bar, heat_map
 from .style import HEAD, MEAN, TAIL, picture, simplex_line, unit_sphere, whole_ticks
@@ -40,13 +39,10 @@ def draw_kinds(figure: Figure, atoms: Atoms, title: str) -> None:
 
 
 @picture(16, 5.8, 150, w_pad=0.08, h_pad=0.06, wspace=0.04)
-def plot_bounded(figure: Figure, found: TargetedGeometry | PrototypeGeometry) -> None:
+def plot_bounded(figure: Figure, found: BoundedGeometry) -> None:
     """The same of TSC's embeddings and targets, or of the examples of Supervised Prototypes."""
-    counts, orbits = found.counts, len(found.gram.sizes)
-    kinds = ["examples"] * orbits
-    if isinstance(found, TargetedGeometry):
-        kinds = ["embeddings"] * counts.classes + ["targets"] * counts.classes
-    atoms = atoms_by_kind(found.gram, kinds, np.arange(orbits) % counts.classes, counts.per_class)
+    counts, parts = found.counts, found.objective.parts
+    atoms = atoms_by_kind(found.gram, parts.names, parts.classes, counts.per_class)
     draw_kinds(figure, atoms, f"{counts.name} ({counts.classes} classes)\n{found.summary:.110}")
 
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import __version__
 from ..arrays import Array, Progress
 from ..certificates.certificate import check_tol
-from ..choosing.prototype_geometry import PrototypeGeometry
+from ..choosing.bounded import BoundedGeometry
 from ..counts.counts import Counts, as_counts
 from ..counts.sources import profile_names
 from ..errors import ProblemError
@@ -154,8 +154,6 @@ def targets(
 
 def loss_of(source: Source) -> Objective | CrossEntropy:
     """The loss whose optimum it is (of Supervised Prototypes, that of the parts orthogonal to the prototypes)."""
-    if isinstance(source, PrototypeGeometry):
-        return source.solution.objective
     return source if isinstance(source, (Objective, CrossEntropy)) else source.objective
 
 
@@ -212,9 +210,7 @@ def check_class_order(counts: Counts, sorted_classes: bool) -> None:
 
 def name_of(source: Optimal) -> str:
     """The loss in words."""
-    if isinstance(source, PrototypeGeometry):
-        return f"Supervised Prototypes(views={source.views})"
-    return source.objective.name
+    return source.loss if isinstance(source, BoundedGeometry) else source.objective.name
 
 
 def _parts(objective: Objective | CrossEntropy) -> Parts | None:

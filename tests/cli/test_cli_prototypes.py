@@ -47,7 +47,7 @@ def test_text_does_not_claim_an_optimum(capsys, tmp_path):
     code, out, _ = run(capsys, *SOLVE, "--counts", "100,20", "--json", tmp_path / "a.json")
     assert code == 0
     assert "NOT CONVEX, BOUND CLOSED" in out
-    assert "+0.242424242  (class 0)" in out
+    assert "+0.242424242" in out
     assert json.loads((tmp_path / "a.json").read_text())["quality"] == "certified"
     code, out, _ = run(capsys, *SOLVE, "--counts", "255,1")
     assert code == 3

@@ -20,8 +20,8 @@ def test_the_report_is_what_python_says(capsys):
     assert report["quality"] == "certified"
     assert 0 <= report["relative_gap"] <= 1e-9
     np.testing.assert_array_equal(report["own_target"], found.own_target)
-    assert [orbit["count"] for orbit in report["orbits"]] == [20, 5, 1]
-    assert [orbit["size"] for orbit in report["orbits"]] == [40, 10, 2]
+    assert [orbit["count"] for orbit in report["orbits"][:3]] == [20, 5, 1]
+    assert [orbit["size"] for orbit in report["orbits"][:3]] == [40, 10, 2]
     assert report["orbits"][2]["within"] == pytest.approx(1.0, abs=1e-3)  # of two views
     assert report["between"][0][0] is None
     assert report["between"][0][1] == found.gram.cosines[0, 1]
@@ -31,7 +31,7 @@ def test_text_and_tolerance(capsys):
     assert cli.run(SOLVE) == 0
     text = capsys.readouterr().out
     assert "CERTIFIED: proved optimal for these targets" in text
-    assert f"{gs.choosing.targeted_supcon([20, 5, 1], temperature=0.5).own_target[1]:+.6f}" in text
+    assert f"{gs.choosing.targeted_supcon([20, 5, 1], temperature=0.5).own_target[1]:+.9f}" in text
     assert cli.run([*SOLVE, "--tol", "1e-16"]) == 3
     assert "NOT CERTIFIED" in capsys.readouterr().out
 
@@ -41,7 +41,7 @@ def test_text_and_tolerance(capsys):
     [
         (["--solver", "newton"], "solver: tsc has no such option; got newton"),
         (["--anchors", "class"], "anchors: tsc has no such option"),
-        (["--pull", "-1"], "pull: must be a number from 0 to 1e6; got -1"),
+        (["--pull", "-1"], "pull: must be a number from 1 to 1e6; got -1"),
         (["--tol", "2"], "tol: must be a number between 0 and 1"),
         (["--views", "1"], "views: "),
     ],

@@ -182,7 +182,7 @@ def test_losses_that_are_no_objectives_are_drawn_too(tmp_path):
     (image,) = axes_titled(found.plot(tmp_path / "a.png"), "Cosines of one atom a class").get_images()
     np.testing.assert_allclose(np.asarray(image.get_array()), found.gram.cosines, atol=1e-12)
     lines = {line.get_label(): line.get_ydata() for line in axes_titled(found.plot(), "Cosines against").get_lines()}
-    np.testing.assert_allclose(lines["embeddings and targets of a class"], found.own_target)
+    np.testing.assert_allclose(lines["instances and target of a class"], found.own_target)
     assert gs.choosing.supervised_prototypes([9, 4]).plot() is not None
 
 
