@@ -260,28 +260,13 @@ def log_sums(objective: Objective, reading: str) -> LogSums:
             return LogSums(whole, drawn_terms(factors, laws, own, objective.count, alpha, beta, tau))
         if isinstance(objective, OneView):
             terms = drawn_terms(factors, laws, own, objective.count, ball(0), ball(1), tau)
-            return LogSums(whole, _with_positive(terms, exact(objective.shares), exact(objective.weights), own))
+            return LogSums(whole, _with_positive(terms))
     raise ProblemError(
         f"objective: verify takes losses that are sums of logarithms of sums of exponentials; got {objective.name} "
         "(a hinge, or a psi of your own: the certificate of `solve` is what there is)"
     )
 
 
-def _with_positive(
-    terms: tuple[tuple[Term, ...], ...], shares: NDArray[np.object_], weights: NDArray[np.object_], own: list[Any]
-) -> tuple[tuple[Term, ...], ...]:
-    """Each term times the chance that one of its draws of the own atom is of the anchor's own class."""
-    kept = []
-    for a, row in enumerate(terms):
-        found = []
-        for term in row:
-            if term.offset == 0:
-                continue
-            drawn = int(term.offset.unique_fmpz())
-            there = ball(0)
-            for p, w in zip(shares[a], weights[a], strict=True):
-                # Repeated products: a power of a ball around 0 would go through its logarithm.
-                there += w * (1 - math.prod([1 - p / own[a]] * drawn, start=ball(1)))
-            found.append(term._replace(factor=term.factor * there))
-        kept.append(tuple(found))
-    return tuple(kept)
+def _with_positive(terms: tuple[tuple[Term, ...], ...]) -> tuple[tuple[Term, ...], ...]:
+    """The terms in which the anchor's own class is drawn."""
+    return tuple(tuple(term for term in row if term.offset != 0) for row in terms)

@@ -220,8 +220,8 @@ def loss_levels(
         base_temperature: for code that multiplies the loss by temperature / base_temperature (SupContrast does, with
             0.07); None: no such factor.
         minority: so many of the smallest classes are the minority; None: all classes with fewer examples than the
-            average class. That level is not told of averaging and reducers of one's own, of PxM, and of shuffled
-            batches of one view.
+            average class. That level is not told of averaging and reducers of one's own, of PxM, and of batches of
+            one view.
         observed: a value from a log, to be told the nearest level of: see `plateau`.
         progress: called with a line of text as the work goes on.
 
@@ -246,7 +246,7 @@ def loss_levels(
         if minority is not None:
             raise ProblemError(
                 f"minority: of {objective.name} its level is not told; got {minority} (leave it out, or sampler PxM, "
-                "averaging, reducer, and draw with one view)"
+                "averaging, reducer, and batches of one view)"
             )
         members = members[:0]
     solution = solve(objective, throw=False, progress=progress)
@@ -315,8 +315,8 @@ def plateau(
 
 
 def _may_merge(drawn: Batches) -> bool:
-    """Whether classes in one point are as good as one class, or a loss of one view of independent draws."""
-    return drawn.counts is not None and drawn.all_anchors and (drawn.views > 1 or drawn.law.replaced)
+    """Whether classes in one point are as good as one class."""
+    return drawn.counts is not None and drawn.all_anchors and drawn.views > 1
 
 
 def _minority(counts: Counts, minority: int | None) -> NDArray[np.intp]:

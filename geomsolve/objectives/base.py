@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
@@ -185,19 +186,26 @@ class Objective(ABC):
         """
         return 0.0
 
-    @abstractmethod
     def ungrouped(self) -> Self:
         """The same objective with every atom an orbit of its own."""
-
-    def _per_atom(self) -> dict:
         labels = self.orbits.listed()
-        return {"orbits": self.orbits.singletons(), "masses": self.masses[labels], "law": None, "counts": None}
+        others = 1.0 - np.eye(len(labels))
+        return replace(
+            self._written(lambda each: each[labels], lambda pairs: pairs[labels[:, None], labels] * others),
+            **{name: part.per_atom(labels) for name, part in vars(self).items() if hasattr(part, "per_atom")},
+            orbits=self.orbits.singletons(),
+            law=None,
+            counts=None,
+        )
 
-    def _spread(self, matrix: Array) -> Array:
-        """An orbit-level (K, K) partner weight, written out over atoms."""
-        labels = self.orbits.listed()
-        full = np.broadcast_to(matrix, (len(self.orbits.sizes),) * 2)[labels[:, None], labels]
-        return full * (1.0 - np.eye(len(labels)))
+    def _written(self, each: Callable[[Array], Array], pairs: Callable[[Array], Array]) -> Self:
+        """The objective with what its orbits have, and what their pairs have, written out for other orbits."""
+        written: dict[str, Any] = {}
+        for name in (one.name for one in fields(self)):
+            part = getattr(self, name)
+            if isinstance(part, np.ndarray):
+                written[name] = each(part) if part.ndim == 1 else pairs(part)
+        return replace(self, **written)
 
 
 def check_number(name: str, value: Any, least: float = 0.0, most: float = math.inf) -> float:

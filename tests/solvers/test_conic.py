@@ -218,24 +218,11 @@ def test_names() -> None:
     assert Conic("clarabel") == Conic("CLARABEL")
 
 
-@dataclasses.dataclass(frozen=True)
-class Square:
-    """A shape without conic form here."""
-
-    floor: float = 0.0
-    smooth: bool = True
-
-    def value(self, t: np.ndarray) -> np.ndarray:
-        return (t + 2) ** 2
-
-    slope = curvature = value
-
-
 @pytest.mark.parametrize(
     ("objective", "words"),
     [
         (GCL(long_tail_counts(20, 5000, 100), negatives=256), "outcomes to list"),
-        (dataclasses.replace(OBJECTIVES["logistic"], shape=Square()), "shape Square"),
+        (SupCon([9, 3, 1], temperature=0.5, keys="momentum"), "shape Exponential"),
         (SupCon(np.arange(10, 211), temperature=0.5), "201 orbits"),
     ],
 )

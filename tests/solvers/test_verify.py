@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 import geomsolve as gs
 from geomsolve.certificates.logsums import read
-from geomsolve.objectives.classes.supcon import merged_supcon
 
 pytest.importorskip("flint")
 mpmath = pytest.importorskip("mpmath")
@@ -191,14 +190,6 @@ def test_every_form_of_loss(objective):
         for b, text in enumerate(row):
             if text:
                 assert float(text) == pytest.approx(solution.orbits.cosines[a, b], abs=1e-7)
-
-
-def test_classes_in_one_point_keep_their_own_positives():
-    """One view, two of the classes held in one point: a term counts with the chance of a positive of the own class."""
-    objective = merged_supcon(gs.as_counts([6, 3, 2, 1]), np.array([1, 3]), temperature=0.5, views=1, batch=4)
-    verified = gs.verify(objective)
-    assert verified.proved
-    assert float(verified.value) == pytest.approx(gs.solve(objective).value, rel=1e-13)
 
 
 @settings(max_examples=15, deadline=None)

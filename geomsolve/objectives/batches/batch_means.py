@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Array
-from ...errors import BackendError
 from ...geometry.orbit_gram import OrbitGram
 from ..base import Objective, RowModel
 from ..net_forces import expm1_less, log1p_less
@@ -191,30 +190,13 @@ class BatchMean(Objective):
         return self._at(gram, 2).forms * (self.orbits.sizes * self.masses)[:, None, None]
 
     def untied(self, gram: OrbitGram) -> float:
-        """What the views of an example could gain by parting, as in `gain_of_views`."""
+        """What the views of an example could gain by parting, as in `ViewedRows`."""
         if self.views == 1:
             return 0.0
         anchors, unit = self.groups.places[0], self.masses / self.temperature
         slack = -self.orbits.over_partners(self.orbits.mirrored(self.row_gradient(gram)) * gram.cosines)
         left = slack - self.views * self.masses * self._at(gram, 1).views + 1e-12 * unit
         return float(self.orbits.sizes[anchors].sum() * max(0.0, -left[anchors].min()))
-
-    def ungrouped(self) -> BatchMean:
-        """The same loss, each class an orbit; a BackendError where classes have several atoms."""
-        if len(self.groups.places) > 1 or not np.array_equal(self.groups.classes, self.orbits.sizes):
-            raise BackendError(f"{self.name}: batches of instances are taken by classes only (Newton or interior)")
-        labels, law = self.orbits.listed(), self.groups.law
-        return replace(
-            self,
-            **self._per_atom(),
-            groups=replace(
-                self.groups,
-                classes=np.ones(len(labels)),
-                places=np.arange(len(labels))[None],
-                law=replace(law, others=law.others[labels], own=law.own[labels]),
-                own=tuple(self.groups.own[label] for label in labels),
-            ),
-        )
 
     @cached_property
     def _kept(self) -> dict[int, tuple[OrbitGram, _Pass]]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...arrays import Array, frozen
 from ...errors import ProblemError
 from ..base import Objective, check_weights
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class Draws:
     """The law of one independently drawn negative, for an anchor of orbit a.
 
@@ -28,6 +28,15 @@ class Draws:
     def __post_init__(self) -> None:
         object.__setattr__(self, "partner", frozen("partner", self.partner))
         object.__setattr__(self, "own", frozen("own", self.own))
+
+    @classmethod
+    def alike(cls, shares: Array) -> Draws:
+        """Draws from these shares of the classes, whatever the anchor."""
+        return cls(partner=np.broadcast_to(shares, (len(shares), len(shares))), own=shares.copy())
+
+    def per_atom(self, labels: NDArray[np.intp]) -> Draws:
+        """The same law, each atom an orbit."""
+        return Draws(self.partner[labels[:, None], labels] * (1.0 - np.eye(len(labels))), self.own[labels])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -53,9 +62,3 @@ class SampledObjective(Objective):
     def _probabilities(self) -> Array:
         """(K, K) the probability that a draw falls into orbit b, own class apart."""
         return self.orbits.partners * self.draws.partner
-
-    def ungrouped(self) -> Self:
-        """The same loss, each atom an orbit."""
-        labels = self.orbits.listed()
-        draws = Draws(partner=self._spread(self.draws.partner), own=self.draws.own[labels])
-        return replace(self, **self._per_atom(), draws=draws)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,10 @@ class Drawn:
     others: Array
     own: Array
     replaced: bool = False
+
+    def each(self, labels: NDArray[np.intp]) -> Drawn:
+        """The same law, each class a group."""
+        return replace(self, others=self.others[labels], own=self.own[labels])
 
 
 def independent(shares: Array, batch: int) -> Drawn:
@@ -141,3 +145,13 @@ class Groups:
     own: tuple[Own, ...]
     members: Array | None = None
     divisors: tuple[float, float] = (1.0, 1.0)
+
+    def per_atom(self, labels: NDArray[np.intp]) -> Groups:
+        """The same, each class a group."""
+        return replace(
+            self,
+            classes=np.ones(len(labels)),
+            places=np.arange(len(labels))[None],
+            law=self.law.each(labels),
+            own=tuple(self.own[label] for label in labels),
+        )

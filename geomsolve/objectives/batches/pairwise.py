@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import ClassVar
 
 import numpy as np
 from scipy.linalg import block_diag
 from scipy.optimize import lsq_linear, minimize
 
 from ...arrays import Array
-from ...errors import ProblemError
 from ...geometry.orbit_gram import OrbitGram
 from ..base import RowModel, ratio
 from .draws import SampledObjective
@@ -21,137 +20,79 @@ _LIGHT = 1e-8
 _SOLVES = 3
 
 
-class Shape(Protocol):
-    """psi of one argument t = z.z- - z.z+: convex and nondecreasing."""
-
-    @property
-    def floor(self) -> float:
-        """A lower bound of psi that its values are counted from."""
-        ...
-
-    @property
-    def smooth(self) -> bool:
-        """Whether psi has two derivatives everywhere."""
-        ...
-
-    def value(self, t: Array) -> Array:
-        """psi(t) - floor."""
-        ...
-
-    def slope(self, t: Array) -> Array:
-        """psi'(t); at a kink, one of the slopes."""
-        ...
-
-    def curvature(self, t: Array) -> Array:
-        """psi''(t)."""
-        ...
-
-
 @dataclass(frozen=True)
 class Logistic:
-    """psi(t) = log(1 + e^{t/tau})."""
+    """psi(x) = log(1 + e^x)."""
 
-    temperature: float
-    floor: float = 0.0
-    smooth: bool = True
+    floor: ClassVar[float] = 0.0
 
-    def value(self, t: Array) -> Array:
-        """log(1 + e^{t/tau})."""
-        return np.log1p(np.exp(t / self.temperature))
-
-    def slope(self, t: Array) -> Array:
-        """e^{t/tau} / (1 + e^{t/tau}) / tau."""
-        drift = np.exp(t / self.temperature)
-        return drift / (1.0 + drift) / self.temperature
-
-    def curvature(self, t: Array) -> Array:
-        """e^{t/tau} / (1 + e^{t/tau})^2 / tau^2."""
-        drift = np.exp(t / self.temperature)
-        return drift / (1.0 + drift) ** 2 / self.temperature**2
+    def at(self, x: Array) -> tuple[Array, Array, Array]:
+        """psi(x) - floor, psi'(x) and psi''(x)."""
+        power = np.exp(x)
+        return np.log1p(power), power / (1.0 + power), power / (1.0 + power) ** 2
 
 
 @dataclass(frozen=True)
 class Exponential:
-    """psi(t) = e^{t/tau}."""
+    """psi(x) = e^x."""
 
-    temperature: float
-    floor: float = 0.0
-    smooth: bool = True
+    floor: ClassVar[float] = 0.0
 
-    def value(self, t: Array) -> Array:
-        """e^{t/tau}."""
-        return np.exp(t / self.temperature)
-
-    def slope(self, t: Array) -> Array:
-        """e^{t/tau} / tau."""
-        return np.exp(t / self.temperature) / self.temperature
-
-    def curvature(self, t: Array) -> Array:
-        """e^{t/tau} / tau^2."""
-        return np.exp(t / self.temperature) / self.temperature**2
+    def at(self, x: Array) -> tuple[Array, Array, Array]:
+        """Thrice the same."""
+        return (np.exp(x),) * 3
 
 
 @dataclass(frozen=True)
 class Hinge:
-    """psi(t) = max(t + margin, 0), the triplet loss. Not smooth: its optima often sit on the kink t = -margin."""
+    """psi(x) = max(x + margin, 0), the triplet loss. Not smooth: its optima often sit on the kink x = -margin."""
 
     margin: float
-    smooth: bool = False
 
     @property
     def floor(self) -> float:
         """-margin: one margin below the infimum 0, which can be attained, so that no gap is measured against 0."""
         return -self.margin
 
-    def value(self, t: Array) -> Array:
-        """max(t + margin, 0) + margin."""
-        return np.maximum(t + self.margin, 0.0) + self.margin
-
-    def slope(self, t: Array) -> Array:
-        """1 above the kink, 0 at it and below."""
-        return (t + self.margin > 0).astype(float)
-
-    def curvature(self, t: Array) -> Array:
-        """0."""
-        return np.zeros_like(t)
+    def at(self, x: Array) -> tuple[Array, Array, Array]:
+        """psi(x) - floor, psi'(x), at the kink 0, and psi''(x)."""
+        above = x + self.margin
+        return np.maximum(above, 0.0) + self.margin, (above > 0).astype(float), np.zeros_like(x)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PairLoss(SampledObjective):
     """A loss of pairs: one negative per anchor.
 
-        L(G) = sum_i m_i [ own_i psi(0) + sum_{j != i} w_ij psi(G_ij - 1) ]
+        L(G) = sum_i m_i [ own_i psi(0) + sum_{j != i} w_ij psi((G_ij - 1)/tau) ]
 
     Attributes:
-        shape: psi.
+        shape: psi, convex and nondecreasing; with a hinge tau is 1.
     """
 
-    shape: Shape
-
-    def _validate(self) -> None:
-        super()._validate()
-        if isinstance(self.shape, (Logistic, Exponential)) and self.shape.temperature != self.temperature:
-            raise ProblemError(f"temperature: psi has {self.shape.temperature:g}, the objective {self.temperature:g}")
+    shape: Logistic | Exponential | Hinge
 
     @property
     def smooth(self) -> bool:
         """Whether psi is smooth."""
-        return self.shape.smooth
+        return not isinstance(self.shape, Hinge)
 
     @property
     def floor(self) -> float:
         """Sum m [ own psi(0) + (1 - own) x the floor of psi ]."""
-        at_zero = float(self.shape.value(np.zeros(1))[0])
+        at_zero = float(self.shape.at(np.zeros(1))[0][0])
         return float(self.orbits.sizes * self.masses @ (self.draws.own * at_zero)) + self.shape.floor
 
     @cached_property
     def _weights(self) -> Array:
         return self.masses[:, None] * self.draws.partner
 
+    def _at(self, gram: OrbitGram) -> tuple[Array, Array, Array]:
+        return self.shape.at((gram.cosines - 1.0) / self.temperature)
+
     def excess(self, gram: OrbitGram) -> float:
         """Sum m w (psi - its floor)."""
-        values = self._probabilities * self.shape.value(gram.cosines - 1.0)
-        return float(self.orbits.sizes * self.masses @ values.sum(axis=1))
+        return float(self.orbits.sizes * self.masses @ (self._probabilities * self._at(gram)[0]).sum(axis=1))
 
     def support(self, gram: OrbitGram) -> tuple[Array, float]:
         """The row gradient; at the kink of the hinge, the slopes in [0, 1] for which S G = 0 comes closest."""
@@ -165,9 +106,9 @@ class PairLoss(SampledObjective):
 
     def rows(self, gram: OrbitGram) -> RowModel:
         """M w psi', m w psi''; the rows of a pair loss do not couple."""
-        t = gram.cosines - 1.0
-        slope = self.shape.slope(t)
-        return RowModel(self._weights * slope, ratio(slope, self.shape.curvature(t)), 0.0)
+        _, slope, curvature = self._at(gram)
+        softness = ratio(slope, curvature) * self.temperature
+        return RowModel(self._weights * slope / self.temperature, softness, 0.0)
 
 
 def hinge_slopes(objective: PairLoss, gram: OrbitGram, above: Array, width: float = 1e-7) -> Array:

@@ -118,7 +118,7 @@ def _info_nce(
         "name": name,
     }
     if count == 1:
-        return PairLoss(**common, draws=draws, shape=Logistic(temperature))
+        return PairLoss(**common, draws=draws, shape=Logistic())
     if count == math.inf:
         return RowSoftmax(**common, weights=draws.partner, offsets=1.0 + draws.own)
     beta = 1.0 / count if normalization == "mean" else 1.0
@@ -152,7 +152,7 @@ def sampling_law(counts: Counts, sampling: str) -> Draws:
     """How one negative is drawn, per anchor class."""
     pi = counts.proportions
     if sampling == "unsupervised":
-        return Draws(partner=np.broadcast_to(pi, (len(pi), len(pi))), own=pi.copy())
+        return Draws.alike(pi)
     # 1 - pi_c from the other classes' counts, which loses no digits when one class has nearly everything.
     several, alike = counts.multiplicity * counts.distinct, (counts.multiplicity - 1.0) * counts.distinct
     before = np.concatenate([np.zeros(1), np.cumsum(several)[:-1]])

@@ -123,13 +123,12 @@ class Batches:
 def _drawn(
     temperature: float, views: int, count: int, name: str, own: float | None, orbits: Orbits, shares: Array
 ) -> Objective:
-    draws = Draws(partner=np.broadcast_to(shares, (len(shares), len(shares))), own=shares.copy())
-    common: dict[str, Any] = {"orbits": orbits, "masses": shares, "draws": draws, "count": count}
+    common: dict[str, Any] = {"orbits": orbits, "masses": shares, "draws": Draws.alike(shares), "count": count}
     common |= {"temperature": temperature, "name": name}
     if own is not None:
         return ForeignSoftmax(**common, alpha=own, beta=float(views))
     if views == 1:
-        return OneView(**common, shares=shares[:, None], weights=np.ones((len(shares), 1)))
+        return OneView(**common)
     return ExpectedSoftmax(**common, alpha=views - 1.0, beta=float(views))
 
 

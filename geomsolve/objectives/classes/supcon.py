@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,10 +14,9 @@ from ...errors import ProblemError
 from ...geometry.orbit_gram import Orbits
 from ..base import Objective, check_temperature
 from ..batches.draws import Draws
-from ..batches.one_view import OneView
 from ..batches.pairwise import Exponential, PairLoss
 from ..many_counts import by_counts, class_orbits
-from ..rows.full_batch import check_batch, check_whole, check_word, full_batch
+from ..rows.full_batch import check_whole, check_word, full_batch
 from ..sampling import Averaging, ClassTable, Sampler, drawn_shares
 from .over_batches import batches
 
@@ -128,58 +128,31 @@ def _momentum(
 
 
 def _energy(orbits: Orbits, shares: Array, temperature: float, name: str) -> PairLoss:
-    draws = Draws(partner=np.broadcast_to(shares, (len(shares), len(shares))), own=shares.copy())
     return PairLoss(
-        orbits=orbits, masses=shares, draws=draws, shape=Exponential(temperature), temperature=temperature, name=name
+        orbits=orbits,
+        masses=shares,
+        draws=Draws.alike(shares),
+        shape=Exponential(),
+        temperature=temperature,
+        name=name,
     )
 
 
-def merged_supcon(
-    counts: Counts,
-    merged: NDArray[np.intp],
-    *,
-    temperature: float,
-    views: int = 2,
-    batch: int | None = None,
-    sampler: Sampler = "instance",
-    draw: str = "independent",
-) -> Objective:
+def merged_supcon(counts: Counts, merged: NDArray[np.intp], sampler: Sampler, **options: Any) -> Objective:
     """SupCon over the same counts with some classes held in one point; its atoms are the others, and that point.
 
-    Their anchors see each other as they see their own class, so this is SupCon with one class in their place, but for
-    one thing: with one view, whether an anchor has a positive is still the matter of its own class alone.
+    Their anchors see each other as they see their own class, so this is SupCon with one class in their place. Not so
+    over batches of one view, in which an anchor counts only where its own class is drawn again.
 
     Args:
-        counts: examples per class, such as `SupCon` takes with this batch.
+        counts: examples per class, such as `SupCon` takes with these options.
         merged: the classes in one point, some but not all.
-        temperature: as in `SupCon`, like the rest; not PxM, and with one view not shuffled.
-        views: augmented views per example.
-        batch: examples per batch, or None.
-        sampler: how a batch is drawn.
-        draw: "independent" or "shuffle".
+        sampler: how a batch is drawn; not PxM.
+        options: of `SupCon`.
     """
-    shares = drawn_shares(counts, sampler)
-    shares = shares if np.ndim(sampler) else shares[counts.groups]
-    if views > 1 or batch is None:
-        together = as_counts([*np.delete(counts.per_class, merged), counts.per_class[merged].sum()], name=counts.name)
-        if not (isinstance(sampler, str) and sampler == "instance"):
-            sampler = np.append(np.delete(shares, merged), shares[merged].sum())
-        return SupCon(together, temperature=temperature, views=views, batch=batch, sampler=sampler, draw=draw)
-    inside, outside = shares[merged], np.delete(shares, merged)
-    values, multiplicity = np.unique(outside, return_counts=True)
-    singles, kinds = np.unique(inside, return_counts=True)
-    masses = np.append(values, inside.sum())
-    each, weights = np.zeros((2, len(masses), len(singles)))
-    each[:-1, 0], weights[:-1, 0] = masses[:-1], 1.0
-    each[-1], weights[-1] = singles, singles * kinds / inside.sum()
-    labels = np.append(np.searchsorted(values, outside), len(values))
-    return OneView(
-        orbits=Orbits(np.append(multiplicity, 1), labels),
-        masses=masses,
-        draws=Draws(partner=np.broadcast_to(masses, (len(masses), len(masses))), own=masses.copy()),
-        count=check_batch(batch, views) - 1,
-        shares=each,
-        weights=weights,
-        temperature=check_temperature(temperature),
-        name=f"SupCon(views=1, batch={batch}), {len(inside)} classes in one point",
-    )
+    together = as_counts([*np.delete(counts.per_class, merged), counts.per_class[merged].sum()], name=counts.name)
+    if not (isinstance(sampler, str) and sampler == "instance"):
+        shares = drawn_shares(counts, sampler)
+        shares = shares if np.ndim(sampler) else shares[counts.groups]
+        sampler = np.append(np.delete(shares, merged), shares[merged].sum())
+    return SupCon(together, sampler=sampler, **options)

@@ -9,12 +9,10 @@ from numpy.typing import ArrayLike
 
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
-from ...geometry.kinds import Kinds
-from ...geometry.orbit_gram import OrbitGram
 from ..base import check_temperature
 from ..classes.over_batches import batches
 from ..rows.full_batch import check_whole, check_word
-from ..rows.row_softmax import gain_of_views
+from ..rows.row_softmax import ViewedRows
 from ..sampling import Sampler
 from .batched import BatchOfInstances, instances_in_batches
 from .parts import Array, PartedSoftmax, anchored, example_counts, few_by_class, kinds_of
@@ -200,28 +198,8 @@ def KCL(
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ViewedSoftmax(PartedSoftmax):
-    """Row softmax over examples, the views of each in one point.
-
-    Attributes:
-        own_shares: (K,) the share of an example's attraction that goes to its own views.
-        views: V.
-        self_pairs: whether an embedding counts as its own positive and in its own denominator.
-    """
-
-    own_shares: Array
-    views: int
-    self_pairs: bool = False
-
-    def untied(self, gram: OrbitGram) -> float:
-        """What views could gain by parting, see `gain_of_views`."""
-        return gain_of_views(self, gram, self.own_shares, self.views, self.self_pairs)
-
-    def _per_atom(self) -> dict:
-        return {**super()._per_atom(), "own_shares": self.own_shares[self.orbits.listed()]}
-
-    def _by_class(self, kinds: Kinds) -> dict:
-        return {**super()._by_class(kinds), "own_shares": self.own_shares[kinds.placed]}
+class ViewedSoftmax(PartedSoftmax, ViewedRows):
+    """Row softmax over examples of several classes, the views of each in one point."""
 
 
 def instance_softmax(

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ...arrays import Array
 from ...counts.counts import Counts
-from ...errors import ProblemError
+from ...errors import BackendError, ProblemError
 from ..batches.batch_means import BatchMean
 from ..batches.outcomes import Groups, outcomes
 from ..classes.over_batches import Batches
-from ..descriptions import KindsOfAtoms
-from .parts import Parts, example_counts, kinds_of, parts_in
+from .parts import Parted, example_counts, kinds_of, parts_in
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class BatchOfInstances(BatchMean):
-    """A mean over batches whose atoms are examples, exchangeable within their class, and what stands beside them.
+class BatchOfInstances(Parted, BatchMean):
+    """A mean over batches whose atoms are examples, exchangeable within their class, and what stands beside them."""
 
-    Attributes:
-        parts: what the atoms of every orbit are.
-    """
-
-    parts: Parts = field(repr=False)
-
-    @property
-    def description(self) -> KindsOfAtoms:
-        """Atoms are of several kinds."""
-        return KindsOfAtoms(self.counts, self.parts.names, self.parts.classes)
+    def ungrouped(self) -> NoReturn:
+        """Not to be had: which atoms share a draw is told by classes."""
+        raise BackendError(f"{self.name}: batches of instances are taken by classes only (Newton or interior)")
 
 
 def instances_in_batches(
@@ -59,7 +52,7 @@ def instances_in_batches(
         raise ProblemError(f"sampler: {loss} tells examples apart, and PxM is for losses that do not; write shares")
     sizes: dict[str, ArrayLike] = dict.fromkeys(weights, 1.0)
     kinds = kinds_of(loss, counts, sizes | {next(iter(weights)): counts.distinct}, by_class=True)
-    law = replace(drawn.law, others=drawn.law.others[labels], own=drawn.law.own[labels])
+    law = drawn.law.each(labels)
     members = np.arange(law.others.shape[1], dtype=float)
     masses = np.zeros((len(weights), len(each)))
     masses[0] = drawn.masses[labels] / each

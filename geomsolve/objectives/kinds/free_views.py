@@ -104,7 +104,7 @@ class FreeViews(Objective):
         return size, np.zeros_like(size)
 
     def untied(self, gram: OrbitGram) -> float:
-        """What instances of a class could gain by parting, in the bound of `gain_of_views`.
+        """What instances of a class could gain by parting, in the bound of `ViewedRows`.
 
         On differences between the means of instances S has the eigenvalue s + (p - 1) d - p e, with d and e the
         derivatives in the cosine of two views and of two samples of a class, and s minus the multiplier of a sample.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ...arrays import Array
 from ...counts.counts import Counts
@@ -36,10 +36,14 @@ class Parts:
     names: tuple[str, ...]
     classes: tuple[int, ...]
 
+    def per_atom(self, labels: NDArray[np.intp]) -> Parts:
+        """What every single atom is."""
+        return Parts(tuple(self.names[a] for a in labels), tuple(self.classes[a] for a in labels))
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class PartedSoftmax(RowSoftmax):
-    """Row softmax over atoms of several kinds, each orbit within one class.
+class Parted(Objective):
+    """Base of the losses of atoms of several kinds, each orbit within one class or, of `Kinds`, within classes alike.
 
     Attributes:
         parts: what the atoms of every orbit are.
@@ -54,30 +58,24 @@ class PartedSoftmax(RowSoftmax):
         return KindsOfAtoms(self.counts, self.parts.names, self.parts.classes)
 
     def by_class(self) -> Self:
-        """The same loss with each kind of each class an orbit."""
-        if not isinstance(self.orbits, Kinds):
+        """The same loss with each kind of each class an orbit. It knows this one; what `replace` makes of it not."""
+        kinds = self.orbits
+        if not isinstance(kinds, Kinds):
             return self
-        return _from(self, replace(self, **self._by_class(self.orbits)))
-
-    def _by_class(self, kinds: Kinds) -> dict[str, Any]:
-        placed = kinds.placed
-        assert self.positives is not None
-        return {
-            "orbits": kinds.by_class,
-            "masses": self.masses[placed],
-            "weights": kinds.written(np.broadcast_to(self.weights, kinds.partners.shape)),
-            "offsets": self.offsets[placed],
-            "positives": kinds.written(self.positives),
-        }
+        dense = self._written(lambda each: each[kinds.placed], kinds.written)
+        terms: dict[str, Any] = {"terms": self.terms.by_class()} if isinstance(self, PartedSum) else {}
+        dense = replace(dense, orbits=kinds.by_class, **terms)
+        object.__setattr__(dense, "grouped", self)
+        return dense
 
     def ungrouped(self) -> Self:
         """The same loss, each atom an orbit."""
-        if isinstance(self.orbits, Kinds):
-            return self.by_class().ungrouped()
-        return super().ungrouped()
+        return self.by_class().ungrouped() if isinstance(self.orbits, Kinds) else super().ungrouped()
 
-    def _per_atom(self) -> dict:
-        return {**super()._per_atom(), "parts": spread_parts(self)}
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PartedSoftmax(Parted, RowSoftmax):
+    """Row softmax over atoms of several kinds."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +84,17 @@ class Terms:
 
     losses: tuple[PartedSoftmax, ...]
 
+    def per_atom(self, labels: NDArray[np.intp]) -> Terms:
+        """The same, each atom an orbit."""
+        return Terms(tuple(loss.ungrouped() for loss in self.losses))
+
+    def by_class(self) -> Terms:
+        """The same, each kind of each class an orbit."""
+        return Terms(tuple(loss.by_class() for loss in self.losses))
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class PartedSum(Objective):
+class PartedSum(Parted):
     """A sum of row softmax losses over the same atoms, each with a temperature of its own.
 
     Where an atom is an anchor of two of them, the curvature of its row is modelled as one rank-one matrix instead of
@@ -96,17 +102,9 @@ class PartedSum(Objective):
 
     Attributes:
         terms: the losses; masses are the sum of theirs.
-        parts: what the atoms of every orbit are.
     """
 
     terms: Terms = field(repr=False)
-    parts: Parts = field(repr=False)
-    grouped: ClassVar[Any] = None  # of what `by_class` gives the loss it is from
-
-    @property
-    def description(self) -> KindsOfAtoms:
-        """Atoms are of several kinds."""
-        return KindsOfAtoms(self.counts, self.parts.names, self.parts.classes)
 
     def _validate(self) -> None:
         super()._validate()
@@ -157,43 +155,16 @@ class PartedSum(Objective):
         parts = [loss.attraction for loss in self.terms.losses]
         return 0.0 if all(isinstance(part, float) for part in parts) else np.asarray(sum(parts))
 
-    def by_class(self) -> Self:
-        """The same loss with each kind of each class an orbit."""
-        if not isinstance(self.orbits, Kinds):
-            return self
-        losses = tuple(loss.by_class() for loss in self.terms.losses)
-        masses = self.masses[self.orbits.placed]
-        return _from(self, replace(self, orbits=self.orbits.by_class, masses=masses, terms=Terms(losses)))
-
-    def ungrouped(self) -> Self:
-        """The same loss, each atom an orbit."""
-        if isinstance(self.orbits, Kinds):
-            return self.by_class().ungrouped()
-        losses = tuple(loss.ungrouped() for loss in self.terms.losses)
-        return replace(self, **self._per_atom(), parts=spread_parts(self), terms=Terms(losses))
-
-
-def _from(grouped: Any, dense: Any) -> Any:
-    """The loss class by class, which knows the one over orbits of classes; what is made of it by `replace` does not."""
-    object.__setattr__(dense, "grouped", grouped)
-    return dense
-
 
 def by_orbits_of_classes(objective: Objective) -> Objective:
     """The loss over orbits of classes, of several kinds of atoms and from before it was taken class by class."""
-    grouped: PartedSoftmax | PartedSum | None = getattr(objective, "grouped", None)
+    grouped: Parted | None = getattr(objective, "grouped", None)
     return objective if grouped is None or len(set(grouped.parts.names)) == 1 else grouped
 
 
 def on_orbits(objective: Objective, gram: Gram) -> Gram | OrbitGram:
     """A Gram matrix over orbits of classes as the loss has it, class by class or not; others as they are."""
     return gram.written() if isinstance(gram, KindGram) and not isinstance(objective.orbits, Kinds) else gram
-
-
-def spread_parts(objective: PartedSoftmax | PartedSum) -> Parts:
-    """What every single atom is."""
-    labels, parts = objective.orbits.listed(), objective.parts
-    return Parts(tuple(parts.names[a] for a in labels), tuple(parts.classes[a] for a in labels))
 
 
 def closed_orbits(objective: Objective) -> Any:
@@ -286,7 +257,7 @@ def few_by_class(loss: Any) -> Any:
 
 def class_by_class(objective: Objective) -> Objective:
     """The loss with each kind of each class an orbit, where it is over orbits of classes; others as they are."""
-    return objective.by_class() if isinstance(objective, (PartedSoftmax, PartedSum)) else objective
+    return objective.by_class() if isinstance(objective, Parted) else objective
 
 
 # What an atom has with one of another kind, of its own class and of another class; or None. Own: (K,) or a number; with

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...arrays import Array
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
-from ...geometry.orbit_gram import OrbitGram, Orbits
+from ...geometry.orbit_gram import Orbits
 from ..base import check_temperature
 from ..descriptions import Instances
 from ..many_counts import class_orbits
 from ..rows.full_batch import check_whole, check_word
-from ..rows.row_softmax import RowSoftmax, gain_of_views
+from ..rows.row_softmax import RowSoftmax, ViewedRows
 from .balanced import ViewedSoftmax, instance_softmax
 from .free_views import FreeViews
 
@@ -27,33 +26,20 @@ _MOST_INSTANCES = 10_000_000
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class InstanceSoftmax(RowSoftmax):
+class InstanceSoftmax(ViewedRows):
     """Row softmax whose atoms are instances, every class an orbit, classes of most instances first.
 
     Attributes:
         alpha: the weight of the self-supervised part.
-        views: views of an instance, all in its one point.
-        self_pairs: whether an embedding counts as its own positive and in its own denominator.
-        own_shares: (K,) the share of an instance's attraction that goes to its own views.
     """
 
     alpha: float
-    views: int
-    self_pairs: bool
-    own_shares: Array
 
     @property
     def description(self) -> Instances:
         """Atoms are instances."""
         settings = {"alpha": self.alpha, "views": self.views, "self_pairs": self.self_pairs}
         return Instances(self.counts, settings, lambda gram: self.untied(gram) == 0.0)
-
-    def untied(self, gram: OrbitGram) -> float:
-        """What views could gain by parting, see `gain_of_views`."""
-        return gain_of_views(self, gram, self.own_shares, self.views, self.self_pairs)
-
-    def _per_atom(self) -> dict:
-        return {**super()._per_atom(), "own_shares": self.own_shares[self.orbits.listed()]}
 
 
 def SupCL(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,9 +14,8 @@ from ...arrays import Array
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
 from ...geometry.orbit_gram import OrbitGram, Orbits
-from ..base import Objective, RowModel, check_number, check_temperature, ratio
-from ..descriptions import KindsOfAtoms
-from .parts import PartedSoftmax, Parts, kinds_of, parts_in, points
+from ..base import RowModel, check_number, check_temperature, ratio
+from .parts import Parted, PartedSoftmax, Parts, kinds_of, parts_in, points
 
 _TOWERS = ("image", "text")
 
@@ -62,7 +61,7 @@ def CLIP(counts: Counts | ArrayLike, *, temperature: float, negatives: float | N
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class PairSigmoid(Objective):
+class PairSigmoid(Parted):
     """A logistic loss of pairs of atoms, each pair by itself. See `SigLIP`.
 
         L(G) = sum_{i != j} [ pull_ij log(1 + e^{-x_ij}) + push_ij log(1 + e^{x_ij}) ],   x_ij = G_ij/tau + b
@@ -71,18 +70,11 @@ class PairSigmoid(Objective):
         pull: (m, m) the weights of pairs that belong together.
         push: (m, m) of all others.
         bias: b.
-        parts: what the atoms are.
     """
 
     pull: Array
     push: Array
     bias: float
-    parts: Parts = field(repr=False)
-
-    @property
-    def description(self) -> KindsOfAtoms:
-        """Images and texts."""
-        return KindsOfAtoms(self.counts, self.parts.names, self.parts.classes)
 
     @property
     def floor(self) -> float:
@@ -116,10 +108,6 @@ class PairSigmoid(Objective):
     def attraction(self) -> Array:
         """Half of pull / tau in either triangle."""
         return np.asarray(self.pull + self.pull.T) / (2.0 * self.temperature)
-
-    def ungrouped(self) -> PairSigmoid:
-        """The loss itself: every atom is an orbit."""
-        return self
 
     @property
     def joined(self) -> PairSigmoid:

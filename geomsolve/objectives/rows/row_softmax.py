@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
 
 import numpy as np
 
@@ -17,37 +16,77 @@ from ..row_hessians import softmax_forms
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class RowSoftmax(Objective):
-    """Row softmax, the form almost every contrastive loss takes over class means.
-
-        L(G) = sum_i m_i [ - sum_j P_ij t_ij / tau  +  log( a_i + sum_{j != i} W_ij e^{t_ij / tau} ) ],  t_ij = G_ij - 1
+class SoftmaxRows(Objective):
+    """Base of what has a softmax in every row.
 
     Attributes:
         weights: (K, K) or broadcastable: W >= 0 for one partner.
         offsets: (K,) a >= 0, what an anchor's own class contributes to its denominator.
-        positives: (K, K) P >= 0 for one partner, or None where positives coincide with their anchor.
     """
 
     weights: Array
     offsets: Array
-    positives: Array | None = None
 
     def _validate(self) -> None:
         super()._validate()
         shape = self.orbits.partners.shape
         check_weights("weights", self.weights, shape)
         check_weights("offsets", self.offsets, shape[:1])
-        if self.positives is not None:
-            check_weights("positives", self.positives, shape)
         bare = self.offsets <= 0
         if np.any(bare) and np.any(bare & (self._negatives.sum(axis=1) <= 0)):
             raise ProblemError(
                 "weights, offsets: every row needs an offset or a weight above 0; the log of 0 is no loss"
             )
 
+    @property
+    def _taus(self) -> Array | float:
+        """Tau, or (K, 1) those of the rows."""
+        return self.temperature
+
+    def _exponentials(self, gram: OrbitGram) -> Array:
+        return gram.exponentials(self.temperature)
+
     @cached_property
     def _negatives(self) -> Array:
         return self.orbits.partners * self.weights
+
+    def _sums(self, gram: OrbitGram) -> Array:
+        """(K,) sum_j W_ij e^{t_ij/tau}."""
+        return np.einsum("ab,ab->a", self._negatives, self._exponentials(gram))
+
+    def rows(self, gram: OrbitGram) -> RowModel:
+        """With q_ij = W_ij e^{t_ij/tau} / Z_i and Q = sum q: repulsion m q/tau, softness tau, answer Q/tau."""
+        sums, tau = self._sums(gram), self._taus
+        denominators = self.offsets + sums
+        repulsion = self._exponentials(gram) * self.weights
+        repulsion *= (self.masses / denominators)[:, None] / tau
+        softness = tau + np.zeros_like(repulsion) if np.ndim(tau) else tau
+        return RowModel(repulsion, softness, (sums / denominators)[:, None] / tau)
+
+    def row_hessians(self, gram: OrbitGram) -> Array:
+        """m_i / tau^2 (Diag(q_i) - q_i q_i^T), see `softmax_forms`."""
+        sums = self._negatives * self._exponentials(gram)
+        denominators = self.offsets + sums.sum(axis=1)
+        stiffness = self.orbits.sizes * self.masses / np.ravel(self._taus) ** 2
+        return softmax_forms(sums / denominators[:, None], self.offsets / denominators, stiffness)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RowSoftmax(SoftmaxRows):
+    """Row softmax, the form almost every contrastive loss takes over class means.
+
+        L(G) = sum_i m_i [ - sum_j P_ij t_ij / tau  +  log( a_i + sum_{j != i} W_ij e^{t_ij / tau} ) ],  t_ij = G_ij - 1
+
+    Attributes:
+        positives: (K, K) P >= 0 for one partner, or None where positives coincide with their anchor.
+    """
+
+    positives: Array | None = None
+
+    def _validate(self) -> None:
+        super()._validate()
+        if self.positives is not None:
+            check_weights("positives", self.positives, self.orbits.partners.shape)
 
     @cached_property
     def _plain_floors(self) -> Array:
@@ -87,10 +126,6 @@ class RowSoftmax(Objective):
         weights = np.broadcast_to(self.weights, self.orbits.partners.shape)
         return Rows(self.masses, weights, self.offsets, self.positives, self.orbits.partners, self.temperature)
 
-    def _sums(self, gram: OrbitGram) -> Array:
-        """(K,) sum_j W_ij e^{t_ij/tau}."""
-        return np.einsum("ab,ab->a", self._negatives, gram.exponentials(self.temperature))
-
     def excess(self, gram: OrbitGram) -> float:
         """The loss above `floor`; through log1p, so e^{-1/tau} is resolved at low temperature."""
         return float(self.orbits.sizes * self.masses @ self._row_excess(gram))
@@ -123,21 +158,6 @@ class RowSoftmax(Objective):
         found = np.where(rows.settled & close, fine, self._row_excess(gram) - above)
         return float(self.orbits.sizes * self.masses @ found)
 
-    def rows(self, gram: OrbitGram) -> RowModel:
-        """With q_ij = W_ij e^{t_ij/tau} / Z_i and Q = sum q: repulsion m q/tau, softness tau, answer Q/tau."""
-        sums, tau = self._sums(gram), self.temperature
-        denominators = self.offsets + sums
-        repulsion = gram.exponentials(self.temperature) * self.weights
-        repulsion *= (self.masses / denominators)[:, None] / tau
-        return RowModel(repulsion, tau, (sums / denominators)[:, None] / tau)
-
-    def row_hessians(self, gram: OrbitGram) -> Array:
-        """m_i / tau^2 (Diag(q_i) - q_i q_i^T), see `softmax_forms`."""
-        sums = self._negatives * gram.exponentials(self.temperature)
-        denominators = self.offsets + sums.sum(axis=1)
-        stiffness = self.orbits.sizes * self.masses / self.temperature**2
-        return softmax_forms(sums / denominators[:, None], self.offsets / denominators, stiffness)
-
     def fine_rows(self, gram: OrbitGram) -> FineRows | None:
         """See the function of that name."""
         return None if self._rows is None else fine_rows(self._rows, gram)
@@ -157,39 +177,33 @@ class RowSoftmax(Objective):
             return 0.0
         return self.orbits.mirrored(self.masses[:, None] * self.positives) / self.temperature
 
-    def ungrouped(self) -> Self:
-        """The same loss, each atom an orbit."""
-        labels = self.orbits.listed()
-        return replace(
-            self,
-            **self._per_atom(),
-            weights=self._spread(self.weights),
-            offsets=self.offsets[labels],
-            positives=None if self.positives is None else self._spread(self.positives),
-        )
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ViewedRows(RowSoftmax):
+    """Row softmax over examples, the views of each in one point.
 
-def gain_of_views(loss: RowSoftmax, gram: OrbitGram, own: Array, views: int, self_pairs: bool) -> float:
-    """How far a loss over examples can fall, at most, where the views of an example may part.
-
-    Over all views, S has on differences between the V views of example i the eigenvalue (S_ii - V d_i)/V, S_ii that
-    over examples and d_i = m_i/tau (1/Z_i - own_i/V') the derivative in the cosine of two of its views; V' = V with
-    self-pairs, V - 1 without. Where none is negative, views stay together; else the trace of all views bounds the gain.
-
-    Args:
-        loss: its offsets being what an example's own views have in its denominator.
-        gram: of the examples.
-        own: (K,) the share of an example's attraction that goes to its own views.
+    Attributes:
+        own_shares: (K,) the share of an example's attraction that goes to its own views.
         views: V.
-        self_pairs: whether an embedding is its own positive and in its own denominator.
+        self_pairs: whether an embedding counts as its own positive and in its own denominator.
     """
-    others = views if self_pairs else views - 1
-    if others < 1 or views == 1:
-        return 0.0
-    denominators = loss.offsets + loss._sums(gram)
-    row = loss.row_gradient(gram)
-    diagonal = -loss.orbits.over_partners(loss.orbits.mirrored(row) * gram.cosines)
-    unit = loss.masses / loss.temperature
-    apart = views * unit * (1.0 / denominators - own / others)
-    left = diagonal - apart + 1e-12 * unit
-    return float(loss.orbits.atoms * max(0.0, -left.min()))
+
+    own_shares: Array
+    views: int
+    self_pairs: bool = False
+
+    def untied(self, gram: OrbitGram) -> float:
+        """How far the loss can fall, at most, where the views of an example may part.
+
+        Over all views, S has on differences between the V views of example i the eigenvalue (S_ii - V d_i)/V, S_ii that
+        over examples and d_i = m_i/tau (1/Z_i - own_i/V') the derivative in the cosine of two of its views; V' = V with
+        self-pairs, V - 1 without. Where none is negative, views stay together; else the trace of all bounds the gain.
+        """
+        if self.views == 1:
+            return 0.0
+        others = self.views if self.self_pairs else self.views - 1
+        diagonal = -self.orbits.over_partners(self.orbits.mirrored(self.row_gradient(gram)) * gram.cosines)
+        unit = self.masses / self.temperature
+        apart = self.views * unit * (1.0 / (self.offsets + self._sums(gram)) - self.own_shares / others)
+        left = diagonal - apart + 1e-12 * unit
+        return float(self.orbits.atoms * max(0.0, -left.min()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -37,20 +37,6 @@ class WeightedSoftmax(RowSoftmax):
     def resolved(self, gram: OrbitGram) -> float:
         """The mean divergence, which is the loss less the entropy of the weights: it has digits down to 0."""
         return self.divergence(gram)
-
-    def ungrouped(self) -> WeightedSoftmax:
-        """The same loss, each sample an orbit."""
-        labels, weighting = self.orbits.listed(), self.weighting
-        loss = super().ungrouped()
-        assert isinstance(loss, WeightedSoftmax)
-        single = replace(
-            weighting,
-            orbits=self.orbits.singletons(),
-            logs=weighting.log_matrix(),
-            own=weighting.own[labels],
-            labels=None if weighting.labels is None else weighting.labels[labels],
-        )
-        return replace(loss, weighting=single)
 
     def log_softmax(self, gram: OrbitGram) -> tuple[Array, Array]:
         """(K, K) log p_ij for one partner j in orbit b of a sample in orbit a, and (K,) log p_ii (-inf if out)."""

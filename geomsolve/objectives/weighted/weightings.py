@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -126,6 +126,12 @@ class Weighting:
         logs = self.logs[labels[:, None], labels]
         np.fill_diagonal(logs, self.own[labels])
         return logs
+
+    def per_atom(self, labels: NDArray[np.intp]) -> Weighting:
+        """The same weights, each sample an orbit."""
+        kept = None if self.labels is None else self.labels[labels]
+        single, logs = self.orbits.singletons(), self.log_matrix()
+        return replace(self, orbits=single, logs=logs, own=self.own[labels], labels=kept)
 
     def expand(self) -> Array:
         """(N, N) the weights in the caller's order, rows of sum 1; the diagonal is 0 without self-pairs."""

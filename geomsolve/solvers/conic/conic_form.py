@@ -124,7 +124,7 @@ def _(objective: PairLoss) -> Terms:
     pair = np.flatnonzero(weights)
     count = len(pair)
     return Terms(
-        temperature=shape.temperature,
+        temperature=objective.temperature,
         mass=weights.ravel()[pair],
         own=np.ones(count),
         row=np.arange(count),
@@ -145,12 +145,7 @@ def _(objective: ExpectedSoftmax) -> Terms:
 
 @terms.register
 def _(objective: OneView) -> Terms:
-    def kept(a: int, own: int) -> tuple[float, float]:
-        # Each of the draws at the atom is of class p with a chance of its own; an anchor without a positive drops out.
-        law = objective.shares[a] / objective.draws.own[a]
-        return float(own), float(objective.weights[a] @ (1.0 - (1.0 - law) ** own))
-
-    return _listed(objective, kept)
+    return _listed(objective, lambda a, own: (float(own), float(own > 0)))  # without a positive an anchor drops out
 
 
 def _listed(objective: ExpectedLog, kept: Callable[[int, int], tuple[float, float]]) -> Terms:

@@ -109,7 +109,7 @@ def _(objective: PartedSum) -> RowLoss:
 def _(objective: PairLoss) -> RowLoss:
     shape, pairs = objective.shape, (objective.draws.partner,)
     if isinstance(shape, Logistic):
-        return RowLoss((_term(objective, _logistic, pairs=pairs, shared=(shape.temperature,)),))
+        return RowLoss((_term(objective, _logistic, pairs=pairs, shared=(objective.temperature,)),))
     if isinstance(shape, Hinge):
         return RowLoss((_term(objective, _hinge, pairs=pairs, shared=(shape.margin,)),))
     raise BackendError(f"descent: no JAX form of the pair loss {type(shape).__name__}")
@@ -218,7 +218,7 @@ def _(objective: OneView) -> RowLoss:
         objective,
         _one_view,
         pairs=(objective.draws.partner,),
-        each=(objective.draws.own, objective.shares, objective.weights),
+        each=(objective.draws.own,),
         shared=(blocks, float(objective.count), objective.temperature),
         scale=STEP,
     )
@@ -226,25 +226,24 @@ def _(objective: OneView) -> RowLoss:
 
 
 def _one_view(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
-    # int [ h(q) - h(f) ] dv with h(f) = (f + o e^{-s})^k - (f + (o - p) e^{-s})^k, cancellation taken out by hand.
+    # int [ h(q) - h(f) ] dv with h(f) = (f + p e^{-s})^k - f^k, cancellation taken out by hand.
     import jax
     import jax.numpy as jnp
 
-    (partner,), (own, shares, weights), (blocks, count, temperature) = pairs, each, shared
+    (partner,), (own,), (blocks, count, temperature) = pairs, each, shared
     exponentials = jnp.exp((gram - 1.0) / temperature)
     far = jnp.sum(partner, axis=1)
 
     @jax.checkpoint
     def add(total: Any, s: Any) -> Any:
-        decay = jnp.exp(-s)[:, None]
-        mine, rest = shares * decay[:, :, None], jnp.maximum(own[:, None] - shares, 0.0) * decay[:, :, None]
-        still = jnp.where(own < 0.5, 1.0 + own * jnp.expm1(-s)[:, None], far + own * decay)
+        mine = own * jnp.exp(-s)[:, None]
+        still = jnp.where(own < 0.5, 1.0 + own * jnp.expm1(-s)[:, None], far + mine)
         gone = -jnp.einsum("ij,sij->si", partner, jnp.expm1(-s[:, None, None] * exponentials))
         near = jnp.maximum(far - gone, 1e-30 * far)
-        absent = -count * jnp.log1p(mine / (far[:, None] + rest))
-        fallen = -count * jnp.log1p(gone / (near + own * decay))[:, :, None]
-        both = jnp.log1p(mine * (gone / still)[:, :, None] / (near[:, :, None] + rest))
+        absent = -count * jnp.log1p(mine / far)
+        fallen = -count * jnp.log1p(gone / (near + mine))
+        both = jnp.log1p(mine * gone / still / near)
         parts = jnp.expm1(absent) * jnp.expm1(fallen) + jnp.exp(absent + fallen) * jnp.expm1(-count * both)
-        return total + jnp.einsum("si,ip,sip->i", still**count, weights, parts), None
+        return total + jnp.sum(still**count * parts, axis=0), None
 
     return jax.lax.scan(add, jnp.zeros(len(gram)), blocks)[0]
