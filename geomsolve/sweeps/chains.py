@@ -23,6 +23,7 @@ from ..solvers.newton.newton import Newton
 from ..solvers.points.embedding import embed
 from ..solvers.solution import Quality, Solution
 from ..solvers.solving import solve
+from ..text import attributes
 
 # Cosines of more distinct counts are not kept: 160 KB a point.
 _MOST_ORBITS = 200
@@ -31,17 +32,13 @@ _MOST_ORBITS = 200
 def solve_chain(task: dict[str, Any]) -> list[dict[str, Any]]:
     """The answers to the first problems of a chain: all, or as many as there was time for, at least one.
 
-    Args:
-        task: `points` (each with key, statement, digest, counts, name, options, dim), `tol`, `seconds` (the time there
-            is), `start` (counts and cosines of the answer before the first, or None).
+    A task has `points` (each with key, statement, digest, counts, name, options, dim), `tol`, `seconds` (the time there
+    is), and `start` (counts and cosines of the answer before the first, or None).
     """
-    deadline = time.monotonic() + task["seconds"]
-    start: tuple[str, bytes] | None = task["start"]
-    rows = []
+    deadline, start, rows = time.monotonic() + task["seconds"], task["start"], []
     for point in task["points"]:
-        row = _answer(point, task["tol"], start)
-        rows.append(row)
-        start = start_after(point, row)
+        rows.append(_answer(point, task["tol"], start))
+        start = start_after(point, rows[-1])
         if time.monotonic() >= deadline:
             break
     return rows
@@ -97,28 +94,21 @@ def _solved(objective: Objective, tol: float, start: tuple[str, bytes] | None) -
 
 
 def _summary(solution: Solution) -> dict[str, Any]:
-    certificate, gram = solution.certificate, solution.orbits
-    cosines, plural = gram.cosines, gram.orbits.plural
-    pairs = cosines[gram.orbits.partners > 0]
-    last = len(cosines) - 1
+    certificate, gram, cosines = solution.certificate, solution.orbits, solution.orbits.cosines
+    pairs, last = cosines[gram.orbits.partners > 0], len(cosines) - 1
     # Most geometries have no collapse, and to find that out orbit by orbit would take a tenth of the solve.
     merged = gram.merged() if pairs.max() > 0.9999 else []
     groups = [sum(gram.sizes[a] for a in group) for group in merged]
     return {
-        "value": certificate.value,
-        "lower_bound": certificate.lower_bound,
-        "gap": certificate.gap,
-        "relative_gap": certificate.relative_gap,
-        "cosine_residual": certificate.cosine_residual,
+        **attributes(certificate, "value", "lower_bound", "gap", "relative_gap", "cosine_residual"),
+        **attributes(solution, "solver", "rank"),
         "quality": solution.quality.value,
-        "solver": solution.solver,
-        "rank": solution.rank,
         "collapsed": round(sum(groups)),
         "largest_group": round(max(groups, default=0)),
         "cosine_min": float(pairs.min()),
         "cosine_max": float(pairs.max()),
         "head_tail": float(cosines[0, last]),
-        "tail_tail": float(cosines[last if plural[last] else last - 1, last]),
+        "tail_tail": float(cosines[last if gram.orbits.plural[last] else last - 1, last]),
         "cosines": pack_cosines(cosines) if len(cosines) <= _MOST_ORBITS else None,
     }
 

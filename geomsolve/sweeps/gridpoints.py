@@ -27,8 +27,9 @@ _WAYS = _RULES | {"profile": ("profile", "ratio"), "values": ("values",)}
 COUNTS_KEYS = tuple(dict.fromkeys(["rule", *(key for keys in _WAYS.values() for key in keys)]))
 # The text of counts that cannot be.
 NO_COUNTS = "[[], [], false]"
-# The least number of classes; of a ratio 1, and other numbers are above 0.
+# The least number of classes, and of other numbers what they must be.
 _LEAST_CLASSES = {"majority": 0, "minority": 0, "classes": 2}
+_BOUNDS = {"ratio": "of at least 1", "per_class": "above 0", "largest": "above 0"}
 # Losses of proportions alone; every other one needs to know how many examples a class of the tail has.
 _OF_PROPORTIONS = ("gcl",)
 # CIFAR-LT cuts its tail out of so many images.
@@ -76,25 +77,26 @@ def counts_errors(settings: Mapping[str, Any]) -> list[str]:
     if len(ways) > 1:
         return [f"counts: must be given in one way; got {' and '.join(ways)}"]
     rule = _way(settings)
-    if rule not in _WAYS or (ways == ["rule"] and rule not in _RULES):
+    if rule not in (_RULES if ways == ["rule"] else _WAYS):
         return [f"rule: must be one of {', '.join(_RULES)}; got {rule!r:.40}"]
+    hint = ' (rule = "long_tail" has it)'
     errors = []
     for key, value in settings.items():
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        wanted = None
         if key != "rule" and key not in _WAYS[rule]:
-            hint = ' (rule = "long_tail" has it)' if key == "largest" else ""
-            takes = ", ".join(_WAYS[rule])
-            errors.append(f'{key}: counts given by "{rule}" take {takes} alone; got {value!r:.40}{hint}')
+            takes = f'counts given by "{rule}" take {", ".join(_WAYS[rule])} alone'
+            errors.append(f"{key}: {takes}; got {value!r:.40}{hint if key == 'largest' else ''}")
         elif key in _LEAST_CLASSES:
             least = _LEAST_CLASSES[key]
             if not number or value != int(value) or not least <= value <= 1_000_000:
-                errors.append(f"{key}: must be a whole number from {least} to 1,000,000; got {value!r:.40}")
-        elif key in ("ratio", "per_class", "largest"):
-            if not number or value <= 0 or (key == "ratio" and value < 1):
-                bound = "of at least 1" if key == "ratio" else "above 0"
-                errors.append(f"{key}: must be a number {bound}; got {value!r:.40}")
+                wanted = f"a whole number from {least} to 1,000,000"
+        elif key in _BOUNDS and (not number or value <= 0 or (key == "ratio" and value < 1)):
+            wanted = f"a number {_BOUNDS[key]}"
         elif key == "profile" and not isinstance(value, str):
-            errors.append(f"profile: must be a name or a CSV file in quotes; got {value!r:.40}")
+            wanted = "a name or a CSV file in quotes"
+        if wanted is not None:
+            errors.append(f"{key}: must be {wanted}; got {value!r:.40}")
     return errors
 
 
@@ -103,16 +105,7 @@ def _way(settings: Mapping[str, Any]) -> Any:
 
 
 def build_counts(settings: Mapping[str, Any], name: str, folder: Path) -> Counts:
-    """The class counts of a point.
-
-    Args:
-        settings: the point's keys of [counts].
-        name: of the loss, which decides what may be left out.
-        folder: that a relative path of a CSV file starts from.
-
-    Raises:
-        ProblemError: with everything that is wrong, joined by "; ".
-    """
+    """The class counts of a point for the loss of that name; a relative path of a file starts from the folder."""
     if errors := counts_errors(settings):
         raise ProblemError("; ".join(errors))
     rule, ratio = _way(settings), settings.get("ratio")
@@ -125,27 +118,22 @@ def build_counts(settings: Mapping[str, Any], name: str, folder: Path) -> Counts
         if not profile.startswith("cifar") or ":" in profile:
             raise ProblemError(f'ratio: the counts of "{profile:.40}" have a ratio of their own; leave it out')
         return load_counts(f"{profile}:{ratio!r}")
-
-    def needed(key: str, example: str = "a number of classes") -> Any:
-        if key not in settings:
-            raise ProblemError(f"{key}: the {rule} rule needs it; got none ({example})")
-        return settings[key]
-
-    ratio = needed("ratio", "write it in [grid] or [counts], such as 100")
+    if ratio is None:
+        raise ProblemError(f"ratio: the {rule} rule needs it; got none (write it in [grid] or [counts], such as 100)")
+    majority, minority, classes = (settings.get(key) for key in ("majority", "minority", "classes"))
+    if classes is None and (rule == "long_tail" or majority is None or minority is None):
+        key = "classes" if rule == "long_tail" else "majority" if majority is None else "minority"
+        raise ProblemError(f"{key}: the {rule} rule needs it; got none (a number of classes)")
     if rule == "long_tail":
-        classes = needed("classes")
         return long_tail_counts(classes, settings.get("largest", _IMAGES / classes), ratio)
     per_class = settings.get("per_class", 1.0 if name in _OF_PROPORTIONS else None)
     if per_class is None:
         raise ProblemError(f"per_class: {name} needs the examples of a class of the tail; got none (write 10, say)")
-    majority, minority, classes = (settings.get(key) for key in ("majority", "minority", "classes"))
-    if classes is None:
-        return step_counts(needed("majority"), needed("minority"), per_class, ratio)
     # Half and half where only their sum is given.
     if majority is None:
-        majority = classes - minority if minority is not None else classes // 2
+        majority = classes // 2 if minority is None else classes - minority
     minority = classes - majority if minority is None else minority
-    if min(majority, minority) < 0 or majority + minority != classes:
+    if min(majority, minority) < 0 or classes not in (None, majority + minority):
         raise ProblemError(
             f"classes: must be the sum of majority and minority; got {classes} with {majority} and {minority}"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -42,9 +41,8 @@ _TABLES = (
     "CREATE TABLE problems (key TEXT PRIMARY KEY, statement TEXT NOT NULL, counts TEXT NOT NULL, "
     + ", ".join(f"{name} {kind}" for name, kind in RESULTS.items())
     + ", cosines BLOB)",
-    # When, with which version and on which machine a sweep ran last.
     "CREATE TABLE sweeps (id INTEGER PRIMARY KEY, digest TEXT UNIQUE NOT NULL, axes TEXT NOT NULL, "
-    "fixed TEXT NOT NULL, tol REAL NOT NULL, started TEXT, version TEXT, machine TEXT)",
+    "fixed TEXT NOT NULL, tol REAL NOT NULL, started TEXT)",
     "CREATE TABLE points (sweep INTEGER NOT NULL, position INTEGER NOT NULL, key TEXT NOT NULL, "
     "settings TEXT NOT NULL, PRIMARY KEY (sweep, position)) WITHOUT ROWID",
 )
@@ -66,39 +64,30 @@ class Journal:
         settings: tuple[Mapping[str, Sequence[Any]], Mapping[str, Any], float],
         points: Iterable[tuple[str, Mapping[str, Any]]],
         counts: Mapping[str, str],
-        version: str,
     ) -> None:
-        """Enter a sweep, unless it is there already, and that it runs now.
+        """Enter a sweep by its hash, unless it is there already, and that it runs now.
 
-        Args:
-            digest: hash of the sweep.
-            settings: the axes of the grid, what is the same at every point, and the tolerance of certificates.
-            points: key and settings of every point, in order.
-            counts: the text of all counts, by digest.
-            version: of geomsolve.
+        `settings` are the axes of the grid, what is the same at every point, and the tolerance; `points` are keys and
+        settings in order, `counts` the texts of all counts by digest.
         """
         axes, fixed, tol = settings
-        machine = f"{platform.node()}, {platform.platform()}, Python {platform.python_version()}"
         with self._transaction() as cursor:
-            found = cursor.execute("SELECT id FROM sweeps WHERE digest = ?", (digest,)).fetchone()
-            if found is None:
-                values = (digest, json.dumps(dict(axes)), json.dumps(dict(fixed), default=str), tol)
-                cursor.execute("INSERT INTO sweeps (digest, axes, fixed, tol) VALUES (?, ?, ?, ?)", values)
-                found = (cursor.lastrowid,)
-                rows = ((found[0], i, key, json.dumps(settings)) for i, (key, settings) in enumerate(points))
+            values = (digest, json.dumps(dict(axes)), json.dumps(dict(fixed), default=str), tol)
+            cursor.execute("INSERT OR IGNORE INTO sweeps (digest, axes, fixed, tol) VALUES (?, ?, ?, ?)", values)
+            entered = cursor.rowcount > 0
+            cursor.execute("UPDATE sweeps SET started = ? WHERE digest = ?", (datetime.now(UTC).isoformat(), digest))
+            (self.sweep,) = cursor.execute("SELECT id FROM sweeps WHERE digest = ?", (digest,)).fetchone()
+            if entered:
+                rows = ((self.sweep, i, key, json.dumps(settings)) for i, (key, settings) in enumerate(points))
                 cursor.executemany("INSERT INTO points VALUES (?, ?, ?, ?)", rows)
                 cursor.executemany("INSERT OR IGNORE INTO counts VALUES (?, ?)", counts.items())
-            self.sweep = int(found[0])
-            now = datetime.now(UTC).isoformat()
-            update = "UPDATE sweeps SET started = ?, version = ?, machine = ? WHERE id = ?"
-            cursor.execute(update, (now, version, machine, self.sweep))
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Commit answers: key, statement, counts (a digest), cosines, and RESULTS. An answer is never overwritten."""
         names = ("key", "statement", "counts", "cosines", *RESULTS)
-        values = [[row.get(name) for name in names] for row in rows]
+        holes = ", ".join("?" * len(names))
         with self._transaction() as cursor:
-            holes = ", ".join("?" * len(names))
+            values = ([row.get(name) for name in names] for row in rows)
             cursor.executemany(f"INSERT INTO problems ({', '.join(names)}) VALUES ({holes})", values)
 
     def answered(self) -> set[str]:

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from ..text import attributes, entry
 from .chains import solve_chain, start_after
 from .executors import Here, cores, dask_cluster, spawned
 from .journals import Journal, writing
-from .specs import Spec, read_spec, snake, spec_digest
+from .specs import Spec, read_spec, spec_digest
 
 # Neighbouring points that are solved one from the other. Fixed, so that what a point starts from, and with it the last
 # digits of its answer, depends neither on the number of workers nor on kills.
@@ -160,7 +160,10 @@ def sweep(
         segments = deque(_segments(chains, journal))
         left, total = sum(len(points) for points, _ in segments), sum(map(len, chains))
         if segments:
-            with _executor(executor, workers, dask, len(segments)) as pool:
+            many = min(workers or cores(), len(segments))
+            here = executor is not None or (many == 1 and dask is None)
+            elsewhere = spawned(many) if dask is None else dask_cluster(dask)
+            with nullcontext(executor or Here()) if here else elsewhere as pool:
                 _solve(segments, pool, journal, tol, SweepProgress(total - left, total, 0, 0.0), progress)
         tally = journal.tally()
         qualities = {quality.value: tally.get(quality.value, 0) for quality in Quality}
@@ -171,18 +174,16 @@ def sweep(
 
 def _enter(spec: Spec, tol: float, journal: Journal) -> list[list[dict[str, Any]]]:
     """The sweep entered into the journal; its problems, each once, in chains of neighbours."""
-    keys: dict[tuple[int, ...], str] = {}
+    points: list[tuple[str, dict[str, Any]]] = []
     tasks: dict[str, dict[str, Any]] = {}
     texts: dict[str, str] = {}
-    for index in snake(spec.shape):
+    for index in itertools.product(*map(range, spec.shape)):
         task = spec.point(index, tol)
-        key = keys[index] = task["key"]
-        if key not in tasks:
-            # One text for all points of the same counts: pickled once a chain.
-            task["counts"] = texts.setdefault(task["digest"], task["counts"])
-            tasks[key] = task
-    points = ((keys[index], spec.at(index)) for index in itertools.product(*map(range, spec.shape)))
-    journal.begin(spec_digest(spec, tol), (spec.axes, spec.fixed, tol), points, texts, __version__)
+        # One text for all points of the same counts: pickled once a chain.
+        task["counts"] = texts.setdefault(task["digest"], task["counts"])
+        tasks.setdefault(task["key"], task)
+        points.append((task["key"], spec.at(index)))
+    journal.begin(spec_digest(spec, tol), (spec.axes, spec.fixed, tol), points, texts)
     listed = list(tasks.values())
     return [listed[i : i + _CHAIN] for i in range(0, len(listed), _CHAIN)]
 
@@ -198,17 +199,6 @@ def _segments(chains: list[list[dict[str, Any]]], journal: Journal) -> Iterator[
                 start = journal.geometry(points[-1]["key"])
             else:
                 yield points, start
-
-
-def _executor(
-    executor: Executor | None, workers: int | None, dask: str | None, segments: int
-) -> AbstractContextManager[Executor]:
-    if executor is not None:
-        return nullcontext(executor)
-    if dask is not None:
-        return dask_cluster(dask)
-    workers = min(workers or cores(), segments)
-    return nullcontext(Here()) if workers == 1 else spawned(workers)
 
 
 def _solve(

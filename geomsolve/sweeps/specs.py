@@ -175,12 +175,10 @@ def _axis(name: str, values: Any) -> tuple[Any, ...]:
         rule = f"it must be a list or a range; got {values!r:.40} (write [{values!r:.40}])"
     elif not values:
         rule = "it must have at least one value; got an empty list"
-    elif wrong := [
-        one for one in values if not isinstance(one, (int, float, str)) or isinstance(one, bool) or one != one
-    ]:
+    elif wrong := [v for v in values if not isinstance(v, (int, float, str)) or isinstance(v, bool) or v != v]:
         rule = f"every value must be a number or a text; got {wrong[0]!r:.40}"
     elif len(set(values)) < len(values):
-        rule = f"every value must be there once; got {next(one for one in values if values.count(one) > 1)!r:.40} twice"
+        rule = f"every value must be there once; got {next(v for v in values if values.count(v) > 1)!r:.40} twice"
     if rule is not None:
         raise ProblemError(f"{name}: in [grid] {rule}")
     return tuple(values)
@@ -236,37 +234,21 @@ def _point_errors(spec: Spec) -> list[str]:
     shape, dead = spec.shape, []
     for axis, (name, values) in enumerate(spec.axes.items()):
         for i, value in enumerate(values):
-            # The diagonal first: where nothing is wrong, as many points as the longest axis has values will do.
-            diagonal = tuple(i % length for length in shape)
-            plane = itertools.product(*(range(length) if a != axis else (i,) for a, length in enumerate(shape)))
+            plane = itertools.product(*((i,) if a == axis else range(length) for a, length in enumerate(shape)))
             found = []
-            for index in itertools.chain([diagonal], plane):
-                found.append(errors_at(index))
-                if not found[-1]:
+            for errors in map(errors_at, plane):
+                found.append(errors)
+                if not errors:
                     break
             else:
                 dead.append((name, value, min(found, key=len)))
-    alive = len(dead) < sum(shape)
-    messages = []
-    for name, value, errors in dead:
-        # A message that does not name the value's axis says which value it is about.
-        messages += [
-            f"{error} (at {name} = {value!r:.40})" if alive and not error.startswith(name) else error
-            for error in errors
-        ]
-    return messages
-
-
-def snake(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Every point of the grid, each one step along one axis from the one before; the longest axis runs fastest."""
-    order = sorted(range(len(shape)), key=lambda axis: shape[axis])
-    digits = np.unravel_index(np.arange(math.prod(shape)), [shape[axis] for axis in order])
-    columns, turns = [digits[0]] * len(shape), np.zeros_like(digits[0])
-    for axis, digit in zip(order, digits, strict=True):
-        # An axis is run backwards on every other turn of the slower ones.
-        columns[axis] = np.where(turns % 2, shape[axis] - 1 - digit, digit)
-        turns = turns * shape[axis] + digit
-    return list(zip(*(column.tolist() for column in columns), strict=True))
+    # A message that does not name the value's axis says which value it is about, unless no value is any good.
+    some = len(dead) < sum(shape)
+    return [
+        f"{error} (at {name} = {value!r:.40})" if some and not error.startswith(name) else error
+        for name, value, errors in dead
+        for error in errors
+    ]
 
 
 def spec_digest(spec: Spec, tol: float) -> str:

@@ -14,7 +14,7 @@ ROW = {"key": "a", "statement": "{}", "counts": "c", "quality": "certified", "va
 
 def begin(journal, points=(("a", {"ratio": 1}), ("b", {"ratio": 2}))):
     counts = {"c": "[[2.0], [3.0], false]"}
-    journal.begin("digest", ({"ratio": (1, 2)}, {"name": "supcon"}, 1e-9), points, counts, "0.0")
+    journal.begin("digest", ({"ratio": (1, 2)}, {"name": "supcon"}, 1e-9), points, counts)
 
 
 def test_what_is_added_is_there_when_the_file_is_opened_again(tmp_path):

@@ -1,12 +1,11 @@
 import copy
-import itertools
 import re
 
 import pytest
 
 import geomsolve as gs
 from geomsolve.sweeps.gridpoints import hash_of
-from geomsolve.sweeps.specs import read_spec, snake, spec_digest
+from geomsolve.sweeps.specs import read_spec, spec_digest
 
 BASE = {
     "objective": {"name": "gcl", "sampling": "unsupervised"},
@@ -221,11 +220,3 @@ def test_the_digest_is_of_the_whole_sweep():
     }
     assert len(digests) == 4
     assert spec_digest(read_spec(BASE), 1e-9) in digests
-
-
-@pytest.mark.parametrize("shape", [(1,), (5,), (3, 2), (2, 5, 3), (2, 1, 3, 4)])
-def test_the_snake_visits_every_point_one_step_at_a_time(shape):
-    visited = list(snake(shape))
-    assert sorted(visited) == sorted(itertools.product(*map(range, shape)))
-    steps = [sum(abs(a - b) for a, b in zip(one, two, strict=True)) for one, two in itertools.pairwise(visited)]
-    assert set(steps) <= {1}
