@@ -120,7 +120,8 @@ def build_counts(settings: Mapping[str, Any], name: str, folder: Path) -> Counts
         return load_counts(f"{profile}:{ratio!r}")
     if ratio is None:
         raise ProblemError(f"ratio: the {rule} rule needs it; got none (write it in [grid] or [counts], such as 100)")
-    majority, minority, classes = (settings.get(key) for key in ("majority", "minority", "classes"))
+    known: dict[str, Any] = dict.fromkeys(_LEAST_CLASSES) | dict(settings)
+    majority, minority, classes = (known[key] for key in _LEAST_CLASSES)
     if classes is None and (rule == "long_tail" or majority is None or minority is None):
         key = "classes" if rule == "long_tail" else "majority" if majority is None else "minority"
         raise ProblemError(f"{key}: the {rule} rule needs it; got none (a number of classes)")

@@ -1,17 +1,27 @@
-"""A diagnosis: findings as a dictionary, and as one page of text."""
+"""A diagnosis: what was found in trained embeddings, as a dictionary, in sentences and on a page."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from .. import __version__
+from ..counts.counts import Counts
 from ..results import Result
+from ..solvers.solution import Solution
 from ..text import attributes, entry, number, table
-from .findings import Findings, short_name
+from .exports import loss_of
+from .neighbourhoods import Neighbourhoods
+from .neural_collapse import CollapseMetrics
+from .samples import Samples
+from .verdicts import AT, HELD, NEAR, PREDICTED, OptimumDistance, Verdict, offsets
 
+# Embeddings that the nearest class mean gets wrong, where it is said to tell classes apart that share a point; and of
+# the way to full collapse, a loss that looks converged.
+_LITTLE = 0.01
 # Per-class lines of the page: all classes where they are few, else the worst.
 _MOST_ROWS = 12
 _LOCAL = ("saa", "cac", "cac_limit", "cac_chance", "sad", "cad", "uniformity", "alignment", "entropy_uniformity")
@@ -22,8 +32,30 @@ _MEASURES = (
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Diagnosis(Findings, Result):
-    """What `diagnose` found: see `Findings` for the attributes."""
+class Diagnosis(Result):
+    """What `diagnose` found. Classes are in the sorted order of their labels, and counted from 0.
+
+    Attributes:
+        samples: the embeddings on the sphere, sorted by class; `samples.classes` are the labels.
+        counts: the class counts that say which classes are the minority: those trained with, if given.
+        local: SAA, CAC, SAD, CAD, uniformity, alignment.
+        collapse: NC1 to NC4, FC, MS, SD, effective ranks, cosines of class means.
+        merged: groups of classes that share a point.
+        fully_collapsed: whether all of them do.
+        minority_collapsed: whether some group has only classes with fewer examples than the average class.
+        optimum: the distance to the optimum of the loss; None without an objective.
+        verdict: in words.
+    """
+
+    samples: Samples = field(repr=False)
+    counts: Counts
+    local: Neighbourhoods
+    collapse: CollapseMetrics
+    merged: tuple[tuple[int, ...], ...]
+    fully_collapsed: bool
+    minority_collapsed: bool
+    optimum: OptimumDistance | None
+    verdict: Verdict
 
     @property
     def ok(self) -> bool:
@@ -52,8 +84,8 @@ class Diagnosis(Findings, Result):
             "labels": names,
             **attributes(local, *_LOCAL),
             **attributes(collapse, "within", "coherence"),
-            "spread": self.spread,
-            "spread_per_class": self.spreads,
+            "spread": collapse.spread,
+            "spread_per_class": collapse.spreads,
             "samples_per_class": samples.counts,
             "counts": self.counts.per_class,
             **attributes(collapse, *_MEASURES),
@@ -92,12 +124,164 @@ class Diagnosis(Findings, Result):
             },
         }
 
+    @cached_property
+    def worst_classes(self) -> tuple[int, ...]:
+        """Up to five classes, worst first: by their cosines' distance from the optimum, else by what CAC lacks."""
+        local = self.local
+        badness = local.cac_limit - local.cac if self.optimum is None else self.optimum.per_class
+        return tuple(np.argsort(-np.nan_to_num(badness, nan=-np.inf), kind="stable")[:5].tolist())
+
+    @property
+    def labels(self) -> list[Any]:
+        """The labels as plain numbers and texts, or what the counts call the classes that they number."""
+        if self.counts.names is not None:
+            return list(self.counts.names)
+        return [
+            label.decode(errors="replace") if isinstance(label, bytes) else label
+            for label in self.samples.classes.tolist()
+        ]
+
+    def sentences(self) -> list[str]:
+        """Plain sentences that say what the verdict rests on."""
+        lines = [*self._sharing(), *self._beside(), *self._within()]
+        samples, collapse = self.samples, self.collapse
+        if samples.normalised:
+            lines.append(
+                f"The embeddings were normalised: their lengths were {samples.shortest:.4g} to {samples.longest:.4g}."
+            )
+        if collapse.directionless:
+            lines.append(
+                f"No direction, because their mean is zero: {self._named(collapse.directionless)} (counted as "
+                "orthogonal to all others)."
+            )
+        lines += self._order()
+        single = np.flatnonzero(samples.sizes == 1)
+        if single.size:
+            lines.append(f"Of a single embedding, so without CAC, CAD and uniformity: {self._named(single)}.")
+        return lines
+
+    def _named(self, classes: Any, most: int = 6) -> str:
+        """Classes in words, the first few of many."""
+        texts = [short_name(self.labels[c]) for c in classes]
+        more = f" and {len(texts) - most} more" if len(texts) > most else ""
+        return ("class " if len(texts) == 1 else "classes ") + ", ".join(texts[:most]) + more
+
+    def _sharing(self) -> list[str]:
+        """Which classes share a point."""
+        collapse = self.collapse
+        lines = [f"One point is shared by {self._named(group)}." for group in self.merged[:3]]
+        if len(self.merged) > 3:
+            lines.append(f"Another one each by {len(self.merged) - 3} groups more.")
+        if self.fully_collapsed:
+            lines = [f"All {len(self.labels)} classes share one point."]
+        if lines and collapse.nc4_against == "labels" and collapse.nc4 <= _LITTLE:
+            lines.append(
+                f"Small differences remain there: the nearest class mean is the right one for all but "
+                f"{100 * collapse.nc4:.2g} % of the embeddings (NC4)."
+            )
+        return lines
+
+    def _beside(self) -> list[str]:
+        """What there is beside the optimum."""
+        optimum = self.optimum
+        if optimum is None:
+            return []
+        first, second = optimum.worst_pair
+        lines = [
+            self._height(optimum),
+            f"Cosines of class means are off by {optimum.rms:.3f} (root mean square); worst are "
+            f"{short_name(self.labels[first])} and {short_name(self.labels[second])}, "
+            f"{self.collapse.cosines[first, second]:+.3f} where the optimum has {optimum.best[first, second]:+.3f}.",
+        ]
+        apart = [group for group in optimum.collapse if group not in optimum.collapsed]
+        almost = f"all but in one point (cosines of {PREDICTED:.2f} and more)"
+        for what, some in (("in one point", optimum.collapsed), (almost, apart)):
+            more = f"; and {len(some) - 3} groups more." if len(some) > 3 else "."
+            if some:
+                lines.append(f"The optimum itself has {what}: {'; '.join(map(self._named, some[:3]))}{more}")
+        if self.merged and not optimum.collapse:
+            lines.append("The optimum has no two classes in one point.")
+        lines += self._missed(optimum)
+        if self.verdict is Verdict.FAR and optimum.level < _LITTLE:
+            lines.append(
+                "The loss hardly sees this: cosines of rare classes, and all of them at low temperature, settle long "
+                "after the loss does."
+            )
+        if optimum.dim < optimum.rank:
+            lines.append(
+                f"The optimum needs {optimum.rank} dimensions; embeddings of {optimum.dim} are held against the best "
+                f"geometry found in so many, {optimum.best_value:.9g}."
+            )
+        if not optimum.certified:
+            lines.append("The optimum is not certified: its loss may be lower by the gap.")
+        return lines
+
+    def _height(self, optimum: OptimumDistance) -> str:
+        """How far the loss is above the optimum, where it is known."""
+        if np.isnan(optimum.excess):
+            atoms = loss_of(optimum.solution).description.atoms
+            if atoms == "class means" and isinstance(optimum.solution, Solution):
+                return "Some classes have no sample here: the loss needs all of them, and only cosines are compared."
+            return f"{optimum.loss} sees {atoms}: of the loss, only class means are compared."
+        unit = "nats" if optimum.factor == 1.0 else f"nats times {optimum.factor:.4g}"
+        return (
+            f"The loss at the class means is {optimum.excess:.3g} {unit} above the optimum, "
+            f"{100 * optimum.level:.3g} % of the way to full collapse."
+        )
+
+    def _missed(self, optimum: OptimumDistance) -> list[str]:
+        """The limits that keep a diagnosis from being at the optimum, or near it."""
+        words = {Verdict.FAR: ("near", NEAR), Verdict.NEAR_OPTIMUM: ("at", AT)}
+        if self.verdict not in words:
+            return []
+        word, limits = words[self.verdict]
+        loosest = int(np.argmax(np.nan_to_num(np.abs(self.collapse.spreads - optimum.spread), nan=-1.0)))
+        which = f"1 - cosine within {self._named([loosest])}"
+        values = offsets(self.collapse, optimum)
+        what = ("cosines off by", "the worst pair by", "1 - cosine within classes", which)
+        reasons = [
+            f"{name} {value:.3f} (limit {limit:g})"
+            for name, value, limit in zip(what, values, limits, strict=True)
+            if value > limit
+        ]
+        return [f"Not {word} the optimum, because: {', '.join(reasons)}."]
+
+    def _within(self) -> list[str]:
+        """How tight classes are."""
+        within = self.collapse.spread
+        if np.isnan(within):
+            return ["Every class has one example: nothing is known of the spread within classes."]
+        how = "classes hold together" if within > 0.01 else "classes are points"
+        how = "they scatter" if within > 1.0 - HELD else how
+        lines = [f"Two examples of a class have a cosine of {1.0 - within:.3f} on average: {how}."]
+        loose = np.flatnonzero(self.collapse.spreads > NEAR.loosest_class)
+        if loose.size and within <= 1.0 - HELD:
+            lines.append(f"Examples do not hold together in {self._named(loose)}.")
+        return lines
+
+    def _order(self) -> list[str]:
+        """What may be out of order, and no error message shows."""
+        lines, names, fits = [], self.labels, self.collapse.weights_fit
+        if fits is not None and list(fits) != sorted(fits) == list(range(len(fits))):
+            first = next(c for c, fit in enumerate(fits) if c != fit)
+            lines.append(
+                f"The weights fit the classes in another order (row {first} belongs to {short_name(names[first])} and "
+                f"fits {short_name(names[fits[first]])}): are their rows in the sorted order of the labels?"
+            )
+        texts = [name for name in names if isinstance(name, str)]
+        if len(texts) == len(names) and all(text.isdecimal() for text in texts) and sorted(texts, key=int) != texts:
+            lines.append(
+                f"Labels are texts, so their order is {', '.join(map(short_name, texts[:3]))}, ...: counts, weights "
+                "and objectives go by it (labels as integers go by their size)."
+            )
+        return lines
+
     def lines(self) -> list[str]:
         """The diagnosis on one page."""
         samples, local, collapse, optimum = self.samples, self.local, self.collapse, self.optimum
         names = self.labels
         views = f", {samples.views} views" if samples.views > 1 else ""
-        lines = [self.verdict.value.upper(), *(f"  {sentence}" for sentence in self.sentences()), ""]
+        lines = [self.verdict.value.upper(), *(f"  {each}" for each in self.sentences()), ""]
         lines += [f"{samples.counts.sum():,} samples{views}, {samples.points.shape[1]} dimensions", f"  {self.counts}"]
         if optimum is not None:
             unit = "nats" if optimum.factor == 1.0 else f"(nats times {optimum.factor:.6g})"
@@ -140,3 +324,9 @@ class Diagnosis(Findings, Result):
             rows.append((short_name(names[c]), str(samples.counts[c]), *cells))
         title = f"per class (CAC over {local.reach} neighbours, of the most it can be){which}"
         return [*lines, "", title, *(f"  {line}" for line in table(rows))]
+
+
+def short_name(label: Any) -> str:
+    """The label as a text, cut where it is long."""
+    text = str(label)
+    return text if len(text) <= 24 else text[:21] + "..."

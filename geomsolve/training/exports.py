@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,7 @@ from ..objectives.base import Objective
 from ..objectives.kinds.parts import Parts, parts_of
 from ..objectives.kinds.supcl import InstanceSoftmax
 from ..objectives.logits.cross_entropy import CrossEntropy
+from ..objectives.rows.full_batch import check_whole
 from ..solvers.logits.logit_solution import LogitSolution
 from ..solvers.points.embedding import Embedding, check_dim, embed
 from ..solvers.solution import Solution
@@ -88,8 +89,7 @@ def targets(
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ProblemError(f"seed: must be a whole number of at least 0; got {seed!r:.40}")
-    if isinstance(max_steps, bool) or not isinstance(max_steps, (int, np.integer)) or max_steps < 1:
-        raise ProblemError(f"max_steps: must be a whole number of at least 1; got {max_steps!r:.40}")
+    check_whole("max_steps", max_steps, least=1)
     check_tol(tol)
     check_wanted(source, dim, part)
     if counts is None and not isinstance(source, (Objective, Solution)):
@@ -102,14 +102,11 @@ def targets(
     objective = loss_of(source)
     whole = gram_of(source, part)
     kind, gram, _ = class_part(objective, whole, part)
-    check_dim(dim, gram.orbits.atoms)
     rank = gram.rank()
-    if isinstance(source, (Solution, LogitSolution)):
-        certificate = source.certificate
-        quality, value, gap = source.quality.value, certificate.value, certificate.gap
-        relative = certificate.relative_gap
-    else:
-        value, gap, relative = source.value, source.gap, source.relative_gap
+    proof = proof_of(source)
+    value, gap, relative = source.value, proof.gap, proof.relative_gap
+    quality = source.quality.value
+    if not isinstance(source, (Solution, LogitSolution)):
         quality = "certified" if relative <= tol else "uncertified"
     if isinstance(source, Solution) and (_parts(objective) is None or dim < rank):
         embedding = embed(
@@ -144,7 +141,7 @@ def targets(
         rank=rank,
         whole_rank=whole.rank(),
         exchangeable=_exchangeable(objective, gram, counted),
-        collapsed=_collapsed(gram) if dim >= rank else groups(points @ points.T > 1.0 - 1e-8),
+        collapsed=groups(points @ points.T > 1.0 - 1e-8),
         seed=int(seed) if rotate else None,
         version=__version__,
         source="counts" if counted is None else counted.name,
@@ -155,6 +152,11 @@ def targets(
 def loss_of(source: Source) -> Objective | CrossEntropy:
     """The loss whose optimum it is (of Supervised Prototypes, that of the parts orthogonal to the prototypes)."""
     return source if isinstance(source, (Objective, CrossEntropy)) else source.objective
+
+
+def proof_of(source: Optimal) -> Any:
+    """What has the gap proved for it, and that over the loss above its floor."""
+    return getattr(source, "certificate", source)
 
 
 def gram_of(source: Optimal, part: str | None) -> OrbitGram:
@@ -289,12 +291,6 @@ def check_same_counts(labels: NDArray[np.intp], counts: Counts) -> None:
                 f"{group[int(np.argmax(each != each[0]))]} has {each[each != each[0]][0]:g}, and the loss treats them "
                 "alike"
             )
-
-
-def _collapsed(gram: OrbitGram) -> tuple[tuple[int, ...], ...]:
-    labels = gram.orbits.listed()
-    merged = (tuple(np.flatnonzero(np.isin(labels, group)).tolist()) for group in gram.merged())
-    return tuple(sorted(group for group in merged if len(group) > 1))
 
 
 def _placed(points: Array, dim: int, seed: int | None) -> Array:

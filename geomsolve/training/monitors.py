@@ -16,10 +16,10 @@ from ..counts.counts import Counts, as_counts
 from ..errors import BackendError, ProblemError
 from ..objectives.base import Objective
 from ..objectives.logits.cross_entropy import CrossEntropy
-from .class_means import ClassMeans, between_frame, class_means, effective_rank, root_spectrum
 from .diagnoses import named
 from .exports import Source, counts_of, loss_of
 from .losses.arrays import arange, as_array, class_labels, namespace, products, unit, views_first
+from .neural_collapse import ClassMeans, between_frame, class_means, effective_rank, root_spectrum
 from .optima import Optimum, optimum_of
 from .samples import warn_if_permuted
 from .verdicts import Optimal, OptimumDistance, Verdict, sharing, verdict

@@ -10,12 +10,70 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
-from .class_means import ClassMeans, between_frame, class_means, effective_rank, singular_values
 from .neighbourhoods import TIE
 from .samples import Samples
 
 # Rows at a time where something of the size samples x classes is made.
 _ROWS = 4096
+# Class means this close to their common mean have no direction from it, and singular values of theirs this small
+# beside the largest are rounding (of float32 embeddings).
+_NOTHING = 1e-7
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClassMeans:
+    """What class means say; None where something is not defined. See `class_means`.
+
+    Attributes:
+        nc2_equinorm: the coefficient of variation of the lengths of centred class means.
+        nc2_equiangularity: the mean of |cosine + 1/(C-1)| over pairs of centred class means.
+        nc2_equiangularity_max: its maximum.
+        nc3: |W/|W| - M/|M||, Frobenius norms, W the classifier's weights and M the centred class means.
+        fc: feature collapse, the mean over classes of the mean squared distance of an example to its class mean.
+        ms: mean spacing, the root mean square over pairs of (cosine of class means + 1/(C-1)).
+        sd: self-duality, the mean over classes of 1 - cosine of a class mean and its weights.
+        effective_rank_means: of the directions of class means.
+        within: (C,) the mean squared distance of the examples of a class to its mean.
+        coherence: (C,) the mean cosine of embeddings of two samples of a class; of one sample, |mu_c|^2.
+        spreads: (C,) 1 less it; NaN for a class of one sample, which is its own mean.
+        cosines: (C, C) of the class means; 0 with a mean that is zero.
+        directionless: classes whose mean is zero.
+        scores: (C, C) w_c . mu_k / |mu_k| over its Frobenius norm; None without weights.
+        weights_fit: the class whose mean is nearest in direction to each row of the weights; None without weights.
+    """
+
+    nc2_equinorm: float | None
+    nc2_equiangularity: float | None
+    nc2_equiangularity_max: float | None
+    nc3: float | None
+    fc: float
+    ms: float
+    sd: float | None
+    effective_rank_means: float
+    within: Array = field(repr=False)
+    coherence: Array = field(repr=False)
+    spreads: Array = field(repr=False)
+    cosines: Array = field(repr=False)
+    directionless: tuple[int, ...] = ()
+    weights_fit: tuple[int, ...] | None = None
+    scores: Array | None = field(default=None, repr=False)
+
+    @property
+    def spread(self) -> float:
+        """The mean of `spreads` over classes of two samples or more; NaN if there are none."""
+        known = self.spreads[~np.isnan(self.spreads)]
+        return float(known.mean()) if known.size else np.nan
+
+    @property
+    def unbiased_cosines(self) -> Array:
+        """(C, C) cosines of class means as of infinitely many examples: mu_a.mu_b / sqrt(coherence_a coherence_b).
+
+        The mean of n scattered examples is longer than that of their law by what is left of the scatter, (1-coherence)
+        / n in square, and its cosines less. May exceed 1 by chance; NaN where a coherence is not positive.
+        """
+        positive = np.where(self.coherence > 0, self.coherence, np.nan)
+        factor = np.sqrt(np.maximum(1.0 - self.within, 0.0) / positive)
+        return self.cosines * factor[:, None] * factor
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -35,6 +93,86 @@ class CollapseMetrics(ClassMeans):
     nc4_against: str
     effective_rank: float
     singular_values: Array = field(repr=False)
+
+
+def class_means(means: Array, examples: Array, own: Array, weights: Array | None = None) -> ClassMeans:
+    """The measures that need class means alone, of `examples` (C,) unit embeddings each; see `collapse_metrics`.
+
+    `own` (C,) is the mean over examples of |mean over the views of the example|^2: 1 for single views.
+    """
+    square, others = np.einsum("ij,ij->i", means, means), examples - 1.0
+    coherence = np.where(others > 0, (examples * square - own) / np.maximum(others, 1.0), square)
+    within = np.maximum(1.0 - square, 0.0)
+    centred = means - means.mean(axis=0)
+    away = np.linalg.norm(centred, axis=1)
+    classes = len(means)
+    norm, simplex = float(np.linalg.norm(centred)), -1.0 / (classes - 1.0)
+    apart = bool(away.min() > _NOTHING)
+    lengths = np.sqrt(square)
+    directed = lengths > _NOTHING
+    directions = means / np.where(directed, lengths, np.inf)[:, None]
+    cosines = np.clip(directions @ directions.T, -1.0, 1.0)
+    np.fill_diagonal(cosines, 1.0)
+    off = ~np.eye(classes, dtype=bool)
+    angles = None if not apart else np.abs((centred / away[:, None]) @ (centred / away[:, None]).T - simplex)[off]
+    nc3 = sd = fits = scores = None
+    if weights is not None:
+        if norm > _NOTHING:
+            nc3 = float(np.linalg.norm(weights / np.linalg.norm(weights) - centred / norm))
+        scores = weights @ directions.T
+        scores /= max(float(np.linalg.norm(scores)), 1e-300)
+        rows = weights / np.abs(weights).max(axis=1, keepdims=True)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        fits = tuple(np.argmax(rows @ directions.T, axis=1).tolist())
+        sd = float(np.mean(1.0 - np.einsum("ij,ij->i", rows, directions)))
+    return ClassMeans(
+        nc2_equinorm=float(away.std() / away.mean()) if norm > _NOTHING else None,
+        nc2_equiangularity=None if angles is None else float(angles.mean()),
+        nc2_equiangularity_max=None if angles is None else float(angles.max()),
+        nc3=nc3,
+        fc=float(within.mean()),
+        ms=float(np.sqrt(np.mean((cosines[off] - simplex) ** 2))),
+        sd=sd,
+        effective_rank_means=effective_rank(root_spectrum(_gram(directions))),
+        within=within,
+        coherence=coherence,
+        spreads=np.where(examples > 1, 1.0 - coherence, np.nan),
+        cosines=cosines,
+        directionless=tuple(np.flatnonzero(~directed).tolist()),
+        weights_fit=fits,
+        scores=scores,
+    )
+
+
+def between_frame(means: Array) -> Array | None:
+    """(d, r) F with F F^T = pinv(Sigma_B) / C for NC1 = tr(Sigma_W F F^T); None where all class means coincide.
+
+    Sigma_B is the covariance of the class means, every class weighing the same.
+    """
+    _, values, axes = np.linalg.svd(means - means.mean(axis=0), full_matrices=False)
+    keep = values > _NOTHING * max(values[0], 1.0)
+    return axes[keep].T / values[keep] if keep.any() else None
+
+
+def root_spectrum(gram: Array) -> Array:
+    """The square roots of the eigenvalues of a Gram matrix, largest first; those below 1e-7 of the largest are 0."""
+    values = np.sqrt(np.maximum(np.linalg.eigvalsh(gram)[::-1], 0.0))
+    # Squaring leaves half the digits; what is below them is rounding.
+    return np.where(values > 1e-7 * values[0], values, 0.0)
+
+
+def _gram(rows: Array) -> Array:
+    """The smaller of the Gram matrices of rows and of columns."""
+    return np.asarray(rows.T @ rows if rows.shape[0] > rows.shape[1] else rows @ rows.T)
+
+
+def effective_rank(values: Array) -> float:
+    """The exponential of the entropy of singular values over their sum: from 1 to their number; 0 for all zeros."""
+    total = float(values.sum())
+    if total == 0.0:
+        return 0.0
+    shares = values[values > 0] / total
+    return float(np.exp(-np.sum(shares * np.log(shares))))
 
 
 def collapse_metrics(samples: Samples, weights: Array | None = None) -> CollapseMetrics:
@@ -64,7 +202,7 @@ def collapse_metrics(samples: Samples, weights: Array | None = None) -> Collapse
     means = samples.per_class(samples.points)
     parts = samples.points.reshape(-1, samples.views, samples.points.shape[1]).mean(axis=1)
     own = np.add.reduceat(np.einsum("ij,ij->i", parts, parts), samples.ends[:-1] // samples.views) / samples.counts
-    values = singular_values(samples.points) / math.sqrt(len(samples.points))
+    values = root_spectrum(_gram(samples.points)) / math.sqrt(len(samples.points))
     return CollapseMetrics(
         **vars(class_means(means, samples.counts.astype(np.float64), own, weights)),
         nc1=_covariance_ratio(samples, means),
@@ -80,11 +218,11 @@ def _covariance_ratio(samples: Samples, means: Array) -> float | None:
     frame = between_frame(means)
     if frame is None:
         return None
-    spread = np.zeros(len(samples.points))
-    for rows in _chunks(len(spread)):
-        projected = (samples.points[rows] - means[samples.codes[rows]]) @ frame
-        spread[rows] = np.einsum("ij,ij->i", projected, projected)
-    return float(samples.per_class(spread).mean())
+    spread = [
+        np.sum(((samples.points[rows] - means[samples.codes[rows]]) @ frame) ** 2, axis=1)
+        for rows in _chunks(len(samples.points))
+    ]
+    return float(samples.per_class(np.concatenate(spread)).mean())
 
 
 def _disagreement(samples: Samples, means: Array, weights: Array | None) -> float:

@@ -15,7 +15,7 @@ from ..solvers.logits.logit_solution import LogitSolution
 from ..solvers.points.embedding import embed
 from ..solvers.solution import Solution
 from ..solvers.solving import solve
-from .exports import Source, class_part, class_points, gram_of, loss_of, name_of
+from .exports import Source, class_part, class_points, gram_of, loss_of, name_of, proof_of
 from .verdicts import PREDICTED, Optimal, OptimumDistance, groups
 
 # Of cosines of classes in one point.
@@ -49,13 +49,10 @@ class Optimum:
         factor: float = 1.0,
         scores: Array | None = None,
     ) -> OptimumDistance:
-        """The distance of measured cosines of class means.
+        """The distance of measured cosines of class means, and of `scores`, both as in `ClassMeans`.
 
-        Args:
-            cosines: (C', C') of the classes seen: positive semidefinite, of unit diagonal.
-            seen: (C',) which classes these are; None: all, in order. With some alone the loss is not known.
-            factor: what losses are multiplied by.
-            scores: (C', C') those of `ClassMeans`.
+        `seen` are the classes they are of; None: all, in order. With some alone the loss is not known. Losses are
+        multiplied by `factor`.
         """
         source, objective = self.solution, loss_of(self.solution)
         if seen is None:
@@ -66,20 +63,18 @@ class Optimum:
         pair = np.unravel_index(int(np.argmax(np.abs(off))), off.shape)
         per_class = np.sqrt(np.sum(off**2, axis=1) / (len(off) - 1.0))
         measured = collapsed = least = np.nan
-        gap = source.certificate.gap if isinstance(source, (Solution, LogitSolution)) else source.gap
-        nc3 = None
-        if isinstance(source, LogitSolution) and scores is not None and len(best) == len(self.cosines):
+        whole, nc3 = len(best) == len(self.cosines), None
+        if isinstance(source, LogitSolution) and scores is not None and whole:
             wanted = (source.logits / source.feature_norms)[np.ix_(seen, seen)]
             nc3 = float(np.linalg.norm(scores - wanted / np.linalg.norm(wanted)))
-        whole_known = len(best) == len(self.cosines) and objective.description.atoms == "class means"
-        if isinstance(source, Solution) and isinstance(objective, Objective) and whole_known:
-            whole = np.empty_like(cosines)
-            whole[np.ix_(seen, seen)] = cosines
-            measured = objective.ungrouped().excess(OrbitGram.from_matrix(whole, objective.orbits))
-            collapsed = objective.excess(OrbitGram(objective.orbits, np.ones((len(objective.orbits.sizes),) * 2)))
+        if isinstance(source, Solution) and whole and source.objective.description.atoms == "class means":
+            ordered, orbits = np.empty_like(cosines), objective.orbits
+            ordered[np.ix_(seen, seen)] = cosines
+            measured = source.objective.ungrouped().excess(OrbitGram.from_matrix(ordered, orbits))
+            collapsed = source.objective.excess(OrbitGram(orbits, np.ones((len(orbits.sizes),) * 2)))
             least = source.certificate.excess
         above = self.value - source.value  # of the best geometry in fewer dimensions
-        excess, room = measured - least - above, collapsed - least - above
+        excess, room, gap = measured - least - above, collapsed - least - above, proof_of(source).gap
         return OptimumDistance(
             solution=source,
             loss=name_of(source),
@@ -115,13 +110,7 @@ def optimum_of(
 ) -> Optimum:
     """The optimum, proved by `solve`; in `dim` coordinates, if its rank is above them, where descent ended.
 
-    Args:
-        source: any loss whose atoms are listed by class, or what solved one.
-        dim: of the embeddings.
-        tol: the relative gap to certify. What is not certified is taken all the same, and says so.
-        progress: called with a line of text.
-
-    Cost: a solve; below the rank `Solution.embed` too.
+    What is not certified to the relative gap `tol` is taken all the same, and says so.
     """
     if isinstance(source, (Objective, CrossEntropy)):
         source = solve(source, tol=tol, throw=False, progress=progress)

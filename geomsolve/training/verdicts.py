@@ -13,7 +13,7 @@ from ..arrays import Array
 from ..choosing.named import Solved
 from ..solvers.logits.logit_solution import LogitSolution
 from ..solvers.solution import Quality
-from .class_means import ClassMeans
+from .neural_collapse import ClassMeans
 
 # What `diagnose`, `Monitor` and `targets` take as an optimum.
 Optimal: TypeAlias = Solved | LogitSolution
@@ -141,8 +141,7 @@ class OptimumDistance:
         return f"{above}cosines off {'' if above else f'the optimum of {self.loss} '}by {self.rms:.3f}"
 
 
-@dataclass(frozen=True, eq=False)
-class Sharing:
+class Sharing(NamedTuple):
     """Which classes share a point.
 
     Attributes:
@@ -150,6 +149,7 @@ class Sharing:
         merged: groups of two classes or more that are linked by such pairs.
         small: the groups of classes that all have fewer examples than the average class.
         full: whether all classes do, in one group and with cosines of 0.97 and more.
+        minority: whether there are small ones, and not everything is in one point.
         coincident: whether all means coincide, held together or not.
     """
 
@@ -157,15 +157,11 @@ class Sharing:
     merged: tuple[tuple[int, ...], ...]
     small: tuple[tuple[int, ...], ...]
     full: bool
+    minority: bool
     coincident: bool
 
-    @property
-    def minority(self) -> bool:
-        """Whether the minority is collapsed, and not everything."""
-        return not self.full and bool(self.small)
 
-
-def sharing(collapse: ClassMeans, counts: NDArray[np.float64]) -> Sharing:
+def sharing(collapse: ClassMeans, counts: Array) -> Sharing:
     """Which classes share a point, by the metrics of the embeddings and the examples per class in training."""
     held = collapse.coherence >= HELD
     near = collapse.unbiased_cosines >= SHARED
@@ -178,7 +174,7 @@ def sharing(collapse: ClassMeans, counts: NDArray[np.float64]) -> Sharing:
     # classes miss the limit by chance.
     linked = bool(merged) and len(merged[0]) == len(pairs)
     full = linked and bool((np.where(pairs, 1.0, collapse.unbiased_cosines) >= PREDICTED).all())
-    return Sharing(pairs, merged, small, full, bool(near.all()))
+    return Sharing(pairs, merged, small, full, not full and bool(small), bool(near.all()))
 
 
 def groups(shared: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:
@@ -209,13 +205,7 @@ def offsets(collapse: ClassMeans, distance: OptimumDistance | None) -> Limits:
 
 
 def verdict(collapse: ClassMeans, shared: Sharing, distance: OptimumDistance | None) -> Verdict:
-    """The verdict.
-
-    Args:
-        collapse: metrics of the embeddings.
-        shared: which classes share a point.
-        distance: from the optimum; None without a loss.
-    """
+    """The verdict on embeddings of these metrics, with a distance from the optimum if there is a loss."""
     off = offsets(collapse, distance)
     at, near = (all(one <= limit for one, limit in zip(off, limits, strict=True)) for limits in (AT, NEAR))
     if distance is None:
@@ -227,12 +217,13 @@ def verdict(collapse: ClassMeans, shared: Sharing, distance: OptimumDistance | N
             return Verdict.COINCIDENT
         return Verdict.SIMPLEX if at else Verdict.SPREAD
     # The least cosine that the optimum gives a pair of the group that shares a point.
-    best = {group: _least(distance.best, shared.pairs, group) for group in shared.merged}
-    lost = [group for group, cosine in best.items() if cosine < APART]
+    together = np.where(shared.pairs, distance.best, np.inf)
+    best = {group: together[np.ix_(group, group)].min() for group in shared.merged}
+    lost = {group for group, cosine in best.items() if cosine < APART}
     if lost and shared.full:
         return Verdict.FULL_FAILURE
     if lost:
-        return Verdict.MINORITY_FAILURE if set(lost) & set(shared.small) else Verdict.MERGED_FAILURE
+        return Verdict.MINORITY_FAILURE if lost & set(shared.small) else Verdict.MERGED_FAILURE
     if not best and shared.coincident:
         return Verdict.COINCIDENT
     if near and shared.minority and min(best.values()) >= PREDICTED:
@@ -240,8 +231,3 @@ def verdict(collapse: ClassMeans, shared: Sharing, distance: OptimumDistance | N
     if at:
         return Verdict.AT_OPTIMUM
     return Verdict.NEAR_OPTIMUM if near else Verdict.FAR
-
-
-def _least(gram: NDArray[np.float64], pairs: NDArray[np.bool_], group: tuple[int, ...]) -> float:
-    block = np.ix_(group, group)
-    return float(gram[block][pairs[block]].min())

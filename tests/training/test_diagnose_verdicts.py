@@ -41,7 +41,7 @@ def test_one_unlearnt_class_of_forty_is_seen():
     loose[39] = 4.0
     many = np.where(np.arange(40) == 39, 1500, 10)
     found = gs.diagnose(*plant(points, many, loose), **loss)
-    assert (found.optimum.rms, found.optimum.worst, found.spread) < (0.02, 0.1, 0.05)
+    assert (found.optimum.rms, found.optimum.worst, found.collapse.spread) < (0.02, 0.1, 0.05)
     assert found.verdict is KINDS.FAR
     text = "\n".join(found.lines())
     assert "Not near the optimum, because: 1 - cosine within class 39 0.9" in text
@@ -151,14 +151,14 @@ def test_too_few_dimensions_are_named():
 def test_classes_of_one_example_say_nothing_of_the_spread():
     points = simplex(4, 8)
     found = gs.diagnose(points, list("abcd"), objective="supcon", temperature=0.1)
-    assert math.isnan(found.spread)
+    assert math.isnan(found.collapse.spread)
     assert found.verdict is KINDS.AT_OPTIMUM
     assert "nothing is known of the spread within classes" in "\n".join(found.lines())
     report = found.to_dict()
     assert np.isnan(report["spread"])
     some = gs.diagnose(np.concatenate([points, points[:1]]), [0, 1, 2, 3, 0])
-    assert np.isnan(some.spreads).tolist() == [False, True, True, True]
-    assert math.isclose(some.spread, 0.0, abs_tol=1e-12)
+    assert np.isnan(some.collapse.spreads).tolist() == [False, True, True, True]
+    assert math.isclose(some.collapse.spread, 0.0, abs_tol=1e-12)
 
 
 @pytest.mark.parametrize("order", [(1, 0, 2), (1, 2, 0), (0, 2, 1)])

@@ -183,8 +183,8 @@ def test_tsc_is_held_against_its_own_optimum():
     ):
         assert found.verdict is gs.training.Verdict.AT_OPTIMUM
         assert found.optimum.rms < 1e-6
-        assert found.spread == pytest.approx(found.optimum.spread.mean(), rel=1e-6)
-        assert found.spread > 1e-4
+        assert found.collapse.spread == pytest.approx(found.optimum.spread.mean(), rel=1e-6)
+        assert found.collapse.spread > 1e-4
         assert np.isnan(found.optimum.excess)
         assert "nan" not in f"{found.summary} {found.plot().get_suptitle()}"
         assert found.to_dict()["optimum"]["objective"] == "TSC(pull=1, views=2)"

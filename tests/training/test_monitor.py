@@ -68,7 +68,7 @@ def test_it_is_the_diagnosis_of_the_same_data(base, views):
     assert math.isclose(told["run/cosine_rms"], found.optimum.rms, rel_tol=1e-10)
     assert math.isclose(told["run/cosine_worst"], found.optimum.worst, rel_tol=1e-10)
     assert (told["run/worst_first"], told["run/worst_second"]) == found.optimum.worst_pair
-    assert math.isclose(told["run/spread"], found.spread, rel_tol=1e-10)
+    assert math.isclose(told["run/spread"], found.collapse.spread, rel_tol=1e-10)
     assert (told["run/classes_seen"], told["run/left_out"]) == (4, 0)
     assert monitor.verdict is found.verdict
 
