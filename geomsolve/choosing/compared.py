@@ -15,6 +15,7 @@ from ..geometry.orbit_gram import OrbitGram
 from ..solvers.logits.logit_solution import LogitSolution
 from ..solvers.solution import Solution
 from ..text import attributes
+from .bounded import BoundedGeometry
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,31 +25,44 @@ class Compared:
     Attributes:
         loss: its name in the comparison.
         description: in words.
-        solution: the certified optimum (or its best approximation); None where there is none, and for TSC and
-            Supervised Prototypes, which are no objectives. Of cross-entropy a LogitSolution.
+        solution: the certified optimum (or its best approximation); None where there is none. Of TSC and Supervised
+            Prototypes a BoundedGeometry, of cross-entropy a LogitSolution.
         reason: why nothing was solved.
         means: the cosines of class means.
         shares: (K,) the count of one class of every orbit of `means`.
         within: the mean variance of a class's examples about their mean; 0 where classes are points.
         alignment: the mean cosine of a class mean with its own classifier, prototype or target; None without any.
         classifier: the cosines of classifiers or prototypes, where the loss trains any.
-        value: the loss, in nats.
-        relative_gap: what is proved of it, over the loss above its floor.
-        certified: whether the optimum is proved.
     """
 
     loss: str
     description: str
-    solution: Solution | LogitSolution | None
+    solution: Solution | BoundedGeometry | LogitSolution | None
     reason: str = ""
     means: OrbitGram | None = field(default=None, repr=False)
     shares: Array | None = field(default=None, repr=False)
     within: float | None = None
     alignment: float | None = None
-    classifier: OrbitGram | None = field(default=None, repr=False, kw_only=True)
-    value: float | None = None
-    relative_gap: float | None = None
-    certified: bool = False
+    classifier: OrbitGram | None = field(default=None, repr=False)
+
+    @property
+    def _solved(self) -> Solution | BoundedGeometry | LogitSolution | None:
+        return None if self.means is None else self.solution
+
+    @property
+    def value(self) -> float | None:
+        """The loss, in nats."""
+        return None if self._solved is None else self._solved.value
+
+    @property
+    def relative_gap(self) -> float | None:
+        """What is proved of it, over the loss above its floor."""
+        return None if self._solved is None else getattr(self._solved, "certificate", self._solved).relative_gap
+
+    @property
+    def certified(self) -> bool:
+        """Whether the optimum is proved."""
+        return self._solved is not None and self._solved.ok
 
     def _mean(self, first_in_tail: bool, second_in_tail: bool) -> float | None:
         """The mean cosine over pairs of different classes, the first and the second in the tail or not."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .. import __version__
-from ..arrays import Array, Progress
+from ..arrays import Progress
 from ..certificates.certificate import check_tol
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
@@ -19,17 +19,18 @@ from ..geometry.kinds import KindGram
 from ..geometry.orbit_gram import OrbitGram, Orbits
 from ..geometry.variances import class_variances
 from ..objectives.base import Objective, check_temperature
-from ..objectives.kinds.parts import parts_of
-from ..objectives.kinds.supcl import InstanceSoftmax
+from ..objectives.descriptions import KindsOfAtoms
+from ..objectives.logits.cross_entropy import CrossEntropy, ldam, logit_adjusted
 from ..objectives.many_counts import class_orbits
 from ..objectives.registry import build_objective, objective_options, resolve
 from ..objectives.rows.row_softmax import RowSoftmax
 from ..objectives.sampling import Sampler
 from ..results import Result
-from ..solvers.solution import Quality, Solution
+from ..solvers.logits.logit_solution import solve_logits
+from ..solvers.solution import Solution
 from ..solvers.solving import solve
 from ..text import number, table
-from .classified import LOGITS, classified
+from .bounded import BoundedGeometry
 from .compared import Compared
 from .prototype_geometry import supervised_prototypes
 from .recommendations import sentences
@@ -57,8 +58,13 @@ _CATALOGUE = {
     "ce-adjusted": "cross-entropy with logit adjustment, decays as of ce",
     "ce-ldam": "cross-entropy with LDAM's margins of at most 0.5, decays as of ce",
 }
+_LOGITS: dict[str, Callable[..., CrossEntropy]] = {"ce": CrossEntropy, "ce-adjusted": logit_adjusted, "ce-ldam": ldam}
+# Weight decay as it is usual; of the mean square, so that it means the same for few examples and for many.
+_DECAY = 5e-4
 # Distinct counts beyond which cross-entropy takes a minute, and is solved only where it is asked for by name.
 _PATIENCE = 360
+# What stands for a class beside its examples, in the order looked for.
+_PARTNERS = ("classifier", "prototype", "target")
 # What a loss needs to be told and a comparison has to choose.
 _SETTINGS = {"supcl": {"alpha": 0.5}}
 
@@ -213,23 +219,18 @@ def _compared(
     tol: float,
     progress: Progress | None,
 ) -> Compared:
-    if name in LOGITS:
+    words, (builder, _) = _CATALOGUE[name], resolve(name)
+    if name in _LOGITS:
         if len(counts.distinct) > _PATIENCE and not asked:
             reason = f"{len(counts.distinct)} distinct counts: a minute; ask for it by name"
-            return Compared(name, _CATALOGUE[name], None, reason)
-        return classified(name, _CATALOGUE[name], counts, tol, progress)
-    words, (builder, _) = _CATALOGUE[name], resolve(name)
+            return Compared(name, words, None, reason)
+        return _classified(name, counts, tol, progress)
     if builder in ("supmin", "supproto") and counts.classes != 2 and not asked:
         return Compared(name, words, None, "a loss of two classes")
     if builder in ("supproto", "tsc"):
-        solver = supervised_prototypes if builder == "supproto" else targeted_supcon
-        found = solver(counts, temperature=temperature)
-        proved = found.value, found.relative_gap, bool(found.relative_gap <= tol)
-        if isinstance(found.geometry, KindGram):
-            return _of_kinds(name, words, counts, None, found.geometry, proved)
-        means, length, within = _class_means(found.geometry)
-        alignment = float(np.mean(found.own_target / length))
-        return Compared(name, words, None, "", means, counts.per_class, within, alignment, *proved)
+        bounded = supervised_prototypes if builder == "supproto" else targeted_supcon
+        found = replace(bounded(counts, temperature=temperature), tol=tol)
+        return Compared(name, words, found, **_measured(found, counts))
     if builder == "design":  # for the simplex all weights are 1, see `design`
         ones = np.ones(len(counts.distinct))
         objective: Objective = RowSoftmax(
@@ -242,81 +243,72 @@ def _compared(
         over = {option: value for option, value in drawn.items() if "sampler" in options and option in options}
         objective = build_objective(name, counts, {**_SETTINGS.get(name, {}), **heat, **over})
         words = objective.name if over else words
-    return _described(name, words, counts, solve(objective, tol=tol, throw=False, progress=progress))
+    solution = solve(objective, tol=tol, throw=False, progress=progress)
+    return Compared(name, words, solution, **_measured(solution, counts))
 
 
-def _described(name: str, words: str, counts: Counts, solution: Solution) -> Compared:
-    if isinstance(solution.geometry, KindGram):
-        return _of_kinds(name, words, counts, solution, solution.geometry, _proof(solution))
-    objective, gram = solution.objective, solution.orbits
-    parts = parts_of(objective)
-    if parts is None and not isinstance(objective, InstanceSoftmax):
+def _classified(name: str, counts: Counts, tol: float, progress: Progress | None) -> Compared:
+    """Cross-entropy: features and classifier have lengths, and angles all the same."""
+    loss = _LOGITS[name](counts, feature_decay=_DECAY / counts.total, classifier_decay=_DECAY)
+    found = solve_logits(loss, tol=tol, throw=False, progress=progress)
+    squares = found.orbit_features.own * found.orbit_classifier.own
+    if found.vanished or not (squares > 0).all():
+        reason = f"classes without features at this decay: {len(found.vanished)}"
+        return Compared(name, _CATALOGUE[name], found, reason)
+    alignment = float(loss.orbits.sizes @ (found.orbit_logits.own / np.sqrt(squares))) / counts.classes
+    means, rows = found.directions("feature"), found.directions("classifier")
+    return Compared(name, _CATALOGUE[name], found, "", means, loss.examples, 0.0, alignment, rows)
+
+
+def _measured(found: Solution | BoundedGeometry, counts: Counts) -> dict[str, Any]:
+    """The class means of a solution, and what a `Compared` has beside them."""
+    about, geometry = found.objective.description, found.geometry
+    if isinstance(geometry, KindGram):
+        return _of_kinds(geometry, counts)
+    gram = found.gram if isinstance(found, BoundedGeometry) else found.orbits
+    if about.atoms == "class means":
         shares = np.empty(len(gram.sizes))
         shares[gram.orbits.labels] = counts.per_class
-        return Compared(name, words, solution, "", gram, shares, 0.0, None, *_proof(solution))
-    if parts is None:
-        order, kind = counts.by_class().groups, ""
-    else:
-        kind = "instances" if "instances" in parts.names else "mean"
-        order = _places(parts.names, parts.classes, kind, counts.classes)
+        return {"means": gram, "shares": shares, "within": 0.0}
+    kinds, partner = ["instances"] * counts.classes, None
+    classes: Sequence[int] = np.argsort(counts.by_class().groups).tolist()
+    if isinstance(about, KindsOfAtoms):
+        kinds, classes = list(about.kinds), about.classes
+        partner = next((kind for kind in _PARTNERS if kind in kinds), None)
+
+    def places(wanted: str) -> list[int]:
+        """The orbit of that kind of every class."""
+        by_class = sorted(zip(classes, range(len(kinds)), kinds, strict=True))
+        return [place for _, place, kind in by_class if kind == wanted]
+
+    order = places(kinds[0])
     own = OrbitGram(Orbits(gram.sizes[order]), gram.cosines[np.ix_(order, order)])
-    means, length, within = _class_means(own)
-    alignment = classifier = None
-    for partner in ("classifier", "prototype"):
-        if parts is not None and partner in parts.names:
-            other = _places(parts.names, parts.classes, partner, counts.classes)
-            alignment = float(np.mean(gram.cosines[order, other] / length))
-            classifier = OrbitGram(means.orbits, gram.cosines[np.ix_(other, other)])
-            break
-    proved = _proof(solution)
-    shares = counts.per_class
-    return Compared(name, words, solution, "", means, shares, within, alignment, *proved, classifier=classifier)
+    variances = class_variances(own)
+    length = np.sqrt(1.0 - variances.per_class)
+    cosines = own.cosines / length[:, None] / length
+    np.fill_diagonal(cosines, 1.0)
+    single = Orbits(np.ones(counts.classes), np.arange(counts.classes))
+    means = OrbitGram(single, np.clip(cosines, -1.0, 1.0))
+    measured = {"means": means, "shares": counts.per_class, "within": variances.within}
+    if isinstance(found, BoundedGeometry):
+        measured["alignment"] = float(np.mean(found.own_target / length))
+    if partner is not None:
+        other = places(partner)
+        measured["alignment"] = float(np.mean(gram.cosines[order, other] / length))
+        measured["classifier"] = OrbitGram(single, gram.cosines[np.ix_(other, other)])
+    return measured
 
 
-def _of_kinds(
-    name: str,
-    words: str,
-    counts: Counts,
-    solution: Solution | None,
-    gram: KindGram,
-    proved: tuple[float, float, bool],
-) -> Compared:
-    """The class means of a geometry over orbits of classes, and the first other kind beside them."""
+def _of_kinds(gram: KindGram, counts: Counts) -> dict[str, Any]:
+    """The same by orbits of classes: the means of the first kind, and the first other kind beside them."""
     kinds, (means, length) = gram.orbits, gram.means()
     instances = kinds.classes * kinds.each[:, 0]
     within = float(instances @ (1.0 - length**2) / instances.sum())
-    partner = next((name for name in ("classifier", "prototype", "target") if name in kinds.names), None)
-    alignment = classifier = None
+    measured = {"means": means, "shares": counts.distinct, "within": within}
+    partner = next((kind for kind in _PARTNERS if kind in kinds.names), None)
     if partner is not None:
         place = kinds.names.index(partner)
         own = kinds.own(gram.cosines)[:, 0, place] / length
-        alignment = float(kinds.classes @ own / kinds.classes.sum())
-        classifier = None if partner == "target" else gram.means(place)[0]
-    return Compared(
-        name, words, solution, "", means, counts.distinct, within, alignment, *proved, classifier=classifier
-    )
-
-
-def _proof(solution: Solution) -> tuple[float, float, bool]:
-    proved = solution.certificate
-    return proved.value, proved.relative_gap, solution.quality is Quality.CERTIFIED
-
-
-def _class_means(instances: OrbitGram) -> tuple[OrbitGram, Array, float]:
-    """Cosines of class means, their lengths, and the variance within: from instances whose orbits are the classes."""
-    variances = class_variances(instances)
-    length = np.sqrt(1.0 - variances.per_class)
-    cosines = instances.cosines / length[:, None] / length
-    np.fill_diagonal(cosines, 1.0)
-    classes = len(length)
-    means = OrbitGram(Orbits(np.ones(classes), np.arange(classes)), np.clip(cosines, -1.0, 1.0))
-    return means, length, variances.within
-
-
-def _places(names: Sequence[str], classes: Sequence[int], kind: str, count: int) -> NDArray[np.intp]:
-    """(C,) the orbit of that kind of every class."""
-    places = np.zeros(count, np.intp)
-    for place, (name, index) in enumerate(zip(names, classes, strict=True)):
-        if name == kind:
-            places[index] = place
-    return places
+        measured["alignment"] = float(kinds.classes @ own / kinds.classes.sum())
+        measured["classifier"] = None if partner == "target" else gram.means(place)[0]
+    return measured
