@@ -4,6 +4,7 @@ from .comparisons import Comparison as Comparison
 from .comparisons import compare as compare
 from .comparisons import compared_names as compared_names
 from .designed import Design as Design
+from .designed import LogitDesign as LogitDesign
 from .designs import design as design
 from .guidelines import VarianceGuideline as VarianceGuideline
 from .guidelines import VarianceMap as VarianceMap
@@ -11,7 +12,6 @@ from .guidelines import class_critical_alphas as class_critical_alphas
 from .guidelines import keep_variance as keep_variance
 from .guidelines import smallest_critical_alpha as smallest_critical_alpha
 from .guidelines import variance_map as variance_map
-from .logit_designs import LogitDesign as LogitDesign
 from .logit_designs import design_logits as design_logits
 from .named import solve_named as solve_named
 from .prototype_geometry import supervised_prototypes as supervised_prototypes

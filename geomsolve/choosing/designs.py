@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linprog
@@ -26,10 +24,6 @@ _LARGEST_LOG = 300.0
 # All forces are multiples x u_i u_j of one x, and the loss lies about x above its floor: below e^-668 the certificate
 # counts that as underflown. All designs up to here were certified, none beyond e^-680.
 _LEAST_FORCE_LOG = -640.0
-# Below e^-708 a number of float64 loses digits: the forces are weights times e^{(G_ij - 1)/tau}.
-_DEEPEST = 700.0
-# A smallest eigenvalue this near to 0 may well be that of a singular matrix with noise.
-_NOISE = 1e-2
 
 
 def design(
@@ -37,7 +31,7 @@ def design(
     target: ArrayLike | None = None,
     *,
     temperature: float,
-    anchors: str | ArrayLike = "class",
+    anchors: str = "class",
     tol: float = 1e-9,
 ) -> Design:
     """The weights of a contrastive loss whose optimum is the Gram matrix you want, in closed form.
@@ -62,11 +56,9 @@ def design(
         counts: examples per class, or proportions.
         target: (C, C) the wanted cosines in class order; None: the regular simplex. Possible is every Gram matrix with
             a null vector whose entries are all above 0 (class means whose positive multiples sum to zero), and no
-            other, whatever the weights. Eigenvalues up to 1e-6, rounding to float32, are moved to 0; larger noise is
-            refused, with the line of numpy that takes it out.
+            other, whatever the weights. Eigenvalues up to 1e-6, rounding to float32, are moved to 0.
         temperature: tau.
-        anchors: "class": every class weighs the same; "instance": every example does; or C numbers above 0, the weights
-            of classes.
+        anchors: "class": every class weighs the same; "instance": every example does.
         tol: the relative gap called certified.
 
     Returns:
@@ -74,8 +66,7 @@ def design(
 
     Raises:
         ProblemError: a target that is no Gram matrix, is not singular, or has no positive null vector; more than 4000
-            classes; a temperature so low that float64 ends: |log W| <= 300, log x >= -640 and (1 - G_ij)/tau <= 700.
-            For the simplex x is about e^{-C/((C - 1) tau)}, and tau >= 0.0033 will do for two classes, 0.0018 for ten.
+            classes; a temperature so low that float64 ends, with weights beyond e^300 or forces below e^-640.
 
     Cost: one symmetric eigenvalue problem of size C, and the certificate.
     Source: ours; see the theory page.
@@ -109,7 +100,6 @@ def design(
         balance=balance,
         masses=masses,
         weights=weights,
-        offsets=objective.offsets,
         objective=objective,
         certificate=certify(objective, OrbitGram(orbits, wanted)),
         tol=tol,
@@ -124,39 +114,14 @@ def _weights(gram: Array, balance: Array, masses: Array, temperature: float) -> 
     log_pull = log_u + np.log(off @ balance) - log_m
     log_x = -np.logaddexp(log_pull.max(), log_h[off].mean())
     logs = log_x + log_h - np.log1p(-np.exp(log_x + log_pull))[:, None]
-    worst, force = float(np.abs(logs[off]).max()), float(log_x)
-    deepest = float((1.0 - gram[off]).max()) / temperature
-    ends = {
-        f"weights of e^{worst:.0f}": worst / _LARGEST_LOG,
-        f"forces of e^{force:.0f}": force / _LEAST_FORCE_LOG,
-        f"a force of e^-{deepest:.0f} between its farthest two classes": deepest / _DEEPEST,
-    }
-    if beyond := [what for what, share in ends.items() if share > 1.0]:
-        # Each logarithm is a constant and a multiple of 1/temperature: the constant, some units, is the margin.
-        least = _rounded_up(1.03 * temperature * max(ends.values()))
+    worst = float(np.abs(logs[off]).max())
+    least = min(float(log_x), -float((1.0 - gram[off]).max()) / temperature)
+    if worst > _LARGEST_LOG or least < _LEAST_FORCE_LOG:
         raise ProblemError(
-            f"temperature: at {temperature:g} this target needs {beyond[0]} beside 1, and float64 ends before; it must "
-            f"be higher, at least {least:g}"
+            f"temperature: at {temperature:g} this target needs weights of e^{worst:.0f} beside 1 and forces of "
+            f"e^{least:.0f}, and float64 ends before; it must be higher"
         )
     return np.where(off, np.exp(np.where(off, logs, 0.0)), 0.0)
-
-
-def _rounded_up(value: float) -> float:
-    """The next number of two digits, so that who follows the advice is not refused again."""
-    unit = 10.0 ** (math.floor(math.log10(value)) - 1) if value > 0 else 1.0
-    return math.ceil(value / unit) * unit
-
-
-def _cure(values: Array, size: float) -> str:
-    """What to do where eigenvalues of that size are 0 but for noise: drop all that are as small, and scale again."""
-    if size > _NOISE:
-        return ""
-    small = min(int(np.sum(values <= 10.0 * size)), len(values) - 1)
-    return (
-        f". If that is noise or rounding (up to {_SINGULAR:g} is allowed), take it out, with w, V = "
-        f"numpy.linalg.eigh(target): X = V[:, {small}:] * w[{small}:]**0.5; X /= numpy.linalg.norm(X, axis=1, "
-        "keepdims=True); target = X @ X.T, all in float64"
-    )
 
 
 def _balanced(gram: Array) -> tuple[Array, Array]:
@@ -165,20 +130,20 @@ def _balanced(gram: Array) -> tuple[Array, Array]:
     if values[0] < -_SINGULAR:
         raise ProblemError(
             f"target: must be positive semidefinite; its smallest eigenvalue is {values[0]:.3g}, so no vectors have "
-            f"these cosines{_cure(values, -values[0])}"
+            f"these cosines (rounding up to {_SINGULAR:g} is taken out)"
         )
     if values[0] > _SINGULAR:
         raise ProblemError(
             f"target: must be singular; its smallest eigenvalue is {values[0]:.3g}, so no multiples of the class means "
             "sum to zero, and under every loss they can still move apart (centre the points: the mean of all of them, "
-            f"weighted as you like, must be 0){_cure(values, values[0])}"
+            f"weighted as you like, must be 0; rounding up to {_SINGULAR:g} is taken out)"
         )
     null = values <= _SINGULAR
     space = vectors[:, null]
     # The projection of (1, ..., 1) treats equal classes equally. It need not be positive where some null vector is.
     balance = space @ space.sum(axis=0)
     if not balance.min() > 1e-9 * balance.max():
-        balance = _positive_in(space, values)
+        balance = _positive_in(space)
     cleaned = (vectors[:, ~null] * values[~null]) @ vectors[:, ~null].T
     root = np.sqrt(np.diag(cleaned))
     scaled = cleaned / root[:, None] / root
@@ -188,7 +153,7 @@ def _balanced(gram: Array) -> tuple[Array, Array]:
     return scaled, balance / balance.mean()
 
 
-def _positive_in(space: Array, values: Array) -> Array:
+def _positive_in(space: Array) -> Array:
     """The vector of a linear space whose smallest entry is largest, entries summing to their number."""
     count, dim = space.shape
     # Unknowns: coefficients, and the smallest entry.
@@ -206,36 +171,16 @@ def _positive_in(space: Array, values: Array) -> Array:
         listed = ", ".join(map(str, worst[:8])) + (", ..." if len(worst) > 8 else "")
         raise ProblemError(
             "target: must have a null vector with all entries above 0 (positive multiples of the class means that sum "
-            f"to zero), or some class feels no balance; the best there is fails at classes {listed}{_split(values)}"
+            f"to zero), or some class feels no balance; the best there is fails at classes {listed}"
         )
     return vector
 
 
-def _split(values: Array) -> str:
-    """Where noise has lifted some of the eigenvalues that should be 0 above what counts as 0, say so."""
-    null = int(np.sum(values <= _SINGULAR))
-    if null == len(values) or values[null] > 100.0 * _SINGULAR:
-        return ""
-    return f" (the next eigenvalue is {values[null]:.1e}; should it be 0 too?){_cure(values, values[null])}"
-
-
-def _masses(counts: Counts, anchors: str | ArrayLike) -> Array:
-    if isinstance(anchors, str):
-        if anchors == "class":
-            return np.full(counts.classes, 1.0 / counts.classes)
-        if anchors == "instance":
-            return counts.per_class / counts.total
-        raise ProblemError(f"anchors: must be class, instance, or one number per class; got {anchors!r:.40}")
-    try:
-        array = np.array(anchors, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ProblemError(f"anchors: must be class, instance, or one number per class; got {anchors!r:.40}") from None
-    if array.shape != (counts.classes,):
-        raise ProblemError(f"anchors: must be one number per class, {counts.classes}; got shape {array.shape}")
-    bad = np.flatnonzero(~(np.isfinite(array) & (array > 0)))
-    if bad.size:
-        raise ProblemError(f"anchors: must be finite and above 0; class {bad[0]} has {array[bad[0]]:g}")
-    return array / array.sum()
+def _masses(counts: Counts, anchors: str) -> Array:
+    masses = {"class": np.full(counts.classes, 1.0 / counts.classes), "instance": counts.per_class / counts.total}
+    if str(anchors) not in masses:
+        raise ProblemError(f"anchors: must be class or instance; got {anchors!r:.40}")
+    return masses[anchors]
 
 
 def balanced_target(target: ArrayLike, orbits: Orbits) -> tuple[Array, Array, float]:

@@ -2,113 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .. import __version__
 from ..arrays import Array
 from ..certificates.certificate import check_tol
-from ..certificates.logits import LogitCertificate, certify_logits
+from ..certificates.logits import certify_logits
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..geometry.class_matrices import ClassMatrix
 from ..geometry.orbit_gram import Orbits
 from ..objectives.logits.cross_entropy import CrossEntropy
-from ..results import Result
-from ..text import attributes, entry, span, table
-from .designed import MOST_ROWS
+from .designed import LogitDesign
 from .designs import MOST_CLASSES, balanced_target
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class LogitDesign(Result):
-    """Terms of cross-entropy under which wanted angles are its only optimum. See `design_logits`.
-
-    Attributes:
-        counts: the class counts.
-        target: (C, C) the wanted cosines, of features and of classifier; None: the regular simplex.
-        moved: the largest change of a cosine that it took to make the target exactly singular.
-        margins: (C,) mu, to subtract from the logit of the own class; None for a target of one's own.
-        offsets: (C, C) kappa, to add to logit c of the examples of class k; None for the simplex.
-        objective: the loss, for `solve` and `certificates.certify_logits`.
-        logits: the optimal logits, by orbits of exchangeable classes.
-        certificate: the proof that they are optimal.
-        tol: the relative gap called certified.
-    """
-
-    counts: Counts
-    target: Array | None = field(repr=False)
-    moved: float
-    margins: Array | None = field(repr=False)
-    offsets: Array | None = field(repr=False)
-    objective: CrossEntropy = field(repr=False)
-    logits: ClassMatrix = field(repr=False)
-    certificate: LogitCertificate
-    tol: float = 1e-9
-
-    @property
-    def ok(self) -> bool:
-        """Whether the target is proved to be the optimum."""
-        return self.certificate.holds(self.tol)
-
-    @property
-    def summary(self) -> str:
-        """What was designed, and what is proved of it."""
-        what = "margins for the simplex" if self.offsets is None else "offsets for wanted angles"
-        return f"{'certified' if self.ok else 'uncertified'} {what} of {self.counts}, {self._decays}"
-
-    @property
-    def _decays(self) -> str:
-        return f"feature decay {self.objective.feature_decay:g}, classifier decay {self.objective.classifier_decay:g}"
-
-    def arrays(self) -> dict[str, Array]:
-        """What a training code needs, by class in the caller's order: margins or offsets, and the target."""
-        named = {"margins": self.margins, "offsets": self.offsets, "target": self.target}
-        return {name: values for name, values in named.items() if values is not None}
-
-    def to_dict(self) -> dict[str, Any]:
-        """The design as a dictionary."""
-        return {
-            **self.arrays(),
-            "objective": self.objective.name,
-            **attributes(self.objective, "feature_decay", "classifier_decay"),
-            "moved": self.moved,
-            **attributes(self.certificate, "value", "lower_bound", "gap", "relative_gap"),
-            "quality": "certified" if self.ok else "uncertified",
-            **self.counts.to_dict(),
-            "version": __version__,
-        }
-
-    def lines(self) -> list[str]:
-        """The design as text: the proof, and the terms where they fit a screen."""
-        counts, proved = self.counts, self.certificate
-        state = "CERTIFIED: the target is the only optimum" if self.ok else "NOT CERTIFIED"
-        lines = [
-            f"cross-entropy for wanted angles, {self._decays}",
-            str(counts),
-            "",
-            f"{state} (relative gap {proved.relative_gap:.1e})",
-            entry("value there", f"{proved.value:.12g} nats"),
-        ]
-        if self.moved:
-            lines.append(entry("target moved by", f"{self.moved:.1e} (to be exactly singular)"))
-        names = [counts.label(c) for c in range(counts.classes)]
-        header: tuple[str, ...] = ("class", "count")
-        if self.margins is not None:
-            lines += ["", "from the logit of its own class, an example's margin is subtracted:"]
-            values, header = self.margins[:, None], (*header, "margin")
-        else:
-            lines += ["", "to logit c of an example of class k is added (a row a class k):"]
-            values, header = np.asarray(self.offsets).T, (*header, *names)
-        if counts.classes > MOST_ROWS:
-            return [*lines, entry(header[-1] if self.offsets is None else "offsets", span(values, ".6g"))]
-        rows = [header]
-        for name, count, row in zip(names, counts.per_class, values, strict=True):
-            rows.append((name, f"{count:g}", *(f"{value:.6g}" for value in row)))
-        return [*lines, "", *(f"  {line}" for line in table(rows))]
 
 
 def design_logits(
@@ -171,7 +80,7 @@ def _margins(plain: CrossEntropy) -> dict[str, Any]:
     problem = replace(plain, margins=margins, name="cross-entropy with designed margins")
     own = radius / np.sqrt(problem.examples)
     logits = ClassMatrix(problem.orbits, own, np.broadcast_to(-own / (classes - 1.0), (len(own),) * 2))
-    return {"objective": problem, "logits": logits, "margins": margins, "offsets": None, "target": None, "moved": 0.0}
+    return {"objective": problem, "logits": logits, "margins": margins, "target": None, "moved": 0.0}
 
 
 def _offsets(plain: CrossEntropy, target: ArrayLike) -> dict[str, Any]:
@@ -196,9 +105,7 @@ def _offsets(plain: CrossEntropy, target: ArrayLike) -> dict[str, Any]:
     offsets = np.where(off, radius * unit - gaps, 0.0)
     problem = replace(plain, offsets=offsets, name="cross-entropy with designed offsets")
     logits = ClassMatrix.gathered(problem.orbits, radius * full)
-    return {
-        "objective": problem, "logits": logits, "margins": None, "offsets": offsets, "target": wanted, "moved": moved,
-    }  # fmt: skip
+    return {"objective": problem, "logits": logits, "offsets": offsets, "target": wanted, "moved": moved}
 
 
 def _gaps(plain: CrossEntropy, own: Array, others: Array) -> Array:

@@ -10,10 +10,10 @@ import typer
 
 from ..certificates.certificate import check_tol
 from ..choosing.comparisons import compare as compare_losses
-from ..choosing.designed import Design
+from ..choosing.designed import Design, LogitDesign
 from ..choosing.designs import design as design_weights
 from ..choosing.guidelines import TEMPERATURES, keep_variance, variance_map
-from ..choosing.logit_designs import LogitDesign, design_logits
+from ..choosing.logit_designs import design_logits
 from ..counts.counts import Counts
 from ..errors import ProblemError
 from ..figures.maps import plot_variance_map
