@@ -8,7 +8,6 @@ from .designed import LogitDesign as LogitDesign
 from .designs import design as design
 from .guidelines import VarianceGuideline as VarianceGuideline
 from .guidelines import VarianceMap as VarianceMap
-from .guidelines import class_critical_alphas as class_critical_alphas
 from .guidelines import keep_variance as keep_variance
 from .guidelines import smallest_critical_alpha as smallest_critical_alpha
 from .guidelines import variance_map as variance_map

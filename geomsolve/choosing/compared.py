@@ -57,7 +57,10 @@ class Compared:
     @property
     def relative_gap(self) -> float | None:
         """What is proved of it, over the loss above its floor."""
-        return None if self._solved is None else getattr(self._solved, "certificate", self._solved).relative_gap
+        found = self._solved
+        if found is None or isinstance(found, BoundedGeometry):
+            return None if found is None else found.relative_gap
+        return found.certificate.relative_gap
 
     @property
     def certified(self) -> bool:

@@ -14,11 +14,9 @@ from scipy.optimize import brentq
 from .. import __version__
 from ..arrays import Array, Progress
 from ..counts.counts import Counts
-from ..errors import ProblemError
 from ..geometry.variances import class_variances
 from ..objectives.kinds.supcl import SupCL, check_alpha, check_instances, collapsed_supcl
 from ..results import Result
-from ..solvers.solution import Quality
 from ..solvers.solving import solve
 from ..text import table
 from .variances import (
@@ -32,8 +30,6 @@ from .variances import (
 )
 
 TEMPERATURES = (0.05, 0.07, 0.1, 0.2, 0.5, 1.0)
-# Solving more unequal classes than this at every point of a map takes hours.
-_MOST_OPENINGS = 64
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -177,52 +173,14 @@ def keep_variance(
     return VarianceGuideline(variance, largest, temperatures, alphas, critical, certified, counts, views, self_pairs)
 
 
-def class_critical_alphas(
-    counts: Counts | ArrayLike, *, temperature: float, views: int = 2, self_pairs: bool = True
-) -> Array:
-    """The alpha up to which each class is one point under SupCL, in the order of the counts.
-
-    The least of them, up to which every class is one point, is explicit: with all classes in points the geometry does
-    not depend on alpha, and the slack matrix on differences inside class c is linear in it. The others are roots over
-    solutions in which the classes that open earlier have opened: larger classes open earlier.
-
-    Args:
-        counts: instances per class, as in `SupCL`, like the rest; at most 64 different ones.
-        temperature: tau.
-        views: p.
-        self_pairs: whether self-pairs count.
-
-    Raises:
-        ProblemError: what `SupCL` refuses, or too many different counts.
-        Cost: about 10 solutions for every distinct count. To 1e-10.
-    """
-    counts = check_instances(counts)
-    temperatures = check_temperatures(temperature)
-    first, _ = _opening_alphas(counts, float(temperatures[0]), views, self_pairs)
-    least = float(first.min())
-    if len(counts.distinct) == 1:
-        return np.full(counts.classes, least)
-    if len(counts.distinct) > _MOST_OPENINGS:
-        raise ProblemError(
-            f"counts: a critical alpha for each class takes at most {_MOST_OPENINGS} different counts; got "
-            f"{len(counts.distinct)} (smallest_critical_alpha has the first of any number)"
-        )
-    solved = _variance_of(counts, float(temperatures[0]), views, self_pairs)
-    rows = [int(np.argmax(counts.by_class().distinct == size)) for size in counts.distinct]
-    found = np.empty(len(counts.distinct))
-    for a, row in enumerate(rows):
-        found[a] = (
-            least
-            if first[a] == least
-            else brentq(lambda alpha, row=row: solved(alpha).signs[row], least, 1.0, xtol=1e-10, rtol=1e-14)
-        )
-    return found[counts.groups]
-
-
 def smallest_critical_alpha(
     counts: Counts | ArrayLike, *, temperature: float, views: int = 2, self_pairs: bool = True
 ) -> float:
-    """The alpha up to which every class is one point under SupCL; arguments as in `class_critical_alphas`."""
+    """The alpha up to which every class is one point under SupCL; counts, views and self-pairs as in `SupCL`.
+
+    With all classes in points the geometry does not depend on alpha, and the slack matrix on differences inside a class
+    is linear in it: one solution.
+    """
     counts = check_instances(counts)
     return float(_critical(counts, check_temperatures(temperature), views, self_pairs)[0][0])
 
@@ -284,12 +242,12 @@ def _critical(counts: Counts, temperatures: Array, views: int, self_pairs: bool)
         kappa = own_share(views, self_pairs)
         critical = balanced_critical(counts.classes, counts.distinct[0], temperatures, kappa)
         return critical, np.ones(len(temperatures), bool)
-    found = [_opening_alphas(counts, float(temperature), views, self_pairs) for temperature in temperatures]
-    return np.array([alphas.min() for alphas, _ in found]), np.array([proved for _, proved in found])
+    found = [_opening(counts, float(temperature), views, self_pairs) for temperature in temperatures]
+    return np.array([alpha for alpha, _ in found]), np.array([proved for _, proved in found])
 
 
-def _opening_alphas(counts: Counts, temperature: float, views: int, self_pairs: bool) -> tuple[Array, bool]:
-    """(distinct counts,) the alpha at which a class would open if all others stayed in their points; whether proved.
+def _opening(counts: Counts, temperature: float, views: int, self_pairs: bool) -> tuple[float, bool]:
+    """The alpha at which the first class opens, from the solution with all of them in points, and whether it is proved.
 
     With T_c = sum over instances j of other classes of D_ij G_ij, for an instance i of class c, the slack matrix has
     the eigenvalue n_c [(1 - alpha)/(n_c - 1) - p/Z_c]/(N tau) - T_c on differences inside c.
@@ -302,14 +260,11 @@ def _opening_alphas(counts: Counts, temperature: float, views: int, self_pairs: 
     exponentials = np.einsum("ab,ab->a", partners * gram.exponentials(temperature), objective.weights)
     own = views / (objective.offsets + exponentials)
     alphas = 1.0 - (sizes - 1.0) * (own + counts.total * temperature * pull / sizes)
-    return alphas, solution.quality is Quality.CERTIFIED
+    return float(alphas.min()), solution.ok
 
 
 class _Solved(NamedTuple):
-    """A solution at one alpha: `signs` is positive for a class that is one point, negative for an open one."""
-
     within: float
-    signs: Array
     certified: bool
 
 
@@ -320,13 +275,6 @@ def _variance_of(counts: Counts, temperature: float, views: int, self_pairs: boo
     def solved(alpha: float) -> _Solved:
         objective = SupCL(counts, alpha=alpha, temperature=temperature, views=views, self_pairs=self_pairs)
         solution = solve(objective, throw=False)
-        gram = solution.orbits
-        variances = class_variances(gram)
-        row = objective.row_gradient(gram)
-        forces = (row + row.T) / 2.0
-        slack = -np.einsum("ab,ab->a", objective.orbits.partners * forces, gram.cosines) - np.diag(forces)
-        # A closed class has no variance and an open one no slack: the difference changes sign where it opens.
-        signs = slack * temperature / objective.masses - variances.per_class
-        return _Solved(variances.within, signs, solution.quality is Quality.CERTIFIED)
+        return _Solved(class_variances(solution.orbits).within, solution.ok)
 
     return solved

@@ -210,7 +210,7 @@ def threshold(
     Raises:
         ProblemError: bad arguments, or a loss in which atoms attract each other (every other than SupCon and GCL of
             this package): there classes close up one by one, not at a value of this kind. For SupCL
-            `class_critical_alphas` gives the alpha at which each class opens.
+            `smallest_critical_alpha` gives the alpha at which the first class opens.
 
     Cost: some 30 derivatives of the loss on two orbits; for arbitrary counts, some 30 Newton solves.
     Source: ours, see the theory page; closed forms for one majority class and one negative.

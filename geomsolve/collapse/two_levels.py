@@ -54,7 +54,7 @@ def check_loss(builder: Builder, vary: str, options: dict[str, Any]) -> None:
         return
     instead = "geomsolve solve shows which classes share a point"
     if isinstance(objective, InstanceSoftmax):
-        instead = "for the alpha at which classes open: geomsolve guideline, geomsolve.choosing.class_critical_alphas"
+        instead = "for the alpha at which classes open: geomsolve guideline, geomsolve.choosing.smallest_critical_alpha"
     raise ProblemError(
         "objective: critical values are those of losses that only push classes apart, supcon, gcl and functions of "
         f"your own; got {objective.name}, in which atoms attract each other ({instead})"

@@ -5,7 +5,7 @@ import pytest
 from helpers import random_gram
 
 import geomsolve as gs
-from geomsolve.choosing.guidelines import _opening_alphas
+from geomsolve.choosing.guidelines import _opening
 
 CONVENTIONS = pytest.mark.parametrize("self_pairs", [True, False], ids=["self-pairs", "no self-pairs"])
 
@@ -30,27 +30,24 @@ def test_variances_are_those_of_the_points():
 @CONVENTIONS
 def test_the_opening_of_equal_classes_is_the_closed_form(self_pairs):
     for m, n, p, temperature in ((3, 7, 2, 0.3), (2, 2, 3, 1.0), (10, 50, 2, 0.1), (10, 50, 2, 0.02)):
-        found, proved = _opening_alphas(gs.as_counts([n] * m), temperature, p, self_pairs)
+        found, proved = _opening(gs.as_counts([n] * m), temperature, p, self_pairs)
         expected = gs.choosing.supcl_critical_alpha(m, n, temperature=temperature, views=p, self_pairs=self_pairs)
         assert proved
-        assert math.isclose(found[0], expected, rel_tol=1e-9)
-        each = gs.choosing.class_critical_alphas([n] * m, temperature=temperature, views=p, self_pairs=self_pairs)
-        assert np.allclose(each, expected, rtol=1e-12, atol=0)
+        assert math.isclose(found, expected, rel_tol=1e-9)
+        first = gs.choosing.smallest_critical_alpha([n] * m, temperature=temperature, views=p, self_pairs=self_pairs)
+        assert math.isclose(first, expected, rel_tol=1e-12)
 
 
 @pytest.mark.parametrize(("counts", "self_pairs"), [([5, 20, 5], True), ([30, 2, 2], False)], ids=str)
-def test_each_class_opens_at_its_own_alpha(counts, self_pairs):
+def test_the_largest_class_opens_first(counts, self_pairs):
     settings = {"temperature": 0.2, "self_pairs": self_pairs}
-    critical = gs.choosing.class_critical_alphas(counts, **settings)
-    assert math.isclose(critical.min(), gs.choosing.smallest_critical_alpha(counts, **settings), rel_tol=1e-12)
-    order = np.argsort(-np.array(counts), kind="stable")
-    assert np.all(np.diff(critical[order]) >= 0)
-    for c, alpha in enumerate(critical):
-        for factor, closed in ((1 - 1e-4, True), (1 + 1e-4, False)):
-            # Of views in one point: without self-pairs and at small alpha they would part, and nothing is certified.
-            gram = gs.solve(gs.SupCL(counts, alpha=alpha * factor, **settings), "newton", throw=False).orbits
-            variance = gs.geometry.class_variances(gram).per_class[gs.as_counts(counts).by_class().groups[c]]
-            assert (variance < 1e-9) == closed
+    alpha = gs.choosing.smallest_critical_alpha(counts, **settings)
+    for factor, closed in ((1 - 1e-4, True), (1 + 1e-4, False)):
+        # Of views in one point: without self-pairs and at small alpha they would part, and nothing is certified.
+        gram = gs.solve(gs.SupCL(counts, alpha=alpha * factor, **settings), "newton", throw=False).orbits
+        variances = gs.geometry.class_variances(gram).per_class
+        assert (variances[0] < 1e-9) == closed
+        assert (variances[1:] < 1e-9).all()
 
 
 @CONVENTIONS
@@ -114,5 +111,3 @@ def test_bad_arguments():
         gs.choosing.keep_variance([10, 10], 0.3, temperatures=[0.1, 0.0])
     with pytest.raises(gs.ProblemError, match=r"temperatures: must be numbers in a row"):
         gs.choosing.keep_variance([10, 10], 0.3, temperatures=[])
-    with pytest.raises(gs.ProblemError, match=r"counts: .* at most 64 different counts; got 70"):
-        gs.choosing.class_critical_alphas(range(2, 72), temperature=0.1)

@@ -117,7 +117,7 @@ def test_bad_input(capsys, arguments, message):
 
 
 ATTRACTING = {
-    "supcl": (gs.SupCL, {"alpha": 0.5, "temperature": 0.1}, "geomsolve.choosing.class_critical_alphas"),
+    "supcl": (gs.SupCL, {"alpha": 0.5, "temperature": 0.1}, "geomsolve.choosing.smallest_critical_alpha"),
     "bcl": (gs.BCL, {"temperature": 0.1}, "geomsolve solve shows"),
     "kcl": (gs.KCL, {"temperature": 0.1}, "geomsolve solve shows"),
     "lc": (gs.LogitCompensated, {}, "geomsolve solve shows"),
