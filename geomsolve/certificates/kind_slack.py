@@ -90,11 +90,9 @@ class KindSlack(Slack):
         forces = [ClassMatrix(classes, number * own[:, 0, t], number[:, None] * between(self.entries, t))
                   for t in range(1, kinds)]  # fmt: skip
         places = ClassMatrix(classes, length**2, between(gram.cosines, 0))
-        held = own[:, 1:, 1:].copy()
-        held[:, np.arange(kinds - 1), np.arange(kinds - 1)] = self.diagonal.reshape(orbits.each.shape)[:, 1:]
-        if kinds > 1 and not np.linalg.eigvalsh(held).min() > 0:
+        inverse, moved = self._answer(), 0.0
+        if inverse is None:
             return None
-        inverse, moved = np.asarray(np.linalg.inv(held), dtype=np.float64), 0.0
         through = [places @ force for force in forces]
         entries = pushes.between.copy()
         free = classes.partners > 0
@@ -109,6 +107,29 @@ class KindSlack(Slack):
         entries = (entries + entries.T) / 2.0
         diagonal = -classes.over_partners(entries * means.cosines)
         return Slack(self.objective, means, entries, diagonal, np.zeros(len(number)), 0.0), moved
+
+    def _answer(self) -> Array | None:
+        """(K, T - 1, T - 1) R of `reduced`, None where its inverse is not positive definite.
+
+        Ties within a class can be 1e11 times what holds all these atoms as one: that is summed up without them.
+        """
+        orbits, entries = self.gram.orbits, self.entries.copy()
+        ties, apart = (orbits.own(matrix)[:, 1:, 1:] for matrix in (self.entries, self.gram.apart))
+        orbits.own(entries)[:, 1:, 1:] = 0.0
+        loose = -orbits.over_partners(entries * self.gram.cosines).reshape(orbits.each.shape)[:, 1:]
+        sums, kinds = loose + np.sum(ties * apart, axis=2), ties.shape[1]
+        # In a basis of all as one and, but for the first, each alone.
+        held, basis = ties.copy(), np.eye(kinds)
+        basis[:, :1] = 1.0
+        held[:, np.arange(kinds), np.arange(kinds)] = self.diagonal.reshape(orbits.each.shape)[:, 1:]
+        held[:, :1], held[:, :, :1] = sums[:, None], sums[:, :, None]
+        held[:, :1, :1] = sums.sum(axis=1)[:, None, None]
+        scale = np.sqrt(np.maximum(np.einsum("ktt->kt", held), 1e-300))
+        held /= scale[:, :, None] * scale[:, None]
+        if not np.linalg.eigvalsh(held).min(initial=1.0) > 0:
+            return None
+        turned = basis / scale[:, None]
+        return np.asarray(turned @ np.linalg.inv(held) @ turned.swapaxes(1, 2), dtype=np.float64)
 
     def written(self) -> Slack:
         """The same class by class."""

@@ -269,3 +269,78 @@ def test_instances_gain_by_parting():
     free, tied = (gs.solve(gs.ECL([18, 11, 9, 2], temperature=0.1, tied=tied)) for tied in (False, True))
     assert 0.005 < (tied.value - free.value) / free.value < 0.02
     assert free.orbits.within[:4].min() < 1.0 - 1e-4
+
+
+# Counts, temperature, anchors, contrast, align, scale: a classifier is held to its prototype 1e9 to 1e11 times stronger
+# than both as one to anything else; of some classes the instances part.
+HELD_TIGHT = [
+    ([4601, 70, 4601], 0.05617, "instance", 3.966, 0.8975, 20.80),
+    ([1306, 1299, 71], 0.06829, "instance", 4.278, 0.3318, 24.35),
+    ([12361, 3, 12361], 0.06194, "class", 0.3070, 4.803, 28.00),
+    ([36801, 10882, 83, 281, 951, 3218], 0.05379, "instance", 0.1097, 0.3291, 15.36),
+]
+
+
+@pytest.mark.parametrize("problem", HELD_TIGHT)
+def test_ecl_with_classifiers_held_tight_is_where_free_descent_ends(problem):
+    counts, tau, anchors, contrast, align, scale = problem
+    loss = gs.ECL(counts, temperature=tau, anchors=anchors, contrast=contrast, align=align, scale=scale)
+    found = gs.solve(loss)
+    assert found.solver == "followers"
+    cosines = descended_ecl(np.array(counts, dtype=float), *problem[1:])
+    assert np.abs(found.orbits.cosines - cosines)[np.triu_indices(len(cosines), 1)].max() <= 1e-5
+    assert np.abs(np.diag(found.orbits.cosines - cosines)).max() <= 1e-6
+
+
+def descended_ecl(counts, tau, anchors, contrast, align, scale):
+    """Cosines of instances, prototypes and classifiers where L-BFGS ends, from the formula and a random start.
+
+    What is 1e-8 apart is an unknown of its own: by how much 1 - z.c is more than 1 - z.z', and w - c.
+    """
+    jax, minimize = pytest.importorskip("jax"), pytest.importorskip("scipy.optimize").minimize
+    jnp, classes, number, shares = jax.numpy, len(counts), 2 * counts, counts / counts.sum()
+    masses, others = shares if anchors == "instance" else 1 / classes, ~np.eye(classes, dtype=bool)
+
+    def unit(rows, axes=0.0):
+        rows = rows - jnp.sum(rows * axes, axis=1, keepdims=True) * axes
+        return rows / jnp.linalg.norm(rows, axis=1, keepdims=True)
+
+    def points(flat):
+        rows, logs = jnp.split(flat, [3 * classes * (classes + 1)])
+        way, turn, beside = rows.reshape(3, classes, classes + 1)
+        apart, farther = jnp.exp(logs.reshape(2, classes, 1))  # 1 - |m|^2, and as above
+        way, length = unit(way), jnp.sqrt(1 - apart)
+        near = apart * (number / (number - 1))[:, None]
+        far = near + farther
+        aside = jnp.sqrt(2 * far - far**2 - apart)
+        prototypes = ((1 - far) * way + aside * unit(turn, way)) / length
+        step = 1e-5 * (beside - jnp.sum(beside * prototypes, axis=1, keepdims=True) * prototypes)
+        square = jnp.sum(step**2, axis=1, keepdims=True)
+        reach = jnp.sqrt(1 + square)
+        between = square / (reach + reach**2)  # 1 - w.c
+        return length * way, prototypes, (prototypes + step) / reach, near, far, farther, between
+
+    def value(flat):
+        means, prototypes, classifiers, near, far, farther, between = points(flat)
+        own = 1 - (near + far) / 2
+        pushed = (jnp.exp((means @ means.T - own) / tau) + jnp.exp((means @ prototypes.T - own) / tau)) / 2
+        spread = 2 * jnp.sinh(farther[:, 0] / (4 * tau)) ** 2
+        balanced = jnp.log1p(spread + jnp.sum(others * pushed, axis=1))
+        logits = means @ classifiers.T
+        pushed = shares / shares[:, None] * jnp.exp(scale * (logits - jnp.diag(logits)[:, None]))
+        compensated = shares @ jnp.log1p(jnp.sum(others * pushed, axis=1))
+        return contrast * jnp.sum(masses * balanced) + align * 2 * between.mean() + compensated
+
+    rng = np.random.default_rng(0)
+    flat = np.append(rng.normal(size=3 * classes * (classes + 1)), np.repeat([-9.0, -20.0], classes))
+    with jax.enable_x64(True):
+        slope = jax.jit(jax.value_and_grad(lambda x: value(x) * 1e10))
+        for _ in range(8):
+            options = {"maxiter": 3000, "ftol": 0, "gtol": 1e-12, "maxcor": 50}
+            of_flat = lambda x: [np.asarray(y) for y in slope(x)]  # noqa: E731
+            flat = minimize(of_flat, flat, jac=True, method="L-BFGS-B", options=options).x
+        means, prototypes, classifiers, near, *_ = (np.asarray(part) for part in points(jnp.asarray(flat)))
+    rows = np.vstack([means, prototypes, classifiers])
+    cosines = rows @ rows.T
+    cosines[np.arange(classes), np.arange(classes)] = 1 - near[:, 0]
+    return cosines

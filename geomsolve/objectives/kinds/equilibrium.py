@@ -107,8 +107,7 @@ def ECL(
         backbone: whether L_LC sees features of their own. Only forces of about e^{-scale C/(C-1)} then say where these
             are, and from a scale of about 10 on they often stay uncertified (the value is proved all the same).
         alignment: "squared" or "norm".
-        tied: whether instances of a class share a point. A classifier is held to its prototype a million times
-            stronger than instances to each other: at temperatures of 0.05 to 0.07 some problems are certified only so.
+        tied: whether instances of a class share a point.
 
     Returns:
         An EquilibriumSum over C orbits (or points) of instances, C prototypes, C classifiers and, with `backbone`, C

@@ -16,10 +16,10 @@ from ..base import Attempt, Iteration, Termination
 from .follower_point import Point
 from .follower_problem import Place, Problem
 
-# A step changes no logarithm of a force, of which a temperature in a cosine is one, by more.
-_CAP = 2.0
+# A step changes no logarithm of a force, of which a temperature in a cosine is one, by more; while instances part.
+_CAP, _PARTING_CAP = 2.0, 1.0
 # Steps that end it: of logarithms; and those that may be rounding.
-_FINEST, _ROUNDED = 1e-13, 1e-9
+_FINEST, _ROUNDED = 1e-13, 1e-6
 _PATIENCE = 12
 # What a step leaves, at least, of what followers have across their class: its square is linear only near by.
 _REACHED = 0.01
@@ -121,7 +121,8 @@ def _iterated(point: Point, loop: Iteration) -> tuple[Point, Termination]:
         moved = max(float(np.abs(part).max()) for part in change[:2])
         size = max(moved / min(heat, 1.0), *(float(np.abs(part).max()) for part in change[2:]))
         size = max(size, float(over.any()))
-        share = _CAP / max(size, _CAP)
+        cap = _PARTING_CAP if point.opened.any() else _CAP
+        share = cap / max(size, cap)
         for _ in range(_SHORTENED):
             place = point.place.moved(change, share)
             after = Point.at(problem, problem.shortened(place, np.where(over, 0.0, place.apart)), point.opened & ~over)
