@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,11 @@ from ..solvers.newton.newton import Newton
 from ..solvers.solution import Quality
 from ..solvers.solving import solve
 from ..text import attributes, entry, table
-from .continuation import trace
-from .crossings import refine, sign_changes
+from .crossings import refine
 from .two_levels import MOST_NEGATIVES, TEMPERATURES, Builder, TwoLevels
 
+# Temperatures at which the boundary is found.
+_BOUNDARY_POINTS = 97
 _OVER = ("temperature", "negatives", "classes")
 
 
@@ -148,9 +150,8 @@ def phase_diagram(
 ) -> PhaseDiagram:
     """The phase diagram of minority collapse, over the imbalance ratio and a second parameter.
 
-    The boundary, where the multiplier of the collapsed geometry is zero, is traced as a curve: a predictor along its
-    tangent, a corrector across it. The grid of certified solutions shows the order parameters on both sides; the
-    boundary does not depend on it.
+    The boundary is where the multiplier of the collapsed geometry is zero: the critical ratio at 97 temperatures, or at
+    the k of the grid, each to rounding. The grid of certified solutions shows the order parameters on both sides.
 
     Args:
         builder: the loss: `SupCon`, `GCL`, or any function of counts and `options` that returns an Objective.
@@ -169,7 +170,7 @@ def phase_diagram(
     Raises:
         ProblemError: bad arguments.
 
-    Cost: about a hundred multipliers for a boundary, and one solve a grid point (a few ms each).
+    Cost: a second or so for a boundary, and one solve a grid point (a few ms each).
     Source: ours.
     """
     if over not in _OVER:
@@ -198,9 +199,9 @@ def phase_diagram(
     report(f"tracing the boundary over {over}")
     if over == "negatives":
         y = np.unique(np.rint(y))
-        boundary = _stepped(family, y, ratios)
+        boundary = _boundary(family, y, ratios, whole=True)
     else:
-        boundary = list(_traced(family, ratios, span))
+        boundary = _boundary(family, np.geomspace(*span, _BOUNDARY_POINTS), ratios, whole=False)
     minority_cosine, cross_cosine, rank, gap, certified = fields = np.full((5, len(y), len(x)), np.nan)
     for row, value in enumerate(y):
         report(f"solving the grid, {over} {value:.4g}, {row * len(x)} of {rank.size} points")
@@ -219,7 +220,7 @@ def phase_diagram(
     heat = "" if over == "temperature" else f", temperature {objective.temperature:g}"
     name = f"{loss}{heat}, {majority} majority and {minority} minority classes"
     measured = minority_cosine, cross_cosine, rank, gap, certified.astype(bool)
-    return PhaseDiagram(over, tuple(boundary), x, y, *measured, name)
+    return PhaseDiagram(over, boundary, x, y, *measured, name)
 
 
 def _check_span(name: str, span: tuple[float, float], least: float, most: float) -> None:
@@ -233,46 +234,25 @@ def _check_span(name: str, span: tuple[float, float], least: float, most: float)
         )
 
 
-def _traced(
-    family: Callable[[float], TwoLevels], ratios: tuple[float, float], span: tuple[float, float]
-) -> Iterator[Array]:
-    """The curves of order = 0 in log ratio and log temperature that meet the edges of the box."""
+def _boundary(
+    family: Callable[[float], TwoLevels], values: Array, ratios: tuple[float, float], *, whole: bool
+) -> tuple[Array, ...]:
+    """The first critical ratio at every value, as curves; if values are not whole, up to the edge of the ratios."""
 
-    def order(point: Array) -> float:
-        return family(math.exp(point[1])).order(math.exp(point[0]))
+    def at_edge(value: float) -> float:
+        return family(value).order(ratios[1])
 
-    low, high = np.log([ratios[0], span[0]]), np.log([ratios[1], span[1]])
-    seen: list[Array] = []
-    for start in _edge_crossings(order, low, high):
-        if any(np.linalg.norm(curve - start, axis=1).min() < 1e-6 for curve in seen):
-            continue  # the other end of a curve already traced
-        curve = trace(order, start, low, high)
-        seen.append(curve)
-        yield np.exp(curve)
-
-
-def _edge_crossings(order: Callable[[Array], float], low: Array, high: Array) -> Iterator[Array]:
-    for fixed, corner in ((1, low), (1, high), (0, low), (0, high)):
-        moving = 1 - fixed
-
-        def along(place: float, fixed: int = fixed, corner: Array = corner) -> float:
-            point = np.array(corner)
-            point[1 - fixed] = place
-            return order(point)
-
-        # In the logarithm of the temperature slopes reach 2/temperature.
-        slope = 3.0 if moving == 0 else 4.0 * math.exp(-low[1])
-        for left, right in sign_changes(along, low[moving], high[moving], slope=slope, step=0.05):
-            point = np.array(corner)
-            point[moving] = refine(along, left, right).value
-            yield point
-
-
-def _stepped(family: Callable[[float], TwoLevels], values: Array, ratios: tuple[float, float]) -> list[Array]:
-    """The first critical ratio of these at every whole number."""
-    first = [(next(family(float(value)).critical_ratios(*ratios), None), float(value)) for value in values]
-    curve = [(crossing.value, value) for crossing, value in first if crossing is not None]
-    return [np.array(curve)] if curve else []
+    points = []
+    for value in values.tolist():
+        crossing = next(family(value).critical_ratios(*ratios), None)
+        points.append((math.nan if crossing is None else crossing.value, value))
+    for low, high in itertools.pairwise(values.tolist()):
+        if not whole and (at_edge(low) > 0) != (at_edge(high) > 0):
+            points.append((ratios[1], refine(at_edge, low, high).value))
+    curve = np.array(sorted(points, key=lambda point: point[1]))
+    none = np.isnan(curve[:, 0])
+    curves = [part[~np.isnan(part[:, 0])] for part in np.split(curve, np.flatnonzero(none))]
+    return tuple(part for part in curves if len(part))
 
 
 def _over_classes(
