@@ -34,18 +34,12 @@ class RowModel(NamedTuple):
     """First and second order of the rows at one Gram matrix: an anchor of a against one partner in b.
 
     The Hessian of a row in its own cosines is modelled as diag(curvature) - p p^T / sum(p) with p = `coupling`, the sum
-    over partners; exact for row softmax and for pair losses, exact on equal shifts of a whole row otherwise. Both are
-    kept as factors of the repulsion, because for most losses these are no matrices.
-
-    Attributes:
-        repulsion: (K, K) the one-sided derivative.
-        softness: repulsion / curvature, by how much a cosine must grow to make its repulsion e-fold: tau, or (K, K).
-        answer: coupling / repulsion: (K, 1) for row softmax, 0 for pair losses, (K, K) otherwise.
+    over partners; exact for row softmax and for pair losses, exact on equal shifts of a whole row otherwise.
     """
 
-    repulsion: Array
-    softness: Array | float
-    answer: Array | float
+    repulsion: Array  # (K, K) the one-sided derivative
+    softness: Array | float  # repulsion / curvature: tau, or (K, K)
+    answer: Array | float  # coupling / repulsion: (K, 1) for row softmax, 0 for pair losses, (K, K) otherwise
 
     @property
     def curvature(self) -> Array:
@@ -136,18 +130,14 @@ class Objective(ABC):
         return self.rows(gram).repulsion
 
     def row_hessians(self, gram: OrbitGram) -> Array:
-        """(K, K, K) entry [a, b, c]: n_a times the second derivative of a row of a in its cosines with b and with c.
-
-        A cosine with an orbit counts for all partners there.
-        """
+        """(K, K, K) n_a times the second derivative of a row of a in its cosines with all partners in b and in c."""
         model, pairs = self.rows(gram), self.orbits.sizes[:, None] * self.orbits.partners
         return model_forms(pairs * model.curvature, pairs * model.coupling)
 
     def row_terms(self, gram: OrbitGram) -> tuple[Array, Array] | None:
         """(K, K) the size of what `row_gradient` is summed from, and how far it follows the last digit of a cosine.
 
-        The first is multiplied by an ulp or so of 1, the second is one already. None where repulsion and attraction are
-        simply subtracted, each as large as it is.
+        None where repulsion and attraction are simply subtracted, each as large as it is.
         """
         return None
 
@@ -156,10 +146,7 @@ class Objective(ABC):
         return None
 
     def check(self) -> None:
-        """Raise ProblemError where the objective is not convex, or not finite, by its own numbers.
-
-        Looked at once: the numbers are frozen.
-        """
+        """Raise ProblemError where the objective is not convex, or not finite, by its own numbers."""
         return self._checked
 
     @cached_property
@@ -172,18 +159,11 @@ class Objective(ABC):
         check_temperature(self.temperature)
 
     def support(self, gram: OrbitGram) -> tuple[Array, float]:
-        """The row gradient R of a function that supports the loss at a Gram matrix, and its slack.
-
-        For every H, L(H) >= L(G) - slack + the sum over all i, j of R_ij times the change of t_ij. The slack is 0 where
-        the loss is differentiable.
-        """
+        """R and a slack, 0 where L is smooth: L(H) >= L(G) - slack + sum_ij R_ij (H_ij - G_ij) for every H."""
         return self.row_gradient(gram), 0.0
 
     def untied(self, gram: OrbitGram) -> float:
-        """How far the loss can fall, at most, where atoms that are held in one point here may part; 0 where it cannot.
-
-        Views of an example, for instance: what is certified is the loss in which they are free.
-        """
+        """How far the loss can fall, at most, where atoms held in one point (views of an example) may part."""
         return 0.0
 
     def ungrouped(self) -> Self:
@@ -210,16 +190,20 @@ class Objective(ABC):
 
 def check_number(name: str, value: Any, least: float = 0.0, most: float = math.inf) -> float:
     """The value as a float, or a ProblemError unless it is a finite number of at least `least`, or above about 0."""
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if number and least <= value <= most and math.isfinite(value):
+    if is_number(value) and least <= value <= most and math.isfinite(value):
         return float(value)
     rule = "above 0" if 0 < least < 1e-3 else f"of at least {least:g}"
     raise ProblemError(f"{name}: must be a finite number {rule}; got {value!r:.40}")
 
 
+def is_number(value: Any) -> bool:
+    """Whether the value is a real number, and no truth value."""
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+
+
 def check_temperature(temperature: Any) -> float:
     """The temperature as a float, or a ProblemError unless it is finite and above 0."""
-    if isinstance(temperature, bool) or not isinstance(temperature, (int, float, np.number)):
+    if not is_number(temperature):
         raise ProblemError(f"temperature: must be a number above 0; got {temperature!r:.40}")
     if not (math.isfinite(temperature) and temperature > 0):
         raise ProblemError(f"temperature: must be finite and above 0; got {float(temperature):g} (0.1 is usual)")

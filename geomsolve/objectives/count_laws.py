@@ -22,15 +22,10 @@ NOTHING = 1e-100
 
 @dataclass(frozen=True, eq=False)
 class CountLaw:
-    """The counts of a loss, and the loss on any other counts.
-
-    Attributes:
-        line: the classes' counts.
-        build: the loss as a function of counts, whose multiplicities need not be whole.
-    """
+    """The counts of a loss, and the loss on any other counts."""
 
     line: CountLine
-    build: Callable[[Counts], Any] = field(repr=False)
+    build: Callable[[Counts], Any] = field(repr=False)  # multiplicities of the counts need not be whole
 
     @property
     def counts(self) -> Counts:
@@ -53,13 +48,9 @@ class CountLaw:
         Sums over classes are integrals of smooth functions of log counts, and a rule of a few nodes takes them to all
         digits. Orbits of size (almost) 0 at further places change nothing and show what classes there would do.
 
-        Args:
-            nodes: of the rule.
-            places: (n,) in [-1, 1], from the smallest log count to the largest.
-
         Returns:
-            The objective on the orbits of the rule, then those of the places; where these orbits are in [-1, 1]; and
-            how many of them belong to the rule.
+            The objective on the orbits of the rule, then those of the places (n,) in [-1, 1], from the smallest log
+            count to the largest; where these orbits are in [-1, 1]; and how many of them belong to the rule.
         """
         where, weights = self.line.rule(nodes)
         everywhere = np.concatenate([where, places])

@@ -15,32 +15,18 @@ from ..counts.counts import Counts
 from ..geometry.kinds import KindGram
 from ..geometry.orbit_gram import OrbitGram
 from ..geometry.variances import class_variances
-from ..text import entry, span, table, whole
-
-# Tables of more orbits than this are left to the JSON.
-_MOST_ROWS = 9
+from ..text import entry, span, whole
 
 
 @dataclass(frozen=True, eq=False)
 class ClassMeans:
-    """One mean per class, an orbit for every distinct count.
+    """One mean per class, an orbit for every distinct count."""
 
-    Attributes:
-        counts: of the loss; None where it was not built from counts.
-        atoms: what is placed on the sphere, in words.
-    """
-
-    counts: Counts | None
-    atoms: str = field(default="class means", init=False)
+    counts: Counts | None  # None where the loss was not built from counts
+    atoms: str = field(default="class means", init=False)  # what is placed on the sphere
 
     def report(self, chosen: NDArray[np.intp], gram: OrbitGram, collapsed: list[list[int]]) -> dict[str, Any]:
-        """The cosines as a dictionary.
-
-        Args:
-            chosen: the positions of the distinct counts that `gram` shows.
-            gram: the cosines.
-            collapsed: groups of classes that share a point.
-        """
+        """The cosines as a dictionary; `chosen` are the positions of the distinct counts that `gram` shows."""
         counts, orbits = self.counts, []
         for a, within in enumerate(gram.within):
             orbit: dict[str, Any] = {"size": whole(gram.sizes[a])}
@@ -112,24 +98,16 @@ class ClassMeans:
 
 @dataclass(frozen=True, eq=False)
 class KindsOfAtoms(ClassMeans):
-    """Atoms of several kinds, each orbit within one class.
+    """Atoms of several kinds, each orbit within one class."""
 
-    Attributes:
-        kinds: the kind of every orbit: "instances", "prototype", ...
-        classes: its class.
-    """
-
-    kinds: Sequence[str]
-    classes: Sequence[int]
+    kinds: Sequence[str]  # of every orbit: "instances", "prototype", ...
+    classes: Sequence[int]  # of every orbit
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "atoms", " and ".join(dict.fromkeys(self.kinds)))
 
     def report(self, chosen: NDArray[np.intp], gram: OrbitGram, collapsed: list[list[int]]) -> dict[str, Any]:
-        """One entry per orbit: what its atoms are, of which class, how many, and the cosine among them.
-
-        By orbits of classes one entry per kind of those: of how many classes, and how many atoms in each.
-        """
+        """One entry per orbit: what its atoms are, of which class (or of how many), how many, the cosine among them."""
         if isinstance(gram, KindGram):
             return self._by_cells(gram)
         orbits = []
@@ -142,33 +120,21 @@ class KindsOfAtoms(ClassMeans):
         return {"collapsed": self._shared(gram), "orbits": orbits, "between": gram.between}
 
     def lines(self, chosen: NDArray[np.intp], gram: OrbitGram, rank: int, collapsed: list[list[int]]) -> list[str]:
-        """The cosines between kinds of atoms, and all of them where they fit a screen."""
+        """The cosines between kinds of atoms."""
         lines = ["Cosines"]
         for first, second in itertools.combinations_with_replacement(dict.fromkeys(self.kinds), 2):
             for found, words in zip(self._pairs(gram, first, second), ("same class", "two classes"), strict=True):
                 if found.size:
                     what = first if first == second else f"{first}, {second}"
                     lines.append(entry(words, f"{span(found, '+.9f')}  ({what})"))
-        if isinstance(gram, KindGram):
-            groups = (f"[{', '.join(self._label(c) for c in group)}]" for group in collapsed if len(group) > 1)
-            lines.append(entry("rank", f"{rank} of at most {gram.orbits.atoms:g}"))
-            return [*lines, entry("classes together", "; ".join(groups) or "none")]
-        names = self.kinds
-        if 2 < len(names) <= _MOST_ROWS:
-            short = [f"{kind[0]}{c}" for kind, c in zip(self.kinds, self.classes, strict=True)]
-            cells: list[tuple[str, ...]] = [("", *short)]
-            for a, name in enumerate(short):
-                cells.append((name, *(f"{cosine:+.4f}" for cosine in gram.cosines[a])))
-            lines += ["", *(f"  {line}" for line in table(cells)), ""]
-        lines.append(entry("rank", f"{rank} of at most {gram.orbits.atoms:g}"))
-        points = np.flatnonzero(gram.orbits.plural & (np.diag(gram.cosines) >= 1.0 - 1e-8))
-        closed = [f"{self.kinds[a]} of class {self._label(self.classes[a])}" for a in points.tolist()]
-        if closed:
-            few = len(closed) <= _MOST_ROWS
-            lines.append(entry("in one point", "; ".join(closed) if few else f"{len(closed)} orbits"))
         groups = (", ".join(self._label(c) for c in group) for group in self._shared(gram))
-        lines.append(entry("classes together", "; ".join(f"[{group}]" for group in groups) or "none"))
-        return lines
+        if not isinstance(gram, KindGram):
+            points = np.flatnonzero(gram.orbits.plural & (np.diag(gram.cosines) >= 1.0 - 1e-8))
+            closed = [f"{self.kinds[a]} of class {self._label(self.classes[a])}" for a in points.tolist()]
+            if closed:
+                lines.append(entry("in one point", "; ".join(closed) if len(closed) < 10 else f"{len(closed)} orbits"))
+        lines.append(entry("rank", f"{rank} of at most {gram.orbits.atoms:g}"))
+        return [*lines, entry("classes together", "; ".join(f"[{group}]" for group in groups) or "none")]
 
     def _pairs(self, gram: OrbitGram, first: str, second: str) -> tuple[Array, Array]:
         """The cosines between two kinds of atoms, in one class and in two."""
@@ -195,35 +161,27 @@ class KindsOfAtoms(ClassMeans):
                 proportion = float(self.counts.proportions[a])
                 orbit |= {"count": whole(self.counts.distinct[a]), "proportion": proportion}
             orbits.append({**orbit, "within": float(own[a, kind, kind])})
-        groups = [group for group in gram.merged() if len(group) > 1]
-        return {
-            "collapsed": groups,
-            "orbits": orbits,
-            "between": shown[:, : kinds.cells],
-            "own": own,
-            "class_orbit": kinds.groups,
-        }
+        between = shown[:, : kinds.cells]
+        found = {"collapsed": self._shared(gram), "orbits": orbits, "between": between}
+        return {**found, "own": own, "class_orbit": kinds.groups}
 
     def _label(self, c: int) -> str:
         return str(c) if self.counts is None else self.counts.label(c)
 
     def _shared(self, gram: OrbitGram) -> list[list[int]]:
         """Groups of classes with atoms in one point."""
+        if isinstance(gram, KindGram):
+            return [group for group in gram.merged() if len(group) > 1]
         groups = [tuple(sorted({self.classes[a] for a in group})) for group in gram.merged()]
         return [list(group) for group in dict.fromkeys(groups) if len(group) > 1]
 
 
 @dataclass(frozen=True, eq=False)
 class Instances(ClassMeans):
-    """Instances, an orbit for every class, classes of most instances first.
+    """Instances, an orbit for every class, classes of most instances first."""
 
-    Attributes:
-        settings: of the loss, for the dictionary.
-        coincide: whether the views of an instance would stay in one point.
-    """
-
-    settings: dict[str, Any]
-    coincide: Callable[[OrbitGram], bool]
+    settings: dict[str, Any]  # of the loss, for the dictionary
+    coincide: Callable[[OrbitGram], bool]  # whether the views of an instance would stay in one point
     atoms: str = field(default="instances", init=False)
 
     def report(self, chosen: NDArray[np.intp], gram: OrbitGram, collapsed: list[list[int]]) -> dict[str, Any]:

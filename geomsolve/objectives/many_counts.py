@@ -25,25 +25,11 @@ class ManyCounts(Objective):
         self.orbits.check()
         check_temperature(self.temperature)
 
-    def _refuse(self) -> NoReturn:
+    def _refuse(self, gram: OrbitGram | None = None) -> NoReturn:
         raise _too_many(len(self.masses))
 
-    @property
-    def floor(self) -> float:
-        """Not to be had."""
-        self._refuse()
-
-    def excess(self, gram: OrbitGram) -> float:
-        """Not to be had."""
-        self._refuse()
-
-    def rows(self, gram: OrbitGram) -> NoReturn:
-        """Not to be had."""
-        self._refuse()
-
-    def ungrouped(self) -> NoReturn:
-        """Not to be had."""
-        self._refuse()
+    floor = property(_refuse)
+    excess = rows = ungrouped = _refuse
 
 
 def check_pairs(counts: Counts) -> None:

@@ -22,22 +22,13 @@ _EPS = float(np.finfo(np.float64).eps)
 
 
 class Rows(NamedTuple):
-    """The numbers of a row softmax by orbits.
+    """The numbers of a row softmax by orbits."""
 
-    Attributes:
-        masses: (K,) m.
-        weights: (K, K) W of one partner.
-        offsets: (K,) a.
-        positives: (K, K) P of one partner.
-        partners: (K, K) how many partners there are.
-        temperature: tau.
-    """
-
-    masses: Array
-    weights: Array
-    offsets: Array
-    positives: Array
-    partners: Array
+    masses: Array  # (K,) m
+    weights: Array  # (K, K) W of one partner
+    offsets: Array  # (K,) a
+    positives: Array  # (K, K) P of one partner
+    partners: Array  # (K, K) how many partners there are
     temperature: float
 
     @property
@@ -108,17 +99,11 @@ def net_forces(rows: Rows, gram: OrbitGram) -> tuple[Array, Array, Array]:
 
 
 class FineRows(NamedTuple):
-    """The derivative of rows, see `fine_rows`.
+    """The derivative of rows, see `fine_rows`."""
 
-    Attributes:
-        gradient: (K, K) m_i (q_ij - P_ij) / tau.
-        rounded: (K, K) how far rounding can have moved it.
-        rests: (K,) a_i / Z_i, the share of a denominator that no partner has.
-    """
-
-    gradient: Array
-    rounded: Array
-    rests: Array
+    gradient: Array  # (K, K) m_i (q_ij - P_ij) / tau
+    rounded: Array  # (K, K) how far rounding can have moved it
+    rests: Array  # (K,) a_i / Z_i, the share of a denominator that no partner has
 
 
 def fine_rows(rows: Rows, gram: OrbitGram) -> FineRows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,17 +20,11 @@ Averaging = str | ArrayLike
 
 @dataclass(frozen=True, eq=False)
 class ClassTable:
-    """What a loss is told of each class, by orbits of classes told the same.
-
-    Attributes:
-        orbits: the orbits, classes of most examples first.
-        counts: (K,) examples of one class of each orbit.
-        columns: (K,) arrays of what else was told, as it was given.
-    """
+    """What a loss is told of each class, by orbits of classes told the same, those of most examples first."""
 
     orbits: Orbits
-    counts: Array
-    columns: tuple[Array, ...] = field(default=())
+    counts: Array  # (K,) examples of one class of each orbit
+    columns: tuple[Array, ...] = ()  # (K,) what else was told
 
     @classmethod
     def of(cls, counts: Counts, *columns: Array | None) -> ClassTable:
@@ -95,11 +89,7 @@ def resampled(counts: Counts, sampler: Sampler) -> Counts:
 
 
 def classes_and_examples(sampler: Sampler, counts: Counts) -> tuple[int, int] | None:
-    """P and M of a sampler "PxM", P classes of M examples each; None for any other.
-
-    Raises:
-        ProblemError: fewer than 2 classes, more than there are, or no example.
-    """
+    """P and M of a sampler "PxM", P classes of M examples each; None for any other."""
     parts = sampler.lower().split("x") if isinstance(sampler, str) else []
     if len(parts) != 2 or not all(part.isdigit() for part in parts):
         return None

@@ -245,7 +245,7 @@ def _without_self_pairs(realization: Realization) -> Remedy | None:
         return None
     try:
         other = Weighting.normalised(
-            weighting.orbits, weighting.logs, weighting.own, False, weighting.name, weighting.rounding
+            weighting.orbits, weighting.logs, weighting.own, False, weighting.name, rounding=weighting.rounding
         )
     except ProblemError:
         return None

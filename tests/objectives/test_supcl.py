@@ -221,8 +221,8 @@ BAD = {
     "alpha below 0": ([5, 4], {"alpha": -0.1}, r"alpha: .*; got -0.1"),
     "alpha true": ([5, 4], {"alpha": True}, r"alpha: .*; got True"),
     "one instance": ([5, 4, 1], {}, r"counts: SupCL needs at least 2 instances .*; class 2 has 1 \(leave"),
-    "half an instance": ([5, 4.5], {}, r"counts: SupCL needs whole numbers of instances; class 1 has 4.5"),
-    "proportions": ([0.5, 0.5], {}, r"counts: SupCL depends on the number of instances"),
+    "half an instance": ([5, 4.5], {}, r"counts: SupCL counts single examples, .* whole number; class 1 has 4.5"),
+    "proportions": ([0.5, 0.5], {}, r"counts: SupCL depends on the number of examples"),
     "one class": ([5], {}, r"counts: must have at least two classes"),
     "too many sizes": (
         np.arange(2, 2003),

@@ -21,19 +21,12 @@ _EPS = float(np.finfo(np.float64).eps)
 
 
 class _Pass(NamedTuple):
-    """The rows of one anchor of every orbit at a Gram matrix, all partners in an orbit together.
+    """The rows of one anchor of every orbit at a Gram matrix, all partners in an orbit together."""
 
-    Attributes:
-        excess: (K,) above the floor.
-        forces: (K, K) the derivative in a cosine, attraction counted.
-        forms: (K, K, K) the second derivatives.
-        views: (K,) the derivative in the cosine of an anchor and one other view of its example.
-    """
-
-    excess: Array
-    forces: Array
-    forms: Array
-    views: Array
+    excess: Array  # (K,) above the floor
+    forces: Array  # (K, K) the derivative in a cosine, attraction counted
+    forms: Array  # (K, K, K) the second derivatives
+    views: Array  # (K,) the derivative in the cosine of an anchor and one other view of its example
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -54,18 +47,13 @@ class BatchMean(Objective):
     `laplace_rule`. What is above the loss with other classes infinitely far away is integrated by itself, and forces
     between atoms of one class are summed without what cancels in them. (Ours; confirmed against enumeration.)
 
-    Attributes:
-        count: k.
-        groups: of classes alike, and what each may be in a batch.
-        views: of an example, in one point.
-
     Cost: for every pair of groups a product of (Q, M) and (M, S) matrices, Q = 5 sqrt(k) nodes on the circle, S = 45 in
     s, times some 30 where the divisor is random: 10 classes in batches of 128 take 0.1 s, or 2 s.
     """
 
-    count: int
+    count: int  # k
     groups: Groups = field(repr=False)
-    views: int = 1
+    views: int = 1  # of an example, in one point
 
     @property
     def exact_rows(self) -> bool:
@@ -74,11 +62,8 @@ class BatchMean(Objective):
 
     @cached_property
     def _circle(self) -> tuple[Array, Array]:
-        """(Q,) angles on the upper half circle, and weights whose real part of a sum is [z^k] over what it is a priori.
-
-        Totals have their mass within some deviations of k. With a random divisor small ones weigh more: then there are
-        as many nodes as totals below k.
-        """
+        """(Q,) angles on the upper half circle, and weights with which the real part of a sum is [z^k]."""
+        # Totals have their mass within some deviations of k. With a random divisor small ones weigh more.
         members = np.arange(self.groups.law.others.shape[1])
         means = self.groups.law.others @ members
         variance = self.groups.classes @ (self.groups.law.others @ members**2 - means**2)
@@ -116,10 +101,7 @@ class BatchMean(Objective):
 
     @cached_property
     def _bases(self) -> list[list[tuple[float, Any, Array]]]:
-        """By group, the nodes u of B/A = int B e^{-uA} du that count, with their weight times `_base` as chances.
-
-        The third is (O,) what these give every outcome. Where A is constant there is one node, u = 0.
-        """
+        """By group: nodes u of B/A = int B e^{-uA} du, weight times `_base`, (O,) what these give every outcome."""
         u, weights = np.zeros(1), np.ones(1)
         if self.groups.members is not None:
             u, weights = laplace_rule(*self.groups.divisors)
@@ -281,9 +263,8 @@ class BatchMean(Objective):
     def _others(self, g: int, x: Array, s: Array, u: float, order: int) -> tuple[Any, Any, list[Any]]:
         """What other classes do to an anchor of a group at a node u.
 
-        Returns:
-            (Q, S) the log of their factor over that at s = 0; (R, Q, S) the expected s w x of each kind of atom of each
-            group of them, all classes together; and by pairs of these what the product of two lacks of the moment.
+        (Q, S) the log of their factor over that at s = 0; (R, Q, S) the expected s w x of each kind of atom of each
+        group, all classes together; and by pairs of these what the product of two lacks of the moment.
         """
         half = len(self._circle[0])
         logs = np.zeros((half, len(s)), complex)

@@ -30,14 +30,10 @@ class EnumeratedLoss(SampledObjective):
         L(G) = sum_i m_i sum_{b_1..b_k} P(b_1) ... P(b_k) psi( t_{i b_1}/tau, ..., t_{i b_k}/tau )
 
     with t = 0 for a draw of the anchor's own class. Costs K (K+1)^k evaluations of psi, at most 500,000.
-
-    Attributes:
-        psi: (k,) -> scalar, written with jax.numpy.
-        count: k.
     """
 
-    psi: Psi
-    count: int
+    psi: Psi  # (k,) -> scalar, written with jax.numpy
+    count: int  # k
 
     def check_size(self) -> None:
         """Raise ProblemError where there are too many combinations to enumerate."""
@@ -94,10 +90,7 @@ class EnumeratedLoss(SampledObjective):
         return float(self.orbits.sizes * self.masses @ np.sum(self._chances * values, axis=1)) - self.floor
 
     def _collect(self, terms: Array) -> Array:
-        """(K, K) sums over the combinations of (K, T, k) terms, each draw credited to the orbit it fell into.
-
-        Per partner: the probability of the crediting draw is that of one given partner, not of its whole orbit.
-        """
+        """(K, K) sums over the combinations of (K, T, k) terms, each draw credited to one partner in its orbit."""
         orbits = len(self.orbits.sizes)
         total = np.zeros((orbits, orbits + 1))
         for draw in range(self.count):

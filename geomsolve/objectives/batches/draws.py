@@ -15,15 +15,10 @@ from ..base import Objective, check_weights
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """The law of one independently drawn negative, for an anchor of orbit a.
+    """The law of one independently drawn negative, for an anchor of orbit a."""
 
-    Attributes:
-        partner: (K, K) or broadcastable: the probability to draw one given partner in orbit b.
-        own: (K,) the probability to draw the anchor's own class, which sits at t = 0.
-    """
-
-    partner: Array
-    own: Array
+    partner: Array  # (K, K) the probability to draw one given partner in orbit b
+    own: Array  # (K,) the probability to draw the anchor's own class, which sits at t = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "partner", frozen("partner", self.partner))
@@ -41,13 +36,9 @@ class Draws:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SampledObjective(Objective):
-    """Base of the losses of independently drawn negatives.
+    """Base of the losses of independently drawn negatives."""
 
-    Attributes:
-        draws: the law of one negative.
-    """
-
-    draws: Draws = field(repr=False)
+    draws: Draws = field(repr=False)  # the law of one negative
 
     def _validate(self) -> None:
         super()._validate()

@@ -32,14 +32,10 @@ class ExpectedLog(SampledObjective):
     With log x = int_0^inf (e^{-s} - e^{-s x}) ds/s and s = e^v the loss above its floor is, per row, an integral over v
     of a function of the one sum phi(s) = E e^{-s beta X}, taken by `laplace_rule`: about 60 nodes for any k. A loss
     says what the function is.
-
-    Attributes:
-        count: k, the number of draws.
-        beta: the weight of one draw in the sum.
     """
 
-    count: int
-    beta: float = 1.0
+    count: int  # k, the number of draws
+    beta: float = 1.0  # the weight of one draw in the sum
 
     @cached_property
     @abstractmethod
@@ -48,11 +44,9 @@ class ExpectedLog(SampledObjective):
 
     @abstractmethod
     def _fall(self, s: Array, moved: Array) -> Array:
-        """(n, K) the integrand of the excess.
+        """(n, K) the integrand of the excess at nodes s (n, 1).
 
-        Args:
-            s: (n, 1) nodes.
-            moved: (n, K) phi less phi with every foreign class infinitely far away; not above 0.
+        `moved` (n, K) is phi less phi with every foreign class infinitely far away; not above 0.
         """
 
     @abstractmethod
@@ -156,12 +150,9 @@ class ExpectedSoftmax(ExpectedLog):
         E log(...) - floor = int e^{-alpha s} ( phi_0(s)^k - phi(s)^k ) dv,    phi(s) = E e^{-s beta X},
 
     phi_0 the same with every foreign class infinitely far away. (Ours; confirmed against enumeration in the tests.)
-
-    Attributes:
-        alpha: what the positives contribute to the denominator, above 0.
     """
 
-    alpha: float
+    alpha: float  # what the positives contribute to the denominator, above 0
 
     def _validate(self) -> None:
         super()._validate()

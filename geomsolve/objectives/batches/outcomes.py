@@ -17,19 +17,12 @@ _EPS = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A law of the numbers of examples, by groups of classes alike, tilted so that the total is near what it must be.
+    """A law of the numbers of examples, by groups of classes alike, tilted to the total that it must have."""
 
-    Attributes:
-        count: k, how many examples a batch has beside an anchor.
-        others: (G, M + 1) chances of m examples of one other class.
-        own: (G, M + 1) chances of m more of the anchor's class.
-        replaced: whether one of these may be the anchor's own example again.
-    """
-
-    count: int
-    others: Array
-    own: Array
-    replaced: bool = False
+    count: int  # k, how many examples a batch has beside an anchor
+    others: Array  # (G, M + 1) chances of m examples of one other class
+    own: Array  # (G, M + 1) chances of m more of the anchor's class
+    replaced: bool = False  # whether one of these may be the anchor's own example again
 
     def each(self, labels: NDArray[np.intp]) -> Drawn:
         """The same law, each class a group."""
@@ -62,23 +55,14 @@ def few_classes(drawn: int, classes: int, examples: int) -> Drawn:
 
 @dataclass(frozen=True, eq=False)
 class Own:
-    """What an anchor's own class may be in a batch: outcomes o.
+    """What an anchor's own class may be in a batch: outcomes o."""
 
-    Attributes:
-        drawn: (O,) how many others of the class are drawn.
-        chances: (O,) the tilted chance of the outcome times a, what the anchor weighs in the mean.
-        fixed: (O,) what is at t = 0 in the denominator.
-        weights: (T, O) what other atoms of the class have there, by kind.
-        positives: (T, O) what they have of the attraction.
-        view: (2, O) what one other view of the anchor's example has in either.
-    """
-
-    drawn: NDArray[np.intp]
-    chances: Array
-    fixed: Array
-    weights: Array
-    positives: Array
-    view: Array
+    drawn: NDArray[np.intp]  # (O,) how many others of the class are drawn
+    chances: Array  # (O,) the tilted chance of the outcome times a, what the anchor weighs in the mean
+    fixed: Array  # (O,) what is at t = 0 in the denominator
+    weights: Array  # (T, O) what other atoms of the class have there, by kind
+    positives: Array  # (T, O) what they have of the attraction
+    view: Array  # (2, O) what one other view of the anchor's example has in either
 
     @property
     def whole(self) -> Array:
@@ -101,12 +85,9 @@ def outcomes(
 ) -> tuple[Own, ...]:
     """The outcomes of every group, those without worth left out.
 
-    Args:
-        law: of the batch.
-        worth: a of an anchor as a function of the examples of its class in the batch, its own counted.
-        tell: (fixed, weights, positives, view) from (drawn, again): how many others of the class are drawn, and how
-            many of these are the anchor's own example.
-        examples: (G,) of one class, which are then told apart.
+    `worth` is a of an anchor as a function of the examples of its class in the batch, its own counted. `tell` gives
+    (fixed, weights, positives, view) of (drawn, again): how many others of the class are drawn, and how many of these
+    are the anchor's own example, where `examples` (G,) of one class are told apart.
     """
     found = []
     repeats = np.zeros(len(law.own)) if examples is None or not law.replaced else 1.0 / examples
@@ -126,25 +107,15 @@ def outcomes(
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """Classes by groups of them alike.
+    """Classes by groups of them alike."""
 
-    Attributes:
-        classes: (G,) how many there are of each group.
-        places: (T, G) the orbit of each kind of atom of a group; anchors are of the first kind.
-        law: of their numbers in a batch.
-        weights: (T, M + 1) what the atoms of another class of m examples have in a denominator, by kind.
-        own: (G,) what the own class may be.
-        members: (M + 2,) what a class of m examples adds to the divisor of the mean; None where that is constant.
-        divisors: its least and largest sum.
-    """
-
-    classes: Array
-    places: NDArray[np.intp]
+    classes: Array  # (G,) how many there are of each group
+    places: NDArray[np.intp]  # (T, G) the orbit of each kind of atom of a group; anchors are of the first kind
     law: Drawn
-    weights: Array
-    own: tuple[Own, ...]
-    members: Array | None = None
-    divisors: tuple[float, float] = (1.0, 1.0)
+    weights: Array  # (T, M + 1) what the atoms of another class of m examples have in a denominator, by kind
+    own: tuple[Own, ...]  # (G,)
+    members: Array | None = None  # (M + 2,) what a class of m examples adds to the divisor of the mean, if that varies
+    divisors: tuple[float, float] = (1.0, 1.0)  # its least and largest sum
 
     def per_atom(self, labels: NDArray[np.intp]) -> Groups:
         """The same, each class a group."""

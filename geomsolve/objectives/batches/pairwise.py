@@ -114,10 +114,9 @@ class PairLoss(SampledObjective):
 def hinge_slopes(objective: PairLoss, gram: OrbitGram, above: Array, width: float = 1e-7) -> Array:
     """(K, K) a slope of the hinge for every pair: 0 below the kink, 1 above, and at it what balances the forces.
 
-    The slack matrix S of the certificate is linear in the free slopes, and any of them prove a bound; wanted are those
-    that make S positive semidefinite. The bounded least-squares solution of S G = 0 is the only candidate where the
-    dual is unique; from there the negative part of S, a convex function of the slopes, is driven out. Slopes that come
-    with the Gram matrix are taken as they are; all but for the last digits, see `_of_rank_one`.
+    The slack matrix S is linear in the free slopes, and any of them prove a bound; wanted are those that make S
+    positive semidefinite: the bounded least-squares solution of S G = 0, from which the negative part of S, a convex
+    function of the slopes, is driven out. Slopes that come with the Gram matrix are taken as they are.
     """
     counted = gram.orbits.partners > 0
     slopes = (above > 0).astype(float)
@@ -126,10 +125,11 @@ def hinge_slopes(objective: PairLoss, gram: OrbitGram, above: Array, width: floa
         return slopes
     weights = objective._weights
     full = (weights + weights.T) / 2.0
+    counts = np.where(counted, np.where(np.abs(above) <= width, _LIGHT, 1.0), 0.0)
     if gram.slopes is not None:
         slopes[free[:, 0], free[:, 1]] = np.clip(gram.slopes[free[:, 0], free[:, 1]], 0.0, 1.0)
         slopes[free[:, 1], free[:, 0]] = slopes[free[:, 0], free[:, 1]]
-        return _of_rank_one(full, slopes, np.where(counted, np.where(np.abs(above) <= width, _LIGHT, 1.0), 0.0))
+        return _of_rank_one(full, slopes, counts)
     fixed = _slack(gram, np.where(counted & (np.abs(above) > width), slopes * full, 0.0))
     blocks = _blocks(gram)
     units = []
@@ -157,7 +157,7 @@ def hinge_slopes(objective: PairLoss, gram: OrbitGram, above: Array, width: floa
         )
         found = refined.x
     slopes[free[:, 0], free[:, 1]] = slopes[free[:, 1], free[:, 0]] = found
-    return _of_rank_one(full, slopes, np.where(counted, np.where(np.abs(above) <= width, _LIGHT, 1.0), 0.0))
+    return _of_rank_one(full, slopes, counts)
 
 
 def _of_rank_one(full: Array, slopes: Array, counts: Array) -> Array:
@@ -167,11 +167,7 @@ def _of_rank_one(full: Array, slopes: Array, counts: Array) -> Array:
     are of rank one S may be, u u^T, and then only G u = 0 is left to prove; but with slopes 1e-11 off what is left of S
     says nothing. So u is fitted to pairs off the kink, to those on it only in what is left open, and where
     u_i u_j is between 0 and the weight, it takes the slope's place: any slope in [0, 1] is a subgradient. (Ours.)
-
-    Args:
-        full: (K, K) weights.
-        slopes: (K, K), moved by at most 1e-6.
-        counts: (K, K) 1 for a pair off the kink, less for one on it, 0 for none.
+    `counts` is 1 for a pair off the kink, less for one on it, 0 for none.
     """
     entries = full * slopes
     if not np.min(entries, where=counts > 0, initial=1.0) > 0:

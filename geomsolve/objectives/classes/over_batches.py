@@ -21,7 +21,7 @@ from ..batches.expectation import ExpectedSoftmax, ForeignSoftmax
 from ..batches.one_view import OneView
 from ..batches.outcomes import Drawn, Groups, few_classes, independent, outcomes, without_replacement
 from ..many_counts import by_counts, class_orbits
-from ..rows.full_batch import check_batch, check_word
+from ..rows.full_batch import check_batch, check_word, full_batch
 from ..sampling import AVERAGES, Averaging, ClassTable, Sampler, classes_and_examples, drawn_shares, per_class
 
 _DRAWS, _REDUCERS = ("independent", "shuffle"), ("mean", "nonzero")
@@ -29,29 +29,16 @@ _DRAWS, _REDUCERS = ("independent", "shuffle"), ("mean", "nonzero")
 
 @dataclass(frozen=True, eq=False)
 class Batches:
-    """How batches are drawn and what is averaged over them.
-
-    Attributes:
-        views: of an example.
-        orbits: of the classes.
-        law: the numbers of examples.
-        shares: (K,) the chance that a draw is of one class of each orbit.
-        masses: (K,) the same for an anchor, times its weight if there are any.
-        name: "views=2, batch=64, ..." for reports.
-        counts: of the classes, for reports; None where they have no part.
-        plain: whether examples are drawn independently, all alike, and anchors weigh alike.
-        averaging: "anchor", "pair" or "class".
-        reducer: "mean" or "nonzero".
-    """
+    """How batches are drawn and what is averaged over them."""
 
     views: int
     orbits: Orbits
     law: Drawn
-    shares: Array
-    masses: Array
-    name: str
-    counts: Counts | None = None
-    plain: bool = False
+    shares: Array  # (K,) the chance that a draw is of one class of each orbit
+    masses: Array  # (K,) the same for an anchor, times its weight if there are any
+    name: str  # "views=2, batch=64, ..."
+    counts: Counts | None = None  # None where they have no part
+    plain: bool = False  # whether examples are drawn independently, all alike, and anchors weigh alike
     averaging: str = "anchor"
     reducer: str = "mean"
 
@@ -62,16 +49,15 @@ class Batches:
 
     @property
     def alone(self) -> Array:
-        """(C,) the chance that an anchor finds no other example of its class, by a logarithm of the smaller part."""
-        shares, count = self.shares, self.law.count
+        """(C,) the chance that an anchor finds no other example of its class."""
+        count = self.law.count
         if self.counts is None:
             chance = self.law.own[:, 0]
         elif self.law.replaced:
-            others = self.orbits.partners @ shares
-            chance = np.exp(count * np.where(shares < 0.5, np.log1p(-np.minimum(shares, 0.5)), np.log(others)))
+            chance = (1.0 - self.shares) ** count
         else:
             total = round(self.counts.total)
-            chance = hypergeom.pmf(0, total - 1, np.rint(shares * total).astype(int) - 1, count)
+            chance = hypergeom.pmf(0, total - 1, np.rint(self.shares * total).astype(int) - 1, count)
         return np.asarray(chance[self.orbits.listed()])
 
     def worth(self, examples: Array) -> Array:
@@ -136,6 +122,25 @@ def _in_one_point(positives: Array, own: float | None) -> tuple:
     return (positives if own is None else own), (0.0,), (0.0,), (0.0, 0.0)
 
 
+def of_classes(
+    loss: str,
+    counts: Counts,
+    temperature: float | ArrayLike,
+    own: float | None,
+    batch: int | None,
+    views: int,
+    sampler: Sampler,
+    draw: str,
+    averaging: Averaging,
+    reducer: str = "mean",
+) -> Objective:
+    """The loss over class means, of the full batch or over batches; `own` as in `full_batch`."""
+    drawn = batches(counts, batch, views, sampler, draw, averaging, reducer)
+    if drawn is None:
+        return full_batch(loss, counts, temperature, views, averaging, own)
+    return drawn.loss(loss, counts, temperature, own)
+
+
 def batches(
     counts: Counts,
     batch: int | None,
@@ -145,11 +150,7 @@ def batches(
     averaging: Averaging = "anchor",
     reducer: str = "mean",
 ) -> Batches | None:
-    """The batches that these settings of a loss mean, see `SupCon`; None for the full batch.
-
-    Raises:
-        ProblemError: settings that are unknown or do not go together.
-    """
+    """The batches that these settings of a loss mean, see `SupCon`; None for the full batch."""
     check_word("draw", draw, _DRAWS)
     check_word("reducer", reducer, _REDUCERS)
     pattern = classes_and_examples(sampler, counts)
@@ -180,22 +181,15 @@ def batches(
     each = shares if np.ndim(sampler) else shares[counts.groups]
     table = ClassTable.of(counts, each if np.ndim(sampler) or weights is not None else None, weights)
     shares = (*table.columns, shares)[0]
-    masses = (
-        shares if weights is None else shares * table.columns[1] / (table.orbits.sizes @ (shares * table.columns[1]))
-    )
-    law = independent(shares, batch)
-    if draw == "shuffle":
-        if not alike:
-            raise ProblemError(
-                f"sampler: a shuffled epoch takes every example once; got {sampler!r:.40} (leave it out)"
-            )
-        law = _shuffled(counts, table, batch)
+    masses = shares if weights is None else shares * table.columns[1]
+    if draw == "shuffle" and not alike:
+        raise ProblemError(f"sampler: a shuffled epoch takes every example once; got {sampler!r:.40} (leave it out)")
     return Batches(
         views,
         table.orbits,
-        law,
+        _shuffled(counts, table, batch) if draw == "shuffle" else independent(shares, batch),
         shares,
-        masses,
+        masses / (table.orbits.sizes @ masses),
         ", ".join([name, *(word for word, said in told.items() if said)]),
         counts=table.as_counts(counts) if table.columns else counts,
         plain=alike and weights is None and draw == "independent",

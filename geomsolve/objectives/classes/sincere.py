@@ -7,10 +7,10 @@ from numpy.typing import ArrayLike
 
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
-from ..base import Objective
-from ..rows.full_batch import check_whole, full_batch
+from ..base import Objective, is_number
+from ..rows.full_batch import check_whole
 from ..sampling import Averaging, Sampler
-from .over_batches import batches
+from .over_batches import of_classes
 
 
 def SINCERE(
@@ -51,13 +51,10 @@ def SINCERE(
     """
     counts = as_counts(counts)
     check_whole("views", views, least=1)
-    if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float, np.number)) or not -50 <= epsilon <= 50:
+    if not is_number(epsilon) or not -50 <= epsilon <= 50:
         raise ProblemError(f"epsilon: must be a number of nats between -50 and 50; got {epsilon!r:.40}")
-    loss, own = ("SINCERE" if epsilon == 0 else f"SupInfoNCE(epsilon={epsilon:g})"), float(np.exp(-epsilon))
-    drawn = batches(counts, batch, views, sampler, draw, averaging)
-    if drawn is None:
-        return full_batch(loss, counts, temperature, views, averaging, own)
-    return drawn.loss(loss, counts, temperature, own)
+    loss = "SINCERE" if epsilon == 0 else f"SupInfoNCE(epsilon={epsilon:g})"
+    return of_classes(loss, counts, temperature, float(np.exp(-epsilon)), batch, views, sampler, draw, averaging)
 
 
 def NTXent(
@@ -72,23 +69,10 @@ def NTXent(
 ) -> Objective:
     """The NT-Xent loss with labels, as pytorch-metric-learning has it: `SINCERE`, every positive pair alike.
 
-    Args:
-        counts: examples per class.
-        temperature: tau, or (C,) temperatures.
-        views: views per example.
-        averaging: "pair", or as in `SupCon`, like batch, sampler and draw.
-        batch: examples per batch.
-        sampler: how a batch is drawn.
-        draw: "independent" or "shuffle".
-
-    Raises:
-        ProblemError: as `SupCon`.
+    Arguments are those of `SINCERE`, errors those of `SupCon`.
 
     Source: pytorch-metric-learning's NTXentLoss: one positive, and all pairs of the anchor with other classes.
     """
     counts = as_counts(counts)
     check_whole("views", views, least=1)
-    drawn = batches(counts, batch, views, sampler, draw, averaging)
-    if drawn is None:
-        return full_batch("NTXent", counts, temperature, views, averaging, 1.0)
-    return drawn.loss("NTXent", counts, temperature, 1.0)
+    return of_classes("NTXent", counts, temperature, 1.0, batch, views, sampler, draw, averaging)

@@ -16,9 +16,9 @@ from ..base import Objective, check_temperature
 from ..batches.draws import Draws
 from ..batches.pairwise import Exponential, PairLoss
 from ..many_counts import by_counts, class_orbits
-from ..rows.full_batch import check_whole, check_word, full_batch
+from ..rows.full_batch import check_whole, check_word
 from ..sampling import Averaging, ClassTable, Sampler, drawn_shares
-from .over_batches import batches
+from .over_batches import of_classes
 
 _KEYS = ("gradient", "momentum")
 
@@ -100,10 +100,7 @@ def SupCon(
     check_word("keys", keys, _KEYS)
     if keys == "momentum":
         return _momentum(counts, temperature, sampler, batch, draw)
-    drawn = batches(counts, batch, views, sampler, draw, averaging, reducer)
-    if drawn is None:
-        return full_batch("SupCon", counts, temperature, views, averaging, None)
-    return drawn.loss("SupCon", counts, temperature, None)
+    return of_classes("SupCon", counts, temperature, None, batch, views, sampler, draw, averaging, reducer)
 
 
 def _momentum(

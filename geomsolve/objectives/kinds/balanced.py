@@ -13,7 +13,7 @@ from ..base import check_temperature
 from ..classes.over_batches import batches
 from ..rows.full_batch import check_whole, check_word
 from ..rows.row_softmax import ViewedRows
-from ..sampling import Sampler
+from ..sampling import ClassTable, Sampler
 from .batched import BatchOfInstances, instances_in_batches
 from .parts import Array, PartedSoftmax, anchored, example_counts, few_by_class, kinds_of
 
@@ -217,28 +217,17 @@ def instance_softmax(
 
         L = sum_i m_i [ -shares_y/(n_y - 1) sum_{p of y, p != i} t_ip/tau + log( a + V sum_{j != i} e^{t_ij/tau} ) ]
 
-    with a = V - 1, or V with self-pairs.
-
-    Args:
-        loss: for errors.
-        counts: whole numbers of examples per class.
-        shares: (C,) what part of an anchor's attraction goes to other examples of its class.
-        temperature: tau.
-        views: V.
-        name: of the objective.
-        masses: (C,) m; None: all 1/N.
-        self_pairs: see above.
+    with (C,) shares and masses (None: all 1/N), and a = V - 1, or V with self-pairs.
     """
     example_counts(loss, counts)
-    each = np.column_stack([shares, np.full(counts.classes, 1.0 / counts.total) if masses is None else masses])
-    grouped = counts if exchangeable(counts, each) else counts.by_class()
-    by_orbit = np.zeros((len(grouped.distinct), 2))
-    by_orbit[grouped.groups] = each
-    part, others = by_orbit[:, 0], np.maximum(grouped.distinct - 1.0, 1.0)
+    every = np.full(counts.classes, 1.0 / counts.total) if masses is None else masses
+    table = ClassTable.of(counts, shares, every)
+    grouped, (part, mass) = table.as_counts(counts), table.columns
+    others = np.maximum(grouped.distinct - 1.0, 1.0)
     kinds = kinds_of(loss, grouped, {"instances": grouped.distinct})
     plain = anchored(
         kinds,
-        masses=by_orbit[:, 1],
+        masses=mass,
         weights=[(float(views), float(views))],
         positives=[(np.where(grouped.distinct > 1, part / others, 0.0), 0.0)],
         offsets=float(views if self_pairs else views - 1),
@@ -248,10 +237,3 @@ def instance_softmax(
     )
     values = {one.name: getattr(plain, one.name) for one in fields(plain)}
     return few_by_class(ViewedSoftmax(**values, own_shares=1.0 - part, views=views, self_pairs=self_pairs))
-
-
-def exchangeable(counts: Counts, each: Array) -> bool:
-    """Whether classes of equal count have the same numbers."""
-    by_orbit = np.zeros((len(counts.distinct), *each.shape[1:]))
-    by_orbit[counts.groups] = each
-    return bool(np.array_equal(by_orbit[counts.groups], each))

@@ -38,14 +38,8 @@ def instances_in_batches(
 ) -> BatchOfInstances:
     """A loss over batches of instances.
 
-    Args:
-        loss: for errors.
-        counts: whole numbers of examples per class.
-        temperature: tau.
-        drawn: the batches.
-        name: of the objective.
-        weights: of the kinds of atoms, anchors first: what those of another class with m examples have.
-        tell: see `outcomes`.
+    `weights` are of the kinds of atoms, anchors first: what those of another class with m examples have in a
+    denominator. `tell` is that of `outcomes`.
     """
     each, labels = example_counts(loss, counts), drawn.orbits.listed()
     if drawn.counts is None:

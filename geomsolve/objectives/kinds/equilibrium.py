@@ -13,7 +13,8 @@ from ...geometry.kinds import KindGram
 from ...geometry.orbit_gram import OrbitGram
 from ..base import check_number, check_temperature
 from ..rows.full_batch import check_whole, check_word
-from .balanced import anchor_shares, check_anchors, exchangeable
+from ..sampling import ClassTable
+from .balanced import anchor_shares, check_anchors
 from .parts import (
     Array,
     PartedSoftmax,
@@ -32,15 +33,10 @@ _ALIGNED = 4.0 * float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class EquilibriumSum(PartedSum):
-    """The terms of ECL, with the alignment of classifiers and prototypes by its chord.
+    """The terms of ECL, with the alignment of classifiers and prototypes by its chord."""
 
-    Attributes:
-        align: the weight of the alignment.
-        by_chord: whether its square stands for it as its chord.
-    """
-
-    align: float
-    by_chord: bool
+    align: float  # the weight of the alignment
+    by_chord: bool  # whether its square stands for it as its chord
 
     def untied(self, gram: OrbitGram) -> float:
         """How far the chord lies below |W/|W| - P/|P||: nothing where classifiers and prototypes share their points."""
@@ -225,9 +221,8 @@ def LogitCompensated(
     margins = np.broadcast_to(np.asarray(margin, dtype=np.float64), counts.per_class.shape)
     if not (np.isfinite(margins).all() and margins.min() >= 0 and scale * margins.max() <= 500.0):
         raise ProblemError(f"margin: must be at least 0 and at most 500 / scale; got {margins.min():g}")
-    grouped = counts if exchangeable(counts, margins) else counts.by_class()
-    lifted = np.zeros(len(grouped.distinct))
-    lifted[grouped.groups] = margins
+    table = ClassTable.of(counts, margins)
+    grouped, (lifted,) = table.as_counts(counts), table.columns
     kinds = kinds_of("LogitCompensated", grouped, {"mean": 1.0, "classifier": 1.0})
     priors = _priors(grouped) ** check_number("compensation", compensation)
     loss = anchored(

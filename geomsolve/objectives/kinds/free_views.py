@@ -27,13 +27,10 @@ class FreeViews(Objective):
 
         log( (n - 1) p + (p - 1) e^{k t / ((p-1) tau)} + sum_{j of other classes} e^{(t_j - k t)/tau} ).
 
-    Attributes:
-        instances: (K,) n, the instances of the class of each orbit.
-        views: p, at least 2.
     """
 
-    instances: Array
-    views: int
+    instances: Array  # (K,) n, the instances of the class of each orbit
+    views: int  # p, at least 2
 
     @property
     def _share(self) -> Array:

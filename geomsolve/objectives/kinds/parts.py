@@ -222,13 +222,9 @@ def example_counts(loss: str, counts: Counts) -> Array:
 
 
 def kinds_of(loss: str, counts: Counts, each: Mapping[str, ArrayLike], *, by_class: bool = False) -> Kinds:
-    """The orbits of classes with these kinds of atoms, or a ProblemError in the name of `loss` where they are too many.
+    """The orbits of classes with these kinds of atoms (see `Kinds.of`), or a ProblemError where they are too many.
 
-    Args:
-        loss: for errors.
-        counts: of the classes.
-        each: see `Kinds.of`.
-        by_class: whether the loss can be solved class by class only.
+    With `by_class` the loss can be solved class by class only.
     """
     cells, orbits = len(each) * len(counts.distinct), len(each) * len(counts.per_class)
     if by_class and orbits > _MOST_ORBITS:
@@ -260,8 +256,8 @@ def class_by_class(objective: Objective) -> Objective:
     return objective.by_class() if isinstance(objective, Parted) else objective
 
 
-# What an atom has with one of another kind, of its own class and of another class; or None. Own: (K,) or a number; with
-# others: (K, K), or (K,) by the class of the second, or a number.
+# What an atom has with one of another kind: of its own class, (K,) or a number, and of other classes, (K, K) or (K,) by
+# the class of the second or a number; or None.
 Relation = tuple[ArrayLike, ArrayLike] | None
 
 
@@ -277,18 +273,9 @@ def anchored(
     name: str,
     counts: Counts,
 ) -> PartedSoftmax:
-    """Row softmax whose anchors are the atoms of one kind.
+    """Row softmax whose anchors are the atoms of one kind, the `first`.
 
-    Args:
-        kinds: the atoms.
-        masses: (K,) of one anchor.
-        weights: W of one partner, for every kind.
-        positives: P of one partner, for every kind.
-        offsets: (K,) a of an anchor.
-        first: which kind the anchors are.
-        temperature: tau.
-        name: of the objective.
-        counts: of the classes.
+    Masses and offsets (K,) are of one anchor, weights and positives of one partner of every kind.
     """
     mass, offset = np.zeros(kinds.each.shape), np.ones(kinds.each.shape)  # a row of no mass needs some denominator
     mass[:, first], offset[:, first] = masses, offsets

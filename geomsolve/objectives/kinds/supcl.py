@@ -10,13 +10,14 @@ from numpy.typing import ArrayLike
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
 from ...geometry.orbit_gram import Orbits
-from ..base import check_temperature
+from ..base import check_temperature, is_number
 from ..descriptions import Instances
 from ..many_counts import class_orbits
 from ..rows.full_batch import check_whole, check_word
 from ..rows.row_softmax import RowSoftmax, ViewedRows
 from .balanced import ViewedSoftmax, instance_softmax
 from .free_views import FreeViews
+from .parts import example_counts
 
 # One orbit a class, and K x K arrays: 8 of them for 4000 classes are a gigabyte. Instances are only listed.
 _MOST_CLASSES = 4000
@@ -27,13 +28,9 @@ _MOST_INSTANCES = 10_000_000
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class InstanceSoftmax(ViewedRows):
-    """Row softmax whose atoms are instances, every class an orbit, classes of most instances first.
+    """Row softmax whose atoms are instances, every class an orbit, classes of most instances first."""
 
-    Attributes:
-        alpha: the weight of the self-supervised part.
-    """
-
-    alpha: float
+    alpha: float  # the weight of the self-supervised part
 
     @property
     def description(self) -> Instances:
@@ -159,7 +156,7 @@ def collapsed_supcl(counts: Counts, *, temperature: float, views: int = 2, self_
 
 def check_alpha(alpha: float) -> float:
     """The weight as a float, or a ProblemError unless it lies in [0, 1]."""
-    if isinstance(alpha, bool) or not isinstance(alpha, (int, float, np.number)) or not 0 <= alpha <= 1:
+    if not is_number(alpha) or not 0 <= alpha <= 1:
         raise ProblemError(f"alpha: must be a number from 0 (supervised) to 1 (self-supervised); got {alpha!r:.40}")
     return float(alpha)
 
@@ -167,18 +164,11 @@ def check_alpha(alpha: float) -> float:
 def check_instances(counts: Counts | ArrayLike) -> Counts:
     """Instances per class, or a ProblemError unless every class has a whole number of at least 2."""
     counts = as_counts(counts)
-    if counts.are_proportions:
-        raise ProblemError("counts: SupCL depends on the number of instances, not only on proportions; give counts")
-    per_class = counts.per_class
-    few, broken = np.flatnonzero(per_class < 2), np.flatnonzero(per_class != np.rint(per_class))
-    if few.size:
+    each = example_counts("SupCL", counts)
+    if each.min() < 2:
         raise ProblemError(
-            f"counts: SupCL needs at least 2 instances in every class, a positive for each; class {few[0]} has "
-            f"{per_class[few[0]]:g} (leave such classes out)"
-        )
-    if broken.size:
-        raise ProblemError(
-            f"counts: SupCL needs whole numbers of instances; class {broken[0]} has {per_class[broken[0]]:g}"
+            f"counts: SupCL needs at least 2 instances in every class, a positive for each; class {each.argmin()} has "
+            f"{each.min():g} (leave such classes out)"
         )
     if counts.total > _MOST_INSTANCES:
         raise ProblemError(f"counts: SupCL takes at most {_MOST_INSTANCES} instances in all; got {counts.total:g}")

@@ -14,7 +14,7 @@ from ...arrays import Array
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
 from ...geometry.orbit_gram import OrbitGram, Orbits
-from ..base import RowModel, check_number, check_temperature, ratio
+from ..base import RowModel, check_number, check_temperature, is_number, ratio
 from .parts import Parted, PartedSoftmax, Parts, kinds_of, parts_in, points
 
 _TOWERS = ("image", "text")
@@ -64,16 +64,11 @@ def CLIP(counts: Counts | ArrayLike, *, temperature: float, negatives: float | N
 class PairSigmoid(Parted):
     """A logistic loss of pairs of atoms, each pair by itself. See `SigLIP`.
 
-        L(G) = sum_{i != j} [ pull_ij log(1 + e^{-x_ij}) + push_ij log(1 + e^{x_ij}) ],   x_ij = G_ij/tau + b
-
-    Attributes:
-        pull: (m, m) the weights of pairs that belong together.
-        push: (m, m) of all others.
-        bias: b.
+    L(G) = sum_{i != j} [ pull_ij log(1 + e^{-x_ij}) + push_ij log(1 + e^{x_ij}) ],   x_ij = G_ij/tau + b
     """
 
-    pull: Array
-    push: Array
+    pull: Array  # (m, m) the weights of pairs that belong together
+    push: Array  # (m, m) of all others
     bias: float
 
     @property
@@ -144,7 +139,7 @@ def SigLIP(
     """
     temperature = check_temperature(temperature)
     counts, shares, met, both, parts = _pairs("SigLIP", counts, negatives)
-    if isinstance(bias, bool) or not isinstance(bias, (int, float, np.number)) or not abs(bias) <= 500:
+    if not is_number(bias) or not abs(bias) <= 500:
         raise ProblemError(f"bias: must be a number between -500 and 500; got {bias!r:.40} (-10 is usual)")
     nothing = np.zeros_like(met)
     return PairSigmoid(

@@ -17,20 +17,15 @@ from ...geometry.class_matrices import ClassMatrix
 from ...geometry.orbit_gram import Orbits
 from ..base import check_number
 from ..descriptions import KindsOfAtoms
+from ..sampling import ClassTable
 
 
 class Softmax(NamedTuple):
-    """The softmax of every class's logits, by orbits.
+    """The softmax of every class's logits, by orbits."""
 
-    Attributes:
-        losses: (K,) the cross-entropy of an example of each orbit.
-        wrong: (K, K) the probability that an example of a class in orbit b is given to one other class of orbit a.
-        missing: (K,) one minus the probability of the own class.
-    """
-
-    losses: Array
-    wrong: Array
-    missing: Array
+    losses: Array  # (K,) the cross-entropy of an example of each orbit
+    wrong: Array  # (K, K) the probability that an example of a class in orbit b is given to one other class of orbit a
+    missing: Array  # (K,) one minus the probability of the own class
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,12 +126,8 @@ class CrossEntropy:
     @cached_property
     def orbits(self) -> Orbits:
         """Which classes are exchangeable: those of equal count, delta, iota and mu; the largest counts first."""
-        columns = [self.counts.per_class]
         apart = None if self.offsets is None else np.arange(float(self.counts.classes))
-        columns += [part for part in (self.multiplicative, self.additive, self.margins, apart) if part is not None]
-        _, labels = np.unique(-np.array(columns), axis=1, return_inverse=True)
-        labels = np.ravel(labels)
-        return Orbits(np.bincount(labels).astype(float), labels)
+        return ClassTable.of(self.counts, self.multiplicative, self.additive, self.margins, apart).orbits
 
     def _by_orbit(self, values: Array | None, default: float) -> Array:
         labels, count = self.orbits.listed(), len(self.orbits.sizes)

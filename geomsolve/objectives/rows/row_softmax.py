@@ -17,12 +17,7 @@ from ..row_hessians import softmax_forms
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SoftmaxRows(Objective):
-    """Base of what has a softmax in every row.
-
-    Attributes:
-        weights: (K, K) or broadcastable: W >= 0 for one partner.
-        offsets: (K,) a >= 0, what an anchor's own class contributes to its denominator.
-    """
+    """Base of what has a softmax in every row."""
 
     weights: Array
     offsets: Array
@@ -78,6 +73,8 @@ class RowSoftmax(SoftmaxRows):
         L(G) = sum_i m_i [ - sum_j P_ij t_ij / tau  +  log( a_i + sum_{j != i} W_ij e^{t_ij / tau} ) ],  t_ij = G_ij - 1
 
     Attributes:
+        weights: (K, K) W >= 0 for one partner.
+        offsets: (K,) a >= 0, what an anchor's own class contributes to its denominator.
         positives: (K, K) P >= 0 for one partner, or None where positives coincide with their anchor.
     """
 
@@ -90,8 +87,8 @@ class RowSoftmax(SoftmaxRows):
 
     @cached_property
     def _plain_floors(self) -> Array:
-        # With an offset: every other class infinitely far away. Without: every other class at the antipode, t = -2,
-        # which can be attained, and one nat below it, so that no gap is ever measured against an excess of 0.
+        # Without an offset: every other class at the antipode, t = -2, which can be attained, and one nat below it, so
+        # that no gap is ever measured against an excess of 0.
         with np.errstate(divide="ignore", invalid="ignore"):
             antipodal = np.log(self._negatives.sum(axis=1)) - 2.0 / self.temperature - 1.0
             return np.where(self.offsets > 0, np.log(self.offsets), antipodal)
@@ -126,11 +123,23 @@ class RowSoftmax(SoftmaxRows):
         weights = np.broadcast_to(self.weights, self.orbits.partners.shape)
         return Rows(self.masses, weights, self.offsets, self.positives, self.orbits.partners, self.temperature)
 
+    @cached_property
+    def _above(self) -> Array | float:
+        """(K,) what no geometry takes from a settled row, above its floor: see `settled_excess`."""
+        rows = self._rows
+        if rows is None:
+            return 0.0
+        return np.where(rows.settled, np.log(np.where(rows.settled, rows.nearby, 1.0)) - self._row_floors, 0.0)
+
     def excess(self, gram: OrbitGram) -> float:
         """The loss above `floor`; through log1p, so e^{-1/tau} is resolved at low temperature."""
-        return float(self.orbits.sizes * self.masses @ self._row_excess(gram))
+        return float(self.orbits.sizes * self.masses @ (self._resolved(gram) + self._above))
 
-    def _row_excess(self, gram: OrbitGram) -> Array:
+    def resolved(self, gram: OrbitGram) -> float:
+        """The excess less what no geometry takes from it."""
+        return float(self.orbits.sizes * self.masses @ self._resolved(gram))
+
+    def _resolved(self, gram: OrbitGram) -> Array:
         sums, rows = self._sums(gram), self._rows
         with np.errstate(divide="ignore", invalid="ignore"):
             plain = np.where(
@@ -141,22 +150,9 @@ class RowSoftmax(SoftmaxRows):
         if rows is None:
             return plain
         plain -= np.sum(rows.partners * rows.positives * (gram.cosines - 1.0), axis=1) / self.temperature
-        plain += self._plain_floors - self._row_floors
+        plain += self._plain_floors - self._row_floors - self._above
         fine, close = settled_excess(rows, gram)
-        with np.errstate(divide="ignore"):
-            above = np.where(rows.settled, np.log(rows.nearby), 0.0) - self._row_floors
-        return np.where(rows.settled & close, fine + above, plain)
-
-    def resolved(self, gram: OrbitGram) -> float:
-        """The excess less what no geometry takes from it: see `settled_excess`."""
-        rows = self._rows
-        if rows is None:
-            return self.excess(gram)
-        with np.errstate(divide="ignore"):
-            above = np.where(rows.settled, np.log(rows.nearby) - self._row_floors, 0.0)
-        fine, close = settled_excess(rows, gram)
-        found = np.where(rows.settled & close, fine, self._row_excess(gram) - above)
-        return float(self.orbits.sizes * self.masses @ found)
+        return np.where(rows.settled & close, fine, plain)
 
     def fine_rows(self, gram: OrbitGram) -> FineRows | None:
         """See the function of that name."""
@@ -180,17 +176,11 @@ class RowSoftmax(SoftmaxRows):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ViewedRows(RowSoftmax):
-    """Row softmax over examples, the views of each in one point.
+    """Row softmax over examples, the views of each in one point."""
 
-    Attributes:
-        own_shares: (K,) the share of an example's attraction that goes to its own views.
-        views: V.
-        self_pairs: whether an embedding counts as its own positive and in its own denominator.
-    """
-
-    own_shares: Array
+    own_shares: Array  # (K,) the share of an example's attraction that goes to its own views
     views: int
-    self_pairs: bool = False
+    self_pairs: bool = False  # whether an embedding is its own positive and in its own denominator
 
     def untied(self, gram: OrbitGram) -> float:
         """How far the loss can fall, at most, where the views of an example may part.

@@ -12,16 +12,10 @@ from ...errors import ProblemError
 
 
 def row_normalised(log_weights: ArrayLike, self_pairs: bool) -> Array:
-    """The logarithms of weights whose rows sum to 1: log w_ij = x_ij - log sum_k e^{x_ik}.
+    """(n, n) the logarithms of weights whose rows sum to 1: log w_ij = x_ij - log sum_k e^{x_ik}.
 
-    The largest entry of a row comes from log1p of the others, so a weight that is nearly 1 keeps its digits.
-
-    Args:
-        log_weights: (n, n), n >= 2, finite or -inf (weight 0), up to a constant of each row.
-        self_pairs: whether the diagonal takes part; if not, it is ignored and comes back as -inf.
-
-    Returns:
-        (n, n) log w. O(n^2).
+    The largest entry of a row comes from log1p of the others, so a weight that is nearly 1 keeps its digits. The
+    diagonal is -inf without self-pairs.
 
     Raises:
         ProblemError: no square matrix, NaN or +inf, or a row without any weight.
@@ -60,10 +54,6 @@ def symmetric_part(log_w: Array, self_pairs: bool) -> tuple[Array, float, tuple[
     free constant, one a component, is chosen so that the largest l_ij, i != j, of each component is 0. Around a cycle,
     A must sum to 0. The residuals E = A - a_i + a_j are a flow that no sample keeps, so through the pair with the
     largest one runs a cycle of positive residuals, whose sum is at least as large; without zeros a triangle does.
-
-    Args:
-        log_w: (n, n) from `row_normalised`.
-        self_pairs: whether the diagonal takes part.
 
     Returns:
         l (n, n), -inf where a pair lacks a weight in either direction, +inf next to a sample of no weight to itself;
@@ -156,8 +146,7 @@ def divergences(log_w: Array, log_p: Array) -> Array:
 def divergence_terms(log_w: Array, log_p: Array) -> Array:
     """The terms w h(x), x = log(p / w), h(x) = e^x - 1 - x, elementwise; p where w = 0.
 
-    Where w and p both sum to 1 these sum to KL(w || p), for h differs from -x by nothing in the sum; and every term is
-    0 or more: a divergence of 1e-30 has its digits, as far as log w and log p have theirs.
+    Where w and p both sum to 1 these sum to KL(w || p), and every term is 0 or more: a divergence of 1e-30 has digits.
     """
     with np.errstate(invalid="ignore"):
         gone = np.isneginf(log_w)

@@ -21,11 +21,7 @@ _COLDEST = 0.003
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class WeightedSoftmax(RowSoftmax):
-    """Row softmax over samples with a weighting.
-
-    Attributes:
-        weighting: the weights, by orbits of exchangeable samples.
-    """
+    """Row softmax over samples with a weighting."""
 
     weighting: Weighting = field(repr=False)
 
@@ -46,10 +42,7 @@ class WeightedSoftmax(RowSoftmax):
         return (gram.cosines - 1.0) / self.temperature - log_sums[:, None], own
 
     def divergences(self, gram: OrbitGram) -> Array:
-        """(K,) KL(w_i || p_i) of one sample of each orbit: the loss above the entropy, with relative accuracy.
-
-        See `divergence_terms`: where the Gram matrix is nearly what the weights ask for, nothing cancels.
-        """
+        """(K,) KL(w_i || p_i) of one sample of each orbit: the loss above the entropy, with relative accuracy."""
         weighting = self.weighting
         logs, own = self.log_softmax(gram)
         there = weighting.orbits.partners > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,30 +23,19 @@ class Weighting:
     """The weights w_ij >= 0 of one sample's partners, rows of sum 1, for N samples in K orbits of exchangeable ones.
 
     Make one with `weighting_from_matrix`, `y_aware_weights`, `x_clr_weights` or `soft_supcon_weights`.
-
-    Attributes:
-        orbits: which samples are exchangeable (repeated labels).
-        logs: (K, K) log w_ij for one partner j in orbit b of a sample i in orbit a; -inf where the weight is 0.
-        own: (K,) log w_ii, -inf without self-pairs.
-        self_pairs: whether j = i is a term of the sums.
-        name: for reports.
-        rounding: the relative error of the weights as they were given.
-        labels: (K, d) the distinct labels, where the weights are a kernel of their distances.
-        bandwidth: sigma of that kernel.
-        kernel: its name.
-        represented: where a few labels stand for many: how many, and how far from them in the root mean square, in
-            bandwidths. All that follows is then of these few, with the sizes of what they stand for.
     """
 
-    orbits: Orbits
-    logs: Array = field(repr=False)
-    own: Array = field(repr=False)
-    self_pairs: bool
+    orbits: Orbits  # which samples are exchangeable (repeated labels)
+    logs: Array = field(repr=False)  # (K, K) log w_ij for one partner j in orbit b of a sample i in orbit a
+    own: Array = field(repr=False)  # (K,) log w_ii, -inf without self-pairs
+    self_pairs: bool  # whether j = i is a term of the sums
     name: str = "weights"
-    rounding: float = float(np.finfo(np.float64).eps)
-    labels: Array | None = field(default=None, repr=False)
-    bandwidth: float | None = None
+    rounding: float = float(np.finfo(np.float64).eps)  # the relative error of the weights as they were given
+    labels: Array | None = field(default=None, repr=False)  # (K, d), where the weights are a kernel of their distances
+    bandwidth: float | None = None  # sigma of that kernel
     kernel: str | None = None
+    # Where a few labels stand for many: how many, and how far from them in the root mean square, in bandwidths. All
+    # else is then of these few, with the sizes of what they stand for.
     represented: tuple[int, float] | None = None
 
     def __post_init__(self) -> None:
@@ -60,12 +50,9 @@ class Weighting:
         own: Array,
         self_pairs: bool,
         name: str,
-        rounding: float = float(np.finfo(np.float64).eps),
-        labels: Array | None = None,
-        bandwidth: float | None = None,
-        kernel: str | None = None,
+        **kernel: Any,
     ) -> Weighting:
-        """The weighting with these logarithms of weights, up to the sums of rows.
+        """The weighting with these logarithms of weights, up to the sums of rows; `kernel` is what else is known.
 
         Raises:
             ProblemError: more than 5000 orbits, a single sample, or a sample without any partner.
@@ -87,7 +74,7 @@ class Weighting:
             raise ProblemError(
                 f"weights: every sample needs a partner of weight above 0; sample {first} has none{hint}"
             )
-        return cls(orbits, logs - sums[:, None], own - sums, self_pairs, name, rounding, labels, bandwidth, kernel)
+        return cls(orbits, logs - sums[:, None], own - sums, self_pairs, name, **kernel)
 
     @property
     def samples(self) -> int:
@@ -202,7 +189,7 @@ def weighting_from_matrix(weights: ArrayLike, *, self_pairs: bool | None = None,
     with np.errstate(divide="ignore"):
         full = np.log(mantissas) + (exponents - scale) * np.log(2.0)
     every, own = by_orbits(full, orbits)
-    return Weighting.normalised(orbits, every, own, bool(self_pairs), name, float(np.finfo(kind).eps))
+    return Weighting.normalised(orbits, every, own, bool(self_pairs), name, rounding=float(np.finfo(kind).eps))
 
 
 def by_orbits(full: Array, orbits: Orbits) -> tuple[Array, Array]:
@@ -220,8 +207,7 @@ def by_orbits(full: Array, orbits: Orbits) -> tuple[Array, Array]:
 def looks_like_distances(matrix: Array) -> bool:
     """Whether a matrix with a diagonal of 0 grows where the rows of two samples differ, as distances do.
 
-    It must be symmetric, above 0 off the diagonal and obey the triangle inequality; the correlation of its entries with
-    the distances between rows (the two samples' own columns left out) then tells. O(N^3), of 200 samples at most.
+    The correlation of its entries with the distances between rows tells. O(N^3), of 200 samples at most.
     """
     matrix = matrix[:200, :200]
     off = ~np.eye(len(matrix), dtype=bool)
@@ -245,12 +231,9 @@ def check_self_pairs(self_pairs: object) -> None:
 
 
 def exchangeable(matrix: Array, scaled: Array | None = None) -> Orbits:
-    """Orbits of samples that can be swapped without changing the matrix; `scaled` has its rows to one size.
-
-    Candidates share a random projection of row and column, in which the own entry is replaced by the row's largest
-    other one: with repeated labels that is the weight of a twin. They are then compared entry by entry, so a chance
-    agreement does no harm; a twin that is missed costs speed only.
-    """
+    """Orbits of samples that can be swapped without changing the matrix; `scaled` has its rows to one size."""
+    # Candidates share a random projection of row and column, the own entry replaced by the row's largest other one,
+    # with repeated labels that of a twin; then they are compared. A twin that is missed costs speed only.
     scaled = matrix if scaled is None else scaled
     count = len(matrix)
     direction = np.random.default_rng(0).random(count)
