@@ -158,11 +158,7 @@ class Journal:
 
 @contextmanager
 def writing(path: Path) -> Iterator[Journal]:
-    """The journal in that file, made if it is not there, for the one process that may write to it.
-
-    Raises:
-        ProblemError: a file that cannot be read or written, is none of ours or of a newer schema; another sweep on it.
-    """
+    """The journal in that file, made if it is not there, for the one process that may write to it."""
     if path.is_dir() or not path.parent.is_dir():
         what = "a file, and this is a folder" if path.is_dir() else "in a folder that exists"
         raise ProblemError(f"store: must be {what}; got {path}")
@@ -182,11 +178,7 @@ def writing(path: Path) -> Iterator[Journal]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[Journal]:
-    """The journal in that file, which a sweep may be writing to meanwhile.
-
-    Raises:
-        ProblemError: a file that is missing, cannot be read, is none of ours or of a newer schema.
-    """
+    """The journal in that file, which a sweep may be writing to meanwhile."""
     if not path.is_file():
         raise ProblemError(f"store: {path} does not exist (geomsolve sweep SPEC.toml --store {path} makes it)")
     with _complaining(path), closing(_connect(path, "ro")) as connection:

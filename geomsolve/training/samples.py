@@ -71,20 +71,7 @@ class Samples:
 
 
 def as_samples(embeddings: Any, labels: Any, *, ignore: Any = None, view_axis: int = 0) -> Samples:
-    """Samples from embeddings (n, d) or (views, n, d) and one label per sample.
-
-    Args:
-        embeddings: an array or tensor of any framework, type and device.
-        labels: what `as_labels` takes.
-        ignore: samples of this label are left out.
-        view_axis: 1 for embeddings of (n, views, d).
-
-    Raises:
-        ProblemError: embeddings that are no numbers, of another shape, masked, not finite or zero; labels of another
-            length, that are neither whole numbers nor texts, or of one class only.
-
-    Cost: three copies of the embeddings in float64.
-    """
+    """Samples from embeddings and labels as `diagnose` takes them, or a ProblemError. Three copies in float64."""
     array = views_first(xp, numbers("embeddings", embeddings), view_axis)
     views, total, dim = array.shape
     named = as_labels(labels, total, ignore=ignore)

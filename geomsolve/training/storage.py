@@ -66,12 +66,7 @@ def described(path: Path) -> Path:
 
 
 def read_array_file(argument: str, path: Path) -> tuple[NDArray[np.float32], dict[str, str]]:
-    """The matrix and the texts in a file.
-
-    Raises:
-        ProblemError: another suffix, or a file that is missing, damaged or holds something else.
-        BackendError: the package of its kind is not installed.
-    """
+    """The matrix and the texts in a file, or a ProblemError; a BackendError without the package of its kind."""
     kind = path.suffix.lower()
     if kind not in SUFFIXES:
         raise ProblemError(f"{argument}: must be a {' or '.join(SUFFIXES)} file; got {str(path)!r:.60}")
@@ -86,16 +81,10 @@ def read_array_file(argument: str, path: Path) -> tuple[NDArray[np.float32], dic
 
 
 def read_samples(argument: str, path: Path) -> NDArray[Any]:
-    """The embeddings, labels or weights in a file; nothing in it is run.
+    """The "embeddings", "labels" or "weights" in a file; nothing in it is run.
 
-    Args:
-        argument: "embeddings", "labels" or "weights": of several arrays in a file the one of that name is taken, of a
-            table the column "label" is the labels and all other columns of numbers are the embeddings.
-        path: .npy, .npz, .pt, .safetensors, .parquet; of labels .csv too.
-
-    Raises:
-        ProblemError: a file that is missing, damaged, or of other things.
-        BackendError: the package of its kind is not installed.
+    Of several arrays in a file the one of that name is taken, of a table the column "label" is the labels and all other
+    columns of numbers are the embeddings.
     """
     if path.suffix.lower() in (".csv", ".tsv", ".parquet") and argument == "labels":
         return load_labels(path)

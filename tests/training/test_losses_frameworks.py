@@ -38,16 +38,15 @@ CALLS = {
     "bcl by class": lambda z, y, t: losses.bcl(z, y, PROTOTYPES, t, anchors="class"),
     "ecl": lambda z, y, t: losses.ecl(z, y, PROTOTYPES, CLASSIFIERS, t, counts=COUNTS),
     "tsc": lambda z, y, t: losses.tsc(z, y, PROTOTYPES, t),
-    "cross_entropy": lambda z, y, t: losses.cosine_cross_entropy(
-        z, y, CLASSIFIERS, scale=1 / t, counts=COUNTS, class_weights=[1, 2, 9]
-    ),
+    "cross_entropy": lambda z, y, t: losses.cosine_cross_entropy(z, y, CLASSIFIERS, scale=1 / t, counts=COUNTS),
     "weighted_info_nce": lambda z, y, t: losses.weighted_info_nce(z[0], WEIGHTS, t),
-    "euclidean": lambda z, y, t: losses.weighted_info_nce(z[0], WEIGHTS, t, self_pairs=False, similarity="euclidean"),
+    "weighted_info_nce of others": lambda z, y, t: losses.weighted_info_nce(z[0], WEIGHTS, t, self_pairs=False),
     "gcl": lambda z, y, t: losses.gcl(z[0], z[1], z[0][NEGATIVES], t),
 }
 # Of the losses that share their inner sums, one.
 KERNELS = (
-    "sup_con", "eps_sup_info_nce", "prototypes", "kcl", "weighted_sup_con", "ecl", "tsc", "euclidean", "gcl"
+    "sup_con", "eps_sup_info_nce", "prototypes", "kcl", "weighted_sup_con", "ecl", "tsc", "gcl",
+    "weighted_info_nce of others",
 )  # fmt: skip
 # What is compiled runs a moment.
 FAST = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
@@ -57,7 +56,7 @@ EVERY = pytest.mark.parametrize("loss", CALLS.values(), ids=CALLS.keys())
 def test_every_loss_is_called():
     assert {name.partition(" ")[0] for name in CALLS} | {"cosine_cross_entropy", "draw_negatives"} == set(
         losses.__all__
-    ) | {"cross_entropy", "euclidean"}
+    ) | {"cross_entropy"}
 
 
 def batches():
@@ -264,10 +263,6 @@ BAD = {
         r"counts: must have shape \(3,\), one number per class; got \(2,\)",
     ),
     "weights": (call(losses.weighted_info_nce, np.ones((6, 4)), W[:5]), r"weights: must have shape \(6, 6\).*\(5, 6\)"),
-    "similarity": (
-        call(losses.weighted_info_nce, np.ones((6, 4)), W, similarity="dot"),
-        "similarity: must be one of cosine, euclidean; got 'dot'",
-    ),
     "self_pairs": (
         call(losses.weighted_info_nce, np.ones((6, 4)), W, self_pairs=1),
         "self_pairs: must be True or False; got 1",

@@ -75,6 +75,15 @@ class Samples:
         """(N, N) (cosine - 1)/tau: softmax does not see the 1, and numbers near 0 keep more digits."""
         return (products(self.points, self.points) - 1.0) / self.temperature(temperature)
 
+    def seen(self, self_pairs: bool) -> Tensor:
+        """(N, N) the samples of a denominator."""
+        return self.distinct | ~self.distinct if self_pairs else self.distinct
+
+    def softmax(self, logits: Tensor, positives: Tensor, weights: Tensor) -> Tensor:
+        """(N,) sum_j P_ij [ log( sum_k W_ik e^{l_ik} ) - l_ij ] for P, W >= 0; 0 for a row without positives."""
+        whole = self.xp.sum(positives, axis=1) * log_denominators(self.xp, logits, self.number(weights))
+        return whole - self.xp.sum(positives * logits, axis=1)
+
     def shares(self, mask: Tensor) -> Tensor:
         """(N, M) each row of the mask divided by how many it has; zeros where it has none."""
         return self.number(mask) / self.number(at_least(self.xp, self.xp.sum(mask, axis=1, keepdims=True), 1))
@@ -90,13 +99,7 @@ class Samples:
         return self.xp.where((self.labels >= 0) & (self.labels < classes), self.labels, 0)
 
     def mean(self, rows: Tensor, averaging: str, pairs: Tensor | None = None) -> Tensor:
-        """The mean over anchors, over positive pairs, or over classes in the batch of the means over their anchors.
-
-        Args:
-            rows: (N,) the loss of each anchor, itself a mean over its positives.
-            averaging: "anchor", "pair" or "class".
-            pairs: (N, N) which pairs are positive, for "pair".
-        """
+        """The mean of `rows`, means over positives, over anchors, over positive `pairs`, or over classes first."""
         xp = self.xp
         if averaging == "anchor":
             return xp.mean(rows)
@@ -110,12 +113,7 @@ class Samples:
 def samples(embeddings: Tensor, labels: Tensor, *others: Tensor, view_axis: int = 0, least_views: int = 1) -> Samples:
     """Embeddings (V, n, d) or (n, d), with labels (n,), as one list of samples.
 
-    Args:
-        embeddings: of any floating type; half precision becomes float32.
-        labels: (n,) or (n, 1) integers; None: every example is a class of its own.
-        others: further arrays of the loss, which say in which framework to work if the embeddings are NumPy's.
-        view_axis: where the views are: 0, or 1 for (n, V, d).
-        least_views: how many the loss needs.
+    The `others` are further arrays of the loss, which say in which framework to work if the embeddings are NumPy's.
     """
     xp = namespace(embeddings, labels, *others)
     points = views_first(xp, embeddings, view_axis)
@@ -270,16 +268,3 @@ def log_denominators(xp: Any, logits: Tensor, weights: Tensor) -> Tensor:
     inside = weights > 0
     filled = xp.where(xp.any(inside, axis=1, keepdims=True), -math.inf, xp.zeros_like(logits))
     return log_sum(xp, xp.where(inside, logits + xp.log(xp.where(inside, weights, 1.0)), filled))
-
-
-def row_softmax(xp: Any, logits: Tensor, positives: Tensor, weights: Tensor) -> Tensor:
-    """(N,) sum_j P_ij [ log( sum_k W_ik e^{l_ik} ) - l_ij ], 0 for a row without positives.
-
-    Args:
-        xp: the array namespace.
-        logits: (N, M) l.
-        positives: (N, M) P >= 0.
-        weights: (N, M) W >= 0.
-    """
-    whole = xp.sum(positives, axis=1) * log_denominators(xp, logits, weights)
-    return whole - xp.sum(positives * logits, axis=1)

@@ -15,7 +15,6 @@ from .arrays import (
     class_rows,
     per_class,
     products,
-    row_softmax,
     samples,
     scalar,
 )
@@ -101,7 +100,7 @@ def ecl(
     if counts is None:
         raise ProblemError("counts: must be given with classifiers, (classes,) training examples per class; got None")
     weights = class_rows("classifiers", classifiers, batch, classes=centres.shape[0])
-    compensated = _cross_entropy(batch, weights, scale, counts, None)
+    compensated = _cross_entropy(batch, weights, scale, counts)
     apart = xp.mean(xp.sum((weights - centres) ** 2, axis=1))
     total = compensated + scalar("contrast", contrast, batch.points) * balanced
     return total + scalar("align", align, batch.points) * apart
@@ -137,7 +136,7 @@ def tsc(
     seen = xp.concat([batch.number(batch.distinct), xp.ones_like(members)], axis=1)
     columns = xp.concat([batch.points, rows], axis=0)
     logits = (products(batch.points, columns) - 1.0) / batch.temperature(temperature)
-    return xp.mean(row_softmax(xp, logits, positives, seen))
+    return xp.mean(batch.softmax(logits, positives, seen))
 
 
 def cosine_cross_entropy(
@@ -147,24 +146,23 @@ def cosine_cross_entropy(
     *,
     scale: Any,
     counts: Tensor | None = None,
-    class_weights: Tensor | None = None,
     view_axis: int = 0,
 ) -> Tensor:
-    """Cross-entropy of a cosine classifier, plain, with compensated logits, or with weighted classes.
+    """Cross-entropy of a cosine classifier, plain or with compensated logits.
 
-        L = -sum_i v_y log( pi_y e^{s z_i.w_y} / sum_j pi_j e^{s z_i.w_j} ) / sum_i v_y
+        L = -1/N sum_i log( pi_y e^{s z_i.w_y} / sum_j pi_j e^{s z_i.w_j} )
 
-    over the samples of the batch, y the class of i, pi the shares of the counts (equal without counts) and v the class
-    weights (1 without). With counts, on whole data with every class in one point, it is `geomsolve.LogitCompensated`.
+    over the N samples of the batch, y the class of i, pi the shares of the counts (equal without counts). With counts,
+    on whole data with every class in one point, it is `geomsolve.LogitCompensated`.
 
     `classifiers` (C, d) w; `scale` s > 0, the inverse temperature; `counts` (C,) training examples per class, those of
     the whole data: the logits are compensated by the log prior (balanced softmax, logit adjustment), and a sample of a
-    class of 0 makes the loss infinite; `class_weights` (C,) v, such as 1/counts, whose common factor does not matter.
+    class of 0 makes the loss infinite.
 
     Source: Ren et al. 2020, Menon et al. 2021 (the compensation).
     """
     batch = samples(embeddings, labels, classifiers, scale, view_axis=view_axis)
-    return _cross_entropy(batch, class_rows("classifiers", classifiers, batch), scale, counts, class_weights)
+    return _cross_entropy(batch, class_rows("classifiers", classifiers, batch), scale, counts)
 
 
 def weighted_sup_con(
@@ -216,12 +214,10 @@ def weighted_sup_con(
     each = pairs[places, :] / at_least(xp, others, 1.0)
     weights = xp.where(seen, each[:, places], 0.0)
     positives = batch.shares(batch.same_class & seen)
-    return xp.mean(xp.sum(which * anchors, axis=1) * row_softmax(xp, logits, positives, weights))
+    return xp.mean(xp.sum(which * anchors, axis=1) * batch.softmax(logits, positives, weights))
 
 
-def _cross_entropy(
-    batch: Samples, weights: Tensor, scale: Any, counts: Tensor | None, class_weights: Tensor | None
-) -> Tensor:
+def _cross_entropy(batch: Samples, weights: Tensor, scale: Any, counts: Tensor | None) -> Tensor:
     xp, classes = batch.xp, weights.shape[0]
     members = batch.members(classes)
     logits = (products(batch.points, weights) - 1.0) * scalar("scale", scale, batch.points, open_=True)
@@ -229,12 +225,8 @@ def _cross_entropy(
     if counts is not None:
         priors = per_class("counts", counts, classes, batch)
         priors = priors / xp.sum(priors)
-    own = xp.sum(members * priors, axis=1)
-    rows = row_softmax(xp, logits, members, priors + xp.zeros_like(members)) - xp.log(own)
-    if class_weights is None:
-        return xp.mean(rows)
-    each = xp.sum(members * per_class("class_weights", class_weights, classes, batch), axis=1)
-    return xp.sum(each * rows) / xp.sum(each)
+    rows = batch.softmax(logits, members, priors + xp.zeros_like(members))
+    return xp.mean(rows - xp.log(xp.sum(members * priors, axis=1)))
 
 
 def _balanced(
@@ -248,17 +240,10 @@ def _balanced(
 ) -> Tensor:
     """The mean row softmax over the other samples and the prototypes; positives are those of the anchor's class.
 
-    Args:
-        batch: the samples.
-        centres: (C, d) prototypes.
-        members: (N, C) whose sample is of which class.
-        each: (N, C) the weight of one sample of a class in the sum of an anchor.
-        prototype: (N, C) the weight of its prototype.
-        temperature: tau.
-        anchors: "instance" or "class".
+    In the sum of an anchor one sample of a class weighs `each` (N, C), its prototype `prototype` (N, C).
     """
     xp, columns = batch.xp, batch.xp.concat([batch.points, centres], axis=0)
     weights = xp.concat([xp.where(batch.distinct, each[:, batch.known(centres.shape[0])], 0.0), prototype], axis=1)
     own = xp.concat([batch.number(batch.same_class), members], axis=1)
     logits = (products(batch.points, columns) - 1.0) / batch.temperature(temperature)
-    return batch.mean(row_softmax(xp, logits, own * weights, weights), "anchor" if anchors == "instance" else "class")
+    return batch.mean(batch.softmax(logits, own * weights, weights), "anchor" if anchors == "instance" else "class")

@@ -9,36 +9,18 @@ import numpy as np
 
 from ...errors import ProblemError
 from ...objectives.rows.full_batch import check_word
-from .arrays import (
-    Tensor,
-    arange,
-    as_array,
-    class_labels,
-    floats,
-    log_sum,
-    namespace,
-    products,
-    row_softmax,
-    scalar,
-    unit,
-)
+from .arrays import Tensor, as_array, class_labels, floats, log_sum, namespace, samples, scalar, unit
 
-_SIMILARITIES = ("cosine", "euclidean")
 _NORMALIZATIONS = ("mean", "sum")
 _SAMPLINGS = ("supervised", "unsupervised")
 
 
 def weighted_info_nce(
-    embeddings: Tensor,
-    weights: Tensor,
-    temperature: Any = 0.1,
-    *,
-    self_pairs: bool = True,
-    similarity: str = "cosine",
+    embeddings: Tensor, weights: Tensor, temperature: Any = 0.1, *, self_pairs: bool = True
 ) -> Tensor:
     """Weighted InfoNCE: every pair of samples has a weight of its own.
 
-        L = -1/N sum_i sum_j w_ij log( e^{s_ij/tau} / sum_k e^{s_ik/tau} )
+        L = -1/N sum_i sum_j w_ij log( e^{z_i.z_j/tau} / sum_k e^{z_i.z_k/tau} )
 
     both sums over all samples with self-pairs, over all but i without. SupCon, y-Aware and X-CLR are cases. It is row
     softmax over the samples, P = w.
@@ -48,34 +30,14 @@ def weighted_info_nce(
         weights: (N, N), not negative, rows that sum to 1; the diagonal is not looked at without self-pairs.
         temperature: tau.
         self_pairs: whether a sample is a term of its own sums.
-        similarity: "cosine", z_i.z_j of unit rows; or "euclidean", -|z_i - z_j|^2 / 2, of the rows as they are (of
-            unit rows the two are one loss).
     """
-    check_word("similarity", similarity, _SIMILARITIES)
     if not isinstance(self_pairs, (bool, np.bool_)):
         raise ProblemError(f"self_pairs: must be True or False; got {self_pairs!r:.40}")
-    xp = namespace(embeddings, weights, temperature)
-    points = floats(xp, "embeddings", embeddings)
-    pairs = as_array(xp, weights, points)
-    if points.ndim != 2 or 0 in points.shape:
-        raise ProblemError(f"embeddings: must have shape (samples, dim); got {tuple(points.shape)}")
-    count = points.shape[0]
+    batch = samples(embeddings, None, weights, temperature)
+    count, pairs, seen = batch.points.shape[0], as_array(batch.xp, weights, batch.points), batch.seen(self_pairs)
     if tuple(pairs.shape) != (count, count):
         raise ProblemError(f"weights: must have shape ({count}, {count}), one row per sample; got {tuple(pairs.shape)}")
-    tau, order = scalar("temperature", temperature, points), arange(xp, count, points)
-    distinct = order[:, None] != order[None, :]
-    if similarity == "cosine":
-        points = unit(xp, points)
-        logits = (products(points, points) - 1.0) / tau
-    else:
-        # About the mean of all points, where a distance loses the fewest digits.
-        centred = points - xp.mean(points, axis=0)
-        lengths = xp.sum(centred * centred, axis=1)
-        squares = lengths[:, None] + lengths[None, :] - 2.0 * products(centred, centred)
-        logits = -xp.where(distinct & (squares > 0), squares, 0.0) / (2.0 * tau)
-    seen = xp.astype(distinct | ~distinct if self_pairs else distinct, points.dtype)
-    positives = xp.astype(xp.where(seen > 0, pairs, 0), points.dtype)
-    return xp.mean(row_softmax(xp, logits, positives, seen))
+    return batch.xp.mean(batch.softmax(batch.logits(temperature), batch.number(batch.xp.where(seen, pairs, 0)), seen))
 
 
 def gcl(

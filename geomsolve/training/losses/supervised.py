@@ -8,14 +8,12 @@ from ...objectives.kinds.supcl import own_views
 from ...objectives.rows.full_batch import check_whole, check_word
 from .arrays import (
     AVERAGINGS,
-    Samples,
     Tensor,
     arange,
     at_least,
     class_rows,
     log_denominators,
     products,
-    row_softmax,
     samples,
     scalar,
 )
@@ -48,8 +46,7 @@ def sup_con(
     check_word("averaging", averaging, AVERAGINGS)
     batch = samples(embeddings, labels, temperature, view_axis=view_axis)
     kin = batch.same_class & batch.distinct
-    rows = row_softmax(batch.xp, batch.logits(temperature), batch.shares(kin), batch.number(batch.distinct))
-    return batch.mean(rows, averaging, kin)
+    return batch.mean(batch.softmax(batch.logits(temperature), batch.shares(kin), batch.distinct), averaging, kin)
 
 
 def eps_sup_info_nce(
@@ -123,8 +120,7 @@ def sup_min(
     """
     batch = samples(embeddings, labels, temperature, view_axis=view_axis, least_views=2)
     kin = batch.xp.where((batch.labels == minority)[:, None], batch.same_class, batch.same_example) & batch.distinct
-    rows = row_softmax(batch.xp, batch.logits(temperature), batch.shares(kin), batch.number(batch.distinct))
-    return batch.xp.mean(rows)
+    return batch.xp.mean(batch.softmax(batch.logits(temperature), batch.shares(kin), batch.distinct))
 
 
 def prototypes(
@@ -155,7 +151,7 @@ def prototypes(
     seen = xp.concat([batch.number(batch.distinct), xp.zeros_like(near)], axis=1)
     positives = xp.concat([share, pulled / (batch.views - 1.0 + pulled)], axis=1)
     known = (batch.labels == 0) | (batch.labels == 1)
-    return xp.mean(xp.where(known, row_softmax(xp, columns, positives, seen), float("nan")))
+    return xp.mean(xp.where(known, batch.softmax(columns, positives, seen), float("nan")))
 
 
 def sup_cl(
@@ -187,14 +183,12 @@ def sup_cl(
     batch = samples(embeddings, labels, temperature, alpha, view_axis=view_axis)
     own_views(batch.views, self_pairs)
     share, logits = scalar("alpha", alpha, batch.points, most=1.0), batch.logits(temperature)
-    seen = batch.distinct | ~batch.distinct if self_pairs else batch.distinct
-
-    def part(pairs: Tensor) -> Tensor:
-        rows = row_softmax(batch.xp, logits, batch.shares(pairs), batch.number(seen))
-        return batch.mean(rows, averaging, pairs)
-
-    own = batch.same_example & seen
-    return (1.0 - share) * part(batch.same_class & ~batch.same_example) + share * part(own)
+    seen = batch.seen(self_pairs)
+    sup, own = (
+        batch.mean(batch.softmax(logits, batch.shares(pairs), seen), averaging, pairs)
+        for pairs in (batch.same_class & ~batch.same_example, batch.same_example & seen)
+    )
+    return (1.0 - share) * sup + share * own
 
 
 def kcl(
@@ -224,15 +218,9 @@ def kcl(
     """
     check_word("draw", draw, ("samples", "examples"))
     batch = samples(embeddings, labels, temperature, view_axis=view_axis, least_views=2)
-    wanted = _drawn(batch, check_whole("positives", positives, least=1), 1 if draw == "samples" else batch.views)
-    rows = row_softmax(batch.xp, batch.logits(temperature), wanted, batch.number(batch.distinct))
-    return batch.xp.mean(rows)
-
-
-def _drawn(batch: Samples, positives: int, views: int) -> Tensor:
-    """(N, N) the chance of each other sample to be a positive over the number of positives."""
     xp, others = batch.xp, batch.same_class & ~batch.same_example
-    found = xp.sum(others, axis=1, keepdims=True) // views
-    drawn = batch.number(-at_least(xp, -found, -positives))
+    found = xp.sum(others, axis=1, keepdims=True) // (1 if draw == "samples" else batch.views)
+    drawn = batch.number(-at_least(xp, -found, -check_whole("positives", positives, least=1)))
     share = drawn / (batch.views - 1.0 + drawn)
-    return (1.0 - share) * batch.shares(batch.same_example & batch.distinct) + share * batch.shares(others)
+    wanted = (1.0 - share) * batch.shares(batch.same_example & batch.distinct) + share * batch.shares(others)
+    return xp.mean(batch.softmax(batch.logits(temperature), wanted, batch.distinct))
