@@ -131,15 +131,7 @@ class Journal:
             (sweep,),
         )
         for settings, counts, cosines, *values in rows:
-            try:
-                if counts is None or len(cosines or b"") % 8:
-                    raise ValueError("missing counts, or half a number")
-                yield json.loads(settings), dict(zip(RESULTS, values, strict=True)), counts, cosines
-            except ValueError:
-                raise ProblemError(
-                    f"store: a row of sweep {sweep} is damaged ({settings!r:.60}); delete it with sqlite3, and sweep "
-                    "again"
-                ) from None
+            yield json.loads(settings), dict(zip(RESULTS, values, strict=True)), counts, cosines
 
     def _query(self, text: str, *values: Any) -> list[Any]:
         return self._connection.execute(text, values).fetchall()

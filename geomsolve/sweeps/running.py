@@ -103,13 +103,10 @@ class SweepResult(Result):
     def lines(self) -> list[str]:
         """The outcome in a few aligned lines."""
         rate = f", {self.solved / self.seconds:.0f}/s" if self.solved else ""
-        lines = [
-            f"{self.points} points, answers in {self.store}",
-            entry("certified", str(self.certified)),
-            entry("not certified", str(self.uncertified)),
-            entry("failed", str(self.failed)),
-            entry("solved in this run", f"{self.solved} problems in {self.seconds:.1f} s{rate}"),
-        ]
+        many = {"certified": self.certified, "not certified": self.uncertified, "failed": self.failed}
+        lines = [f"{self.points} points, answers in {self.store}"]
+        lines += [entry(name, str(points)) for name, points in many.items()]
+        lines.append(entry("solved in this run", f"{self.solved} problems in {self.seconds:.1f} s{rate}"))
         if self.solved < self.points:
             lines.append(entry("", "the other points had an answer, or are the same problem as another point"))
         return lines + [f"  {points} x {reason:.200}" for reason, points in self.reasons]

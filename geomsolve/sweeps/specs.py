@@ -95,23 +95,17 @@ class Spec:
         with _collecting(errors):
             check_dim(dim, counts.classes)
         with _collecting(errors):
-            try:
-                build_objective(name, counts, options)
-            except (TypeError, ValueError, ArithmeticError) as error:
-                if isinstance(error, ProblemError):
-                    raise
-                words = ", ".join(f"{key} = {value!r:.40}" for key, value in options.items())
-                raise ProblemError(f"objective: {name} refuses {words}: {type(error).__name__}: {error}") from None
+            build_objective(name, counts, options)
         return errors
 
 
 @contextmanager
 def _collecting(errors: list[str]) -> Iterator[None]:
-    """A block whose ProblemError is one more of these errors."""
+    """A block whose ProblemError, or what else a user's own loss raises, is one more of these errors."""
     try:
         yield
-    except ProblemError as error:
-        errors.append(str(error))
+    except (TypeError, ValueError, ArithmeticError) as error:
+        errors.append(str(error) if isinstance(error, ProblemError) else f"objective: {type(error).__name__}: {error}")
 
 
 def read_spec(spec: str | Path | Mapping[str, Any]) -> Spec:
@@ -211,21 +205,21 @@ def _key_errors(tables: Mapping[str, Mapping[str, Any]], axes: Mapping[str, tupl
     if "name" not in tables["objective"] and "name" not in tables["grid"]:
         return ['name: the [objective] must have one, such as name = "supcon"; got none']
     names = axes.get("name", ()) if "name" in tables["grid"] else (tables["objective"]["name"],)
-    errors, options = [], {"name": None, "dim": None}
+    errors: list[str] = []
+    options: dict[str, Any] = {"name": None, "dim": None}
     for name in names:
-        try:
+        with _collecting(errors):
             options |= objective_options(str(name))
-        except ProblemError as error:
-            errors.append(str(error).replace("objective:", "name:", 1))
-    if errors or not names:
-        return errors  # which options there are, nobody can say
-    known = {"objective": (*options,), "counts": COUNTS_KEYS, "grid": (*options, *COUNTS_KEYS)}
-    known["grid"] = tuple(key for key in known["grid"] if key != "values")
-    for section, keys in known.items():
-        for key in tables[section]:
-            if key not in keys:
-                errors.append(f"{key}: [{section}] has no such key; it takes {', '.join(keys)}")  # noqa: PERF401
-    return errors
+    if errors or not names:  # which options there are, nobody can say
+        return [error.replace("objective:", "name:", 1) for error in errors]
+    axes_of = [key for key in (*options, *COUNTS_KEYS) if key != "values"]
+    known = {"objective": list(options), "counts": COUNTS_KEYS, "grid": axes_of}
+    return [
+        f"{key}: [{section}] has no such key; it takes {', '.join(keys)}"
+        for section, keys in known.items()
+        for key in tables[section]
+        if key not in keys
+    ]
 
 
 def _point_errors(spec: Spec) -> list[str]:

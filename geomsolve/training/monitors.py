@@ -16,6 +16,7 @@ from ..counts.counts import Counts, as_counts
 from ..errors import BackendError, ProblemError
 from ..objectives.base import Objective
 from ..objectives.logits.cross_entropy import CrossEntropy
+from ..text import attributes
 from .diagnoses import named
 from .exports import Source, counts_of, loss_of
 from .losses.arrays import arange, as_array, class_labels, namespace, products, unit, views_first
@@ -176,13 +177,14 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
             weights = self.classifier() if callable(self.classifier) else self.classifier
             weights = None if weights is None else np.asarray(as_numpy(weights), dtype=np.float64)
             measured = class_means(means, examples, sums["own"] / examples, weights)
-            found |= {name: getattr(measured, name) for name in _MEASURES}
+            found |= attributes(measured, *_MEASURES)
             found |= {"effective_rank": effective_rank(root_spectrum(sums["moment"])), "nc1": self._nc1(sums, means)}
             found["nc4"] = sums["wrong"] / sums["judged"] if sums["judged"] > 0 else None
             found |= self._judged(measured)
             self._means, self._examples = means, examples
             warn_if_permuted(self.counts.per_class, examples)
-        return {self.prefix + name: float(value) for name, value in found.items() if value is not None}
+        defined = {name: float(value) for name, value in found.items() if value is not None}
+        return {self.prefix + name: value for name, value in defined.items() if np.isfinite(value)}
 
     def reset(self) -> None:
         """All sums start over."""
@@ -255,7 +257,7 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
         self.sentences = [f"{self.verdict.value[:1].upper()}{self.verdict.value[1:]}."]
         for group in shared.merged:
             self.sentences.append(f"One point is shared by {', '.join(self.names[c] for c in group)}.")
-        found = {"spread": measured.spread, "shared_classes": sum(map(len, shared.merged))}
+        found: dict[str, Any] = {"spread": measured.spread, "shared_classes": sum(map(len, shared.merged))}
         if distance is None:
             return found
         first, second = distance.worst_pair
@@ -264,12 +266,10 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
             f"{self.names[second]}: {measured.cosines[first, second]:+.3f}, at the optimum "
             f"{distance.best[first, second]:+.3f}."
         )
-        named = {"excess": distance.excess, "excess_bound": distance.excess_bound, "level": distance.level}
-        named["nc3_off"] = np.nan if distance.nc3 is None else distance.nc3
-        found |= {name: value for name, value in named.items() if value is not None and np.isfinite(value)}
-        found |= {"cosine_rms": distance.rms, "cosine_worst": distance.worst, "worst_first": first}
-        good = (Verdict.AT_OPTIMUM, Verdict.MINORITY_AS_OPTIMUM)
-        return found | {"worst_second": second, "at_optimum": self.verdict in good}
+        found |= attributes(distance, "excess", "excess_bound", "level") | {"nc3_off": distance.nc3}
+        found |= {"cosine_rms": distance.rms, "cosine_worst": distance.worst}
+        found["at_optimum"] = self.verdict in (Verdict.AT_OPTIMUM, Verdict.MINORITY_AS_OPTIMUM)
+        return found | {"worst_first": first, "worst_second": second}
 
     def _optimum(self) -> Optimum:
         """Waits for it; a monitor that was copied or sent elsewhere solves again."""

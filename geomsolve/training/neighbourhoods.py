@@ -82,18 +82,13 @@ def neighbourhoods(
     last r places, s of them of the class, r s / m neighbours are counted. SAA, SAD and alignment need two views; CAC,
     CAD and uniformity two embeddings of the class.
 
-    Args:
-        samples: the embeddings.
-        neighbours: k: a number of neighbours; below 1 a share of all N embeddings, then k = int(share x N) and at least
-            1; None: as many as the class has other embeddings, at most 0.05 N, so that every class can have 100 %.
-        convention: "ttc" counts as the code of A Tale of Two Classes does: a point is the first of its own k nearest
-            and a zero in the mean of CAD, and SAD is the distance from view 0. It adds the entropy uniformity: of 10 N
-            random points on the sphere the nearest to every embedding of the class, the entropy of these over that of
-            m different ones, 100 H / log m, the mean over five draws (of a fixed seed).
-        progress: called with a line of text as the work goes on.
+    `neighbours` is k, or below 1 a share of all N embeddings, then k = int(share x N) and at least 1; None: as many as
+    the class has other embeddings, at most 0.05 N, so that every class can have 100 %.
 
-    Raises:
-        ProblemError: `neighbours` that is neither a share nor a whole number below N.
+    The convention "ttc" counts as the code of A Tale of Two Classes does: a point is the first of its own k nearest and
+    a zero in the mean of CAD, and SAD is the distance from view 0. It adds the entropy uniformity: of 10 N random
+    points on the sphere the nearest to every embedding of the class, the entropy of these over that of m different
+    ones, 100 H / log m, the mean over five draws (of a fixed seed).
 
     Cost: N^2 d multiplications and one pass over N^2 cosines; memory of some 400 MB beside the embeddings. 100,000 x
     128 with k = 5000: minutes on two cores. "ttc": 50 N^2 d multiplications more.
@@ -147,11 +142,7 @@ def neighbourhoods(
 
 
 def count_neighbours(neighbours: float | None, samples: Samples) -> NDArray[np.intp]:
-    """(C,) the k of every class, from a number of neighbours, a share below 1 of all embeddings, or None.
-
-    Raises:
-        ProblemError: none of the three.
-    """
+    """(C,) the k of every class, from a number of neighbours, a share below 1 of all embeddings, or None."""
     total = len(samples.points)
     if neighbours is None:
         return np.clip(samples.sizes - 1, 1, max(1, int(_SHARE * total)))
@@ -208,10 +199,10 @@ def _view_distances(samples: Samples, first_view: bool) -> tuple[Array, Array]:
     """(C,), (C,) mean squared distance of two views of a sample, and mean distance (from view 0 alone, if told)."""
     if samples.views == 1:
         return (np.full(len(samples.classes), np.nan),) * 2
-    views = np.swapaxes(samples.points.reshape(-1, samples.views, samples.points.shape[1]), 0, 1)
-    pairs = [(b, a) for a in range(samples.views) for b in range(a)]
-    away = {pair: np.linalg.norm(views[pair[0]] - views[pair[1]], axis=1) for pair in pairs}
-    plain = [one for (b, _), one in away.items() if b == 0 or not first_view]
-    starts, squares = samples.ends[:-1] // samples.views, [one**2 for one in away.values()]
-    squared, mean = (np.add.reduceat(np.mean(each, axis=0), starts) / samples.counts for each in (squares, plain))
+    views = samples.points.reshape(-1, samples.views, samples.points.shape[1])
+    first, second = np.triu_indices(samples.views, 1)
+    away = np.stack([np.linalg.norm(views[:, a] - views[:, b], axis=1) for a, b in zip(first, second, strict=True)])
+    plain = away[first == 0] if first_view else away
+    starts = samples.ends[:-1] // samples.views
+    squared, mean = (np.add.reduceat(each.mean(axis=0), starts) / samples.counts for each in (away**2, plain))
     return squared, mean

@@ -191,10 +191,6 @@ def collapse_metrics(samples: Samples, weights: Array | None = None) -> Collapse
     With imbalanced classes the usual averages over samples would measure the largest class; they agree where classes
     are balanced. Ties of NC4 (within 1e-12) count as the mean over ways to break them.
 
-    Args:
-        samples: the embeddings.
-        weights: (C, d) of a linear classifier without bias.
-
     Cost: O(N d (d + C)) and a singular value decomposition of C x d.
     Source: Papyan, Han and Donoho, PNAS 2020 (NC1 to NC4); Roy and Vetterli, EUSIPCO 2007, and Garrido et al.
     (RankMe), ICML 2023 (effective rank).

@@ -109,19 +109,11 @@ class Targets(Result):
 
     def to_dict(self, layout: str = "proxies") -> dict[str, Any]:
         """Everything but the rows, which are in the files."""
-        return {
-            "loss": self.loss,
-            "objective": self.loss,
-            "temperature": self.temperature,
-            "counts": self.source,
-            **({} if self.names is None else {"names": self.names}),
-            "per_class": None if self.counts is None else [whole(each) for each in self.counts],
-            "classes": len(self.rows),
-            **attributes(self, "dim", "part"),
-            "layout": layout,
-            **attributes(self, "quality", "value", "gap", "relative_gap", "exact", "rank", "whole_rank"),
-            **attributes(self, "exchangeable", "collapsed", "seed", "ordered", "warning", "version"),
-        }
+        known = attributes(self, *(name for name in _FIELDS if name not in ("source", "names")))
+        known |= {"objective": self.loss, "counts": self.source, "classes": len(self.rows), "layout": layout}
+        known["per_class"] = None if self.counts is None else [whole(each) for each in self.counts]
+        known |= attributes(self, "dim", "ordered", "warning")
+        return known if self.names is None else known | {"names": self.names}
 
     def lines(self, layout: str = "proxies") -> list[str]:
         """What they are, what is proved of them, and the warning about their order."""
@@ -176,7 +168,7 @@ class Targets(Result):
 
     def metadata(self, layout: str = "proxies") -> dict[str, str]:
         """What files say of rows, as texts: attributes (JSON unless texts), layout, digest of the array, warning."""
-        told = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "rows"}
+        told = attributes(self, *_FIELDS)
         texts = {name: value if name in _TEXTS else json.dumps(value) for name, value in told.items()}
         return {**texts, "layout": layout, "sha256": _digest(self.matrix(layout)), "warning": self.warning}
 
@@ -208,6 +200,10 @@ class Targets(Result):
             raise ProblemError(
                 f"out: must be a path that can be written; got {error.filename or path} ({error.strerror or error})"
             ) from None
+
+
+# What is said of rows.
+_FIELDS = tuple(part.name for part in fields(Targets) if part.name != "rows")
 
 
 def check_destination(path: str | Path, layout: str = "proxies") -> str:
@@ -254,13 +250,8 @@ def read_targets(path: str | Path) -> Targets:
     if not _unit(rows):
         raise ProblemError(f"targets: every vector of {path} must have length 1; they have not")
     try:
-        known = {part.name for part in fields(Targets)} - {"rows"}
-        given: dict[str, Any] = {
-            name: text if name in _TEXTS else json.loads(text) for name, text in told.items() if name in known
-        }
-        for name in ("counts", "names", "exchangeable", "collapsed"):
-            given[name] = _tuples(given.get(name, None if name in ("counts", "names") else []))
-        found = Targets(rows, **given)
+        given = {name: told[name] if name in _TEXTS else json.loads(told[name]) for name in _FIELDS if name in told}
+        found = Targets(rows, **{name: _tuples(value) for name, value in given.items()})
         if found.quality not in _QUALITIES or (found.counts is not None and len(found.counts) != len(rows)):
             raise ValueError
         return found

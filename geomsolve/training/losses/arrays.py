@@ -28,15 +28,7 @@ AVERAGINGS = ("anchor", "pair", "class")
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """The N = V n views of a batch, view by view.
-
-    Attributes:
-        xp: the array namespace.
-        points: (N, d) unit rows.
-        labels: (N,) the class of each.
-        examples: (N,) the example each is a view of.
-        views: V.
-    """
+    """The N = V n views of a batch, view by view: (N, d) unit rows, the class of each, and the example it is of."""
 
     xp: Any
     points: Tensor
@@ -241,11 +233,9 @@ def scalar(
 
 
 def products(rows: Tensor, columns: Tensor) -> Tensor:
-    """(N, M) inner products at full precision.
-
-    A logit changes by (rounding of a cosine)/tau, so neither the 10 bits of a GPU's default float32 product in JAX nor
-    the half precision of torch's autocast will do.
-    """
+    """(N, M) inner products at full precision."""
+    # A logit changes by (rounding of a cosine)/tau, so neither the 10 bits of a GPU's default float32 product in JAX
+    # nor the half precision of torch's autocast will do.
     if is_torch_array(rows):
         with sys.modules["torch"].autocast(rows.device.type, enabled=False):
             return rows @ columns.T
@@ -261,10 +251,7 @@ def log_sum(xp: Any, terms: Tensor) -> Tensor:
 
 
 def log_denominators(xp: Any, logits: Tensor, weights: Tensor) -> Tensor:
-    """(N,) log sum_k W_ik e^{l_ik}, where a logit of weight 0 is not looked at.
-
-    A row without any weight gives a finite number that has no gradient.
-    """
+    """(N,) log sum_k W_ik e^{l_ik}; a row without any weight gives a finite number that has no gradient."""
     inside = weights > 0
     filled = xp.where(xp.any(inside, axis=1, keepdims=True), -math.inf, xp.zeros_like(logits))
     return log_sum(xp, xp.where(inside, logits + xp.log(xp.where(inside, weights, 1.0)), filled))

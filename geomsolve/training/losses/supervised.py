@@ -33,13 +33,7 @@ def sup_con(
     class in one point it is `geomsolve.SupCon(counts, views=V)`; averaged over batches, with `batch` the examples in
     one.
 
-    Args:
-        embeddings: (V, n, d), or (n, d) for one view.
-        labels: (n,) integers.
-        temperature: tau, or (C,) one for the anchors of each class; no tau/tau_base in front.
-        averaging: "anchor", the mean over all samples as above; "pair", over all positive pairs; "class", over the
-            samples of each class first.
-        view_axis: 1 for embeddings of (n, V, d), as SupContrast has them.
+    There is no tau/tau_base in front. `averaging` is "anchor" above; SupContrast's embeddings have view_axis=1.
 
     Source: Khosla et al. 2020.
     """
