@@ -57,3 +57,11 @@ def check_file(argument: str, path: Path) -> None:
             path.unlink()
     except OSError as error:
         raise ProblemError(f"{argument}: must be a path that can be written; got {path} ({error.strerror})") from None
+
+
+def make_folder(argument: str, folder: Path) -> None:
+    """Make the folder, or a ProblemError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProblemError(f"{argument}: must be a folder that can be made; got {folder} ({error.strerror})") from None

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Progress
-from ..errors import ProblemError
 from ..figures.style import check_suffix
-from ..files import check_file
+from ..files import check_file, make_folder
 from ..sweeps.running import SweepProgress
 from ..text import dumps
 
@@ -82,14 +81,6 @@ class Outputs:
         for file, array in zip(files, arrays.values(), strict=True):
             np.save(file, array, allow_pickle=False)
         return files
-
-
-def make_folder(argument: str, folder: Path) -> None:
-    """Make the folder, or a ProblemError where that cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ProblemError(f"{argument}: must be a folder that can be made; got {folder} ({error.strerror})") from None
 
 
 @contextmanager

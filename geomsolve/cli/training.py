@@ -10,7 +10,7 @@ import typer
 
 from ..certificates.certificate import check_tol
 from ..errors import ProblemError
-from ..files import check_file
+from ..files import check_file, make_folder
 from ..solvers.points.embedding import check_dim, check_seconds
 from ..text import dumps
 from ..training.diagnoses import diagnose as diagnose_embeddings
@@ -33,7 +33,7 @@ from .options import (
     with_loss,
     with_problem,
 )
-from .outputs import Outputs, make_folder, reporting
+from .outputs import Outputs, reporting
 
 
 @verb(

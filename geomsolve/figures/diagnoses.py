@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
-from .heat_maps import colour_bar, heat_map
+from .heat_maps import colour_bar, even, heat_map, is_pale
 from .style import ACCENT, FEW, GREY, HEAD, TAIL, finish, name_ticks, picture, whole_ticks
 
 if TYPE_CHECKING:
@@ -32,24 +32,23 @@ def plot_diagnosis(figure: Figure, found: Diagnosis) -> None:
     labels = found.samples.classes[order].tolist()
     names = [label.decode(errors="replace") if isinstance(label, bytes) else str(label) for label in labels]
     measured = found.collapse.cosines[np.ix_(order, order)]
-    if found.optimum is None:
-        simplex = (len(order) * np.eye(len(order)) - 1.0) / (len(order) - 1.0)
-        best, what = simplex, "regular simplex"
-    else:
+    best, what = (len(order) * np.eye(len(order)) - 1.0) / (len(order) - 1.0), "regular simplex"
+    if found.optimum is not None:
         best, what = found.optimum.best[np.ix_(order, order)], "optimum"
     panels: Any = figure.subplot_mosaic([["measured", "best", "pairs"], ["bars", "bars", "spectrum"]])
     off = ~np.eye(len(order), dtype=bool)
-    pale = bool(max(np.abs(measured[off]).max(), np.abs(best[off]).max()) < 0.3 and len(order) > FEW)
-    for key, cosines, title in (("measured", measured, "class means, measured"), ("best", best, what)):
-        image = heat_map(panels[key], _sampled(cosines), len(order), pale=pale)
-        shown = cosines[off]
-        panels[key].set_title(f"Cosines of {title}" if key == "measured" else f"Cosines of the {title}")
-        panels[key].set_xlabel(f"class by count, largest first (cosines {shown.min():.3g} to {shown.max():.3g})")
-        for axis in (panels[key].xaxis, panels[key].yaxis):
+    pale = is_pale(np.append(measured[off], best[off]), len(order))
+    shown = np.ix_(*[even(len(order), _PIXELS)] * 2)
+    for key, cosines, title in (("measured", measured, "class means, measured"), ("best", best, f"the {what}")):
+        axes, low, high = panels[key], cosines[off].min(), cosines[off].max()
+        image = heat_map(axes, cosines[shown], len(order), pale=pale)
+        axes.set_title(f"Cosines of {title}")
+        axes.set_xlabel(f"class by count, largest first (cosines {low:.3g} to {high:.3g})")
+        for axis in (axes.xaxis, axes.yaxis):
             name_ticks(axis, names, 30, FEW)
-        if key == "best":
-            colour_bar(panels[key].inset_axes((1.03, 0.0, 0.05, 1.0)), image, pale=pale)
-    _pairs(panels["pairs"], measured[off], best[off], what)
+    colour_bar(panels["best"].inset_axes((1.03, 0.0, 0.05, 1.0)), image, pale=pale)
+    pairs = np.triu_indices(len(order), 1)
+    _pairs(panels["pairs"], measured[pairs], best[pairs], what)
     _bars(panels["bars"], found, order, names)
     _spectrum(panels["spectrum"], found, measured, best, what)
     figure.suptitle(_title(found), fontsize=14)
@@ -66,33 +65,18 @@ def _title(found: Diagnosis) -> str:
     return f"{first}\n{second}; {quality} at temperature {optimum.temperature:g}: {optimum.summary}"
 
 
-def _sampled(cosines: Array) -> Array:
-    """The matrix, or every so many of its rows and columns."""
-    side = min(len(cosines), _PIXELS)
-    places = ((np.arange(side) + 0.5) * len(cosines) / side).astype(int)
-    return cosines[np.ix_(places, places)]
-
-
 def _pairs(axes: Axes, measured: Array, best: Array, what: str) -> None:
     low, high = min(measured.min(), best.min()), max(measured.max(), best.max())
     room = 0.05 * max(high - low, 0.02)
     axes.axline((0.0, 0.0), slope=1.0, color=GREY, linestyle="--", linewidth=1.5, label=f"as the {what}")
     if len(best) > _DOTS:
-        from matplotlib.colors import LogNorm
-
-        edges = np.linspace(low - room, high + room, 81)
-        heights = np.histogram2d(best, measured, (edges, edges))[0] / 2.0
-        drawn = np.ma.masked_equal(heights.T, 0.0)
-        mesh = axes.pcolormesh(edges, edges, drawn, cmap="viridis", norm=LogNorm(0.5, max(drawn.max(), 1.0)))
-        axes.figure.colorbar(mesh, cax=axes.inset_axes((1.03, 0.0, 0.05, 1.0)), label="pairs of classes")
+        dots = axes.hexbin(best, measured, bins="log", mincnt=1)
+        axes.figure.colorbar(dots, cax=axes.inset_axes((1.03, 0.0, 0.05, 1.0)), label="pairs of classes")
     else:
         axes.plot(best, measured, "o", color=TAIL, markersize=6, alpha=0.6, label="a pair of classes")
     axes.set(xlim=(low - room, high + room), ylim=(low - room, high + room), aspect="equal")
-    # The legend goes where no pair is: to the upper left, unless classes are nearer there than they ought to be.
-    middle = (low + high) / 2.0
-    crossed = (best < middle) & (measured > middle)
-    legend = "lower right" if crossed.any() else "upper left"
-    finish(axes, legend, title="Pairs of classes", xlabel=f"cosine at the {what}", ylabel="measured cosine")
+    words = {"xlabel": f"cosine at the {what}", "ylabel": "measured cosine"}
+    finish(axes, "best", title="Pairs of classes", **words)
     axes.locator_params(nbins=6)
 
 
@@ -133,10 +117,7 @@ def _spectrum(axes: Axes, found: Diagnosis, measured: Array, best: Array, what: 
     for label, values, colour, style in lines:
         kept = values[values > floor * values[0]] / values[0]
         marker = None if len(kept) > 30 else "o" if style == "-" else "x"
-        axes.plot(
-            np.arange(1, len(kept) + 1), kept, color=colour, linestyle=style, linewidth=2, marker=marker, label=label
-        )
+        axes.plot(np.arange(1, len(kept) + 1), kept, style, color=colour, linewidth=2, marker=marker, label=label)
     title = f"Singular values (effective rank {found.collapse.effective_rank:.1f})"
-    log = {"yscale": "log", "ylim": (floor, 2.0)}
-    finish(axes, "lower left", title=title, xlabel="rank", ylabel="over the largest", **log)
+    finish(axes, "lower left", title=title, xlabel="rank", ylabel="over the largest", yscale="log", ylim=(floor, 2.0))
     whole_ticks(axes.xaxis)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..arrays import Array
 from .style import DIVERGING, FEW, whole_ticks
@@ -12,6 +13,16 @@ from .style import DIVERGING, FEW, whole_ticks
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
+
+
+def even(total: int, most: int) -> NDArray[np.intp]:
+    """Positions from 0 to total - 1, all of them or so many at even distances."""
+    return np.arange(total) if total <= most else np.round(np.linspace(0, total - 1, most)).astype(int)
+
+
+def is_pale(cosines: Array, atoms: float) -> bool:
+    """Whether cosines are so small that a linear scale from -1 to 1 would show one pale colour."""
+    return bool(atoms > FEW and np.abs(cosines).max() < 0.3)
 
 
 def scale(pale: bool) -> Any:
@@ -22,7 +33,7 @@ def scale(pale: bool) -> Any:
 
 
 def heat_map(axes: Axes, data: Array, atoms: int, *, pale: bool, fontsize: float = 8.0, first: int = 1) -> AxesImage:
-    """Draw what `raster` gives of so many atoms, counted from `first`, with the numbers in it where they are few.
+    """Draw cosines of so many atoms, counted from `first`, with the numbers in it where they are few.
 
     Colours run from -1 to 1; with `pale` they are linear to 0.02 and logarithmic beyond.
     """
@@ -40,10 +51,16 @@ def heat_map(axes: Axes, data: Array, atoms: int, *, pale: bool, fontsize: float
     return image
 
 
-def colour_bar(
-    axes: Axes, image: AxesImage, *, pale: bool, orientation: Literal["vertical", "horizontal"] = "vertical"
-) -> None:
+def colour_bar(axes: Axes, image: AxesImage, *, pale: bool) -> None:
     """The colour bar of `heat_map`, in axes of its own."""
     ticks = (-1, -0.3, -0.1, -0.03, 0, 0.03, 0.1, 0.3, 1) if pale else (-1, -0.5, 0, 0.5, 1)
-    bar = axes.figure.colorbar(image, cax=axes, label="cosine", ticks=ticks, orientation=orientation)
+    bar = axes.figure.colorbar(image, cax=axes, label="cosine", ticks=ticks)
     bar.set_ticklabels([f"{x:g}" for x in ticks])
+
+
+def draw_gram(axes: Axes, data: Array, atoms: int, cosines: Array, title: str) -> None:
+    """A heat map on the scale that suits its cosines off the diagonal, which the title tells, with its colour bar."""
+    pale = is_pale(cosines, atoms)
+    image = heat_map(axes, data, atoms, pale=pale)
+    axes.set_title(f"{title} ({cosines.min():.3g} to {cosines.max():.3g})")
+    colour_bar(axes.inset_axes((1.04, 0.0, 0.05, 1.0)), image, pale=pale)

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..choosing.bounded import BoundedGeometry
 from .atoms import Atoms, atoms_by_kind
-from .heat_maps import colour_bar, heat_map
-from .style import HEAD, MEAN, TAIL, picture, simplex_line, unit_sphere, whole_ticks
+from .heat_maps import draw_gram
+from .style import HEAD, MEAN, TAIL, finish, picture, simplex_line, unit_sphere, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,9 +32,17 @@ def draw_kinds(figure: Figure, atoms: Atoms, title: str) -> None:
         title: above the figure.
     """
     panels: Any = figure.subfigures(1, 3, width_ratios=(1.12, 1.15, 1.0))
-    _square(panels[0].subplots(), atoms)
+    square = panels[0].subplots()
+    draw_gram(square, atoms.gram, len(atoms.gram), atoms.off, "Cosines of one atom a class")
+    kinds, starts, sizes = np.unique(atoms.kinds, return_index=True, return_counts=True)
+    for start in starts[starts > 0]:
+        square.axhline(start + 0.5, color="black", linewidth=1)
+        square.axvline(start + 0.5, color="black", linewidth=1)
+    square.set_xticks(starts + (sizes + 1) / 2.0, kinds)
+    square.set_yticks(starts + (sizes + 1) / 2.0, kinds, rotation=90, va="center")
+    square.set_xlabel("classes by count, largest first, in each kind")
     _by_rank(panels[1].subplots(), atoms)
-    _points(panels[2].add_subplot(projection="3d"), atoms)
+    draw_points(panels[2], atoms)
     figure.suptitle(title, fontsize=14)
 
 
@@ -46,56 +54,35 @@ def plot_bounded(figure: Figure, found: BoundedGeometry) -> None:
     draw_kinds(figure, atoms, f"{counts.name} ({counts.classes} classes)\n{found.summary:.110}")
 
 
-def _square(axes: Axes, atoms: Atoms) -> None:
-    image = heat_map(axes, atoms.gram, len(atoms.gram), pale=atoms.small)
-    kinds, starts, sizes = np.unique(atoms.kinds, return_index=True, return_counts=True)
-    for start in starts[starts > 0]:
-        axes.axhline(start + 0.5, color="black", linewidth=1)
-        axes.axvline(start + 0.5, color="black", linewidth=1)
-    axes.set_xticks(starts + (sizes + 1) / 2.0, kinds)
-    axes.set_yticks(starts + (sizes + 1) / 2.0, kinds, rotation=90, va="center")
-    off = atoms.gram[~np.eye(len(atoms.gram), dtype=bool)]
-    axes.set(title=f"Cosines of one atom a class ({off.min():.3g} to {off.max():.3g})")
-    axes.set_xlabel("classes by count, largest first, in each kind")
-    colour_bar(axes.inset_axes((1.04, 0.0, 0.05, 1.0)), image, pale=atoms.small)
-
-
 def _by_rank(axes: Axes, atoms: Atoms) -> None:
     groups = [np.flatnonzero(atoms.kinds == kind) for kind in dict.fromkeys(atoms.kinds.tolist())]
-    colours = (MEAN, TAIL, HEAD)
     for i, mine in enumerate(groups):
-        kind, ranks, colour = atoms.kinds[mine[0]], atoms.ranks[mine], colours[i % 3]
-        own = atoms.gram[np.ix_(mine, mine)]
-        mean = (own.sum(axis=1) - 1.0) / max(1, len(mine) - 1)
-        axes.plot(ranks, mean, color=colour, marker=_MARKERS[i % 4], label=f"{kind}: mean with other classes")
+        kind, ranks = atoms.kinds[mine[0]], atoms.ranks[mine]
+        style: dict[str, Any] = {"color": (MEAN, TAIL, HEAD)[i % 3], "marker": _MARKERS[i % 4]}
+        mean = (atoms.gram[np.ix_(mine, mine)].sum(axis=1) - 1.0) / max(1, len(mine) - 1)
+        axes.plot(ranks, mean, **style, label=f"{kind}: mean with other classes")
         if np.isfinite(atoms.spread[mine]).any():
-            axes.plot(
-                ranks, atoms.spread[mine], ":", color=colour, marker=_MARKERS[i % 4], label=f"{kind}: within a class"
-            )
+            axes.plot(ranks, atoms.spread[mine], ":", **style, label=f"{kind}: within a class")
         for other in groups[i + 1 :]:
             if np.array_equal(atoms.ranks[other], ranks):
                 label = f"{kind} and {atoms.kinds[other[0]]} of a class"
-                axes.plot(ranks, atoms.gram[mine, other], "--", color=colour, label=label)
+                axes.plot(ranks, atoms.gram[mine, other], "--", color=style["color"], label=label)
     simplex_line(axes, max(2.0, float(atoms.ranks.max())), "")
-    axes.set(title="Cosines against class rank", xlabel="class rank (largest count first)", ylabel="cosine")
+    finish(axes, title="Cosines against class rank", xlabel="class rank (largest count first)", ylabel="cosine")
     whole_ticks(axes.xaxis)
-    axes.grid(alpha=0.25)
     axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
 
 
-def _points(axes: Any, atoms: Atoms) -> None:
+def draw_points(figure: Any, atoms: Atoms) -> None:
+    """The atoms on their sphere, or of a rank above 3 along three principal axes, into a (sub)figure."""
+    axes = figure.add_subplot(projection="3d")
     points, share = atoms.axes()
     points /= max(1e-12, float(np.linalg.norm(points, axis=1).max()))
     unit_sphere(axes, 1.1, (18.0, -60.0))
     for i, kind in enumerate(dict.fromkeys(atoms.kinds.tolist())):
         mine = atoms.kinds == kind
-        colours = np.log(atoms.numbers[mine])
-        axes.scatter(
-            *points[mine].T, c=colours, cmap="viridis_r", s=55, marker=_MARKERS[i % 4], edgecolors="black", label=kind
-        )
-    whole = share > 1.0 - 1e-9
-    axes.set_title(
-        "Points (dark: many examples)" if whole else f"Three principal axes, {100 * share:.3g} % of the spread"
-    )
-    axes.set_axis_off()
+        style = {"marker": _MARKERS[i % 4], "edgecolors": "black", "cmap": "viridis_r", "label": kind}
+        axes.scatter(*points[mine].T, c=np.log(atoms.numbers[mine]), s=55, **style)
+    where = "Points" if share > 1.0 - 1e-9 else f"Three principal axes, {100 * share:.3g} % of the spread"
+    axes.set_title(f"{where}\n(dark: many examples)")
     axes.legend(fontsize=9, loc="lower center", ncols=3)

@@ -11,8 +11,8 @@ from scipy.spatial.distance import cdist
 from ..arrays import Array
 from ..objectives.weighted.logweights import row_normalised
 from ..similarities.feasibility import LogGram
+from .atoms import raster, reordered
 from .heat_maps import colour_bar, heat_map
-from .solutions import raster, reordered
 from .style import ACCENT, FEW, GREY, HEAD, TAIL, finish, picture, unit_circle, whole_ticks
 
 if TYPE_CHECKING:

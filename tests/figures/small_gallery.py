@@ -10,7 +10,6 @@ import pytest
 
 from geomsolve import cli
 from geomsolve.figures.gallery import catalogue
-from geomsolve.figures.gallery.layer_peeled import Setting
 
 
 def supervised(classes, temperature=1.0):
@@ -41,7 +40,12 @@ SMALL = {
     "critical-ratios": {"majorities": (1, 3), "minorities": (2, 4)},
     "sphere": {},
     "long-tails": {"names": ("isic2019", "places_lt")},
-    "layer-peeled": {"setting": Setting(2, 3, 1.0, 1.0), "ratios": (1.0, 2.0)},
+    "layer-peeled": {
+        "majority": 2,
+        "minority": 3,
+        "feature_energy": 1.0,
+        "ratios": (1.0, 2.0),
+    },
     "seli": {"majority": 2, "minority": 3, "ratios": (1.0, 30.0)},
     "relu-vanishing": {"head": 100, "classes": 3, "ratio": 25.0, "decays": sorted(DECAYS)},
     "soft-supcon": {"ratios": (1.0, 3.0, 300.0)},

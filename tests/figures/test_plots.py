@@ -8,7 +8,7 @@ import pytest
 
 import geomsolve as gs
 from geomsolve.figures import solutions as plots
-from geomsolve.figures.atoms import shown_atoms
+from geomsolve.figures.atoms import raster, shown_atoms
 from geomsolve.figures.spheres import representatives
 
 
@@ -43,6 +43,9 @@ def test_every_panel_says_what_it_shows(cifar):
     solution, counts = cifar
     figure = plots.plot_solution(solution, counts=counts)
     for axes in figure.get_axes():
+        if axes.name == "3d":
+            assert axes.get_title()
+            continue
         assert axes.get_ylabel()
         assert axes.get_xlabel() or axes.get_ylabel() == "cosine"  # the upper profile and the colour bar share theirs
     title = figure.get_suptitle()
@@ -98,8 +101,8 @@ def test_thousands_of_classes_are_never_expanded(monkeypatch, tmp_path):
 def test_raster_samples_the_gram_matrix_at_even_ranks():
     solution = solved(gs.load_counts("places_lt"))
     order = np.argsort(-gs.load_counts("places_lt").per_class, kind="stable")
-    picked = order[((np.arange(50) + 0.5) * 365 / 50).astype(int)]
-    np.testing.assert_allclose(plots.raster(solution.orbits, 50), solution.gram[np.ix_(picked, picked)], atol=0)
+    picked = order[np.round(np.linspace(0, 364, 50)).astype(int)]
+    np.testing.assert_allclose(raster(solution.orbits, 50), solution.gram[np.ix_(picked, picked)], atol=0)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +111,7 @@ def test_raster_samples_the_gram_matrix_at_even_ranks():
         (gs.SupCon([1000, 100, 10], temperature=0.1), 2, "Class means on a circle", [1, 1, 1]),
         (gs.SupCon([1000, 200, 50, 10], temperature=0.1), 3, "Class means on the sphere", [1, 1, 1, 1]),
         (gs.GCL(gs.step_counts(1, 9, 1, 30), negatives=1), 1, "Class means on a line", [1, 9]),
-        (gs.SupCon([7] * 5, temperature=0.1), 4, "Eigenvalues", None),
+        (gs.SupCon([7] * 5, temperature=0.1), 4, "Three principal axes, 75 %", None),
     ],
 )
 def test_the_third_panel_suits_the_rank(objective, rank, panel, points):

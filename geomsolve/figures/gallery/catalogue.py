@@ -8,14 +8,14 @@ from pathlib import Path
 
 from ...arrays import Progress
 from ...errors import ProblemError
-from .cross_entropy import relu_vanishing, seli
+from ...files import check_file, make_folder
+from .cross_entropy import relu_vanishing
 from .label_circles import label_circle
-from .layer_peeled import layer_peeled
-from .pages import Picture, check_files, quiet, save, uncertified
+from .pages import SUFFIXES, Picture, quiet, save, uncertified
 from .phases import collapse_window, critical_ratios, phase_diagrams
 from .profiles import long_tails
 from .realizability import soft_supcon, x_clr_boundary, y_aware_gap
-from .step_counts import collapse_sphere, cosines
+from .step_counts import collapse_sphere, cosines, layer_peeled, seli
 from .thresholds import threshold_negatives, threshold_temperature
 
 Draw = Callable[..., Picture]
@@ -33,10 +33,7 @@ FIGURES: dict[str, tuple[str, Draw]] = {
     "long-tails": ("optimal Gram matrices of the built-in profiles", long_tails),
     "layer-peeled": ("classifier cosines in the Layer-Peeled Model against the imbalance ratio", layer_peeled),
     "seli": ("cross-entropy without decay: cosines of features and classifiers against the imbalance ratio", seli),
-    "relu-vanishing": (
-        "cross-entropy with ReLU features: the decay at which each class vanishes",
-        relu_vanishing,
-    ),
+    "relu-vanishing": ("cross-entropy with ReLU features: the decay at which each class vanishes", relu_vanishing),
     "soft-supcon": ("cosines under SupCon and Soft SupCon, and where imbalance does not move them", soft_supcon),
     "y-aware-gap": ("y-Aware InfoNCE above its entropy bound against the radius of the labels", y_aware_gap),
     "x-clr-boundary": ("X-CLR above its entropy bound over both temperatures, and where it attains it", x_clr_boundary),
@@ -76,34 +73,21 @@ def draw_figures(
     Raises:
         ProblemError: a name that is not in the catalogue, or a folder or file that cannot be written.
     """
-    chosen = _known(names)
-    folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ProblemError(f"out: must be a folder that can be made; got {folder} ({error.strerror})") from None
-    check_files(folder, chosen)
-    drawn = []
-    for place, name in enumerate(chosen):
-        start = f"figure {place + 1} of {len(chosen)}, {name}"
-        description, draw = FIGURES[name]
-        picture = draw(progress=_prefixed(start, progress or quiet))
-        files = tuple(save(picture, folder, name))
-        drawn.append(DrawnFigure(name, description, files, len(picture.rows), uncertified(picture.rows)))
-    return tuple(drawn)
-
-
-def _known(names: Sequence[str] | None) -> list[str]:
-    if names is None:
-        return list(FIGURES)
-    if isinstance(names, str):
-        names = [names]
-    for name in names:
+    chosen = list(dict.fromkeys([names] if isinstance(names, str) else names or FIGURES))
+    for name in chosen:
         if name not in FIGURES:
             raise ProblemError(f"names: must be among {', '.join(FIGURES)}; got {name!r:.40}")
-    return list(dict.fromkeys(names)) or list(FIGURES)
-
-
-def _prefixed(start: str, progress: Progress) -> Progress:
-    progress(start)
-    return lambda line: progress(f"{start}: {line}")
+    folder, tell = Path(out), progress or quiet
+    make_folder("out", folder)
+    for name in chosen:
+        for suffix in SUFFIXES:
+            check_file("out", folder / f"{name}{suffix}")
+    drawn = []
+    for place, name in enumerate(chosen, 1):
+        start = f"figure {place} of {len(chosen)}, {name}"
+        tell(start)
+        description, draw = FIGURES[name]
+        picture = draw(progress=lambda line, start=start: tell(f"{start}: {line}"))
+        files = save(picture, folder, name)
+        drawn.append(DrawnFigure(name, description, files, len(picture.rows), uncertified(picture.rows)))
+    return tuple(drawn)

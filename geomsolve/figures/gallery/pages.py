@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...files import check_file
-from ...solvers.solution import Quality, Solution
+from ...solvers.solution import Quality
 from ..style import blank
 
 if TYPE_CHECKING:
@@ -31,14 +30,9 @@ class Picture:
     rows: list[Row]
 
 
-def proof(solution: Solution) -> Row:
+def proof(found: Any) -> Row:
     """The columns that say what is proved of a solution."""
-    certificate = solution.certificate
-    return {
-        "relative_gap": certificate.relative_gap,
-        "cosine_residual": certificate.cosine_residual,
-        "quality": solution.quality.value,
-    }
+    return {"relative_gap": found.certificate.relative_gap, "quality": found.quality.value}
 
 
 def uncertified(rows: Sequence[Row]) -> int:
@@ -56,7 +50,6 @@ def panels_of(
     down: tuple[str, Sequence[Any]],
     across: tuple[Sequence[str], Sequence[tuple[Any, ...]]],
     draw: Callable[[Axes, list[Row]], None],
-    columns: int,
 ) -> Any:
     """Panels with shared axes, each of the rows in which columns have given values, and one legend below for all.
 
@@ -66,20 +59,17 @@ def panels_of(
         down: a column, and its value in every line of panels.
         across: columns, and their values in every panel of a line.
         draw: draws the rows of a panel.
-        columns: of the legend.
     """
     (line_key, lines), (keys, places) = down, across
     panels = figure.subplots(len(lines), len(places), sharex=True, sharey=True, squeeze=False)
     for (i, line), (j, place) in itertools.product(enumerate(lines), enumerate(places)):
         draw(panels[i, j], [row for row in rows if row[line_key] == line and tuple(row[key] for key in keys) == place])
-    for axes in panels[-1]:
-        axes.set_xlabel("imbalance ratio")
     # In the order of the fullest panel, whichever panel a line was first seen in.
     each = [axes.get_legend_handles_labels() for axes in panels.flat]
     drawn: dict[str, Any] = {}
     for handles, names in sorted(each, key=lambda pair: -len(pair[1])):
         drawn |= zip(names, handles, strict=True)
-    figure.legend(list(drawn.values()), list(drawn), loc="outside lower center", ncols=columns, fontsize=10)
+    figure.legend(list(drawn.values()), list(drawn), loc="outside lower center", ncols=6, fontsize=10)
     return panels
 
 
@@ -92,21 +82,9 @@ def page(title: str, rows: Sequence[Row], size: tuple[float, float]) -> Figure:
     return figure
 
 
-def file_names(folder: Path, name: str) -> list[Path]:
-    """The three files of a figure."""
-    return [folder / f"{name}{suffix}" for suffix in SUFFIXES]
-
-
-def check_files(folder: Path, names: Sequence[str]) -> None:
-    """Nothing, or a ProblemError where a file of these figures cannot be written."""
-    for name in names:
-        for path in file_names(folder, name):
-            check_file("out", path)
-
-
-def save(picture: Picture, folder: Path, name: str) -> list[Path]:
+def save(picture: Picture, folder: Path, name: str) -> tuple[Path, ...]:
     """Write NAME.pdf, NAME.png and NAME.csv, the same bytes for the same data."""
-    pdf, png, table = file_names(folder, name)
+    pdf, png, table = files = tuple(folder / f"{name}{suffix}" for suffix in SUFFIXES)
     picture.figure.savefig(png)
     picture.figure.set_layout_engine("none")  # laid out once, which takes as long as drawing
     picture.figure.savefig(pdf, metadata={"CreationDate": None})
@@ -114,4 +92,4 @@ def save(picture: Picture, folder: Path, name: str) -> list[Path]:
         writer = csv.DictWriter(handle, list(picture.rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(picture.rows)
-    return [pdf, png, table]
+    return files

@@ -20,7 +20,6 @@ from .pages import Picture, Row, page, panels_of, quiet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _CLASSES = 4
 _SMALL_CLASS = 2  # samples of each class but the first
@@ -28,8 +27,6 @@ TEMPERATURE = 0.5
 CONVENTIONS = (True, False)
 IMBALANCES = tuple(np.geomspace(1.0, 1000.0, 19).tolist())
 RADII = tuple(np.geomspace(0.2, 10.0, 13).tolist())
-_ABOVE = (1.01, 1.06)
-_REALIZABLE = "#E4E4E4"
 # Width of an interval of the excess, as a share of it.
 _TOL = 1e-6
 _BELOW = 2  # cells below the boundary in each column of the map
@@ -60,57 +57,53 @@ def critical_epsilon(classes: int, temperature: float) -> float:
 def soft_supcon(*, ratios: Sequence[float] = IMBALANCES, progress: Progress = quiet) -> Picture:
     """Cosines within and between classes against imbalance, for several epsilon, self-pairs in and out."""
     critical = critical_epsilon(_CLASSES, TEMPERATURE)
-    epsilons = (0.0, critical / 4.0, critical, 4.0 * critical)
+    heads = {
+        0.0: "SupCon, ε = 0",
+        critical / 4.0: f"ε = critical / 4 = {critical / 4.0:.4f}",
+        critical: f"critical ε = {critical:.4f}",
+        4.0 * critical: f"ε = 4 · critical = {4.0 * critical:.4f}",
+    }
     rows: list[Row] = []
     for self_pairs in CONVENTIONS:
-        for epsilon in epsilons:
+        for epsilon in heads:
             progress(f"self-pairs {'in' if self_pairs else 'out'}, epsilon {epsilon:.4g}")
-            rows += [_supcon_row(ratio, epsilon, critical, self_pairs) for ratio in ratios]
+            rows += [_supcon_row(ratio, epsilon, self_pairs) for ratio in ratios]
     title = f"SupCon and Soft SupCon: one class larger than {_CLASSES - 1} others, temperature {TEMPERATURE:g}"
     figure = page(title, rows, (14, 7.4))
-    places = [(epsilon,) for epsilon in epsilons]
-    panels = panels_of(figure, rows, ("self_pairs", CONVENTIONS), (("epsilon",), places), _supcon_panel, 3)
-    heads = ("SupCon, ε = 0", "ε = critical / 4", "critical ε", "ε = 4 · critical")
-    for axes, words, epsilon in zip(panels[0], heads, epsilons, strict=True):
-        axes.set_title(words + (f" = {epsilon:.4f}" if epsilon else ""), fontsize=11)
+    places = [(epsilon,) for epsilon in heads]
+    panels = panels_of(figure, rows, ("self_pairs", CONVENTIONS), (("epsilon",), places), _supcon_panel)
+    for axes, words in zip(panels[0], heads.values(), strict=True):
+        axes.set_title(words, fontsize=11)
     for axes, self_pairs in zip(panels[:, 0], CONVENTIONS, strict=True):
         axes.set_ylabel(f"self-pairs {'in' if self_pairs else 'out'}\ncosine")
     panels[0, 0].set(xscale="log", xlim=(min(ratios), max(ratios)), ylim=(-1.12, 1.12))
     return Picture(figure, rows)
 
 
-def _supcon_row(ratio: float, epsilon: float, critical: float, self_pairs: bool) -> Row:
+def _supcon_row(ratio: float, epsilon: float, self_pairs: bool) -> Row:
     sizes = [round(_SMALL_CLASS * ratio), *[_SMALL_CLASS] * (_CLASSES - 1)]
     weighting = soft_supcon_weights(np.repeat(range(_CLASSES), sizes), epsilon=epsilon, self_pairs=self_pairs)
     found = realize(weighting, temperature=TEMPERATURE, tol=_TOL)
     cosines = found.gram.cosines
+    row: Row = {"self_pairs": self_pairs, "epsilon": epsilon, "ratio": sizes[0] / _SMALL_CLASS}
+    row |= {"within_cosine": cosines.diagonal().min(), "between_cosine": cosines[0, 1], "small_cosine": cosines[1, 2]}
     # Self-pairs out, a whole family may attain the bound: all cosines of different samples move by one constant.
-    low = high = None
-    if found.verdict is Verdict.REALIZABLE and found.shifts is not None:
-        low, high = (LogGram.of(weighting).gram(TEMPERATURE, shift).cosines for shift in found.shifts)
-    return {
-        "self_pairs": self_pairs,
-        "epsilon": epsilon,
-        "critical_epsilon": critical,
-        "ratio": sizes[0] / _SMALL_CLASS,
-        "within_cosine": float(np.diag(cosines).min()),
-        "between_cosine": float(cosines[0, 1]),
-        "small_cosine": float(cosines[1, 2]),
-        "between_lowest": None if low is None else float(low[0, 1]),
-        "between_highest": None if high is None else float(high[0, 1]),
-        "within_lowest": None if low is None else float(low[0, 0]),
-        "within_highest": None if high is None else float(high[0, 0]),
-        **verdict_row(found),
-    }
+    shifts = found.shifts if found.verdict is Verdict.REALIZABLE else None
+    for end, shift in zip(("lowest", "highest"), shifts or (None, None), strict=True):
+        moved = None if shift is None else LogGram.of(weighting).gram(TEMPERATURE, shift).cosines
+        row[f"between_{end}"] = None if moved is None else moved[0, 1]
+        row[f"within_{end}"] = None if moved is None else moved[0, 0]
+    return {**row, **verdict_row(found)}
 
 
 def _supcon_panel(axes: Axes, rows: Sequence[Row]) -> None:
-    ratios = [row["ratio"] for row in rows]
-    family = all(row["between_lowest"] is not None for row in rows)
-    if family:
-        for name, colour, words in (("within", MEAN, "within a class"), ("between", ACCENT, "between classes")):
+    words = "bound attained:\none cosine at every ratio" if all(row["realizable"] for row in rows) else "not attained"
+    if all(row["between_lowest"] is not None for row in rows):
+        words = "bound attained by a family: all cosines\nmay fall together, at every ratio"
+        ratios = [row["ratio"] for row in rows]
+        for name, colour, which in (("within", MEAN, "within a class"), ("between", ACCENT, "between classes")):
             low, high = ([row[f"{name}_{end}"] for row in rows] for end in ("lowest", "highest"))
-            axes.fill_between(ratios, low, high, color=colour, alpha=0.18, linewidth=0, label=f"all optima, {words}")
+            axes.fill_between(ratios, low, high, color=colour, alpha=0.18, linewidth=0, label=f"all optima, {which}")
     lines = (
         ("within_cosine", "within a class", MEAN, "-"),
         ("small_cosine", "two small classes", TAIL, "-"),
@@ -118,18 +111,9 @@ def _supcon_panel(axes: Axes, rows: Sequence[Row]) -> None:
     )
     draw_lines(axes, rows, "ratio", lines)
     simplex_line(axes, _CLASSES)
-    words = _claim(rows, family)
     axes.text(0.04, 0.04, words, transform=axes.transAxes, ha="left", va="bottom", fontsize=9.5)
-
-
-def _claim(rows: Sequence[Row], family: bool) -> str:
-    if not all(row["realizable"] for row in rows):
-        return "bound not attained"
-    if family:
-        return "bound attained by a family: all cosines\nmay fall together, at every ratio"
-    if abs(rows[0]["epsilon"] / rows[0]["critical_epsilon"] - 1.0) < 1e-9:
-        return "bound attained:\nregular simplex at every ratio"
-    return "bound attained:\n1 + τ ln ε at every ratio"
+    axes.set_xlabel("imbalance ratio")
+    axes.label_outer()
 
 
 def label_shapes(samples: int) -> dict[str, Array]:
@@ -156,53 +140,39 @@ def y_aware_gap(*, samples: int = 12, radii: Sequence[float] = RADII, progress: 
             progress(f"self-pairs {'in' if self_pairs else 'out'}, {shape}")
             unit = y_aware_weights(labels * allowed, sigma=1.0, self_pairs=self_pairs)
             limit = math.sqrt(LogGram.of(unit).largest_temperature / TEMPERATURE)
-            for radius in _near(radii, limit):
+            # Two radii more, a little above the limit, to which the curve falls steeply.
+            for radius in sorted({*radii, *(limit * factor for factor in (1.01, 1.06) if limit > min(radii))}):
                 weighting = y_aware_weights(labels * allowed * radius, sigma=1.0, self_pairs=self_pairs)
                 found = realize(weighting, temperature=TEMPERATURE, tol=1e-3)
                 start = {"self_pairs": self_pairs, "shape": shape, "radius": radius, "largest_radius": limit}
                 rows.append({**start, **verdict_row(found)})
     title = f"y-Aware InfoNCE, Gaussian kernel: {samples} labels of several shapes, temperature {TEMPERATURE:g}"
     figure = page(title, rows, (13, 6.6))
-    panels = figure.subplots(2, len(CONVENTIONS), sharex=True, sharey="row", height_ratios=(5, 1.3))
-    for place, self_pairs in enumerate(CONVENTIONS):
-        chosen = [row for row in rows if row["self_pairs"] is self_pairs]
-        _gap_panel(panels[0, place], chosen)
-        _range_panel(panels[1, place], chosen, min(radii))
-        panels[0, place].set_title(f"self-pairs {'in' if self_pairs else 'out'}", fontsize=11)
-        panels[1, place].set_xlabel("radius of the labels, in units of σ/√τ")
+    panels = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=(5, 1.3))
+    for (above, below), self_pairs in zip(panels.T, CONVENTIONS, strict=True):
+        for place, (shape, colour, marker, words) in enumerate(_SHAPES):
+            mine = [row for row in rows if (row["shape"], row["self_pairs"]) == (shape, self_pairs)]
+            over = [row for row in mine if not row["realizable"]]
+            style = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.8, "label": words}
+            above.plot([row["radius"] for row in over], [row["excess"] for row in over], **style)
+            # Up to the largest radius the excess is 0, for which a logarithmic axis has no place.
+            least, limit = min(radii), mine[0]["largest_radius"]
+            below.barh(place, max(limit - least, 0.0), left=least, height=0.8, color=colour)
+            text = f"up to {limit:.3g}" if limit > least else "at no radius"
+            below.annotate(
+                text, (max(least, limit), place), (6, 0), textcoords="offset points", va="center", fontsize=9
+            )
+        for axes in (above, below):
+            axes.axvline(1.0, color=GREY, linestyle=":", linewidth=1.6, label="radius σ/√τ", zorder=0)
+        above.set_title(f"self-pairs {'in' if self_pairs else 'out'}", fontsize=11)
+        above.grid(alpha=0.25)
+        below.set_xlabel("radius of the labels, in units of σ/√τ")
     panels[0, 0].set_ylabel("mean excess over\nthe entropy bound (nats)")
     panels[1, 0].set_ylabel("excess 0\n(realizable)")
     panels[0, 0].set(xscale="log", yscale="log", xlim=(min(radii), max(radii)), ylim=(1e-8, 5.0))
     panels[1, 0].set(yticks=range(len(_SHAPES)), yticklabels=[shape for shape, *_ in _SHAPES], ylim=(3.7, -0.7))
-    handles, names = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=10)
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=10)
     return Picture(figure, rows)
-
-
-def _near(radii: Sequence[float], limit: float) -> list[float]:
-    """These radii and two a little above the limit, to which the curve falls steeply."""
-    return sorted({*radii, *(limit * factor for factor in _ABOVE if limit > min(radii))})
-
-
-def _gap_panel(axes: Axes, rows: Sequence[Row]) -> None:
-    for shape, colour, marker, words in _SHAPES:
-        over = [row for row in rows if row["shape"] == shape and not row["realizable"]]
-        radii, excesses = [row["radius"] for row in over], [row["excess"] for row in over]
-        axes.plot(radii, excesses, color=colour, marker=marker, markersize=5, linewidth=1.8, label=words)
-    axes.axvline(1.0, color=GREY, linestyle=":", linewidth=1.6, label="radius σ/√τ")
-    axes.grid(alpha=0.25)
-
-
-def _range_panel(axes: Axes, rows: Sequence[Row], least: float) -> None:
-    """Up to which radius the bound is attained: there the excess is 0, for which a logarithmic axis has no place."""
-    for place, (shape, colour, _, _) in enumerate(_SHAPES):
-        limit = next(row["largest_radius"] for row in rows if row["shape"] == shape)
-        if limit > least:
-            axes.barh(place, limit - least, left=least, height=0.8, color=colour)
-            axes.text(0.95 * limit, place, f"≤ {limit:.3g}", ha="right", va="center", fontsize=9, color="white")
-        else:
-            axes.annotate("at no radius", (least, place), (6, 0), textcoords="offset points", va="center", fontsize=9)
-    axes.axvline(1.0, color=GREY, linestyle=":", linewidth=1.6, zorder=0)
 
 
 def label_embeddings() -> dict[str, tuple[str, Array]]:
@@ -236,19 +206,12 @@ def x_clr_boundary(*, cells: int = 14, span: tuple[float, float] = (0.1, 4.0), p
                     start = {"labels": kind, "label_temperature": label_temperature, "temperature": temperature}
                     start = {**start, "column": column, "line": line, "largest_temperature": largest}
                     rows.append({**start, **verdict_row(found)})
-    return Picture(_boundary_page(rows, low * step ** np.arange(cells + 1)), rows)
-
-
-def _boundary_page(rows: Sequence[Row], edges: Array) -> Figure:
     from matplotlib.colors import LogNorm
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
 
+    edges = low * step ** np.arange(cells + 1)
     figure = page("X-CLR, self-pairs in: excess of the optimum over the entropy bound", rows, (14, 5.8))
-    kinds = label_embeddings()
-    panels = figure.subplots(1, len(kinds), sharex=True, sharey=True)
-    cells, step = len(edges) - 1, edges[1] / edges[0]
-    for axes, (kind, (title, _)) in zip(panels, kinds.items(), strict=True):
+    panels = figure.subplots(1, len(label_embeddings()), sharex=True, sharey=True)
+    for axes, (kind, (title, _)) in zip(panels, label_embeddings().items(), strict=True):
         chosen = [row for row in rows if row["labels"] == kind]
         excess = np.full((cells, cells), math.nan)
         for row in chosen:
@@ -256,25 +219,18 @@ def _boundary_page(rows: Sequence[Row], edges: Array) -> Figure:
                 excess[row["line"], row["column"]] = row["excess"]
         ratio = float(np.median([row["largest_temperature"] / row["label_temperature"] for row in chosen]))
         across, up = np.meshgrid(edges, step ** np.arange(cells + 1))
-        norm = LogNorm(1e-5, 1.0)
-        mesh = axes.pcolormesh(across, ratio * across * up, excess, norm=norm, cmap="viridis", rasterized=True)
-        axes.set_facecolor(_REALIZABLE)
-        axes.plot(edges, ratio * edges, color=HEAD, linewidth=2.6)
-        axes.plot(edges, edges, color=MEAN, linestyle=(0, (4, 3)), linewidth=1.6)
+        mesh = axes.pcolormesh(across, ratio * across * up, excess, norm=LogNorm(1e-5, 1.0), rasterized=True)
+        axes.set_facecolor("#E4E4E4")
         part = Fraction(ratio).limit_denominator(100)
-        words = f"boundary τ = {'' if part == 1 else f'{part} '}τ$_s$"
-        axes.text(0.96, 0.05, words, transform=axes.transAxes, ha="right", fontsize=11)
-        axes.set_title(title, fontsize=11)
+        words = "boundary, τ = τ$_s$/R², R: circumradius of the labels"
+        axes.plot(edges, ratio * edges, color=HEAD, linewidth=2.6, label=words)
+        axes.plot(edges, edges, color=MEAN, linestyle=(0, (4, 3)), linewidth=1.6, label="τ = τ$_s$")
+        axes.set_title(f"{title}\nboundary τ = {'' if part == 1 else f'{part} '}τ$_s$; grey: realizable", fontsize=11)
         axes.set_xlabel("temperature of the labels, τ$_s$")
     panels[0].set(xscale="log", yscale="log", xlim=edges[[0, -1]], ylim=edges[[0, -1]])
     for axis in (panels[0].xaxis, panels[0].yaxis):
         plain_ticks(axis, edges[0], edges[-1])
     panels[0].set_ylabel("temperature of the features, τ")
-    handles = [
-        Patch(facecolor=_REALIZABLE, edgecolor=GREY, label="realizable: excess 0"),
-        Line2D([], [], color=HEAD, linewidth=2.6, label="boundary, τ = τ$_s$/R², R: circumradius of the labels"),
-        Line2D([], [], color=MEAN, linestyle=(0, (4, 3)), linewidth=1.6, label="τ = τ$_s$"),
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=10)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=10)
     figure.colorbar(mesh, ax=panels, label="mean excess over the entropy bound (nats)", extend="both")
-    return figure
+    return Picture(figure, rows)

@@ -1,4 +1,4 @@
-"""Step counts as their ratio grows: cosines of class means, and the means on the sphere."""
+"""Step counts as their ratio grows: cosines of class means, features and classifiers, and the means on the sphere."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...arrays import Array, Progress
+from ...collapse.layer_peeled import layer_peeled_threshold
 from ...collapse.thresholds import threshold
 from ...counts.counts import step_counts
 from ...objectives.classes.gcl import GCL
+from ...objectives.logits.layer_peeled import LayerPeeled
+from ...solvers.logits.layer_peeled import solve_peeled
+from ...solvers.logits.max_margin import max_margin
 from ...solvers.solving import solve
-from ..spheres import draw_sphere, representatives, upright
+from ..spheres import draw_sphere, representatives
 from ..style import ACCENT, HEAD, TAIL, draw_lines, simplex_line
 from .pages import Picture, Row, page, panels_of, proof, quiet
 
@@ -22,24 +26,38 @@ if TYPE_CHECKING:
 MIXES = ((1, 9), (2, 8), (5, 5), (1, 3))
 SAMPLINGS = ("supervised", "unsupervised")
 RATIOS = tuple(np.geomspace(1.0, 1000.0, 81).tolist())
-LINES = (
-    ("minority_cosine", "two minority classes", TAIL, "-"),
-    ("between_cosine", "one of each", ACCENT, "-."),
-    ("majority_cosine", "two majority classes", HEAD, "--"),
-)
+_LONG = tuple(10.0 ** (np.arange(41) / 10.0))
 
+# How pairs of classes are drawn, by the first word of their column.
+_PAIRS = {
+    "minority": ("two minority classes", TAIL, "-"),
+    "between": ("one of each", ACCENT, "-."),
+    "majority": ("two majority classes", HEAD, "--"),
+}
 _MINORITY = 3  # with one majority class: four means, which the sphere in three dimensions holds
-_VIEW = (14.0, 12.0)  # the minority one in front and two beside it, none behind a line
 PARTS = (("before", 0.5), ("at the threshold", 1.0), ("after", 2.0))
 
 
-def step_cosines(gram: Array, majority: int) -> Row:
-    """The cosines of two classes of either kind and of one of each, majority first."""
+def _cosines(gram: Array, majority: int, part: str = "cosine") -> Row:
+    """The cosines of the kinds of pairs, where the majority comes first; columns by what they are of."""
     return {
-        "majority_cosine": float(gram[0, 1]) if majority > 1 else None,
-        "between_cosine": float(gram[0, -1]),
-        "minority_cosine": float(gram[-1, -2]),
+        f"majority_{part}": float(gram[0, 1]) if majority > 1 else None,
+        f"between_{part}": float(gram[0, -1]),
+        f"minority_{part}": float(gram[-1, -2]),
     }
+
+
+def _lines(axes: Axes, rows: Sequence[Row], classes: int, part: str = "cosine") -> None:
+    """Those cosines against the ratio, beside the simplex."""
+    draw_lines(axes, rows, "ratio", [(f"{pair}_{part}", *style) for pair, style in _PAIRS.items()])
+    simplex_line(axes, classes)
+    ratios = [row["ratio"] for row in rows]
+    axes.set(xscale="log", xlim=(min(ratios), max(ratios)), xlabel="imbalance ratio")
+
+
+def _mark(axes: Axes, value: float, text: str, height: float) -> None:
+    axes.axvline(value, color="black", linewidth=1.2, linestyle=(0, (1, 1)), label="threshold of collapse")
+    axes.annotate(text, (value, height), xytext=(5, 0), textcoords="offset points", va="center")
 
 
 def cosines(
@@ -53,36 +71,88 @@ def cosines(
     for sampling in SAMPLINGS:
         for majority, minority in mixes:
             progress(f"{sampling}, {majority} majority and {minority} minority classes")
-            found = threshold(
-                GCL, majority=majority, minority=minority, loss="logistic", sampling=sampling, certify=False
-            )
-            start = {"sampling": sampling, "majority": majority, "minority": minority}
+            classes: Row = {"majority": majority, "minority": minority}
+            loss: Row = {"loss": "logistic", "sampling": sampling}
+            found = threshold(GCL, **classes, **loss, certify=False)
             for ratio in ratios:
-                counts = step_counts(majority, minority, 1.0, ratio)
-                solution = solve(GCL(counts, loss="logistic", sampling=sampling), throw=False)
-                told = {**start, "ratio": ratio, **step_cosines(solution.gram, majority), **proof(solution)}
-                rows.append({**told, "threshold": found.value})
-    figure = page(
-        "Cosines of class means against imbalance (logistic loss, one negative, temperature 1)", rows, (14, 7)
-    )
-    panels = panels_of(figure, rows, ("sampling", SAMPLINGS), (("majority", "minority"), list(mixes)), _panel, 6)
+                solution = solve(GCL(step_counts(majority, minority, 1.0, ratio), **loss), throw=False)
+                told = {**_cosines(solution.gram, majority), **proof(solution), "threshold": found.value}
+                rows.append({"sampling": sampling, **classes, "ratio": ratio, **told})
+    title = "Cosines of class means against imbalance (logistic loss, one negative, temperature 1)"
+    figure = page(title, rows, (14, 7))
+    panels = panels_of(figure, rows, ("sampling", SAMPLINGS), (("majority", "minority"), list(mixes)), _panel)
     for axes, (majority, minority) in zip(panels[0], mixes, strict=True):
         axes.set_title(f"{majority} majority, {minority} minority", fontsize=11)
     for axes, sampling in zip(panels[:, 0], SAMPLINGS, strict=True):
         axes.set_ylabel(f"{sampling} negatives\ncosine")
-    panels[0, 0].set(xscale="log", xlim=(min(ratios), max(ratios)), ylim=(-1.08, 1.08))
+    panels[0, 0].set_ylim(-1.08, 1.08)
     return Picture(figure, rows)
 
 
 def _panel(axes: Axes, rows: Sequence[Row]) -> None:
-    draw_lines(axes, rows, "ratio", LINES)
-    simplex_line(axes, rows[0]["majority"] + rows[0]["minority"])
+    _lines(axes, rows, rows[0]["majority"] + rows[0]["minority"])
+    axes.label_outer()
     value = rows[0]["threshold"]
     if value is None:
         axes.text(0.5, 0.93, "never collapses", transform=axes.transAxes, ha="center", va="center")
     else:
-        axes.axvline(value, color="black", linewidth=1.2, linestyle=(0, (1, 1)), label="threshold of collapse")
-        axes.annotate(f"{value:.4f}", (value, 0.75), xytext=(5, 0), textcoords="offset points", va="center")
+        _mark(axes, value, f"{value:.4f}", 0.75)
+
+
+def layer_peeled(
+    *,
+    majority: int = 5,
+    minority: int = 5,
+    feature_energy: float = 5.0,
+    classifier_energy: float = 1.0,
+    ratios: Sequence[float] = _LONG,
+    progress: Progress = quiet,
+) -> Picture:
+    """Cosines of classifiers in the Layer-Peeled Model (Fang, He, Long, Su, PNAS 2021) against the imbalance ratio."""
+    progress("where the minority merges")
+    energies: Row = {"feature_energy": feature_energy, "classifier_energy": classifier_energy}
+    found = layer_peeled_threshold(majority, minority, **energies)
+    merge = found.value if found is not None and min(ratios) < found.value < max(ratios) else None
+    # The cosine is steepest there: a few points more, so that the line bends where the optimum does.
+    near = [] if merge is None else np.geomspace(max(r for r in ratios if r < merge) / 2.0, merge, 16)[1:].tolist()
+    rows: list[Row] = []
+    for ratio in sorted({*ratios, *near}):
+        progress(f"ratio {ratio:.4g}")
+        problem = LayerPeeled(step_counts(majority, minority, 1.0, ratio), **energies)
+        answer = solve_peeled(problem, throw=False)
+        told = {**_cosines(answer.classifier_cosines, majority), "loss": answer.value, **proof(answer)}
+        rows.append({"ratio": ratio, **told})
+    title = f"Layer-Peeled Model: {majority} majority and {minority} minority classes, "
+    figure = page(f"{title}$E_H$ = {feature_energy:g}, $E_W$ = {classifier_energy:g}", rows, (8.5, 5.4))
+    axes = figure.subplots()
+    _lines(axes, rows, majority + minority)
+    if merge is not None:
+        _mark(axes, merge, f"minority classifiers\nmerge at {merge:.4f}", 0.45)
+    axes.set(ylim=(-0.35, 1.06), ylabel="cosine of two classifiers")
+    axes.legend(framealpha=0.9, loc="center right", bbox_to_anchor=(1.0, 0.64))
+    return Picture(figure, rows)
+
+
+def seli(
+    *, majority: int = 5, minority: int = 5, ratios: Sequence[float] = _LONG, progress: Progress = quiet
+) -> Picture:
+    """Cosines of features and of classifiers of cross-entropy without decay against the imbalance ratio."""
+    rows: list[Row] = []
+    for ratio in ratios:
+        progress(f"ratio {ratio:.4g}")
+        found = max_margin(step_counts(majority, minority, 1.0, ratio))
+        features = _cosines(found.feature_cosines, majority, "feature")
+        classifiers = _cosines(found.classifier_cosines, majority, "classifier")
+        rows.append({"ratio": ratio, **features, **classifiers, "value": found.value, **proof(found)})
+    title = f"Cross-entropy without decay (SELI): {majority} majority and {minority} minority classes"
+    figure = page(title, rows, (11.0, 4.9))
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, part in zip(panels, ("feature", "classifier"), strict=True):
+        _lines(axes, rows, majority + minority, part)
+        axes.set(ylim=(-0.35, 1.06), title=f"{part}s")
+    panels[0].set_ylabel("cosine of two classes")
+    panels[0].legend(framealpha=0.9, loc="upper left")
+    return Picture(figure, rows)
 
 
 def collapse_sphere(*, parts: Sequence[tuple[str, float]] = PARTS, progress: Progress = quiet) -> Picture:
@@ -92,33 +162,21 @@ def collapse_sphere(*, parts: Sequence[tuple[str, float]] = PARTS, progress: Pro
     if critical is None:
         raise ArithmeticError("one majority class has a threshold under the logistic loss; none was found")
     rows: list[Row] = []
-    solutions = []
+    drawn = []
     for part, multiple in parts:
         progress(part)
         counts = step_counts(1, _MINORITY, 1.0, critical * multiple)
         solution = solve(GCL(counts, loss="logistic"), throw=False)
-        solutions.append((counts, solution))
-        points, orbits, totals = representatives(solution.orbits)
-        rows += [
-            {
-                "part": part,
-                "ratio": critical * multiple,
-                "threshold": critical,
-                "count": float(counts.distinct[orbit]),
-                "classes": int(total),
-                **dict(zip("zxy", point, strict=True)),
-                **step_cosines(solution.gram, 1),
-                **proof(solution),
-            }
-            for point, orbit, total in zip(upright(points).tolist(), orbits, totals, strict=True)
-        ]
-    title = (
-        f"One majority class and {_MINORITY} minority classes, labelled by count "
-        "(logistic loss, supervised negatives, temperature 1)"
-    )
-    figure = page(title, rows, (13, 5.2))
+        words = f"{part}: ratio {critical * multiple:.4f}\nminority–minority cosine {solution.gram[-1, -2]:.4f}"
+        drawn.append((words, solution.orbits, counts.distinct))
+        told = {"part": part, "ratio": critical * multiple, "threshold": critical}
+        told |= {**_cosines(solution.gram, 1), **proof(solution)}
+        for point, orbit, total in zip(*representatives(solution.orbits), strict=True):
+            place = dict(zip("zxy", point.tolist(), strict=True))
+            rows.append({"count": float(counts.distinct[orbit]), "classes": int(total), **place, **told})
+    title = f"One majority class and {_MINORITY} minority classes, labelled by count "
+    figure = page(f"{title}(logistic loss, supervised negatives, temperature 1)", rows, (13, 5.2))
     panels = figure.subfigures(1, len(parts), squeeze=False)[0]
-    for panel, (part, _), (counts, solution) in zip(panels, parts, solutions, strict=True):
-        words = f"{part}: ratio {counts.imbalance_ratio:.4f}\nminority–minority cosine {solution.gram[-1, -2]:.4f}"
-        draw_sphere(panel, solution.orbits, counts.distinct, "count", 3, title=words, view=_VIEW)
+    for panel, (words, gram, numbers) in zip(panels, drawn, strict=True):
+        draw_sphere(panel, gram, numbers, "count", 3, title=words)
     return Picture(figure, rows)

@@ -12,7 +12,7 @@ from ...arrays import Progress
 from ...collapse.thresholds import threshold
 from ...objectives.classes.gcl import GCL
 from ...solvers.solution import Quality
-from ..style import ACCENT, GREY, HEAD, MEAN, TAIL
+from ..style import ACCENT, GREY, HEAD, MEAN, TAIL, finish
 from .pages import Picture, Row, page, quiet
 
 SAMPLINGS = ("supervised", "unsupervised")
@@ -44,8 +44,7 @@ def threshold_negatives(
     rows: list[Row] = []
     for sampling in SAMPLINGS:
         for normalization in ("mean", "sum"):
-            last = (math.inf,) if normalization == "mean" else ()
-            for count in (*negatives, *last):
+            for count in (*negatives, *[math.inf] * (normalization == "mean")):
                 progress(f"{sampling}, {normalization}, k = {count:g}")
                 options: Row = {"sampling": sampling, "normalization": normalization, "negatives": count}
                 rows.append({**options, **threshold_row(minority, **options)})
@@ -54,35 +53,27 @@ def threshold_negatives(
     panels = figure.subplots(1, len(SAMPLINGS), sharex=True)
     for axes, sampling in zip(panels, SAMPLINGS, strict=True):
         for normalization, colour, mark in (("mean", TAIL, "-o"), ("sum", HEAD, "--s")):
-            key = (sampling, normalization)
-            chosen = [row for row in rows if (row["sampling"], row["normalization"]) == key]
-            finite = [row for row in chosen if row["negatives"] < math.inf]
-            label = f"{normalization} over negatives"
-            axes.plot([row["negatives"] for row in finite], [row["threshold"] for row in finite], mark, color=colour,
-                      linewidth=2.0, markersize=5, label=label)  # fmt: skip
-            for row in chosen:
-                if row["negatives"] == math.inf and row["threshold"] is not None:
-                    value = row["threshold"]
-                    label = f"mean, infinitely many: {value:.4f}"
-                    axes.axhline(value, color=GREY, linestyle=(0, (1, 1.5)), linewidth=1.8, label=label)
-        axes.set(title=f"{sampling} negatives", xlabel="number of negatives k", ylabel="critical imbalance ratio r*")
+            mine = [row for row in rows if (row["sampling"], row["normalization"]) == (sampling, normalization)]
+            values = [row["threshold"] for row in mine]
+            style = {"color": colour, "linewidth": 2.0, "markersize": 5, "label": f"{normalization} over negatives"}
+            axes.plot(negatives, values[: len(negatives)], mark, **style)
+            for value in values[len(negatives) :]:
+                label = f"mean, infinitely many: {value:.4f}"
+                axes.axhline(value, color=GREY, linestyle=(0, (1, 1.5)), linewidth=1.8, label=label)
         axes.set_xscale("log", base=2)
-        axes.grid(alpha=0.25)
-        axes.legend()
+        words = {"xlabel": "number of negatives k", "ylabel": "critical imbalance ratio r*"}
+        finish(axes, "best", title=f"{sampling} negatives", **words)
     return Picture(figure, rows)
 
 
-# For one majority class and large 1/temperature b (ours; from the forces at the collapsed geometry).
+# For one majority class and large 1/temperature b, f (C-1) e^{gb} (ours; from the forces at the collapsed geometry): by
+# sampling and negatives the formula, f, g, and how it is drawn.
 _LIMITS = {
-    ("supervised", 1.0): ("(C−1) $e^{1/τ}$", lambda classes, b: (classes - 1.0) * math.exp(b)),
-    ("supervised", math.inf): ("√2 (C−1) $e^{1/τ}$", lambda classes, b: math.sqrt(2.0) * (classes - 1.0) * math.exp(b)),
-    ("unsupervised", 1.0): ("½ (C−1) $e^{2/τ}$", lambda classes, b: 0.5 * (classes - 1.0) * math.exp(2.0 * b)),
-    ("unsupervised", math.inf): (
-        "4/3 (C−1) $e^{2/τ}$",
-        lambda classes, b: 4.0 / 3.0 * (classes - 1.0) * math.exp(2 * b),
-    ),
+    ("supervised", 1.0): ("(C−1) $e^{1/τ}$", 1.0, 1.0, TAIL, "-"),
+    ("supervised", math.inf): ("√2 (C−1) $e^{1/τ}$", math.sqrt(2.0), 1.0, ACCENT, "--"),
+    ("unsupervised", 1.0): ("½ (C−1) $e^{2/τ}$", 0.5, 2.0, HEAD, "-"),
+    ("unsupervised", math.inf): ("4/3 (C−1) $e^{2/τ}$", 4.0 / 3.0, 2.0, MEAN, "--"),
 }
-_STYLES = ((TAIL, "-"), (ACCENT, "--"), (HEAD, "-"), (MEAN, "--"))
 
 
 def threshold_temperature(
@@ -90,29 +81,28 @@ def threshold_temperature(
 ) -> Picture:
     """The threshold against 1/temperature, beside the exponentials it tends to."""
     rows: list[Row] = []
-    for (sampling, negatives), (_, limit) in _LIMITS.items():
+    for (sampling, negatives), (_, factor, power, *_) in _LIMITS.items():
         for coldness in coldnesses:
-            temperature = 1.0 / coldness
-            progress(f"{sampling}, k = {negatives:g}, temperature {temperature:.3g}")
-            options: Row = {"sampling": sampling, "negatives": negatives, "temperature": temperature}
-            found = threshold_row(minority, **options)
-            rows.append({**options, **found, "asymptote": limit(minority + 1, coldness)})
+            options: Row = {"sampling": sampling, "negatives": negatives, "temperature": 1.0 / coldness}
+            progress(f"{sampling}, k = {negatives:g}, temperature {1.0 / coldness:.3g}")
+            limit = factor * minority * math.exp(power * coldness)
+            rows.append({**options, **threshold_row(minority, **options), "asymptote": limit})
     title = f"Where the minority collapses: one majority class, {minority} minority classes, InfoNCE"
     figure = page(title, rows, (12.5, 5.6))
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
-    for (key, (words, _)), (colour, style) in zip(_LIMITS.items(), _STYLES, strict=True):
-        chosen = [row for row in rows if (row["sampling"], row["negatives"]) == key]
+    for (key, (words, *_, colour, style)), place in zip(
+        _LIMITS.items(), range(0, len(rows), len(coldnesses)), strict=True
+    ):
+        chosen = rows[place : place + len(coldnesses)]
         label = f"{key[0]}, k = {'∞' if key[1] == math.inf else '1'}"
-        values = np.array([math.nan if row["threshold"] is None else row["threshold"] for row in chosen])
+        values = np.array([row["threshold"] for row in chosen], dtype=float)
         limits = np.array([row["asymptote"] for row in chosen])
         left.plot(coldnesses, values, style, color=colour, linewidth=2.2, label=label)
         left.plot(coldnesses, limits, color=colour, linestyle=(0, (1, 2)), linewidth=1.6)
         right.plot(coldnesses, values / limits, style, color=colour, linewidth=2.2, label=f"{label}: {words}")
     left.plot([], [], color=GREY, linestyle=(0, (1, 2)), label="what each tends to (right)")
-    left.set(yscale="log", xlabel="1/τ, inverse temperature", ylabel="critical imbalance ratio r*")
     right.axhline(1.0, color=GREY, linestyle=(0, (1, 2)))
-    right.set(xlabel="1/τ, inverse temperature", ylabel="r* over its asymptote")
-    for axes in (left, right):
-        axes.grid(alpha=0.25)
-        axes.legend()
+    across = "1/τ, inverse temperature"
+    finish(left, "best", yscale="log", xlabel=across, ylabel="critical imbalance ratio r*")
+    finish(right, "best", xlabel=across, ylabel="r* over its asymptote")
     return Picture(figure, rows)
