@@ -171,12 +171,6 @@ def levels(
         float | None,
         typer.Option(help="If the code multiplies its loss by temperature / base temperature (SupContrast: 0.07)."),
     ] = None,
-    minority: Annotated[
-        int | None,
-        typer.Option(
-            help="supcon: so many of the smallest classes are the minority; left out: all below the average size."
-        ),
-    ] = None,
     observed: Annotated[
         float | None, typer.Option(help="A loss from a log: which level it is nearest to, and in which units.")
     ] = None,
@@ -200,15 +194,14 @@ def levels(
                 problem.counts,
                 **typed({name: options[name] for name in told if options[name] is not None}),
                 base_temperature=base_temperature,
-                minority=minority,
                 observed=observed,
                 progress=progress,
             )
         else:
-            if minority is not None or observed is None:
+            if observed is None:
                 raise ProblemError(
-                    f"{'observed' if observed is None else 'minority'}: of {problem.loss.name} only the level that an "
-                    "observed loss is nearest to is told (write --observed VALUE alone)"
+                    f"observed: of {problem.loss.name} only the level that an observed loss is nearest to is told "
+                    "(write --observed VALUE)"
                 )
             found = plateau(problem.objective, observed, base_temperature=base_temperature, progress=progress)
     outputs.emit(found.to_dict(), found.lines())

@@ -43,7 +43,7 @@ DropOption = Annotated[bool, typer.Option("--drop-empty", help="Of a file: leave
 ClassesOption = Annotated[int | None, typer.Option(help="In place of --counts: so many classes, ...")]
 InstancesOption = Annotated[int | None, typer.Option(help="... of so many examples each.")]
 MajorityOption = Annotated[int | None, typer.Option(help="Number of majority classes.")]
-MinorityOption = Annotated[int | None, typer.Option(help="Number of minority (or tail) classes.")]
+MinorityOption = Annotated[int | None, typer.Option(help="Number of minority classes.")]
 PerClassOption = Annotated[float | None, typer.Option(help="Examples of a minority class.")]
 
 

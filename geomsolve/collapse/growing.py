@@ -34,13 +34,12 @@ class GrowingCounts:
     and the optimum has lost rank.
 
     Raises:
-        ProblemError: a loss that refuses the counts, or a minority that is none.
+        ProblemError: a loss that refuses the counts, or counts without imbalance that could grow.
     """
 
     builder: Builder
     counts: Counts
     vary: str
-    minority: int | None
     options: dict[str, Any]
     _near: OrbitGram | None = field(default=None, init=False, repr=False)
 
@@ -48,26 +47,14 @@ class GrowingCounts:
         check_loss(self.builder, self.vary, self.options)
         if self.counts.classes < 3:
             raise ProblemError("counts: two classes are always opposite each other; a threshold needs three or more")
-        if self.vary == "tail":
-            self._tail = self._minority()
         if self.vary in ("power", "tail") and len(self.counts.distinct) == 1:
             raise ProblemError("counts: all are equal, there is no imbalance that could grow")
         self.objective(1.0)  # refuses what it will not take
 
-    def _minority(self) -> NDArray[np.bool_]:
-        """(K,) which distinct counts are the tail."""
-        values = self.counts.distinct
-        if self.minority is None:
-            return values < self.counts.total / self.counts.classes
-        smallest = np.cumsum(self.counts.multiplicity[::-1])[::-1]
-        tail = smallest <= self.minority
-        if not tail.any() or tail.all() or smallest[tail][0] != self.minority:
-            allowed = ", ".join(f"{n:g}" for n in smallest[1:][::-1][:8])
-            raise ProblemError(
-                f"minority: classes of equal count belong together; got {self.minority} (possible are {allowed}"
-                f"{', ...' if len(smallest) > 9 else ''})"
-            )
-        return tail
+    @property
+    def _tail(self) -> NDArray[np.bool_]:
+        """(K,) which distinct counts are below the average."""
+        return np.asarray(self.counts.distinct < self.counts.total / self.counts.classes)
 
     def objective(self, value: float) -> Objective:
         """The problem at one value of the parameter."""

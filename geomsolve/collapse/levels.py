@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .. import __version__
 from ..arrays import Array, Progress
 from ..counts.counts import Counts, as_counts
-from ..errors import ProblemError
 from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
-from ..objectives.classes.over_batches import Batches, batches
+from ..objectives.classes.over_batches import batches
 from ..objectives.classes.supcon import SupCon, merged_supcon
 from ..objectives.many_counts import check_pairs
-from ..objectives.rows.full_batch import check_whole
 from ..objectives.sampling import Averaging, Sampler
 from ..results import Result
 from ..solvers.solution import Quality, Solution
 from ..solvers.solving import solve
 from ..text import attributes, entry, table
-from .plateaus import Level, nearest
+from .plateaus import Level, check_base, nearest
 
 # What the levels are called.
 WORDS = {
@@ -35,7 +32,7 @@ WORDS = {
 }
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class LossLevels(Result):
     """The values of a loss at some geometries, to hold a loss curve against. See `loss_levels` and `plateau`.
 
@@ -43,11 +40,11 @@ class LossLevels(Result):
 
     Attributes:
         collapsed: all in one point.
-        simplex: the regular simplex, every pair of classes equally far; None for a loss of several points a class.
         optimum: the least loss of all.
+        simplex: the regular simplex, every pair of classes equally far; None for a loss of several points a class.
+        minority_collapsed: the least loss with the minority classes in one point; None where there is no minority.
         solution: the optimum with its certificate.
         counts: the class counts.
-        minority_collapsed: the least loss with the minority classes in one point; None where there is no minority.
         minority: the classes held in one point, from 0 in the caller's order.
         minority_solution: the optimum with the minority in one point; its last class stands for them.
         no_positive_probability: (C,) the chance that an anchor of a class finds no other example of its class in its
@@ -62,11 +59,11 @@ class LossLevels(Result):
     """
 
     collapsed: float
-    simplex: float | None
     optimum: float
+    simplex: float | None = None
+    minority_collapsed: float | None = None
     solution: Solution = field(repr=False)
     counts: Counts | None
-    minority_collapsed: float | None = None
     minority: tuple[int, ...] = ()
     minority_solution: Solution | None = field(default=None, repr=False)
     no_positive_probability: Array | None = None
@@ -135,20 +132,23 @@ class LossLevels(Result):
 
     def lines(self) -> list[str]:
         """The levels as a small table, and how to read a loss curve by it."""
-        objective = self.solution.objective
+        objective, counts, chance = self.solution.objective, self.counts, self.no_positive_probability
         rows = [("geometry", "loss"), *((WORDS[name], f"{value:.6f}") for name, value in self.levels.items())]
         largest = max(self.gap, self.minority_gap or 0.0)
         proof = f"CERTIFIED: the optima are proved, to {largest:.1e}"
         if not self.ok:
             proof = f"NOT CERTIFIED: the optima may lie {largest:.1e} lower, or their geometry is not fixed"
-        lines = [f"{objective.name}, temperature {objective.temperature:g}", str(self.counts or ""), ""]
+        lines = [f"{objective.name}, temperature {objective.temperature:g}", str(counts or ""), ""]
         lines += [*(f"  {line}" for line in table(rows)), ""]
         if self.factor != 1.0:
             lines.append(entry("units", f"nats times {self.factor:.6g} (temperature / base temperature)"))
         lines.append(entry("proof", proof))
-        if self.no_positive_probability is not None and self.counts is not None:
-            lines.append(entry("minority", self._minority(self.counts)))
-            lines.append(entry("alone in the batch", self._alone(self.counts, self.no_positive_probability)))
+        if chance is not None and counts is not None:
+            which = f"{len(self.minority)} of {counts.classes} classes ({counts.which(self.minority)})"
+            lines.append(entry("minority", which if self.minority else "none below the average class, or not told"))
+            rarest, most = counts.per_class.argmin(), counts.per_class.argmax()
+            alone = f"{chance[rarest]:.2g} of the anchors of the rarest class, {chance[most]:.2g} of the largest"
+            lines.append(entry("alone in the batch", alone))
         lines += ["", *([] if self.nearest is None else [f"{self.nearest.reading}."])]
         lines.append(
             f"A loss curve that stops at {self.collapsed:.2f} is full collapse: no two classes are told apart."
@@ -165,26 +165,6 @@ class LossLevels(Result):
             lines.append(f"An anchor that finds no other example of its class in its batch {also}.")
         return lines
 
-    def _minority(self, counts: Counts) -> str:
-        if not self.minority:
-            return "none: all classes have as many examples" if len(counts.distinct) == 1 else "not told of this mean"
-        sizes = counts.per_class[list(self.minority)]
-        span = f"{sizes.max():g}" if sizes.max() == sizes.min() else f"{sizes.max():g} to {sizes.min():g}"
-        alone = " (alone: nothing to collapse)" if len(sizes) == 1 else ""
-        return f"{len(sizes)} of {counts.classes} classes, of {span} ({counts.which(self.minority)}){alone}"
-
-    def _alone(self, counts: Counts, chance: Array) -> str:
-        if self.batch is None:
-            alone = np.flatnonzero(chance)
-            return f"{counts.which(alone)}, of a single example" if len(alone) else "none: every class has two examples"
-        rarest, largest = int(np.argmin(counts.per_class)), int(np.argmax(counts.per_class))
-        if rarest == largest:
-            return f"{chance[rarest]:.2g} of the anchors, whatever their class"
-        return (
-            f"{chance[rarest]:.2g} of the anchors of class {counts.label(rarest)} (the rarest), {chance[largest]:.2g} "
-            f"of class {counts.label(largest)}"
-        )
-
 
 def loss_levels(
     counts: Counts | ArrayLike,
@@ -197,7 +177,6 @@ def loss_levels(
     averaging: Averaging = "anchor",
     reducer: str = "mean",
     base_temperature: float | None = None,
-    minority: int | None = None,
     observed: float | None = None,
     progress: Progress | None = None,
 ) -> LossLevels:
@@ -219,18 +198,16 @@ def loss_levels(
         reducer: what divides it.
         base_temperature: for code that multiplies the loss by temperature / base_temperature (SupContrast does, with
             0.07); None: no such factor.
-        minority: so many of the smallest classes are the minority; None: all classes with fewer examples than the
-            average class. That level is not told of averaging and reducers of one's own, of PxM, and of batches of
-            one view.
         observed: a value from a log, to be told the nearest level of: see `plateau`.
         progress: called with a line of text as the work goes on.
 
     Returns:
-        A LossLevels. Its optima carry their certificates; `quality` says whether both are proved.
+        A LossLevels. Its optima carry their certificates; `quality` says whether both are proved. The minority are the
+        classes with fewer examples than the average class; of averaging and reducers of one's own, of PxM, and of
+        batches of one view the level with them in one point is not told.
 
     Raises:
-        ProblemError: what `SupCon` refuses, a base temperature that is not above 0, or a minority that is not between 1
-            and the number of classes less 1.
+        ProblemError: what `SupCon` refuses, or a base temperature that is not above 0.
 
     Cost: two solves.
     Source: ours; see the theory page.
@@ -240,14 +217,11 @@ def loss_levels(
     how: dict[str, Any] = {"views": views, "batch": batch, "sampler": sampler, "draw": draw}
     objective = SupCon(counts, temperature=temperature, **how, averaging=averaging, reducer=reducer)
     drawn = batches(counts, batch, views, sampler, draw, averaging, reducer)
-    factor = 1.0 if base_temperature is None else objective.temperature / _check_base(base_temperature)
-    members = _minority(counts, minority)
-    if averaging != "anchor" or (drawn is not None and not _may_merge(drawn)):
-        if minority is not None:
-            raise ProblemError(
-                f"minority: of {objective.name} its level is not told; got {minority} (leave it out, or sampler PxM, "
-                "averaging, reducer, and batches of one view)"
-            )
+    factor = 1.0 if base_temperature is None else objective.temperature / check_base(base_temperature)
+    members = np.flatnonzero(counts.per_class < counts.total / counts.classes * (1.0 - 1e-12))
+    # Classes in one point are as good as one class where every view of every example is an anchor.
+    alike = drawn is None or (drawn.counts is not None and drawn.all_anchors and drawn.views > 1)
+    if averaging != "anchor" or not alike:
         members = members[:0]
     solution = solve(objective, throw=False, progress=progress)
     merged = None
@@ -255,30 +229,35 @@ def loss_levels(
         merged = solve(merged_supcon(counts, members, temperature=temperature, **how), throw=False, progress=progress)
     alone = np.where(counts.per_class <= 1, 1.0, 0.0) if drawn is None else drawn.alone
     batch = None if drawn is None else drawn.law.count + 1
-    collapsed = objective.value(OrbitGram(objective.orbits, np.ones((len(objective.orbits.sizes),) * 2)))
-    levels = {"collapsed": collapsed, "simplex": objective.value(OrbitGram.simplex(objective.orbits))}
-    levels |= {} if merged is None else {"minority_collapsed": merged.value}
-    levels["optimum"] = solution.value
+    levels = _levels(solution, merged)
     near = None
     if observed is not None:
         anchors = views * (counts.total if batch is None else batch)
         near = nearest(observed, levels, objective.temperature, base_temperature, anchors)
     return LossLevels(
-        collapsed=factor * collapsed,
-        simplex=factor * levels["simplex"],
-        minority_collapsed=None if merged is None else factor * merged.value,
-        optimum=factor * solution.value,
-        no_positive_probability=alone,
-        minority=tuple(members.tolist()),
-        factor=factor,
+        **{name: factor * value for name, value in levels.items()},
         solution=solution,
-        minority_solution=merged,
         counts=counts,
+        minority=tuple(members.tolist()),
+        minority_solution=merged,
+        no_positive_probability=alone,
+        factor=factor,
         views=views,
         batch=batch,
         observed=observed,
         nearest=near,
     )
+
+
+def _levels(solution: Solution, merged: Solution | None = None) -> dict[str, Any]:
+    """The levels in nats."""
+    objective, orbits = solution.objective, solution.objective.orbits
+    levels = {"collapsed": objective.value(OrbitGram(orbits, np.ones((len(orbits.sizes),) * 2)))}
+    if objective.description.atoms == "class means":
+        levels["simplex"] = objective.value(OrbitGram.simplex(orbits))
+    if merged is not None:
+        levels["minority_collapsed"] = merged.value
+    return {**levels, "optimum": solution.value}
 
 
 def plateau(
@@ -304,34 +283,6 @@ def plateau(
         progress: called with a line of text.
     """
     solution = solve(objective, throw=False, progress=progress)
-    ones, orbits = np.ones((len(objective.orbits.sizes),) * 2), objective.orbits
-    simplex = objective.value(OrbitGram.simplex(orbits)) if objective.description.atoms == "class means" else None
-    collapsed, optimum = objective.value(OrbitGram(orbits, ones)), solution.value
-    levels = {"collapsed": collapsed} | ({} if simplex is None else {"simplex": simplex}) | {"optimum": optimum}
+    levels = _levels(solution)
     near = nearest(observed, levels, objective.temperature, base_temperature, anchors)
-    return LossLevels(
-        collapsed, simplex, optimum, solution=solution, counts=objective.counts, observed=observed, nearest=near
-    )
-
-
-def _may_merge(drawn: Batches) -> bool:
-    """Whether classes in one point are as good as one class."""
-    return drawn.counts is not None and drawn.all_anchors and drawn.views > 1
-
-
-def _minority(counts: Counts, minority: int | None) -> NDArray[np.intp]:
-    if minority is None:
-        return np.flatnonzero(counts.per_class < counts.total / counts.classes * (1.0 - 1e-12))
-    minority = check_whole("minority", minority, least=1)
-    if minority >= counts.classes:
-        raise ProblemError(
-            f"minority: must be fewer than all {counts.classes} classes; got {minority} (all of them in one point is "
-            "the level called collapsed)"
-        )
-    return np.sort(np.argsort(counts.per_class, kind="stable")[:minority])
-
-
-def _check_base(base: float) -> float:
-    if isinstance(base, bool) or not isinstance(base, (int, float, np.number)) or not (0 < base < math.inf):
-        raise ProblemError(f"base_temperature: must be a finite number above 0; got {base!r:.40} (0.07 is usual)")
-    return float(base)
+    return LossLevels(**levels, solution=solution, counts=objective.counts, observed=observed, nearest=near)

@@ -194,9 +194,9 @@ def threshold(
             "temperature": 0.005 to 1000, from 0.1 on where counts are given;
             "negatives": k of GCL, whole numbers from 1 to 65,536;
             "power" (the default with counts): every count raised to a power, the smallest kept;
-            "tail": the tail's counts divided by a factor (computed as all others multiplied by it).
+            "tail": the counts below the average divided by a factor (computed as all others multiplied by it).
         majority: n_A, at least 1.
-        minority: n_B, at least 2. With counts: how many of the smallest classes are the tail (those below the average).
+        minority: n_B, at least 2.
         per_class: examples of a minority class, for losses that depend on numbers of examples: full-batch SupCon.
         ratio: the imbalance ratio, where something else is varied.
         certify: also solve a thousandth below and above, and see whether the geometry is as predicted.
@@ -223,19 +223,17 @@ def threshold(
         raise ProblemError(f"{vary}: is what is varied; got {options[vary]} (leave it out, or vary something else)")
     check_tol(tol)
     if counts is not None:
-        for name, given in (("majority", majority), ("per_class", per_class), ("ratio", ratio)):
+        for name, given in (("majority", majority), ("minority", minority), ("per_class", per_class), ("ratio", ratio)):
             if given is not None:
                 raise ProblemError(f"{name}: goes with majority and minority, not with counts; got {given}")
         if vary == "ratio":
             raise ProblemError('vary: "ratio" is for majority and minority; with counts write "power" or "tail"')
-        if minority is not None and vary != "tail":
-            raise ProblemError(f'minority: with counts only for vary="tail"; got {minority} (leave it out)')
     report = progress or (lambda _: None)
     family: TwoLevels | GrowingCounts
     if counts is None:
         family = TwoLevels(builder, vary, majority, minority, per_class, ratio, options)
     else:
-        family = GrowingCounts(builder, as_counts(counts), vary, minority, options)
+        family = GrowingCounts(builder, as_counts(counts), vary, options)
     crossings, reason = family.crossings(report)
     value = crossings[0].value if crossings else None
     found = Threshold(vary, value, reason, family, tuple(crossings), problem=family.problem)

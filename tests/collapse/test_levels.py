@@ -95,16 +95,6 @@ def test_balanced_classes_have_no_minority(options):
     assert shares.minority == ()
 
 
-def test_a_minority_of_ones_own():
-    two = gs.loss_levels(COUNTS, temperature=0.7, minority=2)
-    assert two.minority == (2, 4)
-    one = gs.loss_levels(COUNTS, temperature=0.7, minority=1)
-    assert math.isclose(one.minority_collapsed, one.optimum, rel_tol=1e-13)
-    many = gs.loss_levels(COUNTS, temperature=0.7, minority=5)
-    assert many.minority == (1, 2, 3, 4, 5)
-    assert many.minority_collapsed > two.minority_collapsed
-
-
 def test_the_base_temperature_scales_every_level():
     plain = gs.loss_levels(COUNTS, temperature=0.2, batch=16)
     scaled = gs.loss_levels(COUNTS, temperature=0.2, batch=16, base_temperature=0.05)
@@ -134,9 +124,7 @@ def test_levels_of_any_mean_over_batches():
     assert levels.optimum == pytest.approx(gs.solve(objective).value, rel=1e-12)
     assert levels.collapsed == pytest.approx(math.log(4), rel=1e-12)  # there is a pair among five of three classes
     assert levels.minority_collapsed is None
-    assert "not told of this mean" in "\n".join(levels.lines())
-    with pytest.raises(gs.ProblemError, match=r"minority: of SupCon.*reducer=nonzero.* its level is not told; got 2"):
-        gs.loss_levels(counts, minority=2, **options)
+    assert "or not told" in "\n".join(levels.lines())
     patterned = gs.loss_levels(COUNTS, temperature=0.7, sampler="3x4")
     assert patterned.optimum == pytest.approx(patterned.simplex, rel=1e-12)
     assert patterned.collapsed == pytest.approx(math.log(23), rel=1e-12)
@@ -168,8 +156,6 @@ BAD = {
     "batch of one": (["--batch", "1"], "batch: must be a whole number of at least 2; got 1"),
     "batch of two, one view": (["--batch", "2", "--views", "1"], "batch: must be at least 3 with one view; got 2"),
     "base zero": (["--base-temperature", "0"], "base.temperature: must be a finite number above 0; got 0"),
-    "all the minority": (["--minority", "3"], "minority: must be fewer than all 3 classes; got 3"),
-    "no minority": (["--minority", "0"], "minority: must be a whole number of at least 1; got 0"),
     "no temperature": (None, "temperature: supcon needs it; got none"),
     "proportions": (["--counts", "0.5,0.3,0.2"], "counts: .*give counts, or a batch size"),
 }
@@ -190,8 +176,6 @@ def test_bad_input_in_python():
     for wrong, message in (
         ({"base_temperature": "0.07"}, "base.temperature: .*got '0.07'"),
         ({"base_temperature": True}, "base.temperature: .*got True"),
-        ({"minority": 1.5}, "minority: .*got 1.5"),
-        ({"minority": 6}, "minority: must be fewer than all 6"),
     ):
         with pytest.raises(gs.ProblemError, match=message):
             gs.loss_levels(COUNTS, temperature=0.1, **wrong)
@@ -229,13 +213,12 @@ def test_not_certified_is_exit_3(capsys):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--batch", "64"], ["stops at 4.84 is full collapse", "its own other views as its only positives", "class 2"]),
+        (["--batch", "64"], ["stops at 4.84 is full collapse", "its own other views as its only positives", "rarest"]),
         (["--batch", "64", "--views", "1"], ["drops out of the loss", "alone in the batch"]),
         (["--batch", "64", "--base-temperature", "0.07"], ["nats times 1.42857", "stops at 6.92"]),
-        ([], ["none: every class has two examples", "2 of 3 classes, of 7 to 3"]),
-        (["--minority", "1"], ["1 of 3 classes, of 3 (classes 2) (alone: nothing to collapse)"]),
-        (["--counts", "60,7,1"], ["classes 2, of a single example"]),
-        (["--counts", "5,5,5", "--batch", "8"], ["none: all classes have as many", "0.059 of the anchors, whatever"]),
+        ([], ["0 of the anchors of the rarest class", "2 of 3 classes (classes 1-2)"]),
+        (["--counts", "60,7,1"], ["1 of the anchors of the rarest class"]),
+        (["--counts", "5,5,5", "--batch", "8"], ["none below the average", "0.059 of the anchors of the rarest"]),
         (["--temperature", "0.001"], ["NOT CERTIFIED"]),
     ],
 )
