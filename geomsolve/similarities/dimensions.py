@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,18 +9,16 @@ import numpy as np
 from ..arrays import Array, Progress
 from ..errors import ProblemError
 from ..geometry.orbit_gram import OrbitGram
-from ..geometry.unit_rows import unit
-from ..objectives.weighted.weighted import WeightedSoftmax
+from ..solvers.descent.factor_descent import minimise
+from ..solvers.descent.point_losses import point_loss
 from ..solvers.points.embedding import check_dim
-from .factors import FactorLoss, descend, polish
 from .intervals import first_rows
 from .verdicts import Realization, Verdict, principal
 
 # Arrays over all pairs of samples.
 _MOST_SAMPLES = 5000
-# Starts, and numbers up to which Newton's method ends a descent.
+# Starts, and numbers of the points up to which there are so many, and Newton's method ends the best descent.
 _STARTS, _FEW = 8, 3000
-_STEPS = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +51,6 @@ def realize_in(
     realization: Realization,
     dim: int,
     *,
-    restarts: int | None = None,
-    seed: int = 0,
     seconds: float = 20.0,
     progress: Progress | None = None,
 ) -> InDimension:
@@ -63,11 +58,11 @@ def realize_in(
 
     Where the verdict is REALIZABLE the entropy bound is attained in `dim` coordinates iff dim >= realization.min_dim.
 
-    Below the rank a descent starts from the best geometry's leading axes, and `restarts` - 1 times from random points
-    (None: 8 in all, or one for more than 3000 numbers); none begins after `seconds`.
+    Below the rank a descent starts from the best geometry's leading axes, and up to 3000 numbers seven times from
+    random points (`minimise`); all ends after `seconds`.
 
     Raises:
-        ProblemError: dim or restarts below 1, or a descent in one coordinate or over more than 5000 samples.
+        ProblemError: dim below 1, or a descent in one coordinate or over more than 5000 samples.
 
     Cost: 8 N dim bytes; below the rank O(N^2 dim) a step of a start.
     Source: ours.
@@ -76,9 +71,6 @@ def realize_in(
     if dim is None:
         raise ProblemError("dim: must be a whole number of at least 1; got None")
     check_dim(dim, weighting.orbits.atoms)
-    wrong = isinstance(restarts, bool) or not isinstance(restarts, (int, np.integer, type(None)))
-    if wrong or (restarts is not None and restarts < 1):
-        raise ProblemError(f"restarts: must be a whole number of at least 1; got {restarts!r}")
     dim, realizable = int(dim), realization.verdict is Verdict.REALIZABLE
     if realization.min_dim is not None and dim >= realization.min_dim:
         reason = (
@@ -94,10 +86,13 @@ def realize_in(
         raise ProblemError("dim: 1 leaves two points on the sphere, 1 and -1, and nothing to descend; write 2 or more")
     if weighting.samples > _MOST_SAMPLES:
         raise ProblemError(f"dim: below the rank at most {_MOST_SAMPLES} samples; got {weighting.samples} (a subset)")
-    if restarts is None:
-        restarts = _STARTS if weighting.samples * dim <= _FEW else 1
     objective = realization.objective.ungrouped()
-    points = _descended(objective, realization.gram.ungrouped(), dim, restarts, seed, seconds, progress)
+    starts = [np.pad(first_rows(realization.gram.ungrouped(), dim)[:, :-1], ((0, 0), (0, dim)))[:, :dim]]
+    if few := weighting.samples * dim <= _FEW:
+        starts += list(np.random.default_rng(0).standard_normal((_STARTS - 1, weighting.samples, dim)))
+    points = minimise(
+        point_loss(objective), starts, positive=True, seconds=seconds, polish=few, second_order=few, progress=progress
+    ).points
     cosines = points @ points.T
     np.fill_diagonal(cosines, 1.0)
     found = OrbitGram(objective.orbits, cosines)
@@ -107,37 +102,3 @@ def realize_in(
         reason = f"the geometry that {'attains the entropy bound' if realizable else 'is best'} has rank"
         reason += f" {realization.min_dim}, more than {dim}"
     return InDimension(dim, False, reason, points, float(each.mean()), each, realization.excess_lower, False)
-
-
-def _descended(
-    objective: WeightedSoftmax,
-    gram: OrbitGram,
-    dim: int,
-    restarts: int,
-    seed: int,
-    seconds: float,
-    progress: Progress | None,
-) -> Array:
-    """(N, dim) the best unit rows of several descents."""
-    report = progress or (lambda _: None)
-    loss, rng = FactorLoss.of(objective), np.random.default_rng(seed)
-    deadline = time.monotonic() + seconds
-    best, lowest = np.empty(0), np.inf
-    for start in range(restarts):
-        shape = (len(loss.sizes), dim)
-        rows = first_rows(gram, dim)[:, :-1] if start == 0 else unit(rng.standard_normal(shape))
-        if rows.shape[1] < dim:
-            rows = np.pad(rows, ((0, 0), (0, dim - rows.shape[1])))
-        rows = np.column_stack([rows, np.zeros(len(rows))])
-
-        def told(value: float, _: Array, start: int = start) -> None:
-            report(f"in {dim} coordinates, start {start + 1} of {restarts}: excess {value:.4g} nats")
-
-        rows, _ = descend(loss, rows, _STEPS, 1e-9, deadline, told)
-        rows = polish(loss, rows, deadline) if rows.size <= _FEW else rows
-        value = loss(rows)[0]
-        if value < lowest:
-            best, lowest = rows[:, :-1], value
-        if time.monotonic() > deadline:
-            break
-    return best

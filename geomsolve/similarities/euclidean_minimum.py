@@ -5,16 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import numpy as np
 from scipy.linalg import eigh
+from scipy.optimize import OptimizeResult, minimize
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import LinearOperator, minres
 
 from ..arrays import Array, Progress
 from ..objectives.weighted.logweights import divergences, row_normalised
-from .factors import descend, polish
+
+# Of L-BFGS; and of Newton's method steps, and products with the Hessian for one.
+_OPTIONS = {"maxiter": 2000, "maxfun": 6000, "ftol": 1e-15, "gtol": 1e-15, "maxcor": 30}
+_STEPS, _PRODUCTS = 30, 400
 
 
 def entropies(log_w: Array) -> Array:
@@ -38,7 +42,6 @@ class DistanceLoss:
     `log_w` are (n, n) logarithms of weights, and `unit`, (n, 1), is what points are multiplied by.
     """
 
-    sphere: ClassVar[bool] = False
     log_w: Array = field(repr=False)
     temperature: float
     self_pairs: bool
@@ -93,14 +96,12 @@ def links(log_w: Array) -> Array:
     return np.asarray(both)
 
 
-def descended(
-    log_w: Array, logs: Array, temperature: float, self_pairs: bool, dim: int | None, until: float, report: Progress
-) -> Array:
+def descended(loss: DistanceLoss, logs: Array, dim: int | None, until: float, report: Progress) -> Array:
     """(n, d) the best points found in `dim` coordinates (None: as many as it takes): L-BFGS, then Newton.
 
     `logs`, (n, n) symmetric, is what the weights ask of squared distances over -2 tau; the descent begins there.
     """
-    n = len(log_w)
+    n, temperature = len(logs), loss.temperature
     logs = np.minimum(logs, 0.0)
     logs[np.isneginf(logs)] = logs[np.isfinite(logs)].min() - 5.0
     values, vectors = np.linalg.eigh(temperature * centred(logs))
@@ -109,19 +110,24 @@ def descended(
     kept = kept[:width]
     start = np.random.default_rng(0).normal(size=(n, width)) * np.sqrt(1e-3 * temperature / width)
     start[:, : len(kept)] += vectors[:, kept] * np.sqrt(values[kept])
-    loss = DistanceLoss.of(log_w, temperature, self_pairs)
     rows = start * loss.unit
 
-    def told(value: float, _: Array) -> None:
-        report(f"excess {value:.4g} nats in {width} coordinates")
+    def function(flat: Array) -> tuple[float, Array]:
+        value, slope = loss(flat.reshape(n, -1))
+        return value, slope.ravel()
+
+    def after(intermediate_result: OptimizeResult) -> None:
+        report(f"excess {intermediate_result.fun:.4g} nats in {width} coordinates")
+        if time.monotonic() > until:
+            raise StopIteration
 
     # Newton needs the right rank; where columns that should vanish have not yet, the descent goes on.
-    for least in (1e-13, 0.0):
-        rows, _ = descend(loss, rows, 2000, least, until, told)
-        points = rows / loss.unit
+    for _ in range(2):
+        found = minimize(function, rows.ravel(), jac=True, method="L-BFGS-B", callback=after, options=_OPTIONS)
+        points = found.x.reshape(n, -1) / loss.unit
         left, sizes, _ = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
         kept = sizes > 1e-5 * max(float(sizes[0]), temperature**0.5)
-        rows = polish(loss, left[:, kept] * sizes[kept] * loss.unit, until)
+        rows = _newton(loss, left[:, kept] * sizes[kept] * loss.unit, until)
         if not kept.any() or np.linalg.norm(loss(rows)[1]) < 1e-12 or time.monotonic() > until:
             break
     points = rows / loss.unit
@@ -129,25 +135,38 @@ def descended(
     return points if dim is None else np.pad(points, ((0, 0), (0, dim - points.shape[1])))
 
 
-def least_loss(log_w: Array, points: Array, temperature: float) -> float:
-    """Proved to lie below the loss of any points, with self-pairs; near the loss of points that are nearly best."""
-    loss = DistanceLoss.of(log_w, temperature, True)
-    return _bound(links(log_w), loss.shares(points))
+def _newton(loss: DistanceLoss, rows: Array, until: float) -> Array:
+    """The rows after Newton's method: L-BFGS stops at half the digits of the slope."""
+    slope = loss(rows)[1]
+    for _ in range(_STEPS):
+        if np.linalg.norm(slope) < 1e-15 or time.monotonic() > until:
+            break
+        times = loss.curvature(rows)
+        curvature = LinearOperator((rows.size,) * 2, lambda flat: times(flat.reshape(rows.shape)).ravel())  # noqa: B023
+        step = minres(curvature, -slope.ravel(), rtol=1e-4, maxiter=_PRODUCTS)[0].reshape(rows.shape)
+        found = loss(rows + step)[1]
+        if not np.linalg.norm(found) < 0.9 * np.linalg.norm(slope):
+            break
+        rows, slope = rows + step, found
+    return rows
 
 
-def _bound(links: Array, log_p: Array) -> float:
-    """The best of four bounds: w may lack links, which only makes Lap(w) less; the weakest cost the rest its digits."""
-    best = 0.0
+def least_loss(loss: DistanceLoss, points: Array) -> float:
+    """Proved to lie below the loss of any points, with self-pairs; near the loss of points that are nearly best.
+
+    The best of four bounds: w may lack links, which only makes Lap(w) less; the weakest cost the rest its digits.
+    """
+    joined, log_p, best = links(loss.log_w), loss.shares(points), 0.0
     for least in (0.0, 1e-16, 1e-12, 1e-8):
-        count, labels = connected_components(csr_array(links > least), directed=False)
+        count, labels = connected_components(csr_array(joined > least), directed=False)
         total = 0.0
         for block in range(count):
             own = np.flatnonzero(labels == block)
             if len(own) > 1:
                 square = np.ix_(own, own)
-                total += _dual_sum(links[square], row_normalised(log_p[square], True))
+                total += _dual_sum(joined[square], row_normalised(log_p[square], True))
         best = max(best, total)
-    return best / len(links)
+    return best / len(joined)
 
 
 def _dual_sum(links: Array, log_p: Array) -> float:
@@ -166,7 +185,7 @@ def _dual_sum(links: Array, log_p: Array) -> float:
     slop = 4.0 * n * np.finfo(float).eps
     if least < 100.0 * slop:
         return 0.0
-    excess = max(float(eigh(laplacian(near), whole, eigvals_only=True, subset_by_index=(n - 1, n - 1))[0]), 1.0)
+    excess = max(float(eigh(laplacian(near), whole, eigvals_only=True)[-1]), 1.0)
     excess *= 1.0 + slop / least
     mixed = log_p - np.log(excess)
     np.fill_diagonal(mixed, np.log(np.diag(shared) / excess + (excess - 1.0) / excess))

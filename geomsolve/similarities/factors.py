@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
@@ -17,17 +16,11 @@ from ..objectives.weighted.weighted import WeightedSoftmax
 
 # Pairs of steps that L-BFGS remembers.
 _MEMORY = 30
-# Products with the Hessian for one step of Newton's method, and steps.
-_PRODUCTS, _STEPS = 400, 30
-
-
-# A function of (K, d) rows that gives its value and slope, with its Hessian as `curvature`; rows are unit if `sphere`.
-PointLoss = Any
 
 
 @dataclass(frozen=True, eq=False)
 class FactorLoss:
-    """The excess of weighted InfoNCE as a function of a factor, with its first two derivatives.
+    """The excess of weighted InfoNCE as a function of a factor, with its derivative.
 
     An orbit of n exchangeable samples is one unit row (m, s): m their mean, and s > 0 where they lie apart, on a
     regular simplex in coordinates of their own; a single sample has s = 0. Two samples of different orbits have the
@@ -44,7 +37,6 @@ class FactorLoss:
         apart: (K,) 1 / (n_a - 1), 0 for a single sample.
     """
 
-    sphere: ClassVar[bool] = True
     objective: WeightedSoftmax
     sizes: Array = field(repr=False)
     shares: Array = field(repr=False)
@@ -70,9 +62,9 @@ class FactorLoss:
         """(K,) the cosine of two samples of one orbit; 1 for a single sample."""
         return np.einsum("ij,ij->i", rows[:, :-1], rows[:, :-1]) - self.apart * rows[:, -1] ** 2
 
-    def _powers(self, rows: Array) -> tuple[Array, Array, Array]:
-        """e^{(G - 1) / tau} between orbits (diagonal 0) and within, times n - 1; and Z."""
-        tau, means = self.objective.temperature, rows[:, :-1]
+    def __call__(self, rows: Array) -> tuple[float, Array]:
+        """The excess at unit rows (K, r + 1) and its derivative, not yet tangent. O(K^2 r)."""
+        means, tau = rows[:, :-1], self.objective.temperature
         scaled = means / np.sqrt(tau)
         column = np.ones((len(rows), 1))
         # One product gives (G - 1) / tau.
@@ -80,12 +72,7 @@ class FactorLoss:
         np.exp(powers, out=powers)
         np.fill_diagonal(powers, 0.0)
         own = np.where(self.apart > 0, (self.sizes - 1.0) * np.exp((self.within(rows) - 1.0) / tau), 0.0)
-        return powers, own, self.objective.offsets + powers @ self.sizes + own
-
-    def __call__(self, rows: Array) -> tuple[float, Array]:
-        """The excess at unit rows (K, r + 1) and its derivative, not yet tangent. O(K^2 r)."""
-        means, tau = rows[:, :-1], self.objective.temperature
-        powers, own, sums = self._powers(rows)
+        sums = self.objective.offsets + powers @ self.sizes + own
         pull = self.links @ means
         linear = float(np.sum(means * pull)) - float(self.links.sum()) + float(self.inner @ (self.within(rows) - 1.0))
         value = float(self.shares @ np.log(sums)) - linear - self.objective.weighting.entropy_bound
@@ -98,35 +85,6 @@ class FactorLoss:
         slope[:, :-1] += 2.0 * inside[:, None] * means
         slope[:, -1] = -2.0 * inside * self.apart * rows[:, -1]
         return value, slope
-
-    def curvature(self, rows: Array) -> Callable[[Array], Array]:
-        """The Riemannian Hessian on tangent rows (K, r + 1), as a function. O(K^2 r) a product."""
-        means, tau = rows[:, :-1], self.objective.temperature
-        powers, own, sums = self._powers(rows)
-        push = self.shares / (tau * sums)
-        forces = push[:, None] * powers * self.sizes
-        forces += forces.T
-        forces -= 2.0 * self.links
-        inside = push * own - self.inner
-        radial = np.sum(rows * self(rows)[1], axis=1)[:, None]
-
-        def times(along: Array) -> Array:
-            move = along[:, :-1]
-            grow = means @ move.T
-            grow += grow.T
-            grow *= powers
-            within = 2.0 * (np.einsum("ij,ij->i", means, move) - self.apart * rows[:, -1] * along[:, -1])
-            more = own * within / tau
-            change = grow @ self.sizes / tau + more  # of Z
-            turned = push[:, None] * grow * self.sizes / tau - (push * change / sums)[:, None] * powers * self.sizes
-            bent = np.empty_like(along)
-            bent[:, :-1] = (turned + turned.T) @ means + forces @ move
-            moved = push * more - push * own * change / sums
-            bent[:, :-1] += 2.0 * (moved[:, None] * means + inside[:, None] * move)
-            bent[:, -1] = -2.0 * self.apart * (moved * rows[:, -1] + inside * along[:, -1])
-            return np.asarray(tangent(rows, bent - radial * along))
-
-        return times
 
     def gram(self, rows: Array) -> OrbitGram:
         """The Gram matrix of unit rows."""
@@ -166,7 +124,7 @@ class Frame:
 
 
 def descend(
-    loss: PointLoss,
+    loss: FactorLoss,
     rows: Array,
     steps: int,
     enough: float,
@@ -176,8 +134,7 @@ def descend(
 ) -> tuple[Array, bool]:
     """Rows after L-BFGS, and whether it ended because 25 steps in a row gained no more than `enough`.
 
-    `told` is called with the loss and the rows after every step; `deadline` is one of time.monotonic. Where the loss
-    asks for unit rows, it sees rows divided by their lengths.
+    `told` is called with the loss and the rows after every step; `deadline` is one of time.monotonic.
     """
     scale = max(abs(loss(rows)[0]), 1e-300)
     seen: list[float] = []
@@ -190,16 +147,16 @@ def descend(
 
     def function(flat: Array) -> tuple[float, Array]:
         here = free(flat)
-        lengths = np.linalg.norm(here, axis=1, keepdims=True) if loss.sphere else np.ones((len(here), 1))
+        lengths = np.linalg.norm(here, axis=1, keepdims=True)
         here = here / lengths
         value, slope = loss(here)
-        slope = _flat(loss, slope, here) / (lengths * scale)
+        slope = tangent(here, slope) / (lengths * scale)
         return value / scale, (slope if frame is None else frame.slope(slope)).ravel()
 
     def after(intermediate_result: OptimizeResult) -> None:
         nonlocal still, last
         seen.append(float(intermediate_result.fun) * scale)
-        last = _placed(loss, free(intermediate_result.x))
+        last = unit(free(intermediate_result.x))
         told(seen[-1], last)
         still = len(seen) > 25 and seen[-26] - seen[-1] <= enough
         if still or time.monotonic() > deadline:
@@ -209,43 +166,3 @@ def descend(
     start = rows.ravel() if frame is None else np.zeros(rows.size)
     minimize(function, start, jac=True, method="L-BFGS-B", callback=after, options=options)
     return last, still or len(seen) < steps
-
-
-def polish(loss: PointLoss, rows: Array, deadline: float) -> Array:
-    """Rows after Newton's method with conjugate gradients: L-BFGS stops at half the digits of the slope."""
-    slope = _flat(loss, loss(rows)[1], rows)
-    size = float(np.linalg.norm(slope))
-    for _ in range(_STEPS):
-        if size < 1e-18 or time.monotonic() > deadline:
-            break
-        times = loss.curvature(rows)
-        step, left, along = np.zeros_like(rows), -slope, -slope
-        for _ in range(_PRODUCTS):
-            bent = times(along)
-            bend, square = float(np.sum(along * bent)), float(np.sum(left * left))
-            if bend <= 1e-14 * float(np.sum(along * along)) * size:
-                break
-            step = step + square / bend * along
-            left = left - square / bend * bent
-            if np.linalg.norm(left) < min(0.1, np.sqrt(size)) * size or time.monotonic() > deadline:
-                break
-            along = left + float(np.sum(left * left)) / square * along
-        for _ in range(4):
-            moved = _placed(loss, rows + step)
-            found = _flat(loss, loss(moved)[1], moved)
-            if np.linalg.norm(found) < 0.9 * size:
-                break
-            step = step / 4.0
-        else:
-            break
-        rows, slope = moved, found
-        size = float(np.linalg.norm(slope))
-    return rows
-
-
-def _placed(loss: PointLoss, rows: Array) -> Array:
-    return unit(rows) if loss.sphere else np.array(rows)
-
-
-def _flat(loss: PointLoss, slope: Array, rows: Array) -> Array:
-    return tangent(rows, slope) if loss.sphere else slope

@@ -12,15 +12,18 @@ from ..arrays import Array, Progress
 from ..geometry.orbit_gram import OrbitGram
 from ..geometry.unit_rows import unit
 from ..objectives.weighted.weighted import WeightedSoftmax
+from ..solvers.base import Iteration
+from ..solvers.spheres.riemannian import polish
+from ..solvers.spheres.spheres import State
 from .bounds import DualBound, dual_bound, slack
-from .factors import FactorLoss, Frame, descend, polish
+from .factors import FactorLoss, Frame, descend
 from .feasibility import LogGram
 from .representatives import bracket
 
 # Columns of the first factor, at least and at most, and the share of the positive eigenvalues that they leave out.
 _LEAST, _MOST, _LEFT = 16, 96, 0.02
 # Different samples up to which Newton's method ends the search, and what it aims at.
-_FEW, _FINE = 100, 1e-11
+_FEW, _FINE, _POLISHED = 100, 1e-11, 30
 # Steps of the first descent; of one that narrows the interval by half unless columns lack; of one after which a few
 # samples are near enough to the optimum for Newton's method, or never will be.
 _FIRST, _SECOND, _LAST = 100, 150, 400
@@ -98,34 +101,30 @@ def excess_interval(
 
     try:
         while True:
-            before = least - lower
+            before, first = least - lower, steps == _FIRST
             # The first bound comes early.
-            until = min(deadline, time.monotonic() + 0.25 * seconds) if steps == _FIRST else deadline
+            until = min(deadline, time.monotonic() + 0.25 * seconds) if first else deadline
             enough = 0.0 if few or frame is not None else _WORTH * before
             rows, still = descend(loss, rows, steps, enough, until, told, frame)
+            if few and (still or frame is not None):
+                # A few samples have their cosines as exactly as their excess.
+                rows = polish(objective, State.at(objective, rows), Iteration(_POLISHED)).point
             told(loss(rows)[0], rows)
             report(f"excess between {lower:.4g} and {least:.4g} nats; a new lower bound")
             dual = dual_bound(objective, loss.gram(rows))
             lower = max(lower, dual.value - bound)
-            ending = few and (still or steps >= _LAST or not wide(goal))
-            if ending:  # a few samples have their cosines as exactly as their excess
-                rows = polish(loss, _without_idle(rows), deadline)
-                dual = dual_bound(objective, loss.gram(rows))
-                lower = max(lower, dual.value - bound)
-            told(loss(rows)[0], rows)
             slow = least - lower > 0.5 * before
-            if not wide(goal) or time.monotonic() > deadline or (ending and slow and not wide(tol)):
+            if not wide(goal) or time.monotonic() > deadline:
                 break
-            if steps == _FIRST and logs is not None and not objective.weighting.self_pairs and wide(0.5):
+            if first and logs is not None and not objective.weighting.self_pairs and wide(0.5):
                 known = bracket(loss, logs, deadline, report)
                 if known is not None:
                     lower = max(lower, known[1] - bound)
                     told(loss(known[0])[0], known[0])
                     if not wide(goal):
                         break
-                    steps, frame = _FRAMED_STEPS, frame_at(loss, rows)
-                    continue
-            if frame is not None or (_FEW < len(loss.sizes) <= _FRAMED and (still or slow)):
+                    slow = True
+            if frame is not None or (len(loss.sizes) <= _FRAMED and (still or slow)):
                 if still and slow and frame is not None:
                     break
                 # From now on in coordinates of its own, with a column of noise for every orbit.
@@ -134,7 +133,7 @@ def excess_interval(
                 continue
             if still or (steps >= _SECOND and least - lower > 0.7 * before):
                 grown = _grown(loss, rows, dual)
-                if still and (grown is None or (few and slow)):
+                if still and grown is None:
                     break
                 rows = rows if grown is None else grown
             steps += steps // 2

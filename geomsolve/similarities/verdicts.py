@@ -228,17 +228,16 @@ class EuclideanGeometry(_Excess):
     """Points for weighted InfoNCE over squared distances, and what is proved of them.
 
     Attributes:
-        verdict: "realizable", the entropy bound is attained; "degenerate", it is approached but never attained;
-            "inconsistent", every embedding stays above it, by at least `excess_lower`.
+        verdict: "realizable", the entropy bound is attained; "degenerate", some weight is 0, which no finite distance
+            gives; "inconsistent", every embedding stays above the bound, by at least `excess_lower`.
         reason: why, in one sentence.
         entropy_bound: mean_i H(w_i), in nats, below every loss.
         excess: mean_i KL(w_i || p_i) of `points`, without cancellation.
         excess_lower: proved: no embedding comes nearer to the entropy bound.
         excess_per_sample: (n,) KL(w_i || p_i).
-        points: (n, d), centred, d = min_dim or the number of coordinates asked for; where parts should lie infinitely
-            apart, they lie far apart.
+        points: (n, d), centred, d = min_dim or the number of coordinates asked for.
         unique: whether every best embedding is this one, up to isometry.
-        min_dim: the least dimension of a best embedding.
+        min_dim: the least dimension of a best embedding; DEGENERATE: of the one found.
         shifts: (-inf, c_max): for every c up to c_max there is an equally good embedding with squared distances
             `required` + 2 (c_max - c); None if there is no such family.
         witness: (n, n) X = v v^T, X 1 = 0, with <X, required> > 0, where <X, D> <= 0 of all squared distances D of

@@ -91,7 +91,7 @@ def test_labels_on_a_sphere(self_pairs):
     assert wide.points.shape == (24, 9)
     shares = softmax(wide.points @ wide.points.T, 0.49, self_pairs)
     np.testing.assert_allclose(shares, weighting.expand(), atol=1e-12)
-    flat = realize_in(realization, 2, restarts=2)
+    flat = realize_in(realization, 2)
     assert not flat.realizable
     assert flat.points.shape == (24, 2)
     np.testing.assert_allclose(np.linalg.norm(flat.points, axis=1), 1.0)
@@ -161,5 +161,3 @@ def test_errors():
     for bad in (0, -1, 2.5, True, "2"):
         with pytest.raises(gs.ProblemError, match="dim"):
             realize_in(realization, bad)
-    with pytest.raises(gs.ProblemError, match="restarts"):
-        realize_in(realization, 2, restarts=0)

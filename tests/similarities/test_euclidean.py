@@ -179,16 +179,18 @@ def blocks(*parts):
 
 def test_parts_without_a_link_move_apart():
     labels = np.random.default_rng(0).normal(size=(7, 2))
-    apart = blocks(gaussian(labels[:3]), gaussian(labels[3:6]), [[0.0]])
-    found = euclidean_realization(apart, temperature=0.5)
-    assert (found.verdict, found.min_dim, found.unique) == ("degenerate", 2, False)
-    assert found.excess < 1e-20
-    np.testing.assert_allclose(squares(found.points[3:6]), 0.5 * squares(labels[3:6]), atol=1e-10)
+    for self_pairs in (True, False):
+        apart = blocks(gaussian(labels[:3]), gaussian(labels[3:]))
+        found = euclidean_realization(apart, temperature=0.5, self_pairs=self_pairs)
+        assert (found.verdict, found.unique) == ("degenerate", False)
+        assert "pair (0, 3) is 0" in found.reason
+        assert 0.0 <= found.excess_lower <= found.excess < 1e-10
+        far = squares(found.points)
+        assert far[:3, 3:].min() > far[3:, 3:].max()
     worse = euclidean_realization(blocks(gaussian(labels[:3]), noise(5, 0)), temperature=0.5)
     single = euclidean_realization(noise(5, 0), temperature=0.5)
-    assert worse.verdict == "inconsistent"
-    assert worse.excess == pytest.approx(single.excess * 5 / 8)
-    assert worse.gap < 1e-12
+    assert worse.excess == pytest.approx(single.excess * 5 / 8, rel=1e-9)
+    assert worse.gap < 1e-10
 
 
 def ring(n, seed=0):
@@ -201,23 +203,12 @@ def ring(n, seed=0):
 def test_zeros_within_a_part():
     weights = ring(6)
     found = euclidean_realization(np.logaddexp(weights, np.where(np.eye(6), 1.0, NEVER)), temperature=0.5)
-    assert found.verdict == "inconsistent"
+    assert found.verdict == "degenerate"
+    assert found.excess > 1e-3
     assert found.gap < 1e-12
     out = euclidean_realization(weights, temperature=0.5, self_pairs=False)
-    assert out.verdict == "inconsistent"
-    assert "cycle (2, 3, 4, 5, 0, 1)" in out.reason
-    assert (out.shifts, out.gap < 1e-12) == (None, True)
-    cut = weights.copy()
-    cut[5, 0] = cut[0, 5] = NEVER  # a chain has no cycle to violate
-    assert euclidean_realization(cut, temperature=0.5, self_pairs=False).verdict == "degenerate"
-    one_way = np.where(np.triu(np.ones((6, 6)), 1) > 0, 0.0, NEVER)
-    one_way[5, 4] = 0.0
-    order = euclidean_realization(one_way, temperature=0.5, self_pairs=False)
-    assert (order.verdict, order.excess < 1e-20) == ("degenerate", True)
-    one_way[5, 0] = 0.0  # and back
-    back = euclidean_realization(one_way, temperature=0.5, self_pairs=False)
-    assert "one direction only" in back.reason
-    assert (back.excess > 1e-3, back.gap < 1e-12) == (True, True)
+    assert out.verdict == "degenerate"
+    assert out.excess_lower == 0.0 < out.excess
 
 
 def test_hidden_links_do_not_hide_the_bound():
@@ -272,7 +263,6 @@ def test_divergences_keep_their_digits():
         ("words", {}, "numbers"),
         (np.zeros((2, 2)), {"temperature": 0.0}, "temperature"),
         (np.zeros((2, 2)), {"self_pairs": 1}, "self_pairs"),
-        (np.zeros((2, 2)), {"tol": -1.0}, "tol"),
         (np.zeros((2001, 2001)), {}, "at most 2000"),
     ],
 )

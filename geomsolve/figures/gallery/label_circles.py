@@ -37,7 +37,7 @@ def label_circle(*, multiples: Sequence[float] = MULTIPLES, progress: Progress =
         weighting = y_aware_weights(np.arange(PERIOD), sigma=sigma, period=PERIOD)
         # At the critical bandwidth itself rounding may fall on either side; realize calls it realizable.
         found = realize(weighting, temperature=TEMPERATURE, tol=1e-6)
-        placed = [realize_in(found, dim, restarts=2) for dim in (2, 3)]
+        placed = [realize_in(found, dim) for dim in (2, 3)]
         drawn.append((f"σ = {sigma:.2f} h: {_words(found, placed)}", [_turned(within.points) for within in placed]))
         for within, points in zip(placed, drawn[-1][1], strict=True):
             told = {"sigma": sigma, "dim": within.dim, "points": "optimal" if within.exact else "best found"}
