@@ -228,7 +228,7 @@ def loss_levels(
     if len(members):
         merged = solve(merged_supcon(counts, members, temperature=temperature, **how), throw=False, progress=progress)
     alone = np.where(counts.per_class <= 1, 1.0, 0.0) if drawn is None else drawn.alone
-    batch = None if drawn is None else drawn.law.count + 1
+    batch = None if drawn is None else drawn.count + 1
     levels = _levels(solution, merged)
     near = None
     if observed is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,9 @@ class Batches:
 
     views: int
     orbits: Orbits
-    law: Drawn
+    count: int
+    replaced: bool
+    draws: Callable[[], Drawn]
     shares: Array  # (K,) the chance that a draw is of one class of each orbit
     masses: Array  # (K,) the same for an anchor, times its weight if there are any
     name: str  # "views=2, batch=64, ..."
@@ -41,6 +44,11 @@ class Batches:
     plain: bool = False  # whether examples are drawn independently, all alike, and anchors weigh alike
     averaging: str = "anchor"
     reducer: str = "mean"
+
+    @cached_property
+    def law(self) -> Drawn:
+        """The numbers of examples of the classes in a batch."""
+        return self.draws()
 
     @property
     def all_anchors(self) -> bool:
@@ -50,10 +58,10 @@ class Batches:
     @property
     def alone(self) -> Array:
         """(C,) the chance that an anchor finds no other example of its class."""
-        count = self.law.count
+        count = self.count
         if self.counts is None:
             chance = self.law.own[:, 0]
-        elif self.law.replaced:
+        elif self.replaced:
             chance = (1.0 - self.shares) ** count
         else:
             total = round(self.counts.total)
@@ -72,9 +80,9 @@ class Batches:
         if np.ndim(temperature):
             raise ProblemError("temperature: one a class goes with the full batch (leave batch out)")
         tau, name = check_temperature(temperature), f"{loss}({self.name})"
-        if not (self.law.replaced and self.all_anchors and (own is None or self.views > 1)):
+        if not (self.replaced and self.all_anchors and (own is None or self.views > 1)):
             return self._mean(tau, name, own)
-        drawn = partial(_drawn, tau, self.views, self.law.count, name, own)
+        drawn = partial(_drawn, tau, self.views, self.count, name, own)
         if self.plain:
             # With one view an anchor whose own class was not drawn has no loss, wherever other classes are.
             return by_counts(counts, tau, name, lambda some: drawn(class_orbits(some), some.proportions))
@@ -83,7 +91,7 @@ class Batches:
     def _mean(self, temperature: float, name: str, own: float | None) -> BatchMean:
         if self.views == 1 and not self.law.own[:, 1:].any():
             raise ProblemError("views: with one view and one example of a class no anchor has a positive (write 2)")
-        members, most = np.arange(self.law.others.shape[1] + 1.0), self.views * (self.law.count + 1.0)
+        members, most = np.arange(self.law.others.shape[1] + 1.0), self.views * (self.count + 1.0)
         groups = Groups(
             classes=self.orbits.sizes,
             places=np.arange(len(self.orbits.sizes))[None],
@@ -101,7 +109,7 @@ class Batches:
             temperature=temperature,
             name=name,
             counts=self.counts,
-            count=self.law.count,
+            count=self.count,
             groups=groups,
         )
 
@@ -182,12 +190,16 @@ def batches(
     table = ClassTable.of(counts, each if np.ndim(sampler) or weights is not None else None, weights)
     shares = (*table.columns, shares)[0]
     masses = shares if weights is None else shares * table.columns[1]
-    if draw == "shuffle" and not alike:
-        raise ProblemError(f"sampler: a shuffled epoch takes every example once; got {sampler!r:.40} (leave it out)")
+    draws = partial(independent, shares, batch)
+    if draw == "shuffle":
+        _check_shuffled(counts, batch, sampler if not alike else None)
+        draws = partial(without_replacement, table.counts, counts.total, batch)
     return Batches(
         views,
         table.orbits,
-        _shuffled(counts, table, batch) if draw == "shuffle" else independent(shares, batch),
+        batch - 1,
+        draw == "independent",
+        draws,
         shares,
         masses / (table.orbits.sizes @ masses),
         ", ".join([name, *(word for word, said in told.items() if said)]),
@@ -198,14 +210,15 @@ def batches(
     )
 
 
-def _shuffled(counts: Counts, table: ClassTable, batch: int) -> Drawn:
+def _check_shuffled(counts: Counts, batch: int, sampler: Sampler | None) -> None:
+    if sampler is not None:
+        raise ProblemError(f"sampler: a shuffled epoch takes every example once; got {sampler!r:.40} (leave it out)")
     if counts.are_proportions or np.any(counts.distinct != np.rint(counts.distinct)):
         raise ProblemError("counts: a shuffled epoch draws from whole numbers of examples; give counts")
     if batch > counts.total:
         raise ProblemError(
             f"batch: at most the {counts.total:g} examples there are can be drawn without replacement; got {batch}"
         )
-    return without_replacement(table.counts, counts.total, batch)
 
 
 def _classes_of_examples(counts: Counts, views: int, batch: int | None, classes: int, examples: int) -> Batches:
@@ -215,4 +228,5 @@ def _classes_of_examples(counts: Counts, views: int, batch: int | None, classes:
     every = len(counts.groups) or counts.classes
     orbits, share = Orbits(np.array([float(every)]), np.zeros(every, np.intp)), np.array([1.0 / every])
     name = f"views={views}, {classes} classes of {examples}"
-    return Batches(views, orbits, few_classes(classes, every, examples), share, share, name)
+    draws = partial(few_classes, classes, every, examples)
+    return Batches(views, orbits, classes * examples - 1, False, draws, share, share, name)
