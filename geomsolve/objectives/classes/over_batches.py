@@ -62,7 +62,9 @@ class Batches:
         if self.counts is None:
             chance = self.law.own[:, 0]
         elif self.replaced:
-            chance = (1.0 - self.shares) ** count
+            # Of a class with nearly everything 1 - p has no digits; what the others have does.
+            others = self.orbits.partners @ self.shares
+            chance = np.where(self.shares < 0.5, 1.0 - self.shares, others) ** count
         else:
             total = round(self.counts.total)
             chance = hypergeom.pmf(0, total - 1, np.rint(self.shares * total).astype(int) - 1, count)
