@@ -41,3 +41,11 @@ def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
 
     names = sorted(homes)
     return load, lambda: names, names
+
+
+def package(name: str, missing: str) -> Any:
+    """The module of a package that not everybody has, or a BackendError with what to say without it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise BackendError(missing) from None

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BackendError, ProblemError
+from ..errors import ProblemError
 from ..files import read_npy
+from ..lazy import package
 from .cells import check_overlap, looks_like_labels, of_labels
 from .counts import Counts, as_counts
 from .delimited import as_table, printed, read_text
@@ -106,13 +107,8 @@ def _json(text: str, path: Path) -> Any:
 
 
 def _yaml(text: str, path: Path) -> Any:
-    try:
-        import yaml
-    except ImportError:
-        raise BackendError(
-            f'counts: {path.name} is YAML, which PyYAML reads; it is not installed (pip install ".[yaml]", or write '
-            "JSON)"
-        ) from None
+    missing = "is YAML, which PyYAML reads; it is not installed"
+    yaml = package("yaml", f'counts: {path.name} {missing} (pip install ".[yaml]", or write JSON)')
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -145,21 +141,11 @@ def _of_numbers(values: list[float], source: str) -> Found:
 
 
 def parquet_columns(argument: str, path: Path) -> dict[str, list[Any]]:
-    """The columns of a parquet file by name; `argument` is what it was given as.
-
-    Raises:
-        ProblemError: a file that is missing or no parquet file.
-        BackendError: pyarrow is not installed.
-    """
+    """The columns of a parquet file by name; `argument` is what it was given as, for messages."""
+    missing = "is parquet, which pyarrow reads; it is not installed"
+    parquet = package("pyarrow.parquet", f'{argument}: {path.name} {missing} (pip install ".[parquet]", or write CSV)')
     try:
-        import pyarrow.parquet
-    except ImportError:
-        raise BackendError(
-            f'{argument}: {path.name} is parquet, which pyarrow reads; it is not installed (pip install ".[parquet]", '
-            "or write CSV)"
-        ) from None
-    try:
-        columns: dict[str, list[Any]] = pyarrow.parquet.read_table(path).to_pydict()
+        columns: dict[str, list[Any]] = parquet.read_table(path).to_pydict()
     except (OSError, ValueError) as error:
         raise ProblemError(f"{argument}: {path} is not parquet: {str(error).splitlines()[0]}") from None
     return columns

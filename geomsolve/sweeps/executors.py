@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ..errors import BackendError, ProblemError
+from ..errors import ProblemError
+from ..lazy import package
 
 # Seconds until a dask scheduler that does not answer is given up, and one that has no workers.
 _PATIENCE = 8.0
@@ -91,12 +92,9 @@ def dask_cluster(address: str) -> Iterator[Executor]:
         BackendError: dask is not installed.
         ProblemError: nobody answers there, or nobody works there.
     """
+    distributed = package("distributed", "dask: is not installed; pip install '.[dask]'")
     try:
-        from distributed import Client
-    except ImportError:
-        raise BackendError("dask: is not installed; pip install '.[dask]'") from None
-    try:
-        client = Client(address, timeout=_PATIENCE, set_as_default=False)
+        client = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise ProblemError(
             f"dask: no scheduler answers at {address!r:.80} ({type(error).__name__}); write the address that "

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BackendError, ProblemError
+from ..errors import ProblemError
+from ..lazy import package
 from ..results import Result
 from ..text import table as columns_of
 from .chains import unpack_cosines
@@ -140,7 +141,7 @@ def export_sweep(store: str | Path, target: str | Path, to: str, *, every: bool 
     if to not in FORMATS:
         raise ProblemError(f"to: must be one of {', '.join(FORMATS)}; got {to!r:.40}")
     if to == "parquet":
-        _pyarrow()
+        package("pyarrow.parquet", "to: parquet needs pyarrow; pip install '.[parquet]', or write csv or npz")
     target = Path(target)
     if target.resolve() == Path(store).resolve():
         raise ProblemError(f"out: must not be the store itself; got {target}")
@@ -182,15 +183,8 @@ def _write_npz(table: SweepTable, path: Path) -> None:
         np.savez_compressed(handle, **arrays)  # type: ignore[arg-type, unused-ignore]
 
 
-def _pyarrow() -> Any:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise BackendError("to: parquet needs pyarrow; pip install '.[parquet]', or write csv or npz") from None
-    return pyarrow
-
-
 def _write_parquet(table: SweepTable, path: Path) -> None:
-    pyarrow = _pyarrow()
+    import pyarrow
+    import pyarrow.parquet
+
     pyarrow.parquet.write_table(pyarrow.table(_cells(table)), path)

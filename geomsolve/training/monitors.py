@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 
 from ..arrays import Array, as_numpy
 from ..counts.counts import Counts, as_counts
-from ..errors import BackendError, ProblemError
+from ..errors import ProblemError
+from ..lazy import package
 from ..objectives.base import Objective
 from ..objectives.logits.cross_entropy import CrossEntropy
 from ..text import attributes
@@ -302,12 +303,9 @@ def lightning_callback(monitor: Monitor) -> Any:
     Raises:
         BackendError: Lightning is not installed.
     """
-    try:
-        from lightning.pytorch import Callback
-    except ImportError:
-        raise BackendError("lightning_callback: needs Lightning; run: pip install lightning") from None
+    lightning = package("lightning.pytorch", "lightning_callback: needs Lightning; run: pip install lightning")
 
-    class Log(Callback):
+    class Log(lightning.Callback):  # type: ignore[name-defined]
         def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, index: int) -> None:
             monitor.update(outputs["embeddings"], outputs["labels"])
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ..arrays import as_numpy
 from ..counts.files import parquet_columns
-from ..errors import BackendError, ProblemError
+from ..errors import ProblemError
 from ..files import read_npy
+from ..lazy import package
 from ..similarities.labels import load_labels
 
 SUFFIXES = (".npy", ".safetensors", ".pt")
@@ -28,31 +29,26 @@ _TEXTS = (
     "unpickled (labels.astype(int) makes numbers of them, labels.astype(str) texts), or a .csv file"
 )
 _TORCH = (".pt", ".pth")
-_PACKAGES = {".safetensors": ("safetensors.numpy", "safetensors"), **dict.fromkeys(_TORCH, ("torch", "torch"))}
+_PACKAGES = {".safetensors": "safetensors.numpy", ".pt": "torch", ".pth": "torch"}
 
 
 def check_package(argument: str, kind: str) -> Any:
     """The module that files of this suffix need, None if it is NumPy; or a BackendError."""
-    if kind not in _PACKAGES:
-        return None
-    module, extra = _PACKAGES[kind]
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise BackendError(
-            f'{argument}: {kind} files need the package {extra}; run: pip install ".[{extra}]" (or write .npy)'
-        ) from None
+    module = _PACKAGES.get(kind)
+    extra = str(module).partition(".")[0]
+    missing = f'{argument}: {kind} files need the package {extra}; run: pip install ".[{extra}]" (or write .npy)'
+    return None if module is None else package(module, missing)
 
 
 def write_array(path: Path, kind: str, array: NDArray[np.float32], told: dict[str, str]) -> tuple[Path, ...]:
     """The names of the files written; an OSError where they cannot be."""
-    package = check_package("out", kind)
+    module = check_package("out", kind)
     if kind == ".safetensors":
-        path.write_bytes(package.save({_TENSOR: array}, metadata=told))
+        path.write_bytes(module.save({_TENSOR: array}, metadata=told))
         return (path,)
     with path.open("wb") as handle:  # numpy.save would add a second suffix to T.NPY
         if kind == ".pt":
-            package.save({_TENSOR: package.from_numpy(array), "metadata": told}, handle)
+            module.save({_TENSOR: module.from_numpy(array), "metadata": told}, handle)
             return (path,)
         np.save(handle, array)
     beside = described(path)
@@ -106,14 +102,14 @@ def _named(held: dict[str, NDArray[Any]], *names: str) -> NDArray[Any] | None:
 def _held(argument: str, path: Path, kinds: str, wanted: str) -> tuple[dict[str, NDArray[Any]], Any]:
     """The arrays of a file by name, and the texts beside them; no arrays where it is damaged, or would be run."""
     kind = path.suffix.lower()
-    package = check_package(argument, kind)
+    module = check_package(argument, kind)
     try:
         with path.open("rb") as file:
             if kind == ".npz":
                 with np.load(file, allow_pickle=False) as opened:
                     return {name: opened[name] for name in opened.files}, {}
             if kind in _TORCH:
-                held = package.load(file, map_location="cpu", weights_only=True)
+                held = module.load(file, map_location="cpu", weights_only=True)
                 held = held if isinstance(held, dict) else {argument: held}
                 arrays = {str(name): as_numpy(one) for name, one in held.items() if hasattr(one, "detach")}
                 return arrays, held.get("metadata", {})

@@ -218,7 +218,7 @@ def test_a_bad_export_is_one_line_and_exit_2(capsys, tmp_path, arguments, messag
 
 def test_what_is_missing_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(gs.BackendError, match=r"dask: is not installed; pip install '\.\[dask\]'"):
         gs.sweep(SPEC, tmp_path / "a.db", dask="tcp://127.0.0.1:8786")
     with pytest.raises(gs.BackendError, match=r"pip install '\.\[parquet\]'"):
