@@ -46,9 +46,7 @@ def solve(
     *,
     solver: Annotated[
         str | None,
-        typer.Option(
-            help="newton, quadrature, followers, interior, clarabel, scs, descent, mosek; without it, all that fit."
-        ),
+        typer.Option(help="newton, quadrature, followers, clarabel, scs, descent, mosek; without it, all that fit."),
     ] = None,
     tol: TolOption = 1e-9,
     dim: Annotated[

@@ -15,7 +15,7 @@ from ..geometry.unit_rows import unit
 from ..objectives.weighted.weighted import WeightedInfoNCE, WeightedSoftmax
 from ..objectives.weighted.weightings import Weighting
 from ..solvers.base import Iteration, Termination
-from ..solvers.conic.interior import Interior
+from ..solvers.solving import solve
 from .bounds import slack, tangent
 from .factors import FactorLoss
 from .feasibility import LogGram, of_pairs
@@ -34,7 +34,7 @@ def bracket(loss: FactorLoss, logs: LogGram, deadline: float, report: Progress) 
 
     Self-pairs out, a coordinate of its own for every sample is nearly free, so G has nearly full rank and the slack
     matrix S few columns: S = U U^T. 20 to 40 representatives, each with the size of those that it stands for, are
-    solved by an interior point; G and U go on to all samples by interpolation in the kernel, and Newton's method solves
+    solved exactly; G and U go on to all samples by interpolation in the kernel, and Newton's method solves
 
         S_ij = dL/dG_ij = u_i . u_j,    G U = 0.
 
@@ -111,10 +111,10 @@ def _medoids(apart: Array, sizes: Array) -> NDArray[np.intp] | None:
 
 def _extended(objective: WeightedSoftmax, few: WeightedSoftmax, mixing: Array) -> tuple[OrbitGram, Array]:
     """G and U of all samples, interpolated from the optimum of the representatives."""
-    attempt = Interior().run(few)
-    gram = attempt.gram
-    if not isinstance(gram, OrbitGram) or attempt.termination is not Termination.CONVERGED:
+    solution = solve(few, throw=False)
+    if not solution.ok:
         raise LinAlgError("no optimum of the representatives")
+    gram = solution.orbits
     values, vectors = np.linalg.eigh(slack(few, gram)[0])
     kept = values > _NOTHING * values[-1]
     factor = mixing @ (vectors[:, kept] * np.sqrt(values[kept]) / np.sqrt(gram.sizes)[:, None])

@@ -1,7 +1,6 @@
 from .base import Attempt as Attempt
 from .base import Termination as Termination
 from .conic.conic import Conic as Conic
-from .conic.interior import Interior as Interior
 from .crosschecks import CrossCheck as CrossCheck
 from .crosschecks import Route as Route
 from .crosschecks import crosscheck as crosscheck

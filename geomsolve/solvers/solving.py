@@ -20,9 +20,7 @@ from ..objectives.kinds.parts import by_orbits_of_classes, class_by_class, on_or
 from ..objectives.logits.cross_entropy import CrossEntropy
 from ..objectives.logits.layer_peeled import LayerPeeled
 from .base import Attempt, Solver, Termination
-from .conic import interior
 from .conic.conic import Conic
-from .conic.interior import Interior
 from .descent.jax_descent import Descent
 from .logits.layer_peeled import PeeledSolution, solve_peeled
 from .logits.logit_solution import LogitSolution, solve_logits
@@ -36,15 +34,12 @@ _MAKERS: dict[str, Callable[..., Any]] = {
     "newton": Newton,
     "quadrature": Quadrature,
     "followers": Followers,
-    "interior": Interior,
     **{name: lambda name=name, **options: Conic(name, **options) for name in ("clarabel", "scs", "mosek", "moreau")},
     "descent": Descent,
 }
 SOLVERS = tuple(_MAKERS)
-# Newton steps before the interior-point method has its turn, where there are few enough orbits for it.
-_BRIEF = 150
-# Classes up to which descent is tried: a step costs m^3, beyond this many the whole takes hours.
-_MOST_DESCENDED = 200
+# Newton steps before the conic program has its turn, and the orbits up to which it has one.
+_BRIEF, _MOST_CONIC = 150, 50
 
 
 @overload
@@ -99,8 +94,7 @@ def solve(
         NotCertified: no attempt reached a certificate.
 
     Cost: with K distinct counts, a few O(K^2) Newton steps and one O(K^3) factorisation; O(K^3) a step where the
-    optimum loses rank. Interior-point methods run to 83 orbits, conic programs to 100, descent to
-    200 classes.
+    optimum loses rank. Conic programs are tried up to 50 orbits.
     Source: ours; see the theory page.
     """
     if isinstance(objective, CrossEntropy):
@@ -187,8 +181,8 @@ def solvers_for(objective: Objective) -> list[Solver]:
 
     A loss over orbits of classes goes by `Followers`, and where these lose rank by Newton's method on unit vectors. A
     smooth one that sees a class through its count goes by a Gauss rule of many distinct counts; then by Newton's
-    method, the interior-point method where there are few orbits, and descent where there are few classes. A loss with
-    kinks goes by the conic program, whose answer Newton's method polishes.
+    method, and where there are few orbits the conic program. A loss with kinks goes by the conic program. Newton's
+    method finishes what that gives.
     """
     found: list[Solver] = []
     if isinstance(objective.orbits, Kinds):
@@ -199,12 +193,9 @@ def solvers_for(objective: Objective) -> list[Solver]:
         found.append(Quadrature())
         if not objective.law.writable:
             return found
-    if interior.fits(objective.orbits):
-        found += [Newton(max_steps=_BRIEF), Interior()]
-    found.append(Newton())
-    if objective.orbits.atoms <= _MOST_DESCENDED:
-        found += [Descent(), Newton()]
-    return found
+    if len(objective.orbits.sizes) <= _MOST_CONIC:
+        found += [Newton(max_steps=_BRIEF), Conic()]
+    return [*found, Newton()]
 
 
 def build_solver(name: str | None, *, max_steps: int | None = None, seed: int | None = None) -> Solver | None:

@@ -15,7 +15,7 @@ from geomsolve.certificates.bipartite import without_classifiers
 from geomsolve.certificates.logsums import log_sums
 from geomsolve.certificates.refining import refine
 from geomsolve.certificates.slack import Slack
-from geomsolve.solvers.conic.interior import Interior
+from geomsolve.solvers.descent.jax_descent import Descent
 
 # Ten decades, and scales from where all forces are alike to where they are 1e-30 of what ties a class.
 RARE = [2e9, 1.5e9, 1e9, 6e4, 40, 3, 2]
@@ -46,11 +46,11 @@ def test_digits_against_extended_precision(counts, scale):
     assert gs.verify(solution, digits=20, reading="binary").proved
 
 
-def test_against_the_interior():
+def test_against_descent():
     """A method without dual factors, at masses it can see."""
     objective = gs.LogitCompensated([50, 20, 20, 9, 4, 1], scale=2.0)
     found = gs.solve(objective).gram
-    assert np.abs(found - gs.solve(objective, Interior()).gram).max() <= 1e-8
+    assert np.abs(found - gs.solve(objective, Descent()).gram).max() <= 1e-8
 
 
 @settings(max_examples=5, deadline=None)

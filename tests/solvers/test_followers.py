@@ -165,7 +165,7 @@ def test_free_descent_goes_no_lower():
 
 def test_other_solvers_take_it_class_by_class(by_orbits):
     objective = gs.BCL([9, 4, 9, 2], temperature=0.5)
-    found = gs.solve(objective, "interior")
+    found = gs.solve(objective, "descent")
     assert found.objective.by_class() is found.objective
     assert found.value == pytest.approx(gs.solve(objective).value, rel=1e-11)
 

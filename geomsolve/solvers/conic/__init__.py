@@ -1,1 +1,1 @@
-"""Conic programming: cvxpy, and an interior-point method of our own."""
+"""Conic programming, by cvxpy."""

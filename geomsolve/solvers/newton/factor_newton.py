@@ -8,6 +8,7 @@ from scipy.optimize import minimize_scalar
 
 from ...arrays import Array
 from ...certificates.kkt import Conditions, kkt_step
+from ...certificates.slack import Slack
 from ...geometry.orbit_gram import OrbitGram
 from ...objectives.base import Objective
 from ..base import Iteration, Termination
@@ -18,34 +19,30 @@ _CAP = 5.0
 _PATIENCE = 8
 # An eigenvalue of a Gram matrix below this is no rounding.
 _NEGATIVE = -1e-9
+# What the optimum's gap is below, as a share of the loss above its floor.
+_PROVED = 1e-9
 # Times that columns are added to U.
 _WIDENED = 6
 # Orbits up to which a shift of all cosines is looked for, an eigenvalue problem of size K some thirty times.
 _MOST_SHIFTED = 400
 
 
-def sharpened(
-    objective: Objective, gram: OrbitGram, slack: Array, closed: NDArray[np.bool_], loop: Iteration
-) -> OrbitGram | None:
-    """The optimum from a Gram matrix on the central path near its end; None where it is not found.
+def sharpened(objective: Objective, gram: OrbitGram, loop: Iteration) -> OrbitGram | None:
+    """The optimum from a Gram matrix near it; None where it is not found.
 
     There an eigenvalue of G or its partner in S has all but vanished, which says how many columns U has. Where the
     answer is no Gram matrix, U had too few: eigenvectors of negative eigenvalues join it.
 
-    Args:
-        objective: the loss.
-        gram: G.
-        slack: (K, K) S between orbits, in the form of `OrbitGram.quotient`.
-        closed: (K,) orbits in one point.
-        loop: counts the steps.
-
     Cost: a few dense factors of K (q + 1) equations, q columns.
     Source: ours.
     """
-    orbits = gram.orbits
+    orbits, slack = gram.orbits, Slack.of(objective, gram)
+    closed = orbits.plural & (1.0 - np.diag(gram.cosines) < slack.spread / np.diag(slack.quotient).max())
     root = np.sqrt(orbits.sizes)[:, None]
-    values, vectors = np.linalg.eigh(slack)
+    values, vectors = np.linalg.eigh(slack.quotient)
     values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+    if not values[0] > 0:
+        return None
     columns = values / values[0] > np.maximum(gram.eigenvalues, 0.0) / gram.eigenvalues[-1]
     factor = vectors[:, columns] * np.sqrt(values[columns]) / root
     cosines = gram.cosines.copy()
@@ -58,7 +55,8 @@ def sharpened(
         values, vectors = np.linalg.eigh(found.quotient)
         missing = values < _NEGATIVE
         if not missing.any():
-            return found if found.smallest_eigenvalue > _NEGATIVE else None
+            proved = Slack.of(objective, found).gap <= _PROVED * objective.excess(found)
+            return found if proved and found.smallest_eigenvalue > _NEGATIVE else None
         scale = np.sqrt(np.mean(np.sum(factor**2, axis=1))) * 1e-3
         factor = np.hstack([factor, scale * vectors[:, missing] / root])
     return None

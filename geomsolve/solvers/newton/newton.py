@@ -16,9 +16,12 @@ from ..base import Attempt, Iteration, Termination
 from ..spheres.riemannian import staircase, start_at
 from ..spheres.spheres import gram_of
 from .equal_counts import rank_one_optimum
-from .factor_newton import balance
+from .factor_newton import balance, sharpened
 from .kinks import polish_kinks
 from .stationary import point_at
+
+# Orbits up to which all cosines of a start are moved at once.
+_MOST_SHARPENED = 60
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,10 @@ class Newton:
             gram, termination, message = polish_kinks(objective, gram, loop)
             return loop.attempt(self.name, termination, gram, message)
         found = None
+        if start is not None and len(gram.sizes) <= _MOST_SHARPENED:
+            found = sharpened(objective, gram, loop)
+            if found is not None:
+                return loop.attempt(self.name, Termination.CONVERGED, found, "Newton on the factor of S")
         if start is None:
             found = balance(objective, loop)
             if found is not None:
