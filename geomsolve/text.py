@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ def dumps(report: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """The value in the types of JSON: arrays as lists, numbers that are not finite as None."""
+    """The value in the types of JSON: arrays as lists, paths as text, numbers that are not finite as None."""
     if isinstance(value, dict):
         return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
@@ -27,7 +28,7 @@ def plain(value: Any) -> Any:
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value
+    return str(value) if isinstance(value, Path) else value
 
 
 def attributes(source: Any, *names: str) -> dict[str, Any]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from ..certificates.certificate import check_tol
 from ..collapse.crosschecks import crosscheck_threshold
 from ..errors import ProblemError
+from ..objectives.weighted.weightings import Weighting
 from ..similarities.crosschecks import crosscheck_verdict
-from ..solvers.crosschecks import CrossCheck
 from ..solvers.crosschecks import crosscheck as check_routes
 from ..solvers.descent.jax_descent import check_device
 from .app import code, verb
@@ -19,6 +17,7 @@ from .options import (
     FREE,
     ClassesOption,
     ColumnOption,
+    CountsOption,
     DropOption,
     InstancesOption,
     JsonOption,
@@ -26,14 +25,13 @@ from .options import (
     MajorityOption,
     MinorityOption,
     PerClassOption,
+    option,
     read_counts,
     settings_of,
     with_loss,
-)  # fmt: skip
+)
 from .outputs import Outputs, reporting
 from .realizing import read_weighting
-
-_CONVENTION = ("temperature", "self_pairs", "epsilon")
 
 
 @verb(
@@ -45,36 +43,23 @@ _CONVENTION = ("temperature", "self_pairs", "epsilon")
 def crosscheck(
     loss: Loss,
     *,
-    counts: Annotated[
-        str | None,
-        typer.Option(help="Check the solvers: a profile, a file, 100x500, or 1000,100,10."),
-    ] = None,
+    counts: CountsOption = None,
     column: ColumnOption = None,
     drop_empty: DropOption = False,
     classes: ClassesOption = None,
     instances: InstancesOption = None,
-    thresholds: Annotated[
-        bool, typer.Option("--thresholds", help="With --counts: check also when they collapse, as powers of them grow.")
-    ] = False,
+    thresholds: Annotated[bool, option("With --counts: also where they collapse.", "--thresholds")] = False,
     majority: MajorityOption = None,
     minority: MinorityOption = None,
     per_class: PerClassOption = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Check the verdict of realize on these weights: a .npy file, N x N.")
-    ] = None,
-    labels: Annotated[str | None, typer.Option(help="The same on labels with a --scheme, as in realize.")] = None,
-    scheme: Annotated[
-        str | None, typer.Option(help="How labels make weights: supcon, soft-supcon, y-aware, x-clr.")
-    ] = None,
-    sigma: Annotated[float | None, typer.Option(help="y-aware: bandwidth of the kernel.")] = None,
-    label_temperature: Annotated[float | None, typer.Option(help="x-clr: temperature of the labels' softmax.")] = None,
-    seeds: Annotated[int, typer.Option(help="Random starts of the descent.")] = 1,
-    device: Annotated[
-        str | None, typer.Option(help="cpu or gpu, for the descent; where there is no GPU it says so and uses the CPU.")
-    ] = None,
-    tol: Annotated[
-        float | None, typer.Option(help="The relative gap to certify (1e-9; of verdicts 1e-7).", show_default=False)
-    ] = None,
+    weights: Annotated[Path | None, option("Check realize's verdict on these weights: .npy, N x N.")] = None,
+    labels: Annotated[str | None, option("The same on labels with a --scheme, as in realize.")] = None,
+    scheme: Annotated[str | None, option("How labels make weights: supcon, soft-supcon, y-aware, x-clr.")] = None,
+    sigma: Annotated[float | None, option("y-aware: bandwidth of the kernel.")] = None,
+    label_temperature: Annotated[float | None, option("x-clr: temperature of the labels' softmax.")] = None,
+    seeds: Annotated[int, option("Random starts of the descent.")] = 1,
+    device: Annotated[str | None, option("cpu or gpu, for the descent (the CPU if there is no GPU).")] = None,
+    tol: Annotated[float | None, option("To certify (1e-9; of verdicts 1e-7).", show_default=False)] = None,
     json: JsonOption = None,
 ) -> int:
     """Check by independent routes: solvers (--counts), critical ratios (--majority), verdicts (--weights)."""
@@ -83,58 +68,42 @@ def crosscheck(
     check_device(device)
     if tol is not None:
         check_tol(tol)
-    how: dict[str, Any] = {"seeds": seeds, "device": device}
+    counted: dict[str, Any] = {"counts": counts, "classes": classes, "instances": instances}
     levels: dict[str, Any] = {"majority": majority, "minority": minority, "per_class": per_class}
-    drawn = {
-        "scheme": scheme,
-        "sigma": sigma,
-        "epsilon": loss.options["epsilon"] if labels else None,
-        "label_temperature": label_temperature,
-    }
-    given = [
-        name
-        for name, one in (
-            ("counts", (counts, classes, instances)),
-            ("majority", tuple(levels.values())),
-            ("weights", (weights, labels, *drawn.values())),
-        )
-        if any(part is not None for part in one)
-    ]
+    drawn: dict[str, Any] = {"sigma": sigma, "label_temperature": label_temperature}
+    weighed: dict[str, Any] = {"weights": weights, "labels": labels, "scheme": scheme, **drawn}
+    groups: dict[str, dict[str, Any]] = {"counts": counted, "majority": levels, "weights": weighed}
+    given = [name for name, one in groups.items() if any(value is not None for value in one.values())]
     if len(given) > 1:
         raise ProblemError(f"{given[1]}: one thing is checked at a time; got {given[0]} too (leave one out)")
     if thresholds and given != ["counts"]:
         raise ProblemError("thresholds: goes with counts; got none (majority and minority are checked without it)")
     outputs, more = Outputs(json), {}
     with reporting() as progress:
-        how["progress"] = progress
+        how: dict[str, Any] = {"seeds": seeds, "device": device, "progress": progress}
         if given == ["weights"]:
-            check = _verdict(loss, weights, labels, drawn, tol or 1e-7, how)
+            drawn |= {"epsilon": loss.options["epsilon"] if labels else None}
+            weighting = _weighting(loss, weights, labels, scheme, drawn)
+            check = crosscheck_verdict(weighting, temperature=loss.options["temperature"], tol=tol or 1e-7, **how)
         elif given == ["majority"]:
             check = crosscheck_threshold(loss.builder, **levels, **how)
         else:
-            loaded = read_counts(counts, classes, instances, column=column, drop_empty=drop_empty)
-            check = check_routes(loss.over(loaded), **how, tol=tol or 1e-9)
+            loaded = read_counts(**counted, column=column, drop_empty=drop_empty)
+            check = check_routes(loss.builder(loaded), **how, tol=tol or 1e-9)
             more = {"thresholds": crosscheck_threshold(loss.builder, loaded, **how)} if thresholds else {}
     report = {**check.to_dict(), **{name: one.to_dict() for name, one in more.items()}}
     outputs.emit(report, [*check.lines(), *(line for one in more.values() for line in ["", *one.lines()])])
     return code(check.ok and all(one.ok for one in more.values()))
 
 
-def _verdict(
-    loss: Loss,
-    weights: Path | None,
-    labels: str | None,
-    drawn: dict[str, Any],
-    tol: float,
-    how: dict[str, Any],
-) -> CrossCheck:
+def _weighting(
+    loss: Loss, weights: Path | None, labels: str | None, scheme: str | None, drawn: dict[str, Any]
+) -> Weighting:
     for name, value in loss.options.items():
-        if value is not None and name not in _CONVENTION:
+        if value is not None and name not in ("temperature", "self_pairs", "epsilon"):
             raise ProblemError(f"{name}: weights make a loss of their own; got {value} with weights (leave it out)")
     if loss.options["temperature"] is None:
         raise ProblemError("temperature: must be given; got none")
-    scheme = drawn.pop("scheme")
     if scheme == "euclidean":
         raise ProblemError("scheme: euclidean has no sphere to descend on; got euclidean (supcon, soft-supcon, ...)")
-    weighting = read_weighting(weights, labels, scheme, drawn, loss.options["self_pairs"])
-    return crosscheck_verdict(weighting, temperature=loss.options["temperature"], tol=tol, **how)
+    return read_weighting(weights, labels, scheme, drawn, loss.options["self_pairs"])

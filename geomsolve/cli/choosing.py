@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import typer
 
 from ..certificates.certificate import check_tol
 from ..choosing.comparisons import compare as compare_losses
@@ -19,7 +18,7 @@ from ..errors import ProblemError
 from ..figures.maps import plot_variance_map
 from ..files import read_array
 from .app import code, verb
-from .options import JsonOption, TolOption, with_counts, with_instances
+from .options import JsonOption, PlotOption, TolOption, option, with_counts
 from .outputs import Outputs, reporting
 
 
@@ -31,14 +30,12 @@ from .outputs import Outputs, reporting
 def compare(
     counts: Counts,
     *,
-    temperature: Annotated[float, typer.Option(help="Temperature of the losses.")],
-    losses: Annotated[
-        str | None, typer.Option(help="Some only, separated by commas; left out: all that fit the number of classes.")
-    ] = None,
-    batch: Annotated[int | None, typer.Option(help="Examples per batch of the losses that have one.")] = None,
-    sampler: Annotated[str, typer.Option(help="Of their batches.")] = "instance",
+    temperature: Annotated[float, option("Temperature of the losses.")],
+    losses: Annotated[str | None, option("Some only, separated by commas; left out: all that fit.")] = None,
+    batch: Annotated[int | None, option("Examples per batch of the losses that have one.")] = None,
+    sampler: Annotated[str, option("Of their batches.")] = "instance",
     tol: TolOption = 1e-9,
-    plot: Annotated[Path | None, typer.Option(help="Draw it: .png, .pdf or .svg.")] = None,
+    plot: PlotOption = None,
     json: JsonOption = None,
 ) -> int:
     """The optimal geometry under every loss side by side, and what follows from it."""
@@ -49,8 +46,7 @@ def compare(
         found = compare_losses(counts, temperature=temperature, losses=names, **drawn, tol=tol, progress=progress)
         if plot is not None:
             found.plot(plot)
-    outputs.emit(found.to_dict(), found.lines(), [] if plot is None else [plot])
-    return code(found.ok)
+    return outputs.tell(found)
 
 
 @verb(
@@ -61,20 +57,13 @@ def compare(
 def design(
     counts: Counts,
     *,
-    temperature: Annotated[float | None, typer.Option(help="Temperature of a contrastive loss.")] = None,
-    feature_decay: Annotated[
-        float | None, typer.Option(help="Or of cross-entropy: the weight decay of one example's features, ...")
-    ] = None,
-    classifier_decay: Annotated[float | None, typer.Option(help="... and of the classifier.")] = None,
-    target: Annotated[
-        Path | None,
-        typer.Option(help="A .npy file: the wanted C x C cosines, in class order; left out: the regular simplex."),
-    ] = None,
-    anchors: Annotated[
-        str | None, typer.Option(help="class: every class weighs the same (default); instance: every example does.")
-    ] = None,
+    temperature: Annotated[float | None, option("Temperature of a contrastive loss.")] = None,
+    feature_decay: Annotated[float | None, option("Or the weight decay of one example's features, ...")] = None,
+    classifier_decay: Annotated[float | None, option("... and of the classifier, of cross-entropy.")] = None,
+    target: Annotated[Path | None, option("A .npy file: the wanted C x C cosines; left out: the simplex.")] = None,
+    anchors: Annotated[str | None, option("Every class (default) or instance weighs the same.")] = None,
     tol: TolOption = 1e-9,
-    out: Annotated[Path | None, typer.Option(help="Write design.json and design.npz to this folder.")] = None,
+    out: Annotated[Path | None, option("Write design.json and design.npz to this folder.")] = None,
     json: JsonOption = None,
 ) -> int:
     """The weights of a contrastive loss, or the margins of cross-entropy, whose optimum is the geometry you want."""
@@ -97,29 +86,22 @@ def design(
     files = [] if out is None else [out / "design.npz"]
     for file in files:
         np.savez(file, allow_pickle=False, **found.arrays())
-    outputs.emit(found.to_dict(), found.lines(), files)
-    return code(found.ok)
+    return outputs.tell(found, files)
 
 
 @verb(
     "geomsolve guideline --variance 0.3 --classes 10 --instances 50",
     "geomsolve guideline --variance 0.3 --counts 50,20,5 --temperature 0.1",
 )
-@with_instances
+@with_counts
 def guideline(
     counts: Counts,
     *,
-    variance: Annotated[float, typer.Option(help="The within-class variance to keep; the total is 1.")],
-    temperature: Annotated[
-        list[float] | None, typer.Option(help="May be repeated; left out: six from 0.05 to 1.")
-    ] = None,
-    views: Annotated[int, typer.Option(help="Views per instance.")] = 2,
-    self_pairs: Annotated[
-        bool, typer.Option(help="Whether an embedding is its own positive and in its own denominator.")
-    ] = True,
-    plot: Annotated[
-        Path | None, typer.Option(help="Draw the variance over alpha and temperature: .png, .pdf or .svg.")
-    ] = None,
+    variance: Annotated[float, option("The within-class variance to keep; the total is 1.")],
+    temperature: Annotated[list[float] | None, option("May be repeated; left out: six from 0.05 to 1.")] = None,
+    views: Annotated[int, option("Views per instance.")] = 2,
+    self_pairs: Annotated[bool, option("An embedding is its own positive and in its denominator.")] = True,
+    plot: Annotated[Path | None, option("Draw the variance over alpha and temperature.")] = None,
     json: JsonOption = None,
 ) -> int:
     """Which (alpha, temperature) of SupCL keep a given within-class variance, and from where classes collapse."""
@@ -132,5 +114,5 @@ def guideline(
             over = variance_map(counts, **settings, progress=progress)
             plot_variance_map(over, plot, variance=found.variance)
             proved &= bool(over.certified.all())
-    outputs.emit(found.to_dict(), found.lines(), [] if plot is None else [plot])
+    outputs.emit(found.to_dict(), found.lines())
     return code(proved)

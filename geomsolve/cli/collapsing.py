@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from ..collapse.levels import loss_levels, plateau
 from ..collapse.phases import phase_diagram
 from ..collapse.thresholds import threshold as find_threshold
@@ -19,7 +17,9 @@ from .app import code, verb
 from .options import (
     FREE,
     PUSHING,
+    BaseTemperatureOption,
     ColumnOption,
+    CountsOption,
     DigitsOption,
     DropOption,
     JsonOption,
@@ -27,15 +27,17 @@ from .options import (
     MajorityOption,
     MinorityOption,
     PerClassOption,
+    PlotOption,
     Problem,
     ProveOption,
     TolOption,
+    option,
     proved_digits,
     read_counts,
     settings_of,
     with_loss,
     with_problem,
-)  # fmt: skip
+)
 from .outputs import Outputs, reporting
 
 
@@ -51,17 +53,13 @@ def threshold(
     majority: MajorityOption = None,
     minority: MinorityOption = None,
     per_class: PerClassOption = None,
-    ratio: Annotated[float | None, typer.Option(help="Majority count over minority count, if that is given.")] = None,
-    counts: Annotated[
-        str | None, typer.Option(help="In place of majority and minority: a profile, a file, or 1000,100,10.")
-    ] = None,
+    ratio: Annotated[float | None, option("Majority count over minority count, if that is given.")] = None,
+    counts: CountsOption = None,
     column: ColumnOption = None,
     drop_empty: DropOption = False,
     vary: Annotated[
         str | None,
-        typer.Option(
-            "--vary", "--over", help="ratio, temperature, negatives; with --counts power, tail or the last two."
-        ),
+        option("ratio, temperature, negatives; with --counts power, tail or the last two.", "--vary", "--over"),
     ] = None,
     prove: ProveOption = False,
     digits: DigitsOption = None,
@@ -75,20 +73,11 @@ def threshold(
             f"counts: a critical value is proved for --majority and --minority; got {counts:.40} (leave --prove out)"
         )
     outputs = Outputs(json)
-    loaded = None if counts is None else read_counts(counts, column=column, drop_empty=drop_empty)
+    loaded = None if counts is None else read_counts(counts=counts, column=column, drop_empty=drop_empty)
     _check(vary or ("ratio" if counts is None else "power"), loss)
     with reporting() as progress:
-        found = find_threshold(
-            loss.builder,
-            loaded,
-            vary=vary,
-            majority=majority,
-            minority=minority,
-            per_class=per_class,
-            ratio=ratio,
-            tol=tol,
-            progress=progress,
-        )
+        levels: dict[str, Any] = {"majority": majority, "minority": minority, "per_class": per_class, "ratio": ratio}
+        found = find_threshold(loss.builder, loaded, vary=vary, **levels, tol=tol, progress=progress)
         verified = None if wanted is None or found.value is None else verify(found, digits=wanted)
     report, lines = found.to_dict(), found.lines()
     if verified is not None:
@@ -109,18 +98,16 @@ def threshold(
 def phase(
     loss: Loss,
     *,
-    over: Annotated[str, typer.Option("--over", "--vary", help="temperature, negatives, or classes.")] = "temperature",
+    over: Annotated[str, option("temperature, negatives, or classes.", "--over", "--vary")] = "temperature",
     majority: MajorityOption = None,
     minority: MinorityOption = None,
     per_class: PerClassOption = None,
-    ratios: Annotated[tuple[float, float], typer.Option(help="From and to.")] = (1.0, 1e3),
-    span: Annotated[
-        tuple[float, float] | None, typer.Option(help="From and to: temperatures (0.1 2), or k (1 1024).")
-    ] = None,
-    grid: Annotated[tuple[int, int], typer.Option(help="How many ratios and other values are solved.")] = (33, 25),
+    ratios: Annotated[tuple[float, float], option("From and to.")] = (1.0, 1e3),
+    span: Annotated[tuple[float, float] | None, option("From and to: temperatures (0.1 2), or k (1 1024).")] = None,
+    grid: Annotated[tuple[int, int], option("How many ratios and other values are solved.")] = (33, 25),
     tol: TolOption = 1e-9,
-    plot: Annotated[Path | None, typer.Option(help="Draw it: .png, .pdf or .svg.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the grid (or the critical ratios) as a CSV file.")] = None,
+    plot: PlotOption = None,
+    csv: Annotated[Path | None, option("Write the grid (or the critical ratios) as a CSV file.")] = None,
     json: JsonOption = None,
 ) -> int:
     """The phase diagram of minority collapse over imbalance ratio and temperature, k, or numbers of classes."""
@@ -128,25 +115,16 @@ def phase(
     if csv is not None:
         check_file("csv", csv)
     _check(over, loss)
-    classes: dict[str, Any] = {"majority": majority, "minority": minority}
+    levels: dict[str, Any] = {"majority": majority, "minority": minority, "per_class": per_class}
+    classes = {name: number for name, number in levels.items() if number is not None}
     with reporting() as progress:
-        diagram = phase_diagram(
-            loss.builder,
-            over=over,
-            **{name: number for name, number in classes.items() if number is not None},
-            per_class=per_class,
-            ratios=ratios,
-            span=span,
-            grid=grid,
-            tol=tol,
-            progress=progress,
-        )
+        how: dict[str, Any] = {"over": over, "ratios": ratios, "span": span, "grid": grid, "tol": tol}
+        diagram = phase_diagram(loss.builder, **how, **classes, progress=progress)
         if plot is not None:
             diagram.plot(plot)
         if csv is not None:
             diagram.write_csv(csv)
-    outputs.emit(diagram.to_dict(), diagram.lines(), [file for file in (plot, csv) if file is not None])
-    return code(diagram.ok)
+    return outputs.tell(diagram, [] if csv is None else [csv])
 
 
 def _check(varied: str, loss: Loss) -> None:
@@ -167,42 +145,28 @@ def _check(varied: str, loss: Loss) -> None:
 def levels(
     problem: Problem,
     *,
-    base_temperature: Annotated[
-        float | None,
-        typer.Option(help="If the code multiplies its loss by temperature / base temperature (SupContrast: 0.07)."),
-    ] = None,
-    observed: Annotated[
-        float | None, typer.Option(help="A loss from a log: which level it is nearest to, and in which units.")
-    ] = None,
+    base_temperature: BaseTemperatureOption = None,
+    observed: Annotated[float | None, option("A loss from a log: which level is nearest, in which units.")] = None,
     json: JsonOption = None,
 ) -> int:
     """The loss where all classes collapse, where the minority does, at the simplex and at the optimum.
 
     With --observed, what a training loss that stopped there means. SimCLR with batches of 128: --counts 128x1.
     """
-    outputs, options = Outputs(json), problem.loss.options
+    outputs, options, name = Outputs(json), problem.loss.options, problem.loss.name
+    how: dict[str, Any] = {"observed": observed, "base_temperature": base_temperature}
     with reporting() as progress:
         if options.get("keys") == "momentum":
             raise ProblemError(
                 "keys: training with momentum keys ends in an equilibrium, which no value of a loss marks"
             )
-        if problem.loss.name == "supcon":
+        if name == "supcon":
             if options["temperature"] is None:
                 raise ProblemError("temperature: supcon needs it; got none (0.1 is usual)")
             told = ("temperature", "views", "batch", "sampler", "draw", "averaging", "reducer")
-            found = loss_levels(
-                problem.counts,
-                **typed({name: options[name] for name in told if options[name] is not None}),
-                base_temperature=base_temperature,
-                observed=observed,
-                progress=progress,
-            )
-        else:
-            if observed is None:
-                raise ProblemError(
-                    f"observed: of {problem.loss.name} only the level that an observed loss is nearest to is told "
-                    "(write --observed VALUE)"
-                )
-            found = plateau(problem.objective, observed, base_temperature=base_temperature, progress=progress)
-    outputs.emit(found.to_dict(), found.lines())
-    return code(found.ok)
+            given = typed({one: options[one] for one in told if options[one] is not None})
+            return outputs.tell(loss_levels(problem.counts, **given, **how, progress=progress))
+        if observed is None:
+            rule = "only the level that an observed loss is nearest to is told"
+            raise ProblemError(f"observed: of {name} {rule} (write --observed VALUE)")
+        return outputs.tell(plateau(problem.objective, **how, progress=progress))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from ..figures.gallery.catalogue import FIGURES, draw_figures
 from ..objectives.registry import REQUIRED
 from ..text import table, whole
 from .app import code, verb
-from .options import HELP, JsonOption
+from .options import HELP, JsonOption, option
 from .outputs import Outputs, reporting
 
 
@@ -25,23 +26,13 @@ from .outputs import Outputs, reporting
 def profiles(json: JsonOption = None) -> int:
     """The built-in class counts."""
     rules = [name for name in profile_names() if name.endswith(":IR")]
-    loaded = [load_counts(name) for name in profile_names() if name not in rules]
-    listed = [
-        {
-            "name": counts.name,
-            "classes": counts.classes,
-            "distinct": len(counts.distinct),
-            "largest": whole(counts.distinct[0]),
-            "smallest": whole(counts.distinct[-1]),
-            "imbalance_ratio": counts.imbalance_ratio,
-            "total": whole(counts.total),
-        }
-        for counts in loaded
-    ]
+    listed: list[dict[str, Any]] = []
     rows: list[tuple[str, ...]] = [("profile", "classes", "distinct", "largest", "smallest", "ratio", "examples")]
-    for one in listed:
-        cells = [f"{one[key]}" for key in ("name", "classes", "distinct", "largest", "smallest")]
-        rows.append((*cells, f"{one['imbalance_ratio']:.4g}", f"{one['total']}"))
+    for counts in (load_counts(name) for name in profile_names() if name not in rules):
+        ends = {"largest": whole(counts.distinct[0]), "smallest": whole(counts.distinct[-1])}
+        told = {"name": counts.name, "classes": counts.classes, "distinct": len(counts.distinct), **ends}
+        listed.append({**told, "imbalance_ratio": counts.imbalance_ratio, "total": whole(counts.total)})
+        rows.append((*map(str, told.values()), f"{counts.imbalance_ratio:.4g}", f"{whole(counts.total)}"))
     note = f"and by rule: {', '.join(rules)} (IR: largest count over smallest, as in {rules[0].replace('IR', '100')})"
     order = "Profiles are histograms: their classes are sorted by count, largest first."
     Outputs(json).emit({"profiles": listed, "rules": rules}, [*table(rows), "", note, order])
@@ -55,12 +46,8 @@ def profiles(json: JsonOption = None) -> int:
 def figures(
     names: Annotated[list[str] | None, typer.Argument(help="Which figures; all of them without names.")] = None,
     *,
-    out: Annotated[
-        Path | None, typer.Option(help="Write NAME.pdf, NAME.png and NAME.csv to this folder; required to draw.")
-    ] = None,
-    only_list: Annotated[
-        bool, typer.Option("--list", help="Print the names of the figures and what they show.")
-    ] = False,
+    out: Annotated[Path | None, option("Write NAME.pdf, NAME.png and NAME.csv to this folder.")] = None,
+    only_list: Annotated[bool, option("Print the names of the figures and what they show.", "--list")] = False,
     json: JsonOption = None,
 ) -> int:
     """The figures of the theory, each with the certified data behind it."""
@@ -73,19 +60,12 @@ def figures(
     outputs = Outputs(json)
     with reporting() as progress:
         drawn = draw_figures(out, names or None, progress=progress)
-    report = [
-        {
-            "name": figure.name,
-            "description": figure.description,
-            "files": [str(file) for file in figure.files],
-            "points": figure.points,
-            "uncertified": figure.uncertified,
-        }
-        for figure in drawn
-    ]
     cells: list[tuple[str, ...]] = [("figure", "points", "not certified")]
     cells += [(figure.name, f"{figure.points}", f"{figure.uncertified}") for figure in drawn]
-    outputs.emit({"figures": report}, [*table(cells), "", f"  wrote a .pdf, .png and .csv of each to {out}"])
+    outputs.emit(
+        {"figures": [asdict(figure) for figure in drawn]},
+        [*table(cells), "", f"  wrote a .pdf, .png and .csv of each to {out}"],
+    )
     return code(not any(figure.uncertified for figure in drawn))
 
 
@@ -99,15 +79,13 @@ def losses(
     told: list[str] = []
     listed: list[dict[str, Any]] = []
     for name in names or loss_names():
-        settings = loss_settings(name)
-        listed.append({"name": name, "description": loss_words(name), "settings": {}})
-        told += [] if not told else [""]
-        told += [name, f"  {loss_words(name)}"]
-        rows: list[tuple[str, ...]] = []
-        for setting, default in settings.items():
+        defaults: dict[str, Any] = {}
+        told += [""] * bool(told) + [name, f"  {loss_words(name)}"]
+        for setting, default in loss_settings(name).items():
             needed = default is REQUIRED
-            listed[-1]["settings"][setting] = None if needed or callable(default) else default
-            rows.append((f"--{setting.replace('_', '-')}", "needed" if needed else f"{default}", HELP.get(setting, "")))
-        told += [f"    {option:<18}{default:<14}{words}" for option, default, words in rows]
+            defaults[setting] = None if needed or callable(default) else default
+            start = f"    --{setting.replace('_', '-')}"
+            told.append(f"{start:<22}{'needed' if needed else f'{default}':<14}{HELP.get(setting, '')}")
+        listed.append({"name": name, "description": loss_words(name), "settings": defaults})
     Outputs(json).emit({"losses": listed}, told)
     return code(True)

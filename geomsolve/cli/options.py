@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -26,25 +27,36 @@ from ..solvers.base import Solver
 from ..solvers.verification import check_digits
 from .app import SETTINGS
 
-JsonOption = Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout.")]
-TolOption = Annotated[float, typer.Option(help="The relative gap to certify.")]
-ProveOption = Annotated[bool, typer.Option("--prove", help="In ball arithmetic, to 30 digits.")]
-DigitsOption = Annotated[int | None, typer.Option(help="Prove it to so many digits.")]
+
+def option(help: str, *names: str, **more: Any) -> Any:
+    """An option with its help, under its own name if no other is given."""
+    return typer.Option(*names, help=help, **more)
 
 
 def _profiles(start: str) -> list[str]:
     return [name for name in profile_names() if name.startswith(start)]
 
 
-_CountsOption = typer.Option(help="A profile, a file, 100x500, or 1000,100,10.", autocompletion=_profiles)
-CountsOption = Annotated[str, _CountsOption]
-ColumnOption = Annotated[str | None, typer.Option(help="Of a file: the column of counts or labels.")]
-DropOption = Annotated[bool, typer.Option("--drop-empty", help="Of a file: leave classes of 0 out.")]
-ClassesOption = Annotated[int | None, typer.Option(help="In place of --counts: so many classes, ...")]
-InstancesOption = Annotated[int | None, typer.Option(help="... of so many examples each.")]
-MajorityOption = Annotated[int | None, typer.Option(help="Number of majority classes.")]
-MinorityOption = Annotated[int | None, typer.Option(help="Number of minority classes.")]
-PerClassOption = Annotated[float | None, typer.Option(help="Examples of a minority class.")]
+JsonOption = Annotated[str | None, option("Write JSON to this file; - is stdout.", "--json")]
+PlotOption = Annotated[Path | None, option("Draw it: .png, .pdf or .svg.")]
+TolOption = Annotated[float, option("The relative gap to certify.")]
+ProveOption = Annotated[bool, option("In ball arithmetic, to 30 digits.", "--prove")]
+DigitsOption = Annotated[int | None, option("Prove it to so many digits.")]
+CountsOption = Annotated[str | None, option("A profile, a file, 100x500, or 1000,100,10.", autocompletion=_profiles)]
+ColumnOption = Annotated[str | None, option("Of a file: the column of counts or labels.")]
+DropOption = Annotated[bool, option("Of a file: leave classes of 0 out.", "--drop-empty")]
+ClassesOption = Annotated[int | None, option("In place of --counts: so many classes, ...")]
+InstancesOption = Annotated[int | None, option("... of so many examples each.")]
+MajorityOption = Annotated[int | None, option("Number of majority classes.")]
+MinorityOption = Annotated[int | None, option("Number of minority classes.")]
+PerClassOption = Annotated[float | None, option("Examples of a minority class.")]
+SecondsOption = Annotated[float | None, option("Descents end then with the best, as at Ctrl-C.")]
+SortedOption = Annotated[
+    bool, option("Take a built-in profile: classes are numbered by count, largest first.", "--sorted-classes")
+]
+BaseTemperatureOption = Annotated[
+    float | None, option("If the code multiplies its loss by temperature / base temperature (SupContrast: 0.07).")
+]
 
 
 def proved_digits(prove: bool, digits: int | None) -> int | None:
@@ -61,10 +73,6 @@ class Loss:
 
     name: str
     options: dict[str, Any]
-
-    def over(self, counts: Counts) -> Objective:
-        """The objective over these counts."""
-        return self.builder(counts)
 
     def builder(self, counts: Counts, **varied: Any) -> Objective:
         """The objective over these counts with some settings replaced."""
@@ -90,7 +98,7 @@ class Problem:
     @cached_property
     def objective(self) -> Objective:
         """The objective, or a ProblemError where the loss is none."""
-        return self.loss.over(self.counts)
+        return self.loss.builder(self.counts)
 
     def solve(self, solver: Solver | None, tol: float, progress: Progress) -> Solved:
         """Its optimal geometry, proved or not."""
@@ -104,7 +112,7 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 
 def _setting(help: str, *names: str, **more: Any) -> Any:
     """An option that some losses have."""
-    return typer.Option(*names, help=help, rich_help_panel=SETTINGS, show_default=False, **more)
+    return option(help, *names, rich_help_panel=SETTINGS, show_default=False, **more)
 
 
 def _names(start: str) -> list[str]:
@@ -114,12 +122,9 @@ def _names(start: str) -> list[str]:
 def _loss(
     *,
     objective: Annotated[
-        str,
-        typer.Option(help="The loss; geomsolve losses lists them.", autocompletion=_names, rich_help_panel="Loss"),
+        str, option("The loss; geomsolve losses lists them.", autocompletion=_names, rich_help_panel="Loss")
     ] = "supcon",
-    temperature: Annotated[
-        float | None, typer.Option(help="Most losses need it; gcl takes 1.", rich_help_panel="Loss")
-    ] = None,
+    temperature: Annotated[float | None, option("Most losses need it; gcl takes 1.", rich_help_panel="Loss")] = None,
     views: Annotated[int | None, _setting("Views per example (2).")] = None,
     batch: Annotated[int | None, _setting("Examples per batch; left out: all.")] = None,
     sampler: Annotated[
@@ -171,31 +176,17 @@ EVERY = loss_names()
 
 def settings_of(losses: Sequence[str]) -> list[tuple[str, str]]:
     """The losses, and their settings besides the temperature as they are typed."""
-    names = (
-        {name: [f"--{one.replace('_', '-')}" for one in loss_settings(name) if one != "temperature"]} for name in losses
-    )
-    return [(name, " ".join(settings) or "none") for one in names for name, settings in one.items()]
+    listed = ((name, [one for one in loss_settings(name) if one != "temperature"]) for name in losses)
+    return [(name, " ".join(f"--{one.replace('_', '-')}" for one in settings) or "none") for name, settings in listed]
 
 
-def _problem(
+def read_counts(
     *,
-    counts: Annotated[str | None, _CountsOption] = None,
+    counts: CountsOption = None,
     column: ColumnOption = None,
     drop_empty: DropOption = False,
     classes: ClassesOption = None,
     instances: InstancesOption = None,
-    **loss: Any,
-) -> Problem:
-    return Problem(read_counts(counts, classes, instances, column=column, drop_empty=drop_empty), _loss(**loss))
-
-
-def read_counts(
-    counts: str | None,
-    classes: int | None = None,
-    instances: int | None = None,
-    *,
-    column: str | None = None,
-    drop_empty: bool = False,
 ) -> Counts:
     """The counts by name or from a file, or so many classes of equal size."""
     if counts is not None:
@@ -211,11 +202,9 @@ def read_counts(
         return loaded
     if classes is None and instances is None:
         raise ProblemError("counts: must be given; got none")
-    for name, number in (("classes", classes), ("instances", instances)):
+    for name, number, other in (("classes", classes, "instances"), ("instances", instances, "classes")):
         if number is None:
-            raise ProblemError(
-                f"{name}: must be given with {'instances' if name == 'classes' else 'classes'}; got none"
-            )
+            raise ProblemError(f"{name}: must be given with {other}; got none")
         check_whole(name, number, least=2)
     return as_counts([float(instances or 0)] * int(classes or 0), name=f"{classes} classes of {instances}")
 
@@ -241,24 +230,14 @@ def _taking(
     return decorate
 
 
-def _counts(*, counts: CountsOption, column: ColumnOption = None, drop_empty: DropOption = False) -> Counts:
-    return read_counts(counts, column=column, drop_empty=drop_empty)
+_COUNTED, _SET = _parameters(read_counts), _parameters(_loss)
 
 
-def _instances(
-    *,
-    counts: Annotated[
-        str | None, typer.Option(help="Instances per class: a profile, a file, 10x50, or 50,20,5.")
-    ] = None,
-    column: ColumnOption = None,
-    drop_empty: DropOption = False,
-    classes: ClassesOption = None,
-    instances: InstancesOption = None,
-) -> Counts:
-    return read_counts(counts, classes, instances, column=column, drop_empty=drop_empty)
+def _problem(**given: Any) -> Problem:
+    counts = read_counts(**{one.name: given.pop(one.name) for one in _COUNTED})
+    return Problem(counts, _loss(**given))
 
 
-with_counts = _taking(_counts, _parameters(_counts))
-with_instances = _taking(_instances, _parameters(_instances))
-with_loss = _taking(_loss, _parameters(_loss))
-with_problem = _taking(_problem, [*_parameters(_problem), *_parameters(_loss)])
+with_counts = _taking(read_counts, _COUNTED)
+with_loss = _taking(_loss, _SET)
+with_problem = _taking(_problem, [*_COUNTED, *_SET])

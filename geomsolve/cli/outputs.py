@@ -16,8 +16,10 @@ import numpy as np
 from ..arrays import Progress
 from ..figures.style import check_suffix
 from ..files import check_file, make_folder
+from ..results import Result
 from ..sweeps.running import SweepProgress
 from ..text import dumps
+from .app import code
 
 # Seconds between two lines of progress where stderr is no terminal.
 _PATIENCE = 10.0
@@ -52,26 +54,27 @@ class Outputs:
             make_folder("out", self.out)
             check_file("out", self.out / self.record)
 
+    def tell(self, found: Result, files: Sequence[Path] = ()) -> int:
+        """Emit what the result says of itself; the exit code it deserves."""
+        self.emit(found.to_dict(), found.lines(), files)
+        return code(found.ok)
+
     def emit(self, report: Mapping[str, Any], lines: Sequence[str], files: Sequence[Path] = ()) -> None:
         """The report as JSON where that was asked for, and lines for people unless stdout is for JSON alone.
 
         Args:
             report: as a dictionary.
             lines: the same for people.
-            files: what was written besides; the record in the folder `out` is written here.
+            files: what was written besides the picture; the record in the folder `out` is written here.
         """
-        written = [str(file) for file in files]
+        written = [str(file) for file in dict.fromkeys([*([] if self.plot is None else [self.plot]), *files])]
         if self.out is not None:
             written.append(str(self.out / self.record))
         report = {**report, "files": written} if written else dict(report)
-        if self.out is not None:
-            (self.out / self.record).write_text(dumps(report) + "\n", encoding="utf-8")
-        if self.json == "-":
-            print(dumps(report))
-            return
-        if self.json is not None:
-            Path(self.json).write_text(dumps(report) + "\n", encoding="utf-8")
-        print("\n".join([*lines, *(f"  wrote {file}" for file in written)]))
+        for place in (None if self.out is None else self.out / self.record, self.json):
+            if place not in (None, "-"):
+                Path(str(place)).write_text(dumps(report) + "\n", encoding="utf-8")
+        print(dumps(report) if self.json == "-" else "\n".join([*lines, *(f"  wrote {file}" for file in written)]))
 
     def save(self, arrays: Mapping[str, Any]) -> list[Path]:
         """Write each array to a .npy file in the folder `out`; the names of the files."""

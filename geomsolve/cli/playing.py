@@ -5,20 +5,17 @@ from __future__ import annotations
 import socket
 from typing import Annotated
 
-import typer
-
 from ..errors import BackendError, ProblemError
 from .app import code, verb
+from .options import option
 
 
 @verb("geomsolve app", "geomsolve app --port 8123 --open")
 def app(
     *,
-    port: Annotated[int, typer.Option(help="Where the page is served, 1 to 65535.")] = 8080,
-    host: Annotated[
-        str, typer.Option(help="Left alone, this machine only; 0.0.0.0 lets everybody in who reaches it.")
-    ] = "127.0.0.1",
-    open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    port: Annotated[int, option("Where the page is served, 1 to 65535.")] = 8080,
+    host: Annotated[str, option("0.0.0.0 lets everybody in who reaches this machine.")] = "127.0.0.1",
+    open_browser: Annotated[bool, option("Open it in the browser.", "--open")] = False,
 ) -> int:
     """A page to play with: counts, loss and temperature on sliders, the certified geometry beside them.
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import typer
 
 from .. import __version__
 from ..certificates.certificate import certify as certify_gram
 from ..certificates.certificate import check_tol
 from ..errors import ProblemError
 from ..files import read_array
+from ..results import Result
 from ..solvers.points.dimensions import dimension_costs
 from ..solvers.points.embedding import Embedding, check_dim, check_seconds
 from ..solvers.solution import MOST_WRITTEN, Solution
@@ -25,9 +25,12 @@ from .options import (
     FREE,
     DigitsOption,
     JsonOption,
+    PlotOption,
     Problem,
     ProveOption,
+    SecondsOption,
     TolOption,
+    option,
     proved_digits,
     settings_of,
     with_problem,
@@ -46,27 +49,22 @@ def solve(
     *,
     solver: Annotated[
         str | None,
-        typer.Option(help="newton, quadrature, followers, clarabel, scs, descent, mosek; without it, all that fit."),
+        option("newton, quadrature, followers, clarabel, scs, descent, mosek; without it, all that fit."),
     ] = None,
     tol: TolOption = 1e-9,
     dim: Annotated[
-        str | None,
-        typer.Option(help="Embed into so many dimensions, with a proven gap; of several, 8,16,32, what each costs."),
+        str | None, option("Embed into so many dimensions, with a proven gap; of several, 8,16,32, what each costs.")
     ] = None,
     restarts: Annotated[
-        int | None, typer.Option(help="Starts below the rank; without it many for small problems, one for large ones.")
+        int | None, option("Starts below the rank; without it many for small problems, one for large ones.")
     ] = None,
-    seconds: Annotated[float | None, typer.Option(help="Descents end then with the best, as at Ctrl-C.")] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Of random starts: --solver descent, and --dim below the rank.")
-    ] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Of the solver.")] = None,
+    seconds: SecondsOption = None,
+    seed: Annotated[int | None, option("Of random starts: --solver descent, and --dim below the rank.")] = None,
+    max_steps: Annotated[int | None, option("Of the solver.")] = None,
     prove: ProveOption = False,
     digits: DigitsOption = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the solution: .png, .pdf or .svg.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Write solution.json, gram.npy and points.npy to this folder.")
-    ] = None,
+    plot: PlotOption = None,
+    out: Annotated[Path | None, option("Write solution.json, gram.npy and points.npy to this folder.")] = None,
     json: JsonOption = None,
 ) -> int:
     """The optimal geometry of class means, with the proof that it is optimal."""
@@ -90,32 +88,32 @@ def solve(
     outputs = Outputs(json, plot, out)
     with reporting() as progress:
         found = problem.solve(chosen, tol, progress)
-        report, lines, good, files = found.to_dict(), found.lines(), found.ok, []
-        embedding = costs = None
+        report, lines, good, files = found.to_dict(), found.lines(), found.ok, list[Path]()
+        drawn: dict[str, Any] = {}
+        picture: Result = found
         if isinstance(found, Solution):
+            embedding = None
             options: dict[str, Any] = {"restarts": restarts, "seconds": seconds, "seed": seed or 0}
             if len(dims) > 1:
-                costs = dimension_costs(found, dims, **options, progress=progress)
+                picture = costs = dimension_costs(found, dims, **options, progress=progress)
                 report["dimensions"] = costs.to_dict()
                 lines += ["", *costs.lines()]
                 embedding = costs.embeddings[-1]
             elif dims or (out is not None and found.geometry.atoms <= MOST_WRITTEN):
                 embedding = found.embed(*dims, **options, progress=progress)
-            if len(dims) == 1 and embedding is not None:
-                report["embedding"] = embedding.to_dict()
+                drawn["embedding"] = embedding
+            if dims and "embedding" in drawn:
+                report["embedding"] = drawn["embedding"].to_dict()
                 lines += ["", entry("embedding", str(embedding))]
             if wanted is not None:
                 verified = verify(found, digits=wanted, progress=progress)
                 report["verified"], good = verified.to_dict(), verified.proved
                 lines += ["", *verified.lines()]
-            if plot is not None:
-                found.plot(plot, embedding=embedding) if costs is None else costs.plot(plot)
             if out is not None:
                 files += _write(out, found, embedding)
                 lines += _notes(found, embedding)
-        elif plot is not None:
-            found.plot(plot)
-        files += [] if plot is None else [plot]
+        if plot is not None:
+            picture.plot(plot, **drawn)
     outputs.emit(report, lines, files)
     return code(good)
 
@@ -160,7 +158,7 @@ def _notes(solution: Solution, embedding: Embedding | None) -> list[str]:
 def certify(
     problem: Problem,
     *,
-    gram: Annotated[Path, typer.Option(help="A .npy file: the C x C Gram matrix of class means, in class order.")],
+    gram: Annotated[Path, option("A .npy file: the C x C Gram matrix of class means, in class order.")],
     tol: TolOption = 1e-9,
     json: JsonOption = None,
 ) -> int:

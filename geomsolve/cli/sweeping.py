@@ -12,7 +12,7 @@ from ..files import check_file
 from ..sweeps.running import sweep as run_sweep
 from ..sweeps.tables import export_sweep
 from .app import code, verb
-from .options import JsonOption, TolOption
+from .options import JsonOption, TolOption, option
 from .outputs import Outputs, counting
 
 
@@ -25,12 +25,12 @@ def sweep(
         Path, typer.Argument(help="A TOML file with the tables objective, counts and grid.", show_default=False)
     ],
     *,
-    store: Annotated[Path, typer.Option(help="The journal; the same command again goes on where it was stopped.")],
+    store: Annotated[Path, option("The journal; the same command again goes on where it was stopped.")],
     workers: Annotated[
-        int | None, typer.Option(help="Processes to spawn (one a core); 1 works in this process.", show_default=False)
+        int | None, option("Processes to spawn (one a core); 1 works in this process.", show_default=False)
     ] = None,
     dask: Annotated[
-        str | None, typer.Option(help="Instead: a dask scheduler, such as tcp://127.0.0.1:8786.", show_default=False)
+        str | None, option("Instead: a dask scheduler, such as tcp://127.0.0.1:8786.", show_default=False)
     ] = None,
     tol: TolOption = 1e-9,
     json: JsonOption = None,
@@ -43,8 +43,7 @@ def sweep(
     except KeyboardInterrupt:
         print(f"geomsolve: the answers so far are in {store}; the same command goes on from there", file=sys.stderr)
         raise
-    outputs.emit(result.to_dict(), result.lines())
-    return code(result.ok)
+    return outputs.tell(result)
 
 
 @verb(
@@ -54,11 +53,9 @@ def sweep(
 def export(
     store: Annotated[Path, typer.Argument(help="A store that a sweep has written.", show_default=False)],
     *,
-    to: Annotated[str, typer.Option(help="csv, npz or parquet.")],
-    out: Annotated[Path, typer.Option(help="The file to write.")],
-    every: Annotated[
-        bool, typer.Option("--all", help="All sweeps of the store, not only the one that ran last.")
-    ] = False,
+    to: Annotated[str, option("csv, npz or parquet.")],
+    out: Annotated[Path, option("The file to write.")],
+    every: Annotated[bool, option("All sweeps of the store, not only the one that ran last.", "--all")] = False,
     json: JsonOption = None,
 ) -> int:
     """Write the answers of a sweep to one table."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,12 +22,16 @@ from .app import code, verb
 from .options import (
     EVERY,
     PUSHING,
+    BaseTemperatureOption,
     ColumnOption,
     DropOption,
     JsonOption,
     Loss,
     Problem,
+    SecondsOption,
+    SortedOption,
     TolOption,
+    option,
     read_counts,
     settings_of,
     with_loss,
@@ -45,35 +49,22 @@ from .outputs import Outputs, reporting
 def targets(
     problem: Problem,
     *,
-    dim: Annotated[int, typer.Option(help="Coordinates: the width of your projection head.")],
+    dim: Annotated[int, option("Coordinates: the width of your projection head.")],
     out: Annotated[
-        Path,
-        typer.Option(
-            help="Write this file, .npy, .safetensors or .pt; or this folder, under the names TSC's loader wants."
-        ),
+        Path, option("Write this file, .npy, .safetensors or .pt; or this folder, under the names TSC's loader wants.")
     ],
-    layout: Annotated[str, typer.Option(help="proxies: (classes, dim); weights: (dim, classes).")] = "proxies",
+    layout: Annotated[str, option("proxies: (classes, dim); weights: (dim, classes).")] = "proxies",
     part: Annotated[
-        str | None,
-        typer.Option(help="prototype (bcl, ecl), classifier (ecl, lc) or target (tsc); without it, class means."),
+        str | None, option("prototype (bcl, ecl), classifier (ecl, lc) or target (tsc); without it, class means.")
     ] = None,
-    sorted_classes: Annotated[
-        bool,
-        typer.Option(
-            "--sorted-classes",
-            help="Take a built-in profile: classes of the data are numbered by count, largest first.",
-        ),
-    ] = False,
+    sorted_classes: SortedOption = False,
     rotate: Annotated[
-        bool, typer.Option("--rotate/--no-rotate", help="Into all coordinates, at random; else fill up with zeros.")
+        bool, option("Into all coordinates, at random; else fill up with zeros.", "--rotate/--no-rotate")
     ] = True,
-    seed: Annotated[int, typer.Option(help="Of the rotation and the descents.")] = 0,
-    restarts: Annotated[
-        int | None,
-        typer.Option(help="Descents below the rank (many, or one if large)."),
-    ] = None,
-    max_steps: Annotated[int, typer.Option(help="Of each descent.")] = 2000,
-    seconds: Annotated[float | None, typer.Option(help="Descents end then with the best, as at Ctrl-C.")] = None,
+    seed: Annotated[int, option("Of the rotation and the descents.")] = 0,
+    restarts: Annotated[int | None, option("Descents below the rank (many, or one if large).")] = None,
+    max_steps: Annotated[int, option("Of each descent.")] = 2000,
+    seconds: SecondsOption = None,
     tol: TolOption = 1e-9,
     json: JsonOption = None,
 ) -> int:
@@ -93,20 +84,9 @@ def targets(
     if problem.free:
         check_wanted(problem.objective, dim, part)
     with reporting() as progress:
-        found = export_targets(
-            problem.solve(None, tol, progress),
-            problem.counts,
-            dim=dim,
-            part=part,
-            sorted_classes=sorted_classes,
-            rotate=rotate,
-            seed=seed,
-            restarts=restarts,
-            max_steps=max_steps,
-            seconds=seconds,
-            tol=tol,
-            progress=progress,
-        )
+        how: dict[str, Any] = {"dim": dim, "part": part, "sorted_classes": sorted_classes, "rotate": rotate}
+        how |= {"seed": seed, "restarts": restarts, "max_steps": max_steps, "seconds": seconds, "tol": tol}
+        found = export_targets(problem.solve(None, tol, progress), problem.counts, **how, progress=progress)
     outputs.emit(found.to_dict(layout), found.lines(layout), found.save(out, layout=layout))
     return code(found.ok)
 
@@ -121,55 +101,37 @@ def diagnose(
     chosen: Loss,
     *,
     context: typer.Context,
-    embeddings: Annotated[
-        Path,
-        typer.Option(help="A .npy, .npz, .pt or .parquet file: samples x dimensions, or views first."),
-    ],
-    labels: Annotated[
-        Path,
-        typer.Option(help='One integer or text per sample: such a file, or a CSV with a column "label".'),
-    ],
+    embeddings: Annotated[Path, option("A .npy, .npz, .pt or .parquet file: samples x dimensions, or views first.")],
+    labels: Annotated[Path, option('One integer or text per sample: such a file, or a CSV with a column "label".')],
     weights: Annotated[
         Path | None,
-        typer.Option(
-            help="Such a file: the C x dimensions weights of a classifier, rows in sorted order of the labels."
-        ),
+        option("Such a file: the C x dimensions weights of a classifier, rows in sorted order of the labels."),
     ] = None,
     counts: Annotated[
         str | None,
-        typer.Option(
-            help="Examples per class in training, in sorted order of the labels: a file, or 1000,100,10; left out: "
+        option(
+            "Examples per class in training, in sorted order of the labels: a file, or 1000,100,10; left out: "
             "those of the labels."
         ),
     ] = None,
     column: ColumnOption = None,
     drop_empty: DropOption = False,
-    sorted_classes: Annotated[
-        bool,
-        typer.Option(
-            "--sorted-classes",
-            help="Take a built-in profile as --counts: labels are numbered by count, largest first.",
-        ),
-    ] = False,
+    sorted_classes: SortedOption = False,
     neighbours: Annotated[
         float | None,
-        typer.Option(
-            help="Of CAC: a number, or below 1 a share of all embeddings; left out: as many as the class has, at most "
+        option(
+            "Of CAC: a number, or below 1 a share of all embeddings; left out: as many as the class has, at most "
             "0.05 of all."
         ),
     ] = None,
     convention: Annotated[
-        str, typer.Option(help="Of CAC, CAD and SAD: geomsolve, or ttc as in the code of A Tale of Two Classes.")
+        str, option("Of CAC, CAD and SAD: geomsolve, or ttc as in the code of A Tale of Two Classes.")
     ] = "geomsolve",
-    base_temperature: Annotated[
-        float | None,
-        typer.Option(help="If the code multiplies its loss by temperature / base temperature (SupContrast: 0.07)."),
-    ] = None,
-    ignore: Annotated[int | None, typer.Option(help="Leave out samples of this label, such as -1.")] = None,
+    base_temperature: BaseTemperatureOption = None,
+    ignore: Annotated[int | None, option("Leave out samples of this label, such as -1.")] = None,
     tol: TolOption = 1e-9,
     report: Annotated[
-        Path | None,
-        typer.Option(help="Write report.html, report.txt, diagnosis.json and diagnosis.png to this folder."),
+        Path | None, option("Write report.html, report.txt, diagnosis.json and diagnosis.png to this folder.")
     ] = None,
     json: JsonOption = None,
 ) -> int:
@@ -184,22 +146,12 @@ def diagnose(
     files = [] if report is None else _report_files(report)
     arrays = [read_samples("embeddings", embeddings), read_samples("labels", labels)]
     matrix = None if weights is None else read_samples("weights", weights)
-    trained = None if counts is None else read_counts(counts, column=column, drop_empty=drop_empty)
+    trained = None if counts is None else read_counts(counts=counts, column=column, drop_empty=drop_empty)
     with reporting() as progress:
-        found = diagnose_embeddings(
-            *arrays,
-            weights=matrix,
-            objective=chosen.name if named or settings else None,
-            counts=trained,
-            sorted_classes=sorted_classes,
-            neighbours=neighbours,
-            convention=convention,
-            base_temperature=base_temperature,
-            ignore=ignore,
-            tol=tol,
-            progress=progress,
-            **settings,
-        )
+        how: dict[str, Any] = {"sorted_classes": sorted_classes, "neighbours": neighbours, "convention": convention}
+        how |= {"base_temperature": base_temperature, "ignore": ignore, "tol": tol, "progress": progress, **settings}
+        objective = chosen.name if named or settings else None
+        found = diagnose_embeddings(*arrays, weights=matrix, objective=objective, counts=trained, **how)
         written, lines = found.to_dict(), found.lines()
         if files:
             text, data, picture, page = files
@@ -207,8 +159,7 @@ def diagnose(
             page.write_text(_page(found._repr_html_(), lines), encoding="utf-8")
             text.write_text("\n".join(lines) + "\n", encoding="utf-8")
             data.write_text(dumps({**written, "files": [str(file) for file in files]}) + "\n", encoding="utf-8")
-    outputs.emit(written, lines, files)
-    return code(found.ok)
+    return outputs.tell(found, files)
 
 
 def _report_files(folder: Path) -> list[Path]:

@@ -131,44 +131,32 @@ def problem(name: str) -> ZooProblem:
     Source: the bound is the one of `certify`, see the theory page.
     """
     rows = {row["name"]: row for row in zoo_definitions()}
-    if not isinstance(name, str) or name not in rows:
+    if name not in rows:
         near = difflib.get_close_matches(str(name), rows, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise ProblemError(f"name: the zoo has no problem {name!r:.60} ({hint}names() lists all {len(rows)})")
-    found = _optima()[name]
+    found = _stored("optima.json")["problems"][name]
     proof = f"ours, proved in ball arithmetic to {found['error']} nats"
     closed = rows[name].get("closed")
-    return ZooProblem(
-        **_definition(rows[name]),
-        source=f"closed form: {closed}; {proof}" if closed else proof,
-        value=found["value"],
-        excess=found.get("excess"),
-        optimum=found,
-    )
+    return _made(rows[name], f"closed form: {closed}; {proof}" if closed else proof, found)
 
 
 def without_optimum(definition: Mapping[str, Any]) -> ZooProblem:
     """A problem of which nothing is known yet: what an optimum is to be computed for."""
-    return ZooProblem(**_definition(definition), source="none", value="nan", excess=None, optimum={})
+    return _made(definition, "none", {})
 
 
-@cache
 def zoo_definitions() -> tuple[Mapping[str, Any], ...]:
     """The problems as data, without their optima."""
-    return tuple(json.loads((files("geomsolve.zoo") / "data" / "problems.json").read_text()))
+    return tuple(_stored("problems.json"))
 
 
 @cache
-def _optima() -> Mapping[str, Any]:
-    data: Mapping[str, Any] = json.loads((files("geomsolve.zoo") / "data" / "optima.json").read_text())["problems"]
-    return data
+def _stored(file: str) -> Any:
+    return json.loads((files("geomsolve.zoo") / "data" / file).read_text())
 
 
-def _definition(row: Mapping[str, Any]) -> dict[str, Any]:
-    counts, tags = row["counts"], tuple(row["tags"])
-    kept = {key: row[key] for key in ("name", "description", "loss", "options")}
-    return {**kept, "counts": counts if isinstance(counts, str) else _frozen(counts), "tags": tags}
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(part) for part in value) if isinstance(value, list) else value
+def _made(row: Mapping[str, Any], source: str, found: Mapping[str, Any]) -> ZooProblem:
+    kept = {key: row[key] for key in ("name", "description", "loss", "options", "counts")}
+    known = {"source": source, "value": found.get("value", "nan"), "excess": found.get("excess"), "optimum": found}
+    return ZooProblem(**kept, tags=tuple(row["tags"]), **known)

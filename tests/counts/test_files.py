@@ -165,7 +165,9 @@ def test_a_folder_of_one_folder_a_class(tmp_path):
     assert (found.per_class.tolist(), found.names) == ([3, 1], ("fern", "moss"))
 
 
-@pytest.mark.parametrize(("suffix", "package", "extra"), [("yaml", "yaml", "yaml"), ("parquet", "pyarrow.parquet", "parquet")])
+@pytest.mark.parametrize(
+    ("suffix", "package", "extra"), [("yaml", "yaml", "yaml"), ("parquet", "pyarrow.parquet", "parquet")]
+)
 def test_readers_that_are_not_installed(tmp_path, monkeypatch, suffix, package, extra):
     monkeypatch.setitem(__import__("sys").modules, package, None)
     path = tmp_path / f"a.{suffix}"
