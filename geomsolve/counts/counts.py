@@ -182,14 +182,13 @@ def as_counts(counts: Counts | ArrayLike, *, name: str = "counts") -> Counts:
                 f"{array.sum():.9g} (divide by the sum, or give counts)"
             )
         array = array / array.sum()
+    return _histogram(array, name, are_proportions)
+
+
+def _histogram(array: Array, name: str, are_proportions: bool = False) -> Counts:
     ascending, inverse, multiplicity = np.unique(array, return_inverse=True, return_counts=True)
-    return Counts(
-        distinct=ascending[::-1].copy(),
-        multiplicity=multiplicity[::-1].astype(np.float64),
-        groups=(len(ascending) - 1 - inverse.reshape(-1)).astype(np.intp),
-        name=name,
-        are_proportions=are_proportions,
-    )
+    groups = len(ascending) - 1 - inverse.reshape(-1)
+    return Counts(ascending[::-1], multiplicity[::-1].astype(np.float64), groups, name, are_proportions)
 
 
 def counts_from_labels(labels: Any, *, classes: int | Sequence[Any] | None = None, ignore: Any = None) -> Counts:
@@ -209,13 +208,8 @@ def counts_from_labels(labels: Any, *, classes: int | Sequence[Any] | None = Non
     numbered = np.array_equal(found.classes, np.arange(len(found.classes)))
     names = None if numbered else found.classes.tolist()
     counted = found.counts.astype(np.float64)
-    present = as_counts(counted[counted > 0], name="labels")
-    if np.all(counted > 0):
-        return present.named(names)
-    groups = np.full(len(counted), len(present.distinct))
-    groups[counted > 0] = present.groups
-    values, multiplicity = np.append(present.distinct, 0.0), np.append(present.multiplicity, np.sum(counted == 0))
-    return Counts(values, multiplicity, groups, "labels").named(names)
+    as_counts(counted[counted > 0], name="labels")  # or it says what is wrong with them
+    return _histogram(counted, "labels").named(names)
 
 
 def _keyed(counts: Any) -> tuple[list[Any], list[Any] | None] | None:

@@ -43,17 +43,15 @@ def zipf_counts(classes: float, exponent: float = 1.0, largest: float = 1e4) -> 
         raise ProblemError(f"classes: infinitely many need an exponent above 1; got exponent {exponent:g}")
     name = f"Zipf, C={classes:g}, exponent {exponent:g}"
     if classes <= MOST_LISTED:
-        return _listed(largest * np.arange(1.0, classes + 1.0) ** -exponent, name)
+        return _falling(largest * np.arange(1.0, classes + 1.0) ** -exponent, name)
     last = _ENDLESS if math.isinf(classes) else classes
     # sum_{c > H} f(c) is the integral of f from H + 1/2 to C + 1/2, up to f'/24 at the end of the list.
     low, high = math.log(_HEAD + 0.5), math.log(last + 0.5)
     nodes, weights = leggauss(_NODES)
     places = np.exp(low + (high - low) * (nodes + 1.0) / 2.0)
-    return _distribution(
-        np.concatenate([np.arange(1.0, _HEAD + 1.0), places]) ** -exponent * largest,
-        np.concatenate([np.ones(_HEAD), places * weights * (high - low) / 2.0]),
-        name,
-    )
+    ranks = np.concatenate([np.arange(1.0, _HEAD + 1.0), places])
+    sizes = np.concatenate([np.ones(_HEAD), places * weights * (high - low) / 2.0])
+    return _falling(ranks**-exponent * largest, name, sizes)
 
 
 def lognormal_counts(classes: float, sigma: float, median: float = 100.0) -> Counts:
@@ -76,12 +74,12 @@ def lognormal_counts(classes: float, sigma: float, median: float = 100.0) -> Cou
     name = f"log-normal, C={classes:g}, sigma {sigma:g}"
     if classes <= MOST_LISTED:
         below = (np.arange(classes) + 0.5) / classes
-        return _listed(median * np.exp(-sigma * ndtri(below)), name)
+        return _falling(median * np.exp(-sigma * ndtri(below)), name)
     classes = min(classes, _ENDLESS)
     last = -float(ndtri(0.5 / classes))
     nodes, weights = leggauss(_NODES)
     density = weights * np.exp(-((last * nodes) ** 2) / 2.0)
-    return _distribution(median * np.exp(-sigma * last * nodes), classes * density / density.sum(), name)
+    return _falling(median * np.exp(-sigma * last * nodes), name, classes * density / density.sum())
 
 
 def exponential_counts(classes: float, imbalance_ratio: float, largest: float = 1e4) -> Counts:
@@ -101,19 +99,16 @@ def exponential_counts(classes: float, imbalance_ratio: float, largest: float = 
     _check_above("largest", largest, 0.0)
     name = f"exponential, C={classes:g}, IR={imbalance_ratio:g}"
     if classes <= MOST_LISTED:
-        return _listed(largest * imbalance_ratio ** (-np.arange(classes) / (classes - 1.0)), name)
+        return _falling(largest * imbalance_ratio ** (-np.arange(classes) / (classes - 1.0)), name)
     nodes, weights = leggauss(_NODES)
-    return _distribution(
-        largest * imbalance_ratio ** (-(nodes + 1.0) / 2.0), min(classes, _ENDLESS) * weights / 2.0, name
-    )
+    values = largest * imbalance_ratio ** (-(nodes + 1.0) / 2.0)
+    return _falling(values, name, min(classes, _ENDLESS) * weights / 2.0)
 
 
-def _listed(values: Array, name: str) -> Counts:
-    """Falling counts, one per class."""
-    return Counts(values, np.ones(len(values)), np.arange(len(values)), name)
-
-
-def _distribution(values: Array, sizes: Array, name: str) -> Counts:
+def _falling(values: Array, name: str, sizes: Array | None = None) -> Counts:
+    """Falling counts, one per class; or the distribution that has so many classes of each."""
+    if sizes is None:
+        return Counts(values, np.ones(len(values)), np.arange(len(values)), name)
     return Counts(values, sizes, np.empty(0, np.intp), name)
 
 

@@ -89,7 +89,7 @@ def diagnose(
     count_neighbours(neighbours, samples)
     matrix = None if weights is None else as_weights(weights, samples)
     trained, seen = _trained(counts, objective, samples, sorted_classes)
-    problem = _problem(objective, trained, settings, tol)
+    problem = problem_of(objective, trained, settings, tol)
     loss = None if problem is None else loss_of(problem)
     if loss is not None and counts is not None and loss.description.atoms == "class means":
         check_same_counts(loss.orbits.listed(), trained)
@@ -161,35 +161,34 @@ def _names(trained: Counts, seen: NDArray[np.intp], samples: Samples) -> list[st
     return None if names == [str(label) for label in samples.classes.tolist()] else names
 
 
-def _problem(objective: Source | str | None, counts: Counts, settings: dict[str, Any], tol: float) -> Source | None:
-    if objective is None or isinstance(objective, (Objective, CrossEntropy, Optimal)):
-        if settings:
-            option, value = next(iter(settings.items()))
-            raise ProblemError(
-                f"{option}: belongs to a loss by name; got {value!r:.40} with "
-                f'{"no objective" if objective is None else "an objective that is built"} (write objective="supcon", '
-                "or leave it out)"
-            )
-    elif not isinstance(objective, str):
+def problem_of(
+    objective: Source | str | None, counts: Counts, settings: dict[str, Any], tol: float = 1e-9
+) -> Source | None:
+    """The loss, built or by name with its settings, over the classes of the counts; one of fixed targets is solved."""
+    if objective is not None and not isinstance(objective, (str, Objective, CrossEntropy, Optimal)):
         raise ProblemError(
             "objective: must be the name of a loss, come from a builder such as geomsolve.SupCon, or be solved; "
             f"got {type(objective).__name__}"
         )
+    if isinstance(objective, str):
+        if is_free(objective):
+            objective = build_objective(objective, counts, settings)
+        else:
+            objective = solve_named(objective, counts, settings, tol=tol)
+    elif settings:
+        option, value = next(iter(settings.items()))
+        what = "no objective" if objective is None else "a loss that is built"
+        raise ProblemError(
+            f'{option}: belongs to a loss by name; got {value!r:.40} with {what} (write objective="supcon", or leave '
+            "it out)"
+        )
     if objective is None:
         return None
-    found: Source = objective if not isinstance(objective, str) else named(objective, counts, settings, tol)
-    loss = loss_of(found)
+    loss = loss_of(objective)
     loss.check()
     if loss.orbits.labels is None or class_number(loss) != counts.classes:
         raise ProblemError(
             f"objective: must be over the {counts.classes} classes of the labels, listed one by one; got one over "
             f"{loss.orbits.atoms:g}"
         )
-    return found
-
-
-def named(name: str, counts: Counts, settings: dict[str, Any], tol: float = 1e-9) -> Source:
-    """The loss of that name over the counts; one of fixed targets is solved."""
-    if is_free(name):
-        return build_objective(name, counts, settings)
-    return solve_named(name, counts, settings, tol=tol)
+    return objective

@@ -18,7 +18,7 @@ from ..lazy import package
 from ..objectives.base import Objective
 from ..objectives.logits.cross_entropy import CrossEntropy
 from ..text import attributes
-from .diagnoses import named
+from .diagnoses import problem_of
 from .exports import Source, counts_of, loss_of
 from .losses.arrays import arange, as_array, class_labels, namespace, products, unit, views_first
 from .neural_collapse import ClassMeans, between_frame, class_means, effective_rank, root_spectrum
@@ -124,17 +124,13 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
             settings: of the loss by name: temperature=0.1, ...
         """
         super().__init__(**(metric or {}))
-        self.objective: Source | None = None
-        if not isinstance(problem, (Objective, CrossEntropy, Optimal)):
-            counts = as_counts(problem)
-            self.objective = named(objective, counts, settings) if settings else None
-        elif settings:
-            option = next(iter(settings))
-            raise ProblemError(f"{option}: belongs to a loss by name; got it with a loss that is built (leave it out)")
+        if isinstance(problem, (Objective, CrossEntropy, Optimal)):
+            loss: Source | str | None = problem
+            self.counts = as_counts(_shares(problem) if counts is None else counts)
         else:
-            self.objective = problem
-            counts = _shares(problem) if counts is None else counts
-        self.counts = as_counts(counts)
+            loss = objective if settings else None
+            self.counts = as_counts(problem)
+        self.objective = problem_of(loss, self.counts, settings)
         self.classes = self.counts.classes
         self.names = list(map(str, names or self.counts.names or range(self.classes)))
         if len(self.names) != self.classes:

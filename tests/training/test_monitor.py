@@ -166,7 +166,7 @@ def test_states_merge(base):
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((gs.SupCon([3, 2], temperature=0.1),), {"views": 2}, "views: belongs to a loss by name; got it with a loss"),
+        ((gs.SupCon([3, 2], temperature=0.1),), {"views": 2}, "views: belongs to a loss by name; got 2 with a loss"),
         (([3, 2],), {"objective": "supcon", "views": 2}, "temperature: supcon needs it"),
         (([3, 2],), {"names": ["a"]}, "names: must be one per class, 2; got 1"),
         (([3, 0],), {}, "counts: every class must have a finite number of examples above 0; class 1 has 0"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,11 +21,18 @@ from array_api_compat import (
 )
 
 from ...errors import ProblemError
-from ...objectives.base import check_temperature
+from ...objectives.base import check_number, check_temperature
+from ...objectives.kinds.supcl import check_alpha
 
 # A torch tensor, a JAX array (traced, perhaps), a NumPy array, or what numpy.asarray takes.
 Tensor = Any
 AVERAGINGS = ("anchor", "pair", "class")
+# Numbers that are to be more than not negative.
+_CHECKS: dict[str, Callable[[Any], float]] = {
+    "temperature": check_temperature,
+    "alpha": check_alpha,
+    "scale": partial(check_number, "scale", least=1e-300),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,22 +219,10 @@ def unit(xp: Any, rows: Tensor) -> Tensor:
     return rows / xp.sqrt(at_least(xp, square, 1e-24))
 
 
-def scalar(
-    name: str, value: Any, like: Tensor, *, least: float = 0.0, most: float = math.inf, open_: bool = False
-) -> Any:
+def scalar(name: str, value: Any, like: Tensor) -> Any:
     """The number itself, checked, or a scalar array in the type of `like`, which is trusted (it may be traced)."""
     if isinstance(value, (bool, int, float, np.number)):
-        if name == "temperature":
-            return check_temperature(float(value) if isinstance(value, np.number) else value)
-        if (
-            isinstance(value, bool)
-            or not (math.isfinite(value) and least <= value <= most)
-            or (open_ and value == least)
-        ):
-            rule = f"above {least:g}" if open_ else f"of at least {least:g}"
-            limit = "" if math.isinf(most) else f" and at most {most:g}"
-            raise ProblemError(f"{name}: must be a finite number {rule}{limit}; got {value!r:.40}")
-        return float(value)
+        return _CHECKS[name](value) if name in _CHECKS else check_number(name, value)
     if not is_array_api_obj(value) or tuple(value.shape) not in ((), (1,)):
         raise ProblemError(f"{name}: must be one number; got {value!r:.40}")
     xp = namespace(like, value)

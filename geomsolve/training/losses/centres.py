@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import ProblemError
-from ...objectives.rows.full_batch import check_word
+from ...objectives.kinds.balanced import check_anchors
 from .arrays import (
     Samples,
     Tensor,
@@ -18,8 +18,6 @@ from .arrays import (
     samples,
     scalar,
 )
-
-_ANCHORS = ("instance", "class")
 
 
 def bcl(
@@ -46,7 +44,7 @@ def bcl(
 
     Source: Zhu et al., CVPR 2022.
     """
-    check_word("anchors", anchors, _ANCHORS)
+    check_anchors(anchors)
     batch = samples(embeddings, labels, prototypes, temperature, view_axis=view_axis)
     centres = class_rows("prototypes", prototypes, batch)
     members = batch.members(centres.shape[0])
@@ -87,7 +85,7 @@ def ecl(
 
     Source: ECL (Roh et al. 2026), our reading; the stand-in for an empty mean is ours.
     """
-    check_word("anchors", anchors, _ANCHORS)
+    check_anchors(anchors)
     batch = samples(embeddings, labels, prototypes, classifiers, temperature, view_axis=view_axis)
     xp, centres = batch.xp, class_rows("prototypes", prototypes, batch)
     members = batch.members(centres.shape[0])
@@ -220,7 +218,7 @@ def weighted_sup_con(
 def _cross_entropy(batch: Samples, weights: Tensor, scale: Any, counts: Tensor | None) -> Tensor:
     xp, classes = batch.xp, weights.shape[0]
     members = batch.members(classes)
-    logits = (products(batch.points, weights) - 1.0) * scalar("scale", scale, batch.points, open_=True)
+    logits = (products(batch.points, weights) - 1.0) * scalar("scale", scale, batch.points)
     priors = xp.ones_like(weights[:, 0])
     if counts is not None:
         priors = per_class("counts", counts, classes, batch)

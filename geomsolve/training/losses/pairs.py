@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from ...errors import ProblemError
 from ...objectives.rows.full_batch import check_word
+from ...objectives.weighted.weightings import check_self_pairs
 from .arrays import Tensor, as_array, class_labels, floats, log_sum, namespace, samples, scalar, unit
 
 _NORMALIZATIONS = ("mean", "sum")
@@ -31,8 +30,7 @@ def weighted_info_nce(
         temperature: tau.
         self_pairs: whether a sample is a term of its own sums.
     """
-    if not isinstance(self_pairs, (bool, np.bool_)):
-        raise ProblemError(f"self_pairs: must be True or False; got {self_pairs!r:.40}")
+    check_self_pairs(self_pairs)
     batch = samples(embeddings, None, weights, temperature)
     count, pairs, seen = batch.points.shape[0], as_array(batch.xp, weights, batch.points), batch.seen(self_pairs)
     if tuple(pairs.shape) != (count, count):

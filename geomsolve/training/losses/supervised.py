@@ -176,7 +176,7 @@ def sup_cl(
     check_word("averaging", averaging, AVERAGINGS)
     batch = samples(embeddings, labels, temperature, alpha, view_axis=view_axis)
     own_views(batch.views, self_pairs)
-    share, logits = scalar("alpha", alpha, batch.points, most=1.0), batch.logits(temperature)
+    share, logits = scalar("alpha", alpha, batch.points), batch.logits(temperature)
     seen = batch.seen(self_pairs)
     sup, own = (
         batch.mean(batch.softmax(logits, batch.shares(pairs), seen), averaging, pairs)
