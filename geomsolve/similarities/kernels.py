@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.cluster.vq import kmeans2
 from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist, pdist
 
-from ..arrays import Array
+from ..arrays import Array, frozen
 from ..errors import ProblemError
 from ..geometry.orbits import Orbits
+from ..objectives.base import is_number
 from ..objectives.weighted.weightings import MOST_ORBITS, Weighting, by_orbits, check_self_pairs, exchangeable
 
 # log of the kernel at the distance d, in units of the bandwidth.
@@ -31,6 +33,7 @@ _ALIASES = {
     "rbf": "gaussian", "exponential": "laplacian", "linear": "triangular", "tophat": "uniform", "box": "uniform",
 }  # fmt: skip
 BANDWIDTHS = ("scott", "silverman", "median")
+_SIGMA = "the bandwidth of the kernel, in units of the labels"
 # Distances between as many samples are enough for their median.
 _MEDIAN_OF = 2000
 # Labels that stand for more than 5000 different ones, and how far, in bandwidths, these may be (root mean square).
@@ -50,7 +53,7 @@ def bandwidth(points: Array, rule: float | str) -> float:
     Source: Scott 1992, Silverman 1986 for density estimates; the median heuristic of kernel methods.
     """
     if not isinstance(rule, str):
-        return _above_zero("sigma", rule, "the bandwidth of the kernel, in units of the labels")
+        return _above_zero("sigma", rule, _SIGMA)
     if rule not in BANDWIDTHS:
         raise ProblemError(f"sigma: must be a number or one of {', '.join(BANDWIDTHS)}; got {rule!r:.40}")
     count, dim = points.shape
@@ -112,11 +115,7 @@ def y_aware_weights(
 
     Source: Dufumier et al. 2021 (y-Aware InfoNCE, Gaussian kernel).
     """
-    check_self_pairs(self_pairs)
-    kernel = _kernel(kernel)
-    if not isinstance(sigma, str):
-        sigma = bandwidth(np.empty((0, 1)), sigma)
-    points = _points(labels)
+    kernel, points = _kernel(kernel), _points(labels)
     if period is not None:
         period = _above_zero("period", period, "24 for hours, say")
         if points.shape[1] != 1:
@@ -125,20 +124,21 @@ def y_aware_weights(
         angle = 2.0 * np.pi * np.mod(points[:, 0], period) / period
         points = np.column_stack([np.cos(angle), np.sin(angle)]) * period / (2.0 * np.pi)
     sigma = bandwidth(points, sigma)
+    return _of_points(points, sigma, kernel, self_pairs, f"y-Aware({kernel}, sigma={sigma:g})")
+
+
+def _of_points(points: Array, sigma: float, kernel: str, self_pairs: bool, name: str) -> Weighting:
+    """The kernel of the distances of labels (N, d), equal ones folded."""
+    check_self_pairs(self_pairs)
     points, represented = _represented(points, sigma)
     orbits, distinct = folded(points)
     with np.errstate(divide="ignore", over="ignore"):
         distances = cdist(distinct, distinct) / sigma
         logs = _KERNELS[kernel](distances)
-        # A weight would look like 0.
-        overflow = not np.isfinite(distances**2).all()
-    if overflow:
-        raise ProblemError("labels: their differences over sigma overflow; rescale labels and sigma")
-    name = f"y-Aware({kernel}, sigma={sigma:g})"
-    weighting = Weighting.normalised(
-        orbits, logs, np.zeros(len(logs)), bool(self_pairs), name, labels=distinct, bandwidth=sigma, kernel=kernel
-    )
-    return replace(weighting, represented=represented)
+        if not np.isfinite(distances**2).all():  # a weight would look like 0
+            raise ProblemError("labels: their differences over sigma overflow; rescale labels and sigma")
+    known = {"labels": distinct, "bandwidth": sigma, "kernel": kernel, "represented": represented}
+    return Weighting.normalised(orbits, logs, np.zeros(len(logs)), bool(self_pairs), name, **known)
 
 
 def distance_weights(
@@ -159,12 +159,9 @@ def distance_weights(
     check_self_pairs(self_pairs)
     kernel = _kernel(kernel)
     matrix = checked_distances(distances)
-    if isinstance(sigma, str):
-        if sigma != "median":
-            raise ProblemError(f"sigma: of distances must be a number or median; got {sigma!r:.40}")
-        sigma = _median(matrix)
-    else:
-        sigma = bandwidth(np.empty((0, 1)), sigma)
+    if isinstance(sigma, str) and sigma != "median":
+        raise ProblemError(f"sigma: of distances must be a number or median; got {sigma!r:.40}")
+    sigma = _median(matrix) if isinstance(sigma, str) else _above_zero("sigma", sigma, _SIGMA)
     orbits = exchangeable(matrix, matrix.max() - matrix)
     every, own = by_orbits(matrix, orbits)
     with np.errstate(divide="ignore", over="ignore"):
@@ -175,10 +172,7 @@ def distance_weights(
 
 def checked_distances(distances: ArrayLike) -> Array:
     """(N, N) float64 distances, or a ProblemError that names the entry at fault."""
-    try:
-        matrix = np.array(distances, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ProblemError("distances: must be a square array of numbers") from None
+    matrix = frozen("distances", distances)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
         raise ProblemError(f"distances: must be square, two samples or more; got shape {matrix.shape}")
     size = float(np.abs(matrix[np.isfinite(matrix)]).max(initial=0.0))
@@ -215,7 +209,6 @@ def x_clr_weights(labels: ArrayLike, *, label_temperature: float, self_pairs: bo
 
     Source: Sobal et al. 2024 (X-CLR); the Gram matrix: the paper on the distance geometry of weighted InfoNCE.
     """
-    check_self_pairs(self_pairs)
     label_temperature = _above_zero("label_temperature", label_temperature, "0.1 is usual")
     points = _points(labels)
     if points.shape[1] < 2:
@@ -225,20 +218,15 @@ def x_clr_weights(labels: ArrayLike, *, label_temperature: float, self_pairs: bo
     if zero.size:
         raise ProblemError(f"labels: must not be of length 0; sample {zero[0]} is")
     points = points / scale
-    name, sigma = f"X-CLR(label temperature={label_temperature:g})", float(np.sqrt(label_temperature))
-    points, represented = _represented(points / np.linalg.norm(points, axis=1, keepdims=True), sigma)
-    orbits, distinct = folded(points)
-    logs = -(cdist(distinct, distinct) ** 2) / (2.0 * label_temperature)
-    weighting = Weighting.normalised(
-        orbits, logs, np.zeros(len(logs)), bool(self_pairs), name, labels=distinct, bandwidth=sigma, kernel="gaussian"
-    )
-    return replace(weighting, represented=represented)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    name = f"X-CLR(label temperature={label_temperature:g})"
+    return _of_points(points, float(np.sqrt(label_temperature)), "gaussian", self_pairs, name)
 
 
 def _above_zero(name: str, value: float, hint: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+    if not is_number(value):
         raise ProblemError(f"{name}: must be a number above 0; got {value!r:.40} ({hint})")
-    if not (np.isfinite(value) and value > 0):
+    if not 0 < value < np.inf:
         raise ProblemError(f"{name}: must be finite and above 0; got {float(value):g} ({hint})")
     return float(value)
 
@@ -270,13 +258,9 @@ def _represented(points: Array, sigma: float) -> tuple[Array, tuple[int, float] 
     distinct = np.unique(points, axis=0)
     if len(distinct) <= MOST_ORBITS:
         return points, None
-    centres = np.random.default_rng(0).choice(points, _FEW, replace=False)
-    for _ in range(10):  # k-means
-        nearest = KDTree(centres).query(points)[1]
-        sizes = np.bincount(nearest, minlength=len(centres))[:, None]
-        sums = np.zeros_like(centres)
-        np.add.at(sums, nearest, points)
-        centres = np.where(sizes > 0, sums / np.maximum(sizes, 1), centres)
+    start = np.random.default_rng(0).choice(distinct, _FEW, replace=False)
+    with warnings.catch_warnings(action="ignore"):  # a cluster without samples stays where it is
+        centres = kmeans2(points, start, iter=10, minit="matrix")[0]
     few = distinct[np.unique(KDTree(distinct).query(centres)[1])]
     apart, nearest = KDTree(few).query(points)
     away = float(np.sqrt(np.mean(apart**2))) / sigma
@@ -297,6 +281,5 @@ def folded(points: Array) -> tuple[Orbits, Array]:
             "random subset: --subset 2000)"
         )
     order = np.argsort(first)
-    rank = np.empty(len(order), dtype=np.intp)
-    rank[order] = np.arange(len(order))
+    rank = np.argsort(order)
     return Orbits(sizes[order].astype(np.float64), rank[where.reshape(-1)]), points[first[order]]

@@ -11,7 +11,6 @@ import numpy as np
 from ..arrays import Array
 from ..errors import ProblemError
 from ..objectives.weighted.weightings import Weighting
-from .euclidean import euclidean_realization
 from .euclidean_minimum import centred
 from .feasibility import LogGram
 from .kernels import x_clr_weights, y_aware_weights
@@ -22,8 +21,6 @@ from .verdicts import Realization, Verdict
 _POSITIVE_KERNELS = ("gaussian", "laplacian", "cauchy")
 # Whose required squared distances scale with sigma to this power: then one temperature gives every sigma.
 _POWERS = {"gaussian": 2.0, "laplacian": 1.0}
-# Squared distances are eigendecomposed over as many samples.
-_MOST_SAMPLES = 2000
 # Different samples up to which another kernel, a bandwidth or a floor is looked for: an eigendecomposition each.
 _MOST_SEARCHED = 1000
 # Weights this near to each other, in nats, have nothing left of the labels, and what decides is soon their rounding.
@@ -35,8 +32,7 @@ class Remedy:
     """One change of the problem, everything else left as it is.
 
     Attributes:
-        change: "temperature", "label temperature", "sigma", "epsilon", "kernel", "floor", "self-pairs", "symmetry" or
-            "similarity".
+        change: "temperature", "label temperature", "sigma", "epsilon", "kernel", "floor", "self-pairs" or "similarity".
         text: what to write, or why it is of no use, in a sentence.
         value: the number to write, on the safe side of its last digit; None where the change is no number.
         works: whether the entropy bound is attained after the change; where True, the verdict was computed again.
@@ -59,28 +55,25 @@ def suggest_remedies(realization: Realization) -> tuple[Remedy, ...]:
         kernel             another one without zeros at the same sigma
         floor              under weights with zeros, such as ratings: a share of its row's largest weight
         self-pairs         out; never in: p_ij = w_ij for all j, j = i among them, makes it so without j = i
-        symmetry           the nearest weights of the form K_ij / r_i with symmetric K
-        similarity         squared distances in Euclidean space in place of cosines: `euclidean_realization`
+        similarity         squared distances in Euclidean space in place of cosines
 
     Nothing for a verdict REALIZABLE. Otherwise those that work, after what happens to the temperature, which is there
-    in any case: that no temperature helps is worth knowing, and so is the one that would without self-pairs.
+    in any case: that no temperature helps is worth knowing.
 
     Cost: an eigendecomposition of size K for each candidate, some 30 for sigma of other kernels than Gaussian and
-    Laplacian; squared distances are tried for up to 2000 samples.
+    Laplacian.
     Source: ours.
     """
     if realization.verdict is Verdict.REALIZABLE:
         return ()
     weighting, temperature = realization.weighting, realization.temperature
     found: list[Remedy | None] = [_temperature(realization)]
-    few = len(weighting.orbits.sizes) <= _MOST_SEARCHED
-    if weighting.labels is not None:
-        found += _of_labels(weighting, weighting.labels, temperature) if few else []
-    elif (epsilon := _two_levels(weighting)) is not None:
-        found += [_epsilon(weighting, epsilon, temperature)]
-    elif few:
-        found += [_floor(weighting, temperature)]
-    found += [_without_self_pairs(realization), _symmetry(realization), _euclidean(weighting, temperature)]
+    if weighting.name.startswith(("SupCon", "Soft SupCon")):
+        found += [_epsilon(weighting, temperature)]
+    elif len(weighting.orbits.sizes) <= _MOST_SEARCHED:
+        labels = weighting.labels
+        found += [_floor(weighting, temperature)] if labels is None else _of_labels(weighting, labels, temperature)
+    found += [_without_self_pairs(weighting, temperature), _euclidean(weighting, temperature)]
     return tuple(each for each in found if each is not None)
 
 
@@ -147,8 +140,6 @@ def _temperature(realization: Realization) -> Remedy:
         reason = "no finite similarity gives a weight of 0."
     elif largest is None:
         reason = "the weights are asymmetric, cosines are not."
-    elif weighting.labels is None and _two_levels(weighting) is not None:
-        reason = "samples of different classes have larger weights than samples of the same class."
     elif weighting.labels is None:
         reason = "the matrix of wanted cosines keeps a negative eigenvalue."
     elif kernel == "gaussian" and weighting.self_pairs:
@@ -189,26 +180,14 @@ def _of_labels(weighting: Weighting, labels: Array, temperature: float) -> list[
     return found
 
 
-def _two_levels(weighting: Weighting) -> float | None:
-    """Epsilon, where the weights are those of Soft SupCon with orbits as classes; else None."""
-    logs, own, plural = weighting.logs, weighting.own, weighting.orbits.plural
-    first = 0 if weighting.self_pairs else int(np.argmax(plural))
-    inside = own[first] if weighting.self_pairs else logs[first, first]
-    if len(plural) < 2 or np.isneginf(inside) or not (weighting.self_pairs or plural.any()):
-        return None
-    epsilon = math.exp(min(logs[first, 1 if first == 0 else 0] - inside, 700.0))
-    try:
-        same = soft_supcon_weights(weighting.orbits.listed(), epsilon=epsilon, self_pairs=weighting.self_pairs)
-    except ProblemError:
-        return None
-    there = weighting.orbits.partners > 0
-    alike = np.allclose(np.where(there, same.logs, 0.0), np.where(there, logs, 0.0), rtol=0.0, atol=1e-9)
-    return epsilon if alike and np.allclose(same.own, own, rtol=0.0, atol=1e-9) else None
+def _epsilon(weighting: Weighting, temperature: float) -> Remedy | None:
+    classes = weighting.orbits.listed()
+    inside = np.where(weighting.self_pairs, weighting.own, np.diag(weighting.logs))
+    first = int(np.argmax(weighting.orbits.sizes))
+    epsilon = math.exp(weighting.logs[first, first - 1] - inside[first])
 
-
-def _epsilon(weighting: Weighting, epsilon: float, temperature: float) -> Remedy | None:
     def of_epsilon(value: float) -> Weighting:
-        return soft_supcon_weights(weighting.orbits.listed(), epsilon=value, self_pairs=weighting.self_pairs)
+        return soft_supcon_weights(classes, epsilon=value, self_pairs=weighting.self_pairs)
 
     if epsilon > 1.0:
         text = "Lower epsilon to 1: no cosine between classes is larger than the one inside."
@@ -239,62 +218,29 @@ def _floor(weighting: Weighting, temperature: float) -> Remedy | None:
     return Remedy("floor", f"{text} (weights of a row then differ by {100.0 / value:.3g} % at most).", value, True)
 
 
-def _without_self_pairs(realization: Realization) -> Remedy | None:
-    weighting, temperature = realization.weighting, realization.temperature
-    if not weighting.self_pairs:
-        return None
+def _without_self_pairs(weighting: Weighting, temperature: float) -> Remedy | None:
     try:
         other = Weighting.normalised(
             weighting.orbits, weighting.logs, weighting.own, False, weighting.name, rounding=weighting.rounding
         )
     except ProblemError:
         return None
-    if attains(other, temperature):
-        return Remedy("self-pairs", "Leave self-pairs out of both sums.", None, True)
-    if realization.largest_temperature or not (other.positive and (logs := LogGram.of(other)).symmetric):
-        return None
-    # Two changes, where no temperature alone would do.
-    value = _rounded(logs.largest_temperature, down=True)
-    if not (value > 0 and attains(other, value)):
-        return None
-    text = f"Leaving self-pairs out of both sums is not enough at this temperature, but it is at {value:g} and below."
-    return Remedy("self-pairs", text, value, False)
-
-
-def _symmetry(realization: Realization) -> Remedy | None:
-    weighting = realization.weighting
-    if not weighting.positive or realization.largest_temperature is not None:
-        return None
-    entries = LogGram.of(weighting).entries
-    other = Weighting.normalised(
-        weighting.orbits, entries, np.zeros(len(entries)), weighting.self_pairs, weighting.name
-    )
-    text = "Make the weights symmetric, w_ij = K_ij / r_i with K_ij = K_ji: the nearest ones of that form work."
-    return Remedy("symmetry", text, None, True) if attains(other, realization.temperature) else None
+    works = weighting.self_pairs and attains(other, temperature)
+    return Remedy("self-pairs", "Leave self-pairs out of both sums.", None, True) if works else None
 
 
 def _euclidean(weighting: Weighting, temperature: float) -> Remedy | None:
+    """Symmetric weights are those of points, self-pairs out always, self-pairs in if -L is one of squared distances."""
     if not weighting.positive or not (logs := LogGram.of(weighting)).symmetric:
         return None
-    orbits = weighting.orbits
-    labels = orbits.listed()
-    if weighting.self_pairs and not np.diag(logs.entries)[orbits.plural].any():
-        # Samples of one orbit share a point: one of each decides, and rows are the same up to their sums.
-        labels = np.arange(len(orbits.sizes))
-    if not 2 <= len(labels) <= _MOST_SAMPLES:
-        return None
-    full, entries = (matrix[labels[:, None], labels] for matrix in (weighting.logs, logs.entries))
-    np.fill_diagonal(full, weighting.own[labels])
-    np.fill_diagonal(entries, 0.0)
-    # With self-pairs `euclidean_realization` would go on to minimise where this fails.
-    least = -1e-9 * max(float(np.abs(entries).max()), 1e-300)
-    if weighting.self_pairs and np.linalg.eigvalsh(centred(entries))[0] < least:
-        return None
-    geometry = euclidean_realization(full, temperature=temperature, self_pairs=weighting.self_pairs)
-    if geometry.verdict != "realizable":
-        return None
+    if weighting.self_pairs:
+        entries, inside = logs.entries.copy(), np.diag(logs.entries)
+        np.fill_diagonal(entries, inside * (1.0 - 1.0 / weighting.orbits.sizes))  # means over pairs of samples
+        slack = 1e-9 * max(float(np.abs(entries).max()), 1e-300)
+        if inside.max() > slack or np.linalg.eigvalsh(centred(entries))[0] < -slack:
+            return None
     text = "Compare by squared distances, e^{-|z_i - z_j|^2 / (2 tau)}, in place of cosines"
     if weighting.labels is not None and weighting.kernel == "gaussian":
         value = math.sqrt(temperature) / float(weighting.bandwidth or 1.0)
         return Remedy("similarity", f"{text}: z_i = {value:.6g} y_i attains the bound.", value, True)
-    return Remedy("similarity", f"{text}: points in {geometry.min_dim} dimensions attain the bound.", None, True)
+    return Remedy("similarity", f"{text}: points attain the bound.", None, True)

@@ -63,18 +63,14 @@ def test_every_remedy_does_what_it_says(labels, kernel, self_pairs):
         elif each.change == "self-pairs":
             assert self_pairs
             without = y_aware_weights(labels, **{**options, "self_pairs": False})
-            assert realizable(without, temperature if each.works else each.value)
-            if not each.works:
-                assert not changes["temperature"].works
-                assert not realizable(without, each.value * 1.001)
-                assert f"{each.value:g}" in each.text
+            assert realizable(without, temperature)
     offered = {each.text.split()[2] for each in found if each.change == "kernel"}
     for name in {"gaussian", "laplacian", "cauchy"} - {kernel}:
         works = realizable(y_aware_weights(labels, **{**options, "kernel": name}), temperature)
         assert works == (name in offered)
     if self_pairs:
         works = realizable(y_aware_weights(labels, **{**options, "self_pairs": False}), temperature)
-        assert works == ("self-pairs" in changes and changes["self-pairs"].works)
+        assert works == ("self-pairs" in changes)
 
 
 def test_numbers_of_a_circle():
@@ -131,9 +127,6 @@ def test_soft_supcon_epsilon(labels, epsilon, self_pairs):
     assert realizable(soft_supcon_weights(labels, epsilon=value, self_pairs=self_pairs), temperature)
     assert not realizable(soft_supcon_weights(labels, epsilon=0.999 * value, self_pairs=self_pairs), temperature)
     assert changes["temperature"].works == (epsilon > 0)
-    # A matrix of the same weights is seen to be of this kind.
-    same, _ = by_change(weighting_from_matrix(weighting.expand(), self_pairs=self_pairs), temperature)
-    assert same["epsilon"].value == pytest.approx(value, rel=1e-5)
 
 
 def test_a_lonely_class_and_a_large_epsilon():
@@ -152,18 +145,11 @@ def test_epsilon_below_all_numbers():
 
 
 def test_asymmetric_weights():
-    rng = np.random.default_rng(0)
-    weights = 1.0 + 0.3 * rng.random((6, 6))
+    weights = 1.0 + 0.3 * np.random.default_rng(0).random((6, 6))
     changes, _ = by_change(weighting_from_matrix(weights, self_pairs=False), 0.2)
     assert not changes["temperature"].works
-    assert changes["symmetry"].works
+    assert "asymmetric" in changes["temperature"].text
     assert "similarity" not in changes
-    kernel = np.exp(-((CIRCLE[:, None] - CIRCLE) ** 2).sum(axis=2))
-    lopsided = kernel.copy()
-    lopsided[0, 1] *= 1.01
-    changes, _ = by_change(weighting_from_matrix(lopsided, self_pairs=False), 0.2)
-    assert changes["symmetry"].works
-    assert "epsilon" not in changes
 
 
 def test_a_zero_weight_to_oneself():
