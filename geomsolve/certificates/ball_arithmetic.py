@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -80,13 +81,7 @@ def positive_definite(matrix: Sequence[Sequence[Any]]) -> bool:
 
 def decimal(number: Any, places: int, *, up: bool | None = None) -> str:
     """A ball without radius, in decimals: rounded to the nearest, or up, or down (up=False); exactly."""
-    mantissa, exponent = (int(part) for part in number.man_exp())
-    exact = Fraction(mantissa) * Fraction(2) ** exponent * 10**places
-    down = exact.numerator // exact.denominator
-    if up is None:
-        down = (2 * exact.numerator + exact.denominator) // (2 * exact.denominator)
-    elif up and down != exact:
-        down += 1
-    text = str(abs(down)).rjust(places + 1, "0")
-    whole, part = (text[:-places], text[-places:]) if places > 0 else (text, "")
-    return f"{'-' if down < 0 else ''}{whole}{'.' if part else ''}{part}"
+    scaled = number.fmpq() * 10**places
+    nearest = scaled + flint().fmpq(1, 2)
+    whole = nearest.floor() if up is None else scaled.ceil() if up else scaled.floor()
+    return f"{Decimal(f'{whole}e-{places}'):f}"

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.cluster.hierarchy import linkage
-from scipy.linalg import null_space
 from scipy.spatial.distance import squareform
 
 from ..arrays import Array
 from ..geometry.orbit_gram import OrbitGram
 from .slack import Slack
-
-# Orbits up to which the curvature of the loss is written out, K^3 numbers, and a move that needs no second look.
-_MOST, _CLEAR = 256, 1e-8
 
 
 def block_residual(slack: Slack) -> float:
@@ -24,8 +17,7 @@ def block_residual(slack: Slack) -> float:
     What ties orbits can be a billion times stronger than what moves them as one, and hides it in every
     single row. The forces on a block add up, and so does S; the ties cancel, which `resultants` does by hand. With
     the sets that single linkage makes, of near orbits and of strong ties, no block is hidden by a larger one
-    around it. Where nothing but rounding is left of the stiffness 1'S1 of a block, nothing is known of it. Where
-    little is, the curvature of the loss counts too: see `_Held`.
+    around it. Where nothing but rounding is left of the stiffness 1'S1 of a block, nothing is known of it.
     """
     gram, pairs, rounded = slack.gram, _pairs(slack), slack.gram.sizes[:, None] * slack.gram.sizes * slack.rounding
     count = len(gram.sizes)
@@ -34,26 +26,17 @@ def block_residual(slack: Slack) -> float:
     blocks = np.vstack([tied, near[count:]])
     rows, noise = resultants(slack, blocks)
     stiffness, unsure = np.sum(rows * blocks, axis=1), np.sum(noise * blocks, axis=1)
-    # An orbit may be held by one saturated tie alone, in which repulsion equals attraction up to rounding.
-    # Nothing cancels in its stiffness but that, so a few ulps decide.
-    unsure[:count] /= 16.0
     if np.any(stiffness <= unsure):
         return np.inf
     # The roots, and of each merger the less stiff part: the indicators of these K sets are a basis.
     basis = np.array([*roots, *(min(part, key=lambda block: stiffness[block]) for part in parts)], dtype=int)
     negative = indefinite(rows[basis] @ blocks[basis].T, noise[basis] @ blocks[basis].T)
-    values, vectors = np.linalg.eigh(gram.quotient)
-    span = values > 1e-13 * values[-1]
-    points = vectors[:, span] * np.sqrt(values[span]) / np.sqrt(gram.sizes)[:, None]
+    # Of cosines rounding makes an eigenvalue 0 of G 1e-16, and that a coordinate of 1e-8: no direction.
+    points = gram.mean_factor(1e-13)
     # One ulp of a tie that is 1% of the stiffness moves an orbit by 1% of how far the other end is to the side.
     aside = rounded / 64.0 * np.sqrt(np.maximum(1.0 - gram.cosines**2, 0.0))
     loose = np.sum((blocks @ aside) * (1.0 - blocks), axis=1)
-    forces = rows @ points
-    moved = (np.linalg.norm(forces, axis=1) + loose) / stiffness
-    if slack.objective.smooth and count <= _MOST and moved.max() > _CLEAR:
-        held = _Held(points, slack.objective.row_hessians(gram), gram.apart > 64.0 * np.finfo(float).eps)
-        for block in np.flatnonzero(moved > _CLEAR):
-            moved[block] = held.moved(blocks[block], stiffness[block], forces[block], loose[block])
+    moved = (np.linalg.norm(rows @ points, axis=1) + loose) / stiffness
     return max(float(moved.max()), slack.objective.temperature * negative)
 
 
@@ -78,74 +61,10 @@ def resultants(slack: Slack, blocks: Array) -> tuple[Array, Array]:
     apart = np.maximum(gram.apart, 0.0)
     inner = blocks @ (pairs * apart) - (1.0 - blocks) @ (pairs * cosines)
     rows = np.where(blocks > 0, inner, blocks @ pairs)
-    # A cosine inside a block is known to its last digits only, and a tie makes a force of them. From points it is
-    # |z_i - z_j|^2 / 2, and these are known to an ulp of 1 each, their length too: d apart, to a few d + eps ulps.
+    # A cosine inside a block is known to its last digits only, and a tie makes a force of them.
     shaken = rounded + many * slack.jitter
-    last = np.minimum(1.0, 16.0 * (np.sqrt(apart) + np.finfo(float).eps)) if gram.from_points else 1.0
-    loose = blocks @ (shaken * apart + last * rounded / 16.0) + (1.0 - blocks) @ (shaken * np.abs(cosines))
+    loose = blocks @ (shaken * apart + rounded / 16.0) + (1.0 - blocks) @ (shaken * np.abs(cosines))
     return rows, np.where(blocks > 0, loose, blocks @ shaken)
-
-
-class _Held(NamedTuple):
-    """What holds a block beside S: the curvature of the loss in the cosines that change as the block moves.
-
-    Turning a block s as one, its means by a vector e across their own, changes cosines by X_ab = s_a (1 - s_b) z_b.e
-    and the same with a and b exchanged, and the loss by
-
-        e.A e + 2 f.e,      A = 1'S1 + 1/2 sum_a sum_bc T_abc X_ab X_ac,      f = 1'S z over the block,
-
-    T the Hessians of the rows. A pair of one rare class, say, may turn about frequent ones against 1e-10 of what holds
-    either to the other, and then mostly in directions in which there is no force, nor rounding that could make one.
-    Of orbits in one point up to rounding, which is where ties are strongest, one turning about the other is no change.
-    """
-
-    points: Array  # (K, p) z
-    forms: Array  # (K, K, K) T
-    apart: NDArray[np.bool_]  # (K, K) whether two orbits are in different points
-
-    def moved(self, block: Array, stiffness: float, force: Array, loose: float) -> float:
-        """How far the force, and one of size `loose` in any direction, moves a block across its own mean."""
-        mean = block @ self.points
-        across = null_space(mean[None, :]) if np.any(mean) else np.eye(len(mean))
-        if across.shape[1] == 0:
-            return 0.0
-        aside = self.points @ across
-        inner, outer = block > 0, block == 0
-        # Rows of the block see all others move, in (m, K, p) numbers; the others see the block, all by one number.
-        seen = (self.apart[inner] * outer)[:, :, None] * aside
-        away = self.apart[np.ix_(outer, inner)] * 1.0
-        felt = np.einsum("ab,abc,ac->a", away, self.forms[np.ix_(outer, inner, inner)], away, optimize=True)
-        matrix = np.tensordot(seen, self.forms[inner] @ seen, ((0, 1), (0, 1))) + (aside[outer].T * felt) @ aside[outer]
-        matrix = (matrix + matrix.T) / 4.0
-        values, vectors = np.linalg.eigh(matrix)
-        values = np.maximum(values, 0.0) + stiffness
-        return float(np.linalg.norm(vectors.T @ (across.T @ force) / values) + loose / values[0])
-
-
-def row_forces(gram: OrbitGram, scaled: Array, factor: Array) -> Array:
-    """(K, K) (S G)_ab / (f_a f_b) of single atoms, for S between orbits over f_a f_b: how far rows are from balance.
-
-    From the points, where they are known: forces on them that cancel keep more digits than sums over cosines.
-    """
-    if gram.from_points:
-        points = quotient_points(gram)
-        error = (scaled @ (factor[:, None] * points)) @ (points / factor[:, None]).T
-    else:
-        error = scaled @ (gram.quotient * factor[:, None] / factor)
-    return np.asarray(error / np.sqrt(gram.sizes[:, None] * gram.sizes), dtype=np.float64)
-
-
-def quotient_points(gram: OrbitGram) -> Array:
-    """(K, p) P with P P^T the quotient of G: from the points that G comes from, if there are any.
-
-    What moves a class can be 1e-6 of the forces on it, which cancel in all directions that heavy classes span. Points
-    keep the digits of directions that hardly count; of cosines rounding takes them: it makes an eigenvalue 0 of G
-    1e-16, and that a coordinate of 1e-8. So from cosines directions that may be rounding are no directions.
-    """
-    if gram.points is not None and gram.from_points:
-        return np.asarray(np.sqrt(gram.sizes)[:, None] * gram.points[:, :-1], dtype=np.float64)
-    values, vectors = np.linalg.eigh(gram.quotient)
-    return np.asarray(vectors * np.sqrt(np.where(values > 1e-13 * values[-1], values, 0.0)), dtype=np.float64)
 
 
 def linked(distances: Array, below: float) -> tuple[Array, list[int], list[tuple[int, int]]]:

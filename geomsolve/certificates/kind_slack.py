@@ -13,8 +13,6 @@ from ..geometry.kinds import Blocks, KindGram
 from ..geometry.orbit_gram import Orbits
 from .slack import Slack
 
-_EPS = float(np.finfo(np.float64).eps)
-
 
 @dataclass(frozen=True, eq=False)
 class KindSlack(Slack):
@@ -58,8 +56,7 @@ class KindSlack(Slack):
         )
         smallest = min(part.min(initial=np.inf) for part in (*values, self.blocks.spread / weights))
         norm = max(float(np.abs(part).max(initial=0.0)) for part in values)
-        rounding = (8.0 + 2.0 / self.objective.temperature) * _EPS * norm
-        return float(orbits.sizes @ weights) * max(0.0, rounding - float(smallest))
+        return float(orbits.sizes @ weights) * max(0.0, self.ulps * norm - float(smallest))
 
     @cached_property
     def reduced(self) -> tuple[Slack, float] | None:

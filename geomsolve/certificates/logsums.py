@@ -150,16 +150,6 @@ def _simplest(low: Fraction, high: Fraction) -> Fraction:
     return whole + 1 / _simplest(1 / (high - whole), 1 / (low - whole))
 
 
-def softmax_terms(
-    factors: list[Any], offsets: list[Any], weights: list[list[Any]], tau: Any
-) -> tuple[tuple[Term, ...], ...]:
-    """One term for each anchor; anchors of no mass and partners of no weight are left out."""
-    return tuple(
-        (Term(factor, offset, {b: w for b, w in enumerate(row) if w != 0}, tau),) if factor != 0 else ()
-        for factor, offset, row in zip(factors, offsets, weights, strict=True)
-    )
-
-
 def drawn_terms(
     factors: list[Any], laws: list[list[Any]], own: list[Any], count: int, alpha: Any, beta: Any, tau: Any
 ) -> tuple[tuple[Term, ...], ...]:
@@ -239,7 +229,10 @@ def log_sums(objective: Objective, reading: str) -> LogSums:
     partners = objective.orbits.partners.astype(int)
     if isinstance(objective, RowSoftmax):
         weights = exact(objective.weights, (count, count)) * partners
-        terms = softmax_terms(factors, list(exact(objective.offsets)), weights.tolist(), tau)
+        terms = tuple(
+            (Term(factor, offset, {b: w for b, w in enumerate(row) if w != 0}, tau),) if factor != 0 else ()
+            for factor, offset, row in zip(factors, exact(objective.offsets), weights.tolist(), strict=True)
+        )
         if objective.positives is None:
             return LogSums(whole, terms)
         pull = exact(objective.positives, (count, count)) * partners
@@ -258,15 +251,10 @@ def log_sums(objective: Objective, reading: str) -> LogSums:
         if type(objective) is ExpectedSoftmax:
             alpha, beta = ball(read(objective.alpha, reading)), ball(read(objective.beta, reading))
             return LogSums(whole, drawn_terms(factors, laws, own, objective.count, alpha, beta, tau))
-        if isinstance(objective, OneView):
+        if isinstance(objective, OneView):  # the terms in which the anchor's own class is drawn
             terms = drawn_terms(factors, laws, own, objective.count, ball(0), ball(1), tau)
-            return LogSums(whole, _with_positive(terms))
+            return LogSums(whole, tuple(tuple(term for term in row if term.offset != 0) for row in terms))
     raise ProblemError(
         f"objective: verify takes losses that are sums of logarithms of sums of exponentials; got {objective.name} "
         "(a hinge, or a psi of your own: the certificate of `solve` is what there is)"
     )
-
-
-def _with_positive(terms: tuple[tuple[Term, ...], ...]) -> tuple[tuple[Term, ...], ...]:
-    """The terms in which the anchor's own class is drawn."""
-    return tuple(tuple(term for term in row if term.offset != 0) for row in terms)

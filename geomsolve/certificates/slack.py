@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -13,8 +13,6 @@ from ..geometry.orbit_gram import OrbitGram
 from ..geometry.spectra import near_rank_one
 from ..objectives.base import Objective
 
-# Atoms nearer than this, as 1 less their cosine, move as one; what is kept of a force between them, in units of others.
-_NEXT, _LIGHT = 1e-9, 16.0
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -84,54 +82,17 @@ class Slack:
     @property
     def gap(self) -> float:
         """An upper bound of the loss above the optimum: m max(0, -lambda_min(S)), rounding allowed for."""
-        bounds = [self._bound(self.quotient, self.spread, 1.0, 0.0)]
-        light = self._light
-        if light is not None:
-            quotient, spread, lost = light
-            weights = (self.gram.sizes**-power for power in (0.0, 0.5, 1.0))
-            bounds += [self._bound(quotient, spread, weight, lost) for weight in weights]
-        return self.support + min(bounds)
-
-    def _bound(self, quotient: Array, spread: Array, weight: Array | float, lost: Array | float) -> float:
-        """Sum w max(0, -lambda_min(W^{-1/2} S W^{-1/2})), with a weight w for each atom.
-
-        Args:
-            quotient: (K, K) S between orbits.
-            spread: (K,) its eigenvalues inside them.
-            weight: (K,) w.
-            lost: (K,) what may have to be taken from the diagonal of S.
-        """
-        units = np.sqrt(np.broadcast_to(weight, (len(quotient),)))
-        scaled = quotient / units / units[:, None]
-        # Rounding: a few ulps of the norm for the eigenvalue, and of the exponent of each entry.
-        rounding = (8.0 + 2.0 / self.objective.temperature) * _EPS
-        smallest, norm = near_rank_one(scaled), float(np.trace(scaled))
+        smallest, norm = near_rank_one(self.quotient), float(np.trace(self.quotient))
         if not smallest >= -64.0 * _EPS * norm:
-            values = np.linalg.eigvalsh(scaled)
+            values = np.linalg.eigvalsh(self.quotient)
             smallest, norm = values[0], max(abs(values[0]), abs(values[-1]))
-        smallest = min(smallest, float(np.min(spread / weight))) - float(np.max(lost / weight))
-        total = float(np.sum(self.gram.sizes * weight))
-        return total * max(0.0, rounding * norm - smallest)
+        smallest = min(smallest, float(np.min(self.spread)))
+        return self.support + self.gram.atoms * max(0.0, self.ulps * norm - smallest)
 
     @property
-    def _light(self) -> tuple[Array, Array, Array] | None:
-        """S with strong ties made light, by blocks, and what that may take from its diagonal; None without such ties.
-
-        Atoms i, j next to each other that attract with a force t add t [[c, -1], [-1, c]] to S, c = G_ij, which is
-        at least -t (1 - c). Any part of it may be left out of a lower bound. Left in, the difference of two large
-        entries is all there is of S where two atoms move as one, and rounding decides its sign.
-        """
-        gram, partners = self.gram, self.gram.orbits.partners
-        tied = (partners > 0) & (gram.apart < _NEXT) & (self.entries < 0)
-        if not tied.any():
-            return None
-        loose = np.sum(np.where(tied, 0.0, partners * np.abs(self.entries)), axis=1)
-        kept = _LIGHT * (loose[:, None] + loose)
-        entries = np.where(tied, np.maximum(self.entries, -kept), self.entries)
-        lost = np.sum(partners * (entries - self.entries) * np.maximum(gram.apart, 0.0), axis=1)
-        diagonal = -np.einsum("ab,ab->a", partners * entries, gram.cosines)
-        lighter = replace(self, entries=entries, diagonal=diagonal)
-        return lighter.quotient, lighter.spread, lost
+    def ulps(self) -> float:
+        """What rounding is in an eigenvalue, of the norm: a few ulps of it, and of the exponent of each entry."""
+        return (8.0 + 2.0 / self.objective.temperature) * _EPS
 
     @cached_property
     def rounding(self) -> Array:

@@ -140,7 +140,7 @@ def verify_bracket(
 def _bracket(loss: Callable[[Fraction], LogSums], near: float, digits: int) -> tuple[str, str, str]:
     """Two neighbouring decimals around the zero of the margin, and the zero."""
     arb = flint().arb
-    here = _secant(lambda x: collapse_margin(loss(_fraction(x))), arb(near) * (1 - arb(2) ** -32), arb(near))
+    here = _secant(lambda x: collapse_margin(loss(Fraction(str(x.fmpq())))), arb(near) * (1 - arb(2) ** -32), arb(near))
     if not (here > near * (1 - _NEAR) and here < near * (1 + _NEAR)):
         raise ProblemError(
             f"threshold: its value must be a critical one; got {near!r}, and the multiplier has no zero within a "
@@ -162,11 +162,6 @@ def _secant(height: Callable[[Any], Any], before: Any, here: Any) -> Any:
         there = (here - at_here * (here - before) / (at_here - at_before)).mid()
         before, at_before, here, at_here = here, at_here, there, height(there).mid()
     return here
-
-
-def _fraction(number: Any) -> Fraction:
-    mantissa, exponent = (int(part) for part in number.man_exp())
-    return Fraction(mantissa) * Fraction(2) ** exponent
 
 
 def collapse_margin(loss: LogSums) -> Any:
@@ -218,7 +213,7 @@ def _enclosed(balance: Callable[[Any], Any]) -> Any:
 
 
 # What the numbers of a loss are called, and at which values of the parameter they are looked at.
-_NUMBERS = ("masses", "weights", "offsets", "positives", "shares", "temperature", "alpha", "beta", "partner", "own")
+_NUMBERS = ("masses", "weights", "offsets", "positives", "temperature", "alpha", "beta", "partner", "own")
 _LOOKED_AT = (2, 3, 5)
 
 

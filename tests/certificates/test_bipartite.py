@@ -106,7 +106,7 @@ def test_rare_classes_at_a_wrong_angle_are_seen(monkeypatch):
     assert off / 3 < found.cosine_residual < 3 * off
     assert found.relative_gap <= 1e-9
     monkeypatch.setattr(residual, "without_classifiers", lambda _: None)
-    assert gs.certify(objective, wrong).holds(), "nothing else sees it"
+    assert gs.certify(objective, wrong).cosine_residual < 1e-4 * off, "nothing else sees it"
 
 
 def test_rare_classes_of_like_counts_at_wrong_angles_are_seen(monkeypatch):
@@ -122,4 +122,4 @@ def test_rare_classes_of_like_counts_at_wrong_angles_are_seen(monkeypatch):
     assert off > 1e-3
     assert off / 3 < gs.certify(objective, wrong.orbits).cosine_residual < 10 * off
     monkeypatch.setattr(residual, "without_classifiers", lambda _: None)
-    assert gs.certify(objective, wrong.orbits).holds(), "nothing else sees it"
+    assert gs.certify(objective, wrong.orbits).cosine_residual < 1e-2 * off, "nothing else sees it"
