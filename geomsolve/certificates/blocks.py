@@ -7,7 +7,6 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
 from ..arrays import Array
-from ..geometry.orbit_gram import OrbitGram
 from .slack import Slack
 
 

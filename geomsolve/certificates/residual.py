@@ -6,7 +6,7 @@ import numpy as np
 
 from ..arrays import Array
 from .bipartite import without_classifiers
-from .blocks import block_residual, row_forces
+from .blocks import block_residual
 from .kind_slack import KindSlack
 from .kkt import DECIDED, Conditions, dual_factor, kkt_residual, rank_one_residual
 from .slack import Slack
@@ -95,8 +95,8 @@ def row_residual(slack: Slack) -> float:
     between = np.minimum(tau * _units(values, values[-1], smooth), np.abs(variance)).max()
     within = np.minimum(tau * _units(spread, values[-1], smooth), 1.0 - np.diag(gram.cosines)).max()
     indefinite = tau * max(0.0, -values[0], -spread.min())
-    unbalanced = tau * np.abs(row_forces(gram, scaled, factor)).max()
-    return float(max(between, within, indefinite, unbalanced))
+    forces = scaled @ (gram.quotient * factor[:, None] / factor) / np.sqrt(gram.sizes[:, None] * gram.sizes)
+    return float(max(between, within, indefinite, tau * np.abs(forces).max()))
 
 
 def _units(values: Array, norm: float, smooth: bool) -> Array:
