@@ -48,11 +48,11 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
         <D, H - G> = u^T H u - u^T G u + sum_{i != j} eta_ij u_i u_j (H_ij - G_ij)
                   >= - sum_i u_i |(G u)_i| - 2 rms(eta) (sum_i u_i)^2,
 
-    the mean square with weights u, so L(H) >= L(G) minus these two terms, and no eigenvalue of size K is needed. The u
-    is that of G with the row means of eta taken in. (G u)_i is summed over all classes; eta and the loss are smooth
-    functions of log counts, and integrated by a Gauss rule finer than any that solves. What that rule misses is
-    measured on whole rows: it changes D by a factor per row, so u by that much, and (G u)_i by its sum over |G| u.
-    Rounding is allowed for as in `Slack.gap`. (Ours; derivation on the theory page.)
+    the mean square with weights u, so L(H) >= L(G) minus these two terms, and no eigenvalue of size K is needed. (G u)_i
+    is summed over all classes; eta and the loss are smooth functions of log counts, and integrated by a Gauss rule
+    finer than the one that solves. What that rule misses is measured on whole rows: it changes D by a factor per row,
+    so u by that much, and (G u)_i by its sum over |G| u. Rounding is allowed for as in `Slack.gap`. (Ours; derivation
+    on the theory page.)
 
     Raises:
         ProblemError: a loss that sees more of a class than its count, or that attracts classes.
@@ -65,10 +65,11 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
             f"gram: must have at most {MOST_POLYNOMIALS} polynomials in kernel form; got {len(gram.core)}"
         )
     tau, sizes = objective.temperature, gram.sizes
-    points, transform = interpolation(int(1.5 * len(gram.core)) + 5)
-    problem, places, nodes = law.on_nodes(MOST_NODES, points)
+    points, there, _ = interpolation(int(1.25 * len(gram.core)) + 5)
+    problem, _, nodes = law.on_nodes(gram.order, points)
     problem.check()
-    small = OrbitGram(problem.orbits, gram.at(places))
+    polynomials = np.vstack([gram.ruled[2], there[:, : len(gram.core)]])
+    small = OrbitGram(problem.orbits, gram.kernel(polynomials))
     row = problem.row_gradient(small)
     forces = (row + row.T) / 2.0
     if not isinstance(problem.attraction, float):
@@ -76,21 +77,17 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
     if not forces.min() > 0:  # underflown
         return KernelSlack(problem.excess(small), problem.floor, np.inf, np.inf, np.inf)
     rule = problem.orbits.sizes
-    log_u = gram.polynomials(places) @ gram.log_balance
+    log_u = polynomials @ gram.log_balance
     weight = rule * np.exp(log_u - log_u.max())
     weight /= weight.sum()
-    # u is known up to a factor and up to what rounding did to it: twice the mean error, and the means of rows.
+    # u is known up to a factor: its logarithm is half the mean error.
     eta = np.log(forces) - log_u[:, None] - log_u
     scale = float(weight @ eta @ weight) / 2.0
-    shift = eta @ weight - 2.0 * scale
-    eta -= 2.0 * scale + shift[:, None] + shift
-    correction = transform @ shift[nodes:]
-    correction[: len(gram.log_balance)] += gram.log_balance
-    correction[0] += scale
-    balance = np.exp(gram.function(correction))
+    eta -= 2.0 * scale
+    balance = np.exp(gram.function(gram.log_balance) + scale)
     total = float(sizes @ balance)
     image = np.abs(gram.image(balance))
-    missed = _missed(gram, tau, MOST_NODES)
+    missed = _missed(gram, tau, polynomials[nodes:])
     excess = problem.excess(small)
     gap = (
         float((sizes * balance) @ image)
@@ -99,14 +96,17 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
         + (8.0 + 2.0 / tau) * np.finfo(float).eps * total**2
     )
     own = -(row @ rule - np.diag(row))
-    radial = np.maximum(own - np.exp(2.0 * (log_u + scale + shift)), 0.0)
+    radial = np.maximum(own - np.exp(2.0 * (log_u + scale)), 0.0)
     residual = max(tau * (float(np.abs(eta).max()) + missed), float(image.max()) / total)
     return KernelSlack(excess, problem.floor, gap, residual, float(rule @ radial))
 
 
-def _missed(gram: KernelGram, tau: float, nodes: int) -> float:
-    """By what share the rule misses row sums over all classes of n_j e^{(G_ij - 1)/tau}, at worst over some i."""
-    here = gram.modes(np.linspace(-1.0, 1.0, _ROWS))
+def _missed(gram: KernelGram, tau: float, polynomials: Array) -> float:
+    """By what share the rule misses row sums over all classes of n_j e^{(G_ij - 1)/tau}, at worst over some i.
+
+    These are spread evenly over places with the given polynomials, (n, M).
+    """
+    here = gram.modes(polynomials[np.linspace(0, len(polynomials) - 1, _ROWS).astype(int)])
 
     def sums(there: Array, weights: Array) -> Array:
         return np.asarray(np.exp(((here * gram.strengths) @ there.T - 1.0) / tau) @ weights, dtype=np.float64)
@@ -115,5 +115,5 @@ def _missed(gram: KernelGram, tau: float, nodes: int) -> float:
     for first in range(0, len(values), _CHUNK):
         part = slice(first, first + _CHUNK)
         whole += sums(gram.factor[part], gram.sizes[part] * values[part])
-    where, weights = gram.line.rule(nodes)
-    return float(np.abs(sums(gram.modes(where), weights * gram.line.values_at(where)) / whole - 1.0).max())
+    where, weights, there = gram.ruled
+    return float(np.abs(sums(gram.modes(there), weights * gram.line.values_at(where)) / whole - 1.0).max())

@@ -23,13 +23,16 @@ _NEGLIGIBLE = 1e-16
 # A class whose own cosine leaves less than this to its diagonal is taken out of it, into the low-rank part.
 _LEAST_DIAGONAL = 0.01
 _MOST_TAKEN_OUT = 64
+# Nodes of a rule that are more than there are polynomials.
+_MORE_NODES = 24
 
 
 @lru_cache(maxsize=16)
-def interpolation(count: int) -> tuple[Array, Array]:
-    """(n,) places in [-1, 1], and (n, n) what makes Chebyshev coefficients of values there. Not to be written to."""
+def interpolation(count: int) -> tuple[Array, Array, Array]:
+    """(n,) places in [-1, 1], (n, n) T_p there, and what makes coefficients of values. Not to be written to."""
     places = np.asarray(chebpts2(count), dtype=np.float64)
-    return places, np.asarray(np.linalg.inv(chebvander(places, count - 1)), dtype=np.float64)
+    polynomials = np.asarray(chebvander(places, count - 1), dtype=np.float64)
+    return places, polynomials, np.asarray(np.linalg.inv(polynomials), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +105,9 @@ class KernelGram:
         """(r,) lambda of `factor`, ascending."""
         return self._modes[0]
 
-    def modes(self, places: Array) -> Array:
-        """(n, r) the rows of `factor` at places in [-1, 1]."""
-        return np.asarray(self.polynomials(places) @ self._modes[1], dtype=np.float64)
+    def modes(self, polynomials: Array) -> Array:
+        """(n, r) the rows of `factor` where the polynomials have these values, (n, M)."""
+        return np.asarray(polynomials @ self._modes[1], dtype=np.float64)
 
     @cached_property
     def factor(self) -> Array:
@@ -112,8 +115,19 @@ class KernelGram:
         found = np.empty((len(self.places), len(self.strengths)))
         for first in range(0, len(found), _CHUNK):
             part = slice(first, first + _CHUNK)
-            found[part] = self.modes(self.places[part])
+            found[part] = self.modes(self.polynomials(self.places[part]))
         return found
+
+    @property
+    def order(self) -> int:
+        """The nodes of a Gauss rule of the counts that has the products of any two of the polynomials, and more."""
+        return min(MOST_NODES, len(self.core) + _MORE_NODES)
+
+    @cached_property
+    def ruled(self) -> tuple[Array, Array, Array]:
+        """(n,) nodes and weights of that rule, and (n, M) T_p there."""
+        nodes, weights = self.line.rule(self.order)
+        return nodes, weights, self.polynomials(nodes)
 
     def function(self, coefficients: Array) -> Array:
         """(K,) a polynomial of any degree at the distinct counts."""
@@ -121,7 +135,11 @@ class KernelGram:
 
     def at(self, places: Array) -> Array:
         """(n, n) the polynomial at places in [-1, 1], its diagonal what two different classes of that count have."""
-        part = self.modes(places)
+        return self.kernel(self.polynomials(places))
+
+    def kernel(self, polynomials: Array) -> Array:
+        """The same where the polynomials have these values, (n, M)."""
+        part = self.modes(polynomials)
         return np.asarray((part * self.strengths) @ part.T, dtype=np.float64)
 
     def cosines(self, positions: NDArray[np.intp]) -> Array:
@@ -165,8 +183,8 @@ class KernelGram:
             return np.empty(0)
         if not len(taken):
             # Inner products of smooth functions of log counts, which a rule has as well as the sum over all counts.
-            nodes, weights = self.line.rule(MOST_NODES)
-            part = self.modes(nodes)
+            _, weights, polynomials = self.ruled
+            part = self.modes(polynomials)
             weighted = part * np.sqrt(weights / (1.0 - (part**2) @ self.strengths))[:, None]
         else:
             weighted = self.factor * np.sqrt(self.sizes / diagonal)[:, None]
@@ -203,7 +221,10 @@ class KernelGram:
         if not smallest < 0:
             return self, 0.0
         step = -smallest / (1.0 - smallest) if np.isfinite(smallest) else 1.0
-        return replace(self, core=(1.0 - step) * self.core), step
+        moved = replace(self, core=(1.0 - step) * self.core)
+        kept = {"_modes": ((1.0 - step) * self.strengths, self._modes[1]), "factor": self.factor, "ruled": self.ruled}
+        vars(moved).update(kept)
+        return moved, step
 
     def written(self, orbits: Orbits) -> OrbitGram:
         """The same as an OrbitGram on the orbits of its counts.

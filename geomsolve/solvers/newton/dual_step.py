@@ -76,26 +76,28 @@ def dual_step(
     middle = np.einsum("ab,ab->a", mean, response) - 1.0
     np.multiply(mean, response.T, out=upper_right)
     np.add(gram.cosines, tau * stiff, out=lower_left)
-    _diagonal_of(lower_left)[:] = own = np.diag(gram.cosines)
+    _diagonal_of(lower_left)[:] = own = gram.cosines.diagonal()
     direct = gram.cosines @ weights
     right = -np.concatenate(
         [
             np.einsum("ab,ab->a", mean, move),
-            u * (1.0 - own) + direct + tau * (move @ weights - np.diag(move) * u),
+            u * (1.0 - own) + direct + tau * (move @ weights - move.diagonal() * u),
         ]
     )
     mean *= stiff
-    inside = tau * np.where(held, 0.0, np.broadcast_to(stiff, (count, count)).diagonal()) * (weights - u)
+    inside = np.where(held, 0.0, stiff if np.ndim(stiff) == 0 else stiff.diagonal()) * tau * (weights - u)
     beside = np.array(  # what multiplies an orbit's own unknowns besides the matrices' diagonals
         [
             [mean.sum(axis=1), middle],
             [
                 u * (1.0 - own) + lower_left @ weights - direct + 2.0 * inside,
-                tau * (response @ weights - 2.0 * np.diag(response) * u),
+                tau * (response @ weights - 2.0 * response.diagonal() * u),
             ],
         ]
     )
-    diagonal = np.array([[np.diag(mean), np.diag(upper_right)], [own * weights, tau * np.diag(response) * weights]])
+    diagonal = np.array(
+        [[mean.diagonal(), upper_right.diagonal()], [own * weights, tau * response.diagonal() * weights]]
+    )
 
     def jacobian(vector: Array) -> Array:
         dl, zeta = vector[:count], vector[count:]
@@ -103,17 +105,17 @@ def dual_step(
         bottom = lower_left @ (weights * dl) + response.T @ (tau * weights * zeta)
         return np.concatenate([top, bottom]) + np.einsum("ija,ja->ia", beside, vector.reshape(2, count)).ravel()
 
-    def dense() -> Array:
-        blocks = np.empty((2, count, 2, count))
-        blocks[0, :, 0], blocks[0, :, 1] = mean, upper_right
-        np.multiply(lower_left, weights, out=blocks[1, :, 0])
-        np.multiply(response.T, tau * weights, out=blocks[1, :, 1])
-        np.einsum("iaja->ija", blocks)[:] += beside
-        return blocks.reshape(2 * count, 2 * count)
+    def columns(there: int) -> Array:
+        blocks = np.empty((2, count, 2, there))
+        blocks[0, :, 0], blocks[0, :, 1] = mean[:, :there], upper_right[:, :there]
+        np.multiply(lower_left[:, :there], weights[:there], out=blocks[1, :, 0])
+        np.multiply(response.T[:, :there], tau * weights[:there], out=blocks[1, :, 1])
+        np.einsum("iaja->ija", blocks[:, :there])[:] += beside[:, :, :there]
+        return blocks
 
     try:
         if count <= DENSE:
-            solution = _solve_dense(dense(), right, sizes > NOTHING)
+            solution = _solve_dense(columns(np.count_nonzero(sizes > NOTHING)), beside + diagonal, right)
         else:
             solution = _solve_smooth(jacobian, beside + diagonal, right, tol)
     except np.linalg.LinAlgError:
@@ -129,25 +131,31 @@ def dual_step(
 
 def _diagonal_of(matrix: Array) -> Array:
     """The diagonal, to be written to."""
-    return np.einsum("aa->a", matrix)
+    diagonal: Array = matrix.diagonal()
+    diagonal.flags.writeable = True
+    return diagonal
 
 
-def _solve_dense(matrix: Array, right: Array, there: NDArray[np.bool_]) -> Array:
+def _solve_dense(columns: Array, blocks: Array, right: Array) -> Array:
     """The solution of a Newton system of 2K equations, first for the orbits that are there, as others answer to them.
 
     Args:
-        matrix: (2K, 2K).
+        columns: (2, K, 2, n) of the first n orbits; the others have no size, and do nothing to each other.
+        blocks: (2, 2, K) the 2 x 2 diagonal blocks.
         right: (2K,) the right-hand side.
-        there: (K,) which orbits have a size; those without change nothing for the others.
     """
-    pairs = np.arange(len(right)).reshape(2, -1)
-    first, alone = pairs[:, there].ravel(), pairs[:, ~there].T
-    solution = np.empty_like(right)
-    scale = np.abs(matrix[first]).max(axis=1)
-    solution[first] = np.linalg.solve(matrix[np.ix_(first, first)] / scale[:, None], right[first] / scale)
-    left = right[alone] - matrix[alone][:, :, first] @ solution[first]
-    solution[alone] = np.linalg.solve(matrix[alone[:, :, None], alone[:, None, :]], left[:, :, None])[:, :, 0]
-    return solution
+    there, right = columns.shape[3], right.reshape(2, -1)
+    matrix = columns[:, :there].reshape(2 * there, 2 * there)
+    scale = np.abs(matrix).max(axis=1)
+    first = np.linalg.solve(matrix / scale[:, None], right[:, :there].ravel() / scale)
+    left = right[:, there:] - columns[:, there:].reshape(2, -1, 2 * there) @ first
+    return np.hstack([first.reshape(2, there), _solve_pairs(blocks[:, :, there:], left)]).ravel()
+
+
+def _solve_pairs(blocks: Array, right: Array) -> Array:
+    """(2, K) the solutions of K systems of two equations, (2, 2, K) and (2, K)."""
+    (d11, d12), (d21, d22) = blocks
+    return np.array([d22 * right[0] - d12 * right[1], d11 * right[1] - d21 * right[0]]) / (d11 * d22 - d12 * d21)
 
 
 def _solve_smooth(apply: Callable[[Array], Array], blocks: Array, right: Array, tol: float) -> Array:
@@ -159,12 +167,9 @@ def _solve_smooth(apply: Callable[[Array], Array], blocks: Array, right: Array, 
         right: (2K,) the right-hand side.
         tol: the accuracy that Newton's method is after.
     """
-    count = len(right) // 2
-    (d11, d12), (d21, d22) = blocks
-    inverse = np.array([[d22, -d12], [-d21, d11]]) / (d11 * d22 - d12 * d21)
 
     def precondition(vector: Array) -> Array:
-        return np.einsum("ija,ja->ia", inverse, vector.reshape(2, count)).ravel()
+        return _solve_pairs(blocks, vector.reshape(2, -1)).ravel()
 
     start = precondition(right)
     peak = np.abs(start).max()

@@ -61,7 +61,7 @@ class Quadrature:
             return Attempt(self.name, Termination.CONVERGED, KernelGram.simplex(law.line), 0, "all counts are equal")
         gram, steps = None, 0
         for nodes, degree in _LEVELS:
-            places, transform = interpolation(degree)
+            places, _, transform = interpolation(degree)
             report(f"quadrature: {nodes} nodes, {degree} polynomials")
             problem, everywhere, taken = law.on_nodes(nodes, places)
             try:
