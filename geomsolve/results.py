@@ -16,6 +16,17 @@ from .text import dumps, plain
 
 _MOST_LINES = 39
 _MOST_CHARACTERS = 480
+# What draws results of a kind; figures know results, so results find figures by name.
+_PICTURES = {
+    "Solution": "solutions.plot_solution",
+    "BoundedGeometry": "kinds.plot_bounded",
+    "Comparison": "charts.plot_comparison",
+    "DimensionCosts": "charts.plot_dimensions",
+    "PhaseDiagram": "maps.plot_phases",
+    "Realization": "realizations.plot_realization",
+    "EuclideanGeometry": "realizations.plot_map",
+    "Diagnosis": "diagnoses.plot_diagnosis",
+}
 
 
 class Result:
@@ -80,11 +91,11 @@ class Result:
             ProblemError: results of this kind have no picture, or a path of another kind.
             BackendError: a package that pictures need is not installed.
         """
-        try:  # figures know results, so results find figures by name
-            drawing = importlib.import_module(f"{__package__}.figures.drawing")
-        except ModuleNotFoundError as error:
-            raise BackendError(f"plot: needs {error.name}, which is not installed (pip install {error.name})") from None
-        return drawing.draw(self, path, **options)
+        kind = type(self).__name__
+        if kind not in _PICTURES:
+            raise ProblemError(f"plot: there are pictures of {', '.join(_PICTURES)}; got {kind}")
+        file, draw = _PICTURES[kind].split(".")
+        return getattr(importlib.import_module(f"{__package__}.figures.{file}"), draw)(self, path, **options)
 
     def save(self, path: str | Path) -> None:
         """Write the answer to a JSON file, which `load_result` reads."""

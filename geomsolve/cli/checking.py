@@ -12,24 +12,9 @@ from ..objectives.weighted.weightings import Weighting
 from ..similarities.crosschecks import crosscheck_verdict
 from ..solvers.crosschecks import crosscheck as check_routes
 from ..solvers.descent.jax_descent import check_device
+from . import options
 from .app import code, verb
-from .options import (
-    FREE,
-    ClassesOption,
-    ColumnOption,
-    CountsOption,
-    DropOption,
-    InstancesOption,
-    JsonOption,
-    Loss,
-    MajorityOption,
-    MinorityOption,
-    PerClassOption,
-    option,
-    read_counts,
-    settings_of,
-    with_loss,
-)
+from .options import option
 from .outputs import Outputs, reporting
 from .realizing import read_weighting
 
@@ -37,21 +22,21 @@ from .realizing import read_weighting
 @verb(
     "geomsolve crosscheck --counts 9,5,2 --temperature 1",
     "geomsolve crosscheck --objective gcl --majority 1 --minority 9",
-    losses=settings_of(FREE),
+    losses=options.settings_of(options.FREE),
 )
-@with_loss
+@options.with_loss
 def crosscheck(
-    loss: Loss,
+    loss: options.Loss,
     *,
-    counts: CountsOption = None,
-    column: ColumnOption = None,
-    drop_empty: DropOption = False,
-    classes: ClassesOption = None,
-    instances: InstancesOption = None,
+    counts: options.CountsOption = None,
+    column: options.ColumnOption = None,
+    drop_empty: options.DropOption = False,
+    classes: options.ClassesOption = None,
+    instances: options.InstancesOption = None,
     thresholds: Annotated[bool, option("With --counts: also where they collapse.", "--thresholds")] = False,
-    majority: MajorityOption = None,
-    minority: MinorityOption = None,
-    per_class: PerClassOption = None,
+    majority: options.MajorityOption = None,
+    minority: options.MinorityOption = None,
+    per_class: options.PerClassOption = None,
     weights: Annotated[Path | None, option("Check realize's verdict on these weights: .npy, N x N.")] = None,
     labels: Annotated[str | None, option("The same on labels with a --scheme, as in realize.")] = None,
     scheme: Annotated[str | None, option("How labels make weights: supcon, soft-supcon, y-aware, x-clr.")] = None,
@@ -60,7 +45,7 @@ def crosscheck(
     seeds: Annotated[int, option("Random starts of the descent.")] = 1,
     device: Annotated[str | None, option("cpu or gpu, for the descent (the CPU if there is no GPU).")] = None,
     tol: Annotated[float | None, option("To certify (1e-9; of verdicts 1e-7).", show_default=False)] = None,
-    json: JsonOption = None,
+    json: options.JsonOption = None,
 ) -> int:
     """Check by independent routes: solvers (--counts), critical ratios (--majority), verdicts (--weights)."""
     if seeds < 1:
@@ -88,7 +73,7 @@ def crosscheck(
         elif given == ["majority"]:
             check = crosscheck_threshold(loss.builder, **levels, **how)
         else:
-            loaded = read_counts(**counted, column=column, drop_empty=drop_empty)
+            loaded = options.read_counts(**counted, column=column, drop_empty=drop_empty)
             check = check_routes(loss.builder(loaded), **how, tol=tol or 1e-9)
             more = {"thresholds": crosscheck_threshold(loss.builder, loaded, **how)} if thresholds else {}
     report = {**check.to_dict(), **{name: one.to_dict() for name, one in more.items()}}
@@ -97,7 +82,7 @@ def crosscheck(
 
 
 def _weighting(
-    loss: Loss, weights: Path | None, labels: str | None, scheme: str | None, drawn: dict[str, Any]
+    loss: options.Loss, weights: Path | None, labels: str | None, scheme: str | None, drawn: dict[str, Any]
 ) -> Weighting:
     for name, value in loss.options.items():
         if value is not None and name not in ("temperature", "self_pairs", "epsilon"):

@@ -17,8 +17,9 @@ from ..counts.counts import Counts
 from ..errors import ProblemError
 from ..figures.maps import plot_variance_map
 from ..files import read_array
+from . import options
 from .app import code, verb
-from .options import JsonOption, PlotOption, TolOption, option, with_counts
+from .options import option
 from .outputs import Outputs, reporting
 
 
@@ -26,7 +27,7 @@ from .outputs import Outputs, reporting
     "geomsolve compare --counts cifar10_lt:100 --temperature 0.1",
     "geomsolve compare --counts 500,100,20 --temperature 0.1 --losses supcon,bcl",
 )
-@with_counts
+@options.with_counts
 def compare(
     counts: Counts,
     *,
@@ -34,9 +35,9 @@ def compare(
     losses: Annotated[str | None, option("Some only, separated by commas; left out: all that fit.")] = None,
     batch: Annotated[int | None, option("Examples per batch of the losses that have one.")] = None,
     sampler: Annotated[str, option("Of their batches.")] = "instance",
-    tol: TolOption = 1e-9,
-    plot: PlotOption = None,
-    json: JsonOption = None,
+    tol: options.TolOption = 1e-9,
+    plot: options.PlotOption = None,
+    json: options.JsonOption = None,
 ) -> int:
     """The optimal geometry under every loss side by side, and what follows from it."""
     outputs = Outputs(json, plot)
@@ -53,7 +54,7 @@ def compare(
     "geomsolve design --counts 9,5,2 --temperature 0.1 --target gram.npy",
     "geomsolve design --counts 9,5,2 --feature-decay 1e-6 --classifier-decay 5e-4",
 )
-@with_counts
+@options.with_counts
 def design(
     counts: Counts,
     *,
@@ -62,9 +63,9 @@ def design(
     classifier_decay: Annotated[float | None, option("... and of the classifier, of cross-entropy.")] = None,
     target: Annotated[Path | None, option("A .npy file: the wanted C x C cosines; left out: the simplex.")] = None,
     anchors: Annotated[str | None, option("Every class (default) or instance weighs the same.")] = None,
-    tol: TolOption = 1e-9,
+    tol: options.TolOption = 1e-9,
     out: Annotated[Path | None, option("Write design.json and design.npz to this folder.")] = None,
-    json: JsonOption = None,
+    json: options.JsonOption = None,
 ) -> int:
     """The weights of a contrastive loss, or the margins of cross-entropy, whose optimum is the geometry you want."""
     check_tol(tol)
@@ -93,7 +94,7 @@ def design(
     "geomsolve guideline --variance 0.3 --classes 10 --instances 50",
     "geomsolve guideline --variance 0.3 --counts 50,20,5 --temperature 0.1",
 )
-@with_counts
+@options.with_counts
 def guideline(
     counts: Counts,
     *,
@@ -102,7 +103,7 @@ def guideline(
     views: Annotated[int, option("Views per instance.")] = 2,
     self_pairs: Annotated[bool, option("An embedding is its own positive and in its denominator.")] = True,
     plot: Annotated[Path | None, option("Draw the variance over alpha and temperature.")] = None,
-    json: JsonOption = None,
+    json: options.JsonOption = None,
 ) -> int:
     """Which (alpha, temperature) of SupCL keep a given within-class variance, and from where classes collapse."""
     outputs = Outputs(json, plot)

@@ -13,67 +13,45 @@ from ..errors import ProblemError
 from ..files import check_file
 from ..objectives.registry import REQUIRED, objective_options, typed
 from ..solvers.verification import verify
+from . import options
 from .app import code, verb
-from .options import (
-    FREE,
-    PUSHING,
-    BaseTemperatureOption,
-    ColumnOption,
-    CountsOption,
-    DigitsOption,
-    DropOption,
-    JsonOption,
-    Loss,
-    MajorityOption,
-    MinorityOption,
-    PerClassOption,
-    PlotOption,
-    Problem,
-    ProveOption,
-    TolOption,
-    option,
-    proved_digits,
-    read_counts,
-    settings_of,
-    with_loss,
-    with_problem,
-)
+from .options import option
 from .outputs import Outputs, reporting
 
 
 @verb(
     "geomsolve threshold --objective gcl --majority 1 --minority 9",
     "geomsolve threshold --counts isic2019 --temperature 1 --vary tail",
-    losses=settings_of(PUSHING),
+    losses=options.settings_of(options.PUSHING),
 )
-@with_loss
+@options.with_loss
 def threshold(
-    loss: Loss,
+    loss: options.Loss,
     *,
-    majority: MajorityOption = None,
-    minority: MinorityOption = None,
-    per_class: PerClassOption = None,
+    majority: options.MajorityOption = None,
+    minority: options.MinorityOption = None,
+    per_class: options.PerClassOption = None,
     ratio: Annotated[float | None, option("Majority count over minority count, if that is given.")] = None,
-    counts: CountsOption = None,
-    column: ColumnOption = None,
-    drop_empty: DropOption = False,
+    counts: options.CountsOption = None,
+    column: options.ColumnOption = None,
+    drop_empty: options.DropOption = False,
     vary: Annotated[
         str | None,
         option("ratio, temperature, negatives; with --counts power, tail or the last two.", "--vary", "--over"),
     ] = None,
-    prove: ProveOption = False,
-    digits: DigitsOption = None,
-    tol: TolOption = 1e-9,
-    json: JsonOption = None,
+    prove: options.ProveOption = False,
+    digits: options.DigitsOption = None,
+    tol: options.TolOption = 1e-9,
+    json: options.JsonOption = None,
 ) -> int:
     """The critical imbalance (or temperature, or k) at which classes collapse into one point; or why they never do."""
-    wanted = proved_digits(prove, digits)
+    wanted = options.proved_digits(prove, digits)
     if wanted is not None and counts is not None:
         raise ProblemError(
             f"counts: a critical value is proved for --majority and --minority; got {counts:.40} (leave --prove out)"
         )
     outputs = Outputs(json)
-    loaded = None if counts is None else read_counts(counts=counts, column=column, drop_empty=drop_empty)
+    loaded = None if counts is None else options.read_counts(counts=counts, column=column, drop_empty=drop_empty)
     _check(vary or ("ratio" if counts is None else "power"), loss)
     with reporting() as progress:
         levels: dict[str, Any] = {"majority": majority, "minority": minority, "per_class": per_class, "ratio": ratio}
@@ -92,23 +70,23 @@ def threshold(
 @verb(
     "geomsolve phase --objective gcl --negatives 1 --plot phase.png",
     "geomsolve phase --objective gcl --over classes --csv ratios.csv",
-    losses=settings_of(PUSHING),
+    losses=options.settings_of(options.PUSHING),
 )
-@with_loss
+@options.with_loss
 def phase(
-    loss: Loss,
+    loss: options.Loss,
     *,
     over: Annotated[str, option("temperature, negatives, or classes.", "--over", "--vary")] = "temperature",
-    majority: MajorityOption = None,
-    minority: MinorityOption = None,
-    per_class: PerClassOption = None,
+    majority: options.MajorityOption = None,
+    minority: options.MinorityOption = None,
+    per_class: options.PerClassOption = None,
     ratios: Annotated[tuple[float, float], option("From and to.")] = (1.0, 1e3),
     span: Annotated[tuple[float, float] | None, option("From and to: temperatures (0.1 2), or k (1 1024).")] = None,
     grid: Annotated[tuple[int, int], option("How many ratios and other values are solved.")] = (33, 25),
-    tol: TolOption = 1e-9,
-    plot: PlotOption = None,
+    tol: options.TolOption = 1e-9,
+    plot: options.PlotOption = None,
     csv: Annotated[Path | None, option("Write the grid (or the critical ratios) as a CSV file.")] = None,
-    json: JsonOption = None,
+    json: options.JsonOption = None,
 ) -> int:
     """The phase diagram of minority collapse over imbalance ratio and temperature, k, or numbers of classes."""
     outputs = Outputs(json, plot)
@@ -127,7 +105,7 @@ def phase(
     return outputs.tell(diagram, [] if csv is None else [csv])
 
 
-def _check(varied: str, loss: Loss) -> None:
+def _check(varied: str, loss: options.Loss) -> None:
     """Refuse an option for what is varied, and a loss without critical values before asking for more of its options."""
     given = loss.options.get(varied)
     if given is not None:
@@ -139,32 +117,32 @@ def _check(varied: str, loss: Loss) -> None:
 @verb(
     "geomsolve levels --counts cifar100_lt:100 --temperature 0.1 --batch 256",
     "geomsolve levels --counts 128x1 --temperature 0.1 --observed 3.2",
-    losses=settings_of(FREE),
+    losses=options.settings_of(options.FREE),
 )
-@with_problem
+@options.with_problem
 def levels(
-    problem: Problem,
+    problem: options.Problem,
     *,
-    base_temperature: BaseTemperatureOption = None,
+    base_temperature: options.BaseTemperatureOption = None,
     observed: Annotated[float | None, option("A loss from a log: which level is nearest, in which units.")] = None,
-    json: JsonOption = None,
+    json: options.JsonOption = None,
 ) -> int:
     """The loss where all classes collapse, where the minority does, at the simplex and at the optimum.
 
     With --observed, what a training loss that stopped there means. SimCLR with batches of 128: --counts 128x1.
     """
-    outputs, options, name = Outputs(json), problem.loss.options, problem.loss.name
+    outputs, settings, name = Outputs(json), problem.loss.options, problem.loss.name
     how: dict[str, Any] = {"observed": observed, "base_temperature": base_temperature}
     with reporting() as progress:
-        if options.get("keys") == "momentum":
+        if settings.get("keys") == "momentum":
             raise ProblemError(
                 "keys: training with momentum keys ends in an equilibrium, which no value of a loss marks"
             )
         if name == "supcon":
-            if options["temperature"] is None:
+            if settings["temperature"] is None:
                 raise ProblemError("temperature: supcon needs it; got none (0.1 is usual)")
             told = ("temperature", "views", "batch", "sampler", "draw", "averaging", "reducer")
-            given = typed({one: options[one] for one in told if options[one] is not None})
+            given = typed({one: settings[one] for one in told if settings[one] is not None})
             return outputs.tell(loss_levels(problem.counts, **given, **how, progress=progress))
         if observed is None:
             rule = "only the level that an observed loss is nearest to is told"

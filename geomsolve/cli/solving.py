@@ -19,53 +19,40 @@ from ..solvers.solution import MOST_WRITTEN, Solution
 from ..solvers.solving import build_solver
 from ..solvers.verification import check_provable, verify
 from ..text import entry
+from . import options
 from .app import code, verb
-from .options import (
-    EVERY,
-    FREE,
-    DigitsOption,
-    JsonOption,
-    PlotOption,
-    Problem,
-    ProveOption,
-    SecondsOption,
-    TolOption,
-    option,
-    proved_digits,
-    settings_of,
-    with_problem,
-)
+from .options import option
 from .outputs import Outputs, reporting
 
 
 @verb(
     "geomsolve solve --counts imagenet_lt --temperature 0.1 --plot a.png",
     "geomsolve solve --counts 500,100,20 --objective gcl --negatives 16 --json -",
-    losses=settings_of(EVERY),
+    losses=options.settings_of(options.EVERY),
 )
-@with_problem
+@options.with_problem
 def solve(
-    problem: Problem,
+    problem: options.Problem,
     *,
     solver: Annotated[
         str | None,
         option("newton, quadrature, followers, clarabel, scs, descent, mosek; without it, all that fit."),
     ] = None,
-    tol: TolOption = 1e-9,
+    tol: options.TolOption = 1e-9,
     dim: Annotated[
         str | None, option("Embed into so many dimensions, with a proven gap; of several, 8,16,32, what each costs.")
     ] = None,
     restarts: Annotated[
         int | None, option("Starts below the rank; without it many for small problems, one for large ones.")
     ] = None,
-    seconds: SecondsOption = None,
+    seconds: options.SecondsOption = None,
     seed: Annotated[int | None, option("Of random starts: --solver descent, and --dim below the rank.")] = None,
     max_steps: Annotated[int | None, option("Of the solver.")] = None,
-    prove: ProveOption = False,
-    digits: DigitsOption = None,
-    plot: PlotOption = None,
+    prove: options.ProveOption = False,
+    digits: options.DigitsOption = None,
+    plot: options.PlotOption = None,
     out: Annotated[Path | None, option("Write solution.json, gram.npy and points.npy to this folder.")] = None,
-    json: JsonOption = None,
+    json: options.JsonOption = None,
 ) -> int:
     """The optimal geometry of class means, with the proof that it is optimal."""
     given = {"solver": solver, "dim": dim, "seed": seed, "max-steps": max_steps, "out": out}
@@ -79,7 +66,7 @@ def solve(
             raise ProblemError(f"{name}: belongs to the descents of --dim; got {value:g} without it (leave it out)")
     check_seconds(seconds)
     chosen = build_solver(solver, max_steps=max_steps, seed=seed)
-    wanted = proved_digits(prove, digits)
+    wanted = options.proved_digits(prove, digits)
     if problem.free:
         for each in dims:
             check_dim(each, problem.objective.orbits.atoms)
@@ -93,14 +80,14 @@ def solve(
         picture: Result = found
         if isinstance(found, Solution):
             embedding = None
-            options: dict[str, Any] = {"restarts": restarts, "seconds": seconds, "seed": seed or 0}
+            how: dict[str, Any] = {"restarts": restarts, "seconds": seconds, "seed": seed or 0}
             if len(dims) > 1:
-                picture = costs = dimension_costs(found, dims, **options, progress=progress)
+                picture = costs = dimension_costs(found, dims, **how, progress=progress)
                 report["dimensions"] = costs.to_dict()
                 lines += ["", *costs.lines()]
                 embedding = costs.embeddings[-1]
             elif dims or (out is not None and found.geometry.atoms <= MOST_WRITTEN):
-                embedding = found.embed(*dims, **options, progress=progress)
+                embedding = found.embed(*dims, **how, progress=progress)
                 drawn["embedding"] = embedding
             if dims and "embedding" in drawn:
                 report["embedding"] = drawn["embedding"].to_dict()
@@ -152,15 +139,15 @@ def _notes(solution: Solution, embedding: Embedding | None) -> list[str]:
 @verb(
     "geomsolve certify --counts 9,5,2 --temperature 0.1 --gram gram.npy",
     "geomsolve certify --counts a.csv --objective gcl --gram gram.npy --json -",
-    losses=settings_of(FREE),
+    losses=options.settings_of(options.FREE),
 )
-@with_problem
+@options.with_problem
 def certify(
-    problem: Problem,
+    problem: options.Problem,
     *,
     gram: Annotated[Path, option("A .npy file: the C x C Gram matrix of class means, in class order.")],
-    tol: TolOption = 1e-9,
-    json: JsonOption = None,
+    tol: options.TolOption = 1e-9,
+    json: options.JsonOption = None,
 ) -> int:
     """Judge a Gram matrix, whichever solver or training run it comes from."""
     check_tol(tol)

@@ -18,36 +18,20 @@ from ..training.exports import check_class_order, check_wanted
 from ..training.exports import targets as export_targets
 from ..training.storage import described, read_samples
 from ..training.target_files import check_destination
+from . import options
 from .app import code, verb
-from .options import (
-    EVERY,
-    PUSHING,
-    BaseTemperatureOption,
-    ColumnOption,
-    DropOption,
-    JsonOption,
-    Loss,
-    Problem,
-    SecondsOption,
-    SortedOption,
-    TolOption,
-    option,
-    read_counts,
-    settings_of,
-    with_loss,
-    with_problem,
-)
+from .options import option
 from .outputs import Outputs, reporting
 
 
 @verb(
     "geomsolve targets --counts a.csv --temperature 0.1 --dim 128 --out T.npy",
     "geomsolve targets --counts 9,5,2 --objective lc --dim 8 --out w.npy",
-    losses=settings_of(EVERY),
+    losses=options.settings_of(options.EVERY),
 )
-@with_problem
+@options.with_problem
 def targets(
-    problem: Problem,
+    problem: options.Problem,
     *,
     dim: Annotated[int, option("Coordinates: the width of your projection head.")],
     out: Annotated[
@@ -57,16 +41,16 @@ def targets(
     part: Annotated[
         str | None, option("prototype (bcl, ecl), classifier (ecl, lc) or target (tsc); without it, class means.")
     ] = None,
-    sorted_classes: SortedOption = False,
+    sorted_classes: options.SortedOption = False,
     rotate: Annotated[
         bool, option("Into all coordinates, at random; else fill up with zeros.", "--rotate/--no-rotate")
     ] = True,
     seed: Annotated[int, option("Of the rotation and the descents.")] = 0,
     restarts: Annotated[int | None, option("Descents below the rank (many, or one if large).")] = None,
     max_steps: Annotated[int, option("Of each descent.")] = 2000,
-    seconds: SecondsOption = None,
-    tol: TolOption = 1e-9,
-    json: JsonOption = None,
+    seconds: options.SecondsOption = None,
+    tol: options.TolOption = 1e-9,
+    json: options.JsonOption = None,
 ) -> int:
     """Class targets for training, in your class order, and what is proved of them."""
     check_tol(tol)
@@ -94,11 +78,11 @@ def targets(
 @verb(
     "geomsolve diagnose --embeddings z.npy --labels y.npy --temperature 0.1",
     "geomsolve diagnose --embeddings z.npy --labels y.csv --report folder",
-    losses=settings_of(PUSHING),
+    losses=options.settings_of(options.PUSHING),
 )
-@with_loss
+@options.with_loss
 def diagnose(
-    chosen: Loss,
+    chosen: options.Loss,
     *,
     context: typer.Context,
     embeddings: Annotated[Path, option("A .npy, .npz, .pt or .parquet file: samples x dimensions, or views first.")],
@@ -114,9 +98,9 @@ def diagnose(
             "those of the labels."
         ),
     ] = None,
-    column: ColumnOption = None,
-    drop_empty: DropOption = False,
-    sorted_classes: SortedOption = False,
+    column: options.ColumnOption = None,
+    drop_empty: options.DropOption = False,
+    sorted_classes: options.SortedOption = False,
     neighbours: Annotated[
         float | None,
         option(
@@ -127,13 +111,13 @@ def diagnose(
     convention: Annotated[
         str, option("Of CAC, CAD and SAD: geomsolve, or ttc as in the code of A Tale of Two Classes.")
     ] = "geomsolve",
-    base_temperature: BaseTemperatureOption = None,
+    base_temperature: options.BaseTemperatureOption = None,
     ignore: Annotated[int | None, option("Leave out samples of this label, such as -1.")] = None,
-    tol: TolOption = 1e-9,
+    tol: options.TolOption = 1e-9,
     report: Annotated[
         Path | None, option("Write report.html, report.txt, diagnosis.json and diagnosis.png to this folder.")
     ] = None,
-    json: JsonOption = None,
+    json: options.JsonOption = None,
 ) -> int:
     """Metrics of trained embeddings, and with a loss their distance from its certified optimum.
 
@@ -146,7 +130,7 @@ def diagnose(
     files = [] if report is None else _report_files(report)
     arrays = [read_samples("embeddings", embeddings), read_samples("labels", labels)]
     matrix = None if weights is None else read_samples("weights", weights)
-    trained = None if counts is None else read_counts(counts=counts, column=column, drop_empty=drop_empty)
+    trained = None if counts is None else options.read_counts(counts=counts, column=column, drop_empty=drop_empty)
     with reporting() as progress:
         how: dict[str, Any] = {"sorted_classes": sorted_classes, "neighbours": neighbours, "convention": convention}
         how |= {"base_temperature": base_temperature, "ignore": ignore, "tol": tol, "progress": progress, **settings}

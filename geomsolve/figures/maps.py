@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..collapse.phases import PhaseDiagram
 
 _NAMES = {"temperature": "temperature τ", "negatives": "negatives per anchor k"}
+_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @picture(8.4, 6.2, 150)
@@ -30,44 +31,26 @@ def plot_phases(figure: Figure, diagram: PhaseDiagram) -> None:
 
 def draw_phases(axes: Axes, diagram: PhaseDiagram) -> None:
     """Draw the diagram into axes of a figure."""
-    if diagram.over != "classes":
-        _plane(axes, diagram)
+    if diagram.over == "classes":
+        draw_class_table(axes, diagram.boundary[0])
+        axes.set_title(f"Ratio from which the minority shares one point\n{diagram.name}", fontsize=10)
         return
-    draw_class_table(axes, diagram.boundary[0])
-    axes.set_title(f"Ratio from which the minority shares one point\n{diagram.name}", fontsize=10)
-
-
-def _plane(axes: Axes, diagram: PhaseDiagram) -> None:
-    least = -1.0 / (diagram.rank.max())
-    image = axes.pcolormesh(
-        _edges(diagram.ratios),
-        _edges(diagram.values),
-        diagram.minority_cosine,
-        cmap="cividis",
-        vmin=min(least, np.nanmin(diagram.minority_cosine)),
-        vmax=1.0,
-    )
+    across, up, cosines = diagram.ratios, diagram.values, diagram.minority_cosine
+    least = min(-1.0 / diagram.rank.max(), np.nanmin(cosines))
+    image = axes.pcolormesh(_edges(across), _edges(up), cosines, cmap="cividis", vmin=least, vmax=1.0)
     axes.figure.colorbar(image, ax=axes, label="cosine of two minority classes (1: collapsed)")
     for number, curve in enumerate(diagram.boundary):
         boundary(axes, curve[:, 0], curve[:, 1], None if number else "critical ratio")
-    together = diagram.minority_cosine >= 1.0 - 1e-8
-    if together.any():
-        y, x = np.nonzero(together)
-        style: dict[str, Any] = {"color": "black", "markersize": 1.8, "alpha": 0.6, "label": "minority in one point"}
-        axes.plot(diagram.ratios[x], diagram.values[y], "o", **style)
-    wrong = mark_uncertified(axes, diagram.ratios, diagram.values, diagram.certified)
-    axes.set(
-        xscale="log",
-        yscale="log",
-        xlabel="imbalance ratio",
-        ylabel=_NAMES[diagram.over],
-        xlim=(diagram.ratios[0], diagram.ratios[-1]),
-        ylim=(diagram.values[0], diagram.values[-1]),
-    )
+    y, x = np.nonzero(cosines >= 1.0 - 1e-8)
+    if len(x):
+        axes.plot(across[x], up[y], "ko", markersize=1.8, alpha=0.6, label="minority in one point")
+    mark_uncertified(axes, across, up, diagram.certified)
+    axes.set(xscale="log", yscale="log", xlim=(across[0], across[-1]), ylim=(up[0], up[-1]))
+    axes.set(xlabel="imbalance ratio", ylabel=_NAMES[diagram.over])
     axes.set_title(f"Minority collapse\n{diagram.name}", fontsize=10)
     if diagram.over == "temperature":
-        plain_ticks(axes.yaxis, diagram.values[0], diagram.values[-1])
-    if diagram.boundary or wrong:
+        plain_ticks(axes.yaxis, up[0], up[-1])
+    if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower left", framealpha=0.9)
 
 
@@ -111,8 +94,8 @@ def plot_variance_map(figure: Figure, variances: VarianceMap, *, variance: float
     alphas, temperatures, values = variances.alphas, variances.temperatures, variances.variance
     image = axes.pcolormesh(alphas, temperatures, values, cmap="cividis", vmin=0.0, vmax=1.0, shading="nearest")
     axes.figure.colorbar(image, ax=axes, label="within-class variance V")
-    levels = [level for level in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9) if values.min() < level < values.max()]
-    if len(alphas) > 1 and len(temperatures) > 1:
+    if min(values.shape) > 1:
+        levels = [level for level in _LEVELS if values.min() < level < values.max()]
         if levels:
             lines = axes.contour(alphas, temperatures, values, levels, colors="white", linewidths=0.7, alpha=0.7)
             axes.clabel(lines, fmt="%g", fontsize=8)
@@ -122,9 +105,8 @@ def plot_variance_map(figure: Figure, variances: VarianceMap, *, variance: float
     boundary(axes, variances.critical, temperatures, "every class in one point, left of this")
     mark_uncertified(axes, alphas, temperatures, variances.certified)
     axes.set(yscale="log", xlabel="α, the weight of the self-supervised part", ylabel="temperature τ")
-    axes.set(xlim=(alphas[0], alphas[-1]) if len(alphas) > 1 else None)
-    if len(temperatures) > 1:
-        axes.set_ylim(temperatures[0], temperatures[-1])
+    if min(values.shape) > 1:
+        axes.set(xlim=(alphas[0], alphas[-1]), ylim=(temperatures[0], temperatures[-1]))
         plain_ticks(axes.yaxis, temperatures[0], temperatures[-1])
     axes.set_title(f"How much of the variance stays within classes\n{variances.name}", fontsize=10)
     axes.legend(loc="upper left", framealpha=0.9)  # where, in most maps, all is collapsed

@@ -110,12 +110,11 @@ def unit_sphere(axes: Any, zoom: float, view: tuple[float, float]) -> None:
     axes.set_axis_off()
 
 
-def mark_uncertified(axes: Axes, across: Any, up: Any, certified: Any) -> bool:
-    """Red crosses on a map where a point is not certified; whether there are any."""
+def mark_uncertified(axes: Axes, across: Any, up: Any, certified: Any) -> None:
+    """Red crosses on a map where a point is not certified."""
     y, x = np.nonzero(~certified)
     if len(x):
         axes.plot(across[x], up[y], "rx", markersize=5, label="not certified")
-    return bool(len(x))
 
 
 def boundary(axes: Axes, across: Any, up: Any, label: str | None) -> None:
