@@ -48,11 +48,11 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
         <D, H - G> = u^T H u - u^T G u + sum_{i != j} eta_ij u_i u_j (H_ij - G_ij)
                   >= - sum_i u_i |(G u)_i| - 2 rms(eta) (sum_i u_i)^2,
 
-    the mean square with weights u, so L(H) >= L(G) minus these two terms, and no eigenvalue of size K is needed. (G u)_i
-    is summed over all classes; eta and the loss are smooth functions of log counts, and integrated by a Gauss rule
-    finer than the one that solves. What that rule misses is measured on whole rows: it changes D by a factor per row,
-    so u by that much, and (G u)_i by its sum over |G| u. Rounding is allowed for as in `Slack.gap`. (Ours; derivation
-    on the theory page.)
+    the mean square with weights u, so L(H) >= L(G) minus these two terms, and no eigenvalue of size K is needed.
+    (G u)_i is summed over all classes; eta and the loss are smooth functions of log counts, and integrated by a Gauss
+    rule finer than the one that solves. What that rule misses is measured on whole rows: it changes D by a factor per
+    row, so u by that much, and (G u)_i by its sum over |G| u. Rounding is allowed for as in `Slack.gap`. (Ours;
+    derivation on the theory page.)
 
     Raises:
         ProblemError: a loss that sees more of a class than its count, or that attracts classes.

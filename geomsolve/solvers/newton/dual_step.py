@@ -85,7 +85,7 @@ def dual_step(
         ]
     )
     mean *= stiff
-    inside = np.where(held, 0.0, stiff if np.ndim(stiff) == 0 else stiff.diagonal()) * tau * (weights - u)
+    inside = np.where(held, 0.0, stiff.diagonal() if isinstance(stiff, np.ndarray) else stiff) * tau * (weights - u)
     beside = np.array(  # what multiplies an orbit's own unknowns besides the matrices' diagonals
         [
             [mean.sum(axis=1), middle],
@@ -115,7 +115,7 @@ def dual_step(
 
     try:
         if count <= DENSE:
-            solution = _solve_dense(columns(np.count_nonzero(sizes > NOTHING)), beside + diagonal, right)
+            solution = _solve_dense(columns(int(np.sum(sizes > NOTHING))), beside + diagonal, right)
         else:
             solution = _solve_smooth(jacobian, beside + diagonal, right, tol)
     except np.linalg.LinAlgError:
