@@ -186,13 +186,8 @@ class Diagnosis(Result):
         optimum = self.optimum
         if optimum is None:
             return []
-        first, second = optimum.worst_pair
-        lines = [
-            self._height(optimum),
-            f"Cosines of class means are off by {optimum.rms:.3f} (root mean square); worst are "
-            f"{short_name(self.labels[first])} and {short_name(self.labels[second])}, "
-            f"{self.collapse.cosines[first, second]:+.3f} where the optimum has {optimum.best[first, second]:+.3f}.",
-        ]
+        names = list(map(short_name, self.labels))
+        lines = [self._height(optimum), optimum.words(self.collapse.cosines, names)]
         apart = [group for group in optimum.collapse if group not in optimum.collapsed]
         almost = f"all but in one point (cosines of {PREDICTED:.2f} and more)"
         for what, some in (("in one point", optimum.collapsed), (almost, apart)):

@@ -258,11 +258,7 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
         if distance is None:
             return found
         first, second = distance.worst_pair
-        self.sentences.append(
-            f"Cosines are off by {distance.rms:.3f} (root mean square), most for {self.names[first]} and "
-            f"{self.names[second]}: {measured.cosines[first, second]:+.3f}, at the optimum "
-            f"{distance.best[first, second]:+.3f}."
-        )
+        self.sentences.append(distance.words(measured.cosines, self.names))
         found |= attributes(distance, "excess", "excess_bound", "level") | {"nc3_off": distance.nc3}
         found |= {"cosine_rms": distance.rms, "cosine_worst": distance.worst}
         found["at_optimum"] = self.verdict in (Verdict.AT_OPTIMUM, Verdict.MINORITY_AS_OPTIMUM)

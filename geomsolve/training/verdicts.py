@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -133,6 +134,14 @@ class OptimumDistance:
     def certified(self) -> bool:
         """Whether the optimum is proved."""
         return self.solution.quality is Quality.CERTIFIED
+
+    def words(self, cosines: Array, names: Sequence[str]) -> str:
+        """How far the measured cosines are off, in a sentence with the names of the worst pair."""
+        first, second = self.worst_pair
+        return (
+            f"Cosines of class means are off by {self.rms:.3f} (root mean square); worst are {names[first]} and "
+            f"{names[second]}, {cosines[first, second]:+.3f} where the optimum has {self.best[first, second]:+.3f}."
+        )
 
     @property
     def summary(self) -> str:
