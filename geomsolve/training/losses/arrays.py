@@ -23,6 +23,7 @@ from array_api_compat import (
 from ...errors import ProblemError
 from ...objectives.base import check_number, check_temperature
 from ...objectives.kinds.supcl import check_alpha
+from ...objectives.rows.full_batch import check_word
 
 # A torch tensor, a JAX array (traced, perhaps), a NumPy array, or what numpy.asarray takes.
 Tensor = Any
@@ -101,6 +102,7 @@ class Samples:
 
     def mean(self, rows: Tensor, averaging: str, pairs: Tensor | None = None) -> Tensor:
         """The mean of `rows`, means over positives, over anchors, over positive `pairs`, or over classes first."""
+        check_word("averaging", averaging, AVERAGINGS)
         xp = self.xp
         if averaging == "anchor":
             return xp.mean(rows)

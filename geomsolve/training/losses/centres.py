@@ -44,7 +44,6 @@ def bcl(
 
     Source: Zhu et al., CVPR 2022.
     """
-    check_anchors(anchors)
     batch = samples(embeddings, labels, prototypes, temperature, view_axis=view_axis)
     centres = class_rows("prototypes", prototypes, batch)
     members = batch.members(centres.shape[0])
@@ -85,7 +84,6 @@ def ecl(
 
     Source: ECL (Roh et al. 2026), our reading; the stand-in for an empty mean is ours.
     """
-    check_anchors(anchors)
     batch = samples(embeddings, labels, prototypes, classifiers, temperature, view_axis=view_axis)
     xp, centres = batch.xp, class_rows("prototypes", prototypes, batch)
     members = batch.members(centres.shape[0])
@@ -240,6 +238,7 @@ def _balanced(
 
     In the sum of an anchor one sample of a class weighs `each` (N, C), its prototype `prototype` (N, C).
     """
+    check_anchors(anchors)
     xp, columns = batch.xp, batch.xp.concat([batch.points, centres], axis=0)
     weights = xp.concat([xp.where(batch.distinct, each[:, batch.known(centres.shape[0])], 0.0), prototype], axis=1)
     own = xp.concat([batch.number(batch.same_class), members], axis=1)

@@ -7,7 +7,6 @@ from typing import Any
 from ...objectives.kinds.supcl import own_views
 from ...objectives.rows.full_batch import check_whole, check_word
 from .arrays import (
-    AVERAGINGS,
     Tensor,
     arange,
     at_least,
@@ -37,7 +36,6 @@ def sup_con(
 
     Source: Khosla et al. 2020.
     """
-    check_word("averaging", averaging, AVERAGINGS)
     batch = samples(embeddings, labels, temperature, view_axis=view_axis)
     kin = batch.same_class & batch.distinct
     return batch.mean(batch.softmax(batch.logits(temperature), batch.shares(kin), batch.distinct), averaging, kin)
@@ -63,7 +61,6 @@ def eps_sup_info_nce(
 
     Source: Barbano et al., ICLR 2023.
     """
-    check_word("averaging", averaging, AVERAGINGS)
     batch = samples(embeddings, labels, temperature, view_axis=view_axis)
     xp, logits, kin = batch.xp, batch.logits(temperature), batch.same_class & batch.distinct
     negatives = ~batch.same_class
@@ -173,7 +170,6 @@ def sup_cl(
 
     Source: SSEM (arXiv 2503.08203).
     """
-    check_word("averaging", averaging, AVERAGINGS)
     batch = samples(embeddings, labels, temperature, alpha, view_axis=view_axis)
     own_views(batch.views, self_pairs)
     share, logits = scalar("alpha", alpha, batch.points), batch.logits(temperature)
