@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -25,6 +25,7 @@ class CountLine:
     """
 
     counts: Counts
+    _rules: dict[int, tuple[Array, Array]] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def places(self) -> Array:
@@ -49,15 +50,8 @@ class CountLine:
         polynomials, the weights come from its eigenvectors (Golub & Welsch 1969). Fewer than `order` nodes come back
         where there are fewer counts, and weights below 1e-30 of all are left out. Kept, for the next to ask.
         """
-        if order not in self._rules:
-            self._rules[order] = self._gauss(order)
-        return self._rules[order]
-
-    @cached_property
-    def _rules(self) -> dict[int, tuple[Array, Array]]:
-        return {}
-
-    def _gauss(self, order: int) -> tuple[Array, Array]:
+        if order in self._rules:
+            return self._rules[order]
         diagonal, beside = self._recurrence
         total = float(self.counts.multiplicity.sum())
         nodes, vectors = eigh_tridiagonal(diagonal[:order], beside[: min(order, len(diagonal)) - 1])
@@ -66,7 +60,8 @@ class CountLine:
         whole = np.rint(weights)
         weights = np.where(np.abs(weights - whole) <= 1e-13 * whole, whole, weights)
         kept = weights > 1e-30 * total
-        return np.clip(nodes[kept], -1.0, 1.0), weights[kept]
+        self._rules[order] = np.clip(nodes[kept], -1.0, 1.0), weights[kept]
+        return self._rules[order]
 
     @cached_property
     def _recurrence(self) -> tuple[Array, Array]:

@@ -188,8 +188,6 @@ def _of_column(table: Table, column: Column) -> Found:
         return of_labels(column.cells, table.source)
     values: list[float] = []
     for line, cell, value in zip(table.lines, column.cells, column.numbers, strict=True):
-        if value is None and cell.endswith("%"):
-            raise ProblemError(f"counts: {table.source} has percentages; got {cell!r:.40} (give counts)")
         if value is None:
             raise ProblemError(
                 f"counts: {table.source}, line {line}: {column.title} must be a number; got {cell!r:.40}"

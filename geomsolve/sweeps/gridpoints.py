@@ -13,6 +13,7 @@ from typing import Any
 from ..counts.counts import Counts, as_counts, long_tail_counts, step_counts
 from ..counts.sources import load_counts
 from ..errors import ProblemError
+from ..objectives.base import is_number
 from ..objectives.registry import objective_options
 
 # Goes into every hash: raise it when an old answer must not stand for a new problem.
@@ -82,7 +83,7 @@ def counts_errors(settings: Mapping[str, Any]) -> list[str]:
     hint = ' (rule = "long_tail" has it)'
     errors = []
     for key, value in settings.items():
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        number = is_number(value) and math.isfinite(value)
         wanted = None
         if key != "rule" and key not in _WAYS[rule]:
             takes = f'counts given by "{rule}" take {", ".join(_WAYS[rule])} alone'

@@ -16,12 +16,13 @@ import numpy as np
 
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
+from ..objectives.base import is_number
 from ..objectives.registry import build_objective, objective_options
 from ..solvers.points.embedding import check_dim
 from .gridpoints import COUNTS_KEYS, NO_COUNTS, build_counts, counts_errors, counts_text, hash_of, statement_of
 
 _SECTIONS = ("objective", "counts", "grid")
-_RANGE = ("from", "to", "num", "scale")
+_RANGE: dict[str, Any] = {"from": None, "to": None, "num": None, "scale": "linear"}
 # A grid of more points is a slip of the pen.
 _MOST_POINTS = 200_000
 _STAND_IN = as_counts([30.0, 20.0, 10.0])
@@ -179,22 +180,14 @@ def _axis(name: str, values: Any) -> tuple[Any, ...]:
 
 
 def _range(name: str, table: Mapping[str, Any]) -> tuple[float, ...]:
-    given: list[Any] = [table.get(key) for key in _RANGE]
-    first, last, num, scale = given
-    rule, numbers = None, [one for one in (first, last) if isinstance(one, (int, float)) and not isinstance(one, bool)]
-    if set(table) - set(_RANGE) or not {"from", "to", "num"} <= set(table):
-        rule = f"a range has from, to, num and scale; got {', '.join(table) or 'nothing'}"
-    elif len(numbers) < 2 or not all(map(math.isfinite, numbers)):
-        rule = f"from and to must be finite numbers; got {first!r:.40} and {last!r:.40}"
-    elif isinstance(num, bool) or not isinstance(num, int) or not 2 <= num <= _MOST_POINTS:
-        rule = f"num must be a whole number of at least 2; got {num!r:.40}"
-    elif scale not in (None, "linear", "log"):
-        rule = f"scale must be linear or log; got {scale!r:.40}"
-    elif first == last or (scale == "log" and min(numbers) <= 0):
-        rule = "differ" if first == last else "be above 0 on a log scale"
-        rule = f"from and to must {rule}; got {first!r} and {last!r}"
-    if rule is not None:
-        raise ProblemError(f'{name}: {rule} (write {{ from = 0.1, to = 1.0, num = 10, scale = "log" }})')
+    first, last, num, scale = (table.get(key, default) for key, default in _RANGE.items())
+    good = table.keys() <= _RANGE.keys() and all(is_number(end) and math.isfinite(end) for end in (first, last))
+    good = good and first != last and scale in ("linear", "log") and (scale == "linear" or min(first, last) > 0)
+    if not good or isinstance(num, bool) or not isinstance(num, int) or not 2 <= num <= _MOST_POINTS:
+        raise ProblemError(
+            f"{name}: a range has from and to, two numbers (above 0 on a log scale), num, a whole number from 2, and "
+            f'scale, linear or log; got {dict(table)!r:.80} (write {{ from = 0.1, to = 1.0, num = 10, scale = "log" }})'
+        )
     spaced = (np.geomspace if scale == "log" else np.linspace)(first, last, num).tolist()
     # Options that count something take whole numbers only.
     return tuple(int(value) if value.is_integer() else value for value in spaced)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import entr
 
 from ..arrays import Array
 from .neighbourhoods import TIE
@@ -169,10 +170,7 @@ def _gram(rows: Array) -> Array:
 def effective_rank(values: Array) -> float:
     """The exponential of the entropy of singular values over their sum: from 1 to their number; 0 for all zeros."""
     total = float(values.sum())
-    if total == 0.0:
-        return 0.0
-    shares = values[values > 0] / total
-    return float(np.exp(-np.sum(shares * np.log(shares))))
+    return float(np.exp(entr(values / total).sum())) if total > 0.0 else 0.0
 
 
 def collapse_metrics(samples: Samples, weights: Array | None = None) -> CollapseMetrics:
