@@ -157,12 +157,30 @@ def certify(
         )
     objective.check()
     if isinstance(gram, KernelGram):
-        return _certify_kernel(objective, gram)
-    rescaled = 0.0
+        gram, repair = gram.repaired()
+        return _certificate(*kernel_slack(objective, gram), repair)
+    given = gram
+    objective, gram = on_orbits(objective, gram)
+    rescaled = 0.0 if isinstance(given, OrbitGram) else float(np.abs(np.diag(np.asarray(given)) - 1.0).max())
+    gram, repair = gram.repaired()
+    excess = objective.excess(gram)
+    slack = (KindSlack if isinstance(gram, KindGram) else Slack).of(objective, gram)
+    gap = slack.gap + objective.untied(gram)
+    residual = cosine_residual(slack) if _ratio(gap, excess) <= most else np.inf
+    shrinking = float(gram.sizes @ np.maximum(slack.radial, 0.0))
+    # Shrinking class i changes the loss at the rate -2 y_i: a clearly positive y_i is a descent direction.
+    pays = bool(np.any(slack.radial > 1e-6 * slack.radial_scale))
+    return _certificate(objective.floor, excess, gap, shrinking, residual, repair, rescaled, pays)
+
+
+def on_orbits(objective: Objective, gram: OrbitGram | ArrayLike) -> tuple[Objective, OrbitGram]:
+    """A Gram matrix by orbits, symmetric to the last digit, and the objective on the same orbits.
+
+    Raises:
+        ProblemError: as `certify`.
+    """
     if not isinstance(gram, OrbitGram):
-        given = np.asarray(gram)
-        gram, objective = OrbitGram.from_matrix(given, objective.orbits), objective.ungrouped()
-        rescaled = float(np.abs(np.diag(given) - 1.0).max())
+        gram, objective = OrbitGram.from_matrix(gram, objective.orbits), objective.ungrouped()
     elif not objective.orbits.same_as(gram.orbits):
         gram, objective = OrbitGram.from_matrix(gram.expand(), objective.orbits), objective.ungrouped()
     mirrored = gram.orbits.mirrored(gram.cosines)
@@ -171,50 +189,33 @@ def certify(
         if not asymmetry <= 1e-9:
             raise ProblemError(f"gram: cosines must be finite and symmetric; they differ by {asymmetry:.3g}")
         gram = replace(gram, cosines=mirrored, points=None, slopes=None)
-    gram, repair = gram.repaired()
-    excess = objective.excess(gram)
-    slack = (KindSlack if isinstance(gram, KindGram) else Slack).of(objective, gram)
-    gap = slack.gap + objective.untied(gram)
-    relative_gap = _ratio(gap, excess)
-    ball_gap = gap + float(gram.sizes @ np.maximum(slack.radial, 0.0))
-    ball_optimal: bool | None = None
-    if np.any(slack.radial > 1e-6 * slack.radial_scale):
-        # Shrinking class i changes the loss at the rate -2 y_i: a clearly positive y_i is a descent direction.
-        ball_optimal = False
-    elif _ratio(ball_gap, excess) <= 1e-9:
-        ball_optimal = True
+    return objective, gram
+
+
+def _certificate(
+    floor: float,
+    excess: float,
+    gap: float,
+    shrinking: float,
+    residual: float,
+    repair: float,
+    rescaled: float = 0.0,
+    pays: bool = False,
+) -> Certificate:
+    """From what is known of S, of what may be gained and whether it is gained by shorter vectors, and of the repair."""
+    proved = True if _ratio(gap + shrinking, excess) <= 1e-9 else None
     return Certificate(
-        value=objective.floor + excess,
+        value=floor + excess,
         gap=gap,
-        lower_bound=objective.floor + (excess - gap),
+        lower_bound=floor + (excess - gap),
         excess=excess,
-        relative_gap=relative_gap,
-        cosine_residual=cosine_residual(slack) if relative_gap <= most else np.inf,
+        relative_gap=_ratio(gap, excess),
+        cosine_residual=residual,
         repair=repair,
         feasible=repair <= MOST_REPAIRED,
         rescaled=rescaled,
-        ball_gap=ball_gap,
-        ball_optimal=ball_optimal,
-    )
-
-
-def _certify_kernel(objective: Objective, gram: KernelGram) -> Certificate:
-    gram, repair = gram.repaired()
-    slack = kernel_slack(objective, gram)
-    relative = _ratio(slack.gap, slack.excess)
-    ball_gap = slack.gap + slack.shrinking
-    return Certificate(
-        value=slack.floor + slack.excess,
-        gap=slack.gap,
-        lower_bound=slack.floor + (slack.excess - slack.gap),
-        excess=slack.excess,
-        relative_gap=relative,
-        cosine_residual=slack.cosine_residual,
-        repair=repair,
-        feasible=repair <= MOST_REPAIRED,
-        rescaled=0.0,
-        ball_gap=ball_gap,
-        ball_optimal=True if _ratio(ball_gap, slack.excess) <= 1e-9 else None,
+        ball_gap=gap + shrinking,
+        ball_optimal=False if pays else proved,
     )
 
 

@@ -10,8 +10,8 @@ from scipy.sparse import csr_array
 
 from ..arrays import Array, Progress
 from ..errors import ProblemError
-from ..geometry.gegenbauer import gegenbauer, least_of_pairs
 from ..objectives.base import Objective
+from .gegenbauer import gegenbauer, least_of_pairs
 from .pair_models import PairModel, grouped, pair_model
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -93,7 +93,7 @@ def _degree(dim: int) -> int:
 
 def _simplex_value(model: PairModel) -> float:
     cosine = np.array([-1.0 / (model.sizes.sum() - 1.0)])
-    return abs(float(model.pairs[2] @ model.potentials().table(cosine)[:, 0])) or 1.0
+    return abs(float(model.pairs[2] @ model.table(cosine)[:, 0])) or 1.0
 
 
 def _factors_alike(model: PairModel, dim: int, degree: int, scale: float) -> Array:
@@ -102,16 +102,15 @@ def _factors_alike(model: PairModel, dim: int, degree: int, scale: float) -> Arr
     max pairs c - atoms sum_k f_k with c + 2 sum_k f_k P_k <= phi, on a grid of angles that grows where it is violated.
     """
     times, atoms = model.pairs[2], model.sizes.sum()
-    potentials = model.potentials()
     pairs = float(times.sum())
     unit = scale / pairs
     gain = np.append(pairs, np.full(degree, -atoms / 2.0)) / pairs
     fine = np.cos(np.linspace(0.0, np.pi, 20 * _ANGLES_ALIKE + 1))
-    mean_fine, polynomials_fine = times @ potentials.table(fine) / pairs, gegenbauer(dim, degree, fine)
+    mean_fine, polynomials_fine = times @ model.table(fine) / pairs, gegenbauer(dim, degree, fine)
     cosines = np.cos(np.linspace(0.0, np.pi, _ANGLES_ALIKE))
     found = np.zeros(degree + 1)
     for _ in range(6):
-        mean = times @ potentials.table(cosines) / pairs
+        mean = times @ model.table(cosines) / pairs
         weight = 1.0 / np.maximum(np.abs(mean), unit)
         answer = linprog(
             -gain, A_ub=(gegenbauer(dim, degree, cosines) * weight * unit).T, b_ub=mean * weight,
@@ -127,7 +126,7 @@ def _factors_alike(model: PairModel, dim: int, degree: int, scale: float) -> Arr
         bent = gap[lows - 1] - 2.0 * gap[lows] + gap[lows + 1]
         shift = np.clip((gap[lows - 1] - gap[lows + 1]) / np.where(bent > 0, 2.0 * bent, np.inf), -1.0, 1.0)
         more = np.cos((lows + shift) * np.pi / (20 * _ANGLES_ALIKE))
-        below = times @ potentials.table(more) / pairs - found @ gegenbauer(dim, degree, more)
+        below = times @ model.table(more) / pairs - found @ gegenbauer(dim, degree, more)
         if below.min(initial=0.0) > -1e-10 * unit:
             break
         cosines = np.concatenate([cosines, more])
@@ -190,7 +189,7 @@ def _improved(
     # Every pair in units of its part of the bound; many of them in half the digits, which find as well.
     price = scale / (len(times) * times)
     kind = np.float64 if len(times) <= _FEW else np.float32
-    table: Array = (model.potentials().table(cosines) / price[:, None]).astype(kind)
+    table: Array = (model.table(cosines) / price[:, None]).astype(kind)
     polynomials: Array = gegenbauer(dim, width - 1, cosines)[1:].astype(kind)
     ends = [csr_array((np.ones(len(one)), (one, np.arange(len(one)))), (count, len(one))) for one in (first, second)]
     # In units in which masses of head and tail do not spoil the steps.
@@ -239,7 +238,7 @@ def _proved(vectors: Array, model: PairModel, dim: int, scale: float) -> float:
     """The bound of these vectors, whatever they are."""
     first, second, times = model.pairs
     products = 2.0 * vectors[first] * vectors[second]
-    least = least_of_pairs(model.potentials(), products, dim, 1e-10 * scale / (len(times) * times))
+    least = least_of_pairs(model, products, dim, 1e-10 * scale / (len(times) * times))
     paid = float(model.sizes @ (vectors**2).sum(axis=1))
     # Of the sums, and of the products, which stand in for vectors nobody rounds.
     noise = len(times) * (float(times @ np.abs(least)) + paid) + float(times @ np.abs(products).sum(axis=1))

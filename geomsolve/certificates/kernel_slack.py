@@ -22,21 +22,13 @@ _CHUNK = 2**16
 
 
 class KernelSlack(NamedTuple):
-    """What the slack matrix of a KernelGram says; see `kernel_slack`.
+    """What the slack matrix of a KernelGram says; see `kernel_slack`."""
 
-    Attributes:
-        excess: the loss above its floor.
-        floor: the loss's.
-        gap: an upper bound of the loss above the optimum.
-        cosine_residual: how far the cosines are from stationary, in units of cosine.
-        shrinking: an upper bound of what could be gained inside the unit ball beyond the gap.
-    """
-
-    excess: float
-    floor: float
-    gap: float
+    floor: float  # of the loss
+    excess: float  # the loss above it
+    gap: float  # an upper bound of the loss above the optimum
+    shrinking: float  # an upper bound of what could be gained inside the unit ball beyond the gap
     cosine_residual: float
-    shrinking: float
 
 
 def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
@@ -75,7 +67,7 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
     if not isinstance(problem.attraction, float):
         raise ProblemError("gram: in kernel form it fits losses that only push classes apart")
     if not forces.min() > 0:  # underflown
-        return KernelSlack(problem.excess(small), problem.floor, np.inf, np.inf, np.inf)
+        return KernelSlack(problem.floor, problem.excess(small), np.inf, np.inf, np.inf)
     rule = problem.orbits.sizes
     log_u = polynomials @ gram.log_balance
     weight = rule * np.exp(log_u - log_u.max())
@@ -98,7 +90,7 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
     own = -(row @ rule - np.diag(row))
     radial = np.maximum(own - np.exp(2.0 * (log_u + scale)), 0.0)
     residual = max(tau * (float(np.abs(eta).max()) + missed), float(image.max()) / total)
-    return KernelSlack(excess, problem.floor, gap, residual, float(rule @ radial))
+    return KernelSlack(problem.floor, excess, gap, float(rule @ radial), residual)
 
 
 def _missed(gram: KernelGram, tau: float, polynomials: Array) -> float:

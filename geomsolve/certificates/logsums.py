@@ -229,7 +229,7 @@ def log_sums(objective: Objective, reading: str) -> LogSums:
     partners = objective.orbits.partners.astype(int)
     if isinstance(objective, RowSoftmax):
         weights = exact(objective.weights, (count, count)) * partners
-        terms = tuple(
+        terms: tuple[tuple[Term, ...], ...] = tuple(
             (Term(factor, offset, {b: w for b, w in enumerate(row) if w != 0}, tau),) if factor != 0 else ()
             for factor, offset, row in zip(factors, exact(objective.offsets), weights.tolist(), strict=True)
         )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
-from ..geometry.gegenbauer import Potentials
 from ..objectives.base import Objective
 from ..objectives.batches.expectation import ExpectedSoftmax
 from ..objectives.batches.pairwise import Logistic, PairLoss
@@ -54,24 +54,35 @@ class PairModel:
         """(K, K) partners of one atom of an orbit in another."""
         return np.maximum(self.sizes - np.eye(len(self.sizes)), 0.0)
 
-    @property
+    @cached_property
     def pairs(self) -> tuple[Indices, Indices, Array]:
         """First and second orbit of every kind of pair, and how many pairs are of it."""
         first, second = np.triu_indices(len(self.sizes))
-        sizes = self.sizes
-        times = np.where(first == second, sizes[first] * (sizes[first] - 1.0) / 2.0, sizes[first] * sizes[second])
+        times = self.sizes[first] * self.partners[first, second] / np.where(first == second, 2.0, 1.0)
         there = times > 0
         return first[there], second[there], times[there]
 
-    def potentials(self) -> Potentials:
-        """What the pairs of every kind pay."""
+    @property
+    def slopes(self) -> Array:
+        """(n,) what is linear in s of every kind of pair."""
         first, second, _ = self.pairs
-        scaled = self.weights * self.tilts
-        return Potentials(
-            self.ratios, self.chances, first, second, scaled[first, second], scaled[second, first],
-            self.tilts[first, second], self.tilts[second, first],
-            self.pulls[first, second] + self.pulls[second, first], self.temperature,
-        )  # fmt: skip
+        return np.asarray(self.pulls[first, second] + self.pulls[second, first])
+
+    def at(self, kinds: Indices, cosines: Array) -> tuple[Array, Array]:
+        """(n, ...) what pairs of these kinds pay, and its part in logarithms; cosines (..., T) or (n, T) each's own."""
+        drift = np.exp((cosines - 1.0) / self.temperature)
+        part = np.zeros((len(kinds), cosines.shape[-1]))
+        first, second, _ = self.pairs
+        for one, other in ((first[kinds], second[kinds]), (second[kinds], first[kinds])):
+            tilt, weight = self.tilts[one, other], self.weights[one, other] * self.tilts[one, other]
+            for m in range(self.ratios.shape[1]):
+                ratio, chance = self.ratios[one, m] / tilt, self.chances[one, m]
+                part += (weight * chance)[:, None] * np.log1p(ratio[:, None] * drift)
+        return part + self.slopes[kinds, None] * ((cosines - 1.0) / self.temperature), part
+
+    def table(self, cosines: Array) -> Array:
+        """(n, T) what every kind of pair pays at every cosine."""
+        return self.at(np.arange(len(self.pairs[0])), cosines)[0]
 
     def tilted_by(self, wanted: Array) -> PairModel:
         """The same with tilts in proportion to the wanted ones, (K, K) and above 0."""

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from ..arrays import Array
 from ..certificates.ball_arithmetic import decimal, flint, precision, rounded_up
+from ..certificates.certificate import on_orbits
 from ..certificates.enclosures import Bounds
 from ..certificates.logsums import READINGS, LogSums, log_sums, read
 from ..certificates.refining import Balls, refine
@@ -118,12 +119,8 @@ def verify(
         return problem.verified(digits, reading)
     objective, given = _problem(problem)
     report = progress or (lambda _: None)
-    if gram is not None and not isinstance(gram, OrbitGram):
-        gram = OrbitGram.from_matrix(gram, objective.orbits)
-    if gram is not None and not objective.orbits.same_as(gram.orbits):
-        gram, objective = OrbitGram.from_matrix(gram.expand(), objective.orbits), objective.ungrouped()
-    if gram is not None and not np.allclose(gram.cosines, gram.cosines.T, rtol=0.0, atol=1e-9):
-        raise ProblemError("gram: cosines must be finite and symmetric")
+    if gram is not None:
+        objective, gram = on_orbits(objective, gram)
     check_provable(objective)
     aim = 2 * digits + 10
     start = gram if gram is not None else given.orbits if given is not None else None
@@ -171,9 +168,7 @@ def _problem(problem: Any) -> tuple[Objective, Solution | None]:
 
 
 def _exact(gram: OrbitGram) -> Balls:
-    arb = flint().arb
-    rows = gram.cosines.tolist()
-    return [[((arb(rows[a][b]) + arb(rows[b][a])) / 2).mid() for b in range(len(rows))] for a in range(len(rows))]
+    return [[flint().arb(x) for x in row] for row in gram.orbits.mirrored(gram.cosines).tolist()]
 
 
 def _refined(loss: LogSums, start: OrbitGram, aim: int, report: Progress) -> tuple[Bounds, int, list[str]]:

@@ -9,8 +9,8 @@ from scipy.special import eval_chebyt, eval_gegenbauer
 
 import geomsolve as gs
 from geomsolve.certificates.code_bounds import dimension_bound
-from geomsolve.certificates.pair_models import pair_model
-from geomsolve.geometry.gegenbauer import Potentials, gegenbauer, least_of_pairs
+from geomsolve.certificates.gegenbauer import gegenbauer, least_of_pairs
+from geomsolve.certificates.pair_models import PairModel, pair_model
 
 TAILED = [120, 60, 30, 12, 5, 5]
 LABELS = np.array([0.0, 0.4, 1.0, 1.7, 2.0, 3.0])
@@ -71,21 +71,20 @@ def test_gegenbauer_polynomials_are_scipys_and_positive_definite(dim):
 @pytest.mark.parametrize("seed", range(3))
 def test_least_of_pairs_is_below_every_value_and_near_the_smallest(seed):
     rng = np.random.default_rng(seed)
-    dim, degree, pairs, tau = int(rng.integers(2, 9)), 12, 5, float(rng.choice([0.05, 0.2, 1.0]))
-    rows = [rng.integers(0, 3, pairs) for _ in range(2)]
-    weights = [rng.uniform(0, 1, pairs) for _ in range(2)]
-    tilts = [np.exp(rng.normal(size=pairs)) for _ in range(2)]
+    dim, degree, pairs, tau = int(rng.integers(2, 9)), 12, 6, float(rng.choice([0.05, 0.2, 1.0]))
+    weights, tilts = rng.uniform(0, 1, (3, 3)), np.exp(rng.normal(size=(3, 3)))
     ratios, chances = 10.0 ** rng.uniform(-2, 3, (3, 2)), rng.uniform(0, 1, (3, 2))
-    potentials = Potentials(ratios, chances, *rows, *weights, *tilts, rng.normal(size=pairs) * tau, tau)
+    pulls, free = rng.normal(size=(3, 3)) * tau, np.ones(3, dtype=bool)
+    model = PairModel(np.full(3, 2.0), ratios, chances, weights, pulls, tilts, free, 0.0, tau)
     coefficients = rng.normal(size=(pairs, degree + 1)) / (1 + np.arange(degree + 1))
-    least = least_of_pairs(potentials, coefficients, dim, np.full(pairs, 1e-9))
+    least = least_of_pairs(model, coefficients, dim, np.full(pairs, 1e-9))
     cosines = np.cos(np.linspace(0, np.pi, 200_001))
-    values = potentials.table(cosines) - coefficients @ gegenbauer(dim, degree, cosines)
+    values = model.table(cosines) - coefficients @ gegenbauer(dim, degree, cosines)
     smallest = values.min(axis=1)
     assert np.all(least <= smallest)
     # The grid itself misses the minimum by the square of its step.
     assert np.all(least >= smallest - 1e-6)
-    tighter = least_of_pairs(potentials, coefficients, dim, np.full(pairs, 1e-12))
+    tighter = least_of_pairs(model, coefficients, dim, np.full(pairs, 1e-12))
     np.testing.assert_allclose(tighter, least, atol=1.1e-9)
 
 
@@ -170,7 +169,7 @@ def test_the_model_of_pairs_lies_below_the_loss(name, tilted):
         for i, j in itertools.combinations(range(len(labels)), 2):
             a, b = sorted((labels[i], labels[j]))
             kind = np.flatnonzero((first == a) & (second == b))
-            total += model.potentials().at(kind, gram[i, j : j + 1])[0].item()
+            total += model.at(kind, gram[i, j : j + 1])[0].item()
         assert total <= excess(objective, points) + 1e-12
     assert times.sum() == len(labels) * (len(labels) - 1) / 2
 
@@ -180,7 +179,7 @@ def test_the_model_is_the_loss_where_there_is_nothing_to_take_apart():
     model = pair_model(objective)
     gram = np.full((6, 6), 0.3) + 0.7 * np.eye(6)
     _, _, times = model.pairs
-    total = times @ model.potentials().table(np.array([0.3]))[:, 0]
+    total = times @ model.table(np.array([0.3]))[:, 0]
     gram = gs.OrbitGram.from_matrix(gram, objective.orbits)
     assert total == pytest.approx(objective.ungrouped().excess(gram), rel=1e-13)
 
