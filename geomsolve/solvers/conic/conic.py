@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from ...geometry.orbit_gram import OrbitGram, Orbits
 from ...objectives.base import Objective
 from ..base import Attempt, Termination
 from .conic_form import Terms, elliptope, scaled_expression, terms
-
-if TYPE_CHECKING:
-    pass
 
 _PACKAGES = {"CLARABEL": "clarabel", "SCS": "scs", "MOSEK": "mosek", "MOREAU": "moreau"}
 _STEPS = {"CLARABEL": 200, "SCS": 20_000, "MOSEK": 400, "MOREAU": 200}

@@ -52,20 +52,16 @@ def _term(
     scale: float = 1.0,
 ) -> Term:
     """A term from numbers by orbits: `pairs` (K, K), `each` (K, ...)."""
+    from jax.tree_util import Partial
+
     labels, count = objective.orbits.listed(), len(objective.orbits.sizes)
     columns = []
     for one in pairs:
         full = np.broadcast_to(one, (count, count))
         # Rows that are all the same are kept once.
         columns.append((full[:1] if full.strides[0] == 0 else full)[:, labels])
-    return Term(
-        function,
-        scale * objective.masses[labels],
-        labels,
-        tuple(columns),
-        tuple(one[labels] for one in each),
-        shared,
-    )
+    masses, numbers = scale * objective.masses[labels], tuple(one[labels] for one in each)
+    return Term(Partial(function), masses, labels, tuple(columns), numbers, shared)
 
 
 @loss.register

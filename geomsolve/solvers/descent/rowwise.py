@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,15 +12,15 @@ Array = Any
 Rows = Callable[[Any, tuple, tuple, tuple], Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Term:
+class Term(NamedTuple):
     """One summand sum_i m_i f_i(G_i1, G_i2, ...), whose rows are separate functions of their own cosines.
 
     Its derivative has one sign in every cosine: a loss that both repels and attracts is two terms.
 
     Attributes:
         function: f for some rows at once, (rows, m) cosines -> (rows,): called with the cosines and with `pairs`,
-            `each` and `shared`, cut to these rows. Written in jax.numpy; the same object for every loss of a kind.
+            `each` and `shared`, cut to these rows. Written in jax.numpy; a `jax.tree_util.Partial` of the same object
+            for every loss of a kind, so that JAX compiles it once.
         masses: (m,) m_i.
         labels: (m,) which row of `pairs` is atom i's.
         pairs: arrays (K, m), or (1, m) where all rows are the same: weights of the pairs. The pair of an atom with
@@ -31,7 +29,7 @@ class Term:
         shared: numbers and arrays of all rows.
     """
 
-    function: Rows
+    function: Any
     masses: Array
     labels: Array
     pairs: tuple[Array, ...] = ()
@@ -52,8 +50,7 @@ class Term:
         return cut(self.masses, first, count) * self.function(gram, pairs, each, self.shared)
 
 
-@dataclass(frozen=True, eq=False)
-class RowLoss:
+class RowLoss(NamedTuple):
     """A loss above its floor: the sum of its terms minus `shift`. Call it with an (m, m) Gram matrix.
 
     A JAX pytree: its numbers are arguments to compiled code, and problems of equal size share one compilation.
@@ -62,9 +59,6 @@ class RowLoss:
     terms: tuple[Term, ...]
     shift: Any = 0.0
 
-    def __post_init__(self) -> None:
-        _register()
-
     def __call__(self, gram: Array) -> Array:
         """The loss of a whole Gram matrix, in one block."""
         return self.rows(0, gram).sum() - self.shift
@@ -72,18 +66,6 @@ class RowLoss:
     def rows(self, first: Any, gram: Array) -> Array:
         """(n,) what the n rows from `first` on add, given their (n, m) cosines."""
         return sum(term.rows(first, gram) for term in self.terms)
-
-
-@cache
-def _register() -> None:
-    """Make JAX know the classes above."""
-    from jax.tree_util import register_dataclass
-
-    for kind, numbers, fixed in (
-        (Term, ["masses", "labels", "pairs", "each", "shared"], ["function"]),
-        (RowLoss, ["terms", "shift"], []),
-    ):
-        register_dataclass(kind, data_fields=numbers, meta_fields=fixed)
 
 
 def cut(array: Array, first: Any, count: int) -> Array:

@@ -32,13 +32,6 @@ class PeeledSolution(LogitFactorization):
     multiplier: float
     spare: np.ndarray
 
-    @property
-    def named(self) -> str:
-        """The problem in words."""
-        energies = f"energies {self.objective.feature_energy:g} and {self.objective.classifier_energy:g}"
-        return f"Layer-Peeled Model, {energies}, {self.objective.counts.name}"
-
-
 def solve_peeled(
     problem: LayerPeeled, *, tol: float = 1e-9, throw: bool = True, progress: Progress | None = None
 ) -> PeeledSolution:
@@ -78,7 +71,9 @@ def solve_peeled(
     value = unit.loss(found)
     rounding = (16.0 + 4.0 * len(unit.root)) * np.finfo(float).eps * (value + radius * spectral)
     certificate = LogitCertificate(value, max(value - lower, 0.0) + rounding)
+    energies = f"energies {problem.feature_energy:g} and {problem.classifier_energy:g}"
     return PeeledSolution(
+        f"Layer-Peeled Model, {energies}, {problem.counts.name}",
         *balanced_factors(problem.decayed(spectral), logits),
         objective=problem,
         multiplier=spectral,

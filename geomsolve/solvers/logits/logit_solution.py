@@ -32,6 +32,7 @@ class LogitFactorization(Result):
     """Logits and the factors W H of them that weight decay likes best, by orbits of exchangeable classes.
 
     Attributes:
+        named: the problem in words.
         orbit_logits: Z = W H, without the bias.
         orbit_features: H^T H, one feature a class.
         orbit_classifier: W W^T.
@@ -39,6 +40,7 @@ class LogitFactorization(Result):
         tol: the relative gap asked for.
     """
 
+    named: str
     orbit_logits: ClassMatrix
     orbit_features: ClassMatrix
     orbit_classifier: ClassMatrix
@@ -56,11 +58,6 @@ class LogitFactorization(Result):
             text = f"not certified at tol={self.tol:g}: relative gap {self.certificate.relative_gap:.2g}"
             raise NotCertified(f"{text}; pass throw=False for the uncertified answer", self)
         return self
-
-    @property
-    def named(self) -> str:
-        """The problem in words."""
-        raise NotImplementedError
 
     @property
     def value(self) -> float:
@@ -89,8 +86,8 @@ class LogitFactorization(Result):
             ("lower bound", f"{proved.lower_bound:.12g} for every classifier and features"),
             ("gap", f"{proved.gap:.1e} ({proved.relative_gap:.1e} of the value)"),
             ("own logits", _span(self.orbit_logits.own)),
-            ("feature norms", _span(np.sqrt(np.maximum(self.orbit_features.own, 0.0)))),
-            ("classifier norms", _span(np.sqrt(np.maximum(self.orbit_classifier.own, 0.0)))),
+            ("feature norms", _span(_norms(self.orbit_features))),
+            ("classifier norms", _span(_norms(self.orbit_classifier))),
             ("rank", f"{self.rank} for {counts.atoms:g} classes"),
             ("vanished", f"{len(self.vanished)} classes" if self.vanished else "none: every class has features"),
             ("merged", f"{len(self.merged)} groups" if self.merged else "none: no two classes have one direction"),
@@ -101,7 +98,7 @@ class LogitFactorization(Result):
     def to_dict(self) -> dict[str, Any]:
         """The answer as a dictionary; orbits are those of exchangeable classes, largest counts first."""
         proved = self.certificate
-        norms = [np.sqrt(np.maximum(gram.own, 0.0)) for gram in (self.orbit_features, self.orbit_classifier)]
+        norms = _norms(self.orbit_features), _norms(self.orbit_classifier)
         columns = self.orbit_logits.orbits.sizes, self.orbit_logits.own, *norms
         names = ("size", "logit", "feature_norm", "classifier_norm")
         orbits = [dict(zip(names, map(whole, row), strict=True)) for row in np.array(columns).T.tolist()]
@@ -131,12 +128,12 @@ class LogitFactorization(Result):
     @property
     def feature_norms(self) -> Array:
         """(C,) |h_k|; 0 for a class that vanishes."""
-        return np.sqrt(np.maximum(self.orbit_features.own, 0.0))[self.orbit_features.orbits.listed()]
+        return _norms(self.orbit_features)[self.orbit_features.orbits.listed()]
 
     @property
     def classifier_norms(self) -> Array:
         """(C,) |w_c|."""
-        return np.sqrt(np.maximum(self.orbit_classifier.own, 0.0))[self.orbit_classifier.orbits.listed()]
+        return _norms(self.orbit_classifier)[self.orbit_classifier.orbits.listed()]
 
     @property
     def feature_cosines(self) -> Array:
@@ -172,6 +169,10 @@ class LogitFactorization(Result):
         values = np.append(np.abs(logits.scalars), means)
         times = np.append(logits.orbits.sizes - 1.0, np.ones(len(means)))
         return round(float(times[values > _NOTHING * values.max()].sum()))
+
+
+def _norms(gram: ClassMatrix) -> Array:
+    return np.sqrt(np.maximum(gram.own, 0.0))
 
 
 def _span(values: Array) -> str:
@@ -224,11 +225,6 @@ class LogitSolution(LogitFactorization):
     seconds: float
 
     @property
-    def named(self) -> str:
-        """The problem in words."""
-        return f"{self.objective.name}, {self.objective.counts.name}"
-
-    @property
     def counts(self) -> Counts:
         """Examples per class."""
         return self.objective.counts
@@ -274,6 +270,7 @@ def solve_logits(
         logits, bias, steps = LogitFactors(tol=check_tol(tol) / 10.0).run(problem, progress=progress)
     certificate = certify_logits(problem, logits, bias)
     return LogitSolution(
+        f"{problem.name}, {problem.counts.name}",
         *balanced_factors(problem, logits),
         objective=problem,
         orbit_bias=bias,

@@ -30,12 +30,6 @@ class MaxMargin(LogitFactorization):
 
     kind: str
 
-    @property
-    def named(self) -> str:
-        """The problem in words."""
-        return f"max margin ({self.kind})"
-
-
 def max_margin(counts: Counts | ArrayLike, kind: str = "ce", delta: ArrayLike | None = None) -> MaxMargin:
     """Where cross-entropy over unconstrained features tends to as decay goes to 0: SELI and its kin.
 
@@ -85,7 +79,8 @@ def max_margin(counts: Counts | ArrayLike, kind: str = "ce", delta: ArrayLike | 
     factor = np.broadcast_to(scale[:, None] if kind == "cdt" else scale, (count, count))
     gap = value - _bound(problem, logits, factor) + (16.0 + 4.0 * count) * np.finfo(float).eps * value
     certificate = LogitCertificate(value, max(gap, 0.0))
-    return MaxMargin(*balanced_factors(problem, logits), certificate=certificate, tol=1e-9, kind=kind)
+    named = f"max margin ({kind})"
+    return MaxMargin(named, *balanced_factors(problem, logits), certificate=certificate, tol=1e-9, kind=kind)
 
 
 def _bound(problem: CrossEntropy, logits: ClassMatrix, factor: Array) -> float:
