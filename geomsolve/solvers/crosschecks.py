@@ -171,7 +171,8 @@ def crosscheck(
     Newton on the dual factor (with its collapse handling), from 150 distinct counts also on a Gauss rule of them; the
     semidefinite program through cvxpy with Clarabel by orbits and, to 30 classes, over all classes, and with SCS to 20
     distinct counts; JAX descent over embeddings of full dimension to 600 classes. They share the objective's definition
-    only on paper: the loss is written once in numpy, once in cvxpy and once in JAX. Each answer is judged by `certify`.
+    only on paper: the loss is written once in numpy, once in cvxpy and once in JAX (batches of one view and a psi of
+    your own in numpy only). Each answer is judged by `certify`.
 
     Args:
         objective: the problem.

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array
+from ..arrays import Array, Progress
 from ..certificates.ball_arithmetic import decimal, flint, precision, rounded_up
 from ..certificates.certificate import on_orbits
 from ..certificates.enclosures import Bounds
@@ -28,38 +28,12 @@ from ..objectives.kinds.parts import class_by_class
 from .solution import Solution
 from .solving import solve
 
-if TYPE_CHECKING:
-    from ..arrays import Progress
-
 MOST_ORBITS = 100
 _MOST_DIGITS = 300
 
 
-class Verifiable(Protocol):
-    """What proves itself, such as a threshold."""
-
-    def verified(self, digits: int, reading: str) -> Any:
-        """Its proof."""
-        ...
-
-
-@overload
 def verify(
-    problem: Objective | Solution,
-    gram: OrbitGram | ArrayLike | None = None,
-    *,
-    digits: int = 30,
-    reading: str = "fractions",
-    progress: Progress | None = None,
-) -> Verified: ...
-
-
-@overload
-def verify(problem: Verifiable, *, digits: int = 30, reading: str = "fractions") -> Any: ...
-
-
-def verify(
-    problem: Objective | Solution | Verifiable,
+    problem: Any,
     gram: OrbitGram | ArrayLike | None = None,
     *,
     digits: int = 30,
@@ -113,19 +87,26 @@ def verify(
     digits = check_digits(digits)
     if reading not in READINGS:
         raise ProblemError(f"reading: must be one of {', '.join(READINGS)}; got {reading!r:.40}")
-    if not isinstance(problem, (Objective, Solution)) and hasattr(problem, "verified"):
+    if hasattr(problem, "verified"):
         if gram is not None:
             raise ProblemError("gram: goes with an objective, not with a threshold (leave it out)")
         return problem.verified(digits, reading)
-    objective, given = _problem(problem)
+    objective = problem.objective if isinstance(problem, Solution) else problem
+    if not isinstance(objective, Objective):
+        raise ProblemError(
+            "problem: must be an objective, such as geomsolve.SupCon returns, or a solution of one; got "
+            f"{type(problem).__name__}"
+        )
+    objective = class_by_class(objective)
     report = progress or (lambda _: None)
     if gram is not None:
         objective, gram = on_orbits(objective, gram)
     check_provable(objective)
     aim = 2 * digits + 10
-    start = gram if gram is not None else given.orbits if given is not None else None
+    start = gram
     if start is None:
-        start = solve(objective, throw=False, progress=progress).orbits
+        solved = problem if isinstance(problem, Solution) else solve(objective, throw=False, progress=progress)
+        start = solved.orbits
     # At low temperature the loss above its floor is tiny, and its digits begin far behind the point.
     bits = math.ceil((2 * aim + 20) * math.log2(10.0) + max(0.0, -math.log2(max(objective.excess(start), 1e-300))))
     with precision(bits):
@@ -154,17 +135,6 @@ def check_provable(objective: Objective) -> None:
             f"{len(objective.orbits.sizes)} (its certificate in floating point is what there is)"
         )
     log_sums(objective, "binary")
-
-
-def _problem(problem: Any) -> tuple[Objective, Solution | None]:
-    if isinstance(problem, Solution):
-        return class_by_class(problem.objective), problem
-    if isinstance(problem, Objective):
-        return class_by_class(problem), None
-    raise ProblemError(
-        "problem: must be an objective, such as geomsolve.SupCon returns, or a solution of one; got "
-        f"{type(problem).__name__}"
-    )
 
 
 def _exact(gram: OrbitGram) -> Balls:

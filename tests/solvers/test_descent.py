@@ -11,8 +11,6 @@ from geomsolve.certificates.certificate import certify
 from geomsolve.counts.counts import as_counts, long_tail_counts
 from geomsolve.errors import BackendError, ProblemError
 from geomsolve.geometry.orbit_gram import OrbitGram, Orbits
-from geomsolve.objectives.batches.custom import EnumeratedLoss
-from geomsolve.objectives.batches.draws import Draws
 from geomsolve.objectives.classes.gcl import GCL
 from geomsolve.objectives.classes.supcon import SupCon, class_orbits
 from geomsolve.objectives.rows.row_softmax import RowSoftmax
@@ -38,31 +36,14 @@ def with_positives(temperature, offsets):
     )
 
 
-def enumerated(temperature):
-    return EnumeratedLoss(
-        orbits=class_orbits(COUNTS),
-        masses=COUNTS.proportions,
-        temperature=temperature,
-        draws=Draws(partner=np.broadcast_to(COUNTS.proportions, (4, 4)), own=COUNTS.proportions),
-        count=2,
-        psi=softplus_of_two,
-    )
-
-
-def softplus_of_two(t):
-    return jax.numpy.log1p(jax.numpy.exp(t).sum())
-
-
 KINDS = {
     "supcon": lambda tau: SupCon(COUNTS, temperature=tau),
     "positives": lambda tau: with_positives(tau, 1.5),
     "no offset": lambda tau: with_positives(tau, 0.0),
     "infonce": lambda tau: GCL(COUNTS, temperature=tau),
     "infonce, k=256, unsupervised": lambda tau: GCL(COUNTS, temperature=tau, negatives=256, sampling="unsupervised"),
-    "mini-batch, one view": lambda tau: SupCon(COUNTS, temperature=tau, views=1, batch=32),
     "logistic": lambda tau: GCL(COUNTS, temperature=tau, loss="logistic"),
     "hinge": lambda tau: GCL(COUNTS, loss="hinge", margin=1.2),
-    "enumerated": enumerated,
 }
 
 
@@ -144,6 +125,15 @@ def test_low_dimension_keeps_its_own_points():
     assert found.excess > whole.excess + 1e-3
     gram = OrbitGram.from_matrix(whole.points @ whole.points.T, objective.orbits)
     assert objective.ungrouped().excess(gram) == pytest.approx(whole.excess, rel=1e-12)
+
+
+def test_a_loss_that_is_not_written_in_jax_goes_by_its_own_formulas():
+    objective = SupCon(COUNTS, temperature=0.5, views=1, batch=32)
+    with pytest.raises(BackendError, match="no JAX form"):
+        loss(objective)
+    assert certify(objective, Descent().run(objective).gram).holds()
+    large = SupCon(np.full(300, 10), temperature=0.5, views=1, batch=32)
+    assert Descent().run(large).termination is Termination.NOT_APPLICABLE
 
 
 def test_starts_from_another_answer():

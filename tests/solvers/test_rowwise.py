@@ -5,14 +5,13 @@ import numpy as np
 import pytest
 from test_descent import KINDS, random_gram
 
-from geomsolve.errors import BackendError
 from geomsolve.geometry.orbit_gram import OrbitGram
 from geomsolve.objectives.classes.gcl import GCL
 from geomsolve.objectives.classes.supcon import SupCon
 from geomsolve.solvers.descent.jax_losses import loss
 from geomsolve.solvers.descent.rowwise import excess_and_slope, pulls
 
-BLOCKED = ("no offset", "mini-batch, one view", "enumerated")
+BLOCKED = ("no offset", "infonce, k=256, unsupervised", "logistic")
 
 
 @pytest.mark.parametrize("kind", BLOCKED)
@@ -54,12 +53,3 @@ def test_nothing_of_the_loss_is_as_large_as_the_gram_matrix():
     for objective in (SupCon(np.repeat([50.0, 5.0], 500), temperature=0.1), GCL(np.repeat([50.0, 5.0], 500))):
         form = loss(objective)
         assert max(np.size(leaf) for leaf in jax.tree_util.tree_leaves(form)) <= 2 * 1000
-
-
-def test_too_many_draws_of_ones_own_psi_are_refused():
-    def psi(t):
-        return jax.numpy.log1p(jax.numpy.exp(t).sum())
-
-    objective = GCL(np.full(600, 10.0), loss=psi, negatives=2)
-    with pytest.raises(BackendError, match="2 negatives over 600 classes are 2"):
-        loss(objective)

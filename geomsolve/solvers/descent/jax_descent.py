@@ -23,7 +23,7 @@ from ...objectives.base import Objective
 from ..base import Attempt, Termination
 from .factor_descent import Minimum, minimise
 from .jax_losses import loss
-from .point_losses import positive_excess
+from .point_losses import PointLoss, point_loss, positive_excess
 from .rowwise import excess_and_slope, pulls
 
 MOST_ATOMS = 100_000
@@ -31,6 +31,8 @@ MOST_ATOMS = 100_000
 MOST_NUMBERS = 200_000_000
 # What ten steps of a descent gain at its end, as a share of the excess: what float64 can tell.
 _GAIN = 1e-14
+# Atoms up to which a loss without a form in JAX is descended by its own formulas.
+_MOST_UNWRITTEN = 200
 # Points above this many numbers stay on the device between steps.
 _HOST_NUMBERS = 4_000_000
 # Numbers of a Gram matrix that are evaluated at once; beyond, blocks of rows of so many.
@@ -158,7 +160,7 @@ class Descent:
                 objective, self.device, starts, notices=notices, progress=progress, gain=_GAIN, tol=self.tol,
                 max_steps=self.max_steps, seconds=self.seconds, second_order=False,
             )  # fmt: skip
-        except BackendError as error:
+        except (BackendError, ProblemError) as error:
             return Attempt(self.name, Termination.NOT_APPLICABLE, message=str(error))
         if found.residual <= self.tol:
             termination = Termination.CONVERGED
@@ -179,6 +181,8 @@ def descend_on(
 ) -> Minimum:
     """The best local minimum that (m, d) unit rows lead to, computed in JAX on a device.
 
+    Of a loss that is not written in JAX, over few classes, by its own formulas in NumPy.
+
     Args:
         objective: the problem; its classes must be listed one by one.
         device: "cpu", "gpu" or None, JAX's default.
@@ -194,7 +198,13 @@ def descend_on(
             (notices if notices is not None else []).append(place.notice)
             if options.get("progress"):
                 options["progress"](f"descent: {place.notice}".rstrip("; "))
-        written = JaxLoss(objective, place)
+        written: PointLoss
+        try:
+            written = JaxLoss(objective, place)
+        except BackendError:
+            if device == "gpu" or objective.orbits.atoms > _MOST_UNWRITTEN:
+                raise
+            written = point_loss(objective)
         on_device = starts[0].size > _HOST_NUMBERS
         first = [place.one(start) for start in starts] if on_device else starts
         return minimise(written, first, positive=positive_excess(objective), **options)

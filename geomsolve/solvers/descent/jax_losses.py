@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import lru_cache, singledispatch
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -12,18 +11,12 @@ import numpy as np
 from ...arrays import Array
 from ...errors import BackendError
 from ...objectives.base import Objective
-from ...objectives.batches.custom import EnumeratedLoss
-from ...objectives.batches.draws import SampledObjective
 from ...objectives.batches.expectation import ExpectedSoftmax, ForeignSoftmax
 from ...objectives.batches.laplace import STEP
-from ...objectives.batches.one_view import OneView
 from ...objectives.batches.pairwise import Hinge, Logistic, PairLoss
 from ...objectives.kinds.parts import PartedSum
 from ...objectives.rows.row_softmax import RowSoftmax
 from .rowwise import RowLoss, Rows, Term
-
-# Evaluations of a psi of one's own, over all anchors and combinations of draws: 5 GB at three numbers each.
-_MOST_COMBINATIONS = 200_000_000
 
 
 @singledispatch
@@ -35,7 +28,7 @@ def loss(objective: Objective) -> RowLoss:
     returns a `RowLoss`.
 
     Raises:
-        BackendError: there is no such form of the objective, or it would be too large.
+        BackendError: there is no such form of the objective.
     """
     raise BackendError(
         f"descent: no JAX form of {type(objective).__name__} is registered; register one with loss.register"
@@ -126,46 +119,6 @@ def _hinge(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
 
 
 @loss.register
-def _(objective: EnumeratedLoss) -> RowLoss:
-    atoms = len(objective.orbits.listed())
-    evaluations = atoms * (atoms + 1) ** objective.count
-    if evaluations > _MOST_COMBINATIONS:
-        raise BackendError(
-            f"descent: {objective.count} negatives over {atoms} classes are {evaluations:.2g} evaluations of psi a "
-            f"step, above the limit of {_MOST_COMBINATIONS:.0e}"
-        )
-    numbers = _sampled(objective)
-    term = _term(objective, _enumerated(objective.psi, objective.count), **numbers, shared=(objective.temperature,))
-    return RowLoss((term,), objective.floor)
-
-
-def _sampled(objective: SampledObjective) -> dict[str, Any]:
-    return {"pairs": (objective.draws.partner,), "each": (objective.draws.own,)}
-
-
-@lru_cache(maxsize=32)  # one function per psi, so that its compilation is found again
-def _enumerated(psi: Callable[[Any], Any], count: int) -> Rows:
-    import jax
-    import jax.numpy as jnp
-
-    def rows(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
-        (partner,), (own,), (temperature,) = pairs, each, shared
-        laws = jnp.column_stack([partner, own])
-        anchors, choices = laws.shape
-        t = jnp.column_stack([(gram - 1.0) / temperature, jnp.zeros(anchors)])
-        chances, arguments = jnp.ones((anchors, 1)), jnp.zeros((anchors, 1, 0))
-        for _ in range(count):  # every draw multiplies the combinations by atoms + 1
-            shape = (anchors, chances.shape[1], choices)
-            chances = (chances[:, :, None] * laws[:, None, :]).reshape(anchors, -1)
-            grown = jnp.broadcast_to(arguments[:, :, None, :], (*shape, arguments.shape[2]))
-            last = jnp.broadcast_to(t[:, None, :, None], (*shape, 1))
-            arguments = jnp.concatenate([grown, last], axis=3).reshape(anchors, chances.shape[1], -1)
-        return jnp.sum(chances * jax.vmap(jax.vmap(psi))(arguments), axis=1)
-
-    return rows
-
-
-@loss.register
 def _(objective: ForeignSoftmax) -> RowLoss:
     raise BackendError(f"descent: no JAX form of {objective.name}")
 
@@ -174,18 +127,15 @@ def _(objective: ForeignSoftmax) -> RowLoss:
 def _(objective: ExpectedSoftmax) -> RowLoss:
     # int e^{-alpha s} (phi_0^k - phi^k) dv with s = e^v, by the trapezoid rule, as a sum over blocks of nodes.
     low = -math.log(objective.alpha + objective.beta * objective.count) - 40.0
-    blocks = _node_blocks(low, math.log(50.0 / objective.alpha), objective.orbits.atoms)
-    scalars = (float(objective.count), objective.alpha, objective.beta, objective.temperature)
-    return RowLoss((_term(objective, _expected_softmax, **_sampled(objective), shared=(blocks, *scalars), scale=STEP),))
-
-
-def _node_blocks(low: float, high: float, atoms: float) -> Array:
-    """(blocks, n) the nodes s = e^v for v in steps, padded with zeros: a node at s = 0 adds nothing."""
-    nodes = np.exp(np.arange(low, high + STEP, STEP))
-    block = max(1, min(256, int(2**20 // atoms**2)))
+    nodes = np.exp(np.arange(low, math.log(50.0 / objective.alpha) + STEP, STEP))
+    block = max(1, min(256, int(2**20 // objective.orbits.atoms**2)))
+    # Padded with zeros: a node at s = 0 adds nothing.
     blocks = np.zeros((-(-len(nodes) // block), block))
     blocks.flat[: len(nodes)] = nodes
-    return blocks
+    shared = (blocks, float(objective.count), objective.alpha, objective.beta, objective.temperature)
+    draws = objective.draws
+    term = _term(objective, _expected_softmax, pairs=(draws.partner,), each=(draws.own,), shared=shared, scale=STEP)
+    return RowLoss((term,))
 
 
 def _expected_softmax(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
@@ -203,43 +153,5 @@ def _expected_softmax(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> An
         # Where phi is below one rounding of 1, phi^k has no part in the sum; the bound keeps its slope finite.
         fall = -jnp.expm1(count * jnp.log1p(jnp.maximum(moved, -1.0 + 2.0**-53)))
         return total + jnp.exp(-alpha * s) @ (still**count * fall), None
-
-    return jax.lax.scan(add, jnp.zeros(len(gram)), blocks)[0]
-
-
-@loss.register
-def _(objective: OneView) -> RowLoss:
-    blocks = _node_blocks(-math.log(objective.count) - 40.0, math.log(50.0), objective.orbits.atoms)
-    term = _term(
-        objective,
-        _one_view,
-        pairs=(objective.draws.partner,),
-        each=(objective.draws.own,),
-        shared=(blocks, float(objective.count), objective.temperature),
-        scale=STEP,
-    )
-    return RowLoss((term,))
-
-
-def _one_view(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
-    # int [ h(q) - h(f) ] dv with h(f) = (f + p e^{-s})^k - f^k, cancellation taken out by hand.
-    import jax
-    import jax.numpy as jnp
-
-    (partner,), (own,), (blocks, count, temperature) = pairs, each, shared
-    exponentials = jnp.exp((gram - 1.0) / temperature)
-    far = jnp.sum(partner, axis=1)
-
-    @jax.checkpoint
-    def add(total: Any, s: Any) -> Any:
-        mine = own * jnp.exp(-s)[:, None]
-        still = jnp.where(own < 0.5, 1.0 + own * jnp.expm1(-s)[:, None], far + mine)
-        gone = -jnp.einsum("ij,sij->si", partner, jnp.expm1(-s[:, None, None] * exponentials))
-        near = jnp.maximum(far - gone, 1e-30 * far)
-        absent = -count * jnp.log1p(mine / far)
-        fallen = -count * jnp.log1p(gone / (near + mine))
-        both = jnp.log1p(mine * gone / still / near)
-        parts = jnp.expm1(absent) * jnp.expm1(fallen) + jnp.exp(absent + fallen) * jnp.expm1(-count * both)
-        return total + jnp.sum(still**count * parts, axis=0), None
 
     return jax.lax.scan(add, jnp.zeros(len(gram)), blocks)[0]

@@ -32,6 +32,7 @@ class PeeledSolution(LogitFactorization):
     multiplier: float
     spare: np.ndarray
 
+
 def solve_peeled(
     problem: LayerPeeled, *, tol: float = 1e-9, throw: bool = True, progress: Progress | None = None
 ) -> PeeledSolution:

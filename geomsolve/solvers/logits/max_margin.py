@@ -30,6 +30,7 @@ class MaxMargin(LogitFactorization):
 
     kind: str
 
+
 def max_margin(counts: Counts | ArrayLike, kind: str = "ce", delta: ArrayLike | None = None) -> MaxMargin:
     """Where cross-entropy over unconstrained features tends to as decay goes to 0: SELI and its kin.
 
