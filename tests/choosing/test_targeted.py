@@ -9,6 +9,7 @@ from atoms import check_slopes, unit_rows
 from helpers import dense_simplex
 
 import geomsolve as gs
+from geomsolve.choosing import target_newton
 from geomsolve.training import losses
 
 
@@ -224,3 +225,16 @@ def test_the_optimum_where_its_loss_is_all_floor(counts, temperature):
         up, down = (loss(best + side * 1e-9 * move) - least for side in (1.0, -1.0))
         assert min(up, down) >= -found.gap
         assert abs(up - down) <= 1e-2 * (up + down)  # a minimum, to a hundredth of a billionth
+
+
+def test_both_ways_to_a_step_lead_to_one_optimum(monkeypatch):
+    """Seventeen counts are solved by GMRES; with every second derivative written out the same comes out."""
+    counts = np.arange(2, 36, 2)
+    iterated = gs.choosing.targeted_supcon(counts, temperature=0.2)
+    monkeypatch.setattr(target_newton, "_FEW", 17)
+    written = gs.choosing.targeted_supcon(counts, temperature=0.2)
+    assert iterated.ok
+    assert written.ok
+    assert iterated.value == pytest.approx(written.value, rel=1e-14)
+    np.testing.assert_allclose(iterated.gram.cosines, written.gram.cosines, atol=1e-7)
+    assert not np.array_equal(iterated.gram.cosines, written.gram.cosines)
