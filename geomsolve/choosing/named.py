@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 from ..arrays import Progress
 from ..certificates.certificate import check_tol
 from ..counts.counts import Counts
-from ..errors import ProblemError
 from ..objectives.registry import (
     OBJECTIVES,
     build_objective,
@@ -60,13 +59,6 @@ def is_free(name: str) -> bool:
     return resolve(name)[0] not in _BOUNDED
 
 
-def check_free(name: str, given: Mapping[str, Any]) -> None:
-    """Nothing, or a ProblemError where an option that needs an objective is given for a loss that is none."""
-    for option, value in given.items():
-        if value is not None and not is_free(name):
-            raise ProblemError(f"{option}: {resolve(name)[0]} has no such option; got {value} (leave it out)")
-
-
 def solve_named(
     name: str,
     counts: Counts,
@@ -98,16 +90,9 @@ def solve_named(
         return replace(found, tol=tol, seconds=time.perf_counter() - clock)
     objective = build_objective(name, counts, options)
     solution = solve(objective, solver=solver, tol=tol, throw=False, progress=progress)
-    remarks = tuple(remark(counts, options) for remark in _REMARKS.get(plain, ()))
-    return replace(solution, remarks=remarks)
-
-
-def _critical_alpha(counts: Counts, options: Mapping[str, Any]) -> Remark:
+    if plain != "supcl":
+        return solution
     names = ("temperature", "views", "self_pairs")
-    given = {name: options[name] for name in names if options.get(name) is not None}
-    alpha = smallest_critical_alpha(counts, **given)
-    return Remark("alpha_c", alpha, "critical alpha", f"{alpha:.9f}: up to it every class is one point")
-
-
-# What else is worth saying of the solution of a loss.
-_REMARKS: dict[str, tuple[Callable[[Counts, Mapping[str, Any]], Remark], ...]] = {"supcl": (_critical_alpha,)}
+    alpha = smallest_critical_alpha(counts, **{name: options[name] for name in names if options.get(name) is not None})
+    said = Remark("alpha_c", alpha, "critical alpha", f"{alpha:.9f}: up to it every class is one point")
+    return replace(solution, remarks=(said,))

@@ -16,26 +16,24 @@ def sentences(losses: Sequence[Compared], counts: Counts) -> list[str]:
     rows = [row for row in losses if row.certified]
     if not rows:
         return ["Nothing is certified here, so nothing is recommended."]
-    said = []
-    together = [row for row in rows if row.collapsed]
-    balanced = counts.distinct[0] == counts.distinct[-1]
-    if counts.classes == 2:
-        return [*_two_classes(rows), *([_BALANCED] if balanced else [])]
-    if together:
-        said.append(f"Classes share a point under {_listed(together)}: lower the temperature or use another loss.")
-    else:
-        said.append("No two classes share a point under any of the losses certified here.")
+    balanced = [_BALANCED] if counts.distinct[0] == counts.distinct[-1] else []
     exact = [row for row in rows if (row.simplex_distance or 0.0) < 1e-6]
+    if counts.classes == 2:
+        return [*_two_classes(rows, exact), *balanced]
+    together = [row for row in rows if row.collapsed]
+    said = ["No two classes share a point under any of the losses certified here."]
+    if together:
+        said = [f"Classes share a point under {_listed(together)}: lower the temperature or use another loss."]
     if exact and not balanced:
         said.append(f"The regular simplex, the same angle between any two classes, is the optimum of {_listed(exact)}.")
-    if balanced:
-        said.append(_BALANCED)
+    said += balanced
     others = [row for row in rows if row not in exact and not row.collapsed]
     if others and not balanced:
         worst = min(others, key=lambda row: row.separation or 0.0)
+        simplex = math.degrees(math.acos(-1.0 / (counts.classes - 1.0)))
         said.append(
             f"Of the others {worst.loss} brings two classes nearest, to {worst.separation:.1f} degrees (the simplex "
-            f"has {_simplex_angle(counts):.1f})."
+            f"has {simplex:.1f})."
         )
         near = [row for row in others if (row.simplex_distance or 0.0) < 0.5 * (worst.simplex_distance or 0.0)]
         if near:
@@ -46,19 +44,15 @@ def sentences(losses: Sequence[Compared], counts: Counts) -> list[str]:
     return said
 
 
-def _two_classes(rows: Sequence[Compared]) -> list[str]:
+def _two_classes(rows: Sequence[Compared], opposite: Sequence[Compared]) -> list[str]:
     """Opposite means are the optimum of any loss that pushes two classes apart, so they commend none of them."""
     said = []
-    opposite = [row for row in rows if (row.simplex_distance or 0.0) < 1e-6]
     if opposite:
         where = "every loss certified here" if len(opposite) == len(rows) else _listed(opposite)
         said.append(
             f"With two classes the class means are opposite under {where}, whatever the counts: of imbalance their "
             "angle says nothing, and the tail has no second class to collapse with. What differs is inside the classes."
         )
-    others = [row for row in rows if row not in opposite]
-    if others:
-        said.append(f"The class means are not opposite under {_listed(others)}.")
     points = [row for row in rows if (row.within or 0.0) <= 1e-6]
     if points:
         said.append(f"Every class is one point under {_listed(points)}.")
@@ -68,14 +62,7 @@ def _two_classes(rows: Sequence[Compared]) -> list[str]:
         said.append(
             f"Examples of a class stay apart (variance within) under {listed}, which keeps what tells them apart."
         )
-    apart = [row for row in rows if row.alignment is not None and row.alignment < 1.0 - 1e-6]
-    if apart:
-        said.append(f"Class means do not point at their own classifier, prototype or target under {_listed(apart)}.")
     return said
-
-
-def _simplex_angle(counts: Counts) -> float:
-    return math.degrees(math.acos(-1.0 / (counts.classes - 1.0)))
 
 
 def _listed(rows: Sequence[Compared]) -> str:

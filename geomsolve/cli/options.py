@@ -16,7 +16,7 @@ import typer
 
 from ..arrays import Progress
 from ..certificates.ball_arithmetic import flint
-from ..choosing.named import Solved, check_free, is_free, loss_names, loss_settings, solve_named
+from ..choosing.named import Solved, is_free, loss_names, loss_settings, solve_named
 from ..counts.counts import Counts, as_counts
 from ..counts.sources import load_counts, profile_names
 from ..errors import ProblemError
@@ -93,7 +93,9 @@ class Problem:
 
     def check_free(self, given: Mapping[str, Any]) -> None:
         """Nothing, or a ProblemError where an option that needs an objective is given for a loss that is none."""
-        check_free(self.loss.name, given)
+        for option, value in given.items():
+            if value is not None and not self.free:
+                raise ProblemError(f"{option}: {self.loss.name} has no such option; got {value} (leave it out)")
 
     @cached_property
     def objective(self) -> Objective:

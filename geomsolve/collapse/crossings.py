@@ -57,6 +57,14 @@ def sign_changes(
         place, value = there, found
 
 
+def in_logarithms(
+    order: Function, low: float, high: float, *, slope: float, step: float, resolution: float = 1e-15
+) -> Iterator[Crossing]:
+    """The crossings between two values above 0, ascending: slope and step are those in the logarithm."""
+    for span in sign_changes(lambda log: order(math.exp(log)), math.log(low), math.log(high), slope=slope, step=step):
+        yield refine(order, *map(math.exp, span), resolution=resolution)
+
+
 def refine(order: Function, low: float, high: float, *, resolution: float = 1e-15) -> Crossing:
     """The crossing between two values of opposite sign, to the last digits that `order` resolves.
 

@@ -14,7 +14,7 @@ from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import check_temperature
 from ..objectives.kinds.towers import SigLIP
 from ..solvers.solving import solve
-from .crossings import Crossing, refine, sign_changes
+from .crossings import Crossing, in_logarithms, refine, sign_changes
 
 # Inverse temperatures that are examined.
 _COLDEST = 200.0
@@ -56,8 +56,8 @@ def misalignment_threshold(
         raise ProblemError("temperature, bias: give one of them, the other is what is looked for; got both or none")
     half = counts.classes
 
-    def order(place: float) -> float:
-        tau, b = (1.0 / math.exp(place), bias) if temperature is None else (temperature, place)
+    def order(value: float) -> float:
+        tau, b = (value, bias) if temperature is None else (temperature, value)
         if progress is not None:
             progress(f"two towers at temperature {tau:.6g}, bias {b:.6g}")
         both = SigLIP(counts, temperature=tau, bias=b, negatives=negatives)  # type: ignore[arg-type]
@@ -67,15 +67,8 @@ def misalignment_threshold(
         return -float(np.linalg.eigvalsh(spare)[0] / np.abs(force).max())
 
     if temperature is None:
-        low, high = math.log(0.1), math.log(_COLDEST)
-    else:
-        reach = 1.0 / check_temperature(temperature) + 2.0 * math.log(counts.classes) + 5.0
-        low, high = -reach, reach
-    for interval in sign_changes(order, low, high, slope=1e9, step=(high - low) / 16.0):
-        found = refine(order, *interval)
-        if temperature is None:
-            tau = math.exp(-found.value)
-            ends = math.exp(-found.bracket[1]), math.exp(-found.bracket[0])
-            return Crossing(tau, ends, found.residual, "above" if found.collapses == "below" else "below")
-        return found
-    return None
+        found = list(in_logarithms(order, 1.0 / _COLDEST, 10.0, slope=1e9, step=0.5))
+        return found[-1] if found else None
+    reach = 1.0 / check_temperature(temperature) + 2.0 * math.log(counts.classes) + 5.0
+    spans = sign_changes(order, -reach, reach, slope=1e9, step=reach / 8.0)
+    return next((refine(order, *span) for span in spans), None)

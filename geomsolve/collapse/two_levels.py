@@ -18,7 +18,7 @@ from ..objectives.base import Objective
 from ..objectives.kinds.supcl import InstanceSoftmax
 from ..solvers.solution import Solution
 from ..text import ranges
-from .crossings import Crossing, refine, sign_changes, whole_crossings
+from .crossings import Crossing, in_logarithms, refine, sign_changes, whole_crossings
 from .states import minority_collapse
 
 Builder = Callable[..., Objective]
@@ -181,12 +181,7 @@ class TwoLevels:
 
     def critical_ratios(self, low: float, high: float) -> Iterator[Crossing]:
         """The critical ratios between two, ascending."""
-
-        def order(log_ratio: float) -> float:
-            return self.order(math.exp(log_ratio))
-
-        for span in sign_changes(order, math.log(low), math.log(high), slope=3.0, step=0.25):
-            yield refine(self.order, *map(math.exp, span))
+        return in_logarithms(self.order, low, high, slope=3.0, step=0.25)
 
     def _critical(self) -> list[Crossing]:
         if self.vary == "negatives":
