@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +14,18 @@ from ..arrays import Array, Progress
 from ..counts.counts import Counts
 from ..errors import ProblemError
 from ..geometry.orbit_gram import OrbitGram
-from ..objectives.base import Objective
 from ..solvers.newton.stationary import stationary_point
 from ..solvers.solution import Quality, Solution
 from ..solvers.solving import solve
 from .crossings import Crossing, refine, whole_crossings
-from .two_levels import MOST_NEGATIVES, TEMPERATURES, Builder, check_loss, loss_words
+from .two_levels import MOST_NEGATIVES, MOVING, TEMPERATURES, Family, check_loss
 
 # The imbalance ratio is not let grow beyond this.
 _MOST_RATIO = 1e40
 
 
 @dataclass(eq=False)
-class GrowingCounts:
+class GrowingCounts(Family):
     """The family: `power`, `tail`, `temperature` or `negatives` vary, from the given counts.
 
     The order parameter is the smallest eigenvalue of the Gram matrix that solves the stationarity equations with a
@@ -37,10 +36,7 @@ class GrowingCounts:
         ProblemError: a loss that refuses the counts, or counts without imbalance that could grow.
     """
 
-    builder: Builder
     counts: Counts
-    vary: str
-    options: dict[str, Any]
     _near: OrbitGram | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -56,40 +52,26 @@ class GrowingCounts:
         """(K,) which distinct counts are below the average."""
         return np.asarray(self.counts.distinct < self.counts.total / self.counts.classes)
 
-    def objective(self, value: float) -> Objective:
-        """The problem at one value of the parameter."""
-        options, counts = dict(self.options), self.counts
-        if self.vary in ("power", "tail"):
-            counts = self._grown(value)
-        else:
-            options[self.vary] = value
-        return self.builder(counts, **options)
-
-    def _grown(self, value: float) -> Counts:
+    def counts_at(self, value: float) -> Counts:
+        """The counts at one value of the parameter."""
         counts = self.counts
+        if self.vary in MOVING:
+            return counts
         if self.vary == "power":
             values = counts.distinct[-1] * (counts.distinct / counts.distinct[-1]) ** value
         else:
             values = np.where(self._tail, counts.distinct, counts.distinct * value)
         if counts.are_proportions:
             values = values / (values @ counts.multiplicity)
-        name = f"{counts.name}, {self.vary} {value:.6g}"
-        return replace(counts, distinct=values, name=name)
+        return replace(counts, distinct=values, name=f"{counts.name}, {self.vary} {value:.6g}")
 
     @property
-    def problem(self) -> str:
-        """The loss and the counts in words."""
-        tail = ""
-        if self.vary == "tail":
-            multiplicity, values = self.counts.multiplicity[self._tail], self.counts.distinct[self._tail]
-            tail = f", tail of {multiplicity.sum():g} classes of {values[0]:g} to {values[-1]:g}"
-        return f"{loss_words(self.objective(1.0), self.vary)}, {self.counts.name}{tail}"
-
-    def described(self) -> dict[str, Any]:
-        """The loss and the counts for dictionaries."""
-        objective = self.objective(1.0)
-        temperature = None if self.vary == "temperature" else objective.temperature
-        return {"objective": objective.name, "temperature": temperature, "counts": self.counts.name}
+    def words(self) -> str:
+        """The counts in words."""
+        if self.vary != "tail":
+            return self.counts.name
+        multiplicity, values = self.counts.multiplicity[self._tail], self.counts.distinct[self._tail]
+        return f"{self.counts.name}, tail of {multiplicity.sum():g} classes of {values[0]:g} to {values[-1]:g}"
 
     def which(self, classes: Iterable[int]) -> str:
         """Classes in words."""
@@ -97,7 +79,7 @@ class GrowingCounts:
 
     def ratio(self, value: float) -> float:
         """The imbalance ratio at one value of the parameter."""
-        values = self._grown(value).distinct if self.vary in ("power", "tail") else self.counts.distinct
+        values = self.counts_at(value).distinct
         return float(values.max() / values.min())
 
     def order(self, value: float) -> float:

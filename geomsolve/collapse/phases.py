@@ -193,7 +193,7 @@ def phase_diagram(
         )
 
     def family(value: float) -> TwoLevels:
-        return TwoLevels(builder, "ratio", majority, minority, per_class, None, {**options, over: value})
+        return TwoLevels(builder, "ratio", {**options, over: value}, majority, minority, per_class)
 
     x, y = np.geomspace(*ratios, grid[0]), np.geomspace(*span, grid[1])
     report(f"tracing the boundary over {over}")
@@ -269,9 +269,9 @@ def _over_classes(
     for n_a in heads:
         report(f"critical ratios for {n_a} majority classes")
         for n_b in tails:
-            crossings, _ = TwoLevels(builder, "ratio", n_a, n_b, per_class, None, options).crossings(lambda _: None)
+            crossings, _ = TwoLevels(builder, "ratio", options, n_a, n_b, per_class).crossings(lambda _: None)
             rows.append((n_a, n_b, crossings[0].value if crossings else math.nan))
-    objective = TwoLevels(builder, "ratio", heads[0], tails[0], per_class, None, options).objective(1.0)
+    objective = TwoLevels(builder, "ratio", options, heads[0], tails[0], per_class).objective(1.0)
     name = f"{objective.name}, temperature {objective.temperature:g}"
     none = np.empty((0, 0))
     return PhaseDiagram(

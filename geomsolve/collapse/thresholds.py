@@ -231,9 +231,9 @@ def threshold(
     report = progress or (lambda _: None)
     family: TwoLevels | GrowingCounts
     if counts is None:
-        family = TwoLevels(builder, vary, majority, minority, per_class, ratio, options)
+        family = TwoLevels(builder, vary, options, majority, minority, per_class, ratio)
     else:
-        family = GrowingCounts(builder, as_counts(counts), vary, options)
+        family = GrowingCounts(builder, vary, options, as_counts(counts))
     crossings, reason = family.crossings(report)
     value = crossings[0].value if crossings else None
     found = Threshold(vary, value, reason, family, tuple(crossings), problem=family.problem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -61,27 +62,55 @@ def check_loss(builder: Builder, vary: str, options: dict[str, Any]) -> None:
     )
 
 
-def loss_words(objective: Objective, vary: str) -> str:
-    """The loss in words, without the parameter that varies."""
-    name = objective.name.replace("k=1,", "any k,") if vary == "negatives" else objective.name
-    return name if vary == "temperature" else f"{name}, temperature {objective.temperature:g}"
+@dataclass(eq=False)
+class Family(ABC):
+    """A loss over counts, with one parameter of either that varies."""
+
+    builder: Builder
+    vary: str
+    options: dict[str, Any]
+
+    @abstractmethod
+    def counts_at(self, value: float) -> Counts:
+        """The counts at one value of the parameter."""
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """The counts in words."""
+
+    def objective(self, value: float) -> Objective:
+        """The problem at one value of the parameter."""
+        moving = {self.vary: value} if self.vary in MOVING else {}
+        return self.builder(self.counts_at(value), **{**self.options, **moving})
+
+    def described(self) -> dict[str, Any]:
+        """The loss and the counts for dictionaries."""
+        objective = self.objective(1.0)
+        temperature = None if self.vary == "temperature" else objective.temperature
+        return {"objective": objective.name, "temperature": temperature, "counts": self.words}
+
+    @property
+    def problem(self) -> str:
+        """The loss, without the parameter that varies, and the counts in words."""
+        objective = self.objective(1.0)
+        name = objective.name.replace("k=1,", "any k,") if self.vary == "negatives" else objective.name
+        heat = "" if self.vary == "temperature" else f", temperature {objective.temperature:g}"
+        return f"{name}{heat}, {self.words}"
 
 
-@dataclass(frozen=True)
-class TwoLevels:
+@dataclass(eq=False)
+class TwoLevels(Family):
     """The family: `ratio`, `temperature` or `negatives` vary. The order parameter is minus the collapse margin.
 
     Raises:
         ProblemError: numbers of classes, examples or a ratio that make no problem, or a loss that refuses them.
     """
 
-    builder: Builder
-    vary: str
     majority: int | None
     minority: int | None
-    per_class: float | None
-    ratio: float | None
-    options: dict[str, Any]
+    per_class: float | None = None
+    ratio: float | None = None
 
     def __post_init__(self) -> None:
         if self.vary in ("power", "tail"):
@@ -114,27 +143,16 @@ class TwoLevels:
             numbers.append(number)
         return numbers[0], numbers[1]
 
-    def objective(self, value: float) -> Objective:
-        """The problem at one value of the parameter."""
-        options, ratio = dict(self.options), value if self.ratio is None else self.ratio
-        if self.vary != "ratio":
-            options[self.vary] = value
-        return self.builder(two_level_counts(*self._numbers(), ratio, self.per_class), **options)
+    def counts_at(self, value: float) -> Counts:
+        """The counts at one value of the parameter."""
+        return two_level_counts(*self._numbers(), value if self.ratio is None else self.ratio, self.per_class)
 
     @property
-    def problem(self) -> str:
-        """The loss and the classes in words."""
-        loss = loss_words(self.objective(1.0), self.vary)
+    def words(self) -> str:
+        """The classes in words."""
         ratio = "" if self.ratio is None else f", ratio {self.ratio:g}"
         sizes = "" if self.per_class is None else f" of {self.per_class:g} examples"
-        return f"{loss}, {self.majority} majority and {self.minority} minority classes{sizes}{ratio}"
-
-    def described(self) -> dict[str, Any]:
-        """The loss and the classes for dictionaries."""
-        objective = self.objective({"ratio": 1.0, "temperature": 1.0, "negatives": 1}[self.vary])
-        temperature = None if self.vary == "temperature" else objective.temperature
-        counts = f"{self.majority} majority and {self.minority} minority classes"
-        return {"objective": objective.name, "temperature": temperature, "counts": counts}
+        return f"{self.majority} majority and {self.minority} minority classes{sizes}{ratio}"
 
     def which(self, classes: Iterable[int]) -> str:
         """Classes in words."""
