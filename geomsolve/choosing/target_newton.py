@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +26,6 @@ _STILL, _FINEST = 1e-10, 1e-13
 _EPS = float(np.finfo(np.float64).eps)
 
 
-class _Step(NamedTuple):
-    """A change of the unknowns, or equations in their places: between classes, and within one in logarithms."""
-
-    across: Array
-    apart: Array
-
-
 @dataclass(frozen=True, eq=False)
 class TargetPoint:
     """Class means around their targets, and the derivative of the loss there.
@@ -44,6 +36,7 @@ class TargetPoint:
         Y = g X X^T,      1 - X_ii^2 = v_i + g sum_{j != i} delta_ij^2,      v_i = 1 - Y_ii:
 
     coordinates of all geometries with X_ii > 0. The derivative of the loss in X is F + g E X, with those in X and Y.
+    Steps and equations are (K, K + 1): between classes, and in the last column within one, of log v.
 
     Attributes:
         problem: the loss, of embeddings and of targets that follow.
@@ -108,19 +101,20 @@ class TargetPoint:
         inside = np.sum([row.inside / row.softness for row in self.rows], axis=0)
         return np.asarray((0.5 * np.abs(self.own) + 2.0 * self.problem.wider**2 * inside) / self.units)
 
-    def equations(self) -> _Step:
+    def equations(self) -> Array:
         """The derivative of the loss in the coordinates, each row in its own units."""
         turned = self.slope.between - (_share(self.problem) * self.own / self.across.own)[:, None] * self.delta
-        return _Step(_centred(self.problem, turned) / self.units[:, None], np.where(self.opened, self.held, 0.0))
+        between = _centred(self.problem, turned) / self.units[:, None]
+        return np.column_stack([between, np.where(self.opened, self.held, 0.0)])
 
-    def change(self, step: _Step) -> _Step:
+    def change(self, step: Array) -> Array:
         """The derivative of the equations times a step."""
         problem, classes = self.problem, self.problem.classes
         share, partners, own = _share(problem), problem.classes.partners, self.across.own
-        opening = self.apart * step.apart
-        aside = opening + 2.0 * share * np.sum(partners * self.delta * step.across, axis=1)
+        moved, opening = step[:, :-1], self.apart * step[:, -1]
+        aside = opening + 2.0 * share * np.sum(partners * self.delta * moved, axis=1)
         turn = -aside / (2.0 * own)
-        between = np.where(problem.free, step.across - turn[:, None] * (1.0 - share) / share, 0.0)
+        between = np.where(problem.free, moved - turn[:, None] * (1.0 - share) / share, 0.0)
         across = ClassMatrix(classes, turn, between)
         means = (across @ self.across.T).between * share
         means = means + means.T
@@ -140,18 +134,24 @@ class TargetPoint:
             classes, alone + share * (first.own + second.own), forces + share * (first.between + second.between)
         )
         held = _along(problem, slope)
-        turned = slope.between - (share * self.own / own)[:, None] * step.across
+        turned = slope.between - (share * self.own / own)[:, None] * moved
         turned -= (share * (held / own - self.own * turn / own**2))[:, None] * self.delta
         apart = -(held / own - self.own * turn / own**2 + 2.0 * problem.wider * inside) / self.units
-        return _Step(_centred(problem, turned) / self.units[:, None], np.where(self.opened, apart, step.apart))
+        within = np.where(self.opened, apart, step[:, -1])
+        return np.column_stack([_centred(problem, turned) / self.units[:, None], within])
 
-    def _slope(self, step: _Step) -> float:
+    @cached_property
+    def _weights(self) -> Array:
+        """(K, K + 1) what the equations are to be multiplied by to be the derivative of the loss along a step."""
+        within = 0.5 * np.where(self.opened, self.apart, 1.0)
+        each = (self.problem.classes.sizes * self.units)[:, None]
+        return np.asarray(each * np.column_stack([self.problem.classes.partners, within]))
+
+    def _slope(self, step: Array) -> float:
         """The derivative of the loss along a step."""
-        sizes, partners, gradient = self.problem.classes.sizes, self.problem.classes.partners, self.equations()
-        along = np.sum(partners * gradient.across * step.across, axis=1)
-        return float(sizes * self.units @ (along + 0.5 * gradient.apart * self.apart * step.apart))
+        return float(np.sum(self._weights * self.equations() * step))
 
-    def step(self, rest: float) -> _Step:
+    def step(self, rest: float) -> Array:
         """The Newton step: of few classes by eigenvectors, else by GMRES, which leaves a share `rest` of the equations.
 
         Where that of GMRES does not go down, a step of gradient descent.
@@ -169,44 +169,39 @@ class TargetPoint:
         rows = problem.classes.sizes * pushed
         total = float(rows.sum()) + 1e-300
 
-        def solved(given: _Step) -> _Step:
+        def solved(given: Array) -> Array:
             # Of two classes alone: left_ij x_ij + push x_ji = e_ij, and with i and j exchanged.
-            right = given.across * self.units[:, None]
+            given = given.reshape(count, -1)
+            right = given[:, :-1] * self.units[:, None]
             across = (left.T * right - push * right.T) / (left * left.T - push**2)
             # And all classes moved alike along one target push each other together: E is nearly rows rows^T / total.
             alike = (share / total * rows) @ across / (1.0 + (share / total * rows) @ (pushed[:, None] / left))
             across -= pushed[:, None] / left * alike
-            return _Step(_centred(problem, across), given.apart / apart)
+            return np.column_stack([_centred(problem, across), given[:, -1] / apart])
 
-        def product(vector: Array) -> Array:
-            return _packed(self.change(solved(_unpacked(vector, count))))
-
-        right, many = -_packed(self.equations()), _PRODUCTS if rest < 0.1 else _PRODUCTS // 4
-        found = gmres(LinearOperator((right.size,) * 2, product), right, rtol=rest, restart=many, maxiter=1)[0]
-        step, plain = solved(_unpacked(found, count)), solved(_unpacked(right, count))
+        right, many = -self.equations().ravel(), _PRODUCTS if rest < 0.1 else _PRODUCTS // 4
+        product = LinearOperator((right.size,) * 2, lambda vector: self.change(solved(vector)).ravel())
+        found = gmres(product, right, rtol=rest, restart=many, maxiter=1)[0]
+        step, plain = solved(found), solved(right)
         # Far from the optimum the second derivative in these coordinates may bend down, and a step that hardly goes
         # down may lead to a saddle.
         slopes = [self._slope(one) for one in (step, plain)]
         return step if slopes[0] < 0.03 * slopes[1] else plain
 
-    def _curved_up(self) -> _Step:
+    def _curved_up(self) -> Array:
         """The Newton step with the second derivative as if it were positive, its eigenvalues by their size."""
-        problem, sizes, count = self.problem, self.problem.classes.sizes, len(self.apart)
-        across = problem.classes.partners * (sizes * self.units)[:, None]
-        apart = 0.5 * sizes * self.units * np.where(self.opened, self.apart, 1.0)
-        root = np.sqrt(_packed(_Step(across, apart)))
+        root = np.sqrt(self._weights)
         inverse = np.where(root > 0, 1.0 / np.where(root > 0, root, 1.0), 0.0)
 
-        def along(vector: Array) -> _Step:
-            step = _unpacked(inverse * vector, count)
-            return step._replace(across=_centred(problem, step.across))
+        def along(vector: Array) -> Array:
+            step = inverse * vector.reshape(root.shape)
+            return np.column_stack([_centred(self.problem, step[:, :-1]), step[:, -1]])
 
-        columns = [root * _packed(self.change(along(unit))) for unit in np.eye(root.size)]
+        columns = [(root * self.change(along(unit))).ravel() for unit in np.eye(root.size)]
         values, vectors = np.linalg.eigh(np.add(columns, np.transpose(columns)) / 2.0)
         bent = np.abs(values) > 1e-12 * np.abs(values).max()
-        downhill = -(root * _packed(self.equations())) @ vectors[:, bent]
-        step = along(vectors[:, bent] @ (downhill / np.abs(values[bent])))
-        return step._replace(apart=np.where(self.opened, step.apart, 0.0))
+        downhill = -(root * self.equations()).ravel() @ vectors[:, bent]
+        return along(vectors[:, bent] @ (downhill / np.abs(values[bent])))
 
 
 def settled(objective: PartedSoftmax) -> TargetPoint:
@@ -219,11 +214,11 @@ def settled(objective: PartedSoftmax) -> TargetPoint:
     parts, share = (1.0, 1.0), 1.0
     for _ in range(_STEPS):
         step = point.step(min(max(_LEFT, parts[0]), 0.1))
-        parts = float(np.abs(step.across).max()) / min(heat, 1.0), float(np.abs(step.apart).max())
+        parts = float(np.abs(step[:, :-1]).max()) / min(heat, 1.0), float(np.abs(step[:, -1]).max())
         share, before = min(1.0, _CAP / max(*parts, _CAP), 3.0 * share), objective.resolved(point.gram)
         for _ in range(_HALVINGS):
-            apart = point.apart * np.exp(share * step.apart)
-            trial = TargetPoint.at(problem, point.delta + share * step.across, apart, point.opened)
+            apart = point.apart * np.exp(share * step[:, -1])
+            trial = TargetPoint.at(problem, point.delta + share * step[:, :-1], apart, point.opened)
             if objective.resolved(trial.gram) <= before * (1.0 + 1e-12) and trial.across.own.min() > 0.1:
                 break
             share /= 3.0
@@ -289,11 +284,3 @@ def _centred(problem: Problem, matrix: Array) -> Array:
     partners = problem.classes.partners
     mean = np.sum(partners * matrix, axis=1) / partners.sum(axis=1)
     return np.where(problem.free, matrix - mean[:, None], 0.0)
-
-
-def _packed(step: _Step) -> Array:
-    return np.concatenate([step.across.ravel(), step.apart])
-
-
-def _unpacked(vector: Array, count: int) -> _Step:
-    return _Step(vector[: count * count].reshape(count, count), vector[count * count :])
