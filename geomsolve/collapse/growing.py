@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -72,10 +71,6 @@ class GrowingCounts(Family):
             return self.counts.name
         multiplicity, values = self.counts.multiplicity[self._tail], self.counts.distinct[self._tail]
         return f"{self.counts.name}, tail of {multiplicity.sum():g} classes of {values[0]:g} to {values[-1]:g}"
-
-    def which(self, classes: Iterable[int]) -> str:
-        """Classes in words."""
-        return self.counts.which(classes)
 
     def ratio(self, value: float) -> float:
         """The imbalance ratio at one value of the parameter."""

@@ -265,24 +265,21 @@ def plateau(
     observed: float,
     *,
     base_temperature: float | None = None,
-    anchors: float | None = None,
     progress: Progress | None = None,
 ) -> LossLevels:
     """The level of a loss that an observed value is nearest to.
 
     The levels are the loss with all atoms in one point ("collapsed"; of a hinge its margin), at the regular simplex (of
     class means), and at the certified optimum, in nats. Which units the value has is part of the question: without a
-    base temperature both none and 0.07 are tried, and, where nothing fits, a sum over anchors or a second division by
-    them.
+    base temperature both none and 0.07 are tried.
 
     Args:
         objective: the loss.
         observed: the value, from a log.
         base_temperature: of the training code; None: not known.
-        anchors: views x batch, for the unusual averages; None: these are not tried.
         progress: called with a line of text.
     """
     solution = solve(objective, throw=False, progress=progress)
     levels = _levels(solution)
-    near = nearest(observed, levels, objective.temperature, base_temperature, anchors)
+    near = nearest(observed, levels, objective.temperature, base_temperature)
     return LossLevels(**levels, solution=solution, counts=objective.counts, observed=observed, nearest=near)

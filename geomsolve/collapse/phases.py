@@ -17,6 +17,7 @@ from .. import __version__
 from ..arrays import Array, Progress
 from ..certificates.certificate import check_tol
 from ..errors import ProblemError
+from ..objectives.rows.full_batch import check_word
 from ..results import Result
 from ..solvers.newton.newton import Newton
 from ..solvers.solution import Quality
@@ -27,7 +28,6 @@ from .two_levels import MOST_NEGATIVES, TEMPERATURES, Builder, TwoLevels
 
 # Temperatures at which the boundary is found.
 _BOUNDARY_POINTS = 97
-_OVER = ("temperature", "negatives", "classes")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,6 +38,7 @@ class PhaseDiagram(Result):
         over: "temperature", "negatives" or "classes".
         boundary: curves of critical points, each (n, 2): columns ratio and temperature (or k). For "classes" one array
             of three columns: n_A, n_B and the critical ratio, NaN where it never collapses.
+        name: the loss and the classes, for reports.
         ratios: (nx,) the grid's ratios.
         values: (ny,) the grid's temperatures or k. Empty with `ratios` for "classes".
         minority_cosine: (ny, nx) the cosine of two minority classes.
@@ -45,11 +46,11 @@ class PhaseDiagram(Result):
         rank: (ny, nx) the rank of the Gram matrix.
         relative_gap: (ny, nx) the certified relative gap.
         certified: (ny, nx) whether the grid point is certified.
-        name: the loss and the classes, for reports.
     """
 
     over: str
     boundary: tuple[Array, ...]
+    name: str
     ratios: Array
     values: Array
     minority_cosine: Array
@@ -57,7 +58,6 @@ class PhaseDiagram(Result):
     rank: Array
     relative_gap: Array
     certified: NDArray[np.bool_]
-    name: str
 
     @property
     def ok(self) -> bool:
@@ -173,8 +173,7 @@ def phase_diagram(
     Cost: a second or so for a boundary, and one solve a grid point (a few ms each).
     Source: ours.
     """
-    if over not in _OVER:
-        raise ProblemError(f"over: must be one of {', '.join(_OVER)}; got {over!r:.40}")
+    check_word("over", over, ("temperature", "negatives", "classes"))
     check_tol(tol)
     report = progress or (lambda _: None)
     if over == "classes":
@@ -220,7 +219,7 @@ def phase_diagram(
     heat = "" if over == "temperature" else f", temperature {objective.temperature:g}"
     name = f"{loss}{heat}, {majority} majority and {minority} minority classes"
     measured = minority_cosine, cross_cosine, rank, gap, certified.astype(bool)
-    return PhaseDiagram(over, boundary, x, y, *measured, name)
+    return PhaseDiagram(over, boundary, name, x, y, *measured)
 
 
 def _check_span(name: str, span: tuple[float, float], least: float, most: float) -> None:
@@ -273,7 +272,5 @@ def _over_classes(
             rows.append((n_a, n_b, crossings[0].value if crossings else math.nan))
     objective = TwoLevels(builder, "ratio", options, heads[0], tails[0], per_class).objective(1.0)
     name = f"{objective.name}, temperature {objective.temperature:g}"
-    none = np.empty((0, 0))
-    return PhaseDiagram(
-        "classes", (np.array(rows),), np.empty(0), np.empty(0), none, none, none, none, none.astype(bool), name
-    )
+    none = np.empty(0)
+    return PhaseDiagram("classes", (np.array(rows),), name, none, none, none, none, none, none, none > 0)

@@ -54,7 +54,11 @@ class Level:
 
 
 def nearest(
-    observed: float, levels: dict[str, float], temperature: float, base_temperature: float | None, anchors: float | None
+    observed: float,
+    levels: dict[str, float],
+    temperature: float,
+    base_temperature: float | None,
+    anchors: float | None = None,
 ) -> Level:
     """The nearest level, and the units in which it is one.
 

@@ -25,12 +25,10 @@ class Collapse(NamedTuple):
         margin: log of the force that holds the minority together over the force that drives it apart. The geometry is
             optimal where this is 0 or more; below, splitting the minority lowers the loss.
         cross: the cosine of a majority class with the minority's point.
-        majority: the cosine of two majority classes (1 if there is only one).
     """
 
     margin: float
     cross: float
-    majority: float
 
     def gram(self, objective: Objective) -> OrbitGram:
         """The geometry as a Gram matrix of the objective."""
@@ -80,7 +78,7 @@ def minority_collapse(objective: Objective) -> Collapse:
     antipode = -1.0 + 2.0**-52
     if n_a == 1 or balance(antipode) >= 0:
         _, ab, bb = forces(antipode)
-        return Collapse(_log_ratio(n_a * ab, n_b * bb), -1.0, 1.0)
+        return Collapse(_log_ratio(n_a * ab, n_b * bb), -1.0)
     cross = -1.0
     if objective.smooth:
         # As the majority outweighs the rest b goes to 0 like a power of the ratio. In log(-b) the equation is almost
@@ -92,7 +90,7 @@ def minority_collapse(objective: Objective) -> Collapse:
         cross = -math.exp(-float(brentq(pull, 0.0, 500.0, xtol=1e-15, rtol=1e-15)))
     aa, ab, bb = forces(cross)
     if objective.smooth and abs(n_a * cross * aa + n_b * ab) <= 1e-9 * n_b * ab:
-        return Collapse(math.log(ab / aa * (ab / bb)), cross, _majority(n_a, cross))
+        return Collapse(math.log(ab / aa * (ab / bb)), cross)
     # The slope may jump at the minimum: the subgradient in balance lies between those of the two sides.
     low, high = antipode, -1e-250
     while high - low > -1e-13 * low:
@@ -105,16 +103,12 @@ def minority_collapse(objective: Objective) -> Collapse:
     margin = _log_ratio(-n_a * cross * ab, n_b * bb)
     if abs(margin) < _TIE:
         margin = _TIE / 10.0
-    return Collapse(margin, cross, _majority(n_a, cross))
-
-
-def _majority(n_a: float, cross: float) -> float:
-    """The cosine of two majority classes in a singular geometry."""
-    return (n_a * cross**2 - 1.0) / (n_a - 1.0) if n_a > 1 else 1.0
+    return Collapse(margin, cross)
 
 
 def _geometry(objective: Objective, cross: float) -> OrbitGram:
-    majority = _majority(float(objective.orbits.sizes[0]), cross)
+    heads = float(objective.orbits.sizes[0])
+    majority = (heads * cross**2 - 1.0) / (heads - 1.0) if heads > 1 else 1.0
     return OrbitGram(objective.orbits, np.array([[majority, cross], [cross, 1.0]]))
 
 

@@ -12,6 +12,7 @@ from ..arrays import Progress
 from ..certificates.certificate import check_tol
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
+from ..objectives.rows.full_batch import check_word
 from ..results import Result
 from ..solvers.solution import Quality, Solution
 from ..solvers.solving import solve
@@ -21,9 +22,7 @@ from .growing import GrowingCounts
 from .proofs import VerifiedThreshold, verify_bracket
 from .two_levels import Builder, TwoLevels
 
-_VARY = ("ratio", "temperature", "negatives", "power", "tail")
-
-
+# What can be varied, and its unit.
 _UNITS = {
     "ratio": "majority count over minority count",
     "temperature": "",
@@ -105,7 +104,7 @@ class Threshold(Result):
                 entry("residual", f"{crossing.residual:.1e}"),
             ]
         if self.classes:
-            which = self.family.which(self.classes)
+            which = self.family.counts_at(1.0).which(self.classes)
             first = ""
             if self.shared is not None:
                 first = f"; first at a {self.parameter} between {self.shared[0]:.6g} and {self.shared[1]:.6g}"
@@ -217,8 +216,7 @@ def threshold(
     """
     if vary is None:
         vary = "ratio" if counts is None else "power"
-    if vary not in _VARY:
-        raise ProblemError(f"vary: must be one of {', '.join(_VARY)}; got {vary!r:.40}")
+    check_word("vary", vary, tuple(_UNITS))
     if vary in options:
         raise ProblemError(f"{vary}: is what is varied; got {options[vary]} (leave it out, or vary something else)")
     check_tol(tol)

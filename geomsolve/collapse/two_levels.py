@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,7 +18,6 @@ from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.kinds.supcl import InstanceSoftmax
 from ..solvers.solution import Solution
-from ..text import ranges
 from .crossings import Crossing, in_logarithms, refine, sign_changes, whole_crossings
 from .states import minority_collapse
 
@@ -153,10 +152,6 @@ class TwoLevels(Family):
         ratio = "" if self.ratio is None else f", ratio {self.ratio:g}"
         sizes = "" if self.per_class is None else f" of {self.per_class:g} examples"
         return f"{self.majority} majority and {self.minority} minority classes{sizes}{ratio}"
-
-    def which(self, classes: Iterable[int]) -> str:
-        """Classes in words."""
-        return ranges(classes)
 
     def order(self, value: float) -> float:
         """Positive where the minority classes are apart: minus the log of holding over driving force."""
