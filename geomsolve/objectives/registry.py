@@ -72,8 +72,6 @@ def typed(given: Mapping[str, Any]) -> dict[str, Any]:
         given["loss"] = _load_function(str(given["loss"]))
     for option in {"sampler", "averaging"} & set(given):
         given[option] = _word_or_numbers(given[option])
-    if "negatives" in given:
-        given["negatives"] = _count_or_infinity(given["negatives"])
     return given
 
 
@@ -150,13 +148,6 @@ def _word_or_numbers(text: Any) -> Any:
     except (AttributeError, ValueError):
         return text
     return numbers if len(numbers) > 1 else numbers[0]
-
-
-def _count_or_infinity(negatives: Any) -> float:
-    try:
-        return float(negatives)
-    except (TypeError, ValueError):
-        raise ProblemError(f"negatives: must be a whole number of at least 1, or inf; got {negatives!r:.40}") from None
 
 
 @functools.cache  # a threshold builds its loss some sixty times

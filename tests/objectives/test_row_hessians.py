@@ -6,7 +6,7 @@ from loss_families import OBJECTIVES
 from mpmath import mp, mpf
 
 from geomsolve.geometry.orbit_gram import OrbitGram
-from geomsolve.objectives.row_hessians import softmax_forms
+from geomsolve.objectives.rows.row_softmax import softmax_forms
 from geomsolve.solvers.spheres.spheres import gram_of, retract
 
 

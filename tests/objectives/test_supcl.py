@@ -230,9 +230,9 @@ BAD = {
         r"counts: SupCL is solved over .* at 2001 distinct counts, at most 2000",
     ),
     "too many classes": (
-        [5] * 4001,
+        [5] * 5001,
         {"alpha": 0.0, "self_pairs": False},
-        r"counts: SupCL with views apart takes at most 4000 classes; got 4001 \(write an alpha above 0\)",
+        r"counts: 5,001 distinct counts are more than the 5,000 whose pairs are written out",
     ),
     "too many instances": ([5, 1e8], {}, r"counts: SupCL takes at most 10000000 instances in all; got 1e\+08"),
     "no temperature": ([5, 4], {"temperature": 0}, r"temperature: must be finite and above 0; got 0"),

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import block_diag
 from scipy.optimize import lsq_linear, minimize
 
@@ -14,10 +15,6 @@ from ...arrays import Array
 from ...geometry.orbit_gram import OrbitGram
 from ..base import RowModel, ratio
 from .draws import SampledObjective
-
-# What a pair on the kink weighs in a fit beside those off it, and solves until such pairs have all their digits.
-_LIGHT = 1e-8
-_SOLVES = 3
 
 
 @dataclass(frozen=True)
@@ -125,13 +122,17 @@ def hinge_slopes(objective: PairLoss, gram: OrbitGram, above: Array, width: floa
         return slopes
     weights = objective._weights
     full = (weights + weights.T) / 2.0
-    counts = np.where(counted, np.where(np.abs(above) <= width, _LIGHT, 1.0), 0.0)
     if gram.slopes is not None:
-        slopes[free[:, 0], free[:, 1]] = np.clip(gram.slopes[free[:, 0], free[:, 1]], 0.0, 1.0)
-        slopes[free[:, 1], free[:, 0]] = slopes[free[:, 0], free[:, 1]]
-        return _of_rank_one(full, slopes, counts)
-    fixed = _slack(gram, np.where(counted & (np.abs(above) > width), slopes * full, 0.0))
-    blocks = _blocks(gram)
+        found = np.clip(gram.slopes[free[:, 0], free[:, 1]], 0.0, 1.0)
+    else:
+        found = _balancing(gram, np.where(counted & (np.abs(above) > width), slopes * full, 0.0), full, free)
+    slopes[free[:, 0], free[:, 1]] = slopes[free[:, 1], free[:, 0]] = found
+    return slopes
+
+
+def _balancing(gram: OrbitGram, entries: Array, full: Array, free: NDArray[np.intp]) -> Array:
+    """The slopes of the free pairs, of these weights, beside the entries of the others."""
+    fixed, blocks = _slack(gram, entries), _blocks(gram)
     units = []
     for a, b in free:
         unit = np.zeros_like(full)
@@ -150,39 +151,10 @@ def hinge_slopes(objective: PairLoss, gram: OrbitGram, above: Array, width: floa
         gradient = np.tensordot(stacked, clipped + force @ blocks, 2) / size
         return 0.5 * float(np.sum(clipped**2) + np.sum(force**2)), gradient
 
-    if negative_part(found)[0] > 1e-24:
-        options = {"ftol": 0.0, "gtol": 1e-18, "maxiter": 2000, "maxfun": 4000}
-        refined = minimize(
-            negative_part, found, jac=True, method="L-BFGS-B", bounds=[(0, 1)] * len(free), options=options
-        )
-        found = refined.x
-    slopes[free[:, 0], free[:, 1]] = slopes[free[:, 1], free[:, 0]] = found
-    return _of_rank_one(full, slopes, counts)
-
-
-def _of_rank_one(full: Array, slopes: Array, counts: Array) -> Array:
-    """The slopes, or next to them those with which S = u u^T off its diagonal, if the pairs off the kink allow it.
-
-    Off the kink S_ij is a weight, known to an ulp; on it, a weight times a slope, known to 1e-9 or so. Where the former
-    are of rank one S may be, u u^T, and then only G u = 0 is left to prove; but with slopes 1e-11 off what is left of S
-    says nothing. So u is fitted to pairs off the kink, to those on it only in what is left open, and where
-    u_i u_j is between 0 and the weight, it takes the slope's place: any slope in [0, 1] is a subgradient. (Ours.)
-    `counts` is 1 for a pair off the kink, less for one on it, 0 for none.
-    """
-    entries = full * slopes
-    if not np.min(entries, where=counts > 0, initial=1.0) > 0:
-        return slopes
-    left = np.where(counts > 0, np.log(np.where(counts > 0, entries, 1.0)), 0.0)
-    values, vectors = np.linalg.eigh(counts + np.diag(counts.sum(axis=1)))
-    known = values > 1e-13 * values[-1]
-    inverse = (vectors[:, known] / values[known]) @ vectors[:, known].T
-    for _ in range(_SOLVES):
-        change = inverse @ np.sum(counts * left, axis=1)
-        left = np.where(counts > 0, left - (change[:, None] + change), 0.0)
-    there = (counts > 0) & (counts < 1.0)
-    wanted = slopes * np.exp(-left)
-    fits = np.abs(np.where(there, 0.0, left)).max() <= 1e-12 and np.all(np.abs(wanted - slopes)[there] <= 1e-6)
-    return np.where(there, np.clip(wanted, 0.0, 1.0), slopes) if fits else slopes
+    if negative_part(found)[0] <= 1e-24:
+        return found
+    options = {"ftol": 0.0, "gtol": 1e-18, "maxiter": 2000, "maxfun": 4000}
+    return minimize(negative_part, found, jac=True, method="L-BFGS-B", bounds=[(0, 1)] * len(free), options=options).x
 
 
 def _slack(gram: OrbitGram, entries: Array) -> Array:

@@ -31,21 +31,8 @@ def SINCERE(
     over classes that are points (which is optimal, since nothing repels a class from itself). With a batch, E over the
     independent draws of its other examples, those of the own class left out.
 
-    Args:
-        counts: examples per class.
-        temperature: tau, or (C,) temperatures (full batch).
-        views: views per example.
-        averaging: see `SupCon`, like batch, sampler and draw.
-        epsilon: of epsilon-SupInfoNCE, the margin by which a positive must win, in nats (logits); 0 is SINCERE.
-        batch: examples per batch.
-        sampler: how a batch is drawn.
-        draw: "independent" or "shuffle".
-
-    Returns:
-        An Objective over the K distinct counts.
-
-    Raises:
-        ProblemError: as `SupCon`; an epsilon that is not finite.
+    Arguments, answer and errors are those of `SupCon`; epsilon, of epsilon-SupInfoNCE, is the margin by which a
+    positive must win, in nats (logits) from -50 to 50; 0 is SINCERE.
 
     Source: Feeney & Hughes 2023 (SINCERE); Barbano et al., ICLR 2023 (epsilon-SupInfoNCE).
     """

@@ -85,7 +85,7 @@ def SupCon(
             have a positive (pytorch-metric-learning's AvgNonZeroReducer).
 
     Returns:
-        An Objective over the K distinct counts, for `solve` and `certify`: a RowSoftmax for the full batch.
+        An Objective over the K distinct counts: a RowSoftmax for the full batch.
 
     Raises:
         ProblemError: a bad temperature, batch or count, an unknown word, a sampler without a batch, a batch larger than

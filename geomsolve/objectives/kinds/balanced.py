@@ -17,7 +17,7 @@ from ..sampling import ClassTable, Sampler
 from .batched import BatchOfInstances, instances_in_batches
 from .parts import Array, PartedSoftmax, anchored, example_counts, few_by_class, kinds_of
 
-_ANCHORS = ("instance", "class")
+ANCHORS = ("instance", "class")
 
 
 def BCL(
@@ -77,7 +77,7 @@ def BCL(
     temperature = check_temperature(temperature)
     example_counts("BCL", counts)
     instances = counts.distinct * check_whole("views", views, least=1)
-    check_anchors(anchors)
+    check_word("anchors", anchors, ANCHORS)
     drawn = batches(counts, batch, views, sampler, draw)
     if drawn is not None:
         if anchors != "instance":
@@ -117,12 +117,6 @@ def anchor_shares(counts: Counts, anchors: str) -> Array:
     if anchors == "class":
         return np.full(len(counts.distinct), 1.0 / counts.classes)
     return counts.proportions
-
-
-def check_anchors(anchors: str) -> None:
-    """Nothing, or a ProblemError unless it says how anchors are averaged."""
-    if anchors not in _ANCHORS:
-        raise ProblemError(f"anchors: must be one of {', '.join(_ANCHORS)}; got {anchors!r:.40}")
 
 
 def KCL(

@@ -14,7 +14,7 @@ from ...geometry.orbit_gram import OrbitGram
 from ..base import check_number, check_temperature
 from ..rows.full_batch import check_whole, check_word
 from ..sampling import ClassTable
-from .balanced import anchor_shares, check_anchors
+from .balanced import ANCHORS, anchor_shares
 from .parts import (
     Array,
     PartedSoftmax,
@@ -122,7 +122,7 @@ def ECL(
     """
     counts = as_counts(counts)
     temperature = check_temperature(temperature)
-    check_anchors(anchors)
+    check_word("anchors", anchors, ANCHORS)
     contrast, align = check_number("contrast", contrast, 1e-6, 1e6), check_number("align", align)
     examples = example_counts("ECL", counts) * check_whole("views", views, least=1)
     if examples.min() < 2:

@@ -12,15 +12,13 @@ from ...errors import ProblemError
 from ...geometry.orbit_gram import Orbits
 from ..base import check_temperature, is_number
 from ..descriptions import Instances
-from ..many_counts import class_orbits
+from ..many_counts import check_pairs, class_orbits
 from ..rows.full_batch import check_whole, check_word
 from ..rows.row_softmax import RowSoftmax, ViewedRows
 from .balanced import ViewedSoftmax, instance_softmax
 from .free_views import FreeViews
 from .parts import example_counts
 
-# One orbit a class, and K x K arrays: 8 of them for 4000 classes are a gigabyte. Instances are only listed.
-_MOST_CLASSES = 4000
 # Classes beyond which those of equal size are one orbit.
 _MANY = 1000
 _MOST_INSTANCES = 10_000_000
@@ -100,11 +98,7 @@ def SupCL(
     sizes = classes.distinct
     pairs = sizes * (sizes - 1.0)
     if alpha == 0.0 and not self_pairs:
-        if classes.classes > _MOST_CLASSES:
-            raise ProblemError(
-                f"counts: SupCL with views apart takes at most {_MOST_CLASSES} classes; got {classes.classes} (write "
-                "an alpha above 0)"
-            )
+        check_pairs(classes)
         samples = sizes * views
         weighed = pairs / pairs.sum() if averaging == "pair" else sizes / counts.total
         return FreeViews(

@@ -58,18 +58,7 @@ def SupConInstances(
         L = 1/N sum_i [ -V/(V n_y - 1) sum_{p of y, p != i} t_ip/tau + log( V - 1 + V sum_{j != i} e^{t_ij/tau} ) ]
 
     Its optimum has every class in one point, which `SupCon` takes for granted; here it is found, and certified.
-
-    Args:
-        counts: whole numbers of examples per class.
-        temperature: tau.
-        views: V >= 2 augmented views per example.
-        batch: examples per batch, each with the shares of the counts (rounded, at least one of every class); None: all.
-
-    Returns:
-        A PartedSoftmax over the C classes as orbits of n_c examples, in the order of the counts.
-
-    Raises:
-        ProblemError: counts that are not whole, or a bad temperature, batch or number of views.
+    Arguments, answer and errors are those of `SupMin`, of any number of classes.
 
     Source: Khosla et al. 2020.
     """

@@ -120,20 +120,13 @@ def SigLIP(
 
         L = sum_i p_i log(1 + e^{-x_ii}) + negatives * sum_{i != j} p_i p_j log(1 + e^{x_ij}),   x_ij = u_i.v_j/tau + b
 
-    Symbols and `negatives` as in `CLIP`. For n equal counts the towers meet in a regular simplex, u_i = v_i, unless
+    For n equal counts the towers meet in a regular simplex, u_i = v_i, unless
     (1 + e^{1/(tau (n - 1)) - b}) / (1 + e^{1/tau + b}) < (n - 2)/2: then positives are misaligned.
 
-    Args:
-        counts: how many pairs there are of each concept, or proportions.
-        temperature: tau; its inverse is called t, or the logit scale.
-        bias: b; -10 is where SigLIP starts.
-        negatives: see `CLIP`.
+    Arguments and errors are those of `CLIP`; b is within 500 of 0, and -10 is where SigLIP starts.
 
     Returns:
         A PairSigmoid over C images and C texts, in this order.
-
-    Raises:
-        ProblemError: a temperature or number out of range, or more than 500 concepts.
 
     Source: Zhai et al. 2023 (arXiv 2303.15343); Lee et al. 2025 (arXiv 2506.09781) for equal counts, with -b for b.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,12 @@ def full_batch(
     name = f"{loss}(views={views}{'' if average == 'anchor' else f', averaging={average}'})"
     if np.ndim(temperature) == 0 and isinstance(averaging, str):
         tau = check_temperature(temperature)
-        return by_counts(counts, tau, name, partial(_by_count, tau, views, averaging, own, name))
+
+        def build(some: Counts) -> RowSoftmax:
+            each = _row_softmax(class_orbits(some), views * some.distinct, anchor_masses(some, averaging, views), own)
+            return RowSoftmax(**each, temperature=tau, name=name)
+
+        return by_counts(counts, tau, name, build)
     taus = np.broadcast_to(check_temperature(temperature) if np.ndim(temperature) == 0 else 0.0, (counts.classes,))
     if np.ndim(temperature):
         taus = per_class("temperature", temperature, counts)
@@ -55,15 +59,6 @@ def full_batch(
     if np.ptp(taus) == 0:
         return RowSoftmax(**row, name=name)
     return TemperedSoftmax(**row, temperatures=table.columns[1], name=f"{name[:-1]}, a temperature a class)")
-
-
-def _by_count(
-    temperature: float, views: int, averaging: str, own: float | None, name: str, counts: Counts
-) -> Objective:
-    masses = anchor_masses(counts, averaging, views)
-    return RowSoftmax(
-        **_row_softmax(class_orbits(counts), views * counts.distinct, masses, own), temperature=temperature, name=name
-    )
 
 
 def _row_softmax(orbits: Orbits, examples: Array, masses: Array, own: float | None) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from ...errors import ProblemError
 from ...geometry.orbit_gram import OrbitGram
 from ..base import Objective, RowModel, check_weights
 from ..net_forces import FineRows, Rows, entropic_floors, fine_rows, net_forces, settled_excess
-from ..row_hessians import softmax_forms
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -197,3 +196,25 @@ class ViewedRows(RowSoftmax):
         apart = self.views * unit * (1.0 / (self.offsets + self._sums(gram)) - self.own_shares / others)
         left = diagonal - apart + 1e-12 * unit
         return float(self.orbits.atoms * max(0.0, -left.min()))
+
+
+def softmax_forms(shares: Array, own: Array, stiffness: Array) -> Array:
+    """(K, P, P) the Hessians of rows of log(own + sum of shares), entry [a, b, c] of row a in the cosines b and c.
+
+    P is K, or M + T over orbits of classes.
+
+        stiffness_a (Diag(q) - q q^T),   q_ab the share of orbit b in the denominator of a
+
+    with q (1 - q) from the sum of the others: at low temperature one partner has all but 1e-20 of the denominator, and
+    what bends the row is the rest.
+    """
+    rows, cosines = np.arange(len(shares)), np.arange(shares.shape[1])
+    largest = np.argmax(shares, axis=1)
+    others = shares.copy()
+    others[rows, largest] = 0.0
+    left = 1.0 - shares
+    left[rows, largest] = own + others.sum(axis=1)
+    scaled = stiffness[:, None] * shares
+    forms = scaled[:, :, None] * -shares[:, None, :]
+    forms[:, cosines, cosines] = scaled * left
+    return forms
