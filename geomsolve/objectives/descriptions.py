@@ -29,13 +29,11 @@ class ClassMeans:
         """The cosines as a dictionary; `chosen` are the positions of the distinct counts that `gram` shows."""
         counts, orbits = self.counts, []
         for a, within in enumerate(gram.within):
-            orbit: dict[str, Any] = {"size": whole(gram.sizes[a])}
+            size, known = gram.sizes[a], {}
             if counts is not None:
-                if len(chosen) < len(counts.distinct):
-                    orbit["size"] = whole(counts.multiplicity[chosen[a]])
-                orbit["count"] = whole(counts.distinct[chosen[a]])
-                orbit["proportion"] = float(counts.proportions[chosen[a]])
-            orbits.append({**orbit, "within": float(within)})
+                size = counts.multiplicity[chosen[a]] if len(chosen) < len(counts.distinct) else size
+                known = self._known(counts, counts.distinct[chosen[a]])
+            orbits.append({"size": whole(size), **known, "within": float(within)})
         report: dict[str, Any] = {"collapsed": collapsed, "orbits": orbits, "between": gram.between}
         if counts is not None and len(chosen) < len(counts.distinct):
             report["sampled"] = {"distinct_counts": len(counts.distinct), "shown": len(chosen), "positions": chosen}
@@ -67,6 +65,10 @@ class ClassMeans:
             entry("rank", f"{rank} (classes - 1, none lost)" if rank == most else f"{rank} of at most {most}"),
             entry("collapsed", self._collapsed(collapsed)),
         ]
+
+    @staticmethod
+    def _known(counts: Counts, count: float) -> dict[str, Any]:
+        return {"count": whole(count), "proportion": float(count / counts.total)}
 
     def _pair(self, chosen: NDArray[np.intp], a: int, b: int) -> str:
         if self.counts is None:
@@ -112,11 +114,8 @@ class KindsOfAtoms(ClassMeans):
             return self._by_cells(gram)
         orbits = []
         for kind, c, size, within in zip(self.kinds, self.classes, gram.sizes, gram.within, strict=True):
-            orbit: dict[str, Any] = {"part": kind, "class": c, "size": whole(size)}
-            if self.counts is not None:
-                each = self.counts.per_class[c]
-                orbit |= {"count": whole(each), "proportion": float(each / self.counts.total)}
-            orbits.append({**orbit, "within": float(within)})
+            known = {} if self.counts is None else self._known(self.counts, self.counts.per_class[c])
+            orbits.append({"part": kind, "class": c, "size": whole(size), **known, "within": float(within)})
         return {"collapsed": self._shared(gram), "orbits": orbits, "between": gram.between}
 
     def lines(self, chosen: NDArray[np.intp], gram: OrbitGram, rank: int, collapsed: list[list[int]]) -> list[str]:
@@ -157,10 +156,8 @@ class KindsOfAtoms(ClassMeans):
         for cell, each in enumerate(kinds.atoms_each):
             a, kind = divmod(cell, len(kinds.names))
             orbit = {"part": kinds.names[kind], "classes": whole(kinds.classes[a]), "size": whole(each)}
-            if self.counts is not None:
-                proportion = float(self.counts.proportions[a])
-                orbit |= {"count": whole(self.counts.distinct[a]), "proportion": proportion}
-            orbits.append({**orbit, "within": float(own[a, kind, kind])})
+            known = {} if self.counts is None else self._known(self.counts, self.counts.distinct[a])
+            orbits.append({**orbit, **known, "within": float(own[a, kind, kind])})
         between = shown[:, : kinds.cells]
         found = {"collapsed": self._shared(gram), "orbits": orbits, "between": between}
         return {**found, "own": own, "class_orbit": kinds.groups}

@@ -100,20 +100,17 @@ class EnumeratedLoss(SampledObjective):
                 total[:, orbit] += np.sum(chances[:, hit] * terms[:, hit, draw], axis=1)
         return self.masses[:, None] * self.draws.partner * total[:, :orbits]
 
-    def row_gradient(self, gram: OrbitGram) -> Array:
-        """M times the expectation of psi's partial derivatives, per partner."""
-        slopes = evaluate(self.psi, self._arguments(gram), 1) / self.temperature
-        return self._collect(slopes.reshape(*self._chances.shape, self.count))
-
     def rows(self, gram: OrbitGram) -> RowModel:
-        """The same with second derivatives: psi_ii on the diagonal, minus the row sums of psi_ij as the coupling."""
+        """M E psi_i, m E psi_ii, and minus the row sums of m E psi_ij as the coupling."""
+        slopes = evaluate(self.psi, self._arguments(gram), 1) / self.temperature
+        slope = self._collect(slopes.reshape(*self._chances.shape, self.count))
         hessians = evaluate(self.psi, self._arguments(gram), 2) / self.temperature**2
         hessians = hessians.reshape(*self._chances.shape, self.count, self.count)
         own = np.einsum("atii->ati", hessians)
         moving = (self._choices < len(self.orbits.sizes)).astype(float)
         cross = np.einsum("atij,tj->ati", hessians, moving) - own * moving
-        slope, coupling = self.row_gradient(gram), -self._collect(cross)
-        return RowModel(slope, ratio(slope, self._collect(own)), coupling / np.where(slope > 0, slope, 1.0))
+        answer = -self._collect(cross) / np.where(slope > 0, slope, 1.0)
+        return RowModel(slope, ratio(slope, self._collect(own)), answer)
 
 
 def check_psi(psi: Psi, count: int, temperature: float) -> None:

@@ -42,13 +42,14 @@ class FreeViews(Objective):
         """(K,) the positives of a sample."""
         return (self.instances - 1.0) * self.views
 
-    def _terms(self, gram: OrbitGram) -> tuple[Array, Array]:
-        """(K,) the term of own views, and (K, K) that of one sample of each other class, on the diagonal 0."""
+    def _terms(self, gram: OrbitGram) -> tuple[Array, Array, Array, Array]:
+        """(K,) the term of own views, (K, K) that of one sample of each other class, (K,) their sum and m / (Z tau)."""
         t = self._share * (np.diag(gram.cosines) - 1.0) / self.temperature
         views = (self.views - 1.0) * np.exp(t / (self.views - 1.0))
         foreign = np.exp((gram.cosines - 1.0) / self.temperature - t[:, None])
         np.fill_diagonal(foreign, 0.0)
-        return views, foreign
+        far = foreign @ self.orbits.sizes
+        return views, foreign, far, self.masses / (self._others + views + far) / self.temperature
 
     @property
     def floor(self) -> float:
@@ -57,15 +58,13 @@ class FreeViews(Objective):
 
     def excess(self, gram: OrbitGram) -> float:
         """The loss above `floor`."""
-        views, foreign = self._terms(gram)
-        rows = np.log1p((views + foreign @ self.orbits.sizes) / self._others)
+        views, _, far, _ = self._terms(gram)
+        rows = np.log1p((views + far) / self._others)
         return float(self.orbits.sizes * self.masses @ rows)
 
     def row_gradient(self, gram: OrbitGram) -> Array:
         """The derivative in the cosine with one partner, with no large terms subtracted."""
-        views, foreign = self._terms(gram)
-        far = foreign @ self.orbits.sizes
-        unit = self.masses / (self._others + views + far) / self.temperature
+        views, foreign, far, unit = self._terms(gram)
         row = unit[:, None] * foreign
         own = self._share * (views / (self.views - 1.0) - far) / (self.orbits.sizes - 1.0)
         np.fill_diagonal(row, unit * own)
@@ -73,10 +72,8 @@ class FreeViews(Objective):
 
     def rows(self, gram: OrbitGram) -> RowModel:
         """Of the loss as -k t/tau + log(...): what repels, and what `attraction` takes from it is constant."""
-        views, foreign = self._terms(gram)
-        denominators = self._others + views + foreign @ self.orbits.sizes
+        views, foreign, _, unit = self._terms(gram)
         further = self._share * self.views / (self.views - 1.0)
-        unit = self.masses / denominators / self.temperature
         repulsion, curvature = unit[:, None] * foreign, unit[:, None] * foreign / self.temperature
         inside = unit / (self.orbits.sizes - 1.0)
         np.fill_diagonal(repulsion, inside * (self._share * self._others + further * views))
@@ -93,9 +90,7 @@ class FreeViews(Objective):
 
     def row_terms(self, gram: OrbitGram) -> tuple[Array, Array]:
         """Nothing is subtracted but the two kinds of own partners."""
-        size, (views, foreign) = np.abs(self.row_gradient(gram)), self._terms(gram)
-        far = foreign @ self.orbits.sizes
-        unit = self.masses / (self._others + views + far) / self.temperature
+        size, (views, _, far, unit) = np.abs(self.row_gradient(gram)), self._terms(gram)
         own = unit * self._share * (views / (self.views - 1.0) + far) / (self.orbits.sizes - 1.0)
         np.fill_diagonal(size, own)
         return size, np.zeros_like(size)
@@ -106,10 +101,8 @@ class FreeViews(Objective):
         On differences between the means of instances S has the eigenvalue s + (p - 1) d - p e, with d and e the
         derivatives in the cosine of two views and of two samples of a class, and s minus the multiplier of a sample.
         """
-        views, foreign = self._terms(gram)
+        views, _, far, unit = self._terms(gram)
         row, sizes = self.row_gradient(gram), self.orbits.sizes
-        far = foreign @ sizes
-        unit = self.masses / (self._others + views + far) / self.temperature
         d = unit * views / (self.views - 1.0)
         e = unit * -(views + far) / self._others
         t = np.diag(gram.cosines) - 1.0

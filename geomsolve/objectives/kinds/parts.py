@@ -26,15 +26,10 @@ _FEW, _MOST_ORBITS, _MOST_CELLS = 120, 1000, 2000
 
 @dataclass(frozen=True)
 class Parts:
-    """What the atoms of every orbit are.
+    """What the atoms of every orbit are."""
 
-    Attributes:
-        names: the kind of atom, one per orbit: "instances", "prototype", ...
-        classes: the class they belong to, from 0 in the caller's order.
-    """
-
-    names: tuple[str, ...]
-    classes: tuple[int, ...]
+    names: tuple[str, ...]  # the kind of atom: "instances", "prototype", ...
+    classes: tuple[int, ...]  # the class they belong to, from 0 in the caller's order
 
     def per_atom(self, labels: NDArray[np.intp]) -> Parts:
         """What every single atom is."""
@@ -43,11 +38,7 @@ class Parts:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Parted(Objective):
-    """Base of the losses of atoms of several kinds, each orbit within one class or, of `Kinds`, within classes alike.
-
-    Attributes:
-        parts: what the atoms of every orbit are.
-    """
+    """Base of the losses of atoms of several kinds, each orbit within one class, or within classes alike."""
 
     parts: Parts = field(repr=False)
     grouped: ClassVar[Any] = None  # of what `by_class` gives the loss it is from
@@ -93,18 +84,20 @@ class Terms:
         return Terms(tuple(loss.by_class() for loss in self.losses))
 
 
+def _summed(name: str) -> Any:
+    """The method of that name as the sum over the losses."""
+    return lambda self, gram: sum(getattr(loss, name)(gram) for loss in self.terms.losses)
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PartedSum(Parted):
     """A sum of row softmax losses over the same atoms, each with a temperature of its own.
 
     Where an atom is an anchor of two of them, the curvature of its row is modelled as one rank-one matrix instead of
     two, which is exact on equal shifts and too large elsewhere: Newton's steps are safe, and more of them are needed.
-
-    Attributes:
-        terms: the losses; masses are the sum of theirs.
     """
 
-    terms: Terms = field(repr=False)
+    terms: Terms = field(repr=False)  # masses are the sum of theirs
 
     def _validate(self) -> None:
         super()._validate()
@@ -124,10 +117,6 @@ class PartedSum(Parted):
         """The sum of the losses above their floors."""
         return sum(loss.excess(gram) + (loss.floor - loss.plain_floor) for loss in self.terms.losses)
 
-    def resolved(self, gram: OrbitGram) -> float:
-        """The sum of the losses above what each has to itself."""
-        return sum(loss.resolved(gram) for loss in self.terms.losses)
-
     def rows(self, gram: OrbitGram) -> RowModel:
         """Repulsion, curvature and coupling are sums."""
         models = [loss.rows(gram) for loss in self.terms.losses]
@@ -136,13 +125,7 @@ class PartedSum(Parted):
         softness = ratio(repulsion, np.sum([model.curvature for model in models], axis=0))
         return RowModel(repulsion, softness, coupling / np.where(repulsion > 0, repulsion, 1.0))
 
-    def row_hessians(self, gram: OrbitGram) -> Array:
-        """The sum of the losses' row Hessians."""
-        return np.asarray(sum(loss.row_hessians(gram) for loss in self.terms.losses))
-
-    def row_gradient(self, gram: OrbitGram) -> Array:
-        """The sum of the losses' row gradients."""
-        return np.asarray(np.sum([loss.row_gradient(gram) for loss in self.terms.losses], axis=0))
+    resolved, row_hessians, row_gradient = (_summed(name) for name in ("resolved", "row_hessians", "row_gradient"))
 
     def row_terms(self, gram: OrbitGram) -> tuple[Array, Array] | None:
         """The sums of the losses' sizes."""

@@ -130,11 +130,9 @@ class CrossEntropy:
         return ClassTable.of(self.counts, self.multiplicative, self.additive, self.margins, apart).orbits
 
     def _by_orbit(self, values: Array | None, default: float) -> Array:
-        labels, count = self.orbits.listed(), len(self.orbits.sizes)
-        if values is None:
-            return np.full(count, default)
-        found = np.empty(count)
-        found[labels] = values
+        found = np.full(len(self.orbits.sizes), default)
+        if values is not None:
+            found[self.orbits.listed()] = values
         return found
 
     @cached_property
@@ -208,7 +206,7 @@ class CrossEntropy:
         return self.weighed(found.wrong - wrong, found.missing - missing)
 
     def weighed(self, wrong: Array, missing: Array) -> ClassMatrix:
-        """The gradient for what the softmax has more than it should on other classes, and less on the own."""
+        """The gradient for what the softmax has too much of other classes, and lacks of the own."""
         return ClassMatrix(self.orbits, -self.shares * self.scale * missing, self.shares * self.scale[:, None] * wrong)
 
     @property
