@@ -76,7 +76,7 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
     eta = np.log(forces) - log_u[:, None] - log_u
     scale = float(weight @ eta @ weight) / 2.0
     eta -= 2.0 * scale
-    balance = np.exp(gram.function(gram.log_balance) + scale)
+    balance = np.exp(gram.log_u + scale)
     total = float(sizes @ balance)
     image = np.abs(gram.image(balance))
     missed = _missed(gram, tau, polynomials[nodes:])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
-from numpy.polynomial.chebyshev import chebpts2, chebval, chebvander
+from numpy.polynomial.chebyshev import chebpts2, chebvander
 from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import Array, frozen
@@ -110,13 +110,24 @@ class KernelGram:
         return np.asarray(polynomials @ self._modes[1], dtype=np.float64)
 
     @cached_property
-    def factor(self) -> Array:
-        """(K, r) F with G_ij = sum_q lambda_q F_iq F_jq off the diagonal. Costs 8 K r bytes."""
-        found = np.empty((len(self.places), len(self.strengths)))
+    def _classes(self) -> Array:
+        """(K, r + 1) `factor` and `log_u`."""
+        functions = np.column_stack([self._modes[1], self.log_balance])
+        found = np.empty((len(self.places), functions.shape[1]))
         for first in range(0, len(found), _CHUNK):
             part = slice(first, first + _CHUNK)
-            found[part] = self.modes(self.polynomials(self.places[part]))
+            found[part] = self.polynomials(self.places[part]) @ functions
         return found
+
+    @property
+    def factor(self) -> Array:
+        """(K, r) F with G_ij = sum_q lambda_q F_iq F_jq off the diagonal. Costs 8 K r bytes."""
+        return self._classes[:, :-1]
+
+    @property
+    def log_u(self) -> Array:
+        """(K,) the logarithm of u at the distinct counts."""
+        return self._classes[:, -1]
 
     @property
     def order(self) -> int:
@@ -128,10 +139,6 @@ class KernelGram:
         """(n,) nodes and weights of that rule, and (n, M) T_p there."""
         nodes, weights = self.line.rule(self.order)
         return nodes, weights, self.polynomials(nodes)
-
-    def function(self, coefficients: Array) -> Array:
-        """(K,) a polynomial of any degree at the distinct counts."""
-        return np.asarray(chebval(self.places, coefficients), dtype=np.float64)
 
     def at(self, places: Array) -> Array:
         """(n, n) the polynomial at places in [-1, 1], its diagonal what two different classes of that count have."""
@@ -155,8 +162,7 @@ class KernelGram:
     @cached_property
     def balance(self) -> Array:
         """(K,) u, the largest 1."""
-        logs = self.function(self.log_balance)
-        return np.exp(logs - logs.max())
+        return np.exp(self.log_u - self.log_u.max())
 
     def image(self, vector: Array) -> Array:
         """(K,) sum over all classes j of G_ij v_j, for one class i of each distinct count; v (K,) per class."""
@@ -222,8 +228,9 @@ class KernelGram:
             return self, 0.0
         step = -smallest / (1.0 - smallest) if np.isfinite(smallest) else 1.0
         moved = replace(self, core=(1.0 - step) * self.core)
-        kept = {"_modes": ((1.0 - step) * self.strengths, self._modes[1]), "factor": self.factor, "ruled": self.ruled}
-        vars(moved).update(kept)
+        vars(moved).update(
+            _modes=((1.0 - step) * self.strengths, self._modes[1]), _classes=self._classes, ruled=self.ruled
+        )
         return moved, step
 
     def written(self, orbits: Orbits) -> OrbitGram:

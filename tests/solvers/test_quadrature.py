@@ -125,7 +125,7 @@ def test_a_class_that_nearly_fills_its_diagonal_is_taken_out_of_it():
     """Two classes of the largest count would nearly share a point: 1 - their cosine is no diagonal to divide by."""
     line = CountLine(gs.as_counts(np.geomspace(1e6, 2.0, 60)))
     slope = np.array([0.5, 0.499])
-    kernel = gs.geometry.KernelGram(line, np.outer(slope, slope), np.zeros(1))
+    kernel = gs.geometry.KernelGram(line, np.outer(slope, slope), np.zeros(2))
     matrix = kernel.rows(np.arange(60))
     assert kernel.within.max() > 0.99
     assert 0 < kernel.smallest_eigenvalue <= np.linalg.eigvalsh(matrix)[0]

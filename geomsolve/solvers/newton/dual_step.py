@@ -48,8 +48,7 @@ def dual_step(
             return None
         kappa = slope / curvature / tau
     np.divide(repulsion, slope, out=response)  # becomes kappa r
-    response *= tau * model.answer
-    response *= kappa
+    response *= tau * kappa * model.answer
     mean = repulsion
     mean *= objective.orbits.partners
     mean *= model.answer
@@ -57,8 +56,8 @@ def dual_step(
     mean /= np.where(total != 0, total, 1.0)[:, None]
 
     move = slope  # becomes kappa e
-    np.log(np.multiply(slope, 0.5, out=move), out=move)
-    np.subtract(log_u, move, out=move)
+    np.log(slope, out=move)
+    np.subtract(log_u + np.log(2.0), move, out=move)
     move += log_u[:, None]
     stiff = kappa
     if not isinstance(objective.attraction, float):
