@@ -9,11 +9,12 @@ import numpy as np
 from ..arrays import Array, Progress
 from ..errors import ProblemError
 from ..geometry.orbit_gram import OrbitGram
+from ..geometry.unit_rows import fitted, unit
 from ..solvers.descent.factor_descent import minimise
 from ..solvers.descent.point_losses import point_loss
 from ..solvers.points.embedding import check_dim
 from .intervals import first_rows
-from .verdicts import Realization, Verdict, principal
+from .verdicts import Realization, Verdict
 
 # Arrays over all pairs of samples.
 _MOST_SAMPLES = 5000
@@ -79,7 +80,7 @@ def realize_in(
             else f"no number of coordinates attains the entropy bound; the best geometry of all fits into {dim}"
         )
         return InDimension(
-            dim, realizable, reason, principal(realization.gram.embed(), dim), realization.excess,
+            dim, realizable, reason, unit(fitted(realization.gram.embed(), dim)), realization.excess,
             realization.excess_per_sample, realization.excess_lower, True,
         )  # fmt: skip
     if dim == 1:

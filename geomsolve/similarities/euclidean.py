@@ -8,21 +8,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import OptimizeResult, minimize
 from scipy.spatial.distance import cdist
 
 from ..arrays import Array, Progress
 from ..errors import ProblemError
+from ..geometry.unit_rows import fitted
 from ..objectives.base import check_temperature
 from ..objectives.weighted.logweights import divergences, row_normalised, symmetric_part
 from ..objectives.weighted.weightings import check_self_pairs
 from ..solvers.points.embedding import check_dim
-from .euclidean_minimum import DistanceLoss, centred, descended, entropies, least_loss
 from .verdicts import EuclideanGeometry
 
 _MOST_SAMPLES = 2000
 _MOST_MINIMISED = 1000
-# What counts as no violation, and Newton steps for the scores of a tournament.
-_TOL, _STEPS = 1e-9, 200
+# What counts as no violation.
+_TOL = 1e-9
+_OPTIONS = {"maxiter": 2000, "maxfun": 6000, "ftol": 1e-15, "gtol": 1e-12, "maxcor": 30}
 
 
 def euclidean_realization(
@@ -41,23 +43,21 @@ def euclidean_realization(
     L = mean_i H(w_i) + mean_i KL(w_i || p_i), so mean_i H(w_i) is attained iff d_ij^2 / 2 tau = -log w_ij - c_i.
 
     Self-pairs in (j = i is in both sums). d_ii = 0 gives c_i, and D = -2 tau l is wanted, l_ij = log w_ij - log w_ii:
-    l must be symmetric and B = tau C l C >= 0, C = I - 11^T/n. Then B = z z^T, unique up to isometry. Otherwise L is
-    minimised; it is convex in G = z z^T. Every stochastic q with Lap(q) <= Lap(w), Lap the Laplacian of the symmetric
-    part, proves L >= mean_i H(q_i); if Lap(p) <= (1 + e) Lap(w), q = (p + e I)/(1 + e) is such a q.
+    l must be symmetric and B = tau C l C >= 0, C = I - 11^T/n. Then B = z z^T, unique up to isometry.
 
     Self-pairs out. c_i is free: a constant added to all d_ij^2 changes no p_ij, and enough of it makes any symmetric
     matrix Euclidean (Lingoes): D(c) = -2 tau l - 2 c off the diagonal is realizable for all c <= c_max, the least
-    eigenvalue of tau C l C on the complement of 1. So only symmetry matters: at the optimum p_ij = (w_ij + w_ji) r_j /
-    (r_i + r_j) with rows summing to 1: the Bradley-Terry scores of a tournament in which i loses w_ij games to j.
+    eigenvalue of tau C l C on the complement of 1. So only symmetry matters.
 
-    A weight of 0 is given by no finite distance; L is minimised then, too.
+    Otherwise, and where some weight is 0, which no finite distance gives, L is minimised by L-BFGS. L is convex in
+    z z^T, and without a limit of coordinates every minimum is the best one; how near it is, is not proved.
 
     Args:
         log_weights: (n, n) logarithms of weights, finite or -inf, up to a constant of each row.
         temperature: tau.
         self_pairs: whether j = i is in the sums; if not, the diagonal of `log_weights` is ignored.
         dim: coordinates. Fewer than the best embedding has: the points are those of a descent, from its leading axes,
-            and verdict, bound and `min_dim` stay those of any number of coordinates.
+            and verdict and `min_dim` stay those of any number of coordinates.
         seconds: a descent ends after this time with the points that it has.
         progress: called with a line of text as the work goes on.
 
@@ -70,8 +70,7 @@ def euclidean_realization(
         ProblemError: no square matrix, NaN or +inf, a row without weight, a bad temperature, more than 2000 samples, or
             more than 1000 to minimise over.
 
-    Source: classical scaling (Torgerson 1952; Gower 1966; Schoenberg 1935), Lingoes 1971, Bradley and Terry 1952, Ford
-    1957. The bounds, and the tournament behind the loss, are ours.
+    Source: classical scaling (Torgerson 1952; Gower 1966; Schoenberg 1935), Lingoes 1971.
     """
     temperature = check_temperature(temperature)
     check_self_pairs(self_pairs)
@@ -89,10 +88,9 @@ def euclidean_realization(
     if dim >= found.points.shape[1]:
         return replace(found, points=np.pad(found.points, ((0, 0), (0, dim - found.points.shape[1]))))
     logs = -cdist(found.points, found.points, "sqeuclidean") / (2.0 * temperature)
-    points = descended(task.loss, logs, dim, task.until, task.report)
     told = {name: getattr(found, name) for name in ("verdict", "unique", "min_dim", "shifts", "witness", "required")}
     reason = f"{found.reason}; the points are the best found in {dim} of {found.min_dim} dimensions"
-    return task.geometry(points, found.lower_bound, reason=reason, **told)
+    return task.geometry(task.descended(logs, dim), reason=reason, **told)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,19 +113,17 @@ class _Task:
             i, j = np.argwhere(zeros)[0]
             reason = f"the weight of pair ({i}, {j}) is 0, which no finite distance gives"
             return self._minimised(np.where(np.isfinite(logs), logs, -np.inf), "degenerate", reason)
-        failure = ""
         if asymmetry > _TOL * max(1.0, float(np.abs(logs).max())):
             i, j = worst[:2]
-            failure = (
+            reason = (
                 f"log w_ij/w_ii and log w_ji/w_jj of pair ({i}, {j}) differ by {asymmetry:.3g}; distances are symmetric"
                 if self.self_pairs
                 else f"log w_ij - log w_ji sums to {asymmetry:.3g} in size around cycle "
                 f"({', '.join(map(str, worst))}), to 0 for any distances"
             )
+            return self._minimised(logs, "inconsistent", reason)
         if not self.self_pairs:
-            return self._shifted(logs, failure)
-        if failure:
-            return self._minimised(logs, "inconsistent", failure)
+            return self._shifted(logs)
         required = -2.0 * self.temperature * logs
         values, vectors = np.linalg.eigh(-0.5 * centred(required))
         floor = self._rounding(logs)
@@ -135,83 +131,96 @@ class _Task:
             kept = values > max(floor, -values[0])
             points = (vectors[:, kept] * np.sqrt(values[kept]))[:, ::-1]
             reason = "the weights are symmetric up to their rows, and the squared distances they ask for Euclidean"
-            return self.geometry(points, None, verdict="realizable", reason=reason, unique=True, required=required)
+            return self.geometry(points, verdict="realizable", reason=reason, unique=True, required=required)
         lowest = vectors[:, 0] - vectors[:, 0].mean()
         failure = f"the squared distances asked for are not Euclidean: their Gram matrix has eigenvalue {values[0]:.3g}"
         return self._minimised(logs, "inconsistent", failure, witness=np.outer(lowest, lowest), required=required)
 
     def _minimised(self, logs: Array, verdict: str, reason: str, **told: Any) -> EuclideanGeometry:
-        """The end of a descent from what the symmetric `logs` ask for, with a bound; self-pairs out, the entropy."""
+        """The end of a descent from what the symmetric `logs` ask for."""
         if len(logs) > _MOST_MINIMISED:
             raise ProblemError(f"log_weights: {reason}; the best embedding takes at most {_MOST_MINIMISED} samples")
-        points = descended(self.loss, logs, None, self.until, self.report)
-        self.report("a lower bound over all points")
-        lower = least_loss(self.loss, points) if self.self_pairs else None
-        return self.geometry(points, lower, verdict=verdict, reason=reason, unique=verdict == "inconsistent", **told)
+        unique = self.self_pairs and verdict == "inconsistent"
+        return self.geometry(self.descended(logs, None), verdict=verdict, reason=reason, unique=unique, **told)
 
-    def _shifted(self, logs: Array, failure: str) -> EuclideanGeometry:
+    def _shifted(self, logs: Array) -> EuclideanGeometry:
         """Self-pairs out, from log w_ij = l_ij + a_i: squared distances less the most that leaves them so."""
         self.report("eigenvalues of the shifted distances")
-        n, lower = len(logs), None
-        if failure:
-            logs, entropy, exact = tournament(self.log_w)
-            lower = entropy if exact else None
-        inner = self.temperature * centred(logs)
+        n, inner = len(logs), self.temperature * centred(logs)
         scale = max(1.0, float(np.abs(inner).max()) * n)
         values, vectors = np.linalg.eigh(inner + 2.0 * scale / n)  # 1 comes last
         shift = float(values[0])
         kept = values[:-1] - shift > max(self._rounding(logs), 8.0 * np.finfo(float).eps * scale)
         points = (vectors[:, :-1][:, kept] * np.sqrt(values[:-1][kept] - shift))[:, ::-1]
-        required = None if failure else -2.0 * (self.temperature * logs + shift * (1.0 - np.eye(n)))
-        reason = failure or "the weights are symmetric up to their rows, and squared distances may be shifted"
         return self.geometry(
-            points, lower, verdict="inconsistent" if failure else "realizable", reason=reason, unique=False,
-            shifts=(-np.inf, shift), required=required,
+            points, verdict="realizable", unique=False, shifts=(-np.inf, shift),
+            reason="the weights are symmetric up to their rows, and squared distances may be shifted",
+            required=-2.0 * (self.temperature * logs + shift * (1.0 - np.eye(n))),
         )  # fmt: skip
 
-    @property
-    def loss(self) -> DistanceLoss:
-        """The excess as a function of points."""
-        return DistanceLoss.of(self.log_w, self.temperature, self.self_pairs)
+    def descended(self, logs: Array, dim: int | None) -> Array:
+        """(n, d) the best points found in `dim` coordinates (None: as many as it takes), by L-BFGS.
+
+        `logs`, (n, n) symmetric, is what the weights ask of squared distances over -2 tau; the descent begins there.
+        """
+        n, weights = len(logs), np.exp(self.log_w)
+        logs = np.minimum(logs, 0.0)
+        logs[np.isneginf(logs)] = logs[np.isfinite(logs)].min() - 5.0
+        values, vectors = np.linalg.eigh(self.temperature * centred(logs))
+        kept = np.flatnonzero(values > 1e-3 * values[-1])[::-1]
+        most = min(n - 1, len(kept) + 4) if self.self_pairs else n - 1
+        width = most if dim is None else dim
+        kept = kept[:width]
+        start = np.random.default_rng(0).normal(size=(n, width)) * np.sqrt(1e-3 * self.temperature / width)
+        start[:, : len(kept)] += vectors[:, kept] * np.sqrt(values[kept])
+
+        def loss(flat: Array) -> tuple[float, Array]:
+            points = flat.reshape(n, width)
+            log_p = self.shares(points)
+            pull = np.exp(log_p) - weights
+            pull = (pull + pull.T) / (n * self.temperature)
+            np.fill_diagonal(pull, 0.0)
+            slope = pull @ points - pull.sum(axis=1)[:, None] * points
+            return float(divergences(self.log_w, log_p).mean()), slope.ravel()
+
+        def after(intermediate_result: OptimizeResult) -> None:
+            self.report(f"excess {intermediate_result.fun:.4g} nats in {width} coordinates")
+            if time.monotonic() > self.until:
+                raise StopIteration
+
+        found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", callback=after, options=_OPTIONS)
+        points = found.x.reshape(n, width)
+        return points if dim is not None else fitted(points - points.mean(axis=0), self._rank(points))
+
+    def shares(self, points: Array) -> Array:
+        """(n, n) log p_ij."""
+        return row_normalised(-cdist(points, points, "sqeuclidean") / (2.0 * self.temperature), self.self_pairs)
+
+    def _rank(self, points: Array) -> int:
+        """Coordinates in which points have more than nothing."""
+        sizes = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
+        return int(np.count_nonzero(sizes > 1e-4 * max(float(sizes[0]), self.temperature**0.5)))
 
     def _rounding(self, logs: Array) -> float:
         """What the eigenvalues of tau C l C cannot tell from 0: log w has rounding of its own."""
-        finite = self.log_w[np.isfinite(self.log_w)]
-        largest = max(float(np.abs(logs).max()), float(np.abs(finite).max(initial=0.0)))
+        largest = max(
+            float(np.abs(logs).max()), float(np.abs(np.where(np.isfinite(self.log_w), self.log_w, 0.0)).max())
+        )
         return float(8.0 * len(logs) * np.finfo(float).eps * self.temperature * largest)
 
-    def geometry(self, points: Array, lower: float | None, **told: Any) -> EuclideanGeometry:
-        """Everything that follows from the points; without a lower bound, it is the entropy bound."""
-        points = points - points.mean(axis=0)
-        log_p = row_normalised(-cdist(points, points, "sqeuclidean") / (2.0 * self.temperature), self.self_pairs)
-        each, entropy = divergences(self.log_w, log_p), float(entropies(self.log_w).mean())
-        excess = float(each.mean())
-        least = 0.0 if lower is None else min(max(0.0, lower - entropy), excess)
+    def geometry(self, points: Array, **told: Any) -> EuclideanGeometry:
+        """Everything that follows from the points."""
+        points, log_w = points - points.mean(axis=0), self.log_w
+        each = divergences(log_w, self.shares(points))
+        entropies = -np.sum(np.exp(log_w) * np.where(np.isneginf(log_w), 0.0, log_w), axis=1)
         told = {"min_dim": points.shape[1], **told}
         return EuclideanGeometry(
-            entropy_bound=entropy, excess=excess, excess_lower=least, excess_per_sample=each, points=points, **told
-        )
+            entropy_bound=float(entropies.mean()), excess=float(each.mean()), excess_per_sample=each, points=points,
+            **told,
+        )  # fmt: skip
 
 
-def tournament(log_w: Array) -> tuple[Array, float, bool]:
-    """The symmetric l of the best p_ij = (w_ij + w_ji) r_j / (r_i + r_j), by rows, off the diagonal at most 0.
-
-    And the entropy of p, with whether its rows have the sum 1. Scores log r by Newton's method for a convex function,
-    its steps at most 1.
-    """
-    weights, games = np.exp(log_w), np.logaddexp(log_w, log_w.T)
-    pairs, scores = np.exp(games), np.zeros(len(log_w))
-    for _ in range(_STEPS):
-        share = np.exp(-np.logaddexp(0.0, scores[:, None] - scores))
-        curved = pairs * share * share.T
-        system = np.diag(curved.sum(axis=1) * (1.0 + 1e-15) + 1e-300) - curved + curved.sum() / len(scores) ** 2
-        step = np.linalg.solve(system, np.sum(pairs * share - weights, axis=1))
-        scores = scores + step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-300))
-        if np.abs(step).max() < 1e-15 * max(1.0, np.abs(scores).max()):
-            break
-    log_q = games - np.logaddexp(0.0, scores[:, None] - scores)
-    logs = log_q + scores[:, None]
-    logs = np.maximum(logs, logs.T)
-    logs -= logs.max()
-    np.fill_diagonal(logs, 0.0)
-    return logs, float(entropies(log_q).mean()), bool(np.abs(np.exp(log_q).sum(axis=1) - 1.0).max() < 1e-9)
+def centred(matrix: Array) -> Array:
+    """C A C of a symmetric (n, n) A, C = I - 11^T/n."""
+    rows = matrix.mean(axis=1)
+    return matrix - rows[:, None] - rows + rows.mean()

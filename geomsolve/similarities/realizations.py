@@ -11,7 +11,7 @@ from ..arrays import Progress
 from ..certificates.certificate import certify, check_tol
 from ..errors import NotCertified, ProblemError
 from ..geometry.orbit_gram import OrbitGram
-from ..objectives.base import check_temperature
+from ..objectives.base import check_temperature, is_number
 from ..objectives.weighted.weighted import WeightedInfoNCE, WeightedSoftmax
 from ..objectives.weighted.weightings import Weighting
 from .feasibility import LogGram, bisect, of_pairs
@@ -90,11 +90,9 @@ def realize(
     symmetric = logs if logs is not None and logs.symmetric else None
     found = excess_interval(objective, start, tol=tol, seconds=seconds, progress=progress, logs=symmetric)
     gram, shifts, rank = found.gram, None, None
-    few = len(gram.sizes) <= _MOST_SETTLED
-    close = few and found.excess - found.lower <= _SETTLED * found.excess
+    close = len(gram.sizes) <= _MOST_SETTLED and found.excess - found.lower <= _SETTLED * found.excess
     if close and certify(objective, gram).cosine_residual <= _SETTLED:
-        gram, shifts = _least_rank(objective, gram)
-        rank = gram.rank()
+        shifts, rank = None if weighting.self_pairs else _room(gram), gram.rank()
     return Realization(
         verdict, reason, objective, gram, weighting.entropy_bound, found.excess, found.lower, found.finished, largest,
         shifts, rank, witness, components, time.monotonic() - clock,
@@ -102,8 +100,7 @@ def realize(
 
 
 def _check_seconds(seconds: float) -> float:
-    number = isinstance(seconds, (int, float, np.number)) and not isinstance(seconds, bool)
-    if not (number and seconds >= 0):
+    if not (is_number(seconds) and seconds >= 0):
         raise ProblemError(f"seconds: must be a number from 0; got {seconds!r:.40} (20 is the default)")
     return float(seconds)
 
@@ -154,32 +151,18 @@ def _clipped(weighting: Weighting, temperature: float) -> OrbitGram:
     return of_pairs(weighting.orbits, np.minimum((cosines + cosines.T) / 2.0, 1.0))
 
 
-def _least_rank(objective: WeightedSoftmax, gram: OrbitGram) -> tuple[OrbitGram, tuple[float, float] | None]:
-    """The Gram matrix, moved to the end of its family of smallest rank, and how far all cosines may change together.
-
-    Self-pairs out, adding the same to all cosines changes no softmax; mostly G allows none.
-    """
-    if objective.weighting.self_pairs:
-        return gram, None
-    shifts = [side * _reach(gram, side) for side in (-1.0, 1.0)]
-    if shifts[1] - shifts[0] < 1e-3:
-        return gram, None
-    ends = [moved(gram, shift).repaired()[0] for shift in shifts]
-    best = min((0, 1), key=lambda end: ends[end].rank())
-    if ends[best].rank() >= gram.rank():
-        return gram, (shifts[0], shifts[1])
-    return ends[best], (shifts[0] - shifts[best], shifts[1] - shifts[best])
-
-
-def moved(gram: OrbitGram, shift: float) -> OrbitGram:
-    """The matrix with `shift` added to all cosines of different samples."""
-    return of_pairs(gram.orbits, gram.cosines + shift)
-
-
-def _reach(gram: OrbitGram, side: float) -> float:
-    """How far all cosines can go up (side 1) or down (-1) together."""
+def _room(gram: OrbitGram) -> tuple[float, float] | None:
+    """How far down and up all cosines can go together, which no softmax sees; None for mostly nowhere."""
     least = -1e-12 * gram.orbits.atoms
-    return bisect(lambda far: moved(gram, side * far).smallest_eigenvalue >= least, 0.0, 2.0, 1e-12)[0]
+
+    def reach(side: float) -> float:
+        def holds(far: float) -> bool:
+            return of_pairs(gram.orbits, gram.cosines + side * far).smallest_eigenvalue >= least
+
+        return bisect(holds, 0.0, 2.0, 1e-12)[0]
+
+    down, up = reach(-1.0), reach(1.0)
+    return (-down, up) if down + up >= 1e-3 else None
 
 
 def _degenerate_reason(weighting: Weighting, components: int) -> str:

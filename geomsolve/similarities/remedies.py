@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Array
 from ..errors import ProblemError
 from ..objectives.weighted.weightings import Weighting
-from .euclidean_minimum import centred
+from .euclidean import centred
 from .feasibility import LogGram
 from .kernels import x_clr_weights, y_aware_weights
 from .schemes import soft_supcon_weights

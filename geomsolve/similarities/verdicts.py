@@ -12,6 +12,7 @@ import numpy as np
 from .. import __version__
 from ..arrays import Array
 from ..geometry.orbit_gram import OrbitGram
+from ..geometry.unit_rows import fitted, unit
 from ..objectives.weighted.weighted import WeightedSoftmax
 from ..objectives.weighted.weightings import Weighting
 from ..results import Result
@@ -129,9 +130,8 @@ class Realization(_Excess):
     @cached_property
     def points(self) -> Array:
         """(N, d) unit rows of `gram`, d = min_dim where that is known, else as many as the search took."""
-        if self.min_dim is not None:
-            return principal(self.gram.embed(), self.min_dim)
-        return self.gram.embed()
+        points = self.gram.embed()
+        return points if self.min_dim is None else np.asarray(unit(fitted(points, self.min_dim)))
 
     def nearest_weights(self) -> Array:
         """(N, N) the realizable weights nearest to these: p minimises mean KL(w_i || p_i) over all realizable p."""
@@ -210,9 +210,8 @@ class Realization(_Excess):
         if self.shifts is None:
             return "yes, up to rotations and reflections"
         low, high = self.shifts
-        constant = self.witness is None and self.excess < 1e-10
-        what = "the constant of all cosines" if constant else "a shift of all cosines"
-        return f"no: {what} may be anything from {low:.6g} to {high:.6g}"
+        what = "the constant" if self.verdict is Verdict.REALIZABLE else "a shift"
+        return f"no: {what} of all cosines may be anything from {low:.6g} to {high:.6g}"
 
     def arrays(self) -> dict[str, Array]:
         """What files keep: points, excess per sample, nearest realizable weights, and the witness, if any."""
@@ -229,15 +228,15 @@ class EuclideanGeometry(_Excess):
 
     Attributes:
         verdict: "realizable", the entropy bound is attained; "degenerate", some weight is 0, which no finite distance
-            gives; "inconsistent", every embedding stays above the bound, by at least `excess_lower`.
+            gives; "inconsistent", every embedding stays above the bound.
         reason: why, in one sentence.
         entropy_bound: mean_i H(w_i), in nats, below every loss.
         excess: mean_i KL(w_i || p_i) of `points`, without cancellation.
-        excess_lower: proved: no embedding comes nearer to the entropy bound.
+        excess_lower: 0: of the others no more is proved than the entropy bound.
         excess_per_sample: (n,) KL(w_i || p_i).
         points: (n, d), centred, d = min_dim or the number of coordinates asked for.
         unique: whether every best embedding is this one, up to isometry.
-        min_dim: the least dimension of a best embedding; DEGENERATE: of the one found.
+        min_dim: coordinates of the embedding found, the fewest that attain the bound.
         shifts: (-inf, c_max): for every c up to c_max there is an equally good embedding with squared distances
             `required` + 2 (c_max - c); None if there is no such family.
         witness: (n, n) X = v v^T, X 1 = 0, with <X, required> > 0, where <X, D> <= 0 of all squared distances D of
@@ -251,7 +250,6 @@ class EuclideanGeometry(_Excess):
     reason: str
     entropy_bound: float
     excess: float
-    excess_lower: float
     excess_per_sample: Array = field(repr=False)
     points: Array = field(repr=False)
     unique: bool
@@ -259,6 +257,7 @@ class EuclideanGeometry(_Excess):
     shifts: tuple[float, float] | None = None
     witness: Array | None = field(default=None, repr=False)
     required: Array | None = field(default=None, repr=False)
+    excess_lower: float = 0.0
     weighting: Weighting | None = None
     temperature: float = 1.0
 
@@ -327,12 +326,3 @@ def _up_to(largest: float) -> str:
 def _worst(excess: Array) -> list[dict[str, Any]]:
     order = np.argsort(-excess, kind="stable")[:_MOST_WORST]
     return [{"sample": int(i), "excess": float(excess[i])} for i in order]
-
-
-def principal(points: Array, dim: int) -> Array:
-    """(N, dim) unit rows: points in their `dim` principal axes, beyond which they have nothing but rounding."""
-    if points.shape[1] > dim:
-        left, values, _ = np.linalg.svd(points, full_matrices=False)
-        points = left[:, :dim] * values[:dim]
-        points = points / np.linalg.norm(points, axis=1, keepdims=True)
-    return np.pad(points, ((0, 0), (0, dim - points.shape[1])))

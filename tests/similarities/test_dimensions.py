@@ -7,7 +7,6 @@ import pytest
 from scipy.optimize import minimize
 
 import geomsolve as gs
-from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.similarities.dimensions import realize_in
 from geomsolve.similarities.feasibility import LogGram
 from geomsolve.similarities.kernels import y_aware_weights
@@ -138,21 +137,6 @@ def test_what_no_dimension_attains():
     assert best.excess == realization.excess > 1e-4
     assert best.excess_lower == realization.excess_lower
     assert best.points.shape == (6, rank + 1)
-
-
-def test_the_ends_of_shifts_save_a_coordinate():
-    """Self-pairs out and asymmetric weights: optima are an interval, of rank 6 inside and of rank 5 at its ends."""
-    weights = 1.0 + 0.3 * np.random.default_rng(0).random((6, 6))
-    realization = realize(weighting_from_matrix(weights, self_pairs=False), temperature=0.5)
-    assert realization.shifts is not None
-    assert realization.min_dim == (5 if 0.0 in realization.shifts else 6)
-    found = realize_in(realization, 5)
-    assert found.exact
-    assert not found.realizable
-    np.fill_diagonal(weights, 0.0)
-    weights /= weights.sum(axis=1, keepdims=True)
-    measured = excess(weights, found.points @ found.points.T, 0.5, False)
-    assert measured == pytest.approx(realization.excess, rel=1e-5)
 
 
 def test_errors():
