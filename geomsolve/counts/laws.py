@@ -1,4 +1,8 @@
-"""Counts that follow a law: Zipf, log-normal, exponential; a million classes, or a distribution of counts."""
+"""Counts that follow a law: Zipf, log-normal, exponential; a million classes, or a distribution of counts.
+
+Counts are not rounded to whole numbers. Up to two million classes are listed one by one; more, and math.inf (taken as
+1e9), are a distribution of counts, by a Gauss-Legendre rule of 64 nodes.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +27,11 @@ _HEAD = 1000
 
 
 def zipf_counts(classes: float, exponent: float = 1.0, largest: float = 1e4) -> Counts:
-    """Counts n_c = largest / c^exponent of classes c = 1 ... C, not rounded to whole numbers.
+    """Counts n_c = largest / c^exponent of classes c = 1 ... C.
 
     Args:
-        classes: C, from 2. Up to two million are listed one by one, with all counts distinct. Of more, the first
-            thousand are, and the rest is a distribution: a Gauss-Legendre rule of 64 nodes over log c. math.inf (taken
-            as 1e9) is allowed where the sum converges, for exponents above 1. What is left out is of the order of
+        classes: C, from 2. Of more than two million, the first thousand are listed, and the rule is over log c.
+            math.inf is allowed where the sum converges, for exponents above 1. What is left out is of the order of
             1e9^(1-s)/(s-1): 1e-9 of the first class at s = 2, but 8 % of it at 1.2.
         exponent: s > 0; 1 is Zipf's law.
         largest: the count of the first class.
@@ -57,11 +60,10 @@ def zipf_counts(classes: float, exponent: float = 1.0, largest: float = 1e4) -> 
 def lognormal_counts(classes: float, sigma: float, median: float = 100.0) -> Counts:
     """Log-normal counts: log n normal with standard deviation sigma around log(median).
 
-    Not a draw: n_c is the quantile at 1 - (c - 1/2)/C. Up to two million classes are listed one by one; more, and
-    math.inf (taken as 1e9), are a distribution, by a Gauss-Legendre rule of 64 nodes over the same quantiles.
+    Not a draw: n_c is the quantile at 1 - (c - 1/2)/C, and the rule is over the same quantiles.
 
     Args:
-        classes: C, from 2.
+        classes: C, from 2, or math.inf.
         sigma: above 0, in units of log count.
         median: of the counts.
 
@@ -83,11 +85,10 @@ def lognormal_counts(classes: float, sigma: float, median: float = 100.0) -> Cou
 
 
 def exponential_counts(classes: float, imbalance_ratio: float, largest: float = 1e4) -> Counts:
-    """Counts n_c = largest * IR^{-(c-1)/(C-1)}: the long-tail rule, not rounded to whole numbers.
+    """Counts n_c = largest * IR^{-(c-1)/(C-1)}: the long-tail rule, log n uniform.
 
     Args:
-        classes: C, from 2. Up to two million are listed one by one; more, and math.inf, are a distribution: log n is
-            uniform, by a Gauss-Legendre rule of 64 nodes.
+        classes: C, from 2, or math.inf.
         imbalance_ratio: IR > 1, largest over smallest count.
         largest: the count of the first class.
 

@@ -10,9 +10,6 @@ from ...objectives.rows.full_batch import check_word
 from ...objectives.weighted.weightings import check_self_pairs
 from .arrays import Tensor, as_array, class_labels, floats, log_sum, namespace, samples, scalar, unit
 
-_NORMALIZATIONS = ("mean", "sum")
-_SAMPLINGS = ("supervised", "unsupervised")
-
 
 def weighted_info_nce(
     embeddings: Tensor, weights: Tensor, temperature: Any = 0.1, *, self_pairs: bool = True
@@ -24,11 +21,7 @@ def weighted_info_nce(
     both sums over all samples with self-pairs, over all but i without. SupCon, y-Aware and X-CLR are cases. It is row
     softmax over the samples, P = w.
 
-    Args:
-        embeddings: (N, d).
-        weights: (N, N), not negative, rows that sum to 1; the diagonal is not looked at without self-pairs.
-        temperature: tau.
-        self_pairs: whether a sample is a term of its own sums.
+    `weights` (N, N) are not negative, with rows that sum to 1; the diagonal is not looked at without self-pairs.
     """
     check_self_pairs(self_pairs)
     batch = samples(embeddings, None, weights, temperature)
@@ -48,16 +41,12 @@ def gcl(
     with z_i+ the positive and z_i1, ..., z_ik the negatives of anchor i. With classes in one point each and negatives
     by `draw_negatives`, its expectation is `geomsolve.GCL(counts, negatives=k)`; k = 1 is the logistic loss.
 
-    Args:
-        anchors: (n, d).
-        positives: (n, d) another view, or another sample of the class.
-        negatives: (n, k, d), `embeddings[draw_negatives(...)]`.
-        temperature: tau.
-        normalization: beta: "mean" 1/k, "sum" 1.
+    `anchors` (n, d); `positives` (n, d), another view, or another sample of the class; `negatives` (n, k, d),
+    `embeddings[draw_negatives(...)]`; `normalization` says beta: "mean" 1/k, "sum" 1.
 
     Source: arXiv 2311.05139 and GCL (arXiv 2605.11291).
     """
-    check_word("normalization", normalization, _NORMALIZATIONS)
+    check_word("normalization", normalization, ("mean", "sum"))
     xp = namespace(anchors, positives, negatives, temperature)
     here = floats(xp, "anchors", anchors)
     near, far = floats(xp, "positives", positives, here), floats(xp, "negatives", negatives, here)
@@ -82,14 +71,12 @@ def gcl(
 def draw_negatives(uniforms: Tensor, labels: Tensor, *, sampling: str = "supervised") -> Tensor:
     """(n, k) which samples are the negatives of each, drawn independently, with replacement.
 
-    Args:
-        uniforms: (n, k) random numbers, uniform in [0, 1): torch.rand(n, k), jax.random.uniform(key, (n, k)), or
-            rng.random((n, k)) of a NumPy generator. float32 has too few digits for more than a million samples.
-        labels: (n,) integers.
-        sampling: "supervised", from the samples of other classes, of which there must be some; or "unsupervised", from
-            all samples, the anchor and its class included.
+    `uniforms` (n, k) are random numbers, uniform in [0, 1): torch.rand(n, k), jax.random.uniform(key, (n, k)), or
+    rng.random((n, k)) of a NumPy generator; float32 has too few digits for more than a million samples. `sampling` is
+    "supervised", from the samples of other classes, of which there must be some; or "unsupervised", from all samples,
+    the anchor and its class included.
     """
-    check_word("sampling", sampling, _SAMPLINGS)
+    check_word("sampling", sampling, ("supervised", "unsupervised"))
     xp = namespace(uniforms, labels)
     chances = floats(xp, "uniforms", uniforms)
     if chances.ndim != 2 or 0 in chances.shape:
