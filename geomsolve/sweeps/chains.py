@@ -6,6 +6,7 @@ installed geomsolve.
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from typing import Any
@@ -57,7 +58,7 @@ def _answer(point: dict[str, Any], tol: float, start: tuple[str, bytes] | None) 
     try:
         if "error" in point:
             raise ProblemError(point["error"])
-        counts = _counts(point["counts"])
+        counts = read_counts(point["counts"])
         row["classes"] = counts.classes
         solution = _solved(build_objective(point["name"], counts, point["options"]), tol, start)
         row |= _summary(solution)
@@ -74,7 +75,9 @@ def _answer(point: dict[str, Any], tol: float, start: tuple[str, bytes] | None) 
     return row | {"seconds": time.perf_counter() - clock, "error": " ".join(row.get("error", "").split())}
 
 
-def _counts(text: str) -> Counts:
+@functools.lru_cache(maxsize=4096)
+def read_counts(text: str) -> Counts:
+    """The counts that `counts_text` wrote."""
     values, multiplicity, are_proportions = json.loads(text)
     groups = np.repeat(np.arange(len(values)), np.asarray(multiplicity, dtype=np.intp))
     return Counts(np.array(values), np.array(multiplicity), groups, "sweep", are_proportions)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import functools
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from ..errors import ProblemError
 from ..lazy import package
 from ..results import Result
 from ..text import table as columns_of
-from .chains import unpack_cosines
+from .chains import read_counts, unpack_cosines
 from .journals import RESULTS, reading
 
 FORMATS = ("csv", "npz", "parquet")
@@ -94,7 +92,7 @@ def load_sweep(store: str | Path, *, every: bool = False) -> SweepTable:
         found = journal.sweeps()
         chosen = sorted(found if every else found[:1])
         rows = [
-            ({"sweep": sweep, **results, **settings}, *_counts(counts), packed)
+            ({"sweep": sweep, **results, **settings}, read_counts(counts), packed)
             for sweep, *_ in chosen
             for settings, results, counts, packed in journal.answers(sweep)
         ]
@@ -103,17 +101,10 @@ def load_sweep(store: str | Path, *, every: bool = False) -> SweepTable:
     return SweepTable(
         columns={name: _array([row[0].get(name) for row in rows]) for name in names},
         cosines=tuple(np.empty((0, 0)) if packed is None else unpack_cosines(packed) for *_, packed in rows),
-        counts=tuple(values for _, values, _, _ in rows),
-        sizes=tuple(sizes for _, _, sizes, _ in rows),
+        counts=tuple(counts.distinct for _, counts, _ in rows),
+        sizes=tuple(counts.multiplicity for _, counts, _ in rows),
         missing=sum(points for *_, points in chosen) - len(rows),
     )
-
-
-@functools.lru_cache(maxsize=4096)
-def _counts(text: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The distinct counts, and how many classes have each."""
-    values, sizes, _ = json.loads(text)
-    return np.array(values, dtype=np.float64), np.array(sizes, dtype=np.float64)
 
 
 def _array(values: list[Any]) -> NDArray[Any]:
