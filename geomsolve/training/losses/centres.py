@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import ProblemError
-from ...objectives.kinds.balanced import check_anchors
+from ...objectives.rows.full_batch import check_word
 from .arrays import (
     Samples,
     Tensor,
@@ -238,7 +238,7 @@ def _balanced(
 
     In the sum of an anchor one sample of a class weighs `each` (N, C), its prototype `prototype` (N, C).
     """
-    check_anchors(anchors)
+    check_word("anchors", anchors, ("instance", "class"))
     xp, columns = batch.xp, batch.xp.concat([batch.points, centres], axis=0)
     weights = xp.concat([xp.where(batch.distinct, each[:, batch.known(centres.shape[0])], 0.0), prototype], axis=1)
     own = xp.concat([batch.number(batch.same_class), members], axis=1)
