@@ -43,7 +43,7 @@ def sharpened(objective: Objective, gram: OrbitGram, loop: Iteration) -> OrbitGr
     values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
     if not values[0] > 0:
         return None
-    columns = values / values[0] > np.maximum(gram.eigenvalues, 0.0) / gram.eigenvalues[-1]
+    columns = values * gram.eigenvalues[-1] > np.maximum(gram.eigenvalues, 0.0) * values[0]
     factor = vectors[:, columns] * np.sqrt(values[columns]) / root
     cosines = gram.cosines.copy()
     np.fill_diagonal(cosines, np.where(closed, 1.0, np.diag(cosines)))
