@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
-from ..base import Objective, check_temperature
+from ..base import Objective, check_temperature, is_number
 from ..batches.custom import EnumeratedLoss, Psi, check_psi
 from ..batches.draws import Draws
 from ..batches.expectation import ExpectedSoftmax
@@ -77,75 +77,47 @@ def GCL(
         check_word("loss", loss, _LOSSES)
     if negatives is None:
         negatives = math.inf if loss == "infonce" else 1
-    count = check_negatives(negatives)
-    if callable(loss):
-        return _custom(counts, loss, count, temperature, sampling, margin)
-    if loss != "infonce" and count != 1:
-        raise ProblemError(f'negatives: the {loss} loss takes one negative; got {count:g} (write 1, or loss="infonce")')
+    count, words = check_negatives(negatives), getattr(loss, "__name__", "psi") if callable(loss) else loss
     if loss == "hinge":
-        if not isinstance(margin, (int, float, np.number)) or not (math.isfinite(margin) and margin > 0):
+        if margin is None or not is_number(margin) or not (math.isfinite(margin) and margin > 0):
             raise ProblemError(f"margin: the hinge needs a finite margin above 0, in units of cosine; got {margin}")
     elif margin is not None:
-        raise ProblemError(f'margin: only the hinge has one; got {margin} with loss="{loss}"')
-    if margin is not None:
-        check_pairs(counts)
-        return PairLoss(
-            orbits=class_orbits(counts),
-            masses=counts.proportions,
-            name=f"GCL(hinge, {sampling}, margin={margin:g})",
-            counts=counts,
-            draws=sampling_law(counts, sampling),
-            shape=Hinge(margin),
-        )
+        raise ProblemError(f'margin: only the hinge has one; got {margin} with loss="{words}"')
+    if callable(loss) and count == math.inf:
+        raise ProblemError("negatives: a psi of your own needs a finite, small number of negatives; got inf")
+    if loss in ("logistic", "hinge") and count != 1:
+        raise ProblemError(f'negatives: the {loss} loss takes one negative; got {count:g} (write 1, or loss="infonce")')
     if count == math.inf and normalization == "sum":
         raise ProblemError(
             'normalization: "sum" has no limit for infinitely many negatives; write "mean" or a finite k'
         )
-    name = f"GCL({loss}, {sampling}, k={count:g}, {normalization})"
-    build = partial(_info_nce, temperature, sampling, count, normalization, name)
-    # Supervised negatives are never of the anchor's class, but of another in the same point.
-    return by_counts(counts, temperature, name, build)
+    settings = f"{sampling}, margin={margin:g}" if margin is not None else f"{sampling}, k={count:g}"
+    name = f"GCL({words}, {settings}{'' if callable(loss) or margin is not None else f', {normalization}'})"
 
+    def build(some: Counts) -> Objective:
+        draws = sampling_law(some, sampling)
+        common: dict[str, Any] = {"orbits": class_orbits(some), "masses": some.proportions, "name": name}
+        if margin is not None:
+            return PairLoss(**common, draws=draws, shape=Hinge(margin))
+        common["temperature"] = temperature
+        if callable(loss):
+            return EnumeratedLoss(**common, draws=draws, psi=loss, count=int(count))
+        if count == 1:
+            return PairLoss(**common, draws=draws, shape=Logistic())
+        if count == math.inf:
+            return RowSoftmax(**common, weights=draws.partner, offsets=1.0 + draws.own)
+        beta = 1.0 / count if normalization == "mean" else 1.0
+        return ExpectedSoftmax(**common, draws=draws, count=int(count), alpha=1.0, beta=beta)
 
-def _info_nce(
-    temperature: float, sampling: str, count: float, normalization: str, name: str, counts: Counts
-) -> Objective:
-    draws = sampling_law(counts, sampling)
-    common: dict[str, Any] = {
-        "orbits": class_orbits(counts),
-        "masses": counts.proportions,
-        "temperature": temperature,
-        "name": name,
-    }
-    if count == 1:
-        return PairLoss(**common, draws=draws, shape=Logistic())
-    if count == math.inf:
-        return RowSoftmax(**common, weights=draws.partner, offsets=1.0 + draws.own)
-    beta = 1.0 / count if normalization == "mean" else 1.0
-    return ExpectedSoftmax(**common, draws=draws, count=int(count), alpha=1.0, beta=beta)
-
-
-def _custom(
-    counts: Counts, psi: Psi, count: float, temperature: float, sampling: str, margin: float | None
-) -> EnumeratedLoss:
-    if margin is not None:
-        raise ProblemError(f"margin: only the hinge has one; got {margin} with a psi of your own (build it into psi)")
-    if count == math.inf:
-        raise ProblemError("negatives: a psi of your own needs a finite, small number of negatives; got inf")
+    if margin is None and not callable(loss):
+        # Supervised negatives are never of the anchor's class, but of another in the same point.
+        return by_counts(counts, temperature, name, build)
     check_pairs(counts)
-    objective = EnumeratedLoss(
-        orbits=class_orbits(counts),
-        masses=counts.proportions,
-        temperature=temperature,
-        name=f"GCL({getattr(psi, '__name__', 'psi')}, {sampling}, k={count:g})",
-        counts=counts,
-        draws=sampling_law(counts, sampling),
-        psi=psi,
-        count=int(count),
-    )
-    objective.check_size()
-    check_psi(psi, int(count), temperature)
-    return objective
+    found = replace(build(counts), counts=counts)
+    if isinstance(found, EnumeratedLoss):
+        found.check_size()
+        check_psi(found.psi, found.count, temperature)
+    return found
 
 
 def sampling_law(counts: Counts, sampling: str) -> Draws:
