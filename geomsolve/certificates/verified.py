@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -104,13 +103,3 @@ class Verified(Result):
             entry("read", READ_AS[self.reading]),
             *(entry("", note) for note in self.notes),
         ]
-
-    @property
-    def bracket(self) -> tuple[float, float]:
-        """`lower` and `upper` as float64, rounded outward."""
-        low, high = float(self.lower), float(self.upper)
-        if Fraction(low) > Fraction(self.lower):
-            low = math.nextafter(low, -math.inf)
-        if Fraction(high) < Fraction(self.upper):
-            high = math.nextafter(high, math.inf)
-        return low, high

@@ -80,11 +80,6 @@ class KernelGram:
         return self.line.counts
 
     @property
-    def labels(self) -> NDArray[np.intp]:
-        """(C,) the distinct count of each class, in the caller's order; empty for a distribution of counts."""
-        return self.counts.groups
-
-    @property
     def places(self) -> Array:
         """(K,) x of the distinct counts."""
         return self.line.places
@@ -147,11 +142,6 @@ class KernelGram:
     def kernel(self, polynomials: Array) -> Array:
         """The same where the polynomials have these values, (n, M)."""
         part = self.modes(polynomials)
-        return np.asarray((part * self.strengths) @ part.T, dtype=np.float64)
-
-    def cosines(self, positions: NDArray[np.intp]) -> Array:
-        """(n, n) the cosines of classes of some distinct counts, on the diagonal that of two different ones."""
-        part = self.factor[positions]
         return np.asarray((part * self.strengths) @ part.T, dtype=np.float64)
 
     @cached_property
@@ -245,7 +235,7 @@ class KernelGram:
                 f"gram: {count:,} distinct counts are not written out as a square array (at most "
                 f"{MOST_WRITTEN:,}); in Python, solution.geometry has its factor, its rows and its points"
             )
-        cosines = self.cosines(np.arange(count))
+        cosines = self.at(self.places)
         cosines = (cosines + cosines.T) / 2.0
         np.fill_diagonal(cosines, np.where(orbits.plural, np.diag(cosines), 1.0))
         return OrbitGram(orbits, cosines, balance=self.balance)
@@ -264,11 +254,11 @@ class KernelGram:
         by_count = order[np.searchsorted(places[order], np.linspace(-1.0, 1.0, half)).clip(max=len(order) - 1)]
         chosen = np.unique(np.concatenate([by_rank, by_count, [0, len(ranks) - 1]]))
         edges = np.concatenate([[0.0], (ranks[chosen][1:] + ranks[chosen][:-1]) / 2.0, [self.atoms]])
-        return chosen, OrbitGram(Orbits(np.diff(edges)), self.cosines(chosen))
+        return chosen, OrbitGram(Orbits(np.diff(edges)), self.at(places[chosen]))
 
     def rows(self, classes: ArrayLike) -> Array:
         """(n, C) the cosines of some classes, given as numbers from 0, with all, in the caller's order."""
-        labels = self.labels
+        labels = self.counts.groups
         chosen = check_numbers(classes, len(labels))
         part = (self.factor[labels[chosen]] * self.strengths) @ self.factor.T
         found = part[:, labels]
