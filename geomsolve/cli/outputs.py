@@ -34,6 +34,7 @@ class Outputs:
         plot: a picture.
         out: a folder.
         record: what the file of JSON in that folder is called.
+        folder: the option that gives the folder.
 
     Raises:
         ProblemError: a picture of unknown kind, or a path that cannot be written.
@@ -43,6 +44,7 @@ class Outputs:
     plot: Path | None = None
     out: Path | None = None
     record: str = "solution.json"
+    folder: str = "out"
 
     def __post_init__(self) -> None:
         if self.plot is not None:
@@ -51,8 +53,8 @@ class Outputs:
         if self.json not in (None, "-"):
             check_file("json", Path(str(self.json)))
         if self.out is not None:
-            make_folder("out", self.out)
-            check_file("out", self.out / self.record)
+            make_folder(self.folder, self.out)
+            check_file(self.folder, self.out / self.record)
 
     def tell(self, found: Result, files: Sequence[Path] = ()) -> int:
         """Emit what the result says of itself; the exit code it deserves."""

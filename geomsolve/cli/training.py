@@ -12,7 +12,6 @@ from ..certificates.certificate import check_tol
 from ..errors import ProblemError
 from ..files import check_file, make_folder
 from ..solvers.points.embedding import check_dim, check_seconds
-from ..text import dumps
 from ..training.diagnoses import diagnose as diagnose_embeddings
 from ..training.exports import check_class_order, check_wanted
 from ..training.exports import targets as export_targets
@@ -22,6 +21,11 @@ from . import options
 from .app import code, verb
 from .options import option
 from .outputs import Outputs, reporting
+
+# A diagnosis for a browser: its summary with the picture, and the text.
+_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>geomsolve diagnose</title></head>
+<body>{summary}<pre>{text}</pre></body></html>
+"""
 
 
 @verb(
@@ -126,8 +130,10 @@ def diagnose(
     source = context.get_parameter_source("objective")
     named = source is not None and source.name == "COMMANDLINE"
     settings = {name: value for name, value in chosen.options.items() if value is not None}
-    outputs = Outputs(json)
-    files = [] if report is None else _report_files(report)
+    outputs = Outputs(json, None, report, "diagnosis.json", "report")
+    files = [] if report is None else [report / name for name in ("report.txt", "diagnosis.png", "report.html")]
+    for file in files:
+        check_file("report", file)
     arrays = [read_samples("embeddings", embeddings), read_samples("labels", labels)]
     matrix = None if weights is None else read_samples("weights", weights)
     trained = None if counts is None else options.read_counts(counts=counts, column=column, drop_empty=drop_empty)
@@ -136,26 +142,10 @@ def diagnose(
         how |= {"base_temperature": base_temperature, "ignore": ignore, "tol": tol, "progress": progress, **settings}
         objective = chosen.name if named or settings else None
         found = diagnose_embeddings(*arrays, weights=matrix, objective=objective, counts=trained, **how)
-        written, lines = found.to_dict(), found.lines()
         if files:
-            text, data, picture, page = files
-            found.plot(picture)
-            page.write_text(_page(found._repr_html_(), lines), encoding="utf-8")
-            text.write_text("\n".join(lines) + "\n", encoding="utf-8")
-            data.write_text(dumps({**written, "files": [str(file) for file in files]}) + "\n", encoding="utf-8")
+            text = "\n".join(found.lines())
+            files[0].write_text(text + "\n", encoding="utf-8")
+            found.plot(files[1])
+            page = _PAGE.format(summary=found._repr_html_(), text=html.escape(text))
+            files[2].write_text(page, encoding="utf-8")
     return outputs.tell(found, files)
-
-
-def _report_files(folder: Path) -> list[Path]:
-    """The files of a report, found to be writable before anything is computed."""
-    make_folder("report", folder)
-    files = [folder / name for name in ("report.txt", "diagnosis.json", "diagnosis.png", "report.html")]
-    for file in files:
-        check_file("report", file)
-    return files
-
-
-def _page(summary: str, lines: list[str]) -> str:
-    """One page for a browser: the summary with its picture, and the text."""
-    head = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>geomsolve diagnose</title></head>'
-    return f"{head}<body>{summary}<pre>{html.escape(chr(10).join(lines))}</pre></body></html>\n"

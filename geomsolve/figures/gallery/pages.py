@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,29 +44,18 @@ def quiet(line: str) -> None:
 
 
 def panels_of(
-    figure: Figure,
-    rows: Sequence[Row],
-    down: tuple[str, Sequence[Any]],
-    across: tuple[Sequence[str], Sequence[tuple[Any, ...]]],
-    draw: Callable[[Axes, list[Row]], None],
+    figure: Figure, rows: Sequence[Row], lines: int, columns: int, draw: Callable[[Axes, Sequence[Row]], None]
 ) -> Any:
-    """Panels with shared axes, each of the rows in which columns have given values, and one legend below for all.
-
-    Args:
-        figure: the page.
-        rows: the table.
-        down: a column, and its value in every line of panels.
-        across: columns, and their values in every panel of a line.
-        draw: draws the rows of a panel.
-    """
-    (line_key, lines), (keys, places) = down, across
-    panels = figure.subplots(len(lines), len(places), sharex=True, sharey=True, squeeze=False)
-    for (i, line), (j, place) in itertools.product(enumerate(lines), enumerate(places)):
-        draw(panels[i, j], [row for row in rows if row[line_key] == line and tuple(row[key] for key in keys) == place])
+    """Panels with shared axes, each of as many rows of the table, and one legend below for all."""
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    each = len(rows) // panels.size
+    for place, axes in enumerate(panels.flat):
+        draw(axes, rows[place * each : (place + 1) * each])
+        axes.set_xlabel("imbalance ratio")
+        axes.label_outer()
     # In the order of the fullest panel, whichever panel a line was first seen in.
-    each = [axes.get_legend_handles_labels() for axes in panels.flat]
     drawn: dict[str, Any] = {}
-    for handles, names in sorted(each, key=lambda pair: -len(pair[1])):
+    for handles, names in sorted((axes.get_legend_handles_labels() for axes in panels.flat), key=lambda x: -len(x[1])):
         drawn |= zip(names, handles, strict=True)
     figure.legend(list(drawn.values()), list(drawn), loc="outside lower center", ncols=6, fontsize=10)
     return panels

@@ -70,8 +70,7 @@ def soft_supcon(*, ratios: Sequence[float] = IMBALANCES, progress: Progress = qu
             rows += [_supcon_row(ratio, epsilon, self_pairs) for ratio in ratios]
     title = f"SupCon and Soft SupCon: one class larger than {_CLASSES - 1} others, temperature {TEMPERATURE:g}"
     figure = page(title, rows, (14, 7.4))
-    places = [(epsilon,) for epsilon in heads]
-    panels = panels_of(figure, rows, ("self_pairs", CONVENTIONS), (("epsilon",), places), _supcon_panel)
+    panels = panels_of(figure, rows, len(CONVENTIONS), len(heads), _supcon_panel)
     for axes, words in zip(panels[0], heads.values(), strict=True):
         axes.set_title(words, fontsize=11)
     for axes, self_pairs in zip(panels[:, 0], CONVENTIONS, strict=True):
@@ -112,8 +111,6 @@ def _supcon_panel(axes: Axes, rows: Sequence[Row]) -> None:
     draw_lines(axes, rows, "ratio", lines)
     simplex_line(axes, _CLASSES)
     axes.text(0.04, 0.04, words, transform=axes.transAxes, ha="left", va="bottom", fontsize=9.5)
-    axes.set_xlabel("imbalance ratio")
-    axes.label_outer()
 
 
 def label_shapes(samples: int) -> dict[str, Array]:

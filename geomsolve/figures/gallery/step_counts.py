@@ -80,7 +80,7 @@ def cosines(
                 rows.append({"sampling": sampling, **classes, "ratio": ratio, **told})
     title = "Cosines of class means against imbalance (logistic loss, one negative, temperature 1)"
     figure = page(title, rows, (14, 7))
-    panels = panels_of(figure, rows, ("sampling", SAMPLINGS), (("majority", "minority"), list(mixes)), _panel)
+    panels = panels_of(figure, rows, len(SAMPLINGS), len(mixes), _panel)
     for axes, (majority, minority) in zip(panels[0], mixes, strict=True):
         axes.set_title(f"{majority} majority, {minority} minority", fontsize=11)
     for axes, sampling in zip(panels[:, 0], SAMPLINGS, strict=True):
@@ -91,7 +91,6 @@ def cosines(
 
 def _panel(axes: Axes, rows: Sequence[Row]) -> None:
     _lines(axes, rows, rows[0]["majority"] + rows[0]["minority"])
-    axes.label_outer()
     value = rows[0]["threshold"]
     if value is None:
         axes.text(0.5, 0.93, "never collapses", transform=axes.transAxes, ha="center", va="center")
