@@ -15,14 +15,8 @@ from .errors import ProblemError
 def read_npy(argument: str, path: Path, kinds: str, wanted: str) -> NDArray[Any]:
     """The array in a .npy file, of its own type and never unpickled.
 
-    Args:
-        argument: what the file was given as, for messages.
-        path: the file.
-        kinds: of numpy types that are welcome, "fiu" for real numbers.
-        wanted: what it must be, for messages.
-
-    Raises:
-        ProblemError: a file that is missing or damaged, or holds something else.
+    `kinds` of numpy types are welcome, "fiu" for real numbers. A ProblemError says that `argument` must be what is
+    `wanted` where the file is missing or damaged, or holds something else.
     """
     try:
         with path.open("rb") as file:  # a damaged archive would be left open otherwise
@@ -38,11 +32,7 @@ def read_npy(argument: str, path: Path, kinds: str, wanted: str) -> NDArray[Any]
 
 
 def read_array(argument: str, path: Path) -> NDArray[Any]:
-    """The array in a .npy file, never unpickled: real numbers, in the precision of the file.
-
-    Raises:
-        ProblemError: a file that is missing, is no .npy file, or holds something else than numbers.
-    """
+    """The array of real numbers in a .npy file, in the precision of the file."""
     array = read_npy(argument, path, "fiu", "a .npy file of one array of numbers, as numpy.save writes it")
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 

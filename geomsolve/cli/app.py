@@ -71,12 +71,7 @@ SETTINGS = "settings"
 
 
 def verb(*examples: str, losses: Iterable[tuple[str, str]] = ()) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """A decorator: the function as a command, with examples below its help.
-
-    Args:
-        examples: command lines.
-        losses: names of losses that it takes, and of their settings.
-    """
+    """A decorator: the function as a command, whose help ends with examples and with losses and their settings."""
     kind = type("Verb", (Verb,), {"losses": tuple(losses)})
     told = "\n".join(f"  {example}" for example in examples)
     return app.command(cls=kind, epilog=f"\b\nExamples:\n{told}" if examples else None)
@@ -93,11 +88,7 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """The exit code of one command; no exception leaves it for bad input.
-
-    Args:
-        arguments: without the program's name; None: the process's own.
-    """
+    """The exit code of one command (None: the process's own arguments); no exception leaves it for bad input."""
     try:
         code = app(args=arguments, prog_name="geomsolve", standalone_mode=False) or OK
     except _USAGE_ERROR as error:

@@ -27,17 +27,10 @@ _PATIENCE = 10.0
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where results go. Making one checks that all of it can be written, before any long computation.
+    """Where results go: JSON to a file or (-) alone to stdout, a picture, and a record in the folder `out`.
 
-    Attributes:
-        json: a file, or - for stdout and nothing else there.
-        plot: a picture.
-        out: a folder.
-        record: what the file of JSON in that folder is called.
-        folder: the option that gives the folder.
-
-    Raises:
-        ProblemError: a picture of unknown kind, or a path that cannot be written.
+    Making one checks that all of it can be written, before any long computation. `folder` is the option that gives the
+    folder, for messages.
     """
 
     json: str | None = None
@@ -64,10 +57,7 @@ class Outputs:
     def emit(self, report: Mapping[str, Any], lines: Sequence[str], files: Sequence[Path] = ()) -> None:
         """The report as JSON where that was asked for, and lines for people unless stdout is for JSON alone.
 
-        Args:
-            report: as a dictionary.
-            lines: the same for people.
-            files: what was written besides the picture; the record in the folder `out` is written here.
+        `files` were written before, besides the picture; the record in the folder `out` is written here.
         """
         written = [str(file) for file in dict.fromkeys([*([] if self.plot is None else [self.plot]), *files])]
         if self.out is not None:

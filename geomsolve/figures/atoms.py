@@ -78,15 +78,10 @@ def principal(gram: Array) -> tuple[Array, Array]:
 
 
 def class_means(solution: Solution, points: Array | None = None) -> tuple[OrbitGram, NDArray[Any], NDArray[np.intp]]:
-    """The geometry of class means with orbits by count, largest first.
+    """The geometry of class means with orbits by count, largest first; the counts (or weights) of these orbits.
 
-    Args:
-        solution: of a loss over class means.
-        points: (C, d) class means in place of the optimum's, in the caller's class order.
-
-    Returns:
-        The cosines; the counts (or weights) of their orbits; the positions of these among the distinct counts, or with
-        `points` among the classes.
+    And their positions among the distinct counts; or among the classes where (C, d) points are given in place of the
+    optimum's, in the caller's class order.
     """
     (chosen, gram), counts = solution.shown, solution.counts
     numbers = (solution.objective.masses if counts is None else counts.distinct)[chosen]

@@ -25,11 +25,6 @@ def draw_kinds(figure: Figure, atoms: Atoms, title: str) -> None:
     - By class rank: the mean cosine of an atom with its kind in other classes, the cosine of two atoms of a kind in one
       class (its spread: 1 is one point), and the cosine of two kinds in one class.
     - The atoms on their sphere where the rank is at most 3, otherwise their three principal axes.
-
-    Args:
-        figure: an empty one.
-        atoms: of a loss over other atoms than class means.
-        title: above the figure.
     """
     panels: Any = figure.subfigures(1, 3, width_ratios=(1.12, 1.15, 1.0))
     square = panels[0].subplots()

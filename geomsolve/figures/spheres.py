@@ -41,15 +41,9 @@ def representatives(gram: OrbitGram) -> tuple[Array, NDArray[np.intp], Array]:
 def draw_sphere(
     figure: Any, gram: OrbitGram, numbers: Array, what: str, rank: int, *, title: str | None = None
 ) -> None:
-    """Draw the points of a geometry of rank at most 3 into a (sub)figure, labelled by `numbers`.
+    """Draw the points of a geometry of rank at most 3 into a (sub)figure, labelled by (K,) `numbers`.
 
-    Args:
-        figure: a figure or subfigure, which gets one axes.
-        gram: the geometry.
-        numbers: (K,) one number per orbit.
-        what: what these numbers are, for the title.
-        rank: up to 2 draws a circle, 3 a sphere; a geometry of lower rank may be drawn on a sphere.
-        title: in place of the usual one.
+    A circle up to rank 2, a sphere for 3; a geometry of lower rank may be drawn on a sphere.
     """
     points, orbit, totals = representatives(gram)
     logs = np.log(numbers[orbit] / numbers.min())

@@ -53,24 +53,10 @@ def losses() -> dict[str, frozenset[str]]:
 class Inputs:
     """The controls.
 
-    Attributes:
-        source: one of `sources()`.
-        pasted: the text for "paste"; it is read as counts, and names no file.
-        classes: for "sliders".
-        smallest: the count of the smallest class, for "sliders".
-        ratio: largest count over smallest, reached by raising every count to a power; None: as the counts are.
-        temperature: of the loss.
-        batch: examples per batch; None: all.
-        sampler: of batches.
-        dim: coordinates; None: as many as the optimum needs.
-        whole: whether counts are rounded, as a loss needs that counts single examples.
+    Classes and the count of the smallest are those of the sliders. The ratio of largest count over smallest is reached
+    by raising every count to a power (None: as the counts are); `whole`: and by rounding, as a loss needs that counts
+    single examples. What is pasted is read as counts, and names no file.
     """
-
-    def of(self, loss: str) -> Inputs:
-        """The controls as this loss takes them."""
-        if loss not in losses():
-            raise ProblemError(f"objective: must be one of {', '.join(losses())}; got {loss!r:.40}")
-        return replace(self, whole=loss in _WHOLE)
 
     source: str = SLIDERS
     pasted: str = ""
@@ -83,13 +69,15 @@ class Inputs:
     dim: int | None = None
     whole: bool = False
 
+    def of(self, loss: str) -> Inputs:
+        """The controls as this loss takes them."""
+        if loss not in losses():
+            raise ProblemError(f"objective: must be one of {', '.join(losses())}; got {loss!r:.40}")
+        return replace(self, whole=loss in _WHOLE)
+
     @cached_property
     def given(self) -> Counts:
-        """The counts before their imbalance is changed.
-
-        Raises:
-            ProblemError: an unknown source, a text that does not say what its counts are, or too many classes.
-        """
+        """The counts before their imbalance is changed."""
         if self.source == SLIDERS:
             return load_counts(f"exponential:{self.classes}:100:{100.0 * self.smallest:.9g}")
         if self.source == PASTED:
@@ -171,16 +159,7 @@ def _plain(value: float) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """One loss at the controls.
-
-    Attributes:
-        inputs: the controls.
-        loss: its name.
-        solution: certified, or not.
-        embedding: in the dimension asked for; None where that is not below the rank.
-        atoms: what the pictures show.
-        levels: the loss by geometry, in nats: all classes in one point, ..., the optimum.
-    """
+    """One loss at the controls, with its levels in nats by geometry; no embedding where the rank fits `dim`."""
 
     inputs: Inputs
     loss: str
@@ -196,16 +175,7 @@ class Answer:
 
 
 def answer(inputs: Inputs, loss: str, progress: Progress | None = None) -> Answer:
-    """The loss solved at these controls.
-
-    Args:
-        inputs: the controls.
-        loss: one of `losses()`.
-        progress: called with a line of text; an exception it raises ends the work.
-
-    Raises:
-        ProblemError: what the counts or the loss refuse.
-    """
+    """The loss solved at these controls; an exception that `progress` raises ends the work."""
     inputs = inputs.of(loss)
     options = inputs.options(loss)
     if loss == "supcon" and "sampler" not in options:
