@@ -7,7 +7,6 @@ from .crosschecks import crosscheck as crosscheck
 from .descent.jax_descent import Descent as Descent
 from .logits.layer_peeled import PeeledSolution as PeeledSolution
 from .logits.layer_peeled import solve_peeled as solve_peeled
-from .logits.logit_factors import LogitFactors as LogitFactors
 from .logits.logit_solution import LogitSolution as LogitSolution
 from .logits.logit_solution import solve_logits as solve_logits
 from .logits.max_margin import MaxMargin as MaxMargin

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..arrays import Progress
 from ..certificates.certificate import Certificate
 from ..counts.counts import Counts
 from ..geometry.kernel import KernelGram
@@ -250,23 +249,9 @@ class Solution(Result):
         """The number of eigenvalues of the Gram matrix above 1e-8: the embedding dimension it needs."""
         return self.geometry.rank()
 
-    def embed(
-        self,
-        dim: int | None = None,
-        *,
-        restarts: int | None = None,
-        seed: int = 0,
-        max_steps: int = 2000,
-        seconds: float | None = None,
-        second_order: bool | None = None,
-        device: str | None = None,
-        progress: Progress | None = None,
-    ) -> Embedding:
-        """The class means as points on the sphere of `dim` coordinates: see `geomsolve.solvers.embed`."""
-        return embed(
-            self, dim, restarts=restarts, seed=seed, max_steps=max_steps, seconds=seconds, second_order=second_order,
-            device=device, progress=progress,
-        )  # fmt: skip
+    def embed(self, dim: int | None = None, **options: Any) -> Embedding:
+        """The class means as points on the sphere of `dim` coordinates; options are those of `solvers.embed`."""
+        return embed(self, dim, **options)
 
     @cached_property
     def collapsed(self) -> list[list[int]]:

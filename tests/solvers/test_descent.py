@@ -136,13 +136,6 @@ def test_a_loss_that_is_not_written_in_jax_goes_by_its_own_formulas():
     assert Descent().run(large).termination is Termination.NOT_APPLICABLE
 
 
-def test_starts_from_another_answer():
-    objective = SupCon(long_tail_counts(8, 1000, 100), temperature=0.5)
-    best = Descent().run(objective)
-    again = Descent(max_steps=100).run(objective, start=best.gram)
-    assert certify(objective, again.gram).holds()
-
-
 def test_jax_is_left_as_it_was_found():
     before = jax.config.jax_enable_x64
     found = descend(SupCon([30, 10, 5], temperature=0.5), max_steps=50)
@@ -194,7 +187,6 @@ def test_what_it_cannot_treat():
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"dim": 1}, "dim"),
         ({"restarts": 0}, "restarts"),
         ({"max_steps": 0}, "max_steps"),
         ({"device": "tpu9"}, "device"),
@@ -229,18 +221,11 @@ def test_attraction_can_need_a_dimension_more():
     own, other = math.exp(2.0) / (math.exp(2.0) + 2.0), 1.0 / (math.exp(2.0) + 2.0)
     log_own = -math.log1p(2.0 * math.exp(-3.0))
     expected = own * (math.log(own) - log_own) + 2.0 * other * (math.log(other) - log_own + 3.0)
-    assert objective.divergence(Descent(dim=2).run(objective).gram) == pytest.approx(expected, rel=1e-9)
+    flat = OrbitGram.averaged_points(descend(objective, dim=2).points, objective.orbits)
+    assert objective.divergence(flat) == pytest.approx(expected, rel=1e-9)
 
 
 def test_more_points_than_fit_are_refused_before_any_work():
     whole = Descent().run(SupCon(np.full(15_000, 10), temperature=0.5))
     assert whole.termination is Termination.NOT_APPLICABLE
-    assert "give a smaller dim" in whole.message
-
-
-def test_a_time_limit_gives_the_best_so_far():
-    objective = SupCon(long_tail_counts(30, 1000, 100), temperature=0.1)
-    attempt = Descent(seconds=1e-9).run(objective)
-    assert attempt.termination is Termination.STEP_LIMIT
-    assert attempt.steps == 1
-    assert not certify(objective, attempt.gram).holds()
+    assert "coordinates are more than" in whole.message

@@ -18,7 +18,7 @@ import numpy as np
 from ...arrays import Array, Progress
 from ...errors import BackendError, ProblemError
 from ...geometry.orbit_gram import OrbitGram
-from ...geometry.unit_rows import fitted, unit
+from ...geometry.unit_rows import unit
 from ...objectives.base import Objective
 from ..base import Attempt, Termination
 from .factor_descent import Minimum, minimise
@@ -104,24 +104,18 @@ class Descent:
     """L-BFGS on unit vectors from random points, then Newton steps on the gradient, the loss in JAX.
 
     Attributes:
-        dim: coordinates per class; None: as many as the optimum can need, m where classes attract each other and m - 1
-            where they only repel (at least 2). Below the rank of the optimum the answer is the best embedding found,
-            which no certificate proves.
         tol: converged when the net force on every class is at most this share of the forces that act on it.
         max_steps: L-BFGS steps of a start.
         restarts: random starts; the best end is polished.
         seed: of the random starts.
         device: "cpu" or "gpu"; None: JAX's default. Without a GPU, "gpu" runs on the CPU and the message says so.
-        seconds: it ends about then with the best so far; None: no limit.
     """
 
-    dim: int | None = None
     tol: float = 1e-12
     max_steps: int = 4000
     restarts: int = 1
     seed: int = 0
     device: str | None = None
-    seconds: float | None = None
 
     @property
     def name(self) -> str:
@@ -129,12 +123,12 @@ class Descent:
         return "descent"
 
     def run(self, objective: Objective, *, start: OrbitGram | None = None, progress: Progress | None = None) -> Attempt:
-        """The Gram matrix of the best embedding found, averaged over exchangeable classes.
+        """The Gram matrix of the best embedding found, averaged over exchangeable classes; `start` is not used.
 
-        Averaging over permutations of exchangeable classes keeps a Gram matrix feasible and cannot raise a convex loss
-        (it can raise the rank: with `dim` below it, use `Solution.embed` and its points).
+        Averaging over permutations of exchangeable classes keeps a Gram matrix feasible and cannot raise a convex loss.
+        There are as many coordinates as an optimum can need, see `enough_dim`.
 
-        Cost: O(m^2 dim) a step; NOT_APPLICABLE above 100,000 classes, or 2e8 coordinates.
+        Cost: O(m^3) a step; NOT_APPLICABLE above 100,000 classes, or 2e8 coordinates.
         """
         for argument, number, least in (("restarts", self.restarts, 1), ("max_steps", self.max_steps, 1)):
             if number != int(number) or number < least:
@@ -144,21 +138,16 @@ class Descent:
         if orbits.labels is None or orbits.atoms > MOST_ATOMS:
             reason = f"descent moves every class by itself, at most {MOST_ATOMS} classes listed one by one"
             return Attempt(self.name, Termination.NOT_APPLICABLE, message=f"{reason}; got {orbits.atoms:g}")
-        width = enough_dim(objective) if self.dim is None else self.dim
-        if width != int(width) or width < 2:
-            raise ProblemError(f"dim: must be a whole number of at least 2; got {width}")
+        width = enough_dim(objective)
         if orbits.atoms * width > MOST_NUMBERS:
             reason = f"{orbits.atoms:g} x {width} coordinates are more than {MOST_NUMBERS}"
-            return Attempt(self.name, Termination.NOT_APPLICABLE, message=f"{reason}: give a smaller dim")
+            return Attempt(self.name, Termination.NOT_APPLICABLE, message=reason)
         starts = random_starts(round(orbits.atoms), width, self.restarts, self.seed)
-        if start is not None:
-            # Moved a little, to leave saddle points.
-            starts[0] = unit(fitted(start.embed(), width) + 1e-3 * starts[0])
         notices: list[str] = []
         try:
             found = descend_on(
                 objective, self.device, starts, notices=notices, progress=progress, gain=_GAIN, tol=self.tol,
-                max_steps=self.max_steps, seconds=self.seconds, second_order=False,
+                max_steps=self.max_steps, second_order=False,
             )  # fmt: skip
         except (BackendError, ProblemError) as error:
             return Attempt(self.name, Termination.NOT_APPLICABLE, message=str(error))

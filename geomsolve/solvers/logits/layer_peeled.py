@@ -13,7 +13,7 @@ from ...certificates.certificate import check_tol
 from ...certificates.logits import LogitCertificate, dual_norm, norm
 from ...geometry.class_matrices import ClassMatrix
 from ...objectives.logits.layer_peeled import LayerPeeled
-from .logit_factors import LogitFactors
+from .logit_factors import minimise_factors
 from .logit_solution import LogitFactorization, balanced_factors
 
 
@@ -46,13 +46,13 @@ def solve_peeled(
 
     Cost: some ten solutions of `CrossEntropy`.
     """
-    solver, radius = LogitFactors(tol=check_tol(tol) / 1000.0), problem.radius
+    fine, radius = check_tol(tol) / 1000.0, problem.radius
     unit = problem.decayed(1.0)
     zero = ClassMatrix(unit.orbits, np.zeros_like(unit.root), np.zeros((len(unit.root),) * 2))
     largest = math.log(dual_norm(unit, unit.gradient(unit.softmax(zero, np.zeros_like(unit.root)))))
 
     def solved(log_decay: float) -> ClassMatrix:
-        return solver.run(problem.decayed(math.exp(log_decay)), progress=progress)[0]
+        return minimise_factors(problem.decayed(math.exp(log_decay)), fine, progress)[0]
 
     def excess(log_decay: float) -> float:
         # Nearly a straight line: logits grow like the logarithm of decay.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -18,81 +18,73 @@ from ...objectives.logits.cross_entropy import CrossEntropy, Softmax
 # Directions of the inner solver at most, and Newton steps.
 _MOST_DIRECTIONS = 250
 _MOST_STEPS = 30
-# Steps of L-BFGS at a time.
-_BURST = 200
+# Steps of L-BFGS at a time, and in all.
+_BURST, _MOST_DESCENT_STEPS = 200, 2000
 # Distinct counts that are enough to start from.
 _COARSE = 48
 
 
-@dataclass(frozen=True)
-class LogitFactors:
-    """Minimises over factors of Z D^{1/2} instead of over Z.
+def minimise_factors(
+    problem: CrossEntropy, tol: float, progress: Progress | None = None
+) -> tuple[ClassMatrix, Array, int]:
+    """The logits Z, the bias (K,), and the number of steps, by descent over factors of Z D^{1/2}.
 
     With Z D^{1/2} = A B^T on the means of orbits and u_a^2/(n_a - 1) on the differences inside orbit a, the nuclear
     norm is the least of (|A|^2 + |B|^2)/2 + sum u_a^2. The problem in A, B, u and the bias is not convex, but with as
     many columns as the optimum's rank (at most K - 1: the gradient's columns sum to 0) it has no other local minimum
     that is stable. L-BFGS comes near; Newton steps by conjugate gradients finish; to them it does not matter that
-    rotations of the columns change nothing.
-
-    Attributes:
-        tol: the relative gap to stop at.
-        max_steps: of L-BFGS.
+    rotations of the columns change nothing. It ends at a relative gap of `tol`.
     """
+    coarse = _coarser(problem)
+    factored = _Factored(problem)
+    if coarse is None:
+        # From the logits of ReLU features, a little where they are nothing.
+        x, steps = factored.start(problem.frame(np.maximum(problem.heights, 0.3)), 0.0 * problem.root), 0
+    else:
+        logits, bias, steps = minimise_factors(coarse, 1e-6, progress)
+        x = factored.proximal(*_interpolated(coarse, logits, bias, problem))
+    best, idle = math.inf, 0
+    while steps < _MOST_DESCENT_STEPS and idle < 3:
+        x, taken = _descended(factored, x)
+        x, newton = _newton(factored, x, tol)
+        steps += taken + newton
+        logits, bias = factored.logits(x)
+        gap = certify_logits(problem, logits, bias).relative_gap
+        if progress is not None:
+            progress(f"cross-entropy: {steps} steps, relative gap {gap:.1e}")
+        if gap <= tol:
+            break
+        best, idle = min(best, gap), idle + 1 if gap > best / 2.0 else 0
+        x = factored.proximal(logits, bias)
+    return logits, bias, steps
 
-    tol: float = 1e-12
-    max_steps: int = 2000
-    name: str = "factors"
 
-    def run(self, problem: CrossEntropy, *, progress: Progress | None = None) -> tuple[ClassMatrix, Array, int]:
-        """The logits, the bias (K,), and the number of steps."""
-        coarse = _coarser(problem)
-        factored = _Factored(problem)
-        if coarse is None:
-            # From the logits of ReLU features, a little where they are nothing.
-            x, steps = factored.start(problem.frame(np.maximum(problem.heights, 0.3)), 0.0 * problem.root), 0
-        else:
-            logits, bias, steps = replace(self, tol=1e-6).run(coarse, progress=progress)
-            x = factored.proximal(*_interpolated(coarse, logits, bias, problem))
-        best, idle = math.inf, 0
-        while steps < self.max_steps and idle < 3:
-            x, taken = self._descended(factored, x, _BURST)
-            x, newton = self._newton(factored, x)
-            steps += taken + newton
-            logits, bias = factored.logits(x)
-            gap = certify_logits(problem, logits, bias).relative_gap
-            if progress is not None:
-                progress(f"cross-entropy: {steps} steps, relative gap {gap:.1e}")
-            if gap <= self.tol:
-                break
-            best, idle = min(best, gap), idle + 1 if gap > best / 2.0 else 0
-            x = factored.proximal(logits, bias)
-        return logits, bias, steps
-
-    def _newton(self, factored: _Factored, x: Array) -> tuple[Array, int]:
-        """Newton steps for as long as they shorten the gradient, and how many."""
-        x, steps = factored.balanced(x), 0
+def _newton(factored: _Factored, x: Array, tol: float) -> tuple[Array, int]:
+    """Newton steps for as long as they shorten the gradient, and how many."""
+    x, steps = factored.balanced(x), 0
+    slope = factored.value(x)[1]
+    while steps < _MOST_STEPS:
+        trial = x + factored.newton(x, slope)
+        after = factored.value(trial)[1]
+        if not np.linalg.norm(after) < 0.5 * np.linalg.norm(slope):
+            break
+        x, steps = factored.balanced(trial), steps + 1
         slope = factored.value(x)[1]
-        while steps < _MOST_STEPS:
-            trial = x + factored.newton(x, slope)
-            after = factored.value(trial)[1]
-            if not np.linalg.norm(after) < 0.5 * np.linalg.norm(slope):
-                break
-            x, steps = factored.balanced(trial), steps + 1
-            slope = factored.value(x)[1]
-            if certify_logits(factored.problem, *factored.logits(x)).relative_gap <= self.tol:
-                break
-        return x, steps
+        if certify_logits(factored.problem, *factored.logits(x)).relative_gap <= tol:
+            break
+    return x, steps
 
-    def _descended(self, factored: _Factored, x: Array, most: int) -> tuple[Array, int]:
-        scale = 1.0 / factored.problem.decay
 
-        def descent(at: Array) -> tuple[float, Array]:
-            value, slope = factored.value(at)
-            return value * scale, slope * scale
+def _descended(factored: _Factored, x: Array) -> tuple[Array, int]:
+    scale = 1.0 / factored.problem.decay
 
-        options = {"maxiter": most, "maxfun": 2 * most, "maxcor": 12, "ftol": 0.0, "gtol": 1e-8}
-        found = minimize(descent, x, jac=True, method="L-BFGS-B", options=options)
-        return found.x, int(found.nit)
+    def descent(at: Array) -> tuple[float, Array]:
+        value, slope = factored.value(at)
+        return value * scale, slope * scale
+
+    options = {"maxiter": _BURST, "maxfun": 2 * _BURST, "maxcor": 12, "ftol": 0.0, "gtol": 1e-8}
+    found = minimize(descent, x, jac=True, method="L-BFGS-B", options=options)
+    return found.x, int(found.nit)
 
 
 def _coarser(problem: CrossEntropy) -> CrossEntropy | None:

@@ -21,7 +21,7 @@ from ...objectives.logits.cross_entropy import CrossEntropy
 from ...results import Result
 from ...text import attributes, entry, whole
 from ..solution import Quality
-from .logit_factors import LogitFactors
+from .logit_factors import minimise_factors
 
 # Logits of a class that are all below this are nothing, and two features with a cosine so near 1 are one.
 _NOTHING = 1e-7
@@ -266,8 +266,8 @@ def solve_logits(
     bias, steps, solver = np.zeros(len(problem.orbits.sizes)), 0, "closed form"
     logits = problem.closed_form
     if logits is None:
-        solver = LogitFactors.name
-        logits, bias, steps = LogitFactors(tol=check_tol(tol) / 10.0).run(problem, progress=progress)
+        solver = "factors"
+        logits, bias, steps = minimise_factors(problem, check_tol(tol) / 10.0, progress)
     certificate = certify_logits(problem, logits, bias)
     return LogitSolution(
         f"{problem.name}, {problem.counts.name}",
