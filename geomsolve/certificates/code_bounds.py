@@ -19,8 +19,8 @@ _EPS = float(np.finfo(np.float64).eps)
 _MOST_ORBITS, _MOST_UNORDERED = 500, 40
 # Orbits on which the search begins, and how many times as many follow.
 _GROUPS, _FINER = 14, 5
-# Kinds of pairs that are few; of more an angle with at least this share of some pair counts, chosen so often.
-_FEW, _HELD, _LOOKS = 3000, 0.05, 2
+# Kinds of pairs that are few.
+_FEW = 3000
 # Angles at which the search looks; the proof looks between them.
 _ANGLES, _ANGLES_ALIKE = 160, 500
 _HEATS = (0.1, 0.02, 0.004, 0.0008)
@@ -218,15 +218,8 @@ def _improved(
     # A little of every degree, or those at 0 would stay there: u_k = 0 is stationary.
     current = vectors[:, 1:] / unit
     current = (current + 1e-3 * np.abs(current).max()).ravel()
-    every = table, polynomials, cosines
-    # Of many pairs only at angles where minima are and beside them, looked for anew after some steps.
-    rounds = 1 if len(times) <= _FEW else _LOOKS
-    for heat in heats * rounds:
-        table, polynomials, cosines = every
-        if rounds > 1:
-            held = np.convolve((shares(current, heat)[1] > _HELD).any(axis=0), np.ones(5), "same") > 0
-            table, polynomials, cosines = np.ascontiguousarray(table[:, held]), polynomials[:, held], cosines[held]
-        options = {"maxiter": steps // rounds, "maxfun": 2 * steps // rounds, "maxcor": 20, "ftol": 1e-8, "gtol": 1e-9}
+    for heat in heats:
+        options = {"maxiter": steps, "maxfun": 2 * steps, "maxcor": 20, "ftol": 1e-8, "gtol": 1e-9}
         current = minimize(dual, current, args=(heat,), jac=True, method="L-BFGS-B", options=options).x
     own, share, _ = shares(current, heats[-1])
     exponentials = np.ones((count, count))

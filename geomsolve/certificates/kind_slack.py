@@ -25,16 +25,6 @@ class KindSlack(Slack):
         """S on constant vectors, on differences between classes, and within a class and kind."""
         return self.gram.orbits.blocks(self.entries, self.diagonal)
 
-    @cached_property
-    def quotient(self) -> Array:
-        """(M, M) S on constant vectors."""
-        return self.blocks.quotient
-
-    @property
-    def spread(self) -> Array:
-        """(M,) the eigenvalue of S on differences within a class and kind; infinite where there are none."""
-        return self.blocks.spread
-
     @property
     def gap(self) -> float:
         """An upper bound of the loss above the optimum: m max(0, -lambda_min(S)), rounding allowed for.

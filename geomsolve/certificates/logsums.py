@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -122,13 +122,13 @@ def _floor(term: Term) -> Any:
     return sum(term.weights.values(), flint().arb(0)).log() - 2 / term.tau - 1
 
 
-def read(number: float | Fraction, reading: str) -> Fraction:
+def read(number: float, reading: str) -> Fraction:
     """A stored number as the fraction that is meant: its simplest neighbour within `CLOSE`, or its exact binary value.
 
     The simplest fraction of an interval is the one of least denominator. A float64 that came from a quotient p/q of
     whole numbers is read as p/q wherever p q < 2^49, and 0.1 is 1/10.
     """
-    exact = number if isinstance(number, Fraction) else Fraction(float(number))
+    exact = Fraction(float(number))
     return exact if reading == "binary" else _simplest_near(exact)
 
 
@@ -199,8 +199,8 @@ def compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
             yield (first, *rest)
 
 
-def log_sums(objective: Objective, reading: str) -> LogSums:
-    """The objective in this form, every stored number read as `read` says.
+def log_sums(objective: Objective, reading: str | Callable[[float], Fraction]) -> LogSums:
+    """The objective in this form, every stored number read as `read` says, or by a function.
 
     Raises:
         ProblemError: a loss that is no sum of logarithms (a hinge, a psi of the user's own), more than 100,000 terms,
@@ -219,12 +219,14 @@ def log_sums(objective: Objective, reading: str) -> LogSums:
         rows = zip(*(part.terms for part in parts), strict=True)
         return LogSums(whole, tuple(tuple(itertools.chain.from_iterable(row)) for row in rows), pulls)
 
+    def number(stored: float) -> Any:
+        return ball(read(stored, reading) if isinstance(reading, str) else reading(stored))
+
     def exact(numbers: Any, shape: tuple[int, ...] = ()) -> NDArray[np.object_]:
         filled = np.broadcast_to(numbers, shape) if shape else np.asarray(numbers)
-        values = [ball(read(x, reading)) for x in filled.ravel().tolist()]
-        return np.array(values, dtype=object).reshape(filled.shape)
+        return np.array([number(x) for x in filled.ravel().tolist()], dtype=object).reshape(filled.shape)
 
-    count, tau = len(sizes), ball(read(objective.temperature, reading))
+    count, tau = len(sizes), number(objective.temperature)
     factors = [m * n for m, n in zip(exact(objective.masses), whole, strict=True)]
     partners = objective.orbits.partners.astype(int)
     if isinstance(objective, RowSoftmax):
@@ -249,7 +251,7 @@ def log_sums(objective: Objective, reading: str) -> LogSums:
             one = ball(1)
             return LogSums(whole, drawn_terms(factors, laws, own, 1, one, one, tau))
         if type(objective) is ExpectedSoftmax:
-            alpha, beta = ball(read(objective.alpha, reading)), ball(read(objective.beta, reading))
+            alpha, beta = number(objective.alpha), number(objective.beta)
             return LogSums(whole, drawn_terms(factors, laws, own, objective.count, alpha, beta, tau))
         if isinstance(objective, OneView):  # the terms in which the anchor's own class is drawn
             terms = drawn_terms(factors, laws, own, objective.count, ball(0), ball(1), tau)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from types import SimpleNamespace
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ..certificates.ball_arithmetic import decimal, flint, precision
 from ..certificates.logsums import LogSums, log_sums, read
 from ..certificates.verified import READ_AS
 from ..errors import ProblemError
-from ..objectives.batches.draws import SampledObjective
+from ..objectives.base import Objective
 from ..results import Result
 from ..text import attributes, entry
 from .two_levels import TwoLevels
@@ -212,8 +206,7 @@ def _enclosed(balance: Callable[[Any], Any]) -> Any:
     return None
 
 
-# What the numbers of a loss are called, and at which values of the parameter they are looked at.
-_NUMBERS = ("masses", "weights", "offsets", "positives", "temperature", "alpha", "beta", "partner", "own")
+# Values of the parameter at which the numbers of a loss are looked at.
 _LOOKED_AT = (2, 3, 5)
 
 
@@ -223,30 +216,39 @@ def _exact_family(family: TwoLevels, vary: str, near: float, reading: str) -> Ca
     Of SupCon and GCL they are, in the ratio (shares of classes) and in the temperature. Three values fix them, and the
     builder's own numbers at three others are held against the result.
     """
-    known = [family.objective(float(value)) for value in _LOOKED_AT]
+    objective = family.objective(float(_LOOKED_AT[0]))
+    known = [_numbers(family.objective(float(value))) for value in _LOOKED_AT]
 
-    def moved(value: Fraction, source: Any, others: tuple[Any, ...]) -> SimpleNamespace:
-        names = [name for name in _NUMBERS if getattr(source, name, None) is not None]
-        return SimpleNamespace(**{name: numbers(value, *(getattr(one, name) for one in others)) for name in names})
+    def exact(value: Fraction) -> list[Fraction]:
+        return [_through(value, each, reading) for each in zip(*known, strict=True)]
 
-    def numbers(value: Fraction, *known: Any) -> NDArray[np.object_]:
-        flat = [np.ravel(one).tolist() for one in known]
-        exact = [_through(value, each, reading) for each in zip(*flat, strict=True)]
-        return np.array(exact, dtype=object).reshape(np.shape(known[0]))[()]
+    for value in (near, 1.3 * near, 7.0):
+        stored, wanted = _numbers(family.objective(value)), exact(Fraction(value))
+        if len(stored) != len(wanted) or any(
+            abs(x - Fraction(y)) > _NEAR * abs(Fraction(y)) for x, y in zip(wanted, stored, strict=True)
+        ):
+            raise ProblemError(
+                f"threshold: a bracket is proved where the numbers of a loss are fractions linear in the {vary}, as "
+                f"those of SupCon and GCL are; got {objective.name}, which depends on it otherwise"
+            )
 
     def loss(value: Fraction) -> LogSums:
-        there = copy.copy(known[0])
-        vars(there).update(vars(moved(value, there, tuple(known))))
-        if isinstance(there, SampledObjective):
-            vars(there)["draws"] = moved(value, there.draws, tuple(one.draws for one in known))  # type: ignore[attr-defined]
-        return log_sums(there, "binary")  # fractions already
+        numbers = iter(exact(value))
+        return log_sums(objective, lambda _: next(numbers))
 
-    if not all(_agree(loss(Fraction(x)), log_sums(family.objective(x), "binary")) for x in (near, 1.3 * near, 7.0)):
-        raise ProblemError(
-            f"threshold: a bracket is proved where the numbers of a loss are fractions linear in the {vary}, as those "
-            f"of SupCon and GCL are; got {known[0].name}, which depends on it otherwise"
-        )
     return loss
+
+
+def _numbers(objective: Objective) -> list[float]:
+    """The stored numbers of a loss, in the order in which they are read."""
+    found: list[float] = []
+
+    def noted(number: float) -> Fraction:
+        found.append(number)
+        return Fraction(number)
+
+    log_sums(objective, noted)
+    return found
 
 
 def _through(value: Fraction, known: tuple[float, ...], reading: str) -> Fraction:
@@ -261,15 +263,3 @@ def _through(value: Fraction, known: tuple[float, ...], reading: str) -> Fractio
         return Fraction(0)  # of another kind, and will not agree
     ratio = (value - x) * (y - z) / ((value - z) * (y - x)) * (at_y - at_x) / (at_y - at_z)
     return (at_x - ratio * at_z) / (1 - ratio) if ratio != 1 else Fraction(0)
-
-
-def _agree(exact: LogSums, stored: LogSums) -> bool:
-    """Whether two losses are the same up to the rounding of the stored one."""
-    one, two = ([*_flat(sums)] for sums in (exact, stored))
-    return len(one) == len(two) and all(abs(x - y).mid() <= abs(y).mid() * _NEAR for x, y in zip(one, two, strict=True))
-
-
-def _flat(sums: LogSums) -> Iterator[Any]:
-    for term in itertools.chain.from_iterable(sums.terms):
-        yield from (term.factor, term.offset, term.tau, *(term.weights[b] for b in sorted(term.weights)))
-    yield from (sums.pulls[place] for place in sorted(sums.pulls))

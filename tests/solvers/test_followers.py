@@ -57,7 +57,7 @@ def test_values_slopes_and_gaps_are_those_class_by_class(name, seed, by_orbits):
     several = np.repeat(kinds.classes - 1, kinds.each.shape[1]).astype(int)
     spectrum = np.sort(np.concatenate([values[0], np.repeat(values[1].ravel(), several)]))
     assert np.allclose(spectrum, np.linalg.eigvalsh(wide.quotient), rtol=0, atol=1e-13 * np.abs(spectrum).max())
-    assert np.allclose(slack.spread[kinds.placed], wide.spread, rtol=1e-12)
+    assert np.allclose(slack.blocks.spread[kinds.placed], wide.spread, rtol=1e-12)
     assert slack._weighed(np.ones(kinds.cells)) == pytest.approx(wide.gap, rel=1e-12)
     assert slack.gap <= wide.gap * (1 + 1e-12)
     assert np.allclose(slack.radial[kinds.placed], wide.radial, rtol=1e-11, atol=1e-14)
