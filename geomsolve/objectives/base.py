@@ -83,6 +83,10 @@ class Objective(ABC):
             if isinstance(value, (np.ndarray, list, tuple)):
                 object.__setattr__(self, part.name, frozen(part.name, value))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to another process: not the law, which is a function of this one."""
+        return {**vars(self), "law": None}
+
     @property
     @abstractmethod
     def floor(self) -> float:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import pickle
 from decimal import Decimal, localcontext
 
 import numpy as np
@@ -329,3 +330,10 @@ BAD = {
 def test_bad_input(call, message):
     with pytest.raises(gs.ProblemError, match=message):
         call()
+
+
+@pytest.mark.parametrize("settings", [{}, {"batch": 8}, {"batch": 8, "views": 1}, {"keys": "momentum"}])
+def test_a_loss_can_be_sent_to_another_process(settings):
+    objective = gs.SupCon([9, 5, 2], temperature=0.5, **settings)
+    gram = gs.geometry.OrbitGram.simplex(objective.orbits)
+    assert pickle.loads(pickle.dumps(objective)).value(gram) == objective.value(gram)
