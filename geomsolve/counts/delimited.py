@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ProblemError
-from .cells import number
-from .tables import Table
+from .tables import Table, number
 
 # Comments, what pandas prints below a column of counts, and the rule below the head of a Markdown table.
 _NOT_A_ROW = re.compile(r"\s*(#|//|(Name|Length|dtype|Freq): )|[\s|:+=-]*$|\s*\.\.\.\s*$")

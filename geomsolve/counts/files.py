@@ -14,10 +14,9 @@ import numpy as np
 from ..errors import ProblemError
 from ..files import read_npy
 from ..lazy import package
-from .cells import check_overlap, looks_like_labels, of_labels
 from .counts import Counts, as_counts
 from .delimited import as_table, printed, read_text
-from .tables import Found, counted, listed
+from .tables import Found, check_overlap, counted, listed, looks_like_labels, of_labels
 
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 _BOOKS = (".xlsx", ".xls", ".ods", ".numbers")

@@ -1,20 +1,22 @@
-"""Tables of class counts: which column has them, which row is a total, what the classes are called."""
+"""Tables of class counts: what cells say, which column has counts, which row is a total, what classes are called."""
 
 from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ..errors import ProblemError
-from .cells import MISSING, check_overlap, looks_like_labels, number, of_labels, words
 
 # Counts and names of classes; None where they have no names.
 Found: TypeAlias = tuple[list[float], list[str] | None]
 
+# Cells that say nothing.
+_MISSING = {"", "nan", "none", "null", "na", "n/a"}
 # What columns are called. Exact names come first, then single words of a name.
 _COUNTS = {"count", "counts", "n", "num", "number", "freq", "frequency", "cnt", "support", "size", "quantity", "total"}
 _COUNTED = _COUNTS | {"images", "photos", "samples", "instances", "examples", "occurrences", "items", "records"}
@@ -27,6 +29,69 @@ _IDS = {"id", "ids", "idx", "index"}
 _NUMBERED = _IDS | {"rank", "class", "label", "category", "target", "code", "no", "unnamed", "y"}
 _TOTALS = {"total", "totals", "sum", "all", "overall", "grand total", "grandtotal", "σ", "total:", "sum:", "#total"}
 _PATH = re.compile(r"[/\\]|\.(jpe?g|png|bmp|tiff?|webp|gif|npy|wav|mp4)$", re.IGNORECASE)
+
+
+def number(text: str) -> float | None:
+    """The number a cell says, thousands separators and all, or None."""
+    text = text.strip().strip("\"'").replace("\u00a0", " ").replace("\u202f", " ")
+    if re.fullmatch(r"[+-]?\d{1,3}([,' _]\d{3})+(\.\d+)?", text):
+        text = re.sub(r"[,' _]", "", text)
+    elif re.fullmatch(r"[+-]?\d+,\d+", text):  # a decimal comma
+        text = text.replace(",", ".")
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def words(name: str) -> set[str]:
+    """The words of a column's name: num_train_images, nPhotos, "Total Images"."""
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name)}
+
+
+def looks_like_labels(values: Sequence[float]) -> bool:
+    """Whether whole numbers are labels, one per example, and not counts: from 0 up without a gap, with repeats.
+
+    Raises:
+        ProblemError: they may be either: from 1 up without a gap, each many times.
+    """
+    whole = Counter(values)
+    top = max(whole, default=0.0)
+    if len(whole) < 2 or len(values) < 3 * len(whole) or any(value != int(value) for value in whole):
+        return False
+    if set(whole) == set(map(float, range(int(top) + 1))):
+        return True
+    if set(whole) == set(map(float, range(1, int(top) + 1))) and len(values) > 5 * len(whole):
+        raise ProblemError(
+            f"counts: {len(values)} numbers from 1 to {top:g}, each many times, are labels or counts; got no name that "
+            "says which (labels: call the column label; counts: call it count)"
+        )
+    return False
+
+
+def of_labels(labels: Sequence[Any], source: str) -> tuple[list[float], list[str]]:
+    """How often each label stands in a list, labels in sorted order (whole numbers by their size)."""
+    texts = [str(label).strip() for label in labels]
+    given = [text for text in texts if text.lower() not in _MISSING]
+    if len(given) < len(texts):
+        warnings.warn(f"{source}: {len(texts) - len(given)} rows without a label are left out", stacklevel=2)
+    found = Counter(given)
+    whole = all(re.fullmatch(r"[+-]?\d+(\.0+)?", text) for text in found)
+    order = sorted(found, key=lambda text: float(text)) if whole else sorted(found)
+    return [float(found[text]) for text in order], [str(int(float(text))) for text in order] if whole else order
+
+
+def check_overlap(rows: Sequence[float], source: str) -> None:
+    """Say where examples have several labels, or none."""
+    several, none = sum(row > 1 for row in rows), sum(row == 0 for row in rows)
+    if several:
+        warnings.warn(
+            f"{source}: {several} of {len(rows)} examples have several labels: these are sums over classes that "
+            "overlap, not sizes of classes apart",
+            stacklevel=2,
+        )
+    if none:
+        warnings.warn(f"{source}: {none} of {len(rows)} examples have no label and are not counted", stacklevel=2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +110,7 @@ class Column:
     @cached_property
     def numeric(self) -> bool:
         """Whether every cell is a number, but those of totals and of rows without any."""
-        said = [value for cell, value in zip(self.cells, self.numbers, strict=True) if cell.lower() not in MISSING]
+        said = [value for cell, value in zip(self.cells, self.numbers, strict=True) if cell.lower() not in _MISSING]
         return bool(said) and None not in said
 
     @property

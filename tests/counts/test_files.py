@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import geomsolve as gs
-from geomsolve.counts.cells import number
+from geomsolve.counts.tables import number
 
 FILES = Path(__file__).parent / "files"
 PLANTS = ("fern", "moss", "lichen")
