@@ -15,6 +15,7 @@ from typing import Any
 from .. import __version__
 from ..certificates.certificate import check_tol
 from ..errors import BackendError, ProblemError
+from ..objectives.rows.full_batch import check_whole
 from ..results import Result
 from ..solvers.solution import Quality
 from ..text import attributes, entry
@@ -148,8 +149,8 @@ def sweep(
     tol = check_tol(tol)
     if sum(choice is not None for choice in (executor, workers, dask)) > 1:
         raise ProblemError("workers: give one of executor, workers and dask")
-    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
-        raise ProblemError(f"workers: must be a whole number of at least 1; got {workers!r:.40}")
+    if workers is not None:
+        check_whole("workers", workers, least=1)
     read = read_spec(spec)
     path = Path(store)
     with writing(path) as journal:

@@ -83,15 +83,14 @@ def as_samples(embeddings: Any, labels: Any, *, ignore: Any = None, view_axis: i
     points = np.ascontiguousarray(np.swapaxes(array[:, order], 0, 1), dtype=np.float64).reshape(-1, dim)
     # Scaled by the largest entry first: squares of very long or very short vectors would leave the range of floats.
     scale = np.abs(points).max(axis=1)
-    for wrong, what in ((~np.isfinite(scale), "finite"), (scale == 0.0, "nonzero")):
-        if wrong.any():
-            place = int(np.flatnonzero(wrong)[0])
-            got = "NaN or infinity" if what == "finite" else "all zeros"
-            where = f"row {order[place // views]}" + (f" of view {place % views}" if views > 1 else "")
-            raise ProblemError(
-                f"embeddings: every vector must be {what}; {where} has {got} ({np.count_nonzero(wrong)} such; leave "
-                "them out, with their labels)"
-            )
+    wrong = np.flatnonzero(~np.isfinite(scale) | (scale == 0.0))
+    if wrong.size:
+        what, got = ("nonzero", "all zeros") if scale[wrong[0]] == 0.0 else ("finite", "NaN or infinity")
+        where = f"row {order[wrong[0] // views]}" + (f" of view {wrong[0] % views}" if views > 1 else "")
+        raise ProblemError(
+            f"embeddings: every vector must be {what}; {where} has {got} ({wrong.size} such; leave them out, with "
+            "their labels)"
+        )
     points /= scale[:, None]
     lengths = np.sqrt(np.einsum("ij,ij->i", points, points))
     points /= lengths[:, None]
