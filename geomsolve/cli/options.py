@@ -112,13 +112,45 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     return [parameter for parameter in kinds if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
 
 
-def _setting(help: str, *names: str, **more: Any) -> Any:
-    """An option that some losses have."""
-    return option(help, *names, rich_help_panel=SETTINGS, show_default=False, **more)
-
-
 def _names(start: str) -> list[str]:
     return [name for name in (*loss_names(), *PRESETS) if name.startswith(start)]
+
+
+# Settings that some losses have: what they take, and what they are.
+_SETTINGS: dict[str, tuple[type, str]] = {
+    "views": (int, "Views per example (2)."),
+    "batch": (int, "Examples per batch; left out: all."),
+    "sampler": (
+        str,
+        "Of batches: instance, class-balanced, square-root, an exponent, 8x4 (8 classes of 4), or shares.",
+    ),
+    "averaging": (str, "Every anchor, pair or class weighs the same, or weights."),
+    "keys": (str, "gradient, or momentum (a queue of keys)."),
+    "reducer": (str, "Divisor: mean, or nonzero losses."),
+    "draw": (str, "independent or shuffle; kcl: samples or examples."),
+    "sampling": (str, "supervised or unsupervised negatives."),
+    "negatives": (str, "Negatives per anchor, a number or inf."),
+    "normalization": (str, "mean or sum over negatives."),
+    "loss": (str, "infonce, logistic, hinge, or FILE.py:NAME, your own psi."),
+    "margin": (float, "Of the hinge or the own cosine."),
+    "anchors": (str, "Every instance or every class weighs the same."),
+    "positives": (int, "Positives of an anchor beside its views."),
+    "classifier": (bool, "With its classifier."),
+    "contrast": (float, "Weight of the contrastive part."),
+    "pull": (float, "Weight of the target."),
+    "align": (float, "Weight that ties classifiers to prototypes."),
+    "scale": (float, "Of the cosine classifier."),
+    "compensation": (float, "Power of the prior that is added to logits."),
+    "bias": (float, "Of the logits of pairs; -10 is usual."),
+    "alpha": (float, "Weight of the self-supervised part, 0 to 1."),
+    "alignment": (str, "squared or norm."),
+    "backbone": (bool, "Features of the classifier are atoms of their own."),
+    "tied": (bool, "Instances of a class share a point."),
+    "epsilon": (float, "Margin; soft-supcon: weight of other classes."),
+    "self_pairs": (bool, "An embedding is its own positive and in its denominator."),
+}
+# What every option of a loss is.
+HELP = {"temperature": "Most losses need it; gcl takes 1.", **{name: help for name, (_, help) in _SETTINGS.items()}}
 
 
 def _loss(
@@ -126,50 +158,22 @@ def _loss(
     objective: Annotated[
         str, option("The loss; geomsolve losses lists them.", autocompletion=_names, rich_help_panel="Loss")
     ] = "supcon",
-    temperature: Annotated[float | None, option("Most losses need it; gcl takes 1.", rich_help_panel="Loss")] = None,
-    views: Annotated[int | None, _setting("Views per example (2).")] = None,
-    batch: Annotated[int | None, _setting("Examples per batch; left out: all.")] = None,
-    sampler: Annotated[
-        str | None,
-        _setting("Of batches: instance, class-balanced, square-root, an exponent, 8x4 (8 classes of 4), or shares."),
-    ] = None,
-    averaging: Annotated[str | None, _setting("Every anchor, pair or class weighs the same, or weights.")] = None,
-    keys: Annotated[str | None, _setting("gradient, or momentum (a queue of keys).")] = None,
-    reducer: Annotated[str | None, _setting("Divisor: mean, or nonzero losses.")] = None,
-    draw: Annotated[str | None, _setting("independent or shuffle; kcl: samples or examples.")] = None,
-    sampling: Annotated[str | None, _setting("supervised or unsupervised negatives.")] = None,
-    negatives: Annotated[str | None, _setting("Negatives per anchor, a number or inf.")] = None,
-    normalization: Annotated[str | None, _setting("mean or sum over negatives.")] = None,
-    loss: Annotated[str | None, _setting("infonce, logistic, hinge, or FILE.py:NAME, your own psi.")] = None,
-    margin: Annotated[float | None, _setting("Of the hinge or the own cosine.")] = None,
-    anchors: Annotated[str | None, _setting("Every instance or every class weighs the same.")] = None,
-    positives: Annotated[int | None, _setting("Positives of an anchor beside its views.")] = None,
-    classifier: Annotated[bool | None, _setting("With its classifier.", "--classifier/--no-classifier")] = None,
-    contrast: Annotated[float | None, _setting("Weight of the contrastive part.")] = None,
-    pull: Annotated[float | None, _setting("Weight of the target.")] = None,
-    align: Annotated[float | None, _setting("Weight that ties classifiers to prototypes.")] = None,
-    scale: Annotated[float | None, _setting("Of the cosine classifier.")] = None,
-    compensation: Annotated[float | None, _setting("Power of the prior that is added to logits.")] = None,
-    bias: Annotated[float | None, _setting("Of the logits of pairs; -10 is usual.")] = None,
-    alpha: Annotated[float | None, _setting("Weight of the self-supervised part, 0 to 1.")] = None,
-    alignment: Annotated[str | None, _setting("squared or norm.")] = None,
-    backbone: Annotated[
-        bool | None, _setting("Features of the classifier are atoms of their own.", "--backbone/--no-backbone")
-    ] = None,
-    tied: Annotated[bool | None, _setting("Instances of a class share a point.", "--tied/--no-tied")] = None,
-    epsilon: Annotated[float | None, _setting("Margin; soft-supcon: weight of other classes.")] = None,
-    self_pairs: Annotated[
-        bool | None,
-        _setting("An embedding is its own positive and in its denominator.", "--self-pairs/--no-self-pairs"),
-    ] = None,
+    temperature: Annotated[float | None, option(HELP["temperature"], rich_help_panel="Loss")] = None,
+    **given: Any,
 ) -> Loss:
-    given = {name: value for name, value in locals().items() if name != "objective"}
     name, preset = resolve(objective)
+    given = {"temperature": temperature, **given}
     return Loss(name, {one: preset.get(one) if value is None else value for one, value in given.items()})
 
 
-# What every option of a loss is.
-HELP = {one.name: str(one.annotation.__metadata__[0].help) for one in _parameters(_loss)}
+def _setting(name: str) -> inspect.Parameter:
+    kind, help = _SETTINGS[name]
+    told = option(help, rich_help_panel=SETTINGS, show_default=False)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, told]
+    )
+
+
 # Losses by what a verb asks of them: that atoms only push each other apart, that it is an objective, any.
 PUSHING = ("supcon", "gcl")
 FREE = tuple(name for name in loss_names() if is_free(name))
@@ -232,7 +236,7 @@ def _taking(
     return decorate
 
 
-_COUNTED, _SET = _parameters(read_counts), _parameters(_loss)
+_COUNTED, _SET = _parameters(read_counts), [*_parameters(_loss), *map(_setting, _SETTINGS)]
 
 
 def _problem(**given: Any) -> Problem:
