@@ -52,10 +52,27 @@ class Atoms:
         return is_pale(self.off, len(self.gram))
 
     def axes(self) -> tuple[Array, float]:
-        """(n, 3) the atoms along their three principal axes, and the share of their spread that these hold."""
-        points, values = principal(self.gram)
-        heaviest = points[np.abs(points).argmax(axis=0), np.arange(3)]
-        return points * np.where(heaviest < 0, -1.0, 1.0), float(values[:3].sum() / values.sum())
+        """(n, 3) the atoms along their three principal axes, and the share of their spread that these hold.
+
+        Where that is all of it: unit rows, turned so that the first points up and the second lies in front or behind.
+        """
+        values, vectors = np.linalg.eigh(self.gram)
+        values = np.clip(values[::-1], 0.0, None)
+        points = np.pad(vectors[:, ::-1] * np.sqrt(values), ((0, 0), (0, 3)))[:, :3]
+        share = float(values[:3].sum() / values.sum())
+        if share > 1.0 - 1e-9:
+            points /= np.linalg.norm(points, axis=1, keepdims=True)
+            points = (points @ np.linalg.qr(np.concatenate([points, np.eye(3)]).T)[0])[:, [1, 2, 0]]
+            heaviest = points[np.argmax(np.abs(points) > 1e-6, axis=0), np.arange(3)]
+        else:
+            heaviest = points[np.abs(points).argmax(axis=0), np.arange(3)]
+        return points * np.where(heaviest < 0, -1.0, 1.0), share
+
+    def merged(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The first atom in every point, and how many of its kind share it."""
+        same = (self.gram >= 1.0 - 1e-8) & (self.kinds[:, None] == self.kinds)
+        first, totals = np.unique(same.argmax(axis=1), return_counts=True)
+        return first, totals
 
     def png(self) -> bytes:
         """The Gram matrix as a picture, a pixel an entry: -1 blue, 0 white, 1 red (`small`: logarithmic from 0.02)."""
@@ -65,16 +82,6 @@ class Atoms:
         file = io.BytesIO()
         imsave(file, colormaps[DIVERGING](np.asarray(scale(self.small)(self.gram)), bytes=True), format="png")
         return file.getvalue()
-
-
-def principal(gram: Array) -> tuple[Array, Array]:
-    """(n, 3) rows of the three leading eigenvectors, each times the root of its eigenvalue; and all eigenvalues.
-
-    Unit vectors where the rank is at most 3.
-    """
-    values, vectors = np.linalg.eigh(gram)
-    values, vectors = np.clip(values[::-1], 0.0, None), vectors[:, ::-1]
-    return np.pad(vectors * np.sqrt(values), ((0, 0), (0, 3)))[:, :3], values
 
 
 def class_means(solution: Solution, points: Array | None = None) -> tuple[OrbitGram, NDArray[Any], NDArray[np.intp]]:

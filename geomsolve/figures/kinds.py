@@ -9,13 +9,15 @@ import numpy as np
 from ..choosing.bounded import BoundedGeometry
 from .atoms import Atoms, atoms_by_kind
 from .heat_maps import draw_gram
-from .style import HEAD, MEAN, TAIL, finish, picture, simplex_line, unit_sphere, whole_ticks
+from .style import FEW, GREY, HEAD, MEAN, TAIL, finish, picture, simplex_line, unit_sphere, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MARKERS = "osD^"
+# Elevation and azimuth: of four points, the first is up, the second in front and two beside it, none behind a line.
+_VIEW = (14.0, 12.0)
 
 
 def draw_kinds(figure: Figure, atoms: Atoms, title: str) -> None:
@@ -68,16 +70,32 @@ def _by_rank(axes: Axes, atoms: Atoms) -> None:
     axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
 
 
-def draw_points(figure: Any, atoms: Atoms) -> None:
-    """The atoms on their sphere, or of a rank above 3 along three principal axes, into a (sub)figure."""
+def draw_points(figure: Any, atoms: Atoms, title: str | None = None) -> None:
+    """The atoms on their sphere, or of a rank above 3 along three principal axes, into a (sub)figure.
+
+    Of one kind that are few, each point is labelled by its count; where several classes share it, it is ringed.
+    """
     axes = figure.add_subplot(projection="3d")
     points, share = atoms.axes()
     points /= max(1e-12, float(np.linalg.norm(points, axis=1).max()))
-    unit_sphere(axes, 1.1, (18.0, -60.0))
-    for i, kind in enumerate(dict.fromkeys(atoms.kinds.tolist())):
-        mine = atoms.kinds == kind
+    dims = 1 + int((np.abs(points[:, :2]).max(axis=0) > 1e-6).sum())
+    unit_sphere(axes, 1.05, (0.0, -90.0) if dims < 3 else _VIEW)
+    first, totals = atoms.merged()
+    kinds, ringed = dict.fromkeys(atoms.kinds.tolist()), first[totals > 1]
+    for i, kind in enumerate(kinds):
+        mine = first[atoms.kinds[first] == kind]
         style = {"marker": _MARKERS[i % 4], "edgecolors": "black", "cmap": "viridis_r", "label": kind}
-        axes.scatter(*points[mine].T, c=np.log(atoms.numbers[mine]), s=55, **style)
-    where = "Points" if share > 1.0 - 1e-9 else f"Three principal axes, {100 * share:.3g} % of the spread"
-    axes.set_title(f"{where}\n(dark: many examples)")
-    axes.legend(fontsize=9, loc="lower center", ncols=3)
+        axes.scatter(*points[mine].T, c=np.log(atoms.numbers[mine]), s=55, depthshade=False, **style)
+    if len(kinds) > 1:
+        axes.legend(fontsize=9, loc="lower center", ncols=3)
+    else:
+        axes.scatter(*points[ringed].T, s=260, facecolor="none", edgecolor="black", depthshade=False)
+    if len(kinds) == 1 and len(first) <= FEW:
+        for a, total in zip(first, totals, strict=True):
+            label = f"{atoms.numbers[a]:.4g}" if total == 1 else f"{total} classes of {atoms.numbers[a]:.4g}"
+            axes.text(*(1.2 * points[a]), label, ha="center", va="center", fontsize=11)
+            axes.plot(*np.array([np.zeros(3), points[a]]).T, color=GREY, linewidth=1.2)
+    where = f"Points in {dims} dimension{'s' * (dims > 1)}"
+    if share < 1.0 - 1e-9:
+        where = f"Three principal axes, {100 * share:.3g} % of the spread"
+    axes.set_title(title or f"{where}\n(dark: many examples; ringed: several classes)")

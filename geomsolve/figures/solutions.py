@@ -13,7 +13,6 @@ from ..solvers.solution import Solution
 from .atoms import class_means, raster, shown_atoms
 from .heat_maps import draw_gram
 from .kinds import draw_kinds, draw_points
-from .spheres import draw_sphere
 from .style import ACCENT, HEAD, MANY, MEAN, TAIL, finish, name_ticks, picture, simplex_line, whole_ticks
 
 if TYPE_CHECKING:
@@ -61,9 +60,7 @@ def plot_solution(
         ranked = places if points is not None else [c for a in places for c in counts.classes_with(a)]
         for axis in (square.xaxis, square.yaxis, below.xaxis):
             name_ticks(axis, [counts.names[c] for c in ranked])
-    if rank <= 3:
-        draw_sphere(right, gram, numbers, what, rank)
-    elif atoms <= MANY:
+    if rank <= 3 or atoms <= MANY:
         draw_points(right, shown_atoms(solution, points))
     else:
         _histogram(right.subplots(), gram)

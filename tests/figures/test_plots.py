@@ -9,7 +9,6 @@ import pytest
 import geomsolve as gs
 from geomsolve.figures import solutions as plots
 from geomsolve.figures.atoms import raster, shown_atoms
-from geomsolve.figures.spheres import representatives
 
 
 def solved(counts, temperature=0.1):
@@ -108,9 +107,9 @@ def test_raster_samples_the_gram_matrix_at_even_ranks():
 @pytest.mark.parametrize(
     ("objective", "rank", "panel", "points"),
     [
-        (gs.SupCon([1000, 100, 10], temperature=0.1), 2, "Class means on a circle", [1, 1, 1]),
-        (gs.SupCon([1000, 200, 50, 10], temperature=0.1), 3, "Class means on the sphere", [1, 1, 1, 1]),
-        (gs.GCL(gs.step_counts(1, 9, 1, 30), negatives=1), 1, "Class means on a line", [1, 9]),
+        (gs.SupCon([1000, 100, 10], temperature=0.1), 2, "Points in 2 dimensions", [1, 1, 1]),
+        (gs.SupCon([1000, 200, 50, 10], temperature=0.1), 3, "Points in 3 dimensions", [1, 1, 1, 1]),
+        (gs.GCL(gs.step_counts(1, 9, 1, 30), negatives=1), 1, "Points in 1 dimension", [1, 9]),
         (gs.SupCon([7] * 5, temperature=0.1), 4, "Three principal axes, 75 %", None),
     ],
 )
@@ -119,17 +118,19 @@ def test_the_third_panel_suits_the_rank(objective, rank, panel, points):
     assert solution.rank == rank
     axes_titled(plots.plot_solution(solution), panel)
     if points is not None:
-        found, orbits, totals = representatives(solution.orbits)
+        atoms = shown_atoms(solution)
+        first, totals = atoms.merged()
         assert totals.tolist() == points
-        expected = solution.orbits.cosines[orbits[:, None], orbits].copy()
-        np.fill_diagonal(expected, 1.0)
-        np.testing.assert_allclose(found @ found.T, expected, atol=1e-7)
+        found = atoms.axes()[0]
+        np.testing.assert_allclose(found @ found.T, solution.gram, atol=1e-7)
+        np.testing.assert_allclose(found[0], [0, 0, 1], atol=1e-9)
+        assert len(first) == len(points)
 
 
 def test_collapsed_classes_are_named_in_the_picture():
     counts = gs.step_counts(1, 9, 1, 30)
     figure = plots.plot_solution(gs.solve(gs.GCL(counts, negatives=1)), counts=counts)
-    axes = axes_titled(figure, "Class means on a line")
+    axes = axes_titled(figure, "Points in 1 dimension")
     assert {text.get_text() for text in axes.texts} == {"30", "9 classes of 1"}
     assert "ringed" in axes.get_title()
 

@@ -16,7 +16,8 @@ from ...objectives.logits.layer_peeled import LayerPeeled
 from ...solvers.logits.layer_peeled import solve_peeled
 from ...solvers.logits.max_margin import max_margin
 from ...solvers.solving import solve
-from ..spheres import draw_sphere, representatives
+from ..atoms import shown_atoms
+from ..kinds import draw_points
 from ..style import ACCENT, HEAD, TAIL, draw_lines, simplex_line
 from .pages import Picture, Row, page, panels_of, proof, quiet
 
@@ -167,15 +168,17 @@ def collapse_sphere(*, parts: Sequence[tuple[str, float]] = PARTS, progress: Pro
         counts = step_counts(1, _MINORITY, 1.0, critical * multiple)
         solution = solve(GCL(counts, loss="logistic"), throw=False)
         words = f"{part}: ratio {critical * multiple:.4f}\nminority–minority cosine {solution.gram[-1, -2]:.4f}"
-        drawn.append((words, solution.orbits, counts.distinct))
+        atoms = shown_atoms(solution)
+        points, first, totals = atoms.axes()[0], *atoms.merged()
+        drawn.append((words, atoms))
         told = {"part": part, "ratio": critical * multiple, "threshold": critical}
         told |= {**_cosines(solution.gram, 1), **proof(solution)}
-        for point, orbit, total in zip(*representatives(solution.orbits), strict=True):
-            place = dict(zip("zxy", point.tolist(), strict=True))
-            rows.append({"count": float(counts.distinct[orbit]), "classes": int(total), **place, **told})
+        for a, total in zip(first, totals, strict=True):
+            place = dict(zip("xyz", points[a].tolist(), strict=True))
+            rows.append({"count": float(atoms.numbers[a]), "classes": int(total), **place, **told})
     title = f"One majority class and {_MINORITY} minority classes, labelled by count "
     figure = page(f"{title}(logistic loss, supervised negatives, temperature 1)", rows, (13, 5.2))
     panels = figure.subfigures(1, len(parts), squeeze=False)[0]
-    for panel, (words, gram, numbers) in zip(panels, drawn, strict=True):
-        draw_sphere(panel, gram, numbers, "count", 3, title=words)
+    for panel, (words, atoms) in zip(panels, drawn, strict=True):
+        draw_points(panel, atoms, words)
     return Picture(figure, rows)
