@@ -92,14 +92,6 @@ class PairModel:
         tilts = np.where(fits[:, None], wanted * (total / np.where(got > 0, got, 1.0))[:, None], 1.0)
         return replace(self, tilts=tilts)
 
-    def restricted(self, chosen: Indices, sizes: Array) -> PairModel:
-        """A rough model: some orbits in place of all, of other sizes."""
-        square = np.ix_(chosen, chosen)
-        return replace(
-            self, sizes=sizes, ratios=self.ratios[chosen], chances=self.chances[chosen], weights=self.weights[square],
-            pulls=self.pulls[square], tilts=self.tilts[square], tilted=self.tilted[chosen],
-        )  # fmt: skip
-
 
 def pair_model(objective: Objective) -> PairModel | None:
     """The model of an objective with tilts of 1; None where there is none.
@@ -167,5 +159,9 @@ def grouped(model: PairModel, masses: Array, count: int) -> tuple[PairModel, Ind
     groups = np.array_split(np.argsort(-masses, kind="stable"), count)
     # The first and the last stand for themselves, so that nothing is ever beyond them.
     middle = [group[0 if i == 0 else -1 if i == count - 1 else len(group) // 2] for i, group in enumerate(groups)]
-    chosen = np.array(middle)
-    return model.restricted(chosen, np.array([model.sizes[group].sum() for group in groups])), chosen
+    chosen, sizes = np.array(middle), np.array([model.sizes[group].sum() for group in groups])
+    square = np.ix_(chosen, chosen)
+    return replace(
+        model, sizes=sizes, ratios=model.ratios[chosen], chances=model.chances[chosen], weights=model.weights[square],
+        pulls=model.pulls[square], tilts=model.tilts[square], tilted=model.tilted[chosen],
+    ), chosen  # fmt: skip

@@ -174,17 +174,6 @@ class Kinds(Orbits):
                 full[first * classes + place, second * classes + place] = own[:, first, second]
         return full
 
-    def same_as(self, other: Orbits) -> bool:
-        """Whether two structures are the same, class by class."""
-        if self is other:
-            return True
-        return (
-            isinstance(other, Kinds)
-            and np.array_equal(self.classes, other.classes)
-            and np.array_equal(self.each, other.each)
-            and np.array_equal(self.groups, other.groups)
-        )
-
 
 @dataclass(frozen=True, eq=False)
 class KindGram(OrbitGram):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import numpy as np
@@ -71,11 +71,10 @@ class Orbits:
 
     def same_as(self, other: Orbits) -> bool:
         """Whether two orbit structures are the same, atom by atom."""
-        if self is other:
-            return True
-        if (self.labels is None) != (other.labels is None) or not np.array_equal(self.sizes, other.sizes):
-            return False
-        return self.labels is None or other.labels is None or np.array_equal(self.labels, other.labels)
+        names = [part.name for part in fields(self)]
+        return self is other or (
+            type(self) is type(other) and all(np.array_equal(getattr(self, n), getattr(other, n)) for n in names)
+        )
 
     def singletons(self) -> Orbits:
         """The same atoms, each an orbit of its own."""

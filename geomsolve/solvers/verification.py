@@ -144,32 +144,26 @@ def _exact(gram: OrbitGram) -> Balls:
 def _refined(loss: LogSums, start: OrbitGram, aim: int, report: Progress) -> tuple[Bounds, int, list[str]]:
     """The best bounds that Newton's method leads to, from a guess; the guess's own if it leads nowhere."""
     cosines, plural = _exact(start), start.orbits.plural
-    tried: set[tuple[int, bytes]] = set()
-    best: Bounds | None = None
-    steps = 0
+    best: tuple[Bounds, int, list[str]] | None = None
+    tried = set()
     for tol in (1e-7, 1e-9, 1e-5, 1e-4, 1e-3, -1.0):
         closed = plural & (np.diag(start.cosines) >= 1.0 - max(tol, 1e-8)) & (tol > 0)
         width = int(np.count_nonzero(start.eigenvalues <= tol)) if tol > 0 else 0
-        if (width, closed.tobytes()) in tried:
-            continue
-        tried.add((width, closed.tobytes()))
-        report(f"Newton's method in extended precision, dual factor of {width} column(s)")
-        found = refine(loss, cosines, closed, width, aim + 15)
-        if found is None:
-            continue
-        report("proving")
-        bounds = Bounds.at(loss, found.cosines, aim)
-        if best is None or bounds.gap < best.gap:
-            best, steps = bounds, found.steps
-        if best.gap < best.excess * flint().arb(10) ** (5 - aim):
-            return best, steps, []
-    if best is not None:
-        return best, steps, []
+        if (width, closed.tobytes()) not in tried:
+            tried.add((width, closed.tobytes()))
+            report(f"Newton's method in extended precision, dual factor of {width} column(s)")
+            found = refine(loss, cosines, closed, width, aim + 15)
+            if found is not None:
+                bounds = Bounds.at(loss, found.cosines, aim)
+                if best is None or bounds.gap < best[0].gap:
+                    best = bounds, found.steps, []
+            if best is not None and best[0].gap < best[0].excess * flint().arb(10) ** (5 - aim):
+                break
     note = (
         "Newton's method did not converge in extended precision (at a transition the conditions are degenerate): what "
         "is proved is what the cosines of `solve` prove"
     )
-    return Bounds.at(loss, cosines), 0, [note]
+    return best or (Bounds.at(loss, cosines), 0, [note])
 
 
 def _verified(
@@ -187,12 +181,9 @@ def _verified(
     proved = bool(best.gap <= best.excess * flint().arb(10) ** -digits)
     if not proved:
         notes = [*notes, f"the gap is {relative:.2g} of the loss above its floor, more than 1e-{digits}"]
-    first = math.floor(float((best.excess.mid().log() / flint().arb(10).log()).mid())) if best.excess > 0 else 0
-    places = digits - 1 - first
-    wide = float((best.gap.log() / flint().arb(10).log()).mid()) if best.gap > 0 else -1e9
-    shown = min(places, math.floor(-wide - 0.31))
-    middle = (low + high) / 2
-    errors = best.errors
+    places = digits - 1 - (math.floor(float(best.excess.mid().log_base(10).mid())) if best.excess > 0 else 0)
+    shown = min(places, math.floor(-0.31 - float(best.gap.log_base(10).mid()))) if best.gap > 0 else places
+    middle, errors = (low + high) / 2, best.errors
     loose = int(np.count_nonzero(np.isinf(np.triu(errors))))
     if loose:
         notes = [*notes, f"{loose} cosine(s) between orbits have no proved digits"]
