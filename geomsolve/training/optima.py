@@ -115,13 +115,11 @@ def optimum_of(
     if isinstance(source, (Objective, CrossEntropy)):
         source = solve(source, tol=tol, throw=False, progress=progress)
     objective = loss_of(source)
-    if not isinstance(source, Solution):
-        # Below its rank nobody knows the optimum of fixed targets: class means are held against that of any dimension.
-        _, gram, spread = class_part(objective, gram_of(source, None), None)
-        return Optimum(source, gram.expand(), spread, source.value, gram.rank(), gram.rank())
-    kind, gram, spread = class_part(objective, source.orbits, None)
-    if dim is None or dim >= source.rank:
-        return Optimum(source, gram.expand(), spread, source.value, source.rank, source.rank)
+    kind, gram, spread = class_part(objective, gram_of(source, None), None)
+    rank = source.rank if isinstance(source, Solution) else gram.rank()
+    # Below its rank nobody knows the optimum of fixed targets: class means are held against that of any dimension.
+    if dim is None or dim >= rank or not isinstance(source, Solution):
+        return Optimum(source, gram.expand(), spread, source.value, rank, rank)
     embedding = embed(source, dim, bound=False, progress=progress)
     points = class_points(objective, embedding, kind)
-    return Optimum(source, points @ points.T, spread, embedding.value, dim, source.rank)
+    return Optimum(source, points @ points.T, spread, embedding.value, dim, rank)
