@@ -34,18 +34,10 @@ class Labels:
 def as_labels(
     labels: Any, samples: int | None = None, *, classes: int | Sequence[Any] | None = None, ignore: Any = None
 ) -> Labels:
-    """Labels in the order of their classes.
+    """Labels (n,) or (n, 1) in the order of their classes, as `counts_from_labels` takes them; or a ProblemError.
 
-    Args:
-        labels: (n,) or (n, 1) integers or texts: an array, a tensor, a series, or a data set that has `targets` or
-            `labels`. Categories keep their own order; others are sorted.
-        samples: how many there must be.
-        classes: the classes in order, or their number C for 0 to C - 1; None: those that the labels show.
-        ignore: a label to pass over.
-
-    Raises:
-        ProblemError: labels that are neither whole numbers nor texts, or that are none of the classes; -1 among whole
-            numbers that are otherwise not negative, unless `ignore` or `classes` speaks of it.
+    That is for labels that are neither whole numbers nor texts, that are none of the classes or not as many as there
+    are samples; and for -1 among others that are not negative, unless `ignore` or `classes` speaks of it.
     """
     for name in ("targets", "labels"):  # data sets of torchvision and their like
         if not hasattr(labels, "dtype") and hasattr(labels, name):
