@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 from ..arrays import as_numpy
 from ..errors import BackendError, ProblemError
+from ..objectives.rows.full_batch import check_word
 from .target_files import Targets, read_targets
 
 try:
@@ -20,7 +21,6 @@ try:
 except ImportError:
     torch, Module, normalize = None, object, None
 
-_LOSSES = ("cosine", "mse")
 # Rounds of matching and turning; each lowers the distance, and there are few ways to match.
 _ROUNDS = 50
 
@@ -50,8 +50,7 @@ class TargetHead(Module):
         if torch is None:
             raise BackendError('TargetHead: needs PyTorch; run: pip install ".[torch]"')
         super().__init__()
-        if loss not in _LOSSES:
-            raise ProblemError(f"loss: must be one of {', '.join(_LOSSES)}; got {loss!r:.40}")
+        check_word("loss", loss, ("cosine", "mse"))
         if isinstance(targets, (str, Path)):
             targets = read_targets(targets)
         if not isinstance(targets, Targets):

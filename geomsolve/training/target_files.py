@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..arrays import frozen
 from ..counts.counts import as_counts
 from ..errors import ProblemError
+from ..objectives.rows.full_batch import check_word
 from ..results import Result
 from ..text import attributes, entry, ranges, whole
 from .storage import SUFFIXES, check_package, read_array_file, write_array
@@ -163,7 +164,7 @@ class Targets(Result):
         Raises:
             ProblemError: another layout.
         """
-        _check_layout(layout)
+        check_word("layout", layout, LAYOUTS)
         return np.array(self.rows if layout == "proxies" else self.rows.T, order="C")
 
     def metadata(self, layout: str = "proxies") -> dict[str, str]:
@@ -211,7 +212,7 @@ def check_destination(path: str | Path, layout: str = "proxies") -> str:
 
     Found out before anything is solved; whether the path can be written is not looked at.
     """
-    _check_layout(layout)
+    check_word("layout", layout, LAYOUTS)
     path = Path(path)
     kind = "" if path.is_dir() else path.suffix.lower()
     if kind not in ("", *SUFFIXES):
@@ -222,13 +223,6 @@ def check_destination(path: str | Path, layout: str = "proxies") -> str:
         )
     check_package("out", kind)
     return kind
-
-
-def _check_layout(layout: str) -> None:
-    if layout not in LAYOUTS:
-        raise ProblemError(
-            f"layout: must be proxies, for (classes, dim), or weights, for (dim, classes); got {layout!r:.40}"
-        )
 
 
 def read_targets(path: str | Path) -> Targets:

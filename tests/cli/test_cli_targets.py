@@ -133,7 +133,7 @@ def test_profiles_are_refused_unless_the_classes_are_sorted(tmp_path, capsys):
         (["--dim", "8"], "out: must be given; got none"),
         (["--dim", "8", "--out", "T.txt"], "out: must end in .npy or .safetensors or .pt, or be a folder; got 'T.txt'"),
         (["--dim", "8", "--out", "none/T.npy"], "out: must be a path that can be written; got none/T.npy"),
-        (["--dim", "8", "--out", "T.npy", "--layout", "rows"], "layout: must be proxies, for (classes, dim), or"),
+        (["--dim", "8", "--out", "T.npy", "--layout", "rows"], "layout: must be one of proxies, weights; got 'rows'"),
         (["--dim", "8", "--out", "tsc", "--layout", "weights"], "layout: a folder is for TSC's loader"),
         (["--dim", "8", "--out", "T.npy", "--tol", "2"], "tol: must be a number between 0 and 1"),
         (["--dim", "8", "--out", "T.npy", "--alpha", "1"], "alpha: supcon has no such option"),
