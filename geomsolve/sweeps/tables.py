@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import ProblemError
 from ..lazy import package
+from ..objectives.rows.full_batch import check_word
 from ..results import Result
 from ..text import table as columns_of
 from .chains import read_counts, unpack_cosines
@@ -129,8 +130,7 @@ def export_sweep(store: str | Path, target: str | Path, to: str, *, every: bool 
         ProblemError: an unknown format, or a store that `load_sweep` refuses.
         BackendError: parquet without pyarrow.
     """
-    if to not in FORMATS:
-        raise ProblemError(f"to: must be one of {', '.join(FORMATS)}; got {to!r:.40}")
+    check_word("to", to, FORMATS)
     if to == "parquet":
         package("pyarrow.parquet", "to: parquet needs pyarrow; pip install '.[parquet]', or write csv or npz")
     target = Path(target)

@@ -9,6 +9,8 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from ..arrays import Array
 from ..choosing.named import Solved
@@ -188,9 +190,6 @@ def sharing(collapse: ClassMeans, counts: Array) -> Sharing:
 
 def groups(shared: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:
     """Groups of two classes or more that are linked by pairs that share a point, in class order."""
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import connected_components
-
     return grouped(connected_components(csr_array(shared), directed=False)[1])
 
 
