@@ -134,11 +134,11 @@ def check_psi(psi: Psi, count: int, temperature: float) -> None:
             f"loss: psi must map an array of shape ({count},) to a scalar and be written with jax.numpy; calling it "
             f"gave {type(error).__name__}: {str(error).splitlines()[0]:.120}"
         ) from None
-    for what, array in (("a finite value", values[0]), ("a finite slope", slopes.sum(axis=1))):
-        bad = np.flatnonzero(~np.isfinite(array))
-        if bad.size:
+    for what, array in (("value", values[0]), ("slope", slopes.sum(axis=1))):
+        if not np.isfinite(array).all():
+            where = _show(left[np.argmin(np.isfinite(array))])
             raise ProblemError(
-                f"loss: psi must have {what} on [{low:g}, 0]^{count}; at t = {_show(left[bad[0]])} it has none"
+                f"loss: psi must have a finite {what} on [{low:g}, 0]^{count}; at t = {where} it has none"
             )
     scale = 1e-9 * (1e-3 + np.ptp(values[0]) + np.abs(values[0]).max() * 1e-3)
     excess = values[2] - (values[0] + values[1]) / 2.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -219,7 +219,7 @@ def instance_softmax(
     grouped, (part, mass) = table.as_counts(counts), table.columns
     others = np.maximum(grouped.distinct - 1.0, 1.0)
     kinds = kinds_of(loss, grouped, {"instances": grouped.distinct})
-    plain = anchored(
+    loss_of_orbits = anchored(
         kinds,
         masses=mass,
         weights=[(float(views), float(views))],
@@ -228,6 +228,9 @@ def instance_softmax(
         temperature=temperature,
         name=name,
         counts=counts,
+        form=ViewedSoftmax,
+        own_shares=1.0 - part,
+        views=views,
+        self_pairs=self_pairs,
     )
-    values = {one.name: getattr(plain, one.name) for one in fields(plain)}
-    return few_by_class(ViewedSoftmax(**values, own_shares=1.0 - part, views=views, self_pairs=self_pairs))
+    return few_by_class(loss_of_orbits)

@@ -35,8 +35,7 @@ _ALIGNED = 4.0 * float(np.finfo(np.float64).eps)
 class EquilibriumSum(PartedSum):
     """The terms of ECL, with the alignment of classifiers and prototypes by its chord."""
 
-    align: float  # the weight of the alignment
-    by_chord: bool  # whether its square stands for it as its chord
+    chord: float  # the weight of the alignment where its square stands for it as its chord, else 0
 
     def untied(self, gram: OrbitGram) -> float:
         """How far the chord lies below |W/|W| - P/|P||: nothing where classifiers and prototypes share their points."""
@@ -47,7 +46,7 @@ class EquilibriumSum(PartedSum):
             cosines = np.diag(gram.cosines[names == "prototype"][:, names == "classifier"])
         square = 2.0 * float(np.sum(1.0 - cosines)) / classes
         # Cosines of 1 less an ulp make a square of two ulps, where points are the same.
-        return 0.0 if square <= _ALIGNED or not self.by_chord else self.align * (np.sqrt(square) - square / 2.0)
+        return 0.0 if square <= _ALIGNED else self.chord * (np.sqrt(square) - square / 2.0)
 
 
 def ECL(
@@ -179,8 +178,7 @@ def ECL(
         counts=counts,
         terms=Terms(losses),
         parts=balanced.parts,
-        align=align,
-        by_chord=alignment == "norm",
+        chord=align if alignment == "norm" else 0.0,
     )
     if tied:
         return closed_orbits(found.by_class())

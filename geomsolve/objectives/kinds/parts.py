@@ -255,14 +255,16 @@ def anchored(
     temperature: float,
     name: str,
     counts: Counts,
-) -> PartedSoftmax:
-    """Row softmax whose anchors are the atoms of one kind, the `first`.
+    form: type[PartedSoftmax] = PartedSoftmax,
+    **more: Any,
+) -> Any:
+    """Row softmax whose anchors are the atoms of one kind, the `first`, in this form with what more it has.
 
     Masses and offsets (K,) are of one anchor, weights and positives of one partner of every kind.
     """
     mass, offset = np.zeros(kinds.each.shape), np.ones(kinds.each.shape)  # a row of no mass needs some denominator
     mass[:, first], offset[:, first] = masses, offsets
-    return PartedSoftmax(
+    return form(
         orbits=kinds,
         masses=mass.ravel(),
         weights=_relations(kinds, first, weights),
@@ -272,6 +274,7 @@ def anchored(
         name=name,
         counts=counts,
         parts=parts_in(kinds),
+        **more,
     )
 
 
