@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..arrays import Array, frozen
+from ..arrays import Array
 from ..certificates.certificate import Certificate
 from ..certificates.logits import LogitCertificate
 from ..counts.counts import Counts
@@ -123,10 +123,6 @@ class Design(_Designed):
     masses: Array = field(repr=False)
     weights: Array = field(repr=False)
     objective: RowSoftmax = field(repr=False)
-
-    def __post_init__(self) -> None:
-        for name in ("target", "balance", "masses", "weights"):
-            object.__setattr__(self, name, frozen(name, getattr(self, name)))
 
     @property
     def offsets(self) -> Array:

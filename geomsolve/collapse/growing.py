@@ -14,7 +14,7 @@ from ..counts.counts import Counts
 from ..errors import ProblemError
 from ..geometry.orbit_gram import OrbitGram
 from ..solvers.newton.stationary import stationary_point
-from ..solvers.solution import Quality, Solution
+from ..solvers.solution import Solution
 from ..solvers.solving import solve
 from .crossings import Crossing, refine, whole_crossings
 from .two_levels import MOST_NEGATIVES, MOVING, TEMPERATURES, Family, check_loss
@@ -157,20 +157,19 @@ class GrowingCounts(Family):
 
     def classes(self, crossing: Crossing, progress: Progress) -> tuple[tuple[int, ...], tuple[float, float] | None]:
         """The first classes to share a point, and between which values of the parameter they begin to."""
-        sign = 1.0 if crossing.collapses == "above" else -1.0
-        before, offset = crossing.value, 1e-3
+        above = crossing.collapses == "above"
+        values = [crossing.value * (1.0 + (1e-3 if above else -1e-3) * 3.0**i) for i in range(7)]
+        before = crossing.value
         if self.vary == "negatives":
-            before, offset = crossing.bracket[sign > 0], 0.0
-        while offset < 1.0:
-            value = before if not offset else crossing.value * (1.0 + sign * offset)
+            values = [crossing.bracket[above]]
+            before = values[0]
+        for value in values:
             progress(f"looking for classes in one point at {self.vary} {value:.6g}")
             solution = solve(self.objective(value), throw=False)
-            if solution.quality is Quality.CERTIFIED and solution.collapsed:
+            if solution.ok and solution.collapsed:
                 groups = sorted(index for group in solution.collapsed for index in group)
                 return tuple(groups), (min(before, value), max(before, value))
-            if not offset:
-                break
-            before, offset = value, offset * 3.0
+            before = value
         return (), None
 
 

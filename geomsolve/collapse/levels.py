@@ -92,13 +92,12 @@ class LossLevels(Result):
     @property
     def quality(self) -> Quality:
         """CERTIFIED where both optima are."""
-        both = [s.quality for s in (self.solution, self.minority_solution) if s is not None]
-        return Quality.CERTIFIED if all(q is Quality.CERTIFIED for q in both) else Quality.UNCERTIFIED
+        return Quality.CERTIFIED if self.ok else Quality.UNCERTIFIED
 
     @property
     def ok(self) -> bool:
         """Whether both optima are."""
-        return self.quality is Quality.CERTIFIED
+        return self.solution.ok and (self.minority_solution is None or self.minority_solution.ok)
 
     @property
     def summary(self) -> str:
