@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,6 @@ class Minimum:
         steps: of L-BFGS.
         stopped: "" where descent came to its end, otherwise why not: "seconds", "interrupt" or "steps".
         seconds: wall time.
-        history: step, value above the floor and seconds along the way.
     """
 
     points: Array
@@ -61,7 +60,6 @@ class Minimum:
     steps: int
     stopped: str
     seconds: float
-    history: tuple[dict[str, float], ...] = field(default=(), repr=False)
 
 
 def minimise(
@@ -122,11 +120,10 @@ class _Descent:
         self.loss, self.rough, self.positive = loss, rough, positive
         self.gain, self.tol, self.max_steps = gain, tol, max_steps
         self.progress = progress or (lambda line: None)
-        self.begun = self.told = time.perf_counter()
+        self.begun, self.told = time.perf_counter(), -math.inf
         self.seconds = math.inf if seconds is None else seconds
         self.steps, self.stopped = 0, ""
         self.latest: Any = None
-        self.history: list[dict[str, float]] = []
 
     def of(
         self, starts: Sequence[Any], hops: int, rng: np.random.Generator, polish: bool, second_order: bool
@@ -158,7 +155,7 @@ class _Descent:
             excess = after
         return Minimum(
             points, excess, excesses, reached, balance(self.loss, points)[0], curvature, self.steps, self.stopped,
-            time.perf_counter() - self.begun, tuple(self.history),
+            time.perf_counter() - self.begun,
         )  # fmt: skip
 
     def _guarded(self, start: Any, label: str, near: float) -> tuple[float, Any]:
@@ -224,9 +221,8 @@ class _Descent:
 
     def _tell(self, label: str, excess: float) -> None:
         now = time.perf_counter()
-        if now - self.told > _TELL or not self.history:
+        if now - self.told > _TELL:
             self.told = now
-            self.history.append({"step": self.steps, "excess": excess, "seconds": now - self.begun})
             left = self.seconds - (now - self.begun)
             clock = f"{now - self.begun:.0f} s" if left == math.inf else f"{max(left, 0.0):.0f} s left"
             self.progress(f"descent: {label}, step {self.steps}, loss above its floor {excess:.8g}, {clock}")

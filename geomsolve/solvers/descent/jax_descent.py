@@ -157,7 +157,7 @@ class Descent:
             termination = Termination.STEP_LIMIT if found.stopped else Termination.STALLED
         message = f"{''.join(notices)}forces balance to {found.residual:.1e} after {found.steps} steps"
         gram = OrbitGram.averaged_points(found.points, orbits)
-        return Attempt(self.name, termination, gram, found.steps, message, found.history)
+        return Attempt(self.name, termination, gram, found.steps, message)
 
 
 def descend_on(
