@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
+from scipy.sparse.linalg import LinearOperator, cg
 
 from ..arrays import Array
 from ..geometry.orbit_gram import OrbitGram, Orbits
@@ -172,28 +173,13 @@ def _where(objective: WeightedSoftmax, gram: OrbitGram, total: Array) -> OrbitGr
 
 
 def _solved(links: Array, own: Array, right: Array) -> Array:
-    """(Lap(links) + Diag(own)) x = right, by conjugate gradients."""
+    """(Lap(links) + Diag(own)) x = right, by conjugate gradients; without self-pairs up to a constant."""
     degrees = links.sum(axis=1) + own
-    # Without self-pairs the constant is in the null space: rounding must not grow there.
-    level = 0.0 if own.any() else 1.0
-    found, left = np.zeros(len(right)), right - level * right.mean()
-    scaled = left / np.maximum(degrees, 1e-300)
-    along, size = scaled.copy(), float(left @ scaled)
-    first = size
-    for _ in range(_PRODUCTS):
-        if size <= 1e-20 * first or not size > 0:
-            break
-        bent = degrees * along - links @ along
-        bend = float(along @ bent)
-        if not bend > 0:
-            break
-        found += size / bend * along
-        left -= size / bend * bent
-        left -= level * left.mean()
-        scaled = left / np.maximum(degrees, 1e-300)
-        before, size = size, float(left @ scaled)
-        along = scaled + size / before * along
-    return found
+    system = LinearOperator(links.shape, lambda x: degrees * x - links @ x)
+    scale = LinearOperator(links.shape, lambda x: x / np.maximum(degrees, 1e-300))
+    right = right if own.any() else right - right.mean()
+    found = cg(system, right, rtol=1e-10, maxiter=_PRODUCTS, M=scale)[0]
+    return found if own.any() else found - found.mean()
 
 
 def tangent(objective: WeightedSoftmax, virtual: OrbitGram, diagonal: Array, wanted: Array) -> float:
