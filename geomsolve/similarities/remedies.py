@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,16 +13,14 @@ from ..errors import ProblemError
 from ..objectives.weighted.weightings import Weighting
 from .euclidean import centred
 from .feasibility import LogGram
-from .kernels import x_clr_weights, y_aware_weights
+from .kernels import y_aware_weights
 from .schemes import soft_supcon_weights
 from .verdicts import Realization, Verdict
 
 # Kernels without zeros, of which another may fit where the chosen one does not.
 _POSITIVE_KERNELS = ("gaussian", "laplacian", "cauchy")
-# Whose required squared distances scale with sigma to this power: then one temperature gives every sigma.
-_POWERS = {"gaussian": 2.0, "laplacian": 1.0}
 # Different samples up to which another kernel, a bandwidth or a floor is looked for: an eigendecomposition each.
-_MOST_SEARCHED = 1000
+_MOST_SEARCHED = 500
 # Weights this near to each other, in nats, have nothing left of the labels, and what decides is soon their rounding.
 _ALIKE = 1e-3
 
@@ -48,10 +46,8 @@ def suggest_remedies(realization: Realization) -> tuple[Remedy, ...]:
     """Single changes after which an embedding attains the entropy bound, each checked by a verdict of its own.
 
         temperature        the largest one that attains the bound: `LogGram.largest_temperature`
-        sigma              tau d^2/sigma^2 (Gaussian) and tau d/sigma (Laplacian) are all that counts, so sigma
-                           (tau/largest)^{1/2} and sigma tau/largest; other kernels by search
-        label temperature  of X-CLR, sigma^2 of its Gaussian kernel
-        epsilon            of Soft SupCon: epsilon^{largest/tau}, and never above 1
+        sigma              of a kernel of labels; of X-CLR the label temperature, sigma^2 of its Gaussian kernel
+        epsilon            of SupCon and Soft SupCon
         kernel             another one without zeros at the same sigma
         floor              under weights with zeros, such as ratings: a share of its row's largest weight
         self-pairs         out; never in: p_ij = w_ij for all j, j = i among them, makes it so without j = i
@@ -60,8 +56,7 @@ def suggest_remedies(realization: Realization) -> tuple[Remedy, ...]:
     Nothing for a verdict REALIZABLE. Otherwise those that work, after what happens to the temperature, which is there
     in any case: that no temperature helps is worth knowing.
 
-    Cost: an eigendecomposition of size K for each candidate, some 30 for sigma of other kernels than Gaussian and
-    Laplacian.
+    Cost: some thirty eigendecompositions of size K for a number, up to 500 different samples.
     Source: ours.
     """
     if realization.verdict is Verdict.REALIZABLE:
@@ -93,10 +88,8 @@ def _rounded(value: float, *, down: bool) -> float:
     return float(f"{steps * unit:.6g}")
 
 
-def _search(
-    build: Callable[[float], Weighting], temperature: float, tries: Iterable[float], factor: float
-) -> float | None:
-    """A number above which `build` attains the bound, near the least: the first of `tries`, then halving its last step.
+def _search(build: Callable[[float], Weighting], temperature: float, tries: Sequence[float]) -> float | None:
+    """The least number from which `build` attains the bound, to six digits: between a try and the first that does.
 
     None where no number does before all weights are alike.
     """
@@ -110,24 +103,15 @@ def _search(
         spread = np.ptp(np.where(there & ~np.isneginf(weighting.logs), weighting.logs, weighting.logs[there].max()))
         return bool(spread >= _ALIKE) and attains(weighting, temperature)
 
-    high = next((value for value in tries if works(value)), None)
-    if high is None:
+    place = next((place for place, value in enumerate(tries) if works(value)), 0)
+    if place == 0:
         return None
-    low = high / factor
-    for _ in range(12):
-        middle = math.sqrt(low * high)
+    low, high = tries[place - 1], tries[place]
+    while high > (1.0 + 1e-6) * low:
+        middle = math.sqrt(low) * math.sqrt(high)
         low, high = (low, middle) if works(middle) else (middle, high)
     value = _rounded(high, down=False)
     return value if works(value) else None
-
-
-def _checked(change: str, text: str, value: float, build: Callable[[float], Weighting], tau: float) -> Remedy | None:
-    """The remedy with its number in the text, if it works; None if it does not or the scheme does not take it."""
-    try:
-        works = value > 0 and attains(build(value), tau)
-    except ProblemError:
-        works = False
-    return Remedy(change, text.format(value), value, True) if works else None
 
 
 def _temperature(realization: Realization) -> Remedy:
@@ -150,53 +134,38 @@ def _temperature(realization: Realization) -> Remedy:
 
 
 def _of_labels(weighting: Weighting, labels: Array, temperature: float) -> list[Remedy | None]:
-    """A larger sigma, or for X-CLR a larger label temperature; and another kernel."""
-    sigma, kernel, labels = float(weighting.bandwidth or 0.0), str(weighting.kernel), labels[weighting.orbits.listed()]
+    """A larger sigma, or for X-CLR a larger label temperature, which is sigma^2; and another kernel."""
+    sigma, labels, x_clr = (
+        float(weighting.bandwidth or 0.0),
+        labels[weighting.orbits.listed()],
+        "X-CLR" in weighting.name,
+    )
 
-    def of_sigma(value: float) -> Weighting:
-        return y_aware_weights(labels, sigma=value, kernel=kernel, self_pairs=weighting.self_pairs)
+    def kernel(sigma: float, name: str = str(weighting.kernel)) -> Weighting:
+        return y_aware_weights(labels, sigma=sigma, kernel=name, self_pairs=weighting.self_pairs)
 
-    def of_label_temperature(value: float) -> Weighting:
-        return x_clr_weights(labels, label_temperature=value, self_pairs=weighting.self_pairs)
-
-    x_clr = weighting.name.startswith("X-CLR")
-    largest = LogGram.of(weighting).largest_temperature if kernel in _POWERS and weighting.positive else 0.0
-    growth = temperature / largest if largest > 0 else 0.0
-    found: list[Remedy | None] = []
-    if x_clr:
-        text, value = "Raise the label temperature of X-CLR to {:g}.", _rounded(growth * sigma**2, down=False)
-        return [_checked("label temperature", text, value, of_label_temperature, temperature)]
-    if kernel in _POWERS:
-        text = "Raise sigma to {:g}, the smallest that works."
-        value = _rounded(sigma * growth ** (1.0 / _POWERS[kernel]), down=False)
-        found.append(_checked("sigma", text, value, of_sigma, temperature))
-    else:
-        near = _search(of_sigma, temperature, (sigma * 2.0**k for k in range(1, 21)), 2.0)
-        found.append(None if near is None else Remedy("sigma", f"Raise sigma to {near:g}.", near, True))
-    for name in _POSITIVE_KERNELS:
-        other = y_aware_weights(labels, sigma=sigma, kernel=name, self_pairs=weighting.self_pairs)
-        fits = name != kernel and attains(other, temperature)
+    power, change, what = (
+        (2.0, "label temperature", "the label temperature of X-CLR") if x_clr else (1.0, *["sigma"] * 2)
+    )
+    tries = [(sigma * 2.0**k) ** power for k in range(21)]
+    value = _search(lambda value: kernel(value ** (1.0 / power)), temperature, tries)
+    text = f"Raise {what} to {value or 0.0:g}, the smallest that works."
+    found: list[Remedy | None] = [None if value is None else Remedy(change, text, value, True)]
+    for name in () if x_clr else _POSITIVE_KERNELS:
+        fits = name != weighting.kernel and attains(kernel(sigma, name), temperature)
         found.append(Remedy("kernel", f"Take the {name} kernel, at the same sigma.", None, True) if fits else None)
     return found
 
 
 def _epsilon(weighting: Weighting, temperature: float) -> Remedy | None:
     classes = weighting.orbits.listed()
-    inside = np.where(weighting.self_pairs, weighting.own, np.diag(weighting.logs))
-    first = int(np.argmax(weighting.orbits.sizes))
-    epsilon = math.exp(weighting.logs[first, first - 1] - inside[first])
 
     def of_epsilon(value: float) -> Weighting:
         return soft_supcon_weights(classes, epsilon=value, self_pairs=weighting.self_pairs)
 
-    if epsilon > 1.0:
-        text = "Lower epsilon to 1: no cosine between classes is larger than the one inside."
-        return _checked("epsilon", text, 1.0, of_epsilon, temperature)
-    # L is log(epsilon) times a matrix of 0 and 1, so the largest temperature is proportional to 1 / log(1/epsilon).
-    largest = LogGram.of(of_epsilon(math.exp(-1.0))).largest_temperature
-    scheme = "" if epsilon > 0 else " (Soft SupCon)"
-    text = f"Raise epsilon, the weight of pairs of different classes, to {{:g}}{scheme}, the smallest that works."
-    return _checked("epsilon", text, _rounded(math.exp(-largest / temperature), down=False), of_epsilon, temperature)
+    value = _search(of_epsilon, temperature, [10.0 ** -(k**2 / 10.0) for k in range(53, 0, -1)])
+    text = f"Set epsilon, the weight of pairs of different classes, to {value or 0.0:g}, the smallest that works."
+    return None if value is None else Remedy("epsilon", text, value, True)
 
 
 def _floor(weighting: Weighting, temperature: float) -> Remedy | None:
@@ -211,7 +180,7 @@ def _floor(weighting: Weighting, temperature: float) -> Remedy | None:
         own = np.logaddexp(weighting.own - top, math.log(value))
         return Weighting.normalised(weighting.orbits, logs, own, weighting.self_pairs, weighting.name)
 
-    value = _search(raised, temperature, (10.0**k for k in range(-6, 3)), 10.0)
+    value = _search(raised, temperature, [10.0**k for k in range(-9, 3)])
     if value is None:
         return Remedy("floor", "No floor under the weights helps, up to 100 times the largest of a row.", None, False)
     text = f"Add a floor: to every weight {value:g} times the largest of its row, the smallest that works"
