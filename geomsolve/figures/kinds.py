@@ -92,7 +92,9 @@ def draw_points(figure: Any, atoms: Atoms, title: str | None = None) -> None:
         axes.scatter(*points[ringed].T, s=260, facecolor="none", edgecolor="black", depthshade=False)
     if len(kinds) == 1 and len(first) <= FEW:
         for a, total in zip(first, totals, strict=True):
-            label = f"{atoms.numbers[a]:.4g}" if total == 1 else f"{total} classes of {atoms.numbers[a]:.4g}"
+            # Where atoms were sampled it is not known here how many classes a point has.
+            several = f"{total} classes of " if atoms.total == len(atoms.gram) else "classes of "
+            label = f"{several if total > 1 else ''}{atoms.numbers[a]:.4g}"
             axes.text(*(1.2 * points[a]), label, ha="center", va="center", fontsize=11)
             axes.plot(*np.array([np.zeros(3), points[a]]).T, color=GREY, linewidth=1.2)
     where = f"Points in {dims} dimension{'s' * (dims > 1)}"

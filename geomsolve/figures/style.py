@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import BackendError, ProblemError
+from ..errors import ProblemError
+from ..lazy import package
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,12 +34,10 @@ def check_suffix(path: str | Path) -> None:
 
 def blank(size: tuple[float, float], dpi: int, **pads: Any) -> Figure:
     """An empty figure; `pads` are those of the layout engine."""
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
-    except ModuleNotFoundError:
-        raise BackendError("plot: needs matplotlib, which is not installed (pip install matplotlib)") from None
-    return Figure(figsize=size, dpi=dpi, layout=ConstrainedLayoutEngine(**pads))
+    missing = "plot: needs matplotlib, which is not installed (pip install matplotlib)"
+    engine = package("matplotlib.layout_engine", missing).ConstrainedLayoutEngine(**pads)
+    figure: Figure = package("matplotlib.figure", missing).Figure(figsize=size, dpi=dpi, layout=engine)
+    return figure
 
 
 _Draw = Callable[..., None]

@@ -135,6 +135,12 @@ def test_collapsed_classes_are_named_in_the_picture():
     assert "ringed" in axes.get_title()
 
 
+def test_the_number_of_classes_in_a_point_is_not_told_of_a_sample():
+    figure = gs.solve(gs.GCL(gs.step_counts(1, 999, 1, 3000), negatives=1)).plot()
+    axes = axes_titled(figure, "Points in 1 dimension")
+    assert {text.get_text() for text in axes.texts} == {"3000", "classes of 1"}
+
+
 def test_drawing_leaves_pyplot_and_the_settings_alone():
     code = """
 import sys, json
