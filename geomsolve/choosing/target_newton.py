@@ -56,7 +56,7 @@ class TargetPoint:
     inside: Array  # (K,) the derivative in the cosine of embeddings of a class
     slope: ClassMatrix  # F + g E X
     own: Array  # (K,) the derivative in X_ii
-    rows: list[Row]
+    seen: Row
 
     @classmethod
     def at(cls, problem: Problem, delta: Array, apart: Array, opened: NDArray[np.bool_]) -> TargetPoint:
@@ -69,7 +69,7 @@ class TargetPoint:
         means = (across @ across.T).between * share
         none = np.zeros_like(apart)
         gram = problem.gram(Place(means, across.between, aside / (1.0 + own) - problem.wider * apart, apart, none))
-        row = np.sum([term.row_gradient(gram) for term in problem.terms], axis=0)[::2]
+        row = problem.terms[0].row_gradient(gram)[::2]
         between = np.where(problem.free[:, :, None], row[:, : kinds.cells].reshape(*problem.free.shape, 2), 0.0)
         between *= number[:, None, None]
         pushed = between[:, :, 0] * number
@@ -78,10 +78,8 @@ class TargetPoint:
         moved = pushes @ across
         slope = ClassMatrix(classes, forces.own + share * moved.own, forces.between + share * moved.between)
         inside = number * (number - 1.0) * row[:, kinds.cells]
-        return cls(
-            problem, delta, apart, opened, gram, across, forces, pushes, inside, slope, _along(problem, slope),
-            problem.rows(gram),
-        )  # fmt: skip
+        own, seen = _along(problem, slope), problem.rows(gram)[0]
+        return cls(problem, delta, apart, opened, gram, across, forces, pushes, inside, slope, own, seen)
 
     @cached_property
     def units(self) -> Array:
@@ -98,7 +96,7 @@ class TargetPoint:
     @property
     def stiff(self) -> Array:
         """(K,) how `held` grows with v, of classes alone."""
-        inside = np.sum([row.inside / row.softness for row in self.rows], axis=0)
+        inside = self.seen.inside / self.seen.softness
         return np.asarray((0.5 * np.abs(self.own) + 2.0 * self.problem.wider**2 * inside) / self.units)
 
     def equations(self) -> Array:
@@ -118,16 +116,15 @@ class TargetPoint:
         across = ClassMatrix(classes, turn, between)
         means = (across @ self.across.T).between * share
         means = means + means.T
-        pushes, forces, alone, inside = np.zeros_like(means), np.zeros_like(means), 0.0 * own, 0.0 * own
         shorter = -problem.wider * opening
-        for tau, mass, repelled, seen, within, single, rest in self.rows:
-            answer = np.sum(partners * (repelled * means + seen * between), axis=1) + within * shorter
-            nearer = answer * (tau / np.where(mass > 0, mass, 1.0)) - rest * turn
-            answer = nearer + turn
-            pushes += repelled / tau * (means - answer[:, None])
-            forces += seen / tau * (between - answer[:, None])
-            alone -= single / tau * nearer
-            inside += within / tau * (shorter - answer)
+        tau, mass, repelled, seen, within, single, rest = self.seen
+        answer = np.sum(partners * (repelled * means + seen * between), axis=1) + within * shorter
+        nearer = answer * (tau / np.where(mass > 0, mass, 1.0)) - rest * turn
+        answer = nearer + turn
+        pushes = repelled / tau * (means - answer[:, None])
+        forces = seen / tau * (between - answer[:, None])
+        alone = -single / tau * nearer
+        inside = within / tau * (shorter - answer)
         first = ClassMatrix(classes, 0.0 * own, pushes + pushes.T) @ self.across
         second = self.pushes @ across
         slope = ClassMatrix(
@@ -137,8 +134,8 @@ class TargetPoint:
         turned = slope.between - (share * self.own / own)[:, None] * moved
         turned -= (share * (held / own - self.own * turn / own**2))[:, None] * self.delta
         apart = -(held / own - self.own * turn / own**2 + 2.0 * problem.wider * inside) / self.units
-        within = np.where(self.opened, apart, step[:, -1])
-        return np.column_stack([_centred(problem, turned) / self.units[:, None], within])
+        apart = np.where(self.opened, apart, step[:, -1])
+        return np.column_stack([_centred(problem, turned) / self.units[:, None], apart])
 
     @cached_property
     def _weights(self) -> Array:
@@ -160,8 +157,7 @@ class TargetPoint:
         if count <= _FEW:
             return self._curved_up()
         share = _share(problem)
-        push = np.sum([row.means / row.softness for row in self.rows], axis=0)
-        seen = np.sum([row.across / row.softness for row in self.rows], axis=0)
+        push, seen = self.seen.means / self.seen.softness, self.seen.across / self.seen.softness
         push = share * (push + push.T)
         left = seen + push + (share * np.maximum(-self.own / self.across.own, self.units))[:, None]
         apart = np.where(self.opened, self.stiff * self.apart, 1.0)
