@@ -76,9 +76,7 @@ def net_forces(rows: Rows, gram: OrbitGram) -> tuple[Array, Array, Array]:
     all_stretched = np.abs(stretched).sum(axis=1)[:, None]
     # Less itself; of a single positive nothing is left, and rounding must not be.
     single = kin.sum(axis=1)[:, None] == 1
-    others = np.where(
-        single, np.where(kin, 0.0, stretched.sum(axis=1)[:, None]), stretched.sum(axis=1)[:, None] - stretched
-    )
+    others = np.where(single & kin, 0.0, stretched.sum(axis=1)[:, None] - stretched)
     rest = np.where(kin, 0.0, sums).sum(axis=1)[:, None]
     pull, unbalance = positives * rows.partners, rows.unbalance
     own = weights * (1.0 - pull)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...arrays import Array
 from ...counts.counts import Counts, as_counts
-from ...errors import ProblemError
+from ...errors import BackendError, ProblemError
 from ..base import check_temperature
-from ..classes.over_batches import batches
+from ..batches.batch_means import BatchMean
+from ..batches.outcomes import Groups, outcomes
+from ..classes.over_batches import Batches, batches
 from ..rows.full_batch import check_whole, check_word
 from ..rows.row_softmax import ViewedRows
 from ..sampling import ClassTable, Sampler
-from .batched import BatchOfInstances, instances_in_batches
-from .parts import Array, PartedSoftmax, anchored, example_counts, few_by_class, kinds_of
+from .parts import Parted, PartedSoftmax, anchored, example_counts, few_by_class, kinds_of, parts_in
 
 ANCHORS = ("instance", "class")
 
@@ -97,7 +101,7 @@ def BCL(
             "instances": lambda m: views * m / (views * m + 1.0),
             "prototype": lambda m: 1.0 / (views * m + 1.0),
         }
-        return instances_in_batches("BCL", counts, temperature, drawn, f"BCL({drawn.name})", weights, tell)
+        return _in_batches("BCL", counts, temperature, drawn, f"BCL({drawn.name})", weights, tell)
     kinds = kinds_of("BCL", counts, {"instances": instances, "prototype": 1.0})
     every, own = (1.0 / instances, 1.0 / (instances + 1.0)), (1.0 / instances, 0.0)
     loss = anchored(
@@ -183,9 +187,7 @@ def KCL(
             return least, [views * (drawn - again)], [(drawn - again) * pull], view
 
         weights = {"instances": lambda m: views * m}
-        return instances_in_batches(
-            "KCL", counts, temperature, plan, name.replace(f"views={views}", plan.name), weights, tell
-        )
+        return _in_batches("KCL", counts, temperature, plan, name.replace(f"views={views}", plan.name), weights, tell)
     drawn = np.minimum(positives, others * (views if draw == "samples" else 1))
     shares = drawn / (views - 1.0 + drawn)
     return instance_softmax("KCL", counts, shares, temperature, views, name)
@@ -234,3 +236,54 @@ def instance_softmax(
         self_pairs=self_pairs,
     )
     return few_by_class(loss_of_orbits)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BatchOfInstances(Parted, BatchMean):
+    """A mean over batches whose atoms are examples, exchangeable within their class, and what stands beside them."""
+
+    def ungrouped(self) -> NoReturn:
+        """Not to be had: which atoms share a draw is told by classes."""
+        raise BackendError(f"{self.name}: batches of instances are taken by classes only (Newton)")
+
+
+def _in_batches(
+    loss: str,
+    counts: Counts,
+    temperature: float,
+    drawn: Batches,
+    name: str,
+    weights: Mapping[str, Callable[[Array], Array]],
+    tell: Callable[[Array, Array], tuple],
+) -> BatchOfInstances:
+    """A loss over batches of instances.
+
+    `weights` are of the kinds of atoms, anchors first: what those of another class with m examples have in a
+    denominator. `tell` is that of `outcomes`.
+    """
+    each, labels = example_counts(loss, counts), drawn.orbits.listed()
+    if drawn.counts is None:
+        raise ProblemError(f"sampler: {loss} tells examples apart, and PxM is for losses that do not; write shares")
+    sizes: dict[str, ArrayLike] = dict.fromkeys(weights, 1.0)
+    kinds = kinds_of(loss, counts, sizes | {next(iter(weights)): counts.distinct}, by_class=True)
+    law = drawn.law.each(labels)
+    members = np.arange(law.others.shape[1], dtype=float)
+    masses = np.zeros((len(weights), len(each)))
+    masses[0] = drawn.masses[labels] / each
+    return BatchOfInstances(
+        orbits=kinds.by_class,
+        masses=masses.ravel(),
+        temperature=temperature,
+        name=name,
+        counts=counts,
+        count=law.count,
+        groups=Groups(
+            classes=np.ones(len(each)),
+            places=np.arange(masses.size).reshape(masses.shape),
+            law=law,
+            weights=np.array([part(members) for part in weights.values()]),
+            own=outcomes(law, np.ones_like, tell, each),
+        ),
+        views=drawn.views,
+        parts=parts_in(kinds),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,48 @@ from numpy.typing import ArrayLike
 from ...arrays import Array
 from ...counts.counts import Counts
 from ...errors import ProblemError
-from ...geometry.orbit_gram import Orbits
-from ..base import Objective, check_temperature
+from ...geometry.orbit_gram import OrbitGram, Orbits
+from ..base import Objective, check_temperature, check_weights
 from ..many_counts import by_counts, class_orbits
 from ..sampling import Averaging, ClassTable, anchor_masses, per_class
-from .row_softmax import RowSoftmax
-from .tempered import TemperedSoftmax
+from .row_softmax import RowSoftmax, SoftmaxRows
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TemperedSoftmax(SoftmaxRows):
+    """A sum of row softmaxes of several temperatures, which is convex like each of them.
+
+        L(G) = sum_i m_i log( a_i + sum_{j != i} W_ij e^{t_ij / tau_i} ),   t_ij = G_ij - 1
+
+    Attributes:
+        temperatures: (K,) tau of the anchors of each orbit; `temperature` is the largest, the unit of cosines.
+    """
+
+    temperatures: Array
+
+    def _validate(self) -> None:
+        super()._validate()
+        check_weights("temperatures", self.temperatures, self.masses.shape)
+        if not (self.offsets.min() > 0 and self.temperatures.min() > 0):
+            raise ProblemError("offsets, temperatures: must be above 0 in every row")
+        if self.temperatures.max() != self.temperature:
+            raise ProblemError("temperature: must be the largest of the temperatures")
+
+    @property
+    def _taus(self) -> Array:
+        return self.temperatures[:, None]
+
+    def _exponentials(self, gram: OrbitGram) -> Array:
+        return np.exp((gram.cosines - 1.0) / self._taus)
+
+    @property
+    def floor(self) -> float:
+        """Sum m log a, the loss when every other class is infinitely far away."""
+        return float(self.orbits.sizes * self.masses @ np.log(self.offsets))
+
+    def excess(self, gram: OrbitGram) -> float:
+        """The loss above `floor`."""
+        return float(self.orbits.sizes * self.masses @ np.log1p(self._sums(gram) / self.offsets))
 
 
 def full_batch(

@@ -195,7 +195,7 @@ def weighting_from_matrix(weights: ArrayLike, *, self_pairs: bool | None = None,
 def by_orbits(full: Array, orbits: Orbits) -> tuple[Array, Array]:
     """(K, K) an entry of two different samples, by their orbits, and (K,) the entry of one with itself."""
     labels = orbits.listed()
-    first = np.array([np.flatnonzero(labels == a)[0] for a in range(len(orbits.sizes))])
+    first = np.unique(labels, return_index=True)[1]
     every = full[np.ix_(first, first)]
     own = np.diag(every).copy()
     for a in np.flatnonzero(orbits.plural):
@@ -256,10 +256,7 @@ def exchangeable(matrix: Array, scaled: Array | None = None) -> Orbits:
             labels[rest[same]] = orbit
             left, orbit = rest[~same], orbit + 1
     # Orbits in the order of their first sample.
-    _, first = np.unique(labels, return_index=True)
-    rank = np.empty(orbit, dtype=np.intp)
-    rank[np.argsort(first)] = np.arange(orbit)
-    labels = rank[labels]
+    labels = np.argsort(np.argsort(np.unique(labels, return_index=True)[1]))[labels]
     return Orbits(np.bincount(labels).astype(np.float64), labels)
 
 
