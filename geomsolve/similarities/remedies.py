@@ -144,12 +144,12 @@ def _of_labels(weighting: Weighting, labels: Array, temperature: float) -> list[
     def kernel(sigma: float, name: str = str(weighting.kernel)) -> Weighting:
         return y_aware_weights(labels, sigma=sigma, kernel=name, self_pairs=weighting.self_pairs)
 
-    power, change, what = (
-        (2.0, "label temperature", "the label temperature of X-CLR") if x_clr else (1.0, *["sigma"] * 2)
-    )
+    power, change = (2.0, "label temperature") if x_clr else (1.0, "sigma")
     tries = [(sigma * 2.0**k) ** power for k in range(21)]
     value = _search(lambda value: kernel(value ** (1.0 / power)), temperature, tries)
-    text = f"Raise {what} to {value or 0.0:g}, the smallest that works."
+    text = (
+        f"Raise {'the label temperature of X-CLR' if x_clr else 'sigma'} to {value or 0.0:g}, the smallest that works."
+    )
     found: list[Remedy | None] = [None if value is None else Remedy(change, text, value, True)]
     for name in () if x_clr else _POSITIVE_KERNELS:
         fits = name != weighting.kernel and attains(kernel(sigma, name), temperature)
