@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -110,58 +111,52 @@ def realize(
     """Whether an embedding has the similarities that weighted InfoNCE asks for, with a proof either way."""
     check_tol(tol)
     outputs = Outputs(json, plot, out, "realization.json")
-    options: dict[str, Any] = {
-        "sigma": sigma,
-        "variance": variance,
-        "kernel": kernel,
-        "period": period,
-        "epsilon": epsilon,
-    }
-    options |= {"tree": tree, "label_temperature": label_temperature, "views": views}
+    options: dict[str, Any] = {"sigma": sigma, "variance": variance, "kernel": kernel, "period": period}
+    options |= {"epsilon": epsilon, "tree": tree, "label_temperature": label_temperature, "views": views}
     with reporting() as progress:
         weighting = read_weighting(
             weights, labels, scheme, options, self_pairs, distances=distances, column=column, subset=subset,
             progress=progress,
         )  # fmt: skip
-    if similarity is None:
-        similarity = "euclidean" if scheme == "euclidean" else "cosine"
+    similarity = similarity or ("euclidean" if scheme == "euclidean" else "cosine")
     if similarity not in ("cosine", "euclidean"):
         raise ProblemError(f"similarity: must be cosine or euclidean; got {similarity!r:.40}")
     if out is not None:
         check_file("out", out / "points.npy")
-    if similarity == "euclidean":
-        return _euclidean(weighting, temperature, tol, seconds, dim, outputs)
-    return _cosine(weighting, temperature, tol, seconds, dim, outputs)
+    check_dim(dim, weighting.orbits.atoms)
+    with reporting() as progress:
+        if similarity == "euclidean":
+            report, lines, arrays = _euclidean(weighting, temperature, seconds, dim, plot, progress)
+        else:
+            report, lines, arrays = _cosine(weighting, temperature, tol, seconds, dim, plot, progress)
+        if out is not None:
+            progress(f"files: about {weighting.samples**2 * 3.2e-8:.2g} GB of matrices over all pairs")
+    outputs.emit(report, lines, [] if out is None else outputs.save(arrays()))
+    return OK
+
+
+# What the command says as a dictionary, as lines, and what it saves.
+_Told = tuple[dict[str, Any], list[str], Callable[[], dict[str, Any]]]
 
 
 def _cosine(
-    weighting: Weighting,
-    temperature: float,
-    tol: float,
-    seconds: float,
-    dim: int | None,
-    outputs: Outputs,
-) -> int:
-    check_dim(dim, weighting.orbits.atoms)
-    with reporting() as progress:
-        found = realize_weights(weighting, temperature=temperature, tol=tol, seconds=seconds, progress=progress)
-        progress(f"{found.verdict.value}; looking for what would make it realizable")
-        advice = suggest_remedies(found)
-        within = None if dim is None else realize_in(found, dim, seconds=seconds, progress=progress)
-        if outputs.plot is not None:
-            found.plot(outputs.plot, within=within)
-        fit = label_fit(weighting, temperature)
-        if outputs.out is not None:
-            progress(f"files: about {weighting.samples**2 * 3.2e-8:.2g} GB of matrices over all pairs")
+    weighting: Weighting, temperature: float, tol: float, seconds: float, dim: int | None, plot: Path | None,
+    progress: Progress,
+) -> _Told:  # fmt: skip
+    found = realize_weights(weighting, temperature=temperature, tol=tol, seconds=seconds, progress=progress)
+    progress(f"{found.verdict.value}; looking for what would make it realizable")
+    advice = suggest_remedies(found)
+    within = None if dim is None else realize_in(found, dim, seconds=seconds, progress=progress)
+    if plot is not None:
+        found.plot(plot, within=within)
+    fit = label_fit(weighting, temperature)
     report, lines = found.to_dict(), found.lines()
-    arrays = {} if outputs.out is None else found.arrays()
     report["remedies"] = [dataclasses.asdict(remedy) for remedy in advice]
     if fit is not None:
         report["label_fit"] = {**dataclasses.asdict(fit), "sentence": fit.sentence}
         lines.append(entry("labels", fit.sentence))
     if within is not None:
         report["in_dimension"] = attributes(within, "dim", "realizable", "excess", "excess_lower")
-        arrays["points_in_dimension"] = within.points
         answer = "realizable" if within.realizable else "not realizable"
         lines.append(entry(f"in {within.dim} dimensions", f"{answer}: excess {within.excess:.6g} nats"))
         if not within.realizable:
@@ -169,26 +164,22 @@ def _cosine(
     if advice:
         lines += ["", "what would make it realizable:"]
         lines += [f"  {'+' if remedy.works else '-'} {remedy.text}" for remedy in advice]
-    pictures = [] if outputs.plot is None else [outputs.plot]
-    outputs.emit(report, lines, pictures + outputs.save(arrays))
-    return OK
+    more = {} if within is None else {"points_in_dimension": within.points}
+    return report, lines, lambda: found.arrays() | more
 
 
 def _euclidean(
-    weighting: Weighting, temperature: float, tol: float, seconds: float, dim: int | None, outputs: Outputs
-) -> int:
-    with reporting() as progress:
-        progress("points in Euclidean space")
-        found = euclidean_realization(
-            weighting.log_matrix(), temperature=temperature, self_pairs=weighting.self_pairs, dim=dim, seconds=seconds,
-            progress=progress,
-        )  # fmt: skip
-        found = dataclasses.replace(found, weighting=weighting, temperature=temperature)
-        if outputs.plot is not None:
-            found.plot(outputs.plot)
-    pictures = [] if outputs.plot is None else [outputs.plot]
-    outputs.emit(found.to_dict(), found.lines(), pictures + outputs.save(found.arrays()))
-    return OK
+    weighting: Weighting, temperature: float, seconds: float, dim: int | None, plot: Path | None, progress: Progress
+) -> _Told:
+    progress("points in Euclidean space")
+    found = euclidean_realization(
+        weighting.log_matrix(), temperature=temperature, self_pairs=weighting.self_pairs, dim=dim, seconds=seconds,
+        progress=progress,
+    )  # fmt: skip
+    found = dataclasses.replace(found, weighting=weighting, temperature=temperature)
+    if plot is not None:
+        found.plot(plot)
+    return found.to_dict(), found.lines(), found.arrays
 
 
 def read_weighting(

@@ -29,7 +29,6 @@ class InDimension:
     Attributes:
         dim: coordinates.
         realizable: whether the entropy bound is attained in as many.
-        reason: why, in a sentence.
         points: (N, dim) unit rows, samples in the caller's order.
         excess: their mean KL(w_i || p_i), the loss above the entropy bound, in nats.
         excess_per_sample: (N,) KL(w_i || p_i).
@@ -40,7 +39,6 @@ class InDimension:
 
     dim: int
     realizable: bool
-    reason: str
     points: Array = field(repr=False)
     excess: float
     excess_per_sample: Array = field(repr=False)
@@ -69,18 +67,11 @@ def realize_in(
     Source: ours.
     """
     weighting = realization.weighting
-    if dim is None:
-        raise ProblemError("dim: must be a whole number of at least 1; got None")
     check_dim(dim, weighting.orbits.atoms)
     dim, realizable = int(dim), realization.verdict is Verdict.REALIZABLE
     if realization.min_dim is not None and dim >= realization.min_dim:
-        reason = (
-            f"the entropy bound is attained in {realization.min_dim} coordinates"
-            if realizable
-            else f"no number of coordinates attains the entropy bound; the best geometry of all fits into {dim}"
-        )
         return InDimension(
-            dim, realizable, reason, unit(fitted(realization.gram.embed(), dim)), realization.excess,
+            dim, realizable, unit(fitted(realization.gram.embed(), dim)), realization.excess,
             realization.excess_per_sample, realization.excess_lower, True,
         )  # fmt: skip
     if dim == 1:
@@ -98,8 +89,4 @@ def realize_in(
     np.fill_diagonal(cosines, 1.0)
     found = OrbitGram(objective.orbits, cosines)
     each = objective.divergences(found)
-    reason = "no number of coordinates attains the entropy bound"
-    if realization.min_dim is not None:
-        reason = f"the geometry that {'attains the entropy bound' if realizable else 'is best'} has rank"
-        reason += f" {realization.min_dim}, more than {dim}"
-    return InDimension(dim, False, reason, points, float(each.mean()), each, realization.excess_lower, False)
+    return InDimension(dim, False, points, float(each.mean()), each, realization.excess_lower, False)

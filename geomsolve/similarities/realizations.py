@@ -169,15 +169,12 @@ def _degenerate_reason(weighting: Weighting, components: int) -> str:
     """Why some weight of 0 keeps the bound from being attained."""
     labels = weighting.orbits.listed()
     if weighting.self_pairs and np.isneginf(weighting.own).any():
-        a = int(np.flatnonzero(np.isneginf(weighting.own))[0])
-        first = int(np.flatnonzero(labels == a)[0])
         return (
-            f"the weight of sample {first} with itself is 0, but its similarity to itself is the largest there is "
-            "(leave self-pairs out)"
+            f"the weight of sample {int(np.argmax(np.isneginf(weighting.own)[labels]))} with itself is 0, but its "
+            "similarity to itself is the largest there is (leave self-pairs out)"
         )
     a, b = np.argwhere(weighting.zeros)[0]
-    first = int(np.flatnonzero(labels == a)[0])
-    second = int(np.flatnonzero(labels == b)[int(a == b)])
+    first, second = int(np.argmax(labels == a)), int(np.flatnonzero(labels == b)[int(a == b)])
     reason = f"the weight of samples {first} and {second} is 0, which no finite similarity gives"
     if components > 1:
         reason += (
@@ -189,18 +186,16 @@ def _degenerate_reason(weighting: Weighting, components: int) -> str:
 def _inconsistent_reason(logs: LogGram, witness: Witness, temperature: float) -> str:
     """Why positive weights have no Gram matrix."""
     if witness.kind == "asymmetric":
-        labels = logs.orbits.listed()
-        names = [int(np.flatnonzero(labels == a)[0]) for a in logs.worst]
+        labels, factor = logs.orbits.listed(), _factor(logs.asymmetry)
+        names = [int(np.argmax(labels == a)) for a in logs.worst]
         if len(names) == 2:
-            i, j = names
             return (
-                f"the weights are asymmetric: w_ij/w_ii and w_ji/w_jj differ by {_factor(logs.asymmetry)} for "
-                f"samples {i} and {j}, and a cosine has one value"
+                f"the weights are asymmetric: w_ij/w_ii and w_ji/w_jj differ by {factor} for samples {names[0]} and "
+                f"{names[1]}, and a cosine has one value"
             )
         return (
-            "the weights are asymmetric: around samples "
-            f"{', '.join(map(str, names))} the products of weights in the two directions differ by "
-            f"{_factor(logs.asymmetry)}"
+            f"the weights are asymmetric: around samples {', '.join(map(str, names))} the products of weights in the "
+            f"two directions differ by {factor}"
         )
     reason = "the matrix of wanted cosines has a negative eigenvalue"
     if not logs.weighting.self_pairs:

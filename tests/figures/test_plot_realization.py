@@ -176,7 +176,7 @@ def test_points_in_a_dimension_are_shown_in_place_of_the_optimum(found):
     angles = np.linspace(0, 6, len(realization.points))
     points = np.column_stack([np.cos(angles), np.sin(angles)])
     each = np.full(len(points), 0.25)
-    within = InDimension(2, False, "", points, 0.25, each, 0.125, exact=False)
+    within = InDimension(2, False, points, 0.25, each, 0.125, exact=False)
     axes = panels(plot_realization(realization, within=within))[3]
     assert axes.get_title() == "points in 2 dimensions, excess 0.25 nats,\nat least 0.125"
     shown = np.asarray(axes.collections[0].get_offsets())
