@@ -205,6 +205,38 @@ def test_ctrl_c_gives_the_best_so_far(long, steps):
     assert found.excess == found.excesses.min()
 
 
+def test_ctrl_c_at_any_time_gives_unit_rows_and_their_loss():
+    """In a start, in the Newton steps, in the curvature, or in what follows a saddle point."""
+    objective = gs.SupCon([9, 7, 5, 3, 2, 1], temperature=0.5)
+    loss = point_loss(objective)
+
+    class Interrupted:
+        def __init__(self, last):
+            self.calls, self.last = 0, last
+
+        def slope(self, points):
+            self.calls += 1
+            if self.calls == self.last:
+                raise KeyboardInterrupt
+            return loss.slope(points)
+
+        pulls = staticmethod(loss.pulls)
+
+    whole = Interrupted(0)
+    start = random_points(objective, 2, 0)
+    minimise(whole, [start], positive=True, gain=1e-2)
+    raised = 0
+    for last in (*range(4, 120), *range(120, whole.calls, max(whole.calls // 40, 1))):
+        try:
+            found = minimise(Interrupted(last), [start], positive=True, gain=1e-2)
+        except KeyboardInterrupt:
+            raised += 1  # between two phases
+            continue
+        np.testing.assert_allclose(np.linalg.norm(found.points, axis=1), np.ones(6), rtol=1e-12)
+        assert found.excess == pytest.approx(loss.slope(found.points)[0], rel=1e-12)
+    assert raised <= 3
+
+
 def test_ctrl_c_before_the_first_step_is_raised():
     class Stuck:
         def slope(self, points):

@@ -124,69 +124,69 @@ class _Descent:
         self.seconds = math.inf if seconds is None else seconds
         self.steps, self.stopped = 0, ""
         self.latest: Any = None
+        self.curvature: float | None = None
 
     def of(
         self, starts: Sequence[Any], hops: int, rng: np.random.Generator, polish: bool, second_order: bool
     ) -> Minimum:
         ends, last = list[tuple[float, Any]](), (math.inf, starts[0])
-        for number in range(len(starts) + hops):
-            best = min((excess for excess, _ in ends), default=math.inf)
-            agreed = sum(excess - best <= SAME * abs(best) for excess, _ in ends)
-            if agreed >= _AGREED or agreed == number == len(starts) > 2:
-                break
-            start = starts[number] if number < len(starts) else hopped(last[1], rng, agreed // 2)
-            end = self._guarded(start, f"start {number + 1} of {len(starts) + hops}", best + _NEAR * abs(best))
-            ends.append(end)
-            if len(ends) == 1 or end[0] <= best + _NEAR * abs(best):
-                last = end
-            if self.stopped in ("seconds", "interrupt"):
-                break
+        try:
+            for number in range(len(starts) + hops):
+                best = min((excess for excess, _ in ends), default=math.inf)
+                agreed = sum(excess - best <= SAME * abs(best) for excess, _ in ends)
+                if agreed >= _AGREED or agreed == number == len(starts) > 2:
+                    break
+                start = starts[number] if number < len(starts) else hopped(last[1], rng, agreed // 2)
+                near = best + _NEAR * abs(best)
+                ends.append(self._start(start, f"start {number + 1} of {len(starts) + hops}", near))
+                if number == 0 or ends[-1][0] <= near:
+                    last = ends[-1]
+        except (KeyboardInterrupt, TimeoutError) as error:
+            self._stop(error)
+            ends.append(self._end())
         excesses = np.array([excess if math.isfinite(excess) else math.inf for excess, _ in ends])
         if not np.isfinite(excesses).any():
             raise BackendError("descent: the loss is not a number at any start")
         excess, points = ends[int(np.argmin(excesses))]
         reached = int(np.count_nonzero(excesses - excess <= SAME * abs(excess)))
-        points, curvature = np.asarray(points), None
+        points = np.asarray(points)
         if polish and self.stopped not in ("seconds", "interrupt"):
-            self.latest = points, curvature
-            points, curvature = self._finish_guarded(points, second_order)
-            if (after := self.loss.slope(points)[0]) < excess * (1.0 - SAME) and excess > 0:
+            self.latest = points
+            try:
+                self._finish(second_order)
+            except (KeyboardInterrupt, TimeoutError) as error:
+                self._stop(error)
+            after, points = self._end()
+            if after < excess * (1.0 - SAME) and excess > 0:
                 reached = 1  # a saddle point was left: nothing else has been here
             excess = after
         return Minimum(
-            points, excess, excesses, reached, balance(self.loss, points)[0], curvature, self.steps, self.stopped,
+            points, excess, excesses, reached, balance(self.loss, points)[0], self.curvature, self.steps, self.stopped,
             time.perf_counter() - self.begun,
         )  # fmt: skip
 
-    def _guarded(self, start: Any, label: str, near: float) -> tuple[float, Any]:
-        self.latest, self.stopped = start, ""
-        try:
-            return self._start(start, label, near)
-        except KeyboardInterrupt:
-            self.stopped = "interrupt"
-            points = unit(self.latest)
-            return float(self.loss.slope(points)[0]), points
+    def _stop(self, error: BaseException) -> None:
+        self.stopped = "interrupt" if isinstance(error, KeyboardInterrupt) else "seconds"
 
-    def _finish_guarded(self, points: Any, second_order: bool) -> tuple[Array, float | None]:
-        try:
-            return self._finish(points, second_order)
-        except (KeyboardInterrupt, TimeoutError) as error:
-            self.stopped = "interrupt" if isinstance(error, KeyboardInterrupt) else "seconds"
-            return self.latest[0], self.latest[1]
-
-    def _start(self, x: Any, label: str, near: float) -> tuple[float, Any]:
-        """The loss above its floor and the points where L-BFGS leaves a start."""
-        if self.rough is not None:
-            x = self._down(self.rough, x.astype(np.float32), label, near)
-        if not self.stopped:
-            x = self._down(self.loss, x.astype(np.float64), label, near)
-        points = unit(x)
+    def _end(self) -> tuple[float, Any]:
+        """The loss above its floor at the latest points, and these."""
+        points = unit(self.latest)
         return float(self.loss.slope(points)[0]), points
 
-    def _down(self, loss: PointLoss, start: Any, label: str, near: float = math.inf) -> Any:
+    def _start(self, start: Any, label: str, near: float) -> tuple[float, Any]:
+        """The loss above its floor and the points where L-BFGS leaves a start."""
+        self.latest, full = start, False
+        if self.rough is not None:
+            full = self._down(self.rough, start.astype(np.float32), label, near)
+        if not full:
+            full = self._down(self.loss, self.latest.astype(np.float64), label, near)
+        self.stopped = "steps" if full else ""
+        return self._end()
+
+    def _down(self, loss: PointLoss, start: Any, label: str, near: float = math.inf) -> bool:
+        """Take the latest points down; whether that ended at the most steps."""
         scale = abs(float(loss.slope(unit(start))[0])) or 1.0
-        x = start
-        values, first = deque[float](), self.steps
+        self.latest, values, first = start, deque[float](), self.steps
         for x, value in lbfgs(lambda rows: self._value(loss, scale, rows), start):
             self.latest = x
             self.steps += 1
@@ -195,14 +195,11 @@ class _Descent:
             values.append(excess)
             while len(values) > max(10, (self.steps - first) // 10):
                 if values.popleft() - excess <= max(self.gain * abs(excess), _SLOW * (excess - near)):
-                    return x
+                    return False
+            self._check_clock()
             if self.steps - first >= self.max_steps:
-                self.stopped = "steps"
-            if time.perf_counter() - self.begun > self.seconds:
-                self.stopped = "seconds"
-            if self.stopped:
-                return x
-        return x
+                return True
+        return False
 
     def _value(self, loss: PointLoss, scale: float, x: Any) -> tuple[float, Any]:
         """What is minimised, as a function of rows of any length, and its derivative."""
@@ -231,33 +228,26 @@ class _Descent:
         if time.perf_counter() - self.begun > self.seconds:
             raise TimeoutError
 
-    def _finish(self, points: Array, second_order: bool) -> tuple[Array, float | None]:
-        """The local minimum near the points, and its smallest curvature; saddle points on the way are left."""
+    def _finish(self, second_order: bool) -> None:
+        """On to the local minimum near by, and its smallest curvature; saddle points on the way are left."""
         if not self.stopped and self.gain > _FINE:
-            points = self._further(points, "the best one")
+            self._further(self.latest, "the best one")
         for escape in range(_ESCAPES + 1):
-            points = newton(self.loss, points, self.tol, self._check_clock)
+            points = self.latest = newton(self.loss, self.latest, self.tol, self._check_clock)
             if not second_order:
-                return points, None
-            curvature, direction = smallest_curvature(self.loss, points, self._check_clock)
-            self.latest = points, curvature
-            if curvature is None or curvature >= -FLAT or escape == _ESCAPES:
-                return points, curvature
+                return
+            self.curvature, direction = smallest_curvature(self.loss, points, self._check_clock)
+            if self.curvature is None or self.curvature >= -FLAT or escape == _ESCAPES:
+                return
             before = self.loss.slope(points)[0]
             trials = [unit(points + side * 0.5**k * direction) for k in range(12) for side in (1.0, -1.0)]
             values = [self.loss.slope(trial)[0] for trial in trials]
             if not min(values) < before:
-                return points, curvature
-            self.progress(f"descent: a saddle point, curvature {curvature:.1e}: on along it")
-            points = self._further(trials[int(np.argmin(values))], "from a saddle point")
-        return points, None
+                return
+            self.progress(f"descent: a saddle point, curvature {self.curvature:.1e}: on along it")
+            self._further(trials[int(np.argmin(values))], "from a saddle point")
 
-    def _further(self, points: Array, label: str) -> Array:
-        """Where another descent ends; TimeoutError where it has no time left."""
-        self.gain, before = min(self.gain, _FINE), self.stopped
-        points = np.asarray(unit(self._down(self.loss, points, label)))
-        self.latest = points, None
-        if self.stopped == "seconds":
-            raise TimeoutError
-        self.stopped = before
-        return points
+    def _further(self, points: Array, label: str) -> None:
+        self.gain, self.curvature = min(self.gain, _FINE), None
+        self._down(self.loss, points, label)
+        self.latest = np.asarray(unit(self.latest))
