@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -164,39 +165,27 @@ def drawn_terms(
         beta: the weight of one draw.
         tau: the temperature.
     """
-    orbits = range(len(factors))
-    # Where a draw of each anchor can fall: on an orbit, or on its own class (-1).
-    places = [[b for b in orbits if laws[a][b] != 0] + ([-1] if own[a] != 0 else []) for a in orbits]
+    # Where a draw of each anchor can fall: on an orbit, or on its own class (-1); and how likely that is.
+    places = [
+        {b: law for b, law in [*enumerate(row), (-1, mine)] if law != 0} for row, mine in zip(laws, own, strict=True)
+    ]
     ways = sum(math.comb(count + len(here) - 1, count) for here in places)
     if ways > MOST_TERMS:
         raise ProblemError(
             f"objective: k = {count} draws over {len(factors)} distinct counts fall in {ways:,} ways, and at most "
             f"{MOST_TERMS:,} are enumerated; take fewer draws or distinct counts"
         )
-    zero = flint().arb(0)
     found = []
-    for a, here in enumerate(places):
-        chances = [laws[a][b] if b >= 0 else own[a] for b in here]
+    for factor, here in zip(factors, places, strict=True):
         terms = []
-        for numbers in compositions(count, len(here)):
-            chance = factors[a] * math.factorial(count)
-            for number, each in zip(numbers, chances, strict=True):
-                chance = chance * each**number / math.factorial(number)
-            drawn = {b: beta * n for b, n in zip(here, numbers, strict=True) if n}
-            mine = drawn.pop(-1, zero)
-            terms.append(Term(chance, alpha + mine, drawn, tau))
+        for drawn in itertools.combinations_with_replacement(here, count):
+            chance, times = factor * math.factorial(count), Counter(drawn)
+            for b, number in times.items():
+                chance = chance * here[b] ** number / math.factorial(number)
+            offset = alpha + beta * times.pop(-1, 0)
+            terms.append(Term(chance, offset, {b: beta * number for b, number in times.items()}, tau))
         found.append(tuple(terms))
     return tuple(found)
-
-
-def compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
-    """Every tuple of `parts` whole numbers of at least 0 that sum to `total`."""
-    if parts == 1:
-        yield (total,)
-        return
-    for first in range(total + 1):
-        for rest in compositions(total - first, parts - 1):
-            yield (first, *rest)
 
 
 def log_sums(objective: Objective, reading: str | Callable[[float], Fraction]) -> LogSums:
