@@ -56,8 +56,8 @@ def dual_step(
     mean /= np.where(total != 0, total, 1.0)[:, None]
 
     move = slope  # becomes kappa e
-    np.log(slope, out=move)
-    np.subtract(log_u + np.log(2.0), move, out=move)
+    np.log(np.multiply(slope, 0.5, out=move), out=move)  # halved before: the sum of two logarithms is rounded
+    np.subtract(log_u, move, out=move)
     move += log_u[:, None]
     stiff = kappa
     if not isinstance(objective.attraction, float):
