@@ -7,7 +7,6 @@ import io
 import math
 from typing import Any
 
-import numpy as np
 from nicegui import Client, background_tasks, ui
 
 from ...errors import GeomsolveError
@@ -234,10 +233,9 @@ class Card:
         _set(self.sphere, {**points, "height": _HEIGHT})
         self.axes.set_text(words)
         _set(self.gram, {"src": image(found), "alt": f"cosines at loss {solution.value:.12g}"})
-        off = atoms.gram[~np.eye(len(atoms.gram), dtype=bool)]
         seen = "" if len(atoms.gram) == atoms.total else f"; {len(atoms.gram)} of {atoms.total} shown"
         scale = ", logarithmic beyond ±0.02" if atoms.small else ""
-        self.scale.set_text(f"Cosines {off.min():.3g} to {off.max():.3g} (blue −1, red 1{scale}){seen}.")
+        self.scale.set_text(f"Cosines {atoms.off.min():.3g} to {atoms.off.max():.3g} (blue −1, red 1{scale}){seen}.")
         self.profile.options.clear()
         self.profile.options.update(profile(found))
         levels = "; ".join(f"{name} {value:.6f}" for name, value in found.levels.items())

@@ -9,11 +9,10 @@ from pathlib import Path
 from ...arrays import Progress
 from ...errors import ProblemError
 from ...files import check_file, make_folder
-from .cross_entropy import relu_vanishing
 from .label_circles import label_circle
 from .pages import SUFFIXES, Picture, quiet, save, uncertified
 from .phases import collapse_window, critical_ratios, phase_diagrams
-from .profiles import long_tails
+from .profiles import long_tails, relu_vanishing
 from .realizability import soft_supcon, x_clr_boundary, y_aware_gap
 from .step_counts import collapse_sphere, cosines, layer_peeled, seli
 from .thresholds import threshold_negatives, threshold_temperature

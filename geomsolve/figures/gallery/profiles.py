@@ -1,4 +1,4 @@
-"""The optimal Gram matrices of real class counts."""
+"""Long tails: optimal Gram matrices of real class counts, and classes that vanish under ReLU."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...arrays import Progress
+from ...counts.counts import long_tail_counts
 from ...counts.sources import load_counts
 from ...objectives.classes.supcon import SupCon
+from ...objectives.logits.cross_entropy import CrossEntropy
+from ...solvers.logits.logit_solution import solve_logits
 from ...solvers.solving import solve
 from ..atoms import raster
 from ..heat_maps import colour_bar, even, heat_map
+from ..style import finish
 from .pages import Picture, Row, page, proof, quiet
 
 PROFILES = (
@@ -26,6 +30,7 @@ PROFILES = (
 _PIXELS = 100  # the side of a drawn matrix at most: more would not be seen in panels of this size
 _COLUMNS = 4
 _TEMPERATURE = 0.1
+DECAYS = tuple(10.0 ** np.linspace(-5.0, -1.6, 103))
 
 
 def long_tails(*, names: Sequence[str] = PROFILES, progress: Progress = quiet) -> Picture:
@@ -56,4 +61,38 @@ def long_tails(*, names: Sequence[str] = PROFILES, progress: Progress = quiet) -
     last = panels[len(names)]
     colour_bar(last.inset_axes((0.05, 0.0, 0.09, 1.0)), shown, pale=True)
     last.text(0.45, 0.5, "colours are linear\nto ±0.02, logarithmic\nbeyond", transform=last.transAxes, va="center")
+    return Picture(figure, rows)
+
+
+def relu_vanishing(
+    *,
+    head: int = 500,
+    classes: int = 10,
+    ratio: float = 100.0,
+    decays: Sequence[float] = DECAYS,
+    progress: Progress = quiet,
+) -> Picture:
+    """Logits and feature norms of a long tail under ReLU against weight decay, and where each class vanishes."""
+    counts = long_tail_counts(classes, head, ratio)
+    rows: list[Row] = []
+    for decay in decays:
+        progress(f"decay {decay:.3g}")
+        problem = CrossEntropy(counts, feature_decay=decay, classifier_decay=decay, relu=True)
+        found = solve_logits(problem, throw=False)
+        for c in range(classes):
+            row: Row = {"decay": decay, "class": c, "count": counts.per_class[c], "logit": found.logits[c, c]}
+            row |= {"feature_norm": found.feature_norms[c], "vanishes_at": problem.vanishing_decays[c]}
+            rows.append({**row, "value": found.value, **proof(found)})
+    figure = page(f"Cross-entropy with ReLU features: {counts.name}", rows, (8.5, 5.4))
+    axes = figure.subplots()
+    import matplotlib
+
+    colours = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.9, classes))
+    for c, colour in enumerate(colours):
+        label = f"{counts.per_class[c]:g} examples" if c in (0, classes // 2, classes - 1) else None
+        axes.plot(decays, [row["logit"] for row in rows[c::classes]], color=colour, linewidth=1.8, label=label)
+        axes.plot([rows[c]["vanishes_at"]], [0.0], "o", color=colour, markersize=7, clip_on=False, zorder=3)
+    words = {"xlabel": "weight decay of features and classifier", "ylabel": "logit of the own class"}
+    finish(axes, xscale="log", xlim=(min(decays), max(decays)), ylim=(0.0, None), **words)
+    axes.legend(title="dots: $\\sqrt{n(C-1)/C}\\,/N$, where a class vanishes", framealpha=0.9)
     return Picture(figure, rows)
