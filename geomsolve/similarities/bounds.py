@@ -90,9 +90,6 @@ def _quotient(orbits: Orbits, forces: Array, diagonal: Array) -> tuple[Array, Ar
 
 def _large(gram: OrbitGram) -> Array:
     """The eigenvectors of G on means of orbits with eigenvalues above a tenth of their mean."""
-    if len(gram.sizes) < 200:
-        values, vectors = np.linalg.eigh(gram.quotient)
-        return vectors[:, values > _LARGE]
     return eigh(gram.quotient, subset_by_value=(_LARGE, np.inf), driver="evr", check_finite=False)[1]
 
 
@@ -105,12 +102,7 @@ def _without(matrix: Array, axes: Array) -> Array:
 
 def _negative(matrix: Array) -> tuple[Array, Array]:
     """The negative eigenvalues, ascending, and their eigenvectors."""
-    if len(matrix) < 200:
-        values, vectors = np.linalg.eigh(matrix)
-        count = int(np.count_nonzero(values < 0))
-        return values[:count], vectors[:, :count]
-    values, vectors = eigh(matrix, subset_by_value=(-np.inf, 0.0), driver="evr", check_finite=False)
-    return values, vectors
+    return eigh(matrix, subset_by_value=(-np.inf, 0.0), driver="evr", check_finite=False)
 
 
 def _entries(objective: WeightedSoftmax, orbits: Orbits, quotient: Array, spread: Array) -> tuple[Array, Array]:
