@@ -126,7 +126,7 @@ def main() -> int:
     from geomsolve.solvers.descent.jax_descent import computing
 
     with computing(options.device) as where:
-        name, gpu = where.name, where.devices[0].platform != "cpu"
+        name, gpu = where.name, where.device.platform != "cpu"
     most, schedules = (10**6, (1000, 2000, 4000)) if gpu else (200, (500, 1000, 2000, 4000))
     settings = {"device": name, "temperature": TEMPERATURE, "most_classes": most, "schedules": schedules}
     part = "descent/gpu" if gpu else "descent"

@@ -60,7 +60,7 @@ def main() -> int:
     naturalist, device = gs.load_counts("inaturalist2018").per_class, "NumPy"
     if options.device:
         with computing(options.device) as place:
-            device, gpu = place.name, place.devices[0].platform != "cpu"
+            device, gpu = place.name, place.device.platform != "cpu"
         fewer = 1 if gpu else 8
         cases = {
             "inaturalist2018": (np.sort(naturalist)[::fewer], 128 // min(fewer, 2)),

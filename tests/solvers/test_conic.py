@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from geomsolve.objectives.classes.gcl import GCL
 from geomsolve.objectives.classes.supcon import SupCon
 from geomsolve.objectives.rows.row_softmax import RowSoftmax
 from geomsolve.solvers.base import Termination
-from geomsolve.solvers.conic import conic, conic_form
+from geomsolve.solvers.conic import conic_form
 from geomsolve.solvers.conic.conic import Conic
 from geomsolve.solvers.conic.conic_form import elliptope, scaled_expression, terms
 
@@ -207,8 +208,7 @@ def test_bad_options(options: dict, words: str) -> None:
 
 
 def test_missing_backend_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    find = conic.importlib.util.find_spec
-    monkeypatch.setattr(conic.importlib.util, "find_spec", lambda name: None if name == "mosek" else find(name))
+    monkeypatch.setitem(sys.modules, "mosek", None)
     with pytest.raises(BackendError, match="pip install mosek"):
         Conic("Mosek").run(OBJECTIVES["supcon"])
 

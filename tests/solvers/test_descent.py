@@ -17,7 +17,7 @@ from geomsolve.objectives.rows.row_softmax import RowSoftmax
 from geomsolve.objectives.weighted.weighted import WeightedInfoNCE
 from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.solvers.base import Termination
-from geomsolve.solvers.descent.jax_descent import MOST_ATOMS, Descent, descend_on, enough_dim, random_starts
+from geomsolve.solvers.descent.jax_descent import MOST_ATOMS, Descent, computing, descend_on, enough_dim, random_starts
 from geomsolve.solvers.descent.jax_losses import loss
 
 COUNTS = as_counts([50, 20, 20, 7, 3])
@@ -49,7 +49,8 @@ KINDS = {
 
 def descend(objective, dim=None, restarts=1, seed=0, **options):
     starts = random_starts(round(objective.orbits.atoms), dim or enough_dim(objective), restarts, seed)
-    return descend_on(objective, None, starts, second_order=False, **options)
+    with computing(None) as place:
+        return descend_on(place, objective, starts, second_order=False, **options)
 
 
 # The loss is an argument: one compilation for every temperature.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from ...arrays import Array, Progress
 from ...errors import BackendError, ProblemError
 from ...geometry.orbit_gram import OrbitGram, Orbits
+from ...lazy import package
 from ...objectives.base import Objective
 from ..base import Attempt, Termination
 from .conic_form import Terms, elliptope, scaled_expression, terms
@@ -71,8 +71,8 @@ class Conic:
         Cost: about K^6 at worst (see the benchmark report), twice that at low temperature. NOT_APPLICABLE above
         100 orbits, for more than 20,000 exponential terms of sampled negatives, and for objectives without conic form.
         """
-        _require("cvxpy")
-        _require(_PACKAGES[self.backend])
+        for name in ("cvxpy", _PACKAGES[self.backend]):
+            package(name, f"{name} is not installed; pip install {name}")
         try:
             problem = objective.ungrouped() if self.full else objective
             count = len(problem.orbits.sizes)
@@ -147,8 +147,3 @@ class Conic:
         if self.backend == "MOREAU":
             return {"ipm_settings": tolerances, **common}
         return {**tolerances, **common, **_PATIENCE}
-
-
-def _require(package: str) -> None:
-    if importlib.util.find_spec(package) is None:
-        raise BackendError(f"{package} is not installed; pip install {package}")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from ...arrays import Array, Progress
 from ...errors import BackendError, ProblemError
 from ...geometry.orbit_gram import OrbitGram
 from ...geometry.unit_rows import unit
+from ...lazy import package
 from ...objectives.base import Objective
 from ..base import Attempt, Termination
 from .factor_descent import Minimum, minimise
@@ -41,28 +42,22 @@ _AT_ONCE, _PER_BLOCK = 2**24, 2**22
 NO_GPU = "no GPU that JAX can use, ran on the CPU"
 
 
-@dataclass(frozen=True)
-class Place:
-    """The devices of one kind.
+class Place(NamedTuple):
+    """A device of JAX's, and a line for people where it is not what was asked for, "" otherwise."""
 
-    Attributes:
-        devices: JAX's.
-        notice: a line for people where this is not what was asked for, "" otherwise.
-    """
-
-    devices: tuple[Any, ...]
+    device: Any
     notice: str = ""
 
     @property
     def name(self) -> str:
-        """What JAX calls the first device: "cpu", or the model of the GPU."""
-        return str(self.devices[0].device_kind)
+        """What JAX calls it: "cpu", or the model of the GPU."""
+        return str(self.device.device_kind)
 
     def one(self, tree: Any) -> Any:
-        """Arrays on the first device."""
+        """Arrays on it."""
         import jax
 
-        return jax.device_put(tree, self.devices[0])
+        return jax.device_put(tree, self.device)
 
 
 def check_device(device: str | None) -> None:
@@ -73,22 +68,19 @@ def check_device(device: str | None) -> None:
 
 @contextmanager
 def computing(device: str | None) -> Iterator[Place]:
-    """The devices to compute on, with JAX in 64 bits; on the CPU, with a notice, where a GPU is asked for and none is.
+    """The device to compute on, with JAX in 64 bits; on the CPU, with a notice, where a GPU is asked for and none is.
 
     Raises:
         ProblemError: another device than "cpu", "gpu" or None, JAX's default.
         BackendError: JAX is not installed, or the device's memory does not suffice.
     """
     check_device(device)
+    jax = package("jax", "descent: needs JAX, which is not installed (pip install jax)")
     try:
-        import jax
-    except ImportError as error:
-        raise BackendError(f"descent: needs JAX, which is not installed ({error})") from None
-    try:
-        place = Place(tuple(jax.local_devices(backend=device)))
+        place = Place(jax.local_devices(backend=device)[0])
     except RuntimeError:
-        place = Place(tuple(jax.local_devices(backend="cpu")), NO_GPU + "; ")
-    with jax.enable_x64(True), jax.default_device(place.devices[0]):
+        place = Place(jax.local_devices(backend="cpu")[0], NO_GPU + "; ")
+    with jax.enable_x64(True), jax.default_device(place.device):
         try:
             yield place
         except jax.errors.JaxRuntimeError as error:
@@ -130,9 +122,9 @@ class Descent:
 
         Cost: O(m^3) a step; NOT_APPLICABLE above 100,000 classes, or 2e8 coordinates.
         """
-        for argument, number, least in (("restarts", self.restarts, 1), ("max_steps", self.max_steps, 1)):
-            if number != int(number) or number < least:
-                raise ProblemError(f"{argument}: must be a whole number of at least {least}; got {number}")
+        for argument, number in (("restarts", self.restarts), ("max_steps", self.max_steps)):
+            if number != int(number) or number < 1:
+                raise ProblemError(f"{argument}: must be a whole number of at least 1; got {number}")
         check_device(self.device)
         orbits = objective.orbits
         if orbits.labels is None or orbits.atoms > MOST_ATOMS:
@@ -143,60 +135,47 @@ class Descent:
             reason = f"{orbits.atoms:g} x {width} coordinates are more than {MOST_NUMBERS}"
             return Attempt(self.name, Termination.NOT_APPLICABLE, message=reason)
         starts = random_starts(round(orbits.atoms), width, self.restarts, self.seed)
-        notices: list[str] = []
+        options: dict[str, Any] = {"max_steps": self.max_steps, "gain": _GAIN, "tol": self.tol, "progress": progress}
         try:
-            found = descend_on(
-                objective, self.device, starts, notices=notices, progress=progress, gain=_GAIN, tol=self.tol,
-                max_steps=self.max_steps, second_order=False,
-            )  # fmt: skip
+            with computing(self.device) as place:
+                found = descend_on(place, objective, starts, second_order=False, **options)
         except (BackendError, ProblemError) as error:
             return Attempt(self.name, Termination.NOT_APPLICABLE, message=str(error))
         if found.residual <= self.tol:
             termination = Termination.CONVERGED
         else:
             termination = Termination.STEP_LIMIT if found.stopped else Termination.STALLED
-        message = f"{''.join(notices)}forces balance to {found.residual:.1e} after {found.steps} steps"
+        message = f"{place.notice}forces balance to {found.residual:.1e} after {found.steps} steps"
         gram = OrbitGram.averaged_points(found.points, orbits)
         return Attempt(self.name, termination, gram, found.steps, message)
 
 
-def descend_on(
-    objective: Objective,
-    device: str | None,
-    starts: Sequence[Array],
-    *,
-    notices: list[str] | None = None,
-    **options: Any,
-) -> Minimum:
+def descend_on(place: Place, objective: Objective, starts: Sequence[Array], **options: Any) -> Minimum:
     """The best local minimum that (m, d) unit rows lead to, computed in JAX on a device.
 
     Of a loss that is not written in JAX, over few classes, by its own formulas in NumPy.
 
     Args:
+        place: from `computing`.
         objective: the problem; its classes must be listed one by one.
-        device: "cpu", "gpu" or None, JAX's default.
         starts: where to begin.
-        notices: a list to which a line is added where the device is not the one asked for.
         options: of `minimise`.
 
     Raises:
-        BackendError: JAX is missing, its memory does not suffice, or it has no form of this objective.
+        BackendError: the device's memory does not suffice, or JAX has no form of this objective.
     """
-    with computing(device) as place:
-        if place.notice:
-            (notices if notices is not None else []).append(place.notice)
-            if options.get("progress"):
-                options["progress"](f"descent: {place.notice}".rstrip("; "))
-        written: PointLoss
-        try:
-            written = JaxLoss(objective, place)
-        except BackendError:
-            if device == "gpu" or objective.orbits.atoms > _MOST_UNWRITTEN:
-                raise
-            written = point_loss(objective)
-        on_device = starts[0].size > _HOST_NUMBERS
-        first = [place.one(start) for start in starts] if on_device else starts
-        return minimise(written, first, positive=positive_excess(objective), **options)
+    if place.notice and options.get("progress"):
+        options["progress"](f"descent: {place.notice}".rstrip("; "))
+    written: PointLoss
+    try:
+        written = JaxLoss(objective, place)
+    except BackendError:
+        if objective.orbits.atoms > _MOST_UNWRITTEN:
+            raise
+        written = point_loss(objective)
+    on_device = starts[0].size > _HOST_NUMBERS
+    first = [place.one(start) for start in starts] if on_device else starts
+    return minimise(written, first, positive=positive_excess(objective), **options)
 
 
 def enough_dim(objective: Objective) -> int:

@@ -17,7 +17,7 @@ from ...objectives.kinds.parts import class_by_class
 from ...objectives.weighted.weighted import WeightedSoftmax
 from ...text import attributes
 from ..descent.factor_descent import Minimum, minimise
-from ..descent.jax_descent import MOST_ATOMS, MOST_NUMBERS, descend_on
+from ..descent.jax_descent import MOST_ATOMS, MOST_NUMBERS, computing, descend_on
 from ..descent.point_losses import point_loss, positive_excess
 from .rank_reduction import reduce_rank
 
@@ -251,7 +251,8 @@ def _descended(
     if count == 1:
         starts = [min(starts, key=lambda start: loss.slope(start)[0])]
     if device is not None:
-        return descend_on(objective, device, starts, **options)
+        with computing(device) as place:
+            return descend_on(place, objective, starts, **options)
     if len(starts[0]) >= _ROUGH_CLASSES and objective.temperature >= _ROUGH_TEMPERATURE and objective.smooth:
         rough = point_loss(objective, np.float32) if np.all(objective.attraction == 0) else None
     return minimise(loss, starts, positive=positive_excess(objective), rough=rough, **options)
