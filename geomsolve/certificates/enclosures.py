@@ -39,7 +39,7 @@ class Bounds:
     def at(cls, loss: LogSums, cosines: Balls, aim: int | None = None) -> Bounds:
         """The bounds, the shifts being 10^-aim if that proves, else the least powers that do."""
         arb, sizes = flint().arb, loss.sizes
-        plain = [[x if a != b or sizes[a] > 1 else arb(1) for b, x in enumerate(row)] for a, row in enumerate(cosines)]
+        plain = _towards_identity(cosines, sizes, 0)
         step = _least(lambda t: _feasible(sizes, plain, t), aim)
         moved = _towards_identity(plain, sizes, step)
         forces = loss.forces(moved)

@@ -30,7 +30,6 @@ from ..objectives.kinds.parts import PartedSum
 from ..objectives.rows.row_softmax import RowSoftmax
 from .ball_arithmetic import ball, flint
 
-READINGS = ("fractions", "binary")
 # How far, relative to itself, a stored number may lie from the fraction that it is read as: four units in its last
 # place, what a product and a quotient leave.
 CLOSE = Fraction(1, 2**50)

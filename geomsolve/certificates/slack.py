@@ -100,19 +100,20 @@ class Slack:
 
         A repulsion is rounded like its exponent, (1 - c) / tau: hardly at all where a tie has closed.
         """
-        terms = self.objective.attraction if self._terms is None else self._terms[0]
         ulps = 64.0 * _EPS * (1.0 + np.maximum(self.gram.apart, 0.0) / self.objective.temperature)
-        return np.asarray(ulps * (np.abs(self.entries) + terms), dtype=np.float64)
+        return np.asarray(ulps * (np.abs(self.entries) + self._terms[0]), dtype=np.float64)
 
     @property
     def jitter(self) -> Array | float:
         """(K, K) what one ulp of a cosine is in an entry."""
-        return 0.0 if self._terms is None else self._terms[1]
+        return self._terms[1]
 
     @cached_property
-    def _terms(self) -> tuple[Array, Array] | None:
+    def _terms(self) -> tuple[Array | float, Array | float]:
         sizes = self.objective.row_terms(self.gram)
-        return None if sizes is None else (self.gram.orbits.mirrored(sizes[0]), self.gram.orbits.mirrored(sizes[1]))
+        if sizes is None:
+            return self.objective.attraction, 0.0
+        return self.gram.orbits.mirrored(sizes[0]), self.gram.orbits.mirrored(sizes[1])
 
     @cached_property
     def closed(self) -> NDArray[np.bool_]:

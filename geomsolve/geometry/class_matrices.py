@@ -47,13 +47,8 @@ class ClassMatrix:
     @classmethod
     def gathered(cls, orbits: Orbits, matrix: Array) -> ClassMatrix:
         """The mean of a (C, C) matrix over all exchanges of classes of one orbit."""
-        labels, sizes = orbits.listed(), orbits.sizes
-        sums = np.zeros((len(sizes), matrix.shape[1]))
-        np.add.at(sums, labels, matrix)
-        totals = np.zeros((len(sizes),) * 2)
-        np.add.at(totals.T, labels, sums.T)
-        own = np.bincount(labels, np.diag(matrix), len(sizes))
-        totals[np.diag_indices_from(totals)] -= own
+        own, sizes = orbits.summed(np.diag(matrix)), orbits.sizes
+        totals = orbits.summed(orbits.summed(matrix).T).T - np.diag(own)
         return cls(orbits, own / sizes, totals / np.maximum(sizes[:, None] * orbits.partners, 1.0))
 
     @property

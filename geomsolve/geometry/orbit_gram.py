@@ -109,11 +109,7 @@ class OrbitGram:
     @classmethod
     def averaged(cls, matrix: Array, orbits: Orbits) -> OrbitGram:
         """The mean of an (m, m) Gram matrix over the permutations inside orbits: no worse for a convex loss."""
-        member = np.zeros((len(matrix), len(orbits.sizes)))
-        member[np.arange(len(matrix)), orbits.listed()] = 1.0
-        totals = member.T @ matrix @ member
-        np.fill_diagonal(totals, np.diag(totals) - member.T @ np.diag(matrix))
-        return cls._mean(totals, orbits)
+        return cls._mean(orbits.summed(orbits.summed(matrix).T), orbits.summed(np.diag(matrix)), orbits)
 
     @classmethod
     def averaged_points(cls, points: Array, orbits: Orbits) -> OrbitGram:
@@ -122,18 +118,14 @@ class OrbitGram:
         With s_a the sum of the rows of orbit a, s_a . s_b are the sums of the entries between two orbits, and |s_a|^2
         less the rows' own squares those inside one. Cost: K^2 d, and (K, d) numbers.
         """
-        labels, count = orbits.listed(), len(orbits.sizes)
-        sums = np.zeros((count, points.shape[1]))
-        np.add.at(sums, labels, points)
-        totals = sums @ sums.T
-        own = np.bincount(labels, np.einsum("ij,ij->i", points, points), count)
-        np.fill_diagonal(totals, np.diag(totals) - own)
-        return cls._mean(totals, orbits)
+        sums = orbits.summed(points)
+        return cls._mean(sums @ sums.T, orbits.summed(np.einsum("ij,ij->i", points, points)), orbits)
 
     @classmethod
-    def _mean(cls, totals: Array, orbits: Orbits) -> OrbitGram:
+    def _mean(cls, totals: Array, own: Array, orbits: Orbits) -> OrbitGram:
+        """From the sums over all pairs of atoms of two orbits, an atom with itself included, and over these alone."""
         pairs = orbits.sizes[:, None] * orbits.partners
-        cosines = np.where(pairs > 0, totals / np.where(pairs > 0, pairs, 1.0), 1.0)
+        cosines = np.where(pairs > 0, (totals - np.diag(own)) / np.where(pairs > 0, pairs, 1.0), 1.0)
         return cls(orbits, (cosines + cosines.T) / 2.0)
 
     @property

@@ -69,6 +69,12 @@ class Orbits:
         """(K,) the sum of a row over the partners of one atom: over whole orbits, less the atom itself."""
         return np.asarray(matrix @ self.sizes - np.diag(matrix), dtype=np.float64)
 
+    def summed(self, rows: Array) -> Array:
+        """(K, ...) the sums of (m, ...) numbers over the atoms of every orbit."""
+        sums = np.zeros((len(self.sizes), *rows.shape[1:]))
+        np.add.at(sums, self.listed(), rows)
+        return sums
+
     def same_as(self, other: Orbits) -> bool:
         """Whether two orbit structures are the same, atom by atom."""
         names = [part.name for part in fields(self)]

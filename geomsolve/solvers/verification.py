@@ -18,9 +18,9 @@ from ..arrays import Array, Progress
 from ..certificates.ball_arithmetic import decimal, flint, precision, rounded_up
 from ..certificates.certificate import on_orbits
 from ..certificates.enclosures import Bounds
-from ..certificates.logsums import READINGS, LogSums, log_sums, read
+from ..certificates.logsums import LogSums, log_sums, read
 from ..certificates.refining import Balls, refine
-from ..certificates.verified import Verified
+from ..certificates.verified import READ_AS, Verified
 from ..errors import ProblemError
 from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
@@ -85,8 +85,8 @@ def verify(
     clock = time.perf_counter()
     flint("verify")
     digits = check_digits(digits)
-    if reading not in READINGS:
-        raise ProblemError(f"reading: must be one of {', '.join(READINGS)}; got {reading!r:.40}")
+    if reading not in READ_AS:
+        raise ProblemError(f"reading: must be one of {', '.join(READ_AS)}; got {reading!r:.40}")
     if hasattr(problem, "verified"):
         if gram is not None:
             raise ProblemError("gram: goes with an objective, not with a threshold (leave it out)")
