@@ -203,7 +203,7 @@ def loss_levels(
     Returns:
         A LossLevels. Its optima carry their certificates; `quality` says whether both are proved. The minority are the
         classes with fewer examples than the average class; of averaging and reducers of one's own, of PxM, and of
-        batches of one view the level with them in one point is not told.
+        shuffled batches of one view the level with them in one point is not told.
 
     Raises:
         ProblemError: what `SupCon` refuses, or a base temperature that is not above 0.
@@ -218,8 +218,8 @@ def loss_levels(
     drawn = batches(counts, batch, views, sampler, draw, averaging, reducer)
     factor = 1.0 if base_temperature is None else objective.temperature / check_base(base_temperature)
     members = np.flatnonzero(counts.per_class < counts.total / counts.classes * (1.0 - 1e-12))
-    # Classes in one point are as good as one class where every view of every example is an anchor.
-    alike = drawn is None or (drawn.counts is not None and drawn.all_anchors and drawn.views > 1)
+    # Classes in one point are as good as one class, or a loss of one view of independent draws.
+    alike = drawn is None or (drawn.counts is not None and drawn.all_anchors and (drawn.views > 1 or drawn.replaced))
     if averaging != "anchor" or not alike:
         members = members[:0]
     solution = solve(objective, throw=False, progress=progress)

@@ -166,7 +166,7 @@ def test_all_routes_agree():
 # Classes in one point -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("views", "batch"), [(1, None), (2, 2), (3, 50)])
+@pytest.mark.parametrize(("views", "batch"), [(1, None), (1, 3), (2, 2), (3, 50)])
 def test_merged_classes_are_the_loss_with_equal_points(views, batch):
     """On a Gram matrix that has them in one point the reduced loss is the loss, and so is its derivative."""
     rng = np.random.default_rng(3)

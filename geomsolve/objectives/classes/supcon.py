@@ -14,9 +14,10 @@ from ...errors import ProblemError
 from ...geometry.orbit_gram import Orbits
 from ..base import Objective, check_temperature
 from ..batches.draws import Draws
+from ..batches.one_view import OneView, Together
 from ..batches.pairwise import Exponential, PairLoss
 from ..many_counts import by_counts, class_orbits
-from ..rows.full_batch import check_whole, check_word
+from ..rows.full_batch import check_batch, check_whole, check_word
 from ..sampling import Averaging, ClassTable, Sampler, drawn_shares
 from .over_batches import of_classes
 
@@ -138,18 +139,35 @@ def _energy(orbits: Orbits, shares: Array, temperature: float, name: str) -> Pai
 def merged_supcon(counts: Counts, merged: NDArray[np.intp], sampler: Sampler, **options: Any) -> Objective:
     """SupCon over the same counts with some classes held in one point; its atoms are the others, and that point.
 
-    Their anchors see each other as they see their own class, so this is SupCon with one class in their place. Not so
-    over batches of one view, in which an anchor counts only where its own class is drawn again.
+    Their anchors see each other as they see their own class, so this is SupCon with one class in their place, but for
+    one thing: with one view, whether an anchor has a positive is still the matter of its own class alone.
 
     Args:
         counts: examples per class, such as `SupCon` takes with these options.
         merged: the classes in one point, some but not all.
         sampler: how a batch is drawn; not PxM.
-        options: of `SupCon`.
+        options: of `SupCon`; with one view not shuffled.
     """
     together = as_counts([*np.delete(counts.per_class, merged), counts.per_class[merged].sum()], name=counts.name)
-    if not (isinstance(sampler, str) and sampler == "instance"):
-        shares = drawn_shares(counts, sampler)
-        shares = shares if np.ndim(sampler) else shares[counts.groups]
-        sampler = np.append(np.delete(shares, merged), shares[merged].sum())
-    return SupCon(together, sampler=sampler, **options)
+    shares = drawn_shares(counts, sampler)
+    shares = shares if np.ndim(sampler) else shares[counts.groups]
+    if options["views"] > 1 or options["batch"] is None:
+        if not (isinstance(sampler, str) and sampler == "instance"):
+            sampler = np.append(np.delete(shares, merged), shares[merged].sum())
+        return SupCon(together, sampler=sampler, **options)
+    inside, outside = shares[merged], np.delete(shares, merged)
+    values, multiplicity = np.unique(outside, return_counts=True)
+    singles, kinds = np.unique(inside, return_counts=True)
+    masses = np.append(values, inside.sum())
+    each, weights = np.zeros((2, len(masses), len(singles)))
+    each[:-1, 0], weights[:-1, 0] = masses[:-1], 1.0
+    each[-1], weights[-1] = singles, singles * kinds / inside.sum()
+    return OneView(
+        orbits=Orbits(np.append(multiplicity, 1), np.append(np.searchsorted(values, outside), len(values))),
+        masses=masses,
+        draws=Draws.alike(masses),
+        count=check_batch(options["batch"], 1) - 1,
+        together=Together(each, weights),
+        temperature=check_temperature(options["temperature"]),
+        name=f"SupCon(views=1, batch={options['batch']}), {len(inside)} classes in one point",
+    )

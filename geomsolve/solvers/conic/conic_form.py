@@ -145,6 +145,8 @@ def _(objective: ExpectedSoftmax) -> Terms:
 
 @terms.register
 def _(objective: OneView) -> Terms:
+    if objective.together is not None:
+        raise BackendError("conic: batches of one view are written down with every atom one class")
     return _listed(objective, lambda a, own: (float(own), float(own > 0)))  # without a positive an anchor drops out
 
 
