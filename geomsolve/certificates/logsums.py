@@ -241,9 +241,8 @@ def log_sums(objective: Objective, reading: str | Callable[[float], Fraction]) -
         if type(objective) is ExpectedSoftmax:
             alpha, beta = number(objective.alpha), number(objective.beta)
             return LogSums(whole, drawn_terms(factors, laws, own, objective.count, alpha, beta, tau))
-        if (
-            isinstance(objective, OneView) and objective.together is None
-        ):  # the terms in which the anchor's own class is drawn
+        if isinstance(objective, OneView) and objective.together is None:
+            # The terms in which the anchor's own class is drawn.
             terms = drawn_terms(factors, laws, own, objective.count, ball(0), ball(1), tau)
             return LogSums(whole, tuple(tuple(term for term in row if term.offset != 0) for row in terms))
     raise ProblemError(
