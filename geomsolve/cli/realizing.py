@@ -176,7 +176,7 @@ def _euclidean(
         weighting.log_matrix(), temperature=temperature, self_pairs=weighting.self_pairs, dim=dim, seconds=seconds,
         progress=progress,
     )  # fmt: skip
-    found = dataclasses.replace(found, weighting=weighting, temperature=temperature)
+    found = dataclasses.replace(found, weighting=weighting)
     if plot is not None:
         found.plot(plot)
     return found.to_dict(), found.lines(), found.arrays

@@ -68,25 +68,20 @@ def plot_realization(figure: Figure, found: Realization, *, within: InDimension 
 def plot_map(figure: Figure, found: EuclideanGeometry) -> None:
     """A figure of two panels: weights against softmax, and the points of a Euclidean space.
 
-    The panels are those of `plot_realization`; the points are in their first two principal axes. Without the weighting
-    that they were found for there is one panel, the points from the first to the last.
+    The panels are those of `plot_realization`; the points are in their first two principal axes.
     """
-    weighting, points, keys, what = found.weighting, found.points, np.arange(len(found.points), dtype=float), None
-    if weighting is None:
-        axes = figure.subplots()
-    else:
-        softmax_axes, axes = figure.subplots(1, 2)
-        logs = row_normalised(-cdist(points, points, "sqeuclidean") / (2.0 * found.temperature), weighting.self_pairs)
-        orbit_of = weighting.orbits.listed()
-        first, last = np.unique(orbit_of, return_index=True)[1], np.unique(orbit_of[::-1], return_index=True)[1]
-        _softmax(softmax_axes, weighting, logs[np.ix_(first, len(points) - 1 - last)])  # two samples of each orbit
-        keys, what = _order(weighting)
-        keys = keys[orbit_of]
+    weighting, points = found.weighting, found.points
+    softmax_axes, axes = figure.subplots(1, 2)
+    logs = row_normalised(-cdist(points, points, "sqeuclidean") / (2.0 * found.temperature), weighting.self_pairs)
+    orbit_of = weighting.orbits.listed()
+    first, last = np.unique(orbit_of, return_index=True)[1], np.unique(orbit_of[::-1], return_index=True)[1]
+    _softmax(softmax_axes, weighting, logs[np.ix_(first, len(points) - 1 - last)])  # two samples of each orbit
+    keys, what = _order(weighting)
     dims = points.shape[1]
     where = f"points in {dims} dimension{'s' * (dims != 1)}, excess {found.excess:.3g} nats"
-    _points(axes, points, keys, what, where)
-    named = "" if weighting is None else f"{weighting.name}, {weighting.convention}, "
-    figure.suptitle(f"{named}squared distances, temperature {found.temperature:g}: {found.verdict}", fontsize=12)
+    _points(axes, points, keys[orbit_of], what, where)
+    named = f"{weighting.name}, {weighting.convention}, squared distances, temperature {found.temperature:g}"
+    figure.suptitle(f"{named}: {found.verdict}", fontsize=12)
 
 
 def _order(weighting: Weighting) -> tuple[Array, str | None]:

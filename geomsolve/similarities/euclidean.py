@@ -13,10 +13,11 @@ from scipy.spatial.distance import cdist
 
 from ..arrays import Array, Progress
 from ..errors import ProblemError
+from ..geometry.orbits import Orbits
 from ..geometry.unit_rows import fitted
 from ..objectives.base import check_temperature
 from ..objectives.weighted.logweights import divergences, row_normalised, symmetric_part
-from ..objectives.weighted.weightings import check_self_pairs
+from ..objectives.weighted.weightings import Weighting, check_self_pairs
 from ..solvers.points.embedding import check_dim
 from .verdicts import EuclideanGeometry
 
@@ -81,7 +82,9 @@ def euclidean_realization(
         )
     if dim is not None:
         check_dim(dim, len(log_w))
-    task = _Task(log_w, temperature, self_pairs, time.monotonic() + seconds, progress or (lambda _: None))
+    single = Orbits(np.ones(len(log_w)), np.arange(len(log_w)))
+    known = Weighting.normalised(single, log_w, np.diag(log_w).copy(), bool(self_pairs), "weights")
+    task = _Task(log_w, known, temperature, self_pairs, time.monotonic() + seconds, progress or (lambda _: None))
     found = task.of_any_dimension()
     if dim is None:
         return found
@@ -98,6 +101,7 @@ class _Task:
     """What is asked, and how long there is."""
 
     log_w: Array
+    weighting: Weighting
     temperature: float
     self_pairs: bool
     until: float
@@ -210,13 +214,12 @@ class _Task:
 
     def geometry(self, points: Array, **told: Any) -> EuclideanGeometry:
         """Everything that follows from the points."""
-        points, log_w = points - points.mean(axis=0), self.log_w
-        each = divergences(log_w, self.shares(points))
-        entropies = -np.sum(np.exp(log_w) * np.where(np.isneginf(log_w), 0.0, log_w), axis=1)
+        points = points - points.mean(axis=0)
+        each = divergences(self.log_w, self.shares(points))
         told = {"min_dim": points.shape[1], **told}
         return EuclideanGeometry(
-            entropy_bound=float(entropies.mean()), excess=float(each.mean()), excess_per_sample=each, points=points,
-            **told,
+            entropy_bound=self.weighting.entropy_bound, excess=float(each.mean()), excess_per_sample=each,
+            points=points, weighting=self.weighting, temperature=self.temperature, **told,
         )  # fmt: skip
 
 

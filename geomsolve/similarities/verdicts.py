@@ -242,7 +242,7 @@ class EuclideanGeometry(_Excess):
         witness: (n, n) X = v v^T, X 1 = 0, with <X, required> > 0, where <X, D> <= 0 of all squared distances D of
             points; None unless it is this that the weights fail.
         required: (n, n) the squared distances that attain the entropy bound, had a space them; None if no matrix does.
-        weighting: the weights; None where they were given as logarithms.
+        weighting: the weights, each sample by itself.
         temperature: tau.
     """
 
@@ -252,14 +252,14 @@ class EuclideanGeometry(_Excess):
     excess: float
     excess_per_sample: Array = field(repr=False)
     points: Array = field(repr=False)
+    weighting: Weighting
+    temperature: float
     unique: bool
     min_dim: int
     shifts: tuple[float, float] | None = None
     witness: Array | None = field(default=None, repr=False)
     required: Array | None = field(default=None, repr=False)
     excess_lower: float = 0.0
-    weighting: Weighting | None = None
-    temperature: float = 1.0
 
     @property
     def summary(self) -> str:
@@ -272,15 +272,14 @@ class EuclideanGeometry(_Excess):
             **attributes(self, "verdict", "reason", "entropy_bound", "value", "lower_bound", "gap", "excess"),
             **attributes(self, "excess_lower", "unique", "shifts", "min_dim"),
             "dim": self.points.shape[1],
-            **({} if self.weighting is None else _problem(self.weighting, self.temperature, "euclidean")),
+            **_problem(self.weighting, self.temperature, "euclidean"),
             "worst_samples": _worst(self.excess_per_sample),
         }
 
     def lines(self) -> list[str]:
         """The verdict as text."""
-        known = self.weighting
         return [
-            *([] if known is None else _head(known, self.temperature, "distances in Euclidean space")),
+            *_head(self.weighting, self.temperature, "distances in Euclidean space"),
             "",
             f"{self.verdict.upper()}: {self.reason}",
             "",

@@ -195,7 +195,7 @@ def test_a_euclidean_map_shows_each_weight_and_each_label(self_pairs):
     """Labels of one number are attained on a line: every pair is on the diagonal, every point at its label."""
     weighting = y_aware_weights(LABELS, sigma=0.5, self_pairs=self_pairs)
     found = euclidean_realization(weighting.log_matrix(), temperature=0.5, self_pairs=self_pairs)
-    found = replace(found, weighting=weighting, temperature=0.5)
+    found = replace(found, weighting=weighting)
     asked, points = plot_map(found).get_axes()[:2]
     wanted, got = asked.collections[0].get_offsets().T
     np.testing.assert_allclose(wanted, got, atol=1e-9)
@@ -203,4 +203,3 @@ def test_a_euclidean_map_shows_each_weight_and_each_label(self_pairs):
     places = points.collections[0].get_offsets()[:, 0]
     np.testing.assert_allclose(np.abs(places - places.mean()), np.abs(LABELS - LABELS.mean()) * np.sqrt(2.0), atol=1e-9)
     assert points.get_title().startswith("points in 1 dimension, excess ")
-    assert len(plot_map(replace(found, weighting=None)).get_axes()) == 2  # the points, and their colours
