@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -52,14 +53,6 @@ class _Excess(Result):
     def gap(self) -> float:
         """The width of the interval, in nats."""
         return self.excess - self.excess_lower
-
-    def _loss_lines(self, known: str = "proved") -> list[str]:
-        least = f"{self.excess_lower:.6g} to {self.excess:.6g}"
-        return [
-            entry("entropy bound", f"{self.entropy_bound:.12g} nats"),
-            entry("best loss", f"{self.value:.12g} nats"),
-            entry("excess", f"{least} nats in the mean over samples ({known})"),
-        ]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -152,16 +145,11 @@ class Realization(_Excess):
     def to_dict(self) -> dict[str, Any]:
         """The verdict as a dictionary (keys as in the command line's contract)."""
         report = {
-            "verdict": self.verdict.value,
-            "reason": self.reason,
-            **attributes(self, "entropy_bound", "value", "lower_bound", "excess", "excess_lower", "unique", "shifts"),
-            **attributes(self, "min_dim", "largest_temperature"),
+            **_report(self, self.verdict.value, "cosine"),
             "realizable_at": None if self.largest_temperature is None else _up_to(self.largest_temperature),
-            **attributes(self, "components", "gap", "seconds"),
+            **attributes(self, "largest_temperature", "components", "seconds"),
             "quality": "certified" if self.finished and self.weighting.represented is None else "uncertified",
             "represented": self.weighting.represented,
-            **_problem(self.weighting, self.temperature, "cosine"),
-            "worst_samples": _worst(self.excess_per_sample),
         }
         if self.witness is not None:
             report["witness"] = attributes(self.witness, "kind", "value", "margin")
@@ -169,17 +157,10 @@ class Realization(_Excess):
 
     def lines(self) -> list[str]:
         """The verdict as text."""
-        lines = [
-            *_head(self.weighting, self.temperature, "cosines on the sphere"),
-            "",
-            f"{self.verdict.value.upper()}: {self.reason}",
-            *self._standing,
-            "",
-            *self._loss_lines("proved" if self.weighting.represented is None else "estimated"),
-            *([] if self.finished else [entry("", "the interval would narrow further (--seconds, seconds=)")]),
-            entry("dimension needed", "not known yet" if self.min_dim is None else str(self.min_dim)),
-            entry("unique", self._uniqueness),
-        ]
+        known = "proved" if self.weighting.represented is None else "estimated"
+        lines = _page(self, self.verdict.value, "cosines on the sphere", self._uniqueness, self._standing, known)
+        if not self.finished:
+            lines.append(entry("", "the interval would narrow further (--seconds, seconds=)"))
         if self.largest_temperature is not None:
             lines.append(entry("realizable", _up_to(self.largest_temperature)))
         if self.witness is not None:
@@ -268,25 +249,12 @@ class EuclideanGeometry(_Excess):
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as a dictionary."""
-        return {
-            **attributes(self, "verdict", "reason", "entropy_bound", "value", "lower_bound", "gap", "excess"),
-            **attributes(self, "excess_lower", "unique", "shifts", "min_dim"),
-            "dim": self.points.shape[1],
-            **_problem(self.weighting, self.temperature, "euclidean"),
-            "worst_samples": _worst(self.excess_per_sample),
-        }
+        return {**_report(self, self.verdict, "euclidean"), "dim": self.points.shape[1]}
 
     def lines(self) -> list[str]:
         """The verdict as text."""
-        return [
-            *_head(self.weighting, self.temperature, "distances in Euclidean space"),
-            "",
-            f"{self.verdict.upper()}: {self.reason}",
-            "",
-            *self._loss_lines(),
-            entry("dimension needed", str(self.min_dim)),
-            entry("unique", "up to isometry" if self.unique else "no"),
-        ]
+        unique = "up to isometry" if self.unique else "no"
+        return _page(self, self.verdict, "distances in Euclidean space", unique)
 
     def arrays(self) -> dict[str, Array]:
         """What files keep: points, excess per sample, and witness and wanted squared distances where they are."""
@@ -294,25 +262,44 @@ class EuclideanGeometry(_Excess):
         return {name: array for name, array in arrays.items() if array is not None}
 
 
-def _problem(weighting: Weighting, temperature: float, similarity: str) -> dict[str, Any]:
+def _report(found: Realization | EuclideanGeometry, verdict: str, similarity: str) -> dict[str, Any]:
+    """What both kinds of verdict are as a dictionary."""
     return {
+        "verdict": verdict,
+        **attributes(found, "reason", "entropy_bound", "value", "lower_bound", "gap", "excess", "excess_lower"),
+        **attributes(found, "unique", "shifts", "min_dim"),
         "objective": "weighted InfoNCE",
-        "weights": weighting.name,
-        "self_pairs": weighting.self_pairs,
+        "weights": found.weighting.name,
+        "self_pairs": found.weighting.self_pairs,
         "similarity": similarity,
-        "temperature": temperature,
-        "samples": weighting.samples,
-        "distinct_samples": len(weighting.orbits.sizes),
+        "temperature": found.temperature,
+        "samples": found.weighting.samples,
+        "distinct_samples": len(found.weighting.orbits.sizes),
         "version": __version__,
+        "worst_samples": _worst(found.excess_per_sample),
     }
 
 
-def _head(weighting: Weighting, temperature: float, similarity: str) -> list[str]:
-    distinct = len(weighting.orbits.sizes)
+def _page(
+    found: Realization | EuclideanGeometry, verdict: str, space: str, unique: str, more: Sequence[str] = (),
+    known: str = "proved",
+) -> list[str]:  # fmt: skip
+    """What both kinds of verdict are as text."""
+    weighting, distinct = found.weighting, len(found.weighting.orbits.sizes)
     some = "" if distinct == weighting.samples else f" ({distinct} distinct)"
+    least = f"{found.excess_lower:.6g} to {found.excess:.6g}"
     return [
-        f"weighted InfoNCE, {weighting.name}, temperature {temperature:g}, {similarity}",
+        f"weighted InfoNCE, {weighting.name}, temperature {found.temperature:g}, {space}",
         f"{weighting.samples} samples{some}, {weighting.convention}",
+        "",
+        f"{verdict.upper()}: {found.reason}",
+        *more,
+        "",
+        entry("entropy bound", f"{found.entropy_bound:.12g} nats"),
+        entry("best loss", f"{found.value:.12g} nats"),
+        entry("excess", f"{least} nats in the mean over samples ({known})"),
+        entry("dimension needed", "not known yet" if found.min_dim is None else str(found.min_dim)),
+        entry("unique", unique),
     ]
 
 
