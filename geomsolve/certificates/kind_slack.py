@@ -29,11 +29,12 @@ class KindSlack(Slack):
     def gap(self) -> float:
         """An upper bound of the loss above the optimum: m max(0, -lambda_min(S)), rounding allowed for.
 
-        Or the sum of w_i times the same of W^-1/2 S W^-1/2, with the diagonal of S for the weights w of atoms.
+        Or the sum of w_i times the same of W^-1/2 S W^-1/2, with the diagonal of S or its root for the weights w of
+        atoms.
         """
         bounds = [self._weighed(np.ones_like(self.diagonal))]
         if self.diagonal.min() > 0:
-            bounds.append(self._weighed(self.diagonal))
+            bounds += [self._weighed(np.sqrt(self.diagonal)), self._weighed(self.diagonal)]
         return self.support + min(bounds)
 
     def _weighed(self, weights: Array) -> float:

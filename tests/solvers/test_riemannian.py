@@ -11,7 +11,7 @@ from geomsolve.solvers.base import Iteration, Termination
 from geomsolve.solvers.newton.newton import Newton
 from geomsolve.solvers.spheres import spheres
 from geomsolve.solvers.spheres.riemannian import factor_of, staircase, start_at
-from geomsolve.solvers.spheres.spheres import State, across, gram_of, retract
+from geomsolve.solvers.spheres.spheres import State, gram_of, retract
 
 
 def weighted(weights, temperature, sizes=None, self_pairs=True):
@@ -183,7 +183,7 @@ def test_a_tie_leaves_the_force_that_turns_both_its_digits():
     weights += weights.T
     for a in range(3):
         weights[a, a + 3] = weights[a + 3, a] = -1.0 / theta
-    found = across(orbits, weights, np.zeros(len(point)), point)
+    found = State.across(orbits, weights, point)
     with mp.workdps(50):
         exact = [[mpf(x) for x in row] for row in point.tolist()]
         wanted = np.zeros_like(point)

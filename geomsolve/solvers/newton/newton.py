@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,8 +40,6 @@ class Newton:
     Attributes:
         tol: stop when, by quadratic convergence, one more step would change no logarithm by more than this.
         max_steps: Newton steps in all.
-        enough: asked of Gram matrices on the way, where many orbits lose rank: True ends the search there. A loss can
-            be proved to many digits long before the cosines converge.
 
     Cost: 4-10 steps of O(K^2) each (GMRES); O(K^2 p) per product with the Hessian on spheres of p dimensions.
     Fails: never silently: the answer of a failed run does not pass the certificate.
@@ -51,7 +48,6 @@ class Newton:
 
     tol: float = 1e-13
     max_steps: int = 400
-    enough: Callable[[OrbitGram], bool] | None = None
 
     @property
     def name(self) -> str:
@@ -63,7 +59,7 @@ class Newton:
         loop = Iteration(self.max_steps, progress)
         if isinstance(objective.orbits, Kinds):
             guess = start if isinstance(start, KindGram) else KindGram.together(objective.orbits)
-            gram, termination = staircase(objective, start_at(guess), loop, self.enough)
+            gram, termination = staircase(objective, start_at(guess), loop)
             return loop.attempt(self.name, termination, gram, "on unit vectors of cells")
         gram = start if start is not None else OrbitGram.simplex(objective.orbits)
         if point_at(objective, gram) is None:
@@ -96,7 +92,7 @@ class Newton:
         guesses = (start, gram, _kinds_together(objective))
         starts = [start_at(guess) for guess in guesses if guess is not None]
         vectors = min(starts, key=lambda point: objective.resolved(gram_of(objective.orbits, point)))
-        gram, termination = staircase(objective, vectors, loop, self.enough)
+        gram, termination = staircase(objective, vectors, loop)
         return loop.attempt(self.name, termination, gram, "on unit vectors (rank loss)")
 
 

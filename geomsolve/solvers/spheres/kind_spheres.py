@@ -8,62 +8,84 @@ m.m' - f f'/(n - 1), other kinds of the own class m.m' + f f', and atoms of one 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
 
 from ...arrays import Array
 from ...geometry.kinds import KindGram, Kinds
-from ...geometry.unit_rows import tangent
-from ...objectives.base import Objective
-from ...objectives.kinds.parts import PartedSum
-from .spheres import CLOSE, EXACT, State, floored, retract
+from .spheres import CLOSE, State, fewer, retract
 
 
 @dataclass(frozen=True, eq=False)
 class KindState(State):
-    """The loss, its gradient and its Hessian at one point; `forces` is (M, M + T), over ordered pairs of atoms."""
+    """The loss, its gradient and its Hessian at one point; matrices of pairs are (M, M + T)."""
 
     orbits: Kinds
     tails = 2
 
-    @classmethod
-    def at(cls, objective: Objective, point: Array, curved: bool = False) -> KindState:
-        """The state at vectors of cells."""
-        kinds = objective.orbits
-        assert isinstance(kinds, Kinds)
-        gram = cls.gram_at(kinds, point)
-        model, pairs = objective.rows(gram), kinds.sizes[:, None] * kinds.partners
-        forces = kinds.mirrored(pairs * objective.row_gradient(gram))
-        multipliers = np.sum(_pull(kinds, forces, point) * point, axis=1)
-        bent = np.einsum("ab,ab->a", pairs, model.curvature)
-        scale = floored(multipliers, bent, kinds.sizes * objective.masses)
-        same = np.arange(kinds.each.shape[1])
-        inside = kinds.own(forces)[:, same, same].ravel() / (kinds.sizes * _fewer(kinds.atoms_each))
-        return cls(
-            objective, kinds, point, objective.resolved(gram), model, forces, inside, multipliers,
-            _across(kinds, forces, point), scale[:, None], curved,
-        )  # fmt: skip
-
     @staticmethod
-    def gram_at(orbits: Kinds, point: Array) -> KindGram:  # type: ignore[override]
+    def gram_at(orbits: Kinds, point: Array) -> KindGram:
         """The Gram matrix of vectors of cells."""
         return KindGram.of_points(orbits, point)
 
-    @cached_property
-    def _between(self) -> Array:
-        """(M, M) forces between means."""
-        return _on_means(self.orbits, self.forces)
+    @staticmethod
+    def within(orbits: Kinds, pairs: Array) -> Array:
+        """(M,) what pairs of atoms of one kind and class have, a share for each other atom of it."""
+        return np.einsum("ktt->kt", orbits.own(pairs)).ravel() / fewer(orbits.atoms_each)
 
-    def slack(self) -> tuple[Array, Array]:
-        """(M, M) S on constant vectors, and (M,) its eigenvalue within a class and kind."""
-        sizes, root = self.orbits.sizes, np.sqrt(self.orbits.sizes)
-        quotient = self._between / root / root[:, None]
-        radial = self.multipliers / (2.0 * sizes)
-        quotient[np.diag_indices_from(quotient)] -= radial
-        return quotient, -radial - self.inside
+    @classmethod
+    def pull(cls, orbits: Kinds, pairs: Array, vectors: Array) -> Array:
+        """What forces between atoms, summed over pairs, do to vectors of cells."""
+        shape, means = orbits.each.shape, vectors[:, :-2]
+        pulled = pairs[:, : orbits.cells] @ means + (orbits.own(pairs) @ means.reshape(*shape, -1)).reshape(means.shape)
+        across = (_on_differences(orbits, pairs) @ vectors[:, -2].reshape(*shape, 1)).ravel()
+        return 2.0 * np.column_stack([pulled, across, -cls.within(orbits, pairs) * vectors[:, -1]])
+
+    @staticmethod
+    def near(orbits: Kinds, vectors: Array) -> NDArray[np.bool_]:
+        """(M, M) which cells, all without spread, are so close that their difference is exact."""
+        f = vectors[:, -2].reshape(orbits.each.shape)
+        cosines = vectors[:, :-2] @ vectors[:, :-2].T + _blocks(orbits, f[:, :, None] * f[:, None, :])
+        flat = vectors[:, -2] == 0.0
+        same = np.arange(orbits.cells) // orbits.each.shape[1]
+        close = (cosines > 1.0 - CLOSE) & (vectors[:, -1] == 0.0) & (vectors[:, -1:] == 0.0)
+        close &= (flat & flat[:, None]) | (same[:, None] == same)
+        np.fill_diagonal(close, False)
+        return np.asarray(close)
+
+    @staticmethod
+    def ties(orbits: Kinds, pairs: Array, close: NDArray[np.bool_]) -> Array:
+        """The forces between close cells alone: within a class those of the own class."""
+        (number, kinds), ties, place = orbits.each.shape, np.zeros_like(pairs), np.arange(len(orbits.each))
+        blocks = close.copy().reshape(number, kinds, number, kinds)
+        orbits.own(ties)[:] = np.where(blocks[place, :, place, :], orbits.own(pairs), 0.0)
+        blocks[place, :, place, :] = False
+        ties[:, : orbits.cells] = np.where(blocks.reshape(close.shape), pairs[:, : orbits.cells], 0.0)
+        return ties
+
+    def on_means(self, pairs: Array) -> Array:
+        """(M, M) what pairs of atoms have between the means of cells."""
+        return np.asarray(pairs[:, : self.orbits.cells] + _blocks(self.orbits, self.orbits.own(pairs)))
+
+    def change(self, direction: Array) -> Array:
+        """How the cosines change along a tangent direction."""
+        kinds, point = self.orbits, self.point
+        change = np.empty(kinds.partners.shape)
+        half = point[:, :-2] @ direction[:, :-2].T
+        change[:, : kinds.cells] = half + half.T
+        orbits, number = kinds.each.shape
+        place, same = np.arange(orbits), np.arange(number)
+        f, df = (part[:, -2].reshape(orbits, number) for part in (point, direction))
+        turned = f[:, :, None] * df[:, None, :]
+        turned = turned + turned.swapaxes(1, 2)
+        beside = change[:, : kinds.cells].reshape(orbits, number, orbits, number)
+        own = beside[place, :, place, :] + turned
+        opened = 2.0 * point[:, -1] * direction[:, -1] / fewer(kinds.atoms_each)
+        own[:, same, same] -= opened.reshape(orbits, number)
+        kinds.own(change)[:] = own
+        beside[place, :, place, :] -= turned / fewer(kinds.classes)[:, None, None]
+        return change
 
     def closed(self, inside: Array, units: Array, least: float) -> Array:
         """(M, 2) what of differences between the classes of an orbit, and within a class, gains by opening."""
@@ -78,54 +100,6 @@ class KindState(State):
         amount = np.sqrt(np.where(opens, -values[:, 0], 0.0))
         across = (amount[:, None] * vectors[:, :, 0] / (weights * root)).ravel()
         return np.column_stack([across, super().closed(inside, units, least)])
-
-    @cached_property
-    def forms(self) -> Array:
-        """(M, M + T, M + T) the Hessians of the rows in their cosines."""
-        return self.objective.row_hessians(self.gram_at(self.orbits, self.point))
-
-    @cached_property
-    def _pairs(self) -> tuple[Array, list[tuple[Array, Array]]]:
-        """The curvature of the rows, and of every softmax the coupling of its own with their sums."""
-        pairs, gram = self.orbits.sizes[:, None] * self.orbits.partners, self.gram_at(self.orbits, self.point)
-        terms = self.objective.terms.losses if isinstance(self.objective, PartedSum) else ()
-        models = [term.rows(gram) for term in terms] or [self.model]
-        couplings = [pairs * model.coupling for model in models]
-        totals = [coupling.sum(axis=1) for coupling in couplings]
-        totals = [np.where(total != 0, total, 1.0)[:, None] for total in totals]
-        return pairs * self.model.curvature, list(zip(couplings, totals, strict=True))
-
-    def hessian(self, direction: Array) -> Array:
-        """The Riemannian Hessian times a tangent direction."""
-        kinds, point = self.orbits, self.point
-        change = np.empty(kinds.partners.shape)
-        half = point[:, :-2] @ direction[:, :-2].T
-        change[:, : kinds.cells] = half + half.T
-        orbits, number = kinds.each.shape
-        place, same = np.arange(orbits), np.arange(number)
-        f, df = (part[:, -2].reshape(orbits, number) for part in (point, direction))
-        turned = f[:, :, None] * df[:, None, :]
-        turned = turned + turned.swapaxes(1, 2)
-        beside = change[:, : kinds.cells].reshape(orbits, number, orbits, number)
-        own = beside[place, :, place, :] + turned
-        opened = 2.0 * point[:, -1] * direction[:, -1] / _fewer(kinds.atoms_each)
-        own[:, same, same] -= opened.reshape(orbits, number)
-        kinds.own(change)[:] = own
-        beside[place, :, place, :] -= turned / _fewer(kinds.classes)[:, None, None]
-        if kinds.cells <= EXACT:
-            bent = np.matmul(self.forms, change[:, :, None])[:, :, 0]
-        else:
-            curvature, couplings = self._pairs
-            bent = curvature * change
-            for coupling, total in couplings:
-                bent -= coupling * (np.einsum("ab,ab->a", coupling, change)[:, None] / total)
-        euclidean = _pull(kinds, kinds.mirrored(bent), point) + _pull(kinds, self.forces, direction)
-        return self.tangent(euclidean - self.multipliers[:, None] * direction)
-
-    @cached_property
-    def curvature_of_means(self) -> Array:
-        """(M, M) the curvature of the loss in the products of means."""
-        return _on_means(self.orbits, self.orbits.mirrored(self._pairs[0]))
 
 
 def kind_factor(gram: KindGram, blur: float = 0.0) -> Array:
@@ -145,10 +119,6 @@ def kind_factor(gram: KindGram, blur: float = 0.0) -> Array:
     return retract(np.column_stack([means, across.ravel(), spread]), 0.0)
 
 
-def _fewer(each: Array) -> Array:
-    return np.where(each > 1, each - 1.0, 1.0)
-
-
 def _blocks(kinds: Kinds, blocks: Array) -> Array:
     """(M, M) a matrix of the blocks (K, T, T) on its diagonal."""
     orbits, number = kinds.each.shape
@@ -157,52 +127,5 @@ def _blocks(kinds: Kinds, blocks: Array) -> Array:
     return whole.reshape(kinds.cells, kinds.cells)
 
 
-def _on_means(kinds: Kinds, pairs: Array) -> Array:
-    return np.asarray(pairs[:, : kinds.cells] + _blocks(kinds, kinds.own(pairs)))
-
-
 def _on_differences(kinds: Kinds, pairs: Array) -> Array:
-    return np.asarray(kinds.own(pairs) - kinds.beside(pairs) / _fewer(kinds.classes)[:, None, None])
-
-
-def _pull(kinds: Kinds, pairs: Array, vectors: Array) -> Array:
-    """What forces between atoms, summed over pairs, do to vectors of cells."""
-    orbits, number = kinds.each.shape
-    means = vectors[:, :-2]
-    own = kinds.own(pairs)
-    same = np.arange(number)
-    pulled = pairs[:, : kinds.cells] @ means + (own @ means.reshape(orbits, number, -1)).reshape(means.shape)
-    across = (_on_differences(kinds, pairs) @ vectors[:, -2].reshape(orbits, number, 1)).ravel()
-    spread = own[:, same, same].ravel() * vectors[:, -1] / _fewer(kinds.atoms_each)
-    return 2.0 * np.column_stack([pulled, across, -spread])
-
-
-def _across(kinds: Kinds, pairs: Array, vectors: Array) -> Array:
-    """What of `_pull` is orthogonal to each vector, of close pairs from their differences as in `spheres.across`."""
-    close = _near(kinds, vectors)
-    if not close.any():
-        return tangent(vectors, _pull(kinds, pairs, vectors))
-    labels = connected_components(close, directed=False)[1]
-    apart = vectors - vectors[np.unique(labels, return_index=True)[1][labels]]
-    orbits, number = kinds.each.shape
-    place = np.arange(orbits)
-    within = close.reshape(orbits, number, orbits, number)[place, :, place, :].copy()
-    close.reshape(orbits, number, orbits, number)[place, :, place, :] = False
-    ties = np.zeros_like(pairs)
-    ties[:, : kinds.cells] = np.where(close, pairs[:, : kinds.cells], 0.0)
-    kinds.own(ties)[:] = np.where(within, kinds.own(pairs), 0.0)
-    drawn = _pull(kinds, ties, apart) - 2.0 * ties.sum(axis=1)[:, None] * apart
-    return tangent(vectors, _pull(kinds, pairs - ties, vectors)) + tangent(vectors, drawn)
-
-
-def _near(kinds: Kinds, vectors: Array) -> NDArray[np.bool_]:
-    """(M, M) which cells, all without spread, are so close that their difference is exact."""
-    orbits, number = kinds.each.shape
-    f = vectors[:, -2].reshape(orbits, number)
-    cosines = vectors[:, :-2] @ vectors[:, :-2].T + _blocks(kinds, f[:, :, None] * f[:, None, :])
-    flat = vectors[:, -2] == 0.0
-    same = np.arange(kinds.cells) // number
-    close = (cosines > 1.0 - CLOSE) & (vectors[:, -1] == 0.0) & (vectors[:, -1:] == 0.0)
-    close &= (flat & flat[:, None]) | (same[:, None] == same)
-    np.fill_diagonal(close, False)
-    return np.asarray(close)
+    return np.asarray(kinds.own(pairs) - kinds.beside(pairs) / fewer(kinds.classes)[:, None, None])

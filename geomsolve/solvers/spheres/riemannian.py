@@ -8,8 +8,6 @@ Burer & Monteiro 2003 (the factor), Boumal 2015 (the staircase); all missing dir
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from ...arrays import Array
@@ -25,8 +23,8 @@ _LEFT_OUT = 1e-6
 # A direction is opened where the slack matrix is below minus this, in units of the multipliers.
 _NEGATIVE = 1e-10
 # Relative decreases of the loss to which each round of the staircase goes: far from the top few digits show what is
-# missing. The later ones only where somebody asks for enough.
-_RESOLUTIONS, _FINER = (1e-3, 1e-5, 1e-7), (1e-8, 1e-9, 1e-10, 1e-11, 1e-12)
+# missing.
+_RESOLUTIONS = (1e-3, 1e-5, 1e-7)
 # The last phase begins where steps gain this share of the loss, and again, where it does not find an end, at rounding.
 _LAST = (1e-9, 1e-13)
 # Steps in which the steps of the last phase must become three times shorter.
@@ -39,14 +37,12 @@ _FEW = 100
 _BLUR = 0.2
 
 
-def staircase(
-    objective: Objective, point: Array, loop: Iteration, enough: Callable[[OrbitGram], bool] | None = None
-) -> tuple[OrbitGram, Termination]:
+def staircase(objective: Objective, point: Array, loop: Iteration) -> tuple[OrbitGram, Termination]:
     """A stationary Gram matrix with a positive semidefinite slack matrix, from orbit vectors of few dimensions.
 
     If the loss is minimal over such factors and S = D - Diag(y) is positive semidefinite, the Gram matrix is optimal.
     If S has negative eigenvalues, their eigenvectors x as new columns t x change the loss by t^2 x.S x < 0: on the
-    next step of the staircase they are open. The search ends early at a Gram matrix that is `enough`.
+    next step of the staircase they are open.
 
     Cost: O(K^2 p) a product with the Hessian, p the number of columns; an eigenvalue problem of size K a step of the
     staircase, but the last.
@@ -55,12 +51,8 @@ def staircase(
     narrow = point.shape[1] <= 0.75 * len(point)
     kind = KindState if isinstance(objective.orbits, Kinds) else State
     state = kind.at(objective, point, curved=narrow)
-    finer = () if enough is None else _FINER
-    for resolution in (*_RESOLUTIONS, *finer) if narrow else ():
+    for resolution in _RESOLUTIONS if narrow else ():
         state = _widened(objective, state, loop, resolution)
-        gram = state.gram_at(state.orbits, state.point)
-        if enough is not None and resolution <= _RESOLUTIONS[-1] and enough(gram):
-            return gram, Termination.CONVERGED
     while not loop.full:
         for resolution in _LAST:
             state = polish(objective, descend(objective, state, loop, resolution), loop)

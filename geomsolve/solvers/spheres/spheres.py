@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from ...arrays import Array
 from ...geometry.orbit_gram import OrbitGram, Orbits
 from ...geometry.unit_rows import tangent
 from ...objectives.base import Objective, RowModel
+from ...objectives.kinds.parts import PartedSum
 
 # Orbits up to which products with the Hessian are taken from the rows' own Hessians, K^3 numbers.
 EXACT = 100
@@ -49,66 +50,28 @@ def gram_of(orbits: Orbits, point: Array) -> OrbitGram:
     means, spread = point[:, :-1], point[:, -1]
     cosines = means @ means.T
     # 1 - (1 - mu^2) n/(n-1): exact at collapse, where the spread is 0.
-    inside = 1.0 - spread**2 * orbits.sizes / _fewer(orbits)
+    inside = 1.0 - spread**2 * orbits.sizes / fewer(orbits.sizes)
     np.fill_diagonal(cosines, np.where(orbits.plural, inside, 1.0))
     return OrbitGram(
         orbits, cosines, points=np.where(orbits.plural[:, None], point, np.column_stack([means, 0 * spread]))
     )
 
 
-def _fewer(orbits: Orbits) -> Array:
-    """(K,) n_a - 1; 1 for orbits of one atom, which have no spread to divide."""
-    return np.where(orbits.plural, orbits.sizes - 1.0, 1.0)
-
-
-def across(orbits: Orbits, weights: Array, inside: Array, vectors: Array) -> Array:
-    """The part of `pull` orthogonal to each unit vector; pairs that are close enter by their differences.
-
-    A tie f/theta holds two points a distance theta apart, while forces f turn them together: from the tie times the
-    points ulps of f/theta would be left, from the tie times their difference, which is exact, they are ulps of f.
-    """
-    close = near(vectors)
-    if not close.any():
-        return tangent(vectors, pull(orbits, weights, inside, vectors))
-    apart = offsets(vectors, close)
-    ties = np.where(close, weights, 0.0)
-    drawn = 2.0 * (ties @ apart - ties.sum(axis=1)[:, None] * apart)
-    return tangent(vectors, pull(orbits, weights - ties, inside, vectors)) + tangent(vectors, drawn)
-
-
-def near(vectors: Array) -> NDArray[np.bool_]:
-    """(K, K) which two orbits, both without spread, are so close that their difference is exact."""
-    close = np.asarray(vectors @ vectors.T > 1.0 - CLOSE) & (vectors[:, -1] == 0.0) & (vectors[:, -1:] == 0.0)
-    np.fill_diagonal(close, False)
-    return close
-
-
-def offsets(vectors: Array, close: NDArray[np.bool_]) -> Array:
-    """(K, p + 1) each vector less the first of those that close ones link to it."""
-    labels = connected_components(close, directed=False)[1]
-    return np.asarray(vectors - vectors[np.unique(labels, return_index=True)[1][labels]])
-
-
-def pull(orbits: Orbits, weights: Array, inside: Array, vectors: Array) -> Array:
-    """2 (weights @ means, -n D_aa spread): what forces between atoms do to orbit vectors."""
-    return 2.0 * np.column_stack([weights @ vectors[:, :-1], -orbits.sizes * orbits.plural * inside * vectors[:, -1]])
+def fewer(each: Array) -> Array:
+    """(K,) of how many others an atom is one; 1 for a single atom, which has no spread to divide."""
+    return np.where(each != 1, each - 1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """The loss, its gradient and its Hessian at one point of the product of spheres.
-
-    K x K arrays are made once and overwritten: at low rank they, and not the arithmetic, are what a product with the
-    Hessian costs.
-    """
+    """The loss, its gradient and its Hessian at one point of the product of spheres."""
 
     objective: Objective
     orbits: Orbits
     point: Array
     excess: float
     model: RowModel
-    forces: Array  # (K, K) n_a N_ab D_ab over ordered pairs of atoms, D the symmetrised derivative
-    inside: Array  # (K,) D_aa
+    forces: Array  # n_a N_ab D_ab over ordered pairs of atoms, D the symmetrised derivative
     multipliers: Array  # (K,) E_a . v_a, E the Euclidean gradient
     gradient: Array  # Riemannian
     scale: Array  # (K, 1) multipliers with a floor
@@ -117,29 +80,76 @@ class State:
     tails: ClassVar[int] = 1  # columns that are no means
 
     @classmethod
-    def at(cls, objective: Objective, point: Array, curved: bool = False) -> State:
+    def at(cls, objective: Objective, point: Array, curved: bool = False) -> Self:
         """The state at orbit vectors."""
         orbits = objective.orbits
-        gram = gram_of(orbits, point)
+        gram, pairs = cls.gram_at(orbits, point), orbits.sizes[:, None] * orbits.partners
         model = objective.rows(gram)
         # With attraction, the derivative has more digits than the difference of the two.
         row = model.repulsion if isinstance(objective.attraction, float) else objective.row_gradient(gram)
-        forces = row + row.T
-        forces /= 2.0
-        inside = np.diag(forces).copy()
-        _over_pairs(orbits, forces)
-        multipliers = np.sum(pull(orbits, forces, inside, point) * point, axis=1)
-        gradient = across(orbits, forces, inside, point)
-        bent = orbits.sizes * np.einsum("ab,ab->a", orbits.partners, model.curvature)
-        scale = floored(multipliers, bent, orbits.sizes * objective.masses)
-        excess = objective.resolved(gram)
-        scale = scale[:, None]
-        return cls(objective, orbits, point, excess, model, forces, inside, multipliers, gradient, scale, curved)
+        forces = orbits.mirrored(pairs * row)
+        multipliers = np.sum(cls.pull(orbits, forces, point) * point, axis=1)
+        bent = np.einsum("ab,ab->a", pairs, model.curvature)
+        scale = floored(multipliers, bent, orbits.sizes * objective.masses)[:, None]
+        gradient = cls.across(orbits, forces, point)
+        return cls(
+            objective, orbits, point, objective.resolved(gram), model, forces, multipliers, gradient, scale, curved
+        )
 
     @staticmethod
-    def gram_at(orbits: Orbits, point: Array) -> OrbitGram:
+    def gram_at(orbits: Any, point: Array) -> OrbitGram:
         """The Gram matrix of orbit vectors."""
         return gram_of(orbits, point)
+
+    @staticmethod
+    def within(orbits: Any, pairs: Array) -> Array:
+        """(K,) what pairs of atoms of one orbit have, a share for each other atom of it."""
+        return np.diag(pairs) / fewer(orbits.sizes)
+
+    @classmethod
+    def pull(cls, orbits: Any, pairs: Array, vectors: Array) -> Array:
+        """What forces between atoms, summed over pairs, do to orbit vectors."""
+        return 2.0 * np.column_stack([pairs @ vectors[:, :-1], -cls.within(orbits, pairs) * vectors[:, -1]])
+
+    @staticmethod
+    def near(orbits: Any, vectors: Array) -> NDArray[np.bool_]:
+        """(K, K) which two orbits, both without spread, are so close that their difference is exact."""
+        close = np.asarray(vectors @ vectors.T > 1.0 - CLOSE) & (vectors[:, -1] == 0.0) & (vectors[:, -1:] == 0.0)
+        np.fill_diagonal(close, False)
+        return close
+
+    @staticmethod
+    def ties(orbits: Any, pairs: Array, close: NDArray[np.bool_]) -> Array:
+        """The forces between close orbits alone."""
+        return np.where(close, pairs, 0.0)
+
+    @classmethod
+    def across(cls, orbits: Any, pairs: Array, vectors: Array) -> Array:
+        """The part of `pull` orthogonal to each unit vector; pairs that are close enter by their differences.
+
+        A tie f/theta holds two points a distance theta apart, while forces f turn them together: from the tie times the
+        points ulps of f/theta would be left, from the tie times their difference, which is exact, they are ulps of f.
+        """
+        close = cls.near(orbits, vectors)
+        if not close.any():
+            return tangent(vectors, cls.pull(orbits, pairs, vectors))
+        # From the first of those that close ones link to it.
+        labels = connected_components(close, directed=False)[1]
+        apart = vectors - vectors[np.unique(labels, return_index=True)[1][labels]]
+        ties = cls.ties(orbits, pairs, close)
+        drawn = cls.pull(orbits, ties, apart) - 2.0 * ties.sum(axis=1)[:, None] * apart
+        return tangent(vectors, cls.pull(orbits, pairs - ties, vectors)) + tangent(vectors, drawn)
+
+    def on_means(self, pairs: Array) -> Array:
+        """(K, K) what pairs of atoms have between the means of orbits."""
+        return pairs
+
+    def change(self, direction: Array) -> Array:
+        """How the cosines change along a tangent direction."""
+        half = self.point[:, :-1] @ direction[:, :-1].T
+        change = half + half.T
+        change[np.diag_indices_from(change)] -= 2.0 * self.point[:, -1] * direction[:, -1] / fewer(self.orbits.sizes)
+        return change
 
     def closed(self, inside: Array, units: Array, least: float) -> Array:
         """(K, tails) what of spreads that are 0 gains by opening, in units of the multipliers."""
@@ -153,88 +163,50 @@ class State:
 
     def slack(self) -> tuple[Array, Array]:
         """S = D - Diag(y), in the form of `OrbitGram.quotient`, and (K,) its eigenvalue on differences in an orbit."""
-        sizes = self.orbits.sizes
-        root = np.sqrt(sizes)
-        quotient = self.forces / root
-        quotient /= root[:, None]
+        sizes, root = self.orbits.sizes, np.sqrt(self.orbits.sizes)
+        quotient = self.on_means(self.forces) / root / root[:, None]
         radial = self.multipliers / (2.0 * sizes)
         quotient[np.diag_indices_from(quotient)] -= radial
-        return quotient, -radial - self.inside
+        return quotient, -radial - self.within(self.orbits, self.forces) / sizes
 
     @cached_property
-    def _curvature(self) -> tuple[Array, Array]:
-        """(K, K) n_a N_ab times the symmetrised curvature of the rows, and (K,) the latter's diagonal."""
-        curvature = self.model.curvature
-        curvature = curvature + curvature.T
-        curvature /= 2.0
-        inside = np.diag(curvature).copy()
-        return _over_pairs(self.orbits, curvature), inside
+    def forms(self) -> Array:
+        """The Hessians of the rows in their cosines, see `Objective.row_hessians`."""
+        return self.objective.row_hessians(self.gram_at(self.orbits, self.point))
+
+    @cached_property
+    def _pairs(self) -> tuple[Array, list[tuple[Array, Array]]]:
+        """The curvature of the rows, and of every softmax the coupling of its own with their sums."""
+        pairs, models = self.orbits.sizes[:, None] * self.orbits.partners, [self.model]
+        if isinstance(self.objective, PartedSum):
+            gram = self.gram_at(self.orbits, self.point)
+            models = [term.rows(gram) for term in self.objective.terms.losses]
+        couplings = [pairs * model.coupling for model in models]
+        totals = [coupling.sum(axis=1) for coupling in couplings]
+        totals = [np.where(total != 0, total, 1.0)[:, None] for total in totals]
+        return pairs * self.model.curvature, list(zip(couplings, totals, strict=True))
 
     @property
     def curvature_of_means(self) -> Array:
         """(K, K) the curvature of the loss in the products of means."""
-        return self._curvature[0]
-
-    @cached_property
-    def _coupling(self) -> tuple[Array, Array, Array, Array]:
-        """(K, K) n_a N_ab times the coupling of the rows, its row sums, its product with the means, (K,) p_aa."""
-        coupling = self.model.coupling
-        inside = np.diag(coupling).copy()
-        _over_pairs(self.orbits, coupling)
-        total = coupling.sum(axis=1)
-        return coupling, np.where(total != 0, total, 1.0), coupling @ self.point[:, :-1], inside
-
-    @cached_property
-    def _scratch(self) -> Array:
-        """(2, K, K) to be overwritten: page faults on fresh arrays cost more than the arithmetic."""
-        return np.empty((2, *self.forces.shape))
+        return self.on_means(self.orbits.mirrored(self._pairs[0]))
 
     def hessian(self, direction: Array) -> Array:
         """The Riemannian Hessian times a tangent direction.
 
-        With X = M d^T + d M^T the change of the cosines, the rows answer with curvature * X - p (p . X)/sum(p). Only
-        the first of the two needs X entry by entry; the second is products of p with narrow matrices.
+        With X the change of the cosines, the rows answer with their own Hessians where orbits are few: at low
+        temperature one partner is all of a denominator. Of many it is curvature * X - p (p . X)/sum(p).
         """
-        orbits = self.orbits
-        means, spread = self.point[:, :-1], self.point[:, -1]
-        moves, opening = direction[:, :-1], direction[:, -1]
-        if len(means) <= EXACT:
-            return self._exact_hessian(direction)
-        (curvature, curved_inside), (coupling, total, coupled, coupled_inside) = self._curvature, self._coupling
-        half, change = self._scratch
-        np.dot(means, moves.T, out=half)
-        np.add(half, half.T, out=change)
-        shift = -2.0 * orbits.plural * spread * opening / _fewer(orbits)
-        diagonal = np.diag(change) + shift
-        np.fill_diagonal(change, diagonal)
-        answer = np.sum(means * (coupling @ moves) + moves * coupled, axis=1) + np.diag(coupling) * shift
-        answer /= total
-        change *= curvature
-        bent = change @ means
-        bent -= 0.5 * (answer[:, None] * coupled + coupling.T @ (answer[:, None] * means))
-        bent += self.forces @ moves
-        inside = (curved_inside * diagonal - coupled_inside * answer) * spread + self.inside * opening
-        euclidean = 2.0 * np.column_stack([bent, -orbits.sizes * orbits.plural * inside])
+        orbits, change = self.orbits, self.change(direction)
+        if len(self.point) <= EXACT:
+            bent = np.matmul(self.forms, change[:, :, None])[:, :, 0]
+        else:
+            curvature, couplings = self._pairs
+            bent = curvature * change
+            for coupling, total in couplings:
+                bent -= coupling * (np.einsum("ab,ab->a", coupling, change)[:, None] / total)
+        euclidean = self.pull(orbits, orbits.mirrored(bent), self.point) + self.pull(orbits, self.forces, direction)
         return self.tangent(euclidean - self.multipliers[:, None] * direction)
-
-    @cached_property
-    def forms(self) -> Array:
-        """(K, K, K) the Hessians of the rows in their cosines, see `Objective.row_hessians`."""
-        return self.objective.row_hessians(gram_of(self.orbits, self.point))
-
-    def _exact_hessian(self, direction: Array) -> Array:
-        """The same from the rows' own Hessians: at low temperature, where one partner is all of a denominator."""
-        orbits = self.orbits
-        means, spread = self.point[:, :-1], self.point[:, -1]
-        moves, opening = direction[:, :-1], direction[:, -1]
-        shift = -2.0 * orbits.plural * spread / _fewer(orbits)
-        change = means @ moves.T
-        change = change + change.T
-        change[np.diag_indices_from(change)] += shift * opening
-        answer = np.matmul(self.forms, change[:, :, None])[:, :, 0]
-        bent = (answer + answer.T) @ means + 2.0 * self.forces @ moves
-        opened = shift * np.diag(answer) - 2.0 * orbits.sizes * orbits.plural * self.inside * opening
-        return self.tangent(np.column_stack([bent, opened]) - self.multipliers[:, None] * direction)
 
     @cached_property
     def _stiffness(self) -> Array:
@@ -286,10 +258,3 @@ def floored(multipliers: Array, bent: Array, masses: Array) -> Array:
     """(K,) the sizes of multipliers, or a floor by curvature: where attraction holds the optimum all of them vanish."""
     weight = np.abs(multipliers)
     return np.maximum(weight, 1e-6 * bent + 1e-3 * masses * weight.sum() + 1e-300)
-
-
-def _over_pairs(orbits: Orbits, matrix: Array) -> Array:
-    """The matrix times n_a N_ab, the ordered pairs of atoms, in place."""
-    matrix *= orbits.partners
-    matrix *= orbits.sizes[:, None]
-    return matrix
