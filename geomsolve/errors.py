@@ -18,7 +18,7 @@ class BackendError(GeomsolveError, RuntimeError):
 
 
 class NotCertified(GeomsolveError, RuntimeError):
-    """No attempt reached a certificate. The best uncertified answer travels along as `.solution`."""
+    """No attempt reached a certificate. The best uncertified answer, if there is one, travels along as `.solution`."""
 
     def __init__(self, message: str, solution: Any):
         super().__init__(message)

@@ -99,15 +99,17 @@ class Result:
 
     def save(self, path: str | Path) -> None:
         """Write the answer to a JSON file, which `load_result` reads."""
-        saved = {"kind": type(self).__name__, "summary": self.summary, "lines": self.lines(), "report": self.to_dict()}
+        saved = {"kind": type(self).__name__, "ok": self.ok, "summary": self.summary}
+        saved |= {"lines": self.lines(), "report": self.to_dict()}
         Path(path).write_text(dumps(saved) + "\n", encoding="utf-8")
 
 
 class SavedResult(Result):
     """A result read from a file: it says what the one that was saved said."""
 
-    def __init__(self, kind: str, summary: str, lines: Sequence[str], report: dict[str, Any]):
+    def __init__(self, kind: str, ok: bool, summary: str, lines: Sequence[str], report: dict[str, Any]):
         self.kind = kind
+        self._ok = ok
         self._summary = summary
         self._lines = list(lines)
         self._report = report
@@ -115,7 +117,7 @@ class SavedResult(Result):
     @property
     def ok(self) -> bool:
         """Whether the result was."""
-        return self._report.get("quality", "certified") == "certified"
+        return self._ok
 
     @property
     def summary(self) -> str:

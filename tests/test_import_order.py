@@ -77,8 +77,8 @@ def wing_of(module):
     return parts[1] if len(parts) > 1 and parts[1] in WINGS else None
 
 
-def upward(root):
-    """Sentences about imports, of any kind, that go up the order or come from outside it."""
+def of_later_wings(root):
+    """Sentences about imports, of any kind, of a later wing, or of a wing by a file beside them."""
     found = []
     for path in sorted(root.rglob("*.py")):
         here = dotted(path, root)
@@ -88,14 +88,14 @@ def upward(root):
                 continue
             if wing_of(here) is None:
                 if here.split(".")[-1] not in {root.name, "__main__"}:
-                    found.append(f"{here} lies below all wings and imports {module}")
+                    found.append(f"{here} stands before all wings and imports {module}")
             elif WINGS.index(there) > WINGS.index(wing_of(here)):
                 found.append(f"{here} imports {module} ({kind})")
     return found
 
 
-def test_no_import_goes_up():
-    assert upward(ROOT) == []
+def test_no_import_is_of_a_later_wing():
+    assert of_later_wings(ROOT) == []
 
 
 def test_an_import_that_goes_up_is_seen(tmp_path):
@@ -110,7 +110,7 @@ def test_an_import_that_goes_up_is_seen(tmp_path):
         "if TYPE_CHECKING:\n    from ..solvers import newton\n"
         "def f():\n    from .. import solvers\n"
     )
-    assert upward(root) == [
+    assert of_later_wings(root) == [
         "house.counts.a imports house.solvers.newton (top)",
         "house.counts.a imports house.solvers.newton (type)",
         "house.counts.a imports house.solvers (function)",

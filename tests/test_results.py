@@ -96,7 +96,7 @@ def test_every_result_reads_itself(tmp_path, kind):
         found.save(tmp_path / "a.json")
         again = load_result(tmp_path / "a.json")
         assert again.to_dict() == plain(found.to_dict())
-        assert (str(again), repr(again)) == (str(found), repr(found))
+        assert (str(again), repr(again), again.ok) == (str(found), repr(found), found.ok)
         assert dumps(again.to_dict()) == dumps(found.to_dict())
 
 

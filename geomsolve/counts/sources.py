@@ -1,4 +1,4 @@
-"""Counts by name: built-in profiles, rules, laws and CSV files."""
+"""Counts by name: built-in profiles, rules, laws and files."""
 
 from __future__ import annotations
 

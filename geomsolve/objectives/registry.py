@@ -42,7 +42,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "gcl-unsupervised": ("gcl", {"sampling": "unsupervised"}),
     "bcl-class": ("bcl", {"anchors": "class"}),
 }
-# Losses that only `geomsolve solve` takes: not convex, or with part of the Gram matrix given.
+# Losses with solvers of their own: not convex, or with part of the Gram matrix given.
 ELSEWHERE = ("supproto", "tsc")
 # What `objective_options` gives for an option without a default.
 REQUIRED = inspect.Parameter.empty

@@ -82,7 +82,8 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
     - `nc3_off`: with a classifier and a `CrossEntropy`, the `nc3` of `OptimumDistance`: 0 at the optimum.
     - `nc4`: the share of embeddings nearer to another class mean than to their own's, by the class means of the last
       `compute`: from the second one on. A second pass over the same data has both as `diagnose` does.
-    - `shared_classes`: how many classes share a point with another one; `at_optimum`: 1 where the verdict says so.
+    - `shared_classes`: how many classes share a point with another one; `at_optimum`: 1 where the verdict is that,
+      or that the minority is collapsed as it is at the optimum.
     - `classes_seen`; `left_out`: samples that were not finite, or of no class.
 
     Until every class has been seen the last two are all there is.

@@ -181,8 +181,8 @@ def sharing(collapse: ClassMeans, counts: Array) -> Sharing:
     tail = counts < counts.mean() * (1.0 - 1e-12)
     merged = groups(pairs)
     small = tuple(group for group in merged if tail[list(group)].all())
-    # All in one group, and none as far from another as classes that the optimum keeps apart: a few pairs of rare
-    # classes miss the limit by chance.
+    # All in one group, and none below what counts as a collapse of the optimum: a few pairs of rare classes miss the
+    # limit by chance.
     linked = bool(merged) and len(merged[0]) == len(pairs)
     full = linked and bool((np.where(pairs, 1.0, collapse.unbiased_cosines) >= PREDICTED).all())
     return Sharing(pairs, merged, small, full, not full and bool(small), bool(near.all()))
