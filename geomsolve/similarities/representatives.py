@@ -70,14 +70,12 @@ def bracket(loss: FactorLoss, logs: LogGram, deadline: float, report: Progress) 
 def _chosen(logs: LogGram) -> tuple[Weighting, Array] | None:
     """Representatives, each with the size of its own, and (K, k) the coefficients of interpolation in the kernel.
 
-    None where some sample would be too far from 40 of them.
+    None where 40 samples are all of them, or some would be too far from 40.
     """
-    weighting, sizes = logs.weighting, logs.orbits.sizes
-    if len(sizes) <= _MOST:
-        return weighting, np.eye(len(sizes))
+    sizes = logs.orbits.sizes
     apart = -logs.entries
     np.fill_diagonal(apart, 0.0)
-    places = _medoids(apart, sizes)
+    places = None if len(sizes) <= _MOST else _medoids(apart, sizes)
     if places is None:
         return None
     counts = np.bincount(np.argmin(apart[:, places], axis=1), weights=sizes)
