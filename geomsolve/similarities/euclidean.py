@@ -83,7 +83,7 @@ def euclidean_realization(
     if dim is not None:
         check_dim(dim, len(log_w))
     single = Orbits(np.ones(len(log_w)), np.arange(len(log_w)))
-    known = Weighting.normalised(single, log_w, np.diag(log_w).copy(), bool(self_pairs), "weights")
+    known = Weighting.normalised(single, log_w, np.diag(log_w).copy(), self_pairs, "weights")
     task = _Task(log_w, known, temperature, self_pairs, time.monotonic() + seconds, progress or (lambda _: None))
     found = task.of_any_dimension()
     if dim is None:

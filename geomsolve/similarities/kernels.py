@@ -15,7 +15,7 @@ from ..arrays import Array, frozen
 from ..errors import ProblemError
 from ..geometry.orbits import Orbits
 from ..objectives.base import is_number
-from ..objectives.weighted.weightings import MOST_ORBITS, Weighting, by_orbits, check_self_pairs, exchangeable
+from ..objectives.weighted.weightings import MOST_ORBITS, Weighting, by_orbits, exchangeable
 
 # log of the kernel at the distance d, in units of the bandwidth.
 _KERNELS: dict[str, Callable[[Array], Array]] = {
@@ -129,7 +129,6 @@ def y_aware_weights(
 
 def _of_points(points: Array, sigma: float, kernel: str, self_pairs: bool, name: str) -> Weighting:
     """The kernel of the distances of labels (N, d), equal ones folded."""
-    check_self_pairs(self_pairs)
     points, represented = _represented(points, sigma)
     orbits, distinct = folded(points)
     with np.errstate(divide="ignore", over="ignore"):
@@ -138,7 +137,7 @@ def _of_points(points: Array, sigma: float, kernel: str, self_pairs: bool, name:
         if not np.isfinite(distances**2).all():  # a weight would look like 0
             raise ProblemError("labels: their differences over sigma overflow; rescale labels and sigma")
     known = {"labels": distinct, "bandwidth": sigma, "kernel": kernel, "represented": represented}
-    return Weighting.normalised(orbits, logs, np.zeros(len(logs)), bool(self_pairs), name, **known)
+    return Weighting.normalised(orbits, logs, np.zeros(len(logs)), self_pairs, name, **known)
 
 
 def distance_weights(
@@ -156,7 +155,6 @@ def distance_weights(
         ProblemError: distances that are not square, not finite, negative, asymmetric, or not 0 on the diagonal; a bad
             sigma; an unknown kernel.
     """
-    check_self_pairs(self_pairs)
     kernel = _kernel(kernel)
     matrix = checked_distances(distances)
     if isinstance(sigma, str) and sigma != "median":
@@ -167,7 +165,7 @@ def distance_weights(
     with np.errstate(divide="ignore", over="ignore"):
         logs = _KERNELS[kernel](every / sigma)
     name = f"distances({kernel}, sigma={sigma:g})"
-    return Weighting.normalised(orbits, logs, own, bool(self_pairs), name)
+    return Weighting.normalised(orbits, logs, own, self_pairs, name)
 
 
 def checked_distances(distances: ArrayLike) -> Array:

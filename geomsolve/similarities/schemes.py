@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from ..errors import ProblemError
 from ..geometry.orbits import Orbits
 from ..objectives.registry import checked_options
-from ..objectives.weighted.weightings import Weighting, check_self_pairs
+from ..objectives.weighted.weightings import Weighting
 from .kernels import x_clr_weights, y_aware_weights
 from .sets import SIMILARITIES, checked_epsilon, hierarchy_weights, set_weights
 
@@ -52,7 +52,6 @@ def soft_supcon_weights(labels: ArrayLike, *, epsilon: float, self_pairs: bool =
     Source: Soft SupCon and its statement on the geometry: the paper on the distance geometry of weighted InfoNCE; the
     condition on epsilon is ours.
     """
-    check_self_pairs(self_pairs)
     epsilon = checked_epsilon(epsilon)
     array = np.asarray(labels)
     if array.ndim != 1 or array.size < 2:
@@ -76,7 +75,7 @@ def soft_supcon_weights(labels: ArrayLike, *, epsilon: float, self_pairs: bool =
     np.fill_diagonal(logs, 0.0)
     orbits = Orbits(sizes.astype(np.float64), where.reshape(-1))
     name = "SupCon" if epsilon == 0 else f"Soft SupCon(epsilon={epsilon:g})"
-    return Weighting.normalised(orbits, logs, np.zeros(count), bool(self_pairs), name)
+    return Weighting.normalised(orbits, logs, np.zeros(count), self_pairs, name)
 
 
 # Weightings of samples by the name of their scheme.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ProblemError
-from ..objectives.weighted.weightings import Weighting, check_self_pairs
+from ..objectives.weighted.weightings import Weighting
 from .kernels import folded
 
 SIMILARITIES = ("jaccard", "overlap", "all")
@@ -66,7 +66,6 @@ def set_weights(
 
     Source: Jaccard and overlap weights of multi-label SupCon; the geometry they ask for is ours.
     """
-    check_self_pairs(self_pairs)
     if similarity not in SIMILARITIES:
         raise ProblemError(f"similarity: of sets must be one of {', '.join(SIMILARITIES)}; got {similarity!r:.40}")
     epsilon = checked_epsilon(epsilon)
@@ -82,7 +81,7 @@ def set_weights(
     with np.errstate(divide="ignore"):
         logs = np.log(alike + epsilon)
     name = f"{similarity}(epsilon={epsilon:g})" if epsilon else similarity
-    return Weighting.normalised(orbits, logs, np.diag(logs).copy(), bool(self_pairs), name)
+    return Weighting.normalised(orbits, logs, np.diag(logs).copy(), self_pairs, name)
 
 
 def hierarchy_weights(
@@ -104,7 +103,6 @@ def hierarchy_weights(
     Raises:
         ProblemError: bad labels, an epsilon out of range, a class that the tree lacks, or a tree with a cycle.
     """
-    check_self_pairs(self_pairs)
     epsilon = checked_epsilon(epsilon)
     if not 0 < epsilon <= 1:
         raise ProblemError(f"epsilon: of a hierarchy must be above 0 and at most 1; got {epsilon:g}")
@@ -133,9 +131,7 @@ def hierarchy_weights(
         meet += (column[:, None] == column) & (column >= 0)
     steps = np.maximum(lengths[:, None], lengths) - meet
     logs = steps * np.log(epsilon)
-    return Weighting.normalised(
-        orbits, logs, np.zeros(len(distinct)), bool(self_pairs), f"hierarchy(epsilon={epsilon:g})"
-    )
+    return Weighting.normalised(orbits, logs, np.zeros(len(distinct)), self_pairs, f"hierarchy(epsilon={epsilon:g})")
 
 
 def _path(name: str, parents: Mapping[str, str]) -> tuple[str, ...]:

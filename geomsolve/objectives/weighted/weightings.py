@@ -55,7 +55,8 @@ class Weighting:
         """The weighting with these logarithms of weights, up to the sums of rows; `kernel` is what else is known.
 
         Raises:
-            ProblemError: more than 5000 orbits, a single sample, or a sample without any partner.
+            ProblemError: more than 5000 orbits, a single sample, self_pairs that are not True or False, or a sample
+                without any partner.
         """
         if len(orbits.sizes) > MOST_ORBITS:
             raise ProblemError(
@@ -63,6 +64,7 @@ class Weighting:
             )
         if orbits.atoms < 2:
             raise ProblemError(f"weights: must be over two samples or more; got {orbits.atoms:g}")
+        check_self_pairs(self_pairs)
         own = own if self_pairs else np.full(len(own), -np.inf)
         with np.errstate(divide="ignore"):
             many = np.log(orbits.partners) + logs
@@ -74,7 +76,7 @@ class Weighting:
             raise ProblemError(
                 f"weights: every sample needs a partner of weight above 0; sample {first} has none{hint}"
             )
-        return cls(orbits, logs - sums[:, None], own - sums, self_pairs, name, **kernel)
+        return cls(orbits, logs - sums[:, None], own - sums, bool(self_pairs), name, **kernel)
 
     @property
     def samples(self) -> int:
@@ -189,7 +191,7 @@ def weighting_from_matrix(weights: ArrayLike, *, self_pairs: bool | None = None,
     with np.errstate(divide="ignore"):
         full = np.log(mantissas) + (exponents - scale) * np.log(2.0)
     every, own = by_orbits(full, orbits)
-    return Weighting.normalised(orbits, every, own, bool(self_pairs), name, rounding=float(np.finfo(kind).eps))
+    return Weighting.normalised(orbits, every, own, self_pairs, name, rounding=float(np.finfo(kind).eps))
 
 
 def by_orbits(full: Array, orbits: Orbits) -> tuple[Array, Array]:
