@@ -108,7 +108,7 @@ def excess_interval(
             rows, still = descend(loss, rows, steps, enough, until, told, frame)
             if few and (still or frame is not None):
                 # A few samples have their cosines as exactly as their excess.
-                rows = polish(objective, State.at(objective, rows), Iteration(_POLISHED)).point
+                rows = polish(objective, State.at(objective, rows), Iteration(_POLISHED, report)).point
             told(loss(rows)[0], rows)
             report(f"excess between {lower:.4g} and {least:.4g} nats; a new lower bound")
             dual = dual_bound(objective, loss.gram(rows))

@@ -67,10 +67,8 @@ class LabelFit:
             return first
         if math.isinf(self.largest_ratio_without):
             return f"{first} Self-pairs are out here, and every temperature attains the bound."
-        return (
-            f"{first} Self-pairs are out here, which attains the bound at tau/sigma^2 up to "
-            f"{self.largest_ratio_without:.4g}; here it is {self.ratio:.4g}."
-        )
+        limit = f"up to {self.largest_ratio_without:.4g}; here it is {self.ratio:.4g}."
+        return f"{first} Self-pairs are out here, which attains the bound at tau/sigma^2 {limit}"
 
 
 def label_fit(weighting: Weighting, temperature: float) -> LabelFit | None:
@@ -95,9 +93,8 @@ def label_fit(weighting: Weighting, temperature: float) -> LabelFit | None:
         return None
     inside, without = (_largest_ratio(weighting, labels, pairs) for pairs in (True, False))
     needed = 0.0 if math.isinf(inside) else math.inf if inside == 0 else 1.0 / math.sqrt(inside)
-    return LabelFit(
-        weighting.self_pairs, temperature, sigma, needed, sigma / math.sqrt(temperature), inside, max(inside, without)
-    )  # fmt: skip
+    allowed = sigma / math.sqrt(temperature)
+    return LabelFit(weighting.self_pairs, temperature, sigma, needed, allowed, inside, max(inside, without))
 
 
 def _largest_ratio(weighting: Weighting, labels: Array, self_pairs: bool) -> float:
@@ -106,6 +103,5 @@ def _largest_ratio(weighting: Weighting, labels: Array, self_pairs: bool) -> flo
         return math.inf
     square = cdist(labels, labels, "sqeuclidean")
     size = float(np.max(square))
-    zero = np.zeros(len(labels))
-    alike = Weighting.normalised(weighting.orbits, -square / (2.0 * size), zero, self_pairs, weighting.name)
+    alike = Weighting.normalised(weighting.orbits, -square / (2.0 * size), np.zeros(len(labels)), self_pairs, "labels")
     return LogGram.of(alike).largest_temperature / size
