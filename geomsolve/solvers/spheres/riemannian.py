@@ -47,8 +47,8 @@ def staircase(objective: Objective, point: Array, loop: Iteration) -> tuple[Orbi
     Cost: O(K^2 p) a product with the Hessian, p the number of columns; an eigenvalue problem of size K a step of the
     staircase, but the last.
     """
-    # In few columns, those of the principal axes, curvature helps to precondition; in all of them it does not.
-    narrow = point.shape[1] <= 0.75 * len(point)
+    # In few columns of many, those of the principal axes, curvature helps to precondition; in all of them it does not.
+    narrow = len(point) > _FEW and point.shape[1] <= 0.75 * len(point)
     kind = KindState if isinstance(objective.orbits, Kinds) else State
     state = kind.at(objective, point, curved=narrow)
     for resolution in _RESOLUTIONS if narrow else ():
