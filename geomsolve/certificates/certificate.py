@@ -188,7 +188,7 @@ def on_orbits(objective: Objective, gram: OrbitGram | ArrayLike) -> tuple[Object
         asymmetry = 2.0 * float(np.abs(gram.cosines - mirrored).max())
         if not asymmetry <= 1e-9:
             raise ProblemError(f"gram: cosines must be finite and symmetric; they differ by {asymmetry:.3g}")
-        gram = replace(gram, cosines=mirrored, points=None, slopes=None)
+        gram = replace(gram, cosines=mirrored, slopes=None)
     return objective, gram
 
 

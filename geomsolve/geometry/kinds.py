@@ -188,6 +188,7 @@ class KindGram(OrbitGram):
     """
 
     orbits: Kinds
+    points: Array | None = field(default=None, repr=False)
     near: Array | None = field(default=None, repr=False)
     common: Array | float = field(default=0.0, repr=False)
 
@@ -203,7 +204,7 @@ class KindGram(OrbitGram):
         With m, f and w their parts, different kinds of a class have the cosine m.m' + f f', of different classes of one
         orbit m.m' - f f' / (n - 1), and atoms of one kind and class 1 - w^2 mu / (mu - 1).
         """
-        return cls(orbits, *_from_points(orbits, points), points=points)
+        return cls(orbits, _from_points(orbits, points), points=points)
 
     @cached_property
     def from_points(self) -> bool:
@@ -211,7 +212,7 @@ class KindGram(OrbitGram):
         if self.points is None:
             return False
         ulps = 16.0 * np.finfo(float).eps
-        off = np.where(self.orbits.partners > 0, _from_points(self.orbits, self.points)[0] - self.cosines, 0.0)
+        off = np.where(self.orbits.partners > 0, _from_points(self.orbits, self.points) - self.cosines, 0.0)
         length = np.sum(self.points**2, axis=1)
         return bool(np.abs(length - 1.0).max() <= ulps and np.abs(off).max() <= ulps)
 
@@ -320,8 +321,8 @@ class KindGram(OrbitGram):
         return [np.flatnonzero(np.isin(self.orbits.groups, group)).tolist() for group in means.merged(tol)]
 
 
-def _from_points(orbits: Kinds, points: Array) -> tuple[Array, Array]:
-    """The cosines of points, and 1 less those within a class from differences of these."""
+def _from_points(orbits: Kinds, points: Array) -> Array:
+    """The cosines of points, those within a class from differences of these."""
     count, kinds = orbits.each.shape
     means, across, spread = points[:, :-2], points[:, -2].reshape(count, kinds), points[:, -1]
     cosines = np.ones(orbits.partners.shape)
@@ -336,4 +337,4 @@ def _from_points(orbits: Kinds, points: Array) -> tuple[Array, Array]:
     each = np.where(orbits.each > 1, orbits.each / np.maximum(orbits.each - 1.0, 1.0), 0.0)
     near[:, np.arange(kinds), np.arange(kinds)] = squares * each
     orbits.own(cosines)[:] = 1.0 - near
-    return np.where(orbits.partners > 0, cosines, 1.0), near
+    return np.where(orbits.partners > 0, cosines, 1.0)

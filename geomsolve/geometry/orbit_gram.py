@@ -37,15 +37,12 @@ class OrbitGram:
             from then on, the array given too.
         balance: (K,) a guess of weights u of the atoms with G u = 0, or None. Never trusted; a good one saves the
             eigenvalues.
-        points: (K, p + 1) unit rows (mean, spread) that cosines were computed from, or None. Not trusted either, see
-            `from_points`. Of two orbits close together they keep the distance, which cosines near 1 have rounded away.
         slopes: (K, K) the slopes of a hinge at its kink, or None. Not trusted: any in [0, 1] prove a bound.
     """
 
     orbits: Orbits
     cosines: Array = field(repr=False)
     balance: Array | None = field(default=None, repr=False)
-    points: Array | None = field(default=None, repr=False)
     slopes: Array | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -150,35 +147,15 @@ class OrbitGram:
         np.fill_diagonal(between, np.nan)
         return between
 
-    @cached_property
+    @property
     def from_points(self) -> bool:
-        """Whether the cosines are those of `points`, up to a few ulps: then only rounding can make G indefinite."""
-        points, plural = self.points, self.orbits.plural
-        if points is None or points.ndim != 2 or len(points) != len(self.sizes) or not np.isfinite(points).all():
-            return False
-        means, spread = points[:, :-1], points[:, -1]
-        if np.any(spread[~plural] != 0.0):
-            return False
-        cosines = means @ means.T
-        fewer = np.where(plural, self.sizes - 1.0, 1.0)
-        np.fill_diagonal(cosines, np.where(plural, 1.0 - spread**2 * self.sizes / fewer, 1.0))
-        ulps = 16.0 * np.finfo(float).eps
-        length = np.sum(points**2, axis=1)
-        return bool(np.abs(length - 1.0).max() <= ulps and np.abs(cosines - self.cosines).max() <= ulps)
+        """Whether the cosines are those of points that are kept beside them: of several kinds of atoms alone."""
+        return False
 
     @cached_property
     def apart(self) -> Array:
-        """(K, K) 1 - cosines; of near orbits with `points`, from the difference of these."""
-        apart = 1.0 - self.cosines
-        if not self.from_points or self.points is None:
-            return apart
-        means, spread = self.points[:, :-1], self.points[:, -1]
-        a, b = np.nonzero(np.triu(apart < 1e-3, 1))
-        near = 0.5 * (np.sum((means[a] - means[b]) ** 2, axis=1) + spread[a] ** 2 + spread[b] ** 2)
-        apart[a, b] = apart[b, a] = near
-        fewer = np.where(self.orbits.plural, self.sizes - 1.0, 1.0)
-        np.fill_diagonal(apart, np.where(self.orbits.plural, spread**2 * self.sizes / fewer, 0.0))
-        return apart
+        """(K, K) 1 - cosines."""
+        return 1.0 - self.cosines
 
     @cached_property
     def _exponentials(self) -> dict[float, Array]:
@@ -229,15 +206,14 @@ class OrbitGram:
         """The nearest point of the segment to the identity that is positive semidefinite, and how far along it is.
 
         G' = (1 - t) G + t I with t = max(0, -lambda_min)/(1 - lambda_min) keeps the diagonal and the orbits. Where only
-        rounding makes G indefinite, m times an ulp for orbits of many atoms, see `_repaired_by_blocks`; and where the
-        points are known, nothing is moved.
+        rounding makes G indefinite, m times an ulp for orbits of many atoms, see `_repaired_by_blocks`.
         """
         return self._repaired
 
     @cached_property
     def _repaired(self) -> tuple[OrbitGram, float]:
         smallest = self.smallest_eigenvalue
-        if not smallest < 0 or (smallest > -64.0 * np.finfo(float).eps * self.orbits.atoms and self.from_points):
+        if not smallest < 0:
             return self, 0.0
         step = -smallest / (1.0 - smallest)
         if step <= 64.0 * np.finfo(float).eps * self.orbits.atoms and np.any(self.orbits.plural):

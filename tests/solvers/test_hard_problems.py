@@ -80,11 +80,9 @@ def test_forces_far_below_the_rounding_of_attraction():
 
 
 def test_prototypes_nearer_to_their_class_than_cosines_can_tell():
-    """1 - c is 1e-14 at tau = 0.03: cosines keep two digits of it, points all of them."""
+    """1 - c is 1e-14 at tau = 0.03: cosines keep two digits of it."""
     objective = closed_orbits(gs.BCL([50, 40, 5, 4, 3], temperature=0.03))
     solution = gs.solve(objective, gs.solvers.Newton())
-    assert solution.orbits.from_points
-    assert solution.certificate.repair == 0.0
     proved = gs.verify(solution, digits=10, reading="binary")
     cosines = np.array([[float(text or "nan") for text in row] for row in proved.cosines])
     known = np.array(proved.cosine_errors) < 1e-9
@@ -118,9 +116,7 @@ def test_what_solvers_compare_is_the_loss(apart):
     for _ in range(2):
         points = np.vstack([simplex, simplex + math.sqrt(apart) * rng.normal(size=(3, 3))])
         points /= np.linalg.norm(points, axis=1, keepdims=True)
-        rows = np.column_stack([points, np.zeros(6)])
-        gram = gs.OrbitGram(objective.orbits, (points @ points.T + (points @ points.T).T) / 2, points=rows)
-        assert gram.from_points
+        gram = gs.OrbitGram(objective.orbits, (points @ points.T + (points @ points.T).T) / 2)
         found.append(objective.resolved(gram))
         with mp.workdps(60):
             exact = [[mp.mpf(float(v)) for v in row] for row in points]
@@ -165,17 +161,6 @@ def test_a_repaired_gram_matrix_is_positive_semidefinite():
         own = np.sqrt(np.maximum(np.diag(fixed.quotient), 1.0))
         assert np.linalg.eigvalsh(fixed.quotient / own / own[:, None])[0] > -1e-14
         assert np.diag(fixed.cosines).max() <= 1.0
-
-
-def test_points_that_are_not_those_of_the_cosines_are_not_believed():
-    objective = gs.SupCon([9, 4, 2], temperature=0.3)
-    right = gs.solve(objective, gs.solvers.Newton()).orbits
-    wrong = gs.OrbitGram(right.orbits, np.full((3, 3), -0.6) + 1.6 * np.eye(3), points=np.eye(3, 4))
-    assert not wrong.from_points
-    certificate = gs.certify(objective, wrong)
-    assert certificate.repair > 0.01
-    spread = gs.OrbitGram(right.orbits, np.eye(3), points=np.column_stack([np.zeros((3, 2)), np.ones(3)]))
-    assert not spread.from_points, "a single class has no spread"
 
 
 @pytest.mark.parametrize(

@@ -51,11 +51,8 @@ def polish_kinks(objective: Objective, gram: OrbitGram, loop: Iteration) -> tupl
     if not (isinstance(objective, PairLoss) and isinstance(objective.shape, Hinge)):
         return gram, Termination.NOT_APPLICABLE, "Newton needs two derivatives, or a hinge"
     system = _System.of(objective, objective.shape, gram)
-    if gram.points is not None and gram.from_points:
-        raw = np.asarray(gram.points, dtype=np.float64)
-    else:
-        spread = np.sqrt(np.clip(1.0 - np.diag(gram.cosines), 0.0, None) / system.bend * 2.0) * gram.orbits.plural
-        raw = retract(np.column_stack([gram.mean_factor(), spread]), 0.0)
+    spread = np.sqrt(np.clip(1.0 - np.diag(gram.cosines), 0.0, None) / system.bend * 2.0) * gram.orbits.plural
+    raw = retract(np.column_stack([gram.mean_factor(), spread]), 0.0)
     best: tuple[float, Long, Long] | None = None
     for tol in _gaps(gram.orbits, raw):
         start = truncate(gram.orbits, raw, 1, tol)
@@ -110,7 +107,7 @@ class _System(NamedTuple):
         row = objective.masses[:, None] * objective.draws.partner
         weights = np.where(counted, (row + row.T) / 2.0, 0.0) * orbits.sizes[:, None] * orbits.partners
         slopes = np.where(above > 0, 1.0, 0.0)
-        snapped = replace(gram, cosines=np.where(counted & near, kink, gram.cosines), points=None)
+        snapped = replace(gram, cosines=np.where(counted & near, kink, gram.cosines))
         known = hinge_slopes(objective, snapped, snapped.cosines - kink)[first, second]
         slopes[first, second] = slopes[second, first] = 0.0
         fewer = np.where(orbits.plural, orbits.sizes - 1.0, 1.0)

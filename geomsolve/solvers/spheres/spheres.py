@@ -52,9 +52,7 @@ def gram_of(orbits: Orbits, point: Array) -> OrbitGram:
     # 1 - (1 - mu^2) n/(n-1): exact at collapse, where the spread is 0.
     inside = 1.0 - spread**2 * orbits.sizes / fewer(orbits.sizes)
     np.fill_diagonal(cosines, np.where(orbits.plural, inside, 1.0))
-    return OrbitGram(
-        orbits, cosines, points=np.where(orbits.plural[:, None], point, np.column_stack([means, 0 * spread]))
-    )
+    return OrbitGram(orbits, cosines)
 
 
 def fewer(each: Array) -> Array:
