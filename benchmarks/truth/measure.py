@@ -71,7 +71,8 @@ def verdict(solution: gs.Solution, proved: gs.Verified) -> dict[str, Any]:
     known = np.isfinite(errors) & np.isfinite(cosines) & (orbits.partners > 0)
     sharp = known & (errors < OFF / 10)
     rounding = 1e-13 * (1.0 + abs(proof.value))
-    below, above = proved.bracket[1] < proof.lower_bound - rounding, proof.value + rounding < proved.bracket[0]
+    below = float(proved.upper) < proof.lower_bound - rounding
+    above = proof.value + rounding < float(proved.lower)
     false = bool(np.where(known, off - errors, 0.0).max() > OFF or below or above)
     whole = bool(np.all(sharp[orbits.partners > 0]))
     found = "false" if false else "true" if whole else "true as far as known"
