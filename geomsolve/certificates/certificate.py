@@ -80,6 +80,14 @@ class Certificate:
         check_tol(tol)
         return bool(self.feasible and self.relative_gap <= tol and self.cosine_residual <= cosine_tol)
 
+    def lacking(self, tol: float = 1e-9) -> str:
+        """What is not proved where the value is; "" where that is not proved either, or nothing is lacking."""
+        if self.holds(tol) or not self.feasible or self.relative_gap > tol:
+            return ""
+        if np.isinf(self.cosine_residual):
+            return "the value is proved, but forces that fix some cosines are below the rounding of float64"
+        return "the value is proved, but not all cosines are"
+
     @property
     def smallest_eigenvalue(self) -> float:
         """Of the Gram matrix before its repair, t = -lambda / (1 - lambda), where that is negative; 0 elsewhere."""
@@ -102,12 +110,13 @@ class Certificate:
         gap = f"{self.relative_gap:.1e} of the loss above its floor"
         if self.relative_gap >= 1.0:
             gap = f"at most {self.relative_gap:.2g} times the loss above its floor: this proves nothing"
+        lacking = self.lacking()
         return [
             *given,
             entry("loss", f"{self.value:.12g} nats"),
             entry("lower bound", f"{self.lower_bound:.12g} nats for every geometry on the sphere"),
             entry("gap", f"{self.gap:.1e} ({gap})"),
-            entry("cosine residual", f"{self.cosine_residual:.1e}"),
+            entry("cosine residual", f"{self.cosine_residual:.1e}{lacking and f' ({lacking})'}"),
             entry("over the unit ball", _BALL[self.ball_optimal]),
         ]
 

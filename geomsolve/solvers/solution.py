@@ -138,6 +138,11 @@ class Solution(Result):
         return self.quality is Quality.CERTIFIED
 
     @property
+    def tried(self) -> str:
+        """What every solver says of its attempt."""
+        return "; ".join(f"{record.solver}: {record.message or record.termination.value}" for record in self.stats)
+
+    @property
     def counts(self) -> Counts | None:
         """The class counts of the objective; None where it was not built from any."""
         return self.objective.counts
@@ -192,8 +197,8 @@ class Solution(Result):
         """
         geometry, orbits = self.geometry, self.objective.orbits
         if isinstance(geometry, KernelGram) and len(geometry.sizes) > MOST_SHOWN:
-            names = ("sizes", "labels", "factor", "strengths")
-            return "geometry", {"counts": geometry.counts.distinct, **attributes(geometry, *names)}
+            counts, parts = geometry.counts, attributes(geometry, "sizes", "factor", "strengths")
+            return "geometry", {"counts": counts.distinct, "labels": counts.groups, **parts}
         if isinstance(geometry, KindGram):
             kinds = geometry.orbits
             what = {

@@ -166,11 +166,11 @@ def solve(
         history=attempt.history,
     )
     if throw and solution.quality is Quality.UNCERTIFIED:
-        tried = "; ".join(f"{r.solver}: {r.message or r.termination.value}" for r in solution.stats)
+        lacking = certificate.lacking(tol)
         raise NotCertified(
             f"not certified at tol={tol:g}: relative gap {certificate.relative_gap:.2g}, cosine residual "
-            f"{certificate.cosine_residual:.2g}{_why(certificate, tol)} ({tried}); pass throw=False for the "
-            "uncertified answer",
+            f"{certificate.cosine_residual:.2g}{lacking and f': {lacking}'} ({solution.tried}); pass throw=False for "
+            "the uncertified answer",
             solution,
         )
     return solution
@@ -237,15 +237,6 @@ def _attempted(
         if named:
             raise
         return Attempt(solver.name, Termination.NOT_APPLICABLE, message=str(error))
-
-
-def _why(certificate: Certificate, tol: float) -> str:
-    """What is missing where the value is proved and the cosines are not."""
-    if certificate.relative_gap > tol:
-        return ""
-    if np.isinf(certificate.cosine_residual):
-        return ": the value is proved, but forces that fix some cosines are below the rounding of float64"
-    return ": the value is proved, but not all cosines are"
 
 
 def _merit(certificate: Certificate, tol: float) -> tuple[bool, float]:

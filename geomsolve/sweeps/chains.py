@@ -66,8 +66,7 @@ def _answer(point: dict[str, Any], tol: float, start: tuple[str, bytes] | None) 
             embedding = embed(solution, point["dim"], bound=False)
             row |= {"embedding_value": embedding.value, "embedding_gap": embedding.gap}
         if solution.quality is not Quality.CERTIFIED:
-            tried = (f"{record.solver}: {record.message or record.termination.value}" for record in solution.stats)
-            row["error"] = f"not certified: {'; '.join(tried)}"
+            row["error"] = f"not certified: {solution.tried}"
     except GeomsolveError as error:
         row |= {"quality": "failed", "error": str(error)}
     except Exception as error:

@@ -207,6 +207,14 @@ def test_many_distinct_counts_are_stationary_row_by_row(many):
     assert many.rank == 29_999
 
 
+def test_what_a_file_holds_of_many_counts_are_its_cosines(many):
+    kind, parts = many.arrays()
+    assert kind == "geometry"
+    first, last = parts["factor"][parts["labels"][[3, -7]]]
+    assert (first * parts["strengths"]) @ last == pytest.approx(many.geometry.rows([3])[0, -7], abs=1e-15)
+    np.testing.assert_array_equal(parts["counts"][parts["labels"]], many.counts.per_class)
+
+
 def test_what_would_write_out_every_pair_is_refused(many):
     assert len(many.geometry.sizes) > MOST_DISTINCT
     with pytest.raises(gs.ProblemError, match="30,000 distinct counts are not written out as a square array"):
