@@ -1,4 +1,4 @@
-"""Where attraction balances repulsion nothing is left of S to hold an atom: `dual_reading` and `balance`."""
+"""Where attraction balances repulsion nothing is left of S to hold an atom: `balance`."""
 
 import mpmath as mp
 import numpy as np

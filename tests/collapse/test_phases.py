@@ -1,4 +1,4 @@
-"""Phase diagrams: the traced boundary against closed forms, and the geometry on both sides of it."""
+"""Phase diagrams: the boundary against closed forms, and the geometry on both sides of it."""
 
 import math
 

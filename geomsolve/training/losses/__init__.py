@@ -10,7 +10,7 @@ the embeddings, with that framework's gradients (in JAX for jit, grad and vmap t
 traced, words and whole numbers not). Nothing here imports a framework.
 What the losses have in common is said here, the rest in each:
 
-- Embeddings, prototypes, targets and classifiers are of any length: their rows are divided by it (but see "euclidean").
+- Embeddings, prototypes, targets and classifiers are of any length: their rows are divided by it.
 - Views stand first, (V, n, d), or (n, d) for one; `view_axis=1` takes (n, V, d). Labels are (n,) or (n, 1) integers, of
   losses with something of every class from 0 to C - 1; None makes every example a class of its own.
 - `averaging`: "anchor", the mean over all samples; "pair", over all positive pairs; "class", over the samples of each
