@@ -36,7 +36,7 @@ def solve(
     *,
     solver: Annotated[
         str | None,
-        option("newton, quadrature, followers, clarabel, scs, descent, mosek; without it, all that fit."),
+        option("newton, quadrature, followers, clarabel, scs, descent, mosek, moreau; without it, all that fit."),
     ] = None,
     tol: options.TolOption = 1e-9,
     dim: Annotated[

@@ -25,8 +25,8 @@ _LEAST, _MOST, _APART = 20, 40, 0.05
 # Newton's method: steps, idle ones, the last one's size and the largest in temperatures; accuracy of a linear solve.
 _STEPS, _PATIENCE, _LAST, _CAP, _ACCURACY = 40, 8, 1e-4, 5.0, 1e-3
 # Shares: of the largest repulsion, what hardly counts; of the kernel's largest eigenvalue, what interpolation leaves
-# out; of the largest of S, what is 0.
-_FAINT, _SMOOTH, _NOTHING = 1e-8, 1e-6, 1e-12
+# out; of the largest of S, what is noise of the conic program that may have solved the representatives.
+_FAINT, _SMOOTH, _NOTHING = 1e-8, 1e-6, 1e-7
 
 
 def bracket(loss: FactorLoss, logs: LogGram, deadline: float, report: Progress) -> tuple[Array, float] | None:
