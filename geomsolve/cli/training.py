@@ -82,7 +82,7 @@ def targets(
 @verb(
     "geomsolve diagnose --embeddings z.npy --labels y.npy --temperature 0.1",
     "geomsolve diagnose --embeddings z.npy --labels y.csv --report folder",
-    losses=options.settings_of(options.EVERY),
+    losses=options.settings_of(options.PUSHING),
 )
 @options.with_loss
 def diagnose(
