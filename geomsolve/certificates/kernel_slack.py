@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.polynomial.chebyshev import chebval
 
 from ..arrays import Array
 from ..counts.gauss_rules import MOST_NODES
@@ -17,6 +18,8 @@ from ..objectives.base import Objective
 MOST_POLYNOMIALS = 2 * MOST_NODES
 # Rows of the whole sum over classes that are taken as they stand, to see that the rule has it.
 _ROWS = 5
+# Terms of the polynomial by which log u is corrected: any u > 0 proves a gap, and more terms are noise.
+_TERMS = 24
 # Classes in one block of such a row.
 _CHUNK = 2**16
 
@@ -57,8 +60,8 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
             f"gram: must have at most {MOST_POLYNOMIALS} polynomials in kernel form; got {len(gram.core)}"
         )
     tau, sizes = objective.temperature, gram.sizes
-    points, there, _ = interpolation(int(1.25 * len(gram.core)) + 5)
-    problem, _, nodes = law.on_nodes(gram.order, points)
+    points, there, transform = interpolation(int(1.25 * len(gram.core)) + 5)
+    problem, everywhere, nodes = law.on_nodes(gram.order, points)
     problem.check()
     polynomials = np.vstack([gram.ruled[2], there[:, : len(gram.core)]])
     small = OrbitGram(problem.orbits, gram.kernel(polynomials))
@@ -72,11 +75,13 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
     log_u = polynomials @ gram.log_balance
     weight = rule * np.exp(log_u - log_u.max())
     weight /= weight.sum()
-    # u is known up to a factor: its logarithm is half the mean error.
-    eta = np.log(forces) - log_u[:, None] - log_u
-    scale = float(weight @ eta @ weight) / 2.0
-    eta -= 2.0 * scale
-    balance = np.exp(gram.log_u + scale)
+    # The nearest u: the means of rows of log(1 + eta), less half the mean of all, as a polynomial of few terms.
+    apart = np.log(forces) - log_u[:, None] - log_u
+    means = apart @ weight
+    terms = (transform @ (means[nodes:] - float(weight @ means) / 2.0))[:_TERMS]
+    near = chebval(everywhere, terms)
+    eta = np.expm1(apart - near[:, None] - near)
+    balance = np.exp(gram.log_u + chebval(gram.places, terms))
     total = float(sizes @ balance)
     image = np.abs(gram.image(balance))
     missed = _missed(gram, tau, polynomials[nodes:])
@@ -88,7 +93,7 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
         + (8.0 + 2.0 / tau) * np.finfo(float).eps * total**2
     )
     own = -(row @ rule - np.diag(row))
-    radial = np.maximum(own - np.exp(2.0 * (log_u + scale)), 0.0)
+    radial = np.maximum(own - np.exp(2.0 * (log_u + near)), 0.0)
     residual = max(tau * (float(np.abs(eta).max()) + missed), float(image.max()) / total)
     return KernelSlack(problem.floor, excess, gap, float(rule @ radial), residual)
 

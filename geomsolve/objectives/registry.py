@@ -72,6 +72,9 @@ def typed(given: Mapping[str, Any]) -> dict[str, Any]:
         given["loss"] = _load_function(str(given["loss"]))
     for option in {"sampler", "averaging"} & set(given):
         given[option] = _word_or_numbers(given[option])
+    if isinstance(given.get("negatives"), str):
+        with contextlib.suppress(ValueError):
+            given["negatives"] = float(given["negatives"])
     return given
 
 

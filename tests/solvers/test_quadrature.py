@@ -166,8 +166,14 @@ def test_weights_of_the_balance_are_not_trusted(solved):
     assert certificate.value == pytest.approx(solved.value, rel=1e-14)
 
 
-def test_the_simplex_is_bounded_from_below():
-    objective = gs.SupCon(counts_of(60, 2), temperature=0.3)
+@pytest.mark.parametrize(
+    "objective",
+    [
+        gs.SupCon(counts_of(60, 2), temperature=0.3),
+        gs.GCL(np.unique((1e5 / np.arange(1, 501) ** 1.5).round()), temperature=0.6),  # far from D = u u^T
+    ],
+)
+def test_the_simplex_is_bounded_from_below(objective):
     certificate = gs.certify(objective, gs.geometry.KernelGram.simplex(objective.law.line))
     best = gs.solve(objective)
     assert certificate.lower_bound <= best.value < certificate.value

@@ -15,7 +15,7 @@ from ..base import Attempt, Termination
 from .stationary import stationary_point
 
 # (nodes of the rule, polynomials per count), tried in turn.
-_LEVELS = ((18, 38), (32, 56), (48, 80), (72, 128), (96, 200))
+_LEVELS = ((20, 38), (32, 56), (48, 80), (72, 128), (96, 200))
 # Last coefficients below this, in units of cosine and of log u, are rounding.
 _RESOLVED = 1e-14
 _LAST = 4
