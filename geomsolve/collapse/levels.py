@@ -147,7 +147,7 @@ class LossLevels(Result):
             lines.append(entry("minority", which if self.minority else "none below the average class, or not told"))
             rarest, most = counts.per_class.argmin(), counts.per_class.argmax()
             alone = f"{chance[rarest]:.2g} of the anchors of the rarest class, {chance[most]:.2g} of the largest"
-            lines.append(entry("alone in the batch", alone))
+            lines.append(entry("alone in the batch", alone if chance.any() else "none: every class has two examples"))
         lines += ["", *([] if self.nearest is None else [f"{self.nearest.reading}."])]
         lines.append(
             f"A loss curve that stops at {self.collapsed:.2f} is full collapse: no two classes are told apart."

@@ -92,7 +92,8 @@ def realize(
     gram, shifts, rank = found.gram, None, None
     close = len(gram.sizes) <= _MOST_SETTLED and found.excess - found.lower <= _SETTLED * found.excess
     if close and certify(objective, gram).cosine_residual <= _SETTLED:
-        shifts, rank = None if weighting.self_pairs else _room(gram), gram.rank()
+        gram, shifts = _end_of_room(gram) if not weighting.self_pairs else (gram, None)
+        rank = gram.rank()
     return Realization(
         verdict, reason, objective, gram, weighting.entropy_bound, found.excess, found.lower, found.finished, largest,
         shifts, rank, witness, components, time.monotonic() - clock,
@@ -149,6 +150,16 @@ def _clipped(weighting: Weighting, temperature: float) -> OrbitGram:
     cosines = 1.0 + temperature * (logs - logs.max(axis=1, keepdims=True, initial=-700.0))
     cosines = np.maximum(cosines, -1.0)
     return of_pairs(weighting.orbits, np.minimum((cosines + cosines.T) / 2.0, 1.0))
+
+
+def _end_of_room(gram: OrbitGram) -> tuple[OrbitGram, tuple[float, float] | None]:
+    """The end of least rank of what all cosines can go together, if that is less, and how far they go from there."""
+    room = _room(gram)
+    if room is None:
+        return gram, None
+    ends = [(of_pairs(gram.orbits, gram.cosines + shift).repaired()[0], shift) for shift in room]
+    best, shift = min([(gram, 0.0), *ends], key=lambda end: end[0].rank())
+    return best, (room[0] - shift, room[1] - shift)
 
 
 def _room(gram: OrbitGram) -> tuple[float, float] | None:

@@ -214,7 +214,7 @@ def test_not_certified_is_exit_3(capsys):
         (["--batch", "64"], ["stops at 4.84 is full collapse", "its own other views as its only positives", "rarest"]),
         (["--batch", "64", "--views", "1"], ["drops out of the loss", "alone in the batch"]),
         (["--batch", "64", "--base-temperature", "0.07"], ["nats times 1.42857", "stops at 6.92"]),
-        ([], ["0 of the anchors of the rarest class", "2 of 3 classes (classes 1-2)"]),
+        ([], ["none: every class has two examples", "2 of 3 classes (classes 1-2)"]),
         (["--counts", "60,7,1"], ["1 of the anchors of the rarest class"]),
         (["--counts", "5,5,5", "--batch", "8"], ["none below the average", "0.059 of the anchors of the rarest"]),
         (["--temperature", "0.001"], ["NOT CERTIFIED"]),
