@@ -194,7 +194,7 @@ def solvers_for(objective: Objective) -> list[Solver]:
         if not objective.law.writable:
             return found
     if len(objective.orbits.sizes) <= _MOST_CONIC:
-        found += [Newton(max_steps=_BRIEF), Conic()]
+        return [*found, Newton(max_steps=_BRIEF), Conic(), Newton(near=True)]
     return [*found, Newton()]
 
 

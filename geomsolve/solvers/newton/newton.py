@@ -19,9 +19,6 @@ from .factor_newton import balance, sharpened
 from .kinks import polish_kinks
 from .stationary import point_at
 
-# Orbits up to which all cosines of a start are moved at once.
-_MOST_SHARPENED = 60
-
 
 @dataclass(frozen=True)
 class Newton:
@@ -40,6 +37,8 @@ class Newton:
     Attributes:
         tol: stop when, by quadratic convergence, one more step would change no logarithm by more than this.
         max_steps: Newton steps in all.
+        near: whether a start is the optimum but for some digits, such as a conic program's answer. Its slack matrix
+            then says of what rank it is, see `sharpened`.
 
     Cost: 4-10 steps of O(K^2) each (GMRES); O(K^2 p) per product with the Hessian on spheres of p dimensions.
     Fails: never silently: the answer of a failed run does not pass the certificate.
@@ -48,6 +47,7 @@ class Newton:
 
     tol: float = 1e-13
     max_steps: int = 400
+    near: bool = False
 
     @property
     def name(self) -> str:
@@ -72,7 +72,7 @@ class Newton:
             gram, termination, message = polish_kinks(objective, gram, loop)
             return loop.attempt(self.name, termination, gram, message)
         found = None
-        if start is not None and len(gram.sizes) <= _MOST_SHARPENED:
+        if start is not None and self.near:
             found = sharpened(objective, gram, loop)
             if found is not None:
                 return loop.attempt(self.name, Termination.CONVERGED, found, "Newton on the factor of S")
