@@ -222,7 +222,7 @@ class OrbitGram:
                 return blockwise, less
         cosines = (1.0 - step) * self.cosines
         cosines[np.diag_indices_from(cosines)] = np.where(self.orbits.plural, np.diag(cosines), 1.0)
-        return OrbitGram(self.orbits, cosines), step
+        return OrbitGram(self.orbits, cosines, slopes=self.slopes), step
 
     def _repaired_by_blocks(self) -> tuple[OrbitGram, float]:
         """The nearest positive semidefinite point of the segment to P, and how far along it is.
@@ -239,7 +239,7 @@ class OrbitGram:
         inside = np.minimum(np.diag(self.cosines), 1.0)
         inside = np.where(np.diag(self.quotient) >= 1.0, inside, np.diag(cosines))
         np.fill_diagonal(cosines, np.where(self.orbits.plural, inside, 1.0))
-        return OrbitGram(self.orbits, cosines), step
+        return OrbitGram(self.orbits, cosines, slopes=self.slopes), step
 
     def expand(self) -> Array:
         """(m, m) the Gram matrix over the atoms in the caller's order. Costs 8 m^2 bytes."""

@@ -47,8 +47,14 @@ def staircase(objective: Objective, point: Array, loop: Iteration) -> tuple[Orbi
     Cost: O(K^2 p) a product with the Hessian, p the number of columns; an eigenvalue problem of size K a step of the
     staircase, but the last.
     """
+    found = _climbed(objective, point, loop, narrow=len(point) > _FEW and point.shape[1] <= 0.75 * len(point))
+    if found[1] is Termination.STALLED and len(point) <= _FEW:  # a rare pair that turns about a heavy class, say
+        found = _climbed(objective, point, loop, narrow=True)
+    return found
+
+
+def _climbed(objective: Objective, point: Array, loop: Iteration, narrow: bool) -> tuple[OrbitGram, Termination]:
     # In few columns of many, those of the principal axes, curvature helps to precondition; in all of them it does not.
-    narrow = len(point) > _FEW and point.shape[1] <= 0.75 * len(point)
     kind = KindState if isinstance(objective.orbits, Kinds) else State
     state = kind.at(objective, point, curved=narrow)
     for resolution in _RESOLUTIONS if narrow else ():
