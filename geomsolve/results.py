@@ -107,7 +107,7 @@ class Result:
 class SavedResult(Result):
     """A result read from a file: it says what the one that was saved said."""
 
-    def __init__(self, kind: str, summary: str, lines: Sequence[str], report: dict[str, Any], ok: bool = True):
+    def __init__(self, kind: str, summary: str, lines: Sequence[str], report: dict[str, Any], ok: bool):
         self.kind = kind
         self._ok = ok
         self._summary = summary

@@ -7,6 +7,7 @@ import pytest
 from scipy.optimize import minimize
 
 import geomsolve as gs
+from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.similarities.dimensions import realize_in
 from geomsolve.similarities.feasibility import LogGram
 from geomsolve.similarities.kernels import y_aware_weights
@@ -144,3 +145,13 @@ def test_errors():
     for bad in (0, -1, 2.5, True, "2"):
         with pytest.raises(gs.ProblemError, match="dim"):
             realize_in(realization, bad)
+
+
+def test_an_optimum_is_told_at_the_end_of_least_rank():
+    """Self-pairs out, all cosines may go together: of three dimensions here one is for nothing."""
+    found = realize(
+        weighting_from_matrix([[0.0, 0.5, 0.5], [0.2, 0.0, 0.8], [0.1, 0.9, 0.0]], self_pairs=False), temperature=1.0
+    )
+    assert found.min_dim == 2
+    assert found.shifts == pytest.approx((0.0, 0.150638), abs=1e-6)
+    assert realize_in(found, 2).excess == pytest.approx(found.excess, rel=1e-6)

@@ -7,7 +7,6 @@ from scipy.optimize import minimize, minimize_scalar
 from geomsolve.errors import ProblemError
 from geomsolve.geometry.orbit_gram import OrbitGram
 from geomsolve.objectives.weighted.weightings import weighting_from_matrix
-from geomsolve.similarities.dimensions import realize_in
 from geomsolve.similarities.feasibility import LogGram
 from geomsolve.similarities.kernels import x_clr_weights, y_aware_weights
 from geomsolve.similarities.realizations import realize
@@ -346,13 +345,3 @@ def test_progress_is_reported():
     realize(y_aware_weights(TEN, sigma=0.3), temperature=0.5, progress=lines.append)
     assert lines[0].startswith("eigenvalues of what the weights ask for; about")
     assert "inconsistent: the bound is not attained; looking for the best geometry" in lines
-
-
-def test_an_optimum_is_told_at_the_end_of_least_rank():
-    """Self-pairs out, all cosines may go together: of three dimensions here one is for nothing."""
-    found = realize(
-        weighting_from_matrix([[0.0, 0.5, 0.5], [0.2, 0.0, 0.8], [0.1, 0.9, 0.0]], self_pairs=False), temperature=1.0
-    )
-    assert found.min_dim == 2
-    assert found.shifts == pytest.approx((0.0, 0.150638), abs=1e-6)
-    assert realize_in(found, 2).excess == pytest.approx(found.excess, rel=1e-6)
