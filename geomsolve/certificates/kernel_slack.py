@@ -61,7 +61,7 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
         )
     tau, sizes = objective.temperature, gram.sizes
     points, there, transform = interpolation(int(1.25 * len(gram.core)) + 5)
-    problem, everywhere, nodes = law.on_nodes(gram.order, points)
+    problem, _, nodes = law.on_nodes(gram.order, points)
     problem.check()
     polynomials = np.vstack([gram.ruled[2], there[:, : len(gram.core)]])
     small = OrbitGram(problem.orbits, gram.kernel(polynomials))
@@ -78,8 +78,8 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
     # The nearest u: the means of rows of log(1 + eta), less half the mean of all, as a polynomial of few terms.
     apart = np.log(forces) - log_u[:, None] - log_u
     means = apart @ weight
-    terms = (transform @ (means[nodes:] - float(weight @ means) / 2.0))[:_TERMS]
-    near = chebval(everywhere, terms)
+    terms = (transform @ (means[nodes:] - float(weight @ means) / 2.0))[: min(_TERMS, len(gram.core))]
+    near = polynomials[:, : len(terms)] @ terms
     eta = np.expm1(apart - near[:, None] - near)
     balance = np.exp(gram.log_u + chebval(gram.places, terms))
     total = float(sizes @ balance)
