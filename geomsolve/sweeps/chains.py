@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import time
 from typing import Any
 
@@ -26,15 +27,15 @@ from ..solvers.solution import Quality, Solution
 from ..solvers.solving import solve
 from ..text import attributes
 
-# Cosines of more distinct counts are not kept: 160 KB a point.
+# Cosines of more distinct counts are not kept: 320 KB a point.
 _MOST_ORBITS = 200
 
 
 def solve_chain(task: dict[str, Any]) -> list[dict[str, Any]]:
     """The answers to the first problems of a chain: all, or as many as there was time for, at least one.
 
-    A task has `points` (each with key, statement, digest, counts, name, options, dim), `tol`, `seconds` (the time there
-    is), and `start` (counts and cosines of the answer before the first, or None).
+    A task has `points` (each with key, statement, counts, name, options, dim), `tol`, `seconds` (the time there is) and
+    `start` (counts and cosines of the answer before the first, or None).
     """
     deadline, start, rows = time.monotonic() + task["seconds"], task["start"], []
     for point in task["points"]:
@@ -54,7 +55,7 @@ def start_after(point: dict[str, Any], row: dict[str, Any]) -> tuple[str, bytes]
 def _answer(point: dict[str, Any], tol: float, start: tuple[str, bytes] | None) -> dict[str, Any]:
     """The journal's row of one problem. Whatever goes wrong with it is its answer."""
     clock = time.perf_counter()
-    row = {"key": point["key"], "statement": point["statement"], "counts": point["digest"], "cosines": None}
+    row = {name: point[name] for name in ("key", "statement", "counts")} | {"cosines": None}
     try:
         if "error" in point:
             raise ProblemError(point["error"])
@@ -86,12 +87,13 @@ def _solved(objective: Objective, tol: float, start: tuple[str, bytes] | None) -
     # From its neighbour's answer Newton saves 0.5 to 2 of its 4 to 8 steps, however far apart the neighbours are and
     # through a collapse too. Beyond DENSE orbits its own coarse start is better, and an optimum with kinks need not be
     # unique, so the answer would depend on the start.
-    if start is not None and objective.smooth and len(objective.orbits.sizes) <= DENSE:
-        guess = unpack_cosines(start[1])
-        if json.loads(start[0])[1] == objective.orbits.sizes.tolist():
-            solution = solve(objective, Newton(), tol=tol, throw=False, start=OrbitGram(objective.orbits, guess))
-            if solution.quality is Quality.CERTIFIED:
-                return solution
+    orbits = objective.orbits
+    warm = start is not None and objective.smooth and len(orbits.sizes) <= DENSE
+    if warm and np.array_equal(read_counts(start[0]).multiplicity, orbits.sizes):
+        guess = OrbitGram(orbits, unpack_cosines(start[1]))
+        solution = solve(objective, Newton(), tol=tol, throw=False, start=guess)
+        if solution.quality is Quality.CERTIFIED:
+            return solution
     return solve(objective, tol=tol, throw=False)
 
 
@@ -99,8 +101,7 @@ def _summary(solution: Solution) -> dict[str, Any]:
     certificate, gram, cosines = solution.certificate, solution.orbits, solution.orbits.cosines
     pairs, last = cosines[gram.orbits.partners > 0], len(cosines) - 1
     # Most geometries have no collapse, and to find that out orbit by orbit would take a tenth of the solve.
-    merged = gram.merged() if pairs.max() > 0.9999 else []
-    groups = [sum(gram.sizes[a] for a in group) for group in merged]
+    groups = [gram.sizes[group].sum() for group in gram.merged()] if pairs.max() > 0.9999 else []
     return {
         **attributes(certificate, "value", "lower_bound", "gap", "relative_gap", "cosine_residual"),
         **attributes(solution, "solver", "rank"),
@@ -116,14 +117,10 @@ def _summary(solution: Solution) -> dict[str, Any]:
 
 
 def pack_cosines(cosines: NDArray[np.float64]) -> bytes:
-    """The upper triangle of the (K, K) cosines between orbits, row by row, as little-endian float64."""
-    return cosines[np.triu_indices(len(cosines))].astype("<f8").tobytes()
+    """The (K, K) cosines between orbits as little-endian float64."""
+    return cosines.astype("<f8").tobytes()
 
 
 def unpack_cosines(packed: bytes) -> NDArray[np.float64]:
     """The (K, K) cosines that `pack_cosines` packed."""
-    upper = np.frombuffer(packed, dtype="<f8").astype(np.float64)
-    count = (np.sqrt(8 * len(upper) + 1) - 1) / 2
-    cosines = np.empty((round(count),) * 2)
-    cosines[np.triu_indices(len(cosines))] = upper
-    return np.triu(cosines) + np.triu(cosines, 1).T
+    return np.frombuffer(packed, dtype="<f8").astype(np.float64).reshape((math.isqrt(len(packed) // 8),) * 2)

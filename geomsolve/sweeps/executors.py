@@ -44,7 +44,10 @@ def spawned(workers: int) -> Iterator[Executor]:
     # Nobody ever writes to this pipe: reading from it ends when its other end is closed, by us or by our death.
     # Without it the workers of a killed process would wait for ever.
     reader, writer = context.Pipe(duplex=False)
-    with _one_thread(), reader, writer:
+    # Processes started meanwhile have one BLAS thread, unless the user wants otherwise: there is one a core already.
+    ours = [name for name in _THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(ours, "1"))
+    with reader, writer:
         pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare, initargs=(reader,))
         try:
             yield pool
@@ -53,6 +56,8 @@ def spawned(workers: int) -> Iterator[Executor]:
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+            for name in ours:
+                os.environ.pop(name, None)
 
 
 def _prepare(reader: Connection) -> None:
@@ -65,18 +70,6 @@ def _end_with(reader: Connection) -> None:
     with contextlib.suppress(EOFError, OSError):
         reader.recv_bytes()
     os._exit(1)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One BLAS thread for processes started meanwhile, unless the user wants otherwise: there is one a core already."""
-    ours = [name for name in _THREADS if name not in os.environ]
-    os.environ.update(dict.fromkeys(ours, "1"))
-    try:
-        yield
-    finally:
-        for name in ours:
-            os.environ.pop(name, None)
 
 
 @contextmanager

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +20,15 @@ from ..objectives.registry import objective_options
 # Goes into every hash: raise it when an old answer must not stand for a new problem.
 PROBLEM_FORMAT = 1
 
-# What each way of giving counts takes; "rule" is for the first two.
-_RULES = {
-    "step": ("majority", "minority", "classes", "per_class", "ratio"),
-    "long_tail": ("classes", "largest", "ratio"),
-}
-_WAYS = _RULES | {"profile": ("profile", "ratio"), "values": ("values",)}
-COUNTS_KEYS = tuple(dict.fromkeys(["rule", *(key for keys in _WAYS.values() for key in keys)]))
 # The text of counts that cannot be.
 NO_COUNTS = "[[], [], false]"
-# The least number of classes, and of other numbers what they must be.
-_LEAST_CLASSES = {"majority": 0, "minority": 0, "classes": 2}
-_BOUNDS = {"ratio": "of at least 1", "per_class": "above 0", "largest": "above 0"}
-# Losses of proportions alone; every other one needs to know how many examples a class of the tail has.
-_OF_PROPORTIONS = ("gcl",)
-# CIFAR-LT cuts its tail out of so many images.
-_IMAGES = 50_000
+# The least numbers, of classes and others.
+_CLASSES = {"majority": 0, "minority": 0, "classes": 2}
+_LEAST = {"ratio": 1.0, "per_class": math.ulp(0.0), "largest": math.ulp(0.0)}
 
 
 def hash_of(text: str) -> str:
-    """The hash under which the journal keeps the problem of that statement, or these counts."""
+    """The hash under which the journal keeps the problem of that statement, or a sweep."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -72,33 +62,60 @@ def _canonical(value: Any) -> Any:
     return number if math.isfinite(number) else str(number)
 
 
-def counts_errors(settings: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the keys of [counts] one by one."""
+def _step(majority: int, minority: int, ratio: float, per_class: float = 1.0) -> Counts:
+    return step_counts(majority, minority, per_class, ratio)
+
+
+def _long_tail(ratio: float, classes: int, largest: float | None = None) -> Counts:
+    # CIFAR-LT cuts its tail out of 50,000 images.
+    return long_tail_counts(classes, 50_000 / classes if largest is None else largest, ratio)
+
+
+def _profile(profile: str, ratio: float | None = None) -> Counts:
+    if ratio is None:
+        return load_counts(profile)
+    if not profile.startswith("cifar") or ":" in profile:
+        raise ProblemError(f'ratio: the counts of "{profile:.40}" have a ratio of their own; leave it out')
+    return load_counts(f"{profile}:{ratio!r}")
+
+
+# The ways of giving counts; what a way takes, and what it needs, is read off its builder.
+_RULES = {"step": _step, "long_tail": _long_tail}
+_WAYS: dict[str, Callable[..., Counts]] = {
+    **_RULES,
+    "profile": _profile,
+    "values": lambda values: as_counts(values),
+}
+_TAKES = {way: inspect.signature(builder).parameters for way, builder in _WAYS.items()}
+COUNTS_KEYS = ("rule", *dict.fromkeys(key for keys in _TAKES.values() for key in keys))
+
+
+def counts_errors(settings: Mapping[str, Any], name: str) -> list[str]:
+    """What is wrong with the keys of [counts] one by one, for the loss of that name."""
     ways = [way for way in ("rule", "profile", "values") if way in settings]
     if len(ways) > 1:
         return [f"counts: must be given in one way; got {' and '.join(ways)}"]
-    rule = _way(settings)
-    if rule not in (_RULES if ways == ["rule"] else _WAYS):
-        return [f"rule: must be one of {', '.join(_RULES)}; got {rule!r:.40}"]
-    hint = ' (rule = "long_tail" has it)'
-    errors = []
+    way = _way(settings)
+    if way not in (_RULES if ways == ["rule"] else _WAYS):
+        return [f"rule: must be one of {', '.join(_RULES)}; got {way!r:.40}"]
+    takes, errors = _TAKES[way], []
     for key, value in settings.items():
-        number = is_number(value) and math.isfinite(value)
-        wanted = None
-        if key != "rule" and key not in _WAYS[rule]:
-            takes = f'counts given by "{rule}" take {", ".join(_WAYS[rule])} alone'
-            errors.append(f"{key}: {takes}; got {value!r:.40}{hint if key == 'largest' else ''}")
-        elif key in _LEAST_CLASSES:
-            least = _LEAST_CLASSES[key]
-            if not number or value != int(value) or not least <= value <= 1_000_000:
-                wanted = f"a whole number from {least} to 1,000,000"
-        elif key in _BOUNDS and (not number or value <= 0 or (key == "ratio" and value < 1)):
-            wanted = f"a number {_BOUNDS[key]}"
+        least, wanted = _LEAST.get(key), None
+        if key not in ("rule", *takes):
+            errors.append(f'{key}: counts given by "{way}" take {", ".join(takes)} alone; got {value!r:.40}')
         elif key == "profile" and not isinstance(value, str):
             wanted = "a name or a CSV file in quotes"
+        elif key in _CLASSES and (not is_number(value) or value not in range(_CLASSES[key], 1_000_001)):
+            wanted = f"a whole number from {_CLASSES[key]} to 1,000,000"
+        elif least is not None and not (is_number(value) and math.isfinite(value) and value >= least):
+            wanted = "a number of at least 1" if key == "ratio" else "a number above 0"
         if wanted is not None:
             errors.append(f"{key}: must be {wanted}; got {value!r:.40}")
-    return errors
+    needed = [key for key, one in takes.items() if one.default is one.empty and key not in settings]
+    # A loss of proportions alone need not know how many examples a class of the tail has.
+    if way == "step" and name != "gcl" and "per_class" not in settings:
+        needed.append("per_class")
+    return errors + [f"{key}: the {way} rule needs it for {name}; got none (write {key} = 10, say)" for key in needed]
 
 
 def _way(settings: Mapping[str, Any]) -> Any:
@@ -107,36 +124,9 @@ def _way(settings: Mapping[str, Any]) -> Any:
 
 def build_counts(settings: Mapping[str, Any], name: str, folder: Path) -> Counts:
     """The class counts of a point for the loss of that name; a relative path of a file starts from the folder."""
-    if errors := counts_errors(settings):
+    if errors := counts_errors(settings, name):
         raise ProblemError("; ".join(errors))
-    rule, ratio = _way(settings), settings.get("ratio")
-    if rule == "values":
-        return as_counts(settings["values"])
-    if rule == "profile":
-        profile = settings["profile"]
-        if ratio is None:
-            return load_counts(folder / profile if profile.lower().endswith(".csv") else profile)
-        if not profile.startswith("cifar") or ":" in profile:
-            raise ProblemError(f'ratio: the counts of "{profile:.40}" have a ratio of their own; leave it out')
-        return load_counts(f"{profile}:{ratio!r}")
-    if ratio is None:
-        raise ProblemError(f"ratio: the {rule} rule needs it; got none (write it in [grid] or [counts], such as 100)")
-    known: dict[str, Any] = dict.fromkeys(_LEAST_CLASSES) | dict(settings)
-    majority, minority, classes = (known[key] for key in _LEAST_CLASSES)
-    if classes is None and (rule == "long_tail" or majority is None or minority is None):
-        key = "classes" if rule == "long_tail" else "majority" if majority is None else "minority"
-        raise ProblemError(f"{key}: the {rule} rule needs it; got none (a number of classes)")
-    if rule == "long_tail":
-        return long_tail_counts(classes, settings.get("largest", _IMAGES / classes), ratio)
-    per_class = settings.get("per_class", 1.0 if name in _OF_PROPORTIONS else None)
-    if per_class is None:
-        raise ProblemError(f"per_class: {name} needs the examples of a class of the tail; got none (write 10, say)")
-    # Half and half where only their sum is given.
-    if majority is None:
-        majority = classes // 2 if minority is None else classes - minority
-    minority = classes - majority if minority is None else minority
-    if min(majority, minority) < 0 or classes not in (None, majority + minority):
-        raise ProblemError(
-            f"classes: must be the sum of majority and minority; got {classes} with {majority} and {minority}"
-        )
-    return step_counts(majority, minority, per_class, ratio)
+    given = {key: value for key, value in settings.items() if key != "rule"}
+    if str(given.get("profile")).lower().endswith(".csv"):
+        given["profile"] = str(folder / given["profile"])
+    return _WAYS[_way(settings)](**given)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,6 @@ from ..certificates.certificate import check_tol
 from ..errors import BackendError, ProblemError
 from ..objectives.rows.full_batch import check_whole
 from ..results import Result
-from ..solvers.solution import Quality
 from ..text import attributes, entry
 from .chains import solve_chain, start_after
 from .executors import Here, cores, dask_cluster, spawned
@@ -163,26 +162,23 @@ def sweep(
             elsewhere = spawned(many) if dask is None else dask_cluster(dask)
             with nullcontext(executor or Here()) if here else elsewhere as pool:
                 _solve(segments, pool, journal, tol, SweepProgress(total - left, total, 0, 0.0), progress)
-        tally = journal.tally()
-        qualities = {quality.value: tally.get(quality.value, 0) for quality in Quality}
-        failed, reasons = tally.get("failed", 0), tuple(journal.reasons(5))
-        seconds = time.perf_counter() - clock
-        return SweepResult(path, read.size, **qualities, failed=failed, solved=left, seconds=seconds, reasons=reasons)
+        outcomes = journal.outcomes()
+    tally = Counter[str]()
+    for quality, _, points in outcomes:
+        tally[quality] += points
+    reasons = tuple((error, points) for quality, error, points in outcomes if quality != "certified")[:5]
+    seconds = time.perf_counter() - clock
+    qualities = {quality: tally[quality] for quality in ("certified", "uncertified", "failed")}
+    return SweepResult(path, read.size, **qualities, solved=left, seconds=seconds, reasons=reasons)
 
 
 def _enter(spec: Spec, tol: float, journal: Journal) -> list[list[dict[str, Any]]]:
     """The sweep entered into the journal; its problems, each once, in chains of neighbours."""
-    points: list[tuple[str, dict[str, Any]]] = []
-    tasks: dict[str, dict[str, Any]] = {}
-    texts: dict[str, str] = {}
-    for index in itertools.product(*map(range, spec.shape)):
-        task = spec.point(index, tol)
-        # One text for all points of the same counts: pickled once a chain.
-        task["counts"] = texts.setdefault(task["digest"], task["counts"])
-        tasks.setdefault(task["key"], task)
-        points.append((task["key"], spec.at(index)))
-    journal.begin(spec_digest(spec, tol), (spec.axes, spec.fixed, tol), points, texts)
-    listed = list(tasks.values())
+    indices = list(itertools.product(*map(range, spec.shape)))
+    tasks = [spec.point(index, tol) for index in indices]
+    points = ((task["key"], spec.at(index)) for task, index in zip(tasks, indices, strict=True))
+    journal.begin(spec_digest(spec, tol), spec.axes, points)
+    listed = list({task["key"]: task for task in tasks}.values())
     return [listed[i : i + _CHAIN] for i in range(0, len(listed), _CHAIN)]
 
 
@@ -210,51 +206,45 @@ def _solve(
     """Hands out segments until every one is answered, and commits what comes back."""
     window = 1 if isinstance(pool, Here) else _WINDOW
     waiting: dict[Future[Any], list[dict[str, Any]]] = {}
+    # What the executor did; what is wrong with a problem is its answer.
+    lost: list[Exception] = []
     clock, before = time.perf_counter(), state.done
 
-    def collect(finished: set[Future[Any]]) -> BaseException | None:
-        """Commits the answers of finished tasks; an error of the executor (of a problem they are its answer)."""
+    def collect() -> None:
+        """Commits the answers that have come in."""
         nonlocal state
-        rows: list[dict[str, Any]] = []
-        lost: BaseException | None = None
-        for future in finished:
+        for future in [future for future in waiting if future.done()]:
             points = waiting.pop(future)
-            error = CancelledError("cancelled") if future.cancelled() else future.exception()
-            if error is not None:
-                lost = error  # not raised here, for all futures may share one error
-                continue
-            answers = future.result()
-            rows += answers
-            if len(answers) < len(points):
-                segments.appendleft((points[len(answers) :], start_after(points[len(answers) - 1], answers[-1])))
-        if rows:
-            journal.add(rows)
-        done, failed = state.done + len(rows), state.failed + sum(row["quality"] != "certified" for row in rows)
-        state = SweepProgress(done, state.total, failed, (done - before) / (time.perf_counter() - clock))
-        if progress is not None and lost is None:
-            progress(state)
-        return lost
-
-    lost: BaseException | None = None
-    try:
-        while (segments or waiting) and lost is None:
             try:
-                while segments and len(waiting) < window:
-                    points, start = segments.popleft()
-                    task = {"points": points, "tol": tol, "seconds": _SECONDS, "start": start}
-                    waiting[pool.submit(solve_chain, task)] = points
+                rows = future.result()
             except Exception as error:
-                lost = error
-            else:
-                lost = collect(wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED).done)
+                lost.append(error)
+                continue
+            journal.add(rows)
+            if left := points[len(rows) :]:
+                segments.appendleft((left, start_after(points[len(rows) - 1], rows[-1])))
+            done, failed = state.done + len(rows), state.failed + sum(row["quality"] != "certified" for row in rows)
+            state = SweepProgress(done, state.total, failed, (done - before) / (time.perf_counter() - clock))
+        if progress is not None and not lost:
+            progress(state)
+
+    try:
+        while (segments or waiting) and not lost:
+            while segments and len(waiting) < window and not lost:
+                points, start = segments.popleft()
+                task = {"points": points, "tol": tol, "seconds": _SECONDS, "start": start}
+                try:
+                    waiting[pool.submit(solve_chain, task)] = points
+                except Exception as error:
+                    lost.append(error)
+            wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
+            collect()
     finally:
-        for future in waiting:
-            future.cancel()
-        # What has come in by now is not thrown away.
-        collect({future for future in waiting if future.done() and not future.cancelled()})
-    if lost is not None:
+        waiting = {future: points for future, points in waiting.items() if not future.cancel()}
+        collect()  # what has come in by now is not thrown away
+    if lost:
         hint = "" if state.done > before else ' (a script that spawns processes needs `if __name__ == "__main__":`)'
         raise BackendError(
-            f"executor: the workers are lost ({type(lost).__name__}: {lost}); {state.done} of {state.total} answers "
-            f"are in {journal.path}, the same sweep again goes on from there{hint}"
-        ) from lost
+            f"executor: the workers are lost ({type(lost[0]).__name__}: {lost[0]}); {state.done} of {state.total} "
+            f"answers are in {journal.path}, the same sweep again goes on from there{hint}"
+        ) from lost[0]

@@ -68,7 +68,7 @@ class Spec:
             # Settings that each make sense, but not together: recorded like any other failure.
             counts, told["error"] = NO_COUNTS, str(error)
             statement = f"{self.fixed} at {self.at(index)}: no counts"
-        return {"key": hash_of(statement), "statement": statement, "counts": counts, "digest": hash_of(counts), **told}
+        return {"key": hash_of(statement), "statement": statement, "counts": counts, **told}
 
     def counts(self, index: tuple[int, ...]) -> Counts:
         """The class counts at one point, or a ProblemError where they cannot be."""
@@ -90,7 +90,7 @@ class Spec:
     def errors_at(self, index: tuple[int, ...]) -> list[str]:
         """Everything that is wrong with one point."""
         settings, name, options, dim = self._parts(index)
-        errors, counts = counts_errors(settings), _STAND_IN
+        errors, counts = counts_errors(settings, name), _STAND_IN
         with _collecting(errors):
             counts = counts if errors else self.counts(index)
         with _collecting(errors):
@@ -120,27 +120,23 @@ def read_spec(spec: str | Path | Mapping[str, Any]) -> Spec:
     """
     document, folder = _document(spec)
     errors = [f"{name}: unknown table; a spec has {', '.join(_SECTIONS)}" for name in document if name not in _SECTIONS]
-    tables = {}
-    for name in _SECTIONS:
-        tables[name] = document.get(name, {})
-        if not isinstance(tables[name], Mapping):
-            errors.append(f"{name}: must be a table, [{name}]; got {tables[name]!r:.40}")
-            tables[name] = {}
+    tables = {name: document.get(name, {}) for name in _SECTIONS}
+    wrong = {name: table for name, table in tables.items() if not isinstance(table, Mapping)}
+    errors += [f"{name}: must be a table, [{name}]; got {table!r:.40}" for name, table in wrong.items()]
+    if errors:
+        raise ProblemError("; ".join(errors))
     axes: dict[str, tuple[Any, ...]] = {}
     for name, values in tables["grid"].items():
         with _collecting(errors):
             axes[name] = _axis(name, values)
-    if document.get("grid", {}) == {}:
+    if not tables["grid"]:
         errors.append("grid: must have at least one axis, such as ratio = [1, 10, 100]; got none")
-    fixed = {**tables["objective"], **tables["counts"]}
-    errors += [f"{name}: given in [grid] and outside of it; leave one out" for name in axes if name in fixed]
+    read = Spec(axes, {**tables["objective"], **tables["counts"]}, folder)
+    errors += [f"{name}: given in [grid] and outside of it; leave one out" for name in axes if name in read.fixed]
     errors += _key_errors(tables, axes)
-    size = math.prod(len(values) for values in axes.values())
-    if size > _MOST_POINTS:
-        errors.append(f"grid: must have at most {_MOST_POINTS:,} points; got {size:,} (split it)")
-    read = Spec(axes, fixed, folder)
-    if not errors:
-        errors = _point_errors(read)
+    if read.size > _MOST_POINTS:
+        errors.append(f"grid: must have at most {_MOST_POINTS:,} points; got {read.size:,} (split it)")
+    errors = errors or _point_errors(read)
     if errors:
         raise ProblemError("; ".join(dict.fromkeys(errors)))
     return read
@@ -205,8 +201,8 @@ def _key_errors(tables: Mapping[str, Mapping[str, Any]], axes: Mapping[str, tupl
             options |= objective_options(str(name))
     if errors or not names:  # which options there are, nobody can say
         return [error.replace("objective:", "name:", 1) for error in errors]
-    axes_of = [key for key in (*options, *COUNTS_KEYS) if key != "values"]
-    known = {"objective": list(options), "counts": COUNTS_KEYS, "grid": axes_of}
+    counts = [key for key in COUNTS_KEYS if key != "values"]
+    known = {"objective": list(options), "counts": COUNTS_KEYS, "grid": [*options, *counts]}
     return [
         f"{key}: [{section}] has no such key; it takes {', '.join(keys)}"
         for section, keys in known.items()
@@ -217,28 +213,24 @@ def _key_errors(tables: Mapping[str, Mapping[str, Any]], axes: Mapping[str, tupl
 
 def _point_errors(spec: Spec) -> list[str]:
     """What is wrong with values that no point can use."""
-    errors_at = functools.cache(spec.errors_at)
-    shape, dead = spec.shape, []
+    errors_at, dead = functools.cache(spec.errors_at), []
     for axis, (name, values) in enumerate(spec.axes.items()):
         for i, value in enumerate(values):
-            plane = itertools.product(*((i,) if a == axis else range(length) for a, length in enumerate(shape)))
-            found = []
+            plane = itertools.product(*((i,) if a == axis else range(length) for a, length in enumerate(spec.shape)))
+            least = None
             for errors in map(errors_at, plane):
-                found.append(errors)
+                least = errors if least is None or len(errors) < len(least) else least
                 if not errors:
                     break
-            else:
-                dead.append((name, value, min(found, key=len)))
+            dead += [(name, value, error) for error in least or ()]
     # A message that does not name the value's axis says which value it is about, unless no value is any good.
-    some = len(dead) < sum(shape)
+    some = len({(name, value) for name, value, _ in dead}) < sum(spec.shape)
     return [
         f"{error} (at {name} = {value!r:.40})" if some and not error.startswith(name) else error
-        for name, value, errors in dead
-        for error in errors
+        for name, value, error in dead
     ]
 
 
 def spec_digest(spec: Spec, tol: float) -> str:
     """The hash of a whole sweep: the same settings from another file are the same sweep."""
-    text = repr([list(spec.axes.items()), sorted(spec.fixed.items()), str(spec.folder), tol])
-    return hash_of(text)
+    return hash_of(repr([list(spec.axes.items()), sorted(spec.fixed.items()), str(spec.folder), tol]))

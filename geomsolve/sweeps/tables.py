@@ -18,9 +18,8 @@ from ..objectives.rows.full_batch import check_word
 from ..results import Result
 from ..text import table as columns_of
 from .chains import read_counts, unpack_cosines
-from .journals import RESULTS, reading
+from .journals import RESULTS, WHOLE, reading
 
-FORMATS = ("csv", "npz", "parquet")
 # Of a table that is printed.
 _MOST_ROWS = 30
 _MOST_COLUMNS = 8
@@ -65,15 +64,12 @@ class SweepTable(Result):
 
     def lines(self) -> list[str]:
         """The first points as a table."""
-        names = [name for name, values in self.columns.items() if name not in ("seconds", "error")][:_MOST_COLUMNS]
-        shown = range(min(len(self), _MOST_ROWS))
-        cells = [
-            tuple(f"{self[name][i]:.10g}" if self[name].dtype.kind == "f" else str(self[name][i]) for name in names)
-            for i in shown
-        ]
+        names = [name for name in self.columns if name not in ("seconds", "error")][:_MOST_COLUMNS]
+        shown = [self[name][:_MOST_ROWS] for name in names]
+        cells = [[f"{value:.10g}" if column.dtype.kind == "f" else str(value) for value in column] for column in shown]
+        rows = columns_of([tuple(names), *zip(*cells, strict=True)])
         more = [] if len(self) <= _MOST_ROWS else [f"  ... {len(self) - _MOST_ROWS} more points"]
-        head = f"{len(self)} points, {self.missing} missing"
-        return [head, "", *(f"  {line}" for line in columns_of([tuple(names), *cells])), *more]
+        return [f"{len(self)} points, {self.missing} missing", "", *(f"  {row}" for row in rows), *more]
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.columns[name]
@@ -130,16 +126,14 @@ def export_sweep(store: str | Path, target: str | Path, to: str, *, every: bool 
         ProblemError: an unknown format, or a store that `load_sweep` refuses.
         BackendError: parquet without pyarrow.
     """
-    check_word("to", to, FORMATS)
-    if to == "parquet":
-        package("pyarrow.parquet", "to: parquet needs pyarrow; pip install '.[parquet]', or write csv or npz")
+    check_word("to", to, tuple(_WRITERS))
     target = Path(target)
     if target.resolve() == Path(store).resolve():
         raise ProblemError(f"out: must not be the store itself; got {target}")
     table = load_sweep(store, every=every)
     draft = target.with_name(f".{target.name}.part")
     try:
-        {"csv": _write_csv, "npz": _write_npz, "parquet": _write_parquet}[to](table, draft)
+        _WRITERS[to](table, draft)
         os.replace(draft, target)
     except OSError as error:
         raise ProblemError(f"out: must be a path that can be written; got {target} ({error.strerror})") from None
@@ -152,7 +146,7 @@ def _cells(table: SweepTable) -> dict[str, list[Any]]:
     """The columns as Python values, None for NaN."""
     cells = {}
     for name, column in table.columns.items():
-        kind = int if RESULTS.get(name) == "INTEGER" else lambda value: value
+        kind = int if name in WHOLE else lambda value: value
         cells[name] = [None if value != value else kind(value) for value in column.tolist()]
     return cells
 
@@ -175,7 +169,9 @@ def _write_npz(table: SweepTable, path: Path) -> None:
 
 
 def _write_parquet(table: SweepTable, path: Path) -> None:
-    import pyarrow
-    import pyarrow.parquet
+    missing = "to: parquet needs pyarrow; pip install '.[parquet]', or write csv or npz"
+    parquet, pyarrow = package("pyarrow.parquet", missing), package("pyarrow", missing)
+    parquet.write_table(pyarrow.table(_cells(table)), path)
 
-    pyarrow.parquet.write_table(pyarrow.table(_cells(table)), path)
+
+_WRITERS = {"csv": _write_csv, "npz": _write_npz, "parquet": _write_parquet}

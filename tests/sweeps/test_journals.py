@@ -9,12 +9,12 @@ import pytest
 import geomsolve as gs
 from geomsolve.sweeps.journals import RESULTS, reading, writing
 
-ROW = {"key": "a", "statement": "{}", "counts": "c", "quality": "certified", "value": 1.5, "cosines": b"12345678"}
+COUNTS = "[[2.0], [3.0], false]"
+ROW = {"key": "a", "statement": "{}", "counts": COUNTS, "quality": "certified", "value": 1.5, "cosines": b"12345678"}
 
 
 def begin(journal, points=(("a", {"ratio": 1}), ("b", {"ratio": 2}))):
-    counts = {"c": "[[2.0], [3.0], false]"}
-    journal.begin("digest", ({"ratio": (1, 2)}, {"name": "supcon"}, 1e-9), points, counts)
+    journal.begin("digest", {"ratio": (1, 2)}, points)
 
 
 def test_what_is_added_is_there_when_the_file_is_opened_again(tmp_path):
@@ -25,14 +25,14 @@ def test_what_is_added_is_there_when_the_file_is_opened_again(tmp_path):
     with writing(tmp_path / "a.db") as journal:
         begin(journal)
         assert journal.answered() == {"a"}
-        assert journal.geometry("a") == ("[[2.0], [3.0], false]", b"12345678")
+        assert journal.geometry("a") == (COUNTS, b"12345678")
         assert journal.geometry("b") is None
-        assert journal.tally() == {"certified": 1}
+        assert journal.outcomes() == [("certified", None, 1)]
     with reading(tmp_path / "a.db") as journal:
         ((settings, results, counts, cosines),) = journal.answers(1)
-        assert (settings, counts, cosines) == ({"ratio": 1}, "[[2.0], [3.0], false]", b"12345678")
+        assert (settings, counts, cosines) == ({"ratio": 1}, COUNTS, b"12345678")
         assert results["value"] == 1.5
-        assert list(results) == list(RESULTS)
+        assert tuple(results) == RESULTS
         assert journal.sweeps() == [(1, ["ratio"], 2)], "the same sweep is entered once"
 
 
@@ -63,7 +63,7 @@ UNUSABLE = {
     "foreign id": (lambda path: make(path, "PRAGMA application_id = 7", "CREATE TABLE t (a)"), "of something else"),
     "newer": (
         lambda path: make(path, "PRAGMA application_id = 1734700909", "PRAGMA user_version = 99", "CREATE TABLE t (a)"),
-        "is of schema 99, and this geomsolve knows 1",
+        "is of schema 99, and this geomsolve knows 2",
     ),
     "folder": (lambda path: path.mkdir(), "store: (must be a file, and this is a folder|.* does not exist)"),
 }

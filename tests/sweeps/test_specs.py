@@ -61,8 +61,11 @@ BAD = {
     "no ratio": (without("grid", "ratio"), r"^ratio: the step rule needs it"),
     "unknown rule": (changed("counts", "rule", "exp"), r"^rule: must be one of step, long_tail; got 'exp'"),
     "two ways": (changed(counts={"profile": "imagenet_lt", "values": [1, 2]}), r"^counts: must be given in one way"),
-    "largest of the step": (changed("counts", "largest", 9), r'^largest: .*"step" take .*rule = "long_tail" has it'),
-    "classes that do not add up": (changed("counts", "classes", 9), r"^classes: must be the sum of majority"),
+    "largest of the step": (
+        changed("counts", "largest", 9),
+        r'^largest: counts given by "step" take majority, .* alone',
+    ),
+    "no majority": (without("counts", "majority"), r"^majority: the step rule needs it"),
     "a ratio too many": (
         changed(counts={"profile": "imagenet_lt"}),
         r'^ratio: the counts of "imagenet_lt" have a ratio of their own',
@@ -72,8 +75,12 @@ BAD = {
         r'^counts: unknown profile "imagenet"',
     ),
     "per_class that SupCon needs": (
-        {"objective": {"name": "supcon"}, "counts": {"classes": 4}, "grid": {"ratio": [2], "temperature": [1]}},
-        r"^per_class: supcon needs the examples of a class of the tail",
+        {
+            "objective": {"name": "supcon"},
+            "counts": {"majority": 2, "minority": 2},
+            "grid": {"ratio": [2], "temperature": [1]},
+        },
+        r"^per_class: the step rule needs it for supcon",
     ),
     "an option of the other loss": (
         {
@@ -140,8 +147,7 @@ def test_values_that_fail_only_together_are_left_to_the_sweep():
     ("counts", "ratio", "expected"),
     [
         ({"majority": 2, "minority": 3, "per_class": 10}, 5, gs.step_counts(2, 3, 10, 5)),
-        ({"rule": "step", "classes": 5, "per_class": 10}, 5, gs.step_counts(2, 3, 10, 5)),
-        ({"classes": 5, "minority": 1, "per_class": 10}, 5, gs.step_counts(4, 1, 10, 5)),
+        ({"rule": "step", "majority": 4, "minority": 1, "per_class": 10}, 5, gs.step_counts(4, 1, 10, 5)),
         ({"majority": 2, "minority": 3}, 5, gs.step_counts(2, 3, 1, 5)),
         ({"rule": "long_tail", "classes": 10, "largest": 700}, 5, gs.long_tail_counts(10, 700, 5)),
         ({"rule": "long_tail", "classes": 10}, 50, gs.load_counts("cifar10_lt:50")),
