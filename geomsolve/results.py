@@ -7,7 +7,6 @@ import html
 import importlib
 import io
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,31 +104,21 @@ class Result:
 
 
 class SavedResult(Result):
-    """A result read from a file: it says what the one that was saved said."""
+    """A result read from a file: it says what the one that was saved said, numbers in the types of JSON."""
 
-    def __init__(self, kind: str, summary: str, lines: Sequence[str], report: dict[str, Any], ok: bool):
-        self.kind = kind
-        self._ok = ok
-        self._summary = summary
-        self._lines = list(lines)
-        self._report = report
+    ok = True
+    summary = ""
 
-    @property
-    def ok(self) -> bool:
-        """Whether the result was."""
-        return self._ok
-
-    @property
-    def summary(self) -> str:
-        """As it was."""
-        return self._summary
+    def __init__(self, kind: str, summary: str, lines: list[str], report: dict[str, Any], ok: bool):
+        self.kind, self.summary, self.ok = kind, summary, ok
+        self._lines, self._report = lines, report
 
     def lines(self) -> list[str]:
         """As they were."""
         return list(self._lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """As it was, in the types of JSON."""
+        """As it was."""
         return dict(self._report)
 
     def __repr__(self) -> str:

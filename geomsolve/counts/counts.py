@@ -68,10 +68,8 @@ class Counts:
             raise ProblemError(f"counts: {self.name} is a distribution; its classes are not listed one by one")
         return self.distinct[self.groups]
 
-    @property
-    def values(self) -> Array:
-        """(C,) the counts in the caller's class order: `per_class` under the name that arrays of them go by."""
-        return self.per_class
+    # Under the name that arrays of them go by.
+    values = per_class
 
     @property
     def imbalance_ratio(self) -> float:

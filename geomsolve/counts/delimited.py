@@ -52,18 +52,16 @@ def as_table(text: str, path: Path) -> Table:
     lines = [(i, line) for i, line in enumerate(text.splitlines(), 1) if not _NOT_A_ROW.match(line)]
     if not lines:
         raise ProblemError(f'counts: {path} needs one column "count"; its columns are none')
-    delimiter = _delimiter([line for _, line in lines])
-    rows: list[_Row] = []
-    if delimiter == " ":
-        rows = [(i, _by_blanks(line)) for i, line in lines]
-    elif delimiter == "|":
-        rows = [(i, tuple(cell.strip() for cell in line.strip().strip("|").split("|"))) for i, line in lines]
-    else:
-        reader = csv.reader((line for _, line in lines), delimiter=delimiter, skipinitialspace=True)
-        try:
-            rows = [(lines[reader.line_num - 1][0], tuple(cell.strip() for cell in row)) for row in reader]
-        except csv.Error as error:
-            raise ProblemError(f"counts: {path} is not a CSV text file: {error}") from None
+    delimiter = mark = _delimiter([line for _, line in lines])
+    if mark == " ":
+        lines, mark = [(i, "\t".join(_by_blanks(line))) for i, line in lines], "\t"
+    elif mark == "|":
+        lines = [(i, line.strip().strip("|")) for i, line in lines]
+    reader = csv.reader((line for _, line in lines), delimiter=mark, skipinitialspace=True)
+    try:
+        rows = [(lines[reader.line_num - 1][0], tuple(cell.strip() for cell in row)) for row in reader]
+    except csv.Error as error:
+        raise ProblemError(f"counts: {path} is not a CSV text file: {error}") from None
     rows = [row for row in rows if any(row[1])]
     if delimiter == ";" and any(re.fullmatch(r"\d{1,3}\.\d{3}", cell) for _, row in rows for cell in row):
         raise ProblemError(

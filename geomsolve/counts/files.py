@@ -16,7 +16,7 @@ from ..files import read_npy
 from ..lazy import package
 from .counts import Counts, as_counts
 from .delimited import as_table, printed, read_text
-from .tables import Found, check_overlap, counted, listed, looks_like_labels, of_labels
+from .tables import Found, Table, check_overlap, counted, looks_like_labels, of_labels
 
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 _BOOKS = (".xlsx", ".xls", ".ods", ".numbers")
@@ -163,7 +163,7 @@ def _of_structure(found: Any, source: str, column: str | None) -> Found:
     values = list(found.values())
     inner = [key for key, value in found.items() if isinstance(value, (Mapping, list)) and value]
     if not inner:  # counts, or a label for every file
-        return counted(listed(found.items(), source, ("class", "count")), "count")
+        return counted(Table(source, ("class", "count"), found.items()), "count")
     if _all(Mapping, values) and _are_records(values):
         return _of_list([{"name": key, **value} for key, value in found.items()], source, column)
     if _all(list, values) and len(found) > 1:
@@ -200,7 +200,7 @@ def _of_list(found: list[Any], source: str, column: str | None) -> Found:
     if _all((int, float), found):
         return _of_numbers([float(value) for value in found], source)
     if _all((list, tuple), found) and all(len(value) == 2 for value in found):
-        return counted(listed(found, source), column)
+        return counted(Table(source, None, found), column)
     raise ProblemError(
         f"counts: {source} must be a list of counts, of labels or of records; got {found[0]!r:.40} first"
     )
@@ -209,7 +209,7 @@ def _of_list(found: list[Any], source: str, column: str | None) -> Found:
 def _of_columns(columns: Mapping[str, list[Any]], source: str, column: str | None) -> Found:
     """Counts in columns by name; those of something else than numbers and texts are left out."""
     kept = {name: cells for name, cells in columns.items() if _all((str, int, float, type(None)), cells)}
-    return counted(listed(zip(*kept.values(), strict=True), source, kept), column)
+    return counted(Table(source, kept, zip(*kept.values(), strict=True)), column)
 
 
 def _of_annotations(found: Mapping[str, Any], source: str) -> Found:

@@ -39,9 +39,7 @@ def zipf_counts(classes: float, exponent: float = 1.0, largest: float = 1e4) -> 
     Raises:
         ProblemError: an argument out of range, or a sum that does not converge.
     """
-    classes = _check_classes(classes)
-    _check_above("exponent", exponent, 0.0)
-    _check_above("largest", largest, 0.0)
+    classes = _checked(classes, exponent=exponent, largest=largest)
     if math.isinf(classes) and exponent <= 1.0:
         raise ProblemError(f"classes: infinitely many need an exponent above 1; got exponent {exponent:g}")
     name = f"Zipf, C={classes:g}, exponent {exponent:g}"
@@ -70,9 +68,7 @@ def lognormal_counts(classes: float, sigma: float, median: float = 100.0) -> Cou
     Raises:
         ProblemError: an argument out of range.
     """
-    classes = _check_classes(classes)
-    _check_above("sigma", sigma, 0.0)
-    _check_above("median", median, 0.0)
+    classes = _checked(classes, sigma=sigma, median=median)
     name = f"log-normal, C={classes:g}, sigma {sigma:g}"
     if classes <= MOST_LISTED:
         below = (np.arange(classes) + 0.5) / classes
@@ -95,9 +91,7 @@ def exponential_counts(classes: float, imbalance_ratio: float, largest: float = 
     Raises:
         ProblemError: an argument out of range.
     """
-    classes = _check_classes(classes)
-    _check_above("imbalance_ratio", imbalance_ratio, 1.0)
-    _check_above("largest", largest, 0.0)
+    classes = _checked(classes, imbalance_ratio=imbalance_ratio, largest=largest)
     name = f"exponential, C={classes:g}, IR={imbalance_ratio:g}"
     if classes <= MOST_LISTED:
         return _falling(largest * imbalance_ratio ** (-np.arange(classes) / (classes - 1.0)), name)
@@ -113,14 +107,12 @@ def _falling(values: Array, name: str, sizes: Array | None = None) -> Counts:
     return Counts(values, sizes, np.empty(0, np.intp), name)
 
 
-def _check_classes(classes: float) -> float:
+def _checked(classes: float, **numbers: float) -> float:
+    """The number of classes as a float, or a ProblemError for it or one of the numbers."""
     if not isinstance(classes, (int, float, np.number)) or not (classes >= 2 and classes == np.floor(classes)):
         raise ProblemError(f"classes: must be a whole number of at least 2, or inf; got {classes!r:.40}")
+    for name, number in numbers.items():
+        least = 1.0 if name == "imbalance_ratio" else 0.0
+        if not isinstance(number, (int, float, np.number)) or not least < number < math.inf:
+            raise ProblemError(f"{name}: must be a finite number above {least:g}; got {number!r:.40}")
     return float(classes)
-
-
-def _check_above(name: str, number: float, least: float) -> None:
-    if isinstance(number, bool) or not isinstance(number, (int, float, np.number)) or not math.isfinite(number):
-        raise ProblemError(f"{name}: must be a finite number above {least:g}; got {number!r:.40}")
-    if not number > least:
-        raise ProblemError(f"{name}: must be above {least:g}; got {number:g}")

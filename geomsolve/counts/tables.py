@@ -6,8 +6,6 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeAlias
 
 from ..errors import ProblemError
@@ -85,89 +83,67 @@ def check_overlap(rows: Sequence[float], source: str) -> None:
     """Say where examples have several labels, or none."""
     several, none = sum(row > 1 for row in rows), sum(row == 0 for row in rows)
     if several:
-        warnings.warn(
-            f"{source}: {several} of {len(rows)} examples have several labels: these are sums over classes that "
-            "overlap, not sizes of classes apart",
-            stacklevel=2,
-        )
+        words = "have several labels: these are sums over classes that overlap, not sizes of classes apart"
+        warnings.warn(f"{source}: {several} of {len(rows)} examples {words}", stacklevel=2)
     if none:
         warnings.warn(f"{source}: {none} of {len(rows)} examples have no label and are not counted", stacklevel=2)
 
 
-@dataclass(frozen=True, eq=False)
 class Column:
-    """A column of texts, and what it is called: `name` in the head of the table if it has one, `title` in messages."""
+    """A column of texts, and what these say.
 
-    name: str | None
-    title: str
-    cells: list[str]
+    Attributes:
+        name: as the head of the table has it; the place, from "1", where there is none.
+        title: what messages call it.
+        numbers: what the cells say.
+        numeric: whether every cell is a number, but those of totals and of rows without any.
+        words: of its name.
+        lower: its name in small letters.
+        repeats: whether some text is there twice.
+        steps: whether it only numbers the rows, from 0 or 1.
+        numbering: whether it numbers the rows, or says that it does.
+    """
 
-    @cached_property
-    def numbers(self) -> list[float | None]:
-        """What the cells say."""
-        return [number(cell) for cell in self.cells]
-
-    @cached_property
-    def numeric(self) -> bool:
-        """Whether every cell is a number, but those of totals and of rows without any."""
-        said = [value for cell, value in zip(self.cells, self.numbers, strict=True) if cell.lower() not in _MISSING]
-        return bool(said) and None not in said
-
-    @property
-    def words(self) -> set[str]:
-        """The words of its name."""
-        return words(self.name or "")
-
-    @property
-    def repeats(self) -> bool:
-        """Whether some text is there twice."""
-        return len(set(self.cells)) < len(self.cells)
-
-    @property
-    def steps(self) -> bool:
-        """Whether it only numbers the rows, from 0 or 1."""
-        rows = range(len(self.cells))
-        return len(rows) > 2 and any(self.numbers == [first + i for i in rows] for first in (0.0, 1.0))
-
-    @property
-    def is_numbering(self) -> bool:
-        """Whether it numbers the rows, or says that it does."""
-        return self.steps or self.name == "" or bool(self.words & _NUMBERED)
+    def __init__(self, name: str, title: str, cells: list[str]):
+        self.name, self.title, self.cells = name, title, cells
+        self.numbers = [number(cell) for cell in cells]
+        said = [value for cell, value in zip(cells, self.numbers, strict=True) if cell.lower() not in _MISSING]
+        self.numeric = bool(said) and None not in said
+        self.words, self.lower = words(name), name.lower()
+        self.repeats = len(set(cells)) < len(cells)
+        count = len(cells)
+        self.steps = count > 2 and self.numbers in (list(range(count)), list(range(1, count + 1)))
+        self.numbering = self.steps or name == "" or bool(self.words & _NUMBERED)
 
 
-@dataclass(frozen=True, eq=False)
 class Table:
-    """Rows of texts, under the names of their columns where these have any; `lines` are those of the file."""
+    """Rows of anything as texts, what is None as an empty cell, under `names` where columns have any.
 
-    source: str
-    header: tuple[str, ...] | None
-    rows: Sequence[tuple[str, ...]]
-    lines: Sequence[int]
+    `lines` are those of the file.
+    """
 
-    @cached_property
-    def columns(self) -> list[Column]:
-        """What stands below one another."""
-        cells = [list(column) for column in zip(*self.rows, strict=True)]
-        if self.header is None:
-            return [Column(None, f"column {place}", column) for place, column in enumerate(cells, 1)]
-        return [Column(name, f'"{name}"', column) for name, column in zip(self.header, cells, strict=True)]
-
-    @property
-    def numeric(self) -> list[Column]:
-        """The columns of numbers."""
-        return [column for column in self.columns if column.numeric]
-
-
-def listed(rows: Iterable[Iterable[object]], source: str, header: Iterable[object] | None = None) -> Table:
-    """A table of rows of anything; what is None is an empty cell."""
-    texts = [tuple("" if cell is None else str(cell).strip() for cell in row) for row in rows]
-    return Table(source, None if header is None else tuple(map(str, header)), texts, range(1, len(texts) + 1))
+    def __init__(
+        self,
+        source: str,
+        names: Iterable[object] | None,
+        rows: Iterable[Iterable[object]],
+        lines: Sequence[int] | None = None,
+    ):
+        texts = [["" if cell is None else str(cell).strip() for cell in row] for row in rows]
+        if not texts:
+            raise ProblemError(f"counts: {source} has no rows of counts; got none")
+        columns = [list(cells) for cells in zip(*texts, strict=True)]
+        self.source, self.headed, self.size = source, names is not None, len(texts)
+        self.lines = lines or range(1, self.size + 1)
+        if names is None:
+            self.columns = [Column(str(i), f"column {i}", cells) for i, cells in enumerate(columns, 1)]
+        else:
+            self.columns = [Column(str(name), f'"{name}"', cells) for name, cells in zip(names, columns, strict=True)]
+        self.numeric = [column for column in self.columns if column.numeric]
 
 
 def counted(table: Table, column: str | None = None) -> Found:
     """Counts and names of classes in a table, whichever shape it has."""
-    if not table.rows:
-        raise ProblemError(f"counts: {table.source} has no rows of counts; got none")
     if column is not None:
         return _of_column(table, _called(table, column))
     found = _across(table) or _one_hot(table)
@@ -183,27 +159,28 @@ def counted(table: Table, column: str | None = None) -> Found:
 
 
 def _called(table: Table, wanted: str) -> Column:
-    names = table.header or tuple(str(place) for place in range(1, len(table.columns) + 1))
-    alike = [place for place, name in enumerate(names) if name.lower() == wanted.lower()]
-    if wanted not in names and len(alike) != 1:
-        raise ProblemError(f"column: {table.source} has the columns {', '.join(names)}; got {wanted!r:.60}")
-    return table.columns[names.index(wanted) if wanted in names else alike[0]]
+    exact = [column for column in table.columns if column.name == wanted]
+    alike = exact or [column for column in table.columns if column.lower == wanted.lower()]
+    if not exact and len(alike) != 1:
+        names = ", ".join(column.name for column in table.columns)
+        raise ProblemError(f"column: {table.source} has the columns {names}; got {wanted!r:.60}")
+    return alike[0]
 
 
 def _counts_column(table: Table) -> Column | None:
     """The column of counts, by its name or as the only one that can be; None where there is none."""
     numeric = table.numeric
-    free = [column for column in numeric if not column.is_numbering]
-    if table.header is None:
+    free = [column for column in numeric if not column.numbering]
+    if not table.headed:
         free = free or numeric
         return free[0] if len(free) == 1 and not _labels_beside(table, free[0]) else None
     if not numeric:  # one with a fault in it, which is said
-        return next((column for column in table.columns if (column.name or "").lower() == "count"), None)
-    exact = [column for column in numeric if str(column.name).lower() in _COUNTS]
+        return next((column for column in table.columns if column.lower == "count"), None)
+    exact = [column for column in numeric if column.lower in _COUNTS]
     said = [column for column in numeric if column in exact or (column.words & _COUNTED and not column.steps)]
     said = [column for column in said if not column.words & _IDS]
-    labels = [column for column in table.columns if str(column.name).lower() in _LABELS and column.repeats]
-    if said and labels and str(said[0].name).lower() not in ("count", "counts"):
+    labels = [column for column in table.columns if column.lower in _LABELS and column.repeats]
+    if said and labels and said[0].lower not in ("count", "counts"):
         raise ProblemError(
             f"counts: {table.source} has counts in {said[0].title} and labels in {labels[0].title} that repeat; got no "
             f"word of which to take (say it: --column {_quoted(labels[0])}, or --column {_quoted(said[0])})"
@@ -228,7 +205,7 @@ def _labels_beside(table: Table, column: Column) -> bool:
 
 def _labels_column(table: Table) -> Column | None:
     """The column of labels in a table of one row per example."""
-    if table.header is None:
+    if not table.headed:
         others = [column for column in table.columns if not _are_paths(column)]
         if len(others) != 1:
             return None
@@ -237,7 +214,7 @@ def _labels_column(table: Table) -> Column | None:
         texts = None in others[0].numbers
         labels = others[0].repeats and len(set(others[0].cells)) > 1 if texts else _labels_beside(table, others[0])
         return others[0] if labels else None
-    repeated = {str(column.name).lower(): column for column in reversed(table.columns) if column.repeats}
+    repeated = {column.lower: column for column in reversed(table.columns) if column.repeats}
     exact = [repeated[name] for name in _LABELS if name in repeated]
     said = [column for column in repeated.values() if column.words & _LABELLED and not column.words & _IDS]
     return exact[0] if exact else said[0] if len(said) == 1 else None
@@ -297,17 +274,17 @@ def _names(table: Table, column: Column) -> list[str] | None:
 
 def _across(table: Table) -> Found | None:
     """Counts in one row, under the names of the classes or without any."""
-    if len(table.rows) != 1 or len(table.columns) < 2 or len(table.numeric) < max(2, len(table.columns) - 1):
+    if table.size != 1 or len(table.columns) < 2 or len(table.numeric) < max(2, len(table.columns) - 1):
         return None
     values = [float(column.numbers[0] or 0.0) for column in table.numeric]
-    names = None if table.header is None else [str(column.name) for column in table.numeric]
+    names = [column.name for column in table.numeric] if table.headed else None
     return _without_total(values, names, table.source)
 
 
 def _one_hot(table: Table) -> Found | None:
     """The sums of columns of 0 and 1, one a class and one row an example."""
     hot = table.numeric
-    if table.header is None or len(table.rows) < 3 or len(hot) < 2:
+    if not table.headed or table.size < 3 or len(hot) < 2:
         return None
     if any(column.words & _COUNTED or not set(column.numbers) <= {0.0, 1.0} for column in hot):
         return None
@@ -315,13 +292,14 @@ def _one_hot(table: Table) -> Found | None:
     if not any(map(any, numbers)):
         return None
     check_overlap([sum(row) for row in zip(*numbers, strict=True)], table.source)
-    return [sum(column) for column in numbers], [str(column.name) for column in hot]
+    return [sum(column) for column in numbers], [column.name for column in hot]
 
 
 def _unclear(table: Table, columns: Sequence[Column]) -> ProblemError:
-    names = ", ".join(column.title.strip('"') for column in columns)
-    every = ", ".join(table.header) if table.header is not None else f"{len(table.columns)} without names"
-    if any(cell.endswith("%") and number(cell[:-1]) is not None for row in table.rows for cell in row):
+    names = ", ".join(column.name for column in columns)
+    every = ", ".join(column.name for column in table.columns)
+    cells = [cell for column in table.columns for cell in column.cells]
+    if any(cell.endswith("%") and number(cell[:-1]) is not None for cell in cells):
         return ProblemError(f"counts: {table.source} has percentages; its columns are {every} (give counts)")
     if not columns:
         return ProblemError(
@@ -336,5 +314,4 @@ def _unclear(table: Table, columns: Sequence[Column]) -> ProblemError:
 
 
 def _quoted(column: Column) -> str:
-    name = column.title.strip('"')
-    return f"'{name}'" if re.search(r"\s", name) else name
+    return f"'{column.name}'" if re.search(r"\s", column.name) else column.name

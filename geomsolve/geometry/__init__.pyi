@@ -1,5 +1,5 @@
 from .class_matrices import ClassMatrix as ClassMatrix
-from .factored_points import FactoredPoints as FactoredPoints
+from .kernel import FactoredPoints as FactoredPoints
 from .kernel import KernelGram as KernelGram
 from .kinds import KindGram as KindGram
 from .kinds import Kinds as Kinds

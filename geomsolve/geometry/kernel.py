@@ -13,7 +13,6 @@ from ..arrays import Array, frozen
 from ..counts.counts import Counts
 from ..counts.gauss_rules import MOST_NODES, CountLine
 from ..errors import ProblemError
-from .factored_points import FactoredPoints, check_numbers
 from .orbit_gram import MOST_WRITTEN, OrbitGram, Orbits
 
 # Counts whose polynomials are held at a time.
@@ -33,6 +32,28 @@ def interpolation(count: int) -> tuple[Array, Array, Array]:
     places = np.asarray(chebpts2(count), dtype=np.float64)
     polynomials = np.asarray(chebvander(places, count - 1), dtype=np.float64)
     return places, polynomials, np.asarray(np.linalg.inv(polynomials), dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class FactoredPoints:
+    """C unit vectors in C dimensions, Diag(scale) (I + basis Diag(stretch) basis^T), held as C (r + 1) numbers.
+
+    Attributes:
+        scale: (C,).
+        basis: (C, r) orthonormal columns.
+        stretch: (r,).
+    """
+
+    scale: Array = field(repr=False)
+    basis: Array = field(repr=False)
+    stretch: Array = field(repr=False)
+
+    def rows(self, classes: ArrayLike) -> Array:
+        """(n, C) the points of some classes, given as numbers from 0."""
+        chosen = _class_numbers(classes, len(self.scale))
+        found = (self.basis[chosen] * self.stretch) @ self.basis.T
+        found[np.arange(len(chosen)), chosen] += 1.0
+        return np.asarray(found * self.scale[chosen, None], dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,7 +280,7 @@ class KernelGram:
     def rows(self, classes: ArrayLike) -> Array:
         """(n, C) the cosines of some classes, given as numbers from 0, with all, in the caller's order."""
         labels = self.counts.groups
-        chosen = check_numbers(classes, len(labels))
+        chosen = _class_numbers(classes, len(labels))
         part = (self.factor[labels[chosen]] * self.strengths) @ self.factor.T
         found = part[:, labels]
         found[np.arange(len(chosen)), chosen] = 1.0
@@ -283,3 +304,13 @@ class KernelGram:
         values, vectors = np.linalg.eigh((upper * middle) @ upper.T)
         stretch = np.sqrt(np.maximum(1.0 + values, 0.0)) - 1.0
         return FactoredPoints(np.sqrt(diagonal)[groups], basis @ vectors, stretch)
+
+
+def _class_numbers(classes: ArrayLike, most: int) -> NDArray[np.intp]:
+    """Class numbers as an array, or a ProblemError unless they are whole and from 0 to most - 1."""
+    if not most:
+        raise ProblemError("classes: these are a distribution of counts; its classes are not listed one by one")
+    chosen = np.atleast_1d(np.asarray(classes))
+    if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or np.any((chosen < 0) | (chosen >= most)):
+        raise ProblemError(f"classes: must be whole numbers from 0 to {most - 1}; got {classes!r:.60}")
+    return chosen.astype(np.intp)

@@ -88,8 +88,8 @@ def _solved(objective: Objective, tol: float, start: tuple[str, bytes] | None) -
     # through a collapse too. Beyond DENSE orbits its own coarse start is better, and an optimum with kinks need not be
     # unique, so the answer would depend on the start.
     orbits = objective.orbits
-    warm = start is not None and objective.smooth and len(orbits.sizes) <= DENSE
-    if warm and np.array_equal(read_counts(start[0]).multiplicity, orbits.sizes):
+    warm = objective.smooth and len(orbits.sizes) <= DENSE
+    if start is not None and warm and np.array_equal(read_counts(start[0]).multiplicity, orbits.sizes):
         guess = OrbitGram(orbits, unpack_cosines(start[1]))
         solution = solve(objective, Newton(), tol=tol, throw=False, start=guess)
         if solution.quality is Quality.CERTIFIED:

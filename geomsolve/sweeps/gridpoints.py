@@ -80,8 +80,8 @@ def _profile(profile: str, ratio: float | None = None) -> Counts:
 
 
 # The ways of giving counts; what a way takes, and what it needs, is read off its builder.
-_RULES = {"step": _step, "long_tail": _long_tail}
-_WAYS: dict[str, Callable[..., Counts]] = {
+_RULES: dict[str, Callable[..., Counts]] = {"step": _step, "long_tail": _long_tail}
+_WAYS = {
     **_RULES,
     "profile": _profile,
     "values": lambda values: as_counts(values),
