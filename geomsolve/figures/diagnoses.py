@@ -29,8 +29,7 @@ def plot_diagnosis(figure: Figure, found: Diagnosis) -> None:
     Classes are sorted by count, largest first. Without an objective the regular simplex stands for the optimum.
     """
     order = np.argsort(-found.counts.per_class, kind="stable")
-    labels = found.samples.classes[order].tolist()
-    names = [label.decode(errors="replace") if isinstance(label, bytes) else str(label) for label in labels]
+    names = [str(label) for label in found.samples.classes[order].tolist()]
     measured = found.collapse.cosines[np.ix_(order, order)]
     best, what = (len(order) * np.eye(len(order)) - 1.0) / (len(order) - 1.0), "regular simplex"
     if found.optimum is not None:

@@ -8,8 +8,8 @@ from .monitors import Monitor as Monitor
 from .monitors import lightning_callback as lightning_callback
 from .neighbourhoods import Neighbourhoods as Neighbourhoods
 from .neural_collapse import CollapseMetrics as CollapseMetrics
+from .optima import OptimumDistance as OptimumDistance
 from .samples import Samples as Samples
 from .target_files import Targets as Targets
 from .target_files import read_targets as read_targets
-from .verdicts import OptimumDistance as OptimumDistance
 from .verdicts import Verdict as Verdict

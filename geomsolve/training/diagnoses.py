@@ -15,12 +15,12 @@ from ..objectives.base import Objective, check_temperature
 from ..objectives.logits.cross_entropy import CrossEntropy
 from ..objectives.registry import build_objective
 from .diagnosis import Diagnosis
-from .exports import Source, check_class_order, check_same_counts, class_number, counts_of, loss_of
+from .exports import check_class_order, check_same_counts
 from .neighbourhoods import count_neighbours, neighbourhoods
 from .neural_collapse import collapse_metrics
-from .optima import optimum_of
+from .optima import Optimal, Source, class_number, counts_of, loss_of, optimum_of
 from .samples import Samples, as_samples, as_weights, warn_if_permuted
-from .verdicts import Optimal, sharing, verdict
+from .verdicts import sharing, verdict
 
 
 def diagnose(
@@ -110,7 +110,9 @@ def diagnose(
     shared = sharing(collapse, here)
     return Diagnosis(
         samples=samples,
-        counts=as_counts(here, name=trained.name).named(_names(trained, seen, samples)),
+        counts=as_counts(here, name=trained.name).named(
+            samples.classes.astype(str).tolist() if trained.names is None else [trained.names[c] for c in seen]
+        ),
         local=local,
         collapse=collapse,
         merged=shared.merged,
@@ -140,7 +142,7 @@ def _trained(
         if unknown:
             raise ProblemError(f"labels: must be classes of the counts; got {unknown[0]!r:.40}, which they do not name")
         return found, np.array([found.names.index(label) for label in labels.tolist()])
-    if total == len(samples.known):
+    if total == samples.known:
         return found, samples.places
     if labels.dtype.kind in "iu" and labels[0] >= 0 and labels[-1] < total:
         return found, labels.astype(np.intp)
@@ -151,14 +153,6 @@ def _trained(
     raise ProblemError(
         f"{what}; got {total} (labels may lack classes if they are numbers from 0, categories, or named in the counts)"
     )
-
-
-def _names(trained: Counts, seen: NDArray[np.intp], samples: Samples) -> list[str] | None:
-    """What the counts call the classes that labels only number; None where they say no more than the labels."""
-    if trained.names is None or samples.classes.dtype.kind not in "iu":
-        return None
-    names = [trained.names[c] for c in seen]
-    return None if names == [str(label) for label in samples.classes.tolist()] else names
 
 
 def problem_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,11 +14,11 @@ from ..counts.counts import Counts
 from ..results import Result
 from ..solvers.solution import Solution
 from ..text import attributes, entry, number, table
-from .exports import loss_of
 from .neighbourhoods import Neighbourhoods
 from .neural_collapse import CollapseMetrics
+from .optima import PREDICTED, OptimumDistance, loss_of
 from .samples import Samples
-from .verdicts import AT, HELD, NEAR, PREDICTED, OptimumDistance, Verdict, offsets
+from .verdicts import AT, HELD, NEAR, Limits, Verdict, offsets
 
 # Embeddings that the nearest class mean gets wrong, where it is said to tell classes apart that share a point; and of
 # the way to full collapse, a loss that looks converged.
@@ -29,6 +30,7 @@ _MEASURES = (
     "nc1", "nc2_equinorm", "nc2_equiangularity", "nc2_equiangularity_max", "nc3", "nc4", "nc4_against", "fc", "ms",
     "sd", "effective_rank", "effective_rank_means",
 )  # fmt: skip
+_OPTIMUM = ("dim", "factor", "gap", "excess_bound", "collapsed_value", "level", "rank", "nc3")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -73,22 +75,39 @@ class Diagnosis(Result):
     def to_dict(self) -> dict[str, Any]:
         """The diagnosis as a dictionary; lists go by class, in the order of `labels`."""
         local, collapse, samples, names = self.local, self.collapse, self.samples, self.labels
-        fit = collapse.weights_fit
+        optimum, fit = self.optimum, collapse.weights_fit
+        beside: dict[str, Any] = {"excess": None, "optimum": None}
+        if optimum is not None:
+            beside = {
+                "excess": optimum.excess,
+                "optimum": {
+                    **attributes(optimum, *_OPTIMUM),
+                    "objective": optimum.loss,
+                    "temperature": optimum.temperature,
+                    "quality": optimum.solution.quality.value,
+                    "value": optimum.best_value,
+                    "measured_value": optimum.value,
+                    "cosine_rms": optimum.rms,
+                    "cosine_worst": optimum.worst,
+                    "worst_pair": [names[c] for c in optimum.worst_pair],
+                    "per_class_rms": optimum.per_class,
+                    "collapse": [[names[c] for c in group] for group in optimum.collapse],
+                    "collapsed": [[names[c] for c in group] for group in optimum.collapsed],
+                },
+            }
         return {
             "verdict": self.verdict.value,
             "summary": self.sentences(),
-            **self._optimum(),
+            **beside,
             **attributes(self, "fully_collapsed", "minority_collapsed"),
             "merged": [[names[c] for c in group] for group in self.merged],
             "worst_classes": [names[c] for c in self.worst_classes],
             "labels": names,
             **attributes(local, *_LOCAL),
-            **attributes(collapse, "within", "coherence"),
-            "spread": collapse.spread,
+            **attributes(collapse, "within", "coherence", "spread", *_MEASURES),
             "spread_per_class": collapse.spreads,
             "samples_per_class": samples.counts,
             "counts": self.counts.per_class,
-            **attributes(collapse, *_MEASURES),
             "classes": len(names),
             "samples": int(samples.counts.sum()),
             "views": samples.views,
@@ -101,29 +120,6 @@ class Diagnosis(Result):
             "version": __version__,
         }
 
-    def _optimum(self) -> dict[str, Any]:
-        optimum, names = self.optimum, self.labels
-        if optimum is None:
-            return {"excess": None, "optimum": None}
-        return {
-            "excess": optimum.excess,
-            "optimum": {
-                "objective": optimum.loss,
-                "temperature": optimum.temperature,
-                "quality": optimum.solution.quality.value,
-                "value": optimum.best_value,
-                "measured_value": optimum.value,
-                **attributes(optimum, "dim", "factor", "gap", "excess_bound", "collapsed_value", "level", "rank"),
-                "nc3": optimum.nc3,
-                "cosine_rms": optimum.rms,
-                "cosine_worst": optimum.worst,
-                "worst_pair": [names[c] for c in optimum.worst_pair],
-                "per_class_rms": optimum.per_class,
-                "collapse": [[names[c] for c in group] for group in optimum.collapse],
-                "collapsed": [[names[c] for c in group] for group in optimum.collapsed],
-            },
-        }
-
     @cached_property
     def worst_classes(self) -> tuple[int, ...]:
         """Up to five classes, worst first: by their cosines' distance from the optimum, else by what CAC lacks."""
@@ -134,47 +130,36 @@ class Diagnosis(Result):
     @property
     def labels(self) -> list[Any]:
         """The labels as plain numbers and texts, or what the counts call the classes that they number."""
-        if self.counts.names is not None:
-            return list(self.counts.names)
-        return [
-            label.decode(errors="replace") if isinstance(label, bytes) else label
-            for label in self.samples.classes.tolist()
-        ]
+        labels, names = self.samples.classes.tolist(), [*map(self.counts.label, range(self.counts.classes))]
+        return labels if names == list(map(str, labels)) else names
 
     def sentences(self) -> list[str]:
         """Plain sentences that say what the verdict rests on."""
+        samples = self.samples
         lines = [*self._sharing(), *self._beside(), *self._within()]
-        samples, collapse = self.samples, self.collapse
         if samples.normalised:
             lines.append(
                 f"The embeddings were normalised: their lengths were {samples.shortest:.4g} to {samples.longest:.4g}."
             )
-        if collapse.directionless:
-            lines.append(
-                f"No direction, because their mean is zero: {self._named(collapse.directionless)} (counted as "
-                "orthogonal to all others)."
-            )
         lines += self._order()
         single = np.flatnonzero(samples.sizes == 1)
         if single.size:
-            lines.append(f"Of a single embedding, so without CAC, CAD and uniformity: {self._named(single)}.")
+            lines.append(f"Of a single embedding, so without CAC, CAD and uniformity: {self.counts.which(single)}.")
         return lines
 
-    def _named(self, classes: Any, most: int = 6) -> str:
-        """Classes in words, the first few of many."""
-        texts = [short_name(self.labels[c]) for c in classes]
-        more = f" and {len(texts) - most} more" if len(texts) > most else ""
-        return ("class " if len(texts) == 1 else "classes ") + ", ".join(texts[:most]) + more
+    def _groups(self, groups: Sequence[tuple[int, ...]], most: int = 3) -> str:
+        """Groups of classes in words, the first few of many."""
+        more = [f"and {len(groups) - most} groups more"] if len(groups) > most else []
+        return "; ".join([*map(self.counts.which, groups[:most]), *more])
 
     def _sharing(self) -> list[str]:
         """Which classes share a point."""
-        collapse = self.collapse
-        lines = [f"One point is shared by {self._named(group)}." for group in self.merged[:3]]
-        if len(self.merged) > 3:
-            lines.append(f"Another one each by {len(self.merged) - 3} groups more.")
+        collapse, lines = self.collapse, []
         if self.fully_collapsed:
             lines = [f"All {len(self.labels)} classes share one point."]
-        if lines and collapse.nc4_against == "labels" and collapse.nc4 <= _LITTLE:
+        elif self.merged:
+            lines = [f"One point {'each ' if len(self.merged) > 1 else ''}is shared by {self._groups(self.merged)}."]
+        if lines and collapse.nc4 is not None and collapse.nc4_against == "labels" and collapse.nc4 <= _LITTLE:
             lines.append(
                 f"Small differences remain there: the nearest class mean is the right one for all but "
                 f"{100 * collapse.nc4:.2g} % of the embeddings (NC4)."
@@ -186,17 +171,19 @@ class Diagnosis(Result):
         optimum = self.optimum
         if optimum is None:
             return []
-        names = list(map(short_name, self.labels))
-        lines = [self._height(optimum), optimum.words(self.collapse.cosines, names)]
+        lines = [self._height(optimum), optimum.words(self.collapse.cosines, self.counts)]
         apart = [group for group in optimum.collapse if group not in optimum.collapsed]
-        almost = f"all but in one point (cosines of {PREDICTED:.2f} and more)"
-        for what, some in (("in one point", optimum.collapsed), (almost, apart)):
-            more = f"; and {len(some) - 3} groups more." if len(some) > 3 else "."
-            if some:
-                lines.append(f"The optimum itself has {what}: {'; '.join(map(self._named, some[:3]))}{more}")
+        if optimum.collapsed:
+            lines.append(f"The optimum itself has in one point: {self._groups(optimum.collapsed)}.")
+        if apart:
+            almost = f"all but in one point (cosines of {PREDICTED:.2f} and more)"
+            lines.append(f"The optimum itself has {almost}: {self._groups(apart)}.")
         if self.merged and not optimum.collapse:
             lines.append("The optimum has no two classes in one point.")
-        lines += self._missed(optimum)
+        if self.verdict is Verdict.FAR:
+            lines.append(self._missed(optimum, "near", NEAR))
+        if self.verdict is Verdict.NEAR_OPTIMUM:
+            lines.append(self._missed(optimum, "at", AT))
         if self.verdict is Verdict.FAR and optimum.level < _LITTLE:
             lines.append(
                 "The loss hardly sees this: cosines of rare classes, and all of them at low temperature, settle long "
@@ -224,22 +211,17 @@ class Diagnosis(Result):
             f"{100 * optimum.level:.3g} % of the way to full collapse."
         )
 
-    def _missed(self, optimum: OptimumDistance) -> list[str]:
+    def _missed(self, optimum: OptimumDistance, word: str, limits: Limits) -> str:
         """The limits that keep a diagnosis from being at the optimum, or near it."""
-        words = {Verdict.FAR: ("near", NEAR), Verdict.NEAR_OPTIMUM: ("at", AT)}
-        if self.verdict not in words:
-            return []
-        word, limits = words[self.verdict]
         loosest = int(np.argmax(np.nan_to_num(np.abs(self.collapse.spreads - optimum.spread), nan=-1.0)))
-        which = f"1 - cosine within {self._named([loosest])}"
-        values = offsets(self.collapse, optimum)
-        what = ("cosines off by", "the worst pair by", "1 - cosine within classes", which)
+        one = f"1 - cosine within {self.counts.which([loosest])}"
+        what = ("cosines off by", "the worst pair by", "1 - cosine within classes", one)
         reasons = [
             f"{name} {value:.3f} (limit {limit:g})"
-            for name, value, limit in zip(what, values, limits, strict=True)
+            for name, value, limit in zip(what, offsets(self.collapse, optimum), limits, strict=True)
             if value > limit
         ]
-        return [f"Not {word} the optimum, because: {', '.join(reasons)}."]
+        return f"Not {word} the optimum, because: {', '.join(reasons)}."
 
     def _within(self) -> list[str]:
         """How tight classes are."""
@@ -251,7 +233,7 @@ class Diagnosis(Result):
         lines = [f"Two examples of a class have a cosine of {1.0 - within:.3f} on average: {how}."]
         loose = np.flatnonzero(self.collapse.spreads > NEAR.loosest_class)
         if loose.size and within <= 1.0 - HELD:
-            lines.append(f"Examples do not hold together in {self._named(loose)}.")
+            lines.append(f"Examples do not hold together in {self.counts.which(loose)}.")
         return lines
 
     def _order(self) -> list[str]:
@@ -260,13 +242,12 @@ class Diagnosis(Result):
         if fits is not None and list(fits) != sorted(fits) == list(range(len(fits))):
             first = next(c for c, fit in enumerate(fits) if c != fit)
             lines.append(
-                f"The weights fit the classes in another order (row {first} belongs to {short_name(names[first])} and "
-                f"fits {short_name(names[fits[first]])}): are their rows in the sorted order of the labels?"
+                f"The weights fit the classes in another order (row {first} belongs to {names[first]} and "
+                f"fits {names[fits[first]]}): are their rows in the sorted order of the labels?"
             )
-        texts = [name for name in names if isinstance(name, str)]
-        if len(texts) == len(names) and all(text.isdecimal() for text in texts) and sorted(texts, key=int) != texts:
+        if all(isinstance(name, str) and name.isdecimal() for name in names) and sorted(names, key=int) != names:
             lines.append(
-                f"Labels are texts, so their order is {', '.join(map(short_name, texts[:3]))}, ...: counts, weights "
+                f"Labels are texts, so their order is {', '.join(names[:3])}, ...: counts, weights "
                 "and objectives go by it (labels as integers go by their size)."
             )
         return lines
@@ -290,21 +271,23 @@ class Diagnosis(Result):
                 entry("fully collapsed", f"{optimum.collapsed_value:.9g} {unit}"),
             ]
         needs = " (needs weights)" if collapse.nc3 is None else ""
-        told = (
+        told = [
             ("NC1", collapse.nc1, "within-class over between-class covariance"),
             ("NC2", collapse.nc2_equinorm, "equal norms"),
             ("", collapse.nc2_equiangularity, "equal angles"),
             ("NC3", collapse.nc3, f"self-duality{needs}"),
-            ("", None if optimum is None else optimum.nc3, "scores beside those of the optimum"),
             ("NC4", collapse.nc4, f"nearest class mean against {collapse.nc4_against}"),
-        )
-        ranks = f"{collapse.effective_rank:.2f}; of class means {collapse.effective_rank_means:.2f}"
-        lines += ["", "neural collapse (0: collapsed to a regular simplex)"]
-        lines += [
-            entry(name, f"{number(value, '.4g')}  {what}") for name, value, what in told if name or value is not None
         ]
-        lines.append(entry("FC, MS, SD", ", ".join(number(v, ".4g") for v in (collapse.fc, collapse.ms, collapse.sd))))
-        lines.append(entry("effective rank", ranks))
+        if optimum is not None and optimum.nc3 is not None:
+            told.insert(4, ("", optimum.nc3, "scores beside those of the optimum"))
+        ranks = f"{collapse.effective_rank:.2f}; of class means {collapse.effective_rank_means:.2f}"
+        lines += [
+            "",
+            "neural collapse (0: collapsed to a regular simplex)",
+            *(entry(name, f"{number(value, '.4g')}  {what}") for name, value, what in told),
+            entry("FC, MS, SD", ", ".join(number(value, ".4g") for value in (collapse.fc, collapse.ms, collapse.sd))),
+            entry("effective rank", ranks),
+        ]
         few = len(names) <= _MOST_ROWS
         shown = range(len(names)) if few else self.worst_classes
         which = "" if few else f": the worst {len(shown)} {'by CAC' if optimum is None else 'by their cosines'}"
@@ -313,15 +296,7 @@ class Diagnosis(Result):
         columns |= {} if optimum is None else {"off optimum": optimum.per_class}
         rows: list[tuple[str, ...]] = [("class", "samples", *columns)]
         for c in shown:
-            cells = (
-                number(float(each[c]), ".1f" if place < 3 else ".3f") for place, each in enumerate(columns.values())
-            )
-            rows.append((short_name(names[c]), str(samples.counts[c]), *cells))
+            cells = [number(each[c], ".1f" if place < 3 else ".3f") for place, each in enumerate(columns.values())]
+            rows.append((str(names[c]), str(samples.counts[c]), *cells))
         title = f"per class (CAC over {local.reach} neighbours, of the most it can be){which}"
         return [*lines, "", title, *(f"  {line}" for line in table(rows))]
-
-
-def short_name(label: Any) -> str:
-    """The label as a text, cut where it is long."""
-    text = str(label)
-    return text if len(text) <= 24 else text[:21] + "..."

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import __version__
 from ..arrays import Array, Progress
 from ..certificates.certificate import check_tol
-from ..choosing.bounded import BoundedGeometry
 from ..counts.counts import Counts, as_counts
 from ..counts.sources import profile_names
 from ..errors import ProblemError
-from ..geometry.orbit_gram import OrbitGram, Orbits
-from ..geometry.variances import class_variances
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
-from ..objectives.kinds.parts import Parts, parts_of
-from ..objectives.kinds.supcl import InstanceSoftmax
 from ..objectives.logits.cross_entropy import CrossEntropy
 from ..objectives.rows.full_batch import check_whole
 from ..solvers.logits.logit_solution import LogitSolution
-from ..solvers.points.embedding import Embedding, check_dim, embed
+from ..solvers.points.embedding import check_dim
 from ..solvers.solution import Solution
-from ..solvers.solving import solve
+from .optima import (
+    ONE_POINT,
+    Optimal,
+    Source,
+    class_number,
+    class_parts,
+    gram_of,
+    grouped,
+    groups,
+    loss_of,
+    optimum_of,
+)
 from .target_files import Targets
-from .verdicts import Optimal, grouped, groups
-
-Source: TypeAlias = Objective | CrossEntropy | Optimal
-
-# A class mean shorter than this is rounding: it has no direction.
-_SHORTEST = 1e-6
 
 
 def targets(
@@ -97,78 +96,38 @@ def targets(
     counted = None if counts is None else as_counts(counts)
     if counted is not None:
         check_class_order(counted, sorted_classes)
-    if isinstance(source, (Objective, CrossEntropy)):
-        source = solve(source, tol=tol, progress=progress)
-    objective = loss_of(source)
-    whole = gram_of(source, part)
-    kind, gram, _ = class_part(objective, whole, part)
-    rank = gram.rank()
-    proof = proof_of(source)
-    value, gap, relative = source.value, proof.gap, proof.relative_gap
-    quality = source.quality.value
-    if not isinstance(source, (Solution, LogitSolution)):
+    descent = {"restarts": restarts, "seed": seed, "max_steps": max_steps, "seconds": seconds}
+    found = optimum_of(source, dim, part=part, whole=False, tol=tol, throw=True, progress=progress, **descent)
+    solution, proof = found.solution, found.proof
+    above = found.best_value - solution.value
+    relative = proof.relative_gap
+    quality = solution.quality.value
+    if not isinstance(solution, (Solution, LogitSolution)):
         quality = "certified" if relative <= tol else "uncertified"
-    if isinstance(source, Solution) and (_parts(objective) is None or dim < rank):
-        embedding = embed(
-            source, dim, restarts=restarts, seed=seed, max_steps=max_steps, seconds=seconds, bound=False,
-            progress=progress,
-        )  # fmt: skip
-        points = class_points(objective, embedding, kind)
-        if embedding.exact:
-            rank = min(rank, dim)  # a hinge can have optima of lower rank than the solver's
-        else:
-            excess = embedding.value - (value - source.certificate.excess)
-            value, gap, relative = embedding.value, embedding.gap, embedding.gap / max(excess, 1e-300)
-            quality = "descended" if quality == "certified" else quality
-    elif dim >= rank:
-        points = gram.embed()
-    else:
-        raise ProblemError(
-            f"dim: must be at least {rank}, the rank of these points; got {dim} (below it {name_of(source)} has no "
-            "known optimum)"
-        )
+    if dim < found.rank:
+        relative = (proof.gap + above) / max(proof.excess + above, 1e-300)
+        quality = "descended" if quality == "certified" else quality
+    points = found.gram.embed() if found.points is None else found.points
     return Targets(
         rows=_placed(points, dim, seed if rotate else None).astype(np.float32),
-        loss=name_of(source),
-        temperature=getattr(source, "temperature", objective.temperature),
+        loss=found.loss,
+        temperature=found.temperature,
         counts=None if counted is None else tuple(counted.per_class.tolist()),
-        part=kind,
+        part=found.part,
         quality=quality,
-        value=value,
-        gap=gap,
+        value=found.best_value,
+        gap=proof.gap + above,
         relative_gap=relative,
-        exact=dim >= rank,
-        rank=rank,
-        whole_rank=whole.rank(),
-        exchangeable=_exchangeable(objective, gram, counted),
-        collapsed=groups(points @ points.T > 1.0 - 1e-8),
+        exact=dim >= found.rank,
+        rank=found.rank,
+        whole_rank=gram_of(solution, part).rank(),
+        exchangeable=_exchangeable(solution.objective, found.gram, counted),
+        collapsed=groups(points @ points.T > ONE_POINT),
         seed=int(seed) if rotate else None,
         version=__version__,
         source="counts" if counted is None else counted.name,
         names=None if counted is None else counted.names,
     )
-
-
-def loss_of(source: Source) -> Objective | CrossEntropy:
-    """The loss whose optimum it is (of Supervised Prototypes, that of the parts orthogonal to the prototypes)."""
-    return source if isinstance(source, (Objective, CrossEntropy)) else source.objective
-
-
-def proof_of(source: Optimal) -> Any:
-    """What has the gap proved for it, and that over the loss above its floor."""
-    return getattr(source, "certificate", source)
-
-
-def gram_of(source: Optimal, part: str | None) -> OrbitGram:
-    """The Gram matrix of all its atoms; of cross-entropy, of features or of the classifier."""
-    if isinstance(source, LogitSolution):
-        return source.directions(part or "feature")
-    return source.orbits if isinstance(source, Solution) else source.gram
-
-
-def counts_of(source: Source) -> Counts | None:
-    """The counts it was built from, where it says them."""
-    return loss_of(source).description.counts if isinstance(source, (Objective, Solution)) else source.counts
 
 
 def check_wanted(source: Source, dim: int, part: str | None) -> None:
@@ -179,7 +138,7 @@ def check_wanted(source: Source, dim: int, part: str | None) -> None:
             f"supervised_prototypes returned; got {type(source).__name__}"
         )
     objective = loss_of(source)
-    parts = _parts(objective)
+    parts = class_parts(objective)
     if dim is None:
         raise ProblemError("dim: must be given, the width of the projection head; got none")
     check_dim(dim, class_number(objective))
@@ -194,12 +153,6 @@ def check_wanted(source: Source, dim: int, part: str | None) -> None:
         raise ProblemError(f"part: must be one of {kinds} for {objective.name}; got {part!r:.40}")
 
 
-def class_number(objective: Objective | CrossEntropy) -> int:
-    """The number of classes of a loss."""
-    parts = _parts(objective)
-    return round(objective.orbits.atoms) if parts is None else len(set(parts.classes))
-
-
 def check_class_order(counts: Counts, sorted_classes: bool) -> None:
     """Nothing, or a ProblemError for a profile sorted by count, unless the user's classes are sorted so as well."""
     if counts.name in profile_names() and not sorted_classes:
@@ -207,62 +160,6 @@ def check_class_order(counts: Counts, sorted_classes: bool) -> None:
             f"counts: must be in the class order of your training labels; got {counts.name}, a built-in profile, "
             "sorted by count (write a CSV of your counts, or --sorted-classes, in Python sorted_classes=True, if class "
             "0 of your data is the largest, and so on)"
-        )
-
-
-def name_of(source: Optimal) -> str:
-    """The loss in words."""
-    return source.loss if isinstance(source, BoundedGeometry) else source.objective.name
-
-
-def _parts(objective: Objective | CrossEntropy) -> Parts | None:
-    """What the atoms of every orbit are; None where they are one mean per class."""
-    if isinstance(objective, InstanceSoftmax):
-        # Its orbits are sorted by size; its atoms come class by class.
-        first = np.unique(objective.orbits.listed(), return_index=True)[1]
-        return Parts(("instances",) * len(first), tuple(np.argsort(np.argsort(first)).tolist()))
-    return parts_of(objective)
-
-
-def class_part(objective: Objective | CrossEntropy, whole: OrbitGram, part: str | None) -> tuple[str, OrbitGram, Array]:
-    """What stands for a class, its Gram matrix over classes in the caller's order, and (C,) 1 - cosine within."""
-    parts = _parts(objective)
-    if parts is None:
-        kind = (part or "feature") if isinstance(objective, CrossEntropy) else "mean"
-        return kind, whole, np.zeros(len(objective.orbits.listed()))
-    kind = part or parts.names[0]
-    places = zip(parts.classes, range(len(parts.names)), parts.names, strict=True)
-    order = [place for _, place, name in sorted(places) if name == kind]
-    own = OrbitGram(Orbits(whole.sizes[order]), whole.cosines[np.ix_(order, order)])
-    length = np.sqrt(np.clip(1.0 - class_variances(own).per_class, 0.0, None))
-    _check_directions(length)
-    cosines = np.clip(own.cosines / length[:, None] / length, -1.0, 1.0)
-    np.fill_diagonal(cosines, 1.0)
-    within = np.where(own.orbits.plural, 1.0 - np.diag(own.cosines), 0.0)
-    return kind, OrbitGram(Orbits(np.ones(len(order)), np.arange(len(order))), (cosines + cosines.T) / 2.0), within
-
-
-def class_points(objective: Objective | CrossEntropy, embedding: Embedding, kind: str) -> Array:
-    """(C, dim) the normalised class means of the atoms of that kind."""
-    parts = _parts(objective)
-    if parts is None:
-        return embedding.points
-    labels = objective.orbits.listed()
-    mine = np.array([name == kind for name in parts.names])[labels]
-    classes = np.array(parts.classes)[labels[mine]]
-    means = np.zeros((classes.max() + 1, embedding.dim))
-    np.add.at(means, classes, embedding.points[mine])
-    length = np.linalg.norm(means, axis=1)
-    _check_directions(length / np.bincount(classes))
-    return means / length[:, None]
-
-
-def _check_directions(length: Array) -> None:
-    lost = np.flatnonzero(length < _SHORTEST)
-    if lost.size:
-        raise ProblemError(
-            f"source: the examples of class {lost[0]} balance around the origin (their mean has length "
-            f"{length[lost[0]]:.1e}), so it has no direction to be a target; take another loss, or a smaller alpha"
         )
 
 
@@ -275,7 +172,7 @@ def _exchangeable(
         return grouped(labels)
     if counts.classes != len(labels):
         raise ProblemError(f"counts: must be one per class, {len(labels)} of them; got {counts.classes}")
-    if _parts(objective) is not None:
+    if class_parts(objective) is not None:
         return grouped(counts.groups)
     check_same_counts(labels, counts)
     return grouped(labels)

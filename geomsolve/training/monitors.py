@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from concurrent.futures import Future
+from contextlib import suppress
 from threading import Thread
 from typing import Any
 
@@ -19,19 +19,21 @@ from ..objectives.base import Objective
 from ..objectives.logits.cross_entropy import CrossEntropy
 from ..text import attributes
 from .diagnoses import problem_of
-from .exports import Source, counts_of, loss_of
 from .losses.arrays import arange, as_array, class_labels, namespace, products, unit, views_first
-from .neural_collapse import ClassMeans, between_frame, class_means, effective_rank, root_spectrum
-from .optima import Optimum, optimum_of
+from .neural_collapse import CollapseMetrics, between_frame, class_measures, root_spectrum
+from .optima import Optimal, Optimum, OptimumDistance, Source, counts_of, loss_of, optimum_of
 from .samples import warn_if_permuted
-from .verdicts import Optimal, OptimumDistance, Verdict, sharing, verdict
+from .verdicts import Verdict, sharing, verdict
 
 try:
     from torchmetrics import Metric
 except ImportError:
     Metric = None
 
-_MEASURES = ("nc2_equinorm", "nc2_equiangularity", "nc3", "fc", "ms", "sd", "effective_rank_means")
+_MEASURES = (
+    "nc1", "nc2_equinorm", "nc2_equiangularity", "nc3", "nc4", "fc", "ms", "sd", "spread", "effective_rank",
+    "effective_rank_means",
+)  # fmt: skip
 
 
 class Sums:
@@ -115,7 +117,7 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
             problem: the loss that is trained with, as a builder such as `geomsolve.SupCon` returned it, or solved; or
                 examples per class, in the order of the labels 0 to C - 1.
             objective: the name of the loss, for counts with settings; counts alone give the metrics alone.
-            counts: examples per class, beside a loss over several points per class.
+            counts: examples per class, beside a loss that does not say them.
             names: (C,) what the classes are called.
             classifier: (C, d) weights, or a function that returns them.
             ignore: a label to pass over, such as -1.
@@ -127,19 +129,20 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
         super().__init__(**(metric or {}))
         if isinstance(problem, (Objective, CrossEntropy, Optimal)):
             loss: Source | str | None = problem
-            self.counts = as_counts(_shares(problem) if counts is None else counts)
+            counts = counts_of(problem) if counts is None else counts
+            if counts is None:
+                raise ProblemError(f"counts: must be given beside {loss_of(problem).name}, which does not say them")
         else:
-            loss = objective if settings else None
-            self.counts = as_counts(problem)
-        self.objective = problem_of(loss, self.counts, settings)
+            loss, counts = objective if settings else None, problem
+        counts = as_counts(counts)
+        self.counts = counts if names is None else counts.named(names)
+        self.objective: Any = problem_of(loss, self.counts, settings)
         self.classes = self.counts.classes
-        self.names = list(map(str, names or self.counts.names or range(self.classes)))
-        if len(self.names) != self.classes:
-            raise ProblemError(f"names: must be one per class, {self.classes}; got {len(self.names)}")
         self.classifier, self.ignore, self.view_axis, self.prefix = classifier, ignore, view_axis, prefix
         self.verdict: Verdict | None = None
         self.sentences: list[str] = []
-        self._solving: Future[Optimum] | None = None
+        self._solving: Thread | None = None
+        self._found: Optimum | None = None
         self._expected: Array = self.counts.per_class
         self._means: Array | None = None
         self._examples: Array | None = None
@@ -171,15 +174,9 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
         examples = sums["examples"]
         found: dict[str, Any] = {"classes_seen": np.count_nonzero(examples), "left_out": sums["left_out"]}
         if examples.all():
-            means: Array = sums["total"] / examples[:, None]
-            weights = self.classifier() if callable(self.classifier) else self.classifier
-            weights = None if weights is None else np.asarray(as_numpy(weights), dtype=np.float64)
-            measured = class_means(means, examples, sums["own"] / examples, weights)
-            found |= attributes(measured, *_MEASURES)
-            found |= {"effective_rank": effective_rank(root_spectrum(sums["moment"])), "nc1": self._nc1(sums, means)}
-            found["nc4"] = sums["wrong"] / sums["judged"] if sums["judged"] > 0 else None
-            found |= self._judged(measured)
-            self._means, self._examples = means, examples
+            measured = self._measured(sums)
+            found |= attributes(measured, *_MEASURES) | self._judged(measured)
+            self._means, self._examples = sums["total"] / examples[:, None], examples
             warn_if_permuted(self.counts.per_class, examples)
         defined = {name: float(value) for name, value in found.items() if value is not None}
         return {self.prefix + name: value for name, value in defined.items() if np.isfinite(value)}
@@ -207,8 +204,9 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
         shapes |= dict.fromkeys(("moment", "weighted"), (self._dim,) * 2)
         for name, shape in (shapes | dict.fromkeys(("left_out", "wrong", "judged"), ())).items():
             self.add_state(name, xp.astype(as_array(xp, np.zeros(shape, np.float32), points), points.dtype), "sum")
-        if self.objective is not None:
-            self._solve()
+        if self.objective is not None:  # a daemon does not keep the process from ending
+            self._solving = Thread(target=self._solve, daemon=True, name="geomsolve optimum")
+            self._solving.start()
 
     def _sums(self, xp: Any, points: Any, labels: Any) -> dict[str, Any]:
         """What a batch (views, n, d) adds to every sum."""
@@ -238,14 +236,20 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
         right = xp.sum(nearest) / views
         return found | {"wrong": xp.sum(members) - right, "judged": xp.sum(members)}
 
-    def _nc1(self, sums: dict[str, Array], means: Array) -> float | None:
-        frame = between_frame(means)
-        if frame is None:
-            return None
-        within = sums["weighted"] - means.T @ (sums["weights"][:, None] * means)
-        return float(np.einsum("ij,ik,kj->", frame, within, frame) / sums["weights"].sum())
+    def _measured(self, sums: dict[str, Array]) -> CollapseMetrics:
+        examples = sums["examples"]
+        means: Array = sums["total"] / examples[:, None]
+        weights = self.classifier() if callable(self.classifier) else self.classifier
+        weights = None if weights is None else np.asarray(as_numpy(weights), dtype=np.float64)
+        frame, nc1 = between_frame(means), None
+        if frame is not None:
+            within = sums["weighted"] - means.T @ (sums["weights"][:, None] * means)
+            nc1 = float(np.einsum("ij,ik,kj->", frame, within, frame) / sums["weights"].sum())
+        nc4 = sums["wrong"] / sums["judged"] if sums["judged"] > 0 else None
+        spectrum, own = root_spectrum(sums["moment"]), sums["own"] / examples
+        return class_measures(means, examples, own, weights, nc1=nc1, nc4=nc4, singular_values=spectrum)
 
-    def _judged(self, measured: ClassMeans) -> dict[str, Any]:
+    def _judged(self, measured: CollapseMetrics) -> dict[str, Any]:
         """The distance to the optimum and the verdict."""
         distance: OptimumDistance | None = None
         if self.objective is not None:
@@ -254,34 +258,27 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
         self.verdict = verdict(measured, shared, distance)
         self.sentences = [f"{self.verdict.value[:1].upper()}{self.verdict.value[1:]}."]
         for group in shared.merged:
-            self.sentences.append(f"One point is shared by {', '.join(self.names[c] for c in group)}.")
-        found: dict[str, Any] = {"spread": measured.spread, "shared_classes": sum(map(len, shared.merged))}
+            self.sentences.append(f"One point is shared by {self.counts.which(group)}.")
+        found: dict[str, Any] = {"shared_classes": sum(map(len, shared.merged))}
         if distance is None:
             return found
         first, second = distance.worst_pair
-        self.sentences.append(distance.words(measured.cosines, self.names))
+        self.sentences.append(distance.words(measured.cosines, self.counts))
         found |= attributes(distance, "excess", "excess_bound", "level") | {"nc3_off": distance.nc3}
         found |= {"cosine_rms": distance.rms, "cosine_worst": distance.worst}
         found["at_optimum"] = self.verdict in (Verdict.AT_OPTIMUM, Verdict.MINORITY_AS_OPTIMUM)
         return found | {"worst_first": first, "worst_second": second}
 
+    def _solve(self) -> None:
+        with suppress(Exception):  # `compute` solves again where it is missing, and whoever asks gets the error
+            self._found = optimum_of(self.objective, self._dim)
+
     def _optimum(self) -> Optimum:
-        """Waits for it; a monitor that was copied or sent elsewhere solves again."""
-        return (self._solving or self._solve()).result()
-
-    def _solve(self) -> Future[Optimum]:
-        """Start the thread that solves; it does not keep the process from ending."""
-        self._solving = future = Future[Optimum]()
-        objective, dim = self.objective, self._dim
-
-        def work() -> None:
-            try:
-                future.set_result(optimum_of(objective, dim))  # type: ignore[arg-type]
-            except BaseException as error:  # whoever asks for the result gets it
-                future.set_exception(error)
-
-        Thread(target=work, daemon=True, name="geomsolve optimum").start()
-        return future
+        """Waits for it; a monitor that was copied or sent elsewhere before it came solves again."""
+        if self._solving is not None:
+            self._solving.join()
+        self._found = self._found or optimum_of(self.objective, self._dim)
+        return self._found
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__() if Metric is not None else dict(vars(self))
@@ -307,14 +304,3 @@ def lightning_callback(monitor: Monitor) -> Any:
             monitor.reset()
 
     return Log()
-
-
-def _shares(problem: Source) -> Counts:
-    """The counts of a loss, or the shares of the anchors that its classes have."""
-    found, objective = counts_of(problem), loss_of(problem)
-    if found is not None:
-        return found
-    if not isinstance(objective, Objective) or objective.description.atoms != "class means":
-        raise ProblemError(f"counts: must be given beside {objective.name}, which does not say them; got none")
-    shares = objective.masses[objective.orbits.listed()]
-    return as_counts(shares / shares.sum())

@@ -197,12 +197,12 @@ def _entropy_uniformity(samples: Samples) -> Array:
 
 def _view_distances(samples: Samples, first_view: bool) -> tuple[Array, Array]:
     """(C,), (C,) mean squared distance of two views of a sample, and mean distance (from view 0 alone, if told)."""
-    if samples.views == 1:
+    count = samples.views
+    if count == 1:
         return (np.full(len(samples.classes), np.nan),) * 2
-    views = samples.points.reshape(-1, samples.views, samples.points.shape[1])
-    first, second = np.triu_indices(samples.views, 1)
-    away = np.stack([np.linalg.norm(views[:, a] - views[:, b], axis=1) for a, b in zip(first, second, strict=True)])
-    plain = away[first == 0] if first_view else away
-    starts = samples.ends[:-1] // samples.views
-    squared, mean = (np.add.reduceat(each.mean(axis=0), starts) / samples.counts for each in (away**2, plain))
+    views = samples.points.reshape(-1, count, samples.points.shape[1])
+    squares = np.maximum(2.0 - 2.0 * views @ views.transpose(0, 2, 1), 0.0)
+    plain = np.sqrt(squares[:, :1] if first_view else squares)
+    starts, pairs = samples.ends[:-1] // count, samples.counts * (count - 1.0)
+    squared, mean = (np.add.reduceat(each.sum(axis=2).mean(axis=1), starts) / pairs for each in (squares, plain))
     return squared, mean

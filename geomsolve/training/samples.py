@@ -32,7 +32,7 @@ class Samples:
         shortest: the least length of an embedding as it was given.
         longest: the greatest.
         places: (C,) the position of each class among all classes there could be: unused categories are among them.
-        known: all classes there could be.
+        known: how many classes there could be.
     """
 
     points: Array = field(repr=False)
@@ -42,7 +42,7 @@ class Samples:
     shortest: float
     longest: float
     places: NDArray[np.intp] = field(repr=False)
-    known: NDArray[Any] = field(repr=False)
+    known: int
 
     @property
     def normalised(self) -> bool:
@@ -76,8 +76,11 @@ def as_samples(embeddings: Any, labels: Any, *, ignore: Any = None, view_axis: i
     views, total, dim = array.shape
     named = as_labels(labels, total, ignore=ignore)
     present = np.flatnonzero(named.counts)
+    classes = named.classes[present]
+    if classes.dtype.kind == "S":
+        classes = np.char.decode(classes, "utf-8", "replace")
     if len(present) < 2:
-        shown = f"{named.classes[present[0]]!s:.40} alone" if len(present) else "none"
+        shown = f"{classes[0]!s:.40} alone" if len(present) else "none"
         raise ProblemError(f"labels: must show two classes or more; got {shown}")
     order = np.argsort(named.codes, kind="stable")[np.count_nonzero(named.codes < 0) :]
     points = np.ascontiguousarray(np.swapaxes(array[:, order], 0, 1), dtype=np.float64).reshape(-1, dim)
@@ -96,7 +99,7 @@ def as_samples(embeddings: Any, labels: Any, *, ignore: Any = None, view_axis: i
     points /= lengths[:, None]
     lengths *= scale
     span = float(lengths.min()), float(lengths.max())
-    return Samples(points, views, named.classes[present], named.counts[present], *span, present, named.classes)
+    return Samples(points, views, classes, named.counts[present], *span, present, len(named.classes))
 
 
 def warn_if_permuted(given: Array, seen: Array) -> None:

@@ -13,16 +13,12 @@ from numpy.typing import NDArray
 from ..arrays import as_numpy
 from ..counts.files import parquet_columns
 from ..errors import ProblemError
-from ..files import read_npy
 from ..lazy import package
 from ..similarities.labels import load_labels
 
 SUFFIXES = (".npy", ".safetensors", ".pt")
 # The name of the tensor in .safetensors and .pt files.
-_TENSOR = "targets"
-_WANTED = "a file of one float32 array of two axes, as Targets.save writes it"
-# Of any type but Python objects: `diagnose` says which it takes.
-_KINDS = "biufcmMUSV"
+TENSOR = "targets"
 _NUMBERS = "a whole .npy file of one array of numbers, as numpy.save writes it (or .npz, .pt, .parquet)"
 _TEXTS = (
     "a whole .npy file of one array of integers or texts, as numpy.save writes it; Python objects are never "
@@ -44,11 +40,11 @@ def write_array(path: Path, kind: str, array: NDArray[np.float32], told: dict[st
     """The names of the files written; an OSError where they cannot be."""
     module = check_package("out", kind)
     if kind == ".safetensors":
-        path.write_bytes(module.save({_TENSOR: array}, metadata=told))
+        path.write_bytes(module.save({TENSOR: array}, metadata=told))
         return (path,)
     with path.open("wb") as handle:  # numpy.save would add a second suffix to T.NPY
         if kind == ".pt":
-            module.save({_TENSOR: module.from_numpy(array), "metadata": told}, handle)
+            module.save({TENSOR: module.from_numpy(array), "metadata": told}, handle)
             return (path,)
         np.save(handle, array)
     beside = described(path)
@@ -61,21 +57,6 @@ def described(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def read_array_file(argument: str, path: Path) -> tuple[NDArray[np.float32], dict[str, str]]:
-    """The matrix and the texts in a file, or a ProblemError; a BackendError without the package of its kind."""
-    kind = path.suffix.lower()
-    if kind not in SUFFIXES:
-        raise ProblemError(f"{argument}: must be a {' or '.join(SUFFIXES)} file; got {str(path)!r:.60}")
-    held, told = _held(argument, path, "f", _WANTED)
-    array = _named(held, _TENSOR)
-    if array is None or array.ndim != 2 or array.dtype != np.float32 or 0 in array.shape:
-        raise ProblemError(f"{argument}: {path} must be {_WANTED}")
-    if not isinstance(told, dict) or not all(isinstance(text, str) for text in told.values()):
-        beside = described(path) if kind == ".npy" else path
-        raise ProblemError(f"{argument}: {beside} must be as Targets.save writes it (or not be there)")
-    return array, dict(told)
-
-
 def read_samples(argument: str, path: Path) -> NDArray[Any]:
     """The "embeddings", "labels" or "weights" in a file; nothing in it is run.
 
@@ -84,30 +65,33 @@ def read_samples(argument: str, path: Path) -> NDArray[Any]:
     """
     if path.suffix.lower() in (".csv", ".tsv", ".parquet") and argument == "labels":
         return load_labels(path)
-    held, _ = _held(argument, path, _KINDS, _TEXTS if argument == "labels" else _NUMBERS)
-    found = _named(held, argument, argument.removesuffix("s"))
-    if found is None or found.dtype.kind not in _KINDS:
+    held, _ = read_arrays(argument, path)
+    found = named(held, argument, argument.removesuffix("s"))
+    if found is None:
         raise ProblemError(
-            f"{argument}: {path} must hold one array, or one of the name {argument}; it has {', '.join(held) or 'none'}"
+            f"{argument}: {path} must be {_TEXTS if argument == 'labels' else _NUMBERS}, and must hold one array, or "
+            f"one of the name {argument}; it has {', '.join(held) or 'none'}"
         )
     return found
 
 
-def _named(held: dict[str, NDArray[Any]], *names: str) -> NDArray[Any] | None:
+def named(held: dict[str, NDArray[Any]], *names: str) -> NDArray[Any] | None:
     """The array of one of these names, or the only one there is."""
     alone = held if len(held) == 1 else ()
     return next((held[name] for name in (*names, *alone) if name in held), None)
 
 
-def _held(argument: str, path: Path, kinds: str, wanted: str) -> tuple[dict[str, NDArray[Any]], Any]:
-    """The arrays of a file by name, and the texts beside them; no arrays where it is damaged, or would be run."""
-    kind = path.suffix.lower()
+def read_arrays(argument: str, path: Path) -> tuple[dict[str, NDArray[Any]], Any]:
+    """The arrays of a file by name, and the texts in or beside it; no arrays where it is damaged, or would be run."""
+    kind, beside = path.suffix.lower(), described(path)
     module = check_package(argument, kind)
+    if kind == ".parquet":
+        columns = {name: np.array(values) for name, values in parquet_columns(argument, path).items()}
+        numbers = [columns[name] for name in columns if columns[name].dtype.kind in "fiu" and name[:5] != "label"]
+        whole = argument in columns or not numbers
+        return columns if whole else {argument: np.column_stack(numbers)}, {}
     try:
-        with path.open("rb") as file:
-            if kind == ".npz":
-                with np.load(file, allow_pickle=False) as opened:
-                    return {name: opened[name] for name in opened.files}, {}
+        with path.open("rb") as file:  # a damaged archive would be left open otherwise
             if kind in _TORCH:
                 held = module.load(file, map_location="cpu", weights_only=True)
                 held = held if isinstance(held, dict) else {argument: held}
@@ -117,17 +101,12 @@ def _held(argument: str, path: Path, kinds: str, wanted: str) -> tuple[dict[str,
                 read = importlib.import_module("safetensors").safe_open
                 with read(path, framework="numpy") as opened:
                     return {name: opened.get_tensor(name) for name in opened.keys()}, dict(opened.metadata() or {})  # noqa: SIM118
+            found = np.load(file, allow_pickle=False)
+            arrays = {argument: found} if isinstance(found, np.ndarray) else dict(found)
+        return arrays, json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
     except OSError as error:
         raise ProblemError(f"{argument}: cannot read {path}: {error.strerror or error}") from None
+    except json.JSONDecodeError:
+        return arrays, None
     except Exception:  # of many kinds, one or more a package
         return {}, {}
-    if kind == ".parquet":
-        columns = {name: np.array(values) for name, values in parquet_columns(argument, path).items()}
-        numbers = [columns[name] for name in columns if columns[name].dtype.kind in "fiu" and name[:5] != "label"]
-        whole = argument in columns or not numbers
-        return columns if whole else {argument: np.column_stack(numbers)}, {}
-    array, beside = read_npy(argument, path, kinds, wanted), described(path)
-    try:
-        return {argument: array}, json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
-    except ValueError:
-        return {argument: array}, None

@@ -17,7 +17,7 @@ from ..errors import ProblemError
 from ..objectives.rows.full_batch import check_word
 from ..results import Result
 from ..text import attributes, entry, ranges, whole
-from .storage import SUFFIXES, check_package, read_array_file, write_array
+from .storage import SUFFIXES, TENSOR, check_package, described, named, read_arrays, write_array
 
 LAYOUTS = ("proxies", "weights")
 _QUALITIES = ("certified", "descended", "uncertified", "unknown")
@@ -236,21 +236,32 @@ def read_targets(path: str | Path) -> Targets:
         BackendError: .safetensors or .pt, and the package is not installed.
     """
     path = Path(path)
-    array, told = read_array_file("targets", path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ProblemError(f"targets: must be a {' or '.join(SUFFIXES)} file; got {str(path)!r:.60}")
+    held, told = read_arrays("targets", path)
+    array = named(held, TENSOR)
+    if array is None or array.ndim != 2 or array.dtype != np.float32 or 0 in array.shape:
+        raise ProblemError(
+            f"targets: {path} must be a file of one float32 array of two axes, as Targets.save writes it"
+        )
+    where = f"{path} in {described(path).name}" if path.suffix.lower() == ".npy" else path
+    unfit = ProblemError(f"targets: the metadata of {where} must be as Targets.save writes it")
+    if not isinstance(told, dict):
+        raise unfit
     if told.get("sha256", _digest(array)) != _digest(array):
         raise ProblemError(f"targets: what is said of {path} is said of another array (write it again)")
-    layout = told.pop("layout", "proxies" if _unit(array) else "weights")
-    rows = array if layout == "proxies" else array.T
+    rows = array if told.get("layout", "proxies" if _unit(array) else "weights") == "proxies" else array.T
     if not _unit(rows):
         raise ProblemError(f"targets: every vector of {path} must have length 1; they have not")
     try:
         given = {name: told[name] if name in _TEXTS else json.loads(told[name]) for name in _FIELDS if name in told}
         found = Targets(rows, **{name: _tuples(value) for name, value in given.items()})
-        if found.quality not in _QUALITIES or (found.counts is not None and len(found.counts) != len(rows)):
-            raise ValueError
-        return found
+        known = found.quality in _QUALITIES and (found.counts is None or len(found.counts) == len(rows))
     except (TypeError, ValueError):
-        raise ProblemError(f"targets: the metadata of {path} must be as Targets.save writes it") from None
+        known = False
+    if not known:
+        raise unfit
+    return found
 
 
 def _digest(array: NDArray[np.float32]) -> str:

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
 from ..arrays import Array
-from ..choosing.named import Solved
-from ..solvers.logits.logit_solution import LogitSolution
-from ..solvers.solution import Quality
-from .neural_collapse import ClassMeans
-
-# What `diagnose`, `Monitor` and `targets` take as an optimum.
-Optimal: TypeAlias = Solved | LogitSolution
+from .neural_collapse import CollapseMetrics
+from .optima import PREDICTED, OptimumDistance, groups
 
 # Two classes share a point where the cosine of their means is at least this: an angle of 8 degrees, a distance of a
 # tenth of that of orthogonal classes. Cosines are taken without the bias of means of few examples.
@@ -49,9 +40,7 @@ AT = Limits(0.02, 0.1, 0.05, 0.25)
 # other. Random directions in 128 dimensions have cosines of 0.09 as well: it is the spread that tells them apart, and
 # the loosest class that tells one which was not learnt from a hundred which were.
 NEAR = Limits(0.1, 0.25, 0.25, 1.0 - HELD)
-# The optimum has a collapse where its own cosines reach this.
-PREDICTED = SHARED - AT.pairs
-# ... and keeps classes apart where they are below this.
+# The optimum keeps classes apart where its cosines are below this; from PREDICTED on, SHARED - AT.pairs, they collapse.
 APART = SHARED - NEAR.worst_pair
 
 
@@ -76,82 +65,6 @@ class Verdict(enum.Enum):
     SPREAD = "spread"
 
 
-@dataclass(frozen=True, eq=False)
-class OptimumDistance:
-    """Measured class means beside the certified optimum of a loss.
-
-    Of a loss over several points a class `value`, `excess`, `excess_bound`, `collapsed_value` and `level` are NaN.
-
-    Attributes:
-        solution: the optimum with what is proved of it.
-        loss: its name.
-        temperature: tau.
-        gap: no geometry has a loss lower than the optimum's by more than this.
-        rank: the coordinates that the optimum needs.
-        best: (C, C) the optimal cosines of class means, in `dim` coordinates if these are fewer than the rank.
-        best_value: the loss there; above the value of the solution where dimensions are too few.
-        dim: the coordinates the optimum is of.
-        factor: temperature / base temperature, which all losses are multiplied by; 1 without.
-        value: the loss at the measured class means, in nats.
-        excess: value minus best_value (computed from losses above their floor: it keeps its digits).
-        excess_bound: an upper bound of value minus the least loss of any geometry: of any dimension, gap included.
-        collapsed_value: the loss with all classes in one point.
-        level: excess over the excess of that: 0 at the optimum, 1 at full collapse.
-        rms: the root mean square over pairs of classes of measured less optimal cosine.
-        worst: the largest of them, in absolute value.
-        worst_pair: the two classes of it.
-        per_class: (C,) the same root mean square over the pairs of one class.
-        spread: (C,) at the optimum 1 - the cosine of two examples of a class; 0 in losses of class means.
-        collapse: groups of classes that share a point at the optimum, or all but (cosines of 0.97 and more).
-        collapsed: those that do (to 1e-8).
-        nc3: of cross-entropy, |S - S*| for the scores S of class means by the classifier and S* those at the optimum,
-            w_c . mu_k / |mu_k| over their Frobenius norm: 0 at the optimum, where NC3 of a simplex need not be. None of
-            other losses, and without weights.
-    """
-
-    solution: Optimal
-    loss: str
-    temperature: float
-    gap: float
-    rank: int
-    best: Array = field(repr=False)
-    best_value: float
-    dim: int
-    factor: float
-    value: float
-    excess: float
-    excess_bound: float
-    collapsed_value: float
-    level: float
-    rms: float
-    worst: float
-    worst_pair: tuple[int, int]
-    per_class: Array = field(repr=False)
-    spread: Array = field(repr=False)
-    collapse: tuple[tuple[int, ...], ...]
-    collapsed: tuple[tuple[int, ...], ...]
-    nc3: float | None = None
-
-    @property
-    def certified(self) -> bool:
-        """Whether the optimum is proved."""
-        return self.solution.quality is Quality.CERTIFIED
-
-    def words(self, cosines: Array, names: Sequence[str]) -> str:
-        """How far the measured cosines are off, in a sentence with the names of the worst pair."""
-        first, second = self.worst_pair
-        return (
-            f"Cosines of class means are off by {self.rms:.3f} (root mean square); worst are {names[first]} and "
-            f"{names[second]}, {cosines[first, second]:+.3f} where the optimum has {self.best[first, second]:+.3f}."
-        )
-
-    @property
-    def summary(self) -> str:
-        """How far it is, in a phrase."""
-        above = "" if np.isnan(self.excess) else f"loss {self.excess:.3g} nats above the optimum of {self.loss}, "
-        return f"{above}cosines off {'' if above else f'the optimum of {self.loss} '}by {self.rms:.3f}"
-
-
 class Sharing(NamedTuple):
     """Which classes share a point.
 
@@ -172,7 +85,7 @@ class Sharing(NamedTuple):
     coincident: bool
 
 
-def sharing(collapse: ClassMeans, counts: Array) -> Sharing:
+def sharing(collapse: CollapseMetrics, counts: Array) -> Sharing:
     """Which classes share a point, by the metrics of the embeddings and the examples per class in training."""
     held = collapse.coherence >= HELD
     near = collapse.unbiased_cosines >= SHARED
@@ -188,19 +101,7 @@ def sharing(collapse: ClassMeans, counts: Array) -> Sharing:
     return Sharing(pairs, merged, small, full, not full and bool(small), bool(near.all()))
 
 
-def groups(shared: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:
-    """Groups of two classes or more that are linked by pairs that share a point, in class order."""
-    return grouped(connected_components(csr_array(shared), directed=False)[1])
-
-
-def grouped(codes: NDArray[np.intp]) -> tuple[tuple[int, ...], ...]:
-    """Groups of two classes or more that have one code, in class order."""
-    order = np.argsort(codes, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
-    return tuple(sorted(tuple(part.tolist()) for part in parts if len(part) > 1))
-
-
-def offsets(collapse: ClassMeans, distance: OptimumDistance | None) -> Limits:
+def offsets(collapse: CollapseMetrics, distance: OptimumDistance | None) -> Limits:
     """What the limits are for: from the optimum, or without one from a regular simplex of points."""
     off = collapse.spreads if distance is None else np.abs(collapse.spreads - distance.spread)
     # Classes of one example say nothing about the spread, and stand in no verdict's way.
@@ -212,7 +113,7 @@ def offsets(collapse: ClassMeans, distance: OptimumDistance | None) -> Limits:
     return Limits(collapse.ms, away.max(), within, loosest)
 
 
-def verdict(collapse: ClassMeans, shared: Sharing, distance: OptimumDistance | None) -> Verdict:
+def verdict(collapse: CollapseMetrics, shared: Sharing, distance: OptimumDistance | None) -> Verdict:
     """The verdict on embeddings of these metrics, with a distance from the optimum if there is a loss."""
     off = offsets(collapse, distance)
     at, near = (all(one <= limit for one, limit in zip(off, limits, strict=True)) for limits in (AT, NEAR))

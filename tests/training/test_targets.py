@@ -156,7 +156,7 @@ def test_nothing_uncertified_is_called_optimal(monkeypatch):
     assert gs.targets(loose, SHUFFLED, dim=8).quality == "uncertified"
     assert gs.targets(loose, SHUFFLED, dim=2, restarts=1).quality == "uncertified"
     monkeypatch.setattr(
-        "geomsolve.training.exports.solve", functools.partial(gs.solve, solver=gs.solvers.Newton(max_steps=1))
+        "geomsolve.training.optima.solve", functools.partial(gs.solve, solver=gs.solvers.Newton(max_steps=1))
     )
     with pytest.raises(gs.NotCertified):
         gs.targets(objective, SHUFFLED, dim=8)

@@ -37,7 +37,7 @@ _CHECKS: dict[str, Callable[[Any], float]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Samples:
+class Batch:
     """The N = V n views of a batch, view by view: (N, d) unit rows, the class of each, and the example it is of."""
 
     xp: Any
@@ -66,16 +66,45 @@ class Samples:
         """The values in the type of the points."""
         return self.xp.astype(values, self.points.dtype)
 
+    def array(self, values: Tensor) -> Tensor:
+        """The values as an array of this framework, on this device, in the type of the points."""
+        return self.number(as_array(self.xp, values, self.points))
+
+    def scalar(self, name: str, value: Any) -> Any:
+        """One number, see `scalar`."""
+        return scalar(name, value, self.points)
+
+    def per_class(self, name: str, numbers: Tensor, classes: int) -> Tensor:
+        """(C,) one number per class."""
+        array = self.array(numbers)
+        if tuple(array.shape) != (classes,):
+            raise ProblemError(f"{name}: must have shape ({classes},), one number per class; got {tuple(array.shape)}")
+        return array
+
+    def class_rows(self, name: str, rows: Tensor, classes: int | None = None) -> Tensor:
+        """(C, d) unit rows, one per class, in the dimension and type of the samples."""
+        array = floats(self.xp, name, rows, self.points)
+        got, dim = tuple(array.shape), self.points.shape[1]
+        if len(got) != 2 or got[1] != dim or got[0] < 1 or classes not in (None, got[0]):
+            wanted = f"({classes or 'classes'}, {dim})"
+            raise ProblemError(f"{name}: must have shape {wanted}, one row per class; got {got}")
+        return unit(self.xp, self.number(array))
+
     def temperature(self, value: Any) -> Tensor:
         """The temperature as one number, or as (N, 1) of each anchor where it is (C,) of each class."""
         if np.ndim(value) != 1 if not is_array_api_obj(value) else value.ndim != 1:
-            return scalar("temperature", value, self.points)
-        each = as_array(self.xp, value, self.points)
-        return self.number(each[self.known(each.shape[0])])[:, None]
+            return self.scalar("temperature", value)
+        each = self.array(value)
+        return each[self.known(each.shape[0])][:, None]
 
-    def logits(self, temperature: Any) -> Tensor:
-        """(N, N) (cosine - 1)/tau: softmax does not see the 1, and numbers near 0 keep more digits."""
-        return (products(self.points, self.points) - 1.0) / self.temperature(temperature)
+    def cosines(self, rows: Tensor) -> Tensor:
+        """(N, M) the cosines of the samples with other unit rows."""
+        return products(self.points, rows)
+
+    def logits(self, temperature: Any, *rows: Tensor) -> Tensor:
+        """(N, N + M) (cosine - 1)/tau with samples and other rows: softmax does not see the 1, and digits are kept."""
+        columns = self.xp.concat([self.points, *rows], axis=0)
+        return (self.cosines(columns) - 1.0) / self.temperature(temperature)
 
     def seen(self, self_pairs: bool) -> Tensor:
         """(N, N) the samples of a denominator."""
@@ -113,7 +142,7 @@ class Samples:
         return xp.sum(weights * rows) / xp.sum(weights)
 
 
-def samples(embeddings: Tensor, labels: Tensor, *others: Tensor, view_axis: int = 0, least_views: int = 1) -> Samples:
+def samples(embeddings: Tensor, labels: Tensor, *others: Tensor, view_axis: int = 0, least_views: int = 1) -> Batch:
     """Embeddings (V, n, d) or (n, d), with labels (n,), as one list of samples.
 
     The `others` are further arrays of the loss, which say in which framework to work if the embeddings are NumPy's.
@@ -129,7 +158,7 @@ def samples(embeddings: Tensor, labels: Tensor, *others: Tensor, view_axis: int 
     examples = arange(xp, count, points)
     # Of the type that every framework takes as an index.
     classes = examples if labels is None else xp.astype(class_labels(xp, labels, count, points), examples.dtype)
-    return Samples(
+    return Batch(
         xp,
         unit(xp, xp.reshape(points, (views * count, dim))),
         xp.tile(classes, (views,)),
@@ -188,23 +217,6 @@ def class_labels(xp: Any, labels: Tensor, count: int, like: Tensor | None = None
     if not xp.isdtype(array.dtype, "integral"):
         raise ProblemError(f"labels: must be integers; got {array.dtype}")
     return array
-
-
-def class_rows(name: str, rows: Tensor, batch: Samples, *, classes: int | None = None) -> Tensor:
-    """(C, d) unit rows, one per class, in the dimension and type of the samples."""
-    array = floats(batch.xp, name, rows, batch.points)
-    wanted, dim = "classes" if classes is None else str(classes), batch.points.shape[1]
-    if array.ndim != 2 or array.shape[1] != dim or classes not in (None, array.shape[0]) or not array.shape[0]:
-        raise ProblemError(f"{name}: must have shape ({wanted}, {dim}), one row per class; got {tuple(array.shape)}")
-    return unit(batch.xp, batch.number(array))
-
-
-def per_class(name: str, numbers: Tensor, classes: int, batch: Samples) -> Tensor:
-    """(C,) one number per class."""
-    array = as_array(batch.xp, numbers, batch.points)
-    if tuple(array.shape) != (classes,):
-        raise ProblemError(f"{name}: must have shape ({classes},), one number per class; got {tuple(array.shape)}")
-    return batch.number(array)
 
 
 def floats(xp: Any, name: str, values: Tensor, like: Tensor | None = None) -> Tensor:

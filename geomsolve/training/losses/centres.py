@@ -6,18 +6,7 @@ from typing import Any
 
 from ...errors import ProblemError
 from ...objectives.rows.full_batch import check_word
-from .arrays import (
-    Samples,
-    Tensor,
-    arange,
-    as_array,
-    at_least,
-    class_rows,
-    per_class,
-    products,
-    samples,
-    scalar,
-)
+from .arrays import Batch, Tensor, at_least, samples
 
 
 def bcl(
@@ -45,7 +34,7 @@ def bcl(
     Source: Zhu et al., CVPR 2022.
     """
     batch = samples(embeddings, labels, prototypes, temperature, view_axis=view_axis)
-    centres = class_rows("prototypes", prototypes, batch)
+    centres = batch.class_rows("prototypes", prototypes)
     members = batch.members(centres.shape[0])
     # One of class j among the terms of anchor i, without i itself: (N, C).
     each = 1.0 / (batch.xp.sum(members, axis=0) + 1.0 - members)
@@ -85,7 +74,7 @@ def ecl(
     Source: ECL (Roh et al. 2026), our reading; the stand-in for an empty mean is ours.
     """
     batch = samples(embeddings, labels, prototypes, classifiers, temperature, view_axis=view_axis)
-    xp, centres = batch.xp, class_rows("prototypes", prototypes, batch)
+    xp, centres = batch.xp, batch.class_rows("prototypes", prototypes)
     members = batch.members(centres.shape[0])
     others = xp.sum(members, axis=0) - members
     each = 0.5 / xp.where(others > 1.0, others, 1.0)
@@ -95,11 +84,10 @@ def ecl(
         return balanced
     if counts is None:
         raise ProblemError("counts: must be given with classifiers, (classes,) training examples per class; got None")
-    weights = class_rows("classifiers", classifiers, batch, classes=centres.shape[0])
+    weights = batch.class_rows("classifiers", classifiers, centres.shape[0])
     compensated = _cross_entropy(batch, weights, scale, counts)
     apart = xp.mean(xp.sum((weights - centres) ** 2, axis=1))
-    total = compensated + scalar("contrast", contrast, batch.points) * balanced
-    return total + scalar("align", align, batch.points) * apart
+    return compensated + batch.scalar("contrast", contrast) * balanced + batch.scalar("align", align) * apart
 
 
 def tsc(
@@ -125,14 +113,12 @@ def tsc(
     Source: TSC (Li et al., CVPR 2022), with all positives in place of k and one target a class.
     """
     batch = samples(embeddings, labels, targets, temperature, view_axis=view_axis)
-    xp, rows = batch.xp, class_rows("targets", targets, batch)
-    members, weight = batch.members(rows.shape[0]), scalar("pull", pull, batch.points)
+    xp, rows = batch.xp, batch.class_rows("targets", targets)
+    members, weight = batch.members(rows.shape[0]), batch.scalar("pull", pull)
     kin = batch.number(batch.same_class & batch.distinct)
     positives = xp.concat([kin, weight * members], axis=1) / (xp.sum(kin, axis=1, keepdims=True) + 1.0)
     seen = xp.concat([batch.number(batch.distinct), xp.ones_like(members)], axis=1)
-    columns = xp.concat([batch.points, rows], axis=0)
-    logits = (products(batch.points, columns) - 1.0) / batch.temperature(temperature)
-    return xp.mean(batch.softmax(logits, positives, seen))
+    return xp.mean(batch.softmax(batch.logits(temperature, rows), positives, seen))
 
 
 def cosine_cross_entropy(
@@ -158,7 +144,7 @@ def cosine_cross_entropy(
     Source: Ren et al. 2020, Menon et al. 2021 (the compensation).
     """
     batch = samples(embeddings, labels, classifiers, scale, view_axis=view_axis)
-    return _cross_entropy(batch, class_rows("classifiers", classifiers, batch), scale, counts)
+    return _cross_entropy(batch, batch.class_rows("classifiers", classifiers), scale, counts)
 
 
 def weighted_sup_con(
@@ -192,41 +178,36 @@ def weighted_sup_con(
     Source: ours; the weights are derived on the theory page, the stand-in for a sample alone is for small batches.
     """
     batch = samples(embeddings, labels, temperature, anchor_weights, negative_weights, view_axis=view_axis)
-    xp, logits = batch.xp, batch.logits(temperature)
-    pairs = batch.number(as_array(xp, negative_weights, batch.points))
+    xp, pairs = batch.xp, batch.array(negative_weights)
     if pairs.ndim != 2 or pairs.shape[0] != pairs.shape[1]:
         raise ProblemError(f"negative_weights: must have shape (classes, classes); got {tuple(pairs.shape)}")
     classes = pairs.shape[0]
-    anchors = per_class("anchor_weights", anchor_weights, classes, batch)
-    own = xp.ones_like(anchors) if offsets is None else per_class("offsets", offsets, classes, batch)
-    order = arange(xp, classes, batch.points)
-    pairs = xp.where(order[:, None] == order[None, :], own[:, None], pairs)
+    anchors = batch.per_class("anchor_weights", anchor_weights, classes)
+    own = xp.ones_like(anchors) if offsets is None else batch.per_class("offsets", offsets, classes)
     which = batch.members(classes)
     # (N, C) samples of a class beside the anchor; (N, 1) those of its own.
     others = xp.sum(which, axis=0) - which
     kin = xp.sum(which * others, axis=1, keepdims=True)
     seen = batch.distinct | (kin == 0)
     places = batch.known(classes)
-    each = pairs[places, :] / at_least(xp, others, 1.0)
+    each = xp.where(which == 1, own, pairs[places, :]) / at_least(xp, others, 1.0)
     weights = xp.where(seen, each[:, places], 0.0)
-    positives = batch.shares(batch.same_class & seen)
-    return xp.mean(xp.sum(which * anchors, axis=1) * batch.softmax(logits, positives, weights))
+    rows = batch.softmax(batch.logits(temperature), batch.shares(batch.same_class & seen), weights)
+    return xp.mean(xp.sum(which * anchors, axis=1) * rows)
 
 
-def _cross_entropy(batch: Samples, weights: Tensor, scale: Any, counts: Tensor | None) -> Tensor:
+def _cross_entropy(batch: Batch, weights: Tensor, scale: Any, counts: Tensor | None) -> Tensor:
     xp, classes = batch.xp, weights.shape[0]
     members = batch.members(classes)
-    logits = (products(batch.points, weights) - 1.0) * scalar("scale", scale, batch.points)
-    priors = xp.ones_like(weights[:, 0])
-    if counts is not None:
-        priors = per_class("counts", counts, classes, batch)
-        priors = priors / xp.sum(priors)
+    logits = (batch.cosines(weights) - 1.0) * batch.scalar("scale", scale)
+    priors = xp.ones_like(weights[:, 0]) if counts is None else batch.per_class("counts", counts, classes)
+    priors = priors / xp.sum(priors)
     rows = batch.softmax(logits, members, priors + xp.zeros_like(members))
     return xp.mean(rows - xp.log(xp.sum(members * priors, axis=1)))
 
 
 def _balanced(
-    batch: Samples,
+    batch: Batch,
     centres: Tensor,
     members: Tensor,
     each: Tensor,
@@ -239,8 +220,8 @@ def _balanced(
     In the sum of an anchor one sample of a class weighs `each` (N, C), its prototype `prototype` (N, C).
     """
     check_word("anchors", anchors, ("instance", "class"))
-    xp, columns = batch.xp, batch.xp.concat([batch.points, centres], axis=0)
+    xp = batch.xp
     weights = xp.concat([xp.where(batch.distinct, each[:, batch.known(centres.shape[0])], 0.0), prototype], axis=1)
     own = xp.concat([batch.number(batch.same_class), members], axis=1)
-    logits = (products(batch.points, columns) - 1.0) / batch.temperature(temperature)
-    return batch.mean(batch.softmax(logits, own * weights, weights), "anchor" if anchors == "instance" else "class")
+    rows = batch.softmax(batch.logits(temperature, centres), own * weights, weights)
+    return batch.mean(rows, "anchor" if anchors == "instance" else "class")

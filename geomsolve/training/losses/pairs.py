@@ -8,7 +8,7 @@ from typing import Any
 from ...errors import ProblemError
 from ...objectives.rows.full_batch import check_word
 from ...objectives.weighted.weightings import check_self_pairs
-from .arrays import Tensor, as_array, class_labels, floats, log_sum, namespace, samples, scalar, unit
+from .arrays import Tensor, class_labels, floats, log_sum, namespace, samples, scalar, unit
 
 
 def weighted_info_nce(
@@ -25,10 +25,10 @@ def weighted_info_nce(
     """
     check_self_pairs(self_pairs)
     batch = samples(embeddings, None, weights, temperature)
-    count, pairs, seen = batch.points.shape[0], as_array(batch.xp, weights, batch.points), batch.seen(self_pairs)
+    count, pairs, seen = batch.points.shape[0], batch.array(weights), batch.seen(self_pairs)
     if tuple(pairs.shape) != (count, count):
         raise ProblemError(f"weights: must have shape ({count}, {count}), one row per sample; got {tuple(pairs.shape)}")
-    return batch.xp.mean(batch.softmax(batch.logits(temperature), batch.number(batch.xp.where(seen, pairs, 0)), seen))
+    return batch.xp.mean(batch.softmax(batch.logits(temperature), batch.xp.where(seen, pairs, 0.0), seen))
 
 
 def gcl(
@@ -59,12 +59,10 @@ def gcl(
         raise ProblemError(
             f"negatives: must have shape ({count}, k, {dim}), k >= 1 for each anchor; got {tuple(far.shape)}"
         )
-    tau = scalar("temperature", temperature, here)
     here, near, far = (unit(xp, xp.astype(rows, here.dtype)) for rows in (here, near, far))
     pull = xp.sum(here * near, axis=1, keepdims=True)
-    t = (xp.sum(here[:, None, :] * far, axis=2) - pull) / tau
-    log_beta = -math.log(far.shape[1]) if normalization == "mean" else 0.0
-    total = log_beta + log_sum(xp, t)
+    t = (xp.sum(here[:, None, :] * far, axis=2) - pull) / scalar("temperature", temperature, here)
+    total = log_sum(xp, t) - (math.log(far.shape[1]) if normalization == "mean" else 0.0)
     return xp.mean(xp.logaddexp(xp.zeros_like(total), total))
 
 

@@ -6,16 +6,7 @@ from typing import Any
 
 from ...objectives.kinds.supcl import own_views
 from ...objectives.rows.full_batch import check_whole, check_word
-from .arrays import (
-    Tensor,
-    arange,
-    at_least,
-    class_rows,
-    log_denominators,
-    products,
-    samples,
-    scalar,
-)
+from .arrays import Tensor, at_least, log_denominators, samples
 
 # A sample beyond this cosine with the prototype of its class is no longer pulled to it.
 _REACH = 0.5
@@ -66,7 +57,7 @@ def eps_sup_info_nce(
     negatives = ~batch.same_class
     some = xp.any(negatives, axis=1, keepdims=True)
     # log( e^{l_ip - epsilon} + D_i ) - l_ip of every pair; without negatives it is -epsilon.
-    lead = -scalar("epsilon", epsilon, batch.points) + xp.zeros_like(logits)
+    lead = -batch.scalar("epsilon", epsilon) + xp.zeros_like(logits)
     away = log_denominators(xp, logits, batch.number(negatives))[:, None] - logits
     terms = xp.where(some, xp.logaddexp(lead, xp.where(some, away, 0.0)), lead)
     return batch.mean(xp.sum(batch.shares(kin) * terms, axis=1), averaging, kin)
@@ -131,18 +122,15 @@ def prototypes(
     Source: TTC (Mildenberger et al., CVPR 2025).
     """
     batch = samples(embeddings, labels, prototypes, temperature, view_axis=view_axis, least_views=2)
-    xp, points = batch.xp, batch.points
-    tau, centres = batch.temperature(temperature), class_rows("prototypes", prototypes, batch, classes=2)
-    own = batch.labels[:, None] == arange(xp, 2, points)[None, :]
-    near = xp.sum(xp.where(own, products(points, centres), 0.0), axis=1, keepdims=True)
+    xp, centres = batch.xp, batch.class_rows("prototypes", prototypes, 2)
+    near = xp.sum(batch.members(2) * batch.cosines(centres), axis=1, keepdims=True)
     pulled = batch.number(near <= _REACH)
     share = batch.number(batch.same_example & batch.distinct) / (batch.views - 1.0 + pulled)
     # The prototype is one more column of the positives, and none of the denominator.
-    columns = xp.concat([batch.logits(temperature), (near - 1.0) / tau], axis=1)
+    columns = xp.concat([batch.logits(temperature), (near - 1.0) / batch.temperature(temperature)], axis=1)
     seen = xp.concat([batch.number(batch.distinct), xp.zeros_like(near)], axis=1)
     positives = xp.concat([share, pulled / (batch.views - 1.0 + pulled)], axis=1)
-    known = (batch.labels == 0) | (batch.labels == 1)
-    return xp.mean(xp.where(known, batch.softmax(columns, positives, seen), float("nan")))
+    return xp.mean(batch.softmax(columns, positives, seen))
 
 
 def sup_cl(
@@ -172,8 +160,7 @@ def sup_cl(
     """
     batch = samples(embeddings, labels, temperature, alpha, view_axis=view_axis)
     own_views(batch.views, self_pairs)
-    share, logits = scalar("alpha", alpha, batch.points), batch.logits(temperature)
-    seen = batch.seen(self_pairs)
+    share, logits, seen = batch.scalar("alpha", alpha), batch.logits(temperature), batch.seen(self_pairs)
     sup, own = (
         batch.mean(batch.softmax(logits, batch.shares(pairs), seen), averaging, pairs)
         for pairs in (batch.same_class & ~batch.same_example, batch.same_example & seen)
