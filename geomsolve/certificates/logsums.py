@@ -199,7 +199,7 @@ def log_sums(objective: Objective, reading: str | Callable[[float], Fraction]) -
         raise ProblemError("objective: its orbits must be whole numbers of atoms (no quadrature over orbits)")
     whole = tuple(int(size) for size in sizes)
     if isinstance(objective, PartedSum):
-        parts = [log_sums(loss, reading) for loss in objective.terms.losses]
+        parts = [log_sums(loss, reading) for loss in objective.losses]
         pulls: dict[tuple[int, int], Any] = {}
         for part in parts:
             for place, pull in part.pulls.items():
@@ -233,8 +233,8 @@ def log_sums(objective: Objective, reading: str | Callable[[float], Fraction]) -
         }
         return LogSums(whole, terms, pulls)
     if isinstance(objective, SampledObjective):
-        laws = (exact(objective.draws.partner, (count, count)) * partners).tolist()
-        own = list(exact(objective.draws.own))
+        laws = (exact(objective.partner, (count, count)) * partners).tolist()
+        own = list(exact(objective.own))
         if isinstance(objective, PairLoss) and isinstance(objective.shape, Logistic):
             one = ball(1)
             return LogSums(whole, drawn_terms(factors, laws, own, 1, one, one, tau))

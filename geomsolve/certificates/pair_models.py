@@ -112,12 +112,12 @@ def pair_model(objective: Objective) -> PairModel | None:
     chances, pulls = np.ones((count, 1)), np.zeros((count, count))
     tilted, constant = np.zeros(count, dtype=bool), 0.0
     if isinstance(objective, PairLoss) and isinstance(objective.shape, Logistic):
-        ratios, weights = np.ones((count, 1)), masses[:, None] * objective.draws.partner
+        ratios, weights = np.ones((count, 1)), masses[:, None] * objective.partner
     elif type(objective) is ExpectedSoftmax:
-        if np.any(objective.draws.own >= 1.0):
+        if np.any(objective.own >= 1.0):
             return None
         ratios, chances = _own_draws(objective)
-        weights = masses[:, None] * objective.draws.partner / (1.0 - objective.draws.own)[:, None]
+        weights = masses[:, None] * objective.partner / (1.0 - objective.own)[:, None]
     elif isinstance(objective, RowSoftmax) and type(objective).excess is RowSoftmax.excess:
         full = np.broadcast_to(objective.weights, (count, count))
         total = np.sum(orbits.partners * full, axis=1)
@@ -144,7 +144,7 @@ def _own_draws(objective: ExpectedSoftmax) -> tuple[Array, Array]:
     """
     from scipy.stats import binom  # as long to import as all of this package, and few losses get here
 
-    k, own = objective.count, objective.draws.own
+    k, own = objective.count, objective.own
     spread = 8.0 * np.sqrt(k * own * (1.0 - own)) + 8.0
     first = np.maximum(np.floor(k * own - spread), 0.0)
     draws = first[:, None] + np.arange(min(math.ceil(2.0 * spread.max()), k) + 1.0)

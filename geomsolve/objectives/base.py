@@ -80,7 +80,7 @@ class Objective(ABC):
     def __post_init__(self) -> None:
         for part in fields(self):
             value = getattr(self, part.name)
-            if isinstance(value, (np.ndarray, list, tuple)):
+            if str(part.type).startswith("Array") and value is not None:
                 object.__setattr__(self, part.name, frozen(part.name, value))
 
     def __getstate__(self) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class EnumeratedLoss(SampledObjective):
     @cached_property
     def _laws(self) -> Array:
         """(K, K+1) the probability of each choice of one draw."""
-        return np.column_stack([self._probabilities, self.draws.own])
+        return np.column_stack([self._probabilities, self.own])
 
     @cached_property
     def _chances(self) -> Array:
@@ -98,7 +98,7 @@ class EnumeratedLoss(SampledObjective):
             for orbit in range(orbits):
                 hit = self._choices[:, draw] == orbit
                 total[:, orbit] += np.sum(chances[:, hit] * terms[:, hit, draw], axis=1)
-        return self.masses[:, None] * self.draws.partner * total[:, :orbits]
+        return self.masses[:, None] * self.partner * total[:, :orbits]
 
     def rows(self, gram: OrbitGram) -> RowModel:
         """M E psi_i, m E psi_ii, and minus the row sums of m E psi_ij as the coupling."""

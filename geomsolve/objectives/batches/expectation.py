@@ -86,7 +86,7 @@ class ExpectedLog(SampledObjective):
 
     @cached_property
     def _amplitude(self) -> Array:
-        return self.masses[:, None] * self.count * self.draws.partner / self.temperature
+        return self.masses[:, None] * self.count * self.partner / self.temperature
 
     def rows(self, gram: OrbitGram) -> RowModel:
         """The derivatives of the integral, in one pass over its nodes."""
@@ -143,7 +143,7 @@ class ExpectedLog(SampledObjective):
 class ExpectedSoftmax(ExpectedLog):
     """InfoNCE with k negatives drawn independently, its expectation taken exactly.
 
-        L(G) = sum_i m_i E log( alpha + beta sum_{l=1..k} X_l ),    X_l = e^{t_{i j_l}/tau},  j_l drawn from `draws`
+        L(G) = sum_i m_i E log( alpha + beta sum_{l=1..k} X_l ),    X_l = e^{t_{i j_l}/tau},  j_l drawn by this law
 
     Above the floor E log(alpha + beta #own draws) this is
 
@@ -166,7 +166,7 @@ class ExpectedSoftmax(ExpectedLog):
 
     def _own(self, s: Array) -> Array:
         """(n, K) what draws of the own class take from phi."""
-        return self.draws.own * np.expm1(-self.beta * s)
+        return self.own * np.expm1(-self.beta * s)
 
     @cached_property
     def _own_excess(self) -> Array:
@@ -201,4 +201,4 @@ class ForeignSoftmax(ExpectedSoftmax):
     """The same where draws of the anchor's own class are left out of the sum: batches of SINCERE."""
 
     def _own(self, s: Array) -> Array:
-        return 0.0 * s * self.draws.own
+        return 0.0 * s * self.own

@@ -71,19 +71,19 @@ class OneView(ExpectedLog):
 
     @property
     def _classes(self) -> Together:
-        own = self.draws.own[:, None]
+        own = self.own[:, None]
         return Together(own, np.ones_like(own)) if self.together is None else self.together
 
     @cached_property
     def _rest(self) -> Array:
         """(K, P) o - p, the other classes at the same atom."""
-        return np.maximum(self.draws.own[:, None] - self._classes.shares, 0.0)
+        return np.maximum(self.own[:, None] - self._classes.shares, 0.0)
 
     def _still(self, s: Array) -> tuple[Array, Array, Array, Array]:
         """A and its logarithm (n, K), (o - p) e^{-s} and log(A'/A) (n, K, P)."""
         decay = np.exp(-s)
-        a = self._far + self.draws.own * decay
-        log_a = np.where(a > 0.5, np.log1p(np.maximum(self.draws.own * np.expm1(-s), -0.5)), np.log(a))
+        a = self._far + self.own * decay
+        log_a = np.where(a > 0.5, np.log1p(np.maximum(self.own * np.expm1(-s), -0.5)), np.log(a))
         rest = self._rest * decay[:, :, None]
         return a, log_a, rest, -np.log1p(self._classes.shares * decay[:, :, None] / (self._far[:, None] + rest))
 
@@ -105,7 +105,7 @@ class OneView(ExpectedLog):
         """F and log(B/A), both (n, K)."""
         # f is never below q e^{-s} for cosines up to 1; the bound keeps rounding and virtual cosines from reaching 0.
         f = np.maximum(self._far + moved, 1e-30 * self._far)
-        return f, -np.log1p(-moved / (f + self.draws.own * np.exp(-s)))
+        return f, -np.log1p(-moved / (f + self.own * np.exp(-s)))
 
     def _fall(self, s: Array, moved: Array) -> Array:
         k = self.count

@@ -78,11 +78,11 @@ class PairLoss(SampledObjective):
     def floor(self) -> float:
         """Sum m [ own psi(0) + (1 - own) x the floor of psi ]."""
         at_zero = float(self.shape.at(np.zeros(1))[0][0])
-        return float(self.orbits.sizes * self.masses @ (self.draws.own * at_zero)) + self.shape.floor
+        return float(self.orbits.sizes * self.masses @ (self.own * at_zero)) + self.shape.floor
 
     @cached_property
     def _weights(self) -> Array:
-        return self.masses[:, None] * self.draws.partner
+        return self.masses[:, None] * self.partner
 
     def _at(self, gram: OrbitGram) -> tuple[Array, Array, Array]:
         return self.shape.at((gram.cosines - 1.0) / self.temperature)

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...arrays import Array
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
 from ..base import Objective, check_temperature, is_number
 from ..batches.custom import EnumeratedLoss, Psi, check_psi
-from ..batches.draws import Draws
+from ..batches.draws import law_of
 from ..batches.expectation import ExpectedSoftmax
 from ..batches.pairwise import Hinge, Logistic, PairLoss
 from ..many_counts import by_counts, check_pairs, class_orbits
@@ -95,19 +96,19 @@ def GCL(
     name = f"GCL({words}, {settings}{'' if callable(loss) or margin is not None else f', {normalization}'})"
 
     def build(some: Counts) -> Objective:
-        draws = sampling_law(some, sampling)
+        law = sampling_law(some, sampling)
         common: dict[str, Any] = {"orbits": class_orbits(some), "masses": some.proportions, "name": name}
         if margin is not None:
-            return PairLoss(**common, draws=draws, shape=Hinge(margin))
+            return PairLoss(**common, **law, shape=Hinge(margin))
         common["temperature"] = temperature
         if callable(loss):
-            return EnumeratedLoss(**common, draws=draws, psi=loss, count=int(count))
+            return EnumeratedLoss(**common, **law, psi=loss, count=int(count))
         if count == 1:
-            return PairLoss(**common, draws=draws, shape=Logistic())
+            return PairLoss(**common, **law, shape=Logistic())
         if count == math.inf:
-            return RowSoftmax(**common, weights=draws.partner, offsets=1.0 + draws.own)
+            return RowSoftmax(**common, weights=law["partner"], offsets=1.0 + law["own"])
         beta = 1.0 / count if normalization == "mean" else 1.0
-        return ExpectedSoftmax(**common, draws=draws, count=int(count), alpha=1.0, beta=beta)
+        return ExpectedSoftmax(**common, **law, count=int(count), alpha=1.0, beta=beta)
 
     if margin is None and not callable(loss):
         # Supervised negatives are never of the anchor's class, but of another in the same point.
@@ -120,17 +121,17 @@ def GCL(
     return found
 
 
-def sampling_law(counts: Counts, sampling: str) -> Draws:
+def sampling_law(counts: Counts, sampling: str) -> dict[str, Array]:
     """How one negative is drawn, per anchor class."""
     pi = counts.proportions
     if sampling == "unsupervised":
-        return Draws.alike(pi)
+        return law_of(pi)
     # 1 - pi_c from the other classes' counts, which loses no digits when one class has nearly everything.
     several, alike = counts.multiplicity * counts.distinct, (counts.multiplicity - 1.0) * counts.distinct
     before = np.concatenate([np.zeros(1), np.cumsum(several)[:-1]])
     after = np.concatenate([np.cumsum(several[:0:-1])[::-1], np.zeros(1)])
     others = (before + after + alike) / counts.total
-    return Draws(partner=pi / others[:, None], own=np.zeros(len(pi)))
+    return {"partner": pi / others[:, None], "own": np.zeros(len(pi))}
 
 
 def check_negatives(negatives: float) -> float:

@@ -17,7 +17,7 @@ from ...errors import ProblemError
 from ...geometry.orbit_gram import Orbits
 from ..base import Objective, check_temperature
 from ..batches.batch_means import BatchMean
-from ..batches.draws import Draws
+from ..batches.draws import law_of
 from ..batches.expectation import ExpectedSoftmax, ForeignSoftmax
 from ..batches.one_view import OneView
 from ..batches.outcomes import Drawn, Groups, few_classes, independent, outcomes, without_replacement
@@ -119,7 +119,7 @@ class Batches:
 def _drawn(
     temperature: float, views: int, count: int, name: str, own: float | None, orbits: Orbits, shares: Array
 ) -> Objective:
-    common: dict[str, Any] = {"orbits": orbits, "masses": shares, "draws": Draws.alike(shares), "count": count}
+    common: dict[str, Any] = {"orbits": orbits, "masses": shares, "count": count, **law_of(shares)}
     common |= {"temperature": temperature, "name": name}
     if own is not None:
         return ForeignSoftmax(**common, alpha=own, beta=float(views))

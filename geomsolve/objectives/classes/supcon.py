@@ -13,7 +13,7 @@ from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
 from ...geometry.orbit_gram import Orbits
 from ..base import Objective, check_temperature
-from ..batches.draws import Draws
+from ..batches.draws import law_of
 from ..batches.one_view import OneView, Together
 from ..batches.pairwise import Exponential, PairLoss
 from ..many_counts import by_counts, class_orbits
@@ -129,7 +129,7 @@ def _energy(orbits: Orbits, shares: Array, temperature: float, name: str) -> Pai
     return PairLoss(
         orbits=orbits,
         masses=shares,
-        draws=Draws.alike(shares),
+        **law_of(shares),
         shape=Exponential(),
         temperature=temperature,
         name=name,
@@ -165,7 +165,7 @@ def merged_supcon(counts: Counts, merged: NDArray[np.intp], sampler: Sampler, **
     return OneView(
         orbits=Orbits(np.append(multiplicity, 1), np.append(np.searchsorted(values, outside), len(values))),
         masses=masses,
-        draws=Draws.alike(masses),
+        **law_of(masses),
         count=check_batch(options["batch"], 1) - 1,
         together=Together(each, weights),
         temperature=check_temperature(options["temperature"]),

@@ -19,7 +19,6 @@ from .parts import (
     Array,
     PartedSoftmax,
     PartedSum,
-    Terms,
     anchored,
     closed_orbits,
     example_counts,
@@ -176,7 +175,7 @@ def ECL(
         temperature=temperature,
         name=f"ECL(anchors={anchors}, contrast={contrast:g}, align={align:g}, scale={scale:g})",
         counts=counts,
-        terms=Terms(losses),
+        losses=losses,
         parts=balanced.parts,
         chord=align if alignment == "norm" else 0.0,
     )

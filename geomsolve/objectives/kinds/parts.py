@@ -54,8 +54,8 @@ class Parted(Objective):
         if not isinstance(kinds, Kinds):
             return self
         dense = self._written(lambda each: each[kinds.placed], kinds.written)
-        terms: dict[str, Any] = {"terms": self.terms.by_class()} if isinstance(self, PartedSum) else {}
-        dense = replace(dense, orbits=kinds.by_class, **terms)
+        losses = {"losses": tuple(loss.by_class() for loss in self.losses)} if isinstance(self, PartedSum) else {}
+        dense = replace(dense, orbits=kinds.by_class, **losses)
         object.__setattr__(dense, "grouped", self)
         return dense
 
@@ -69,24 +69,9 @@ class PartedSoftmax(Parted, RowSoftmax):
     """Row softmax over atoms of several kinds."""
 
 
-@dataclass(frozen=True)
-class Terms:
-    """The summands of a loss."""
-
-    losses: tuple[PartedSoftmax, ...]
-
-    def per_atom(self, labels: NDArray[np.intp]) -> Terms:
-        """The same, each atom an orbit."""
-        return Terms(tuple(loss.ungrouped() for loss in self.losses))
-
-    def by_class(self) -> Terms:
-        """The same, each kind of each class an orbit."""
-        return Terms(tuple(loss.by_class() for loss in self.losses))
-
-
 def _summed(name: str) -> Any:
     """The method of that name as the sum over the losses."""
-    return lambda self, gram: sum(getattr(loss, name)(gram) for loss in self.terms.losses)
+    return lambda self, gram: sum(getattr(loss, name)(gram) for loss in self.losses)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -97,12 +82,16 @@ class PartedSum(Parted):
     two, which is exact on equal shifts and too large elsewhere: Newton's steps are safe, and more of them are needed.
     """
 
-    terms: Terms = field(repr=False)  # masses are the sum of theirs
+    losses: tuple[PartedSoftmax, ...] = field(repr=False)  # masses are the sum of theirs
 
     def _validate(self) -> None:
         super()._validate()
-        for loss in self.terms.losses:
+        for loss in self.losses:
             loss.check()
+
+    def ungrouped(self) -> Self:
+        """The same sum, each atom an orbit."""
+        return replace(super().ungrouped(), losses=tuple(loss.ungrouped() for loss in self.losses))
 
     @property
     def floor(self) -> float:
@@ -111,15 +100,15 @@ class PartedSum(Parted):
         The losses are of sizes that have nothing to do with one another, and often one is held to the last digit of
         another: no gap can be proved to a share of the smallest.
         """
-        return sum(loss.plain_floor for loss in self.terms.losses)
+        return sum(loss.plain_floor for loss in self.losses)
 
     def excess(self, gram: OrbitGram) -> float:
         """The sum of the losses above their floors."""
-        return sum(loss.excess(gram) + (loss.floor - loss.plain_floor) for loss in self.terms.losses)
+        return sum(loss.excess(gram) + (loss.floor - loss.plain_floor) for loss in self.losses)
 
     def rows(self, gram: OrbitGram) -> RowModel:
         """Repulsion, curvature and coupling are sums."""
-        models = [loss.rows(gram) for loss in self.terms.losses]
+        models = [loss.rows(gram) for loss in self.losses]
         repulsion = np.sum([model.repulsion for model in models], axis=0)
         coupling = np.sum([model.coupling for model in models], axis=0)
         softness = ratio(repulsion, np.sum([model.curvature for model in models], axis=0))
@@ -129,13 +118,13 @@ class PartedSum(Parted):
 
     def row_terms(self, gram: OrbitGram) -> tuple[Array, Array] | None:
         """The sums of the losses' sizes."""
-        sizes = [loss.row_terms(gram) or (loss.row_gradient(gram), 0.0) for loss in self.terms.losses]
+        sizes = [loss.row_terms(gram) or (loss.row_gradient(gram), 0.0) for loss in self.losses]
         return np.sum([size for size, _ in sizes], axis=0), np.sum([ulp + 0.0 * size for size, ulp in sizes], axis=0)
 
     @property
     def attraction(self) -> Array | float:
         """The sum of the losses' attractions."""
-        parts = [loss.attraction for loss in self.terms.losses]
+        parts = [loss.attraction for loss in self.losses]
         return 0.0 if all(isinstance(part, float) for part in parts) else np.asarray(sum(parts))
 
 
@@ -153,9 +142,9 @@ def on_orbits(objective: Objective, gram: Gram) -> Gram | OrbitGram:
 def closed_orbits(objective: Objective) -> Any:
     """The loss with every orbit held in one point, which is an atom of its own: own partners are part of offsets."""
     if isinstance(objective, PartedSum):
-        losses = tuple(_closed(loss) for loss in objective.terms.losses)
+        losses = tuple(_closed(loss) for loss in objective.losses)
         masses = objective.orbits.sizes * objective.masses
-        return replace(objective, orbits=losses[0].orbits, masses=masses, terms=Terms(losses))
+        return replace(objective, orbits=losses[0].orbits, masses=masses, losses=losses)
     assert isinstance(objective, PartedSoftmax)
     return _closed(objective, objective.parts)
 

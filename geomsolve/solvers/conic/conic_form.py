@@ -109,7 +109,7 @@ def _(objective: RowSoftmax) -> Terms:
 @terms.register
 def _(objective: PairLoss) -> Terms:
     anchors = objective.orbits.sizes * objective.masses
-    weights = anchors[:, None] * objective.orbits.partners * objective.draws.partner
+    weights = anchors[:, None] * objective.orbits.partners * objective.partner
     # Both anchors of a pair see the same cosine: one term a pair.
     weights = np.triu(weights + weights.T) - np.diag(np.diag(weights))
     shape = objective.shape
@@ -159,7 +159,7 @@ def _listed(objective: ExpectedLog, kept: Callable[[int, int], tuple[float, floa
     """
     anchors, count = objective.orbits.sizes * objective.masses, objective.count
     # One row for every multiset of k draws; category -1 is the anchor's own class, at t = 0.
-    laws = np.column_stack([objective.draws.own, objective.orbits.partners * objective.draws.partner])
+    laws = np.column_stack([objective.own, objective.orbits.partners * objective.partner])
     kinds = np.count_nonzero(laws, axis=1)
     entries = sum(math.comb(int(r) + count - 1, count) * min(int(r), count) for r in kinds)
     if entries > _MOST_ENTRIES:

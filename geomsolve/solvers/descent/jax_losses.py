@@ -89,14 +89,14 @@ def _pulls(gram: Any, pairs: tuple, each: tuple, shared: tuple) -> Any:
 @loss.register
 def _(objective: PartedSum) -> RowLoss:
     # Each form is the excess above the floor of its own term, and the floor of the sum is the plain ones added up.
-    parts = [loss(one) for one in objective.terms.losses]
-    plain = sum(one.floor - one.plain_floor for one in objective.terms.losses)
+    parts = [loss(one) for one in objective.losses]
+    plain = sum(one.floor - one.plain_floor for one in objective.losses)
     return RowLoss(tuple(term for part in parts for term in part.terms), sum(part.shift for part in parts) - plain)
 
 
 @loss.register
 def _(objective: PairLoss) -> RowLoss:
-    shape, pairs = objective.shape, (objective.draws.partner,)
+    shape, pairs = objective.shape, (objective.partner,)
     if isinstance(shape, Logistic):
         return RowLoss((_term(objective, _logistic, pairs=pairs, shared=(objective.temperature,)),))
     if isinstance(shape, Hinge):
@@ -133,8 +133,8 @@ def _(objective: ExpectedSoftmax) -> RowLoss:
     blocks = np.zeros((-(-len(nodes) // block), block))
     blocks.flat[: len(nodes)] = nodes
     shared = (blocks, float(objective.count), objective.alpha, objective.beta, objective.temperature)
-    draws = objective.draws
-    term = _term(objective, _expected_softmax, pairs=(draws.partner,), each=(draws.own,), shared=shared, scale=STEP)
+    drawn: dict[str, tuple] = {"pairs": (objective.partner,), "each": (objective.own,)}
+    term = _term(objective, _expected_softmax, **drawn, shared=shared, scale=STEP)
     return RowLoss((term,))
 
 

@@ -35,8 +35,8 @@ def point_loss(objective: Objective, dtype: type = np.float64) -> PointLoss:
     evaluated by its own `excess` and `row_gradient` on the (m, m) Gram matrix, in float64.
     """
     if isinstance(objective, PartedSum):
-        plain = sum(one.floor - one.plain_floor for one in objective.terms.losses)
-        return _Sum([point_loss(one, dtype) for one in objective.terms.losses], plain)
+        plain = sum(one.floor - one.plain_floor for one in objective.losses)
+        return _Sum([point_loss(one, dtype) for one in objective.losses], plain)
     if isinstance(objective, RowSoftmax) and type(objective).excess is RowSoftmax.excess:
         return _Softmax(objective, dtype)
     return _Dense(objective)

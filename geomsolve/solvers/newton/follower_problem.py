@@ -69,7 +69,7 @@ class Problem:
         kinds = objective.orbits
         assert isinstance(kinds, Kinds)
         follow = np.arange(kinds.cells) % kinds.each.shape[1] > 0
-        terms = objective.terms.losses if isinstance(objective, PartedSum) else (objective,)
+        terms = objective.losses if isinstance(objective, PartedSum) else (objective,)
         if any(np.any(term.weights[follow]) for term in terms) or np.any(kinds.each[:, 1:] != 1):
             return None
         leading = tuple(term for term in terms if np.any(term.masses[~follow] > 0))

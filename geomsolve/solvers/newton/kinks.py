@@ -104,7 +104,7 @@ class _System(NamedTuple):
         if gram.slopes is not None:
             near &= (np.abs(above) <= 1e-9) | (np.abs(above) <= np.minimum(gram.slopes, 1.0 - gram.slopes))
         first, second = np.nonzero(np.triu(counted & near))
-        row = objective.masses[:, None] * objective.draws.partner
+        row = objective.masses[:, None] * objective.partner
         weights = np.where(counted, (row + row.T) / 2.0, 0.0) * orbits.sizes[:, None] * orbits.partners
         slopes = np.where(above > 0, 1.0, 0.0)
         snapped = replace(gram, cosines=np.where(counted & near, kink, gram.cosines))

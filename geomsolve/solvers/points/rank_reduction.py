@@ -27,7 +27,7 @@ def reduce_rank(objective: Objective, gram: OrbitGram) -> OrbitGram:
     if objective.orbits.atoms > _MOST_CLASSES:
         return gram
     pairs = objective.ungrouped()
-    weights = pairs.masses[:, None] * pairs.draws.partner
+    weights = pairs.masses[:, None] * pairs.partner
     weights = weights + weights.T
     above = gram.expand() - 1.0 + objective.shape.margin
     values, vectors = np.linalg.eigh(gram.expand())

@@ -178,7 +178,7 @@ class State:
         pairs, models = self.orbits.sizes[:, None] * self.orbits.partners, [self.model]
         if isinstance(self.objective, PartedSum):
             gram = self.gram_at(self.orbits, self.point)
-            models = [term.rows(gram) for term in self.objective.terms.losses]
+            models = [term.rows(gram) for term in self.objective.losses]
         couplings = [pairs * model.coupling for model in models]
         totals = [coupling.sum(axis=1) for coupling in couplings]
         totals = [np.where(total != 0, total, 1.0)[:, None] for total in totals]
