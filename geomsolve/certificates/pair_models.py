@@ -118,7 +118,7 @@ def pair_model(objective: Objective) -> PairModel | None:
             return None
         ratios, chances = _own_draws(objective)
         weights = masses[:, None] * objective.partner / (1.0 - objective.own)[:, None]
-    elif isinstance(objective, RowSoftmax) and type(objective).excess is RowSoftmax.excess:
+    elif isinstance(objective, RowSoftmax):
         full = np.broadcast_to(objective.weights, (count, count))
         total = np.sum(orbits.partners * full, axis=1)
         tilted = objective.offsets > 0

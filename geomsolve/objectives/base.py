@@ -88,13 +88,25 @@ class Objective(ABC):
         return {**vars(self), "law": None}
 
     @property
-    @abstractmethod
+    def _row_floors(self) -> Array:
+        """(K,) a lower bound of the row of one anchor; `_row_excess` is counted from it."""
+        raise NotImplementedError
+
+    def _row_excess(self, gram: OrbitGram) -> Array:
+        raise NotImplementedError
+
+    def _summed(self, rows: Array) -> float:
+        """The sum over all anchors."""
+        return float(self.orbits.sizes * self.masses @ rows)
+
+    @property
     def floor(self) -> float:
         """A lower bound of the loss that no geometry goes below; `excess` is counted from it."""
+        return self._summed(self._row_floors)
 
-    @abstractmethod
     def excess(self, gram: OrbitGram) -> float:
         """The loss minus `floor`, with relative accuracy even where it is tiny."""
+        return self._summed(self._row_excess(gram))
 
     def resolved(self, gram: OrbitGram) -> float:
         """The excess less a constant, so that solvers see differences that the excess itself would round away."""

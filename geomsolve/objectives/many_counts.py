@@ -28,8 +28,8 @@ class ManyCounts(Objective):
     def _refuse(self, gram: OrbitGram | None = None) -> NoReturn:
         raise _too_many(len(self.masses))
 
-    floor = property(_refuse)
-    excess = rows = ungrouped = _refuse
+    _row_floors = property(_refuse)
+    _row_excess = rows = ungrouped = _refuse
 
 
 def check_pairs(counts: Counts) -> None:

@@ -126,14 +126,15 @@ class BatchMean(Objective):
         return [np.sum([given for _, _, given in rows], axis=0) for rows in self._bases]
 
     @property
-    def floor(self) -> float:
-        """The loss with every other class infinitely far away and every own class where it costs least."""
-        rows = [chances @ own.floors for own, chances in zip(self.groups.own, self._outcomes, strict=True)]
-        return float((self.orbits.sizes * self.masses)[self.groups.places[0]] @ np.array(rows))
+    def _row_floors(self) -> Array:
+        """Every other class infinitely far away and every own class where it costs least."""
+        floors = np.zeros(len(self.masses))
+        for place, own, chances in zip(self.groups.places[0], self.groups.own, self._outcomes, strict=True):
+            floors[place] = chances @ own.floors
+        return floors
 
-    def excess(self, gram: OrbitGram) -> float:
-        """The loss above `floor`."""
-        return float(self.orbits.sizes * self.masses @ self._at(gram, 0).excess)
+    def _row_excess(self, gram: OrbitGram) -> Array:
+        return self._at(gram, 0).excess
 
     def row_gradient(self, gram: OrbitGram) -> Array:
         """The derivative of the integral, per partner."""

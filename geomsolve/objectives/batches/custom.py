@@ -74,19 +74,18 @@ class EnumeratedLoss(SampledObjective):
         return evaluate(self.psi, corners)
 
     @property
-    def floor(self) -> float:
+    def _row_floors(self) -> Array:
         """Psi with every negative at the antipode, less the whole range of psi: the excess is never 0."""
-        return float(2.0 * self._ends[1] - self._ends[0])
+        return np.full(len(self.masses), 2.0 * self._ends[1] - self._ends[0])
 
     @property
     def exact_rows(self) -> bool:
         """False unless there is one negative: draws that share a row couple in more ways than the model has."""
         return self.count == 1
 
-    def excess(self, gram: OrbitGram) -> float:
-        """E psi - floor."""
+    def _row_excess(self, gram: OrbitGram) -> Array:
         values = evaluate(self.psi, self._arguments(gram)).reshape(self._chances.shape)
-        return float(self.orbits.sizes * self.masses @ np.sum(self._chances * values, axis=1)) - self.floor
+        return np.sum(self._chances * values, axis=1) - self._row_floors
 
     def _collect(self, terms: Array) -> Array:
         """(K, K) sums over the combinations of (K, T, k) terms, each draw credited to one partner in its orbit."""

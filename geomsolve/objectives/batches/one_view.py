@@ -89,18 +89,12 @@ class OneView(ExpectedLog):
 
     @cached_property
     def _row_floors(self) -> Array:
-        """(K,) sum_p w_p E[1{M_p >= 1} log of the number of draws at the atom]."""
+        """Sum_p w_p E[1{M_p >= 1} log of the number of draws at the atom]: all others infinitely far away."""
         k, (s, steps) = self.count, (part[:, None] for part in self._rule)
         _, log_a, _, log_absent = self._still(s)
         present = -np.expm1(-k * np.log1p(self._classes.shares / (self._far[:, None] + self._rest)))
         integrand = present * np.exp(-s)[:, :, None] + np.exp(k * log_a)[:, :, None] * np.expm1(k * log_absent)
         return np.einsum("kp,nkp->k", self._classes.weights, steps[:, :, None] * integrand)
-
-    @property
-    def floor(self) -> float:
-        """E[1{some positive} log(number of draws at the atom)]: every foreign class infinitely far away."""
-        return float(self.orbits.sizes * self.masses @ self._row_floors)
-
     def _left(self, s: Array, moved: Array) -> tuple[Array, Array]:
         """F and log(B/A), both (n, K)."""
         # f is never below q e^{-s} for cosines up to 1; the bound keeps rounding and virtual cosines from reaching 0.

@@ -75,10 +75,9 @@ class PairLoss(SampledObjective):
         return not isinstance(self.shape, Hinge)
 
     @property
-    def floor(self) -> float:
-        """Sum m [ own psi(0) + (1 - own) x the floor of psi ]."""
-        at_zero = float(self.shape.at(np.zeros(1))[0][0])
-        return float(self.orbits.sizes * self.masses @ (self.own * at_zero)) + self.shape.floor
+    def _row_floors(self) -> Array:
+        """Own psi(0) + (1 - own) x the floor of psi."""
+        return self.own * self.shape.at(np.zeros(1))[0] + self.shape.floor
 
     @cached_property
     def _weights(self) -> Array:
@@ -87,9 +86,8 @@ class PairLoss(SampledObjective):
     def _at(self, gram: OrbitGram) -> tuple[Array, Array, Array]:
         return self.shape.at((gram.cosines - 1.0) / self.temperature)
 
-    def excess(self, gram: OrbitGram) -> float:
-        """Sum m w (psi - its floor)."""
-        return float(self.orbits.sizes * self.masses @ (self._probabilities * self._at(gram)[0]).sum(axis=1))
+    def _row_excess(self, gram: OrbitGram) -> Array:
+        return (self._probabilities * self._at(gram)[0]).sum(axis=1)
 
     def support(self, gram: OrbitGram) -> tuple[Array, float]:
         """The row gradient; at the kink of the hinge, the slopes in [0, 1] for which S G = 0 comes closest."""
@@ -99,7 +97,7 @@ class PairLoss(SampledObjective):
         slopes = hinge_slopes(self, gram, above)
         # psi(t) - slope (t + margin) >= 0: what the line through the kink misses at a t beside it.
         missed = self._probabilities * (np.maximum(above, 0.0) - slopes * above)
-        return self._weights * slopes, float(self.orbits.sizes * self.masses @ missed.sum(axis=1))
+        return self._weights * slopes, self._summed(missed.sum(axis=1))
 
     def rows(self, gram: OrbitGram) -> RowModel:
         """M w psi', m w psi''; the rows of a pair loss do not couple."""

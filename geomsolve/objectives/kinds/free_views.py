@@ -52,15 +52,13 @@ class FreeViews(Objective):
         return views, foreign, far, self.masses / (self._others + views + far) / self.temperature
 
     @property
-    def floor(self) -> float:
-        """Sum m log((n - 1) p): everything but the positives infinitely far away."""
-        return float(self.orbits.sizes * self.masses @ np.log(self._others))
+    def _row_floors(self) -> Array:
+        """Log((n - 1) p): everything but the positives infinitely far away."""
+        return np.log(self._others)
 
-    def excess(self, gram: OrbitGram) -> float:
-        """The loss above `floor`."""
+    def _row_excess(self, gram: OrbitGram) -> Array:
         views, _, far, _ = self._terms(gram)
-        rows = np.log1p((views + far) / self._others)
-        return float(self.orbits.sizes * self.masses @ rows)
+        return np.log1p((views + far) / self._others)
 
     def row_gradient(self, gram: OrbitGram) -> Array:
         """The derivative in the cosine with one partner, with no large terms subtracted."""

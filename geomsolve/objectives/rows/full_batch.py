@@ -46,13 +46,11 @@ class TemperedSoftmax(SoftmaxRows):
         return np.exp((gram.cosines - 1.0) / self._taus)
 
     @property
-    def floor(self) -> float:
-        """Sum m log a, the loss when every other class is infinitely far away."""
-        return float(self.orbits.sizes * self.masses @ np.log(self.offsets))
+    def _row_floors(self) -> Array:
+        return np.log(self.offsets)
 
-    def excess(self, gram: OrbitGram) -> float:
-        """The loss above `floor`."""
-        return float(self.orbits.sizes * self.masses @ np.log1p(self._sums(gram) / self.offsets))
+    def _row_excess(self, gram: OrbitGram) -> Array:
+        return np.log1p(self._sums(gram) / self.offsets)
 
 
 def full_batch(

@@ -94,6 +94,7 @@ class RowSoftmax(SoftmaxRows):
 
     @cached_property
     def _row_floors(self) -> Array:
+        """Log a, every other class infinitely far away; where a = 0 and there are positives, `entropic_floors`."""
         rows = self._rows
         if rows is None:
             return self._plain_floors
@@ -105,15 +106,7 @@ class RowSoftmax(SoftmaxRows):
     @property
     def plain_floor(self) -> float:
         """Sum m log a (at the antipode where a = 0), whatever attracts."""
-        return float(self.orbits.sizes * self.masses @ self._plain_floors)
-
-    @property
-    def floor(self) -> float:
-        """Sum m log a, the loss when every other class is infinitely far away (at the antipode where a = 0).
-
-        Where a = 0 and there are positives, `entropic_floors`.
-        """
-        return float(self.orbits.sizes * self.masses @ self._row_floors)
+        return self._summed(self._plain_floors)
 
     @cached_property
     def _rows(self) -> Rows | None:
@@ -130,15 +123,15 @@ class RowSoftmax(SoftmaxRows):
             return 0.0
         return np.where(rows.settled, np.log(np.where(rows.settled, rows.nearby, 1.0)) - self._row_floors, 0.0)
 
-    def excess(self, gram: OrbitGram) -> float:
-        """The loss above `floor`; through log1p, so e^{-1/tau} is resolved at low temperature."""
-        return float(self.orbits.sizes * self.masses @ (self._resolved(gram) + self._above))
+    def _row_excess(self, gram: OrbitGram) -> Array:
+        return self._resolved(gram) + self._above
 
     def resolved(self, gram: OrbitGram) -> float:
         """The excess less what no geometry takes from it."""
-        return float(self.orbits.sizes * self.masses @ self._resolved(gram))
+        return self._summed(self._resolved(gram))
 
     def _resolved(self, gram: OrbitGram) -> Array:
+        """(K,) through log1p, so e^{-1/tau} is seen at low temperature."""
         sums, rows = self._sums(gram), self._rows
         with np.errstate(divide="ignore", invalid="ignore"):
             plain = np.where(

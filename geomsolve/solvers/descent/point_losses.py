@@ -37,7 +37,7 @@ def point_loss(objective: Objective, dtype: type = np.float64) -> PointLoss:
     if isinstance(objective, PartedSum):
         plain = sum(one.floor - one.plain_floor for one in objective.losses)
         return _Sum([point_loss(one, dtype) for one in objective.losses], plain)
-    if isinstance(objective, RowSoftmax) and type(objective).excess is RowSoftmax.excess:
+    if isinstance(objective, RowSoftmax):
         return _Softmax(objective, dtype)
     return _Dense(objective)
 
