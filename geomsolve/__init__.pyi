@@ -41,8 +41,8 @@ from .figures.gallery.catalogue import draw_figures as draw_figures
 from .geometry.orbit_gram import OrbitGram as OrbitGram
 from .objectives.base import Objective as Objective
 from .objectives.classes.gcl import GCL as GCL
-from .objectives.classes.sincere import SINCERE as SINCERE
-from .objectives.classes.sincere import NTXent as NTXent
+from .objectives.classes.supcon import SINCERE as SINCERE
+from .objectives.classes.supcon import NTXent as NTXent
 from .objectives.classes.supcon import SupCon as SupCon
 from .objectives.kinds.balanced import BCL as BCL
 from .objectives.kinds.balanced import KCL as KCL

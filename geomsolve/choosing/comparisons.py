@@ -21,10 +21,9 @@ from ..geometry.variances import class_variances
 from ..objectives.base import Objective, check_temperature
 from ..objectives.descriptions import KindsOfAtoms
 from ..objectives.logits.cross_entropy import CrossEntropy, ldam, logit_adjusted
-from ..objectives.many_counts import class_orbits
 from ..objectives.registry import build_objective, objective_options, resolve
 from ..objectives.rows.row_softmax import RowSoftmax
-from ..objectives.sampling import Sampler
+from ..objectives.sampling import Sampler, class_orbits
 from ..results import Result
 from ..solvers.logits.logit_solution import solve_logits
 from ..solvers.solution import Solution

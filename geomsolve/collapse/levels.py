@@ -15,7 +15,7 @@ from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.classes.over_batches import batches
 from ..objectives.classes.supcon import SupCon, merged_supcon
-from ..objectives.many_counts import check_pairs
+from ..objectives.count_laws import check_pairs
 from ..objectives.sampling import Averaging, Sampler
 from ..results import Result
 from ..solvers.solution import Quality, Solution

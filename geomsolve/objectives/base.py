@@ -24,7 +24,6 @@ from ..arrays import Array, frozen
 from ..counts.counts import Counts
 from ..errors import ProblemError
 from ..geometry.orbit_gram import OrbitGram, Orbits
-from .count_laws import CountLaw
 from .descriptions import ClassMeans
 from .net_forces import FineRows
 
@@ -66,7 +65,7 @@ class Objective(ABC):
         masses: (K,) the weight m_a of one anchor of each orbit.
         temperature: tau; cosine differences of this size change the loss by order one factors.
         name: for reports.
-        law: how the loss is written down for other counts, where it sees a class through its count only.
+        law: the CountLaw of a loss that sees a class through its count only, by which it is written down for others.
         counts: the class counts it was built from, for reports; None where it was written down directly.
     """
 
@@ -74,7 +73,7 @@ class Objective(ABC):
     masses: Array
     temperature: float = 1.0
     name: str = "objective"
-    law: CountLaw | None = field(default=None, repr=False)
+    law: Any = field(default=None, repr=False)
     counts: Counts | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

@@ -1,9 +1,9 @@
-"""How a loss that sees a class only through its count is written down for other counts."""
+"""Losses that see a class only through its count, and so can be written down for any other counts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,10 @@ import numpy as np
 from ..arrays import Array
 from ..counts.counts import Counts
 from ..counts.gauss_rules import CountLine
+from ..errors import ProblemError
+from ..geometry.orbit_gram import OrbitGram
+from .base import Objective, check_temperature
+from .sampling import class_orbits
 
 # Distinct counts above which nothing is ever written out pair by pair: one matrix of them takes 0.2 GB.
 MOST_DISTINCT = 5000
@@ -25,7 +29,7 @@ class CountLaw:
     """The counts of a loss, and the loss on any other counts."""
 
     line: CountLine
-    build: Callable[[Counts], Any] = field(repr=False)  # multiplicities of the counts need not be whole
+    build: Callable[[Counts], Objective] = field(repr=False)  # multiplicities of the counts need not be whole
 
     @property
     def counts(self) -> Counts:
@@ -42,7 +46,7 @@ class CountLaw:
         """Whether a rule of the counts is a much smaller problem than the counts are."""
         return not self.writable or len(self.counts.distinct) >= FEW_DISTINCT
 
-    def on_nodes(self, nodes: int, places: Array) -> tuple[Any, Array, int]:
+    def on_nodes(self, nodes: int, places: Array) -> tuple[Objective, Array, int]:
         """The loss on a Gauss rule of the counts and on some places more.
 
         Sums over classes are integrals of smooth functions of log counts, and a rule of a few nodes takes them to all
@@ -62,3 +66,40 @@ class CountLaw:
             are_proportions=self.counts.are_proportions,
         )
         return self.build(counts), everywhere, len(where)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ManyCounts(Objective):
+    """A loss of so many distinct counts that nothing about pairs of them is ever written out.
+
+    It can be solved and certified (by `Quadrature`) and asked for nothing else.
+    """
+
+    def _validate(self) -> None:
+        self.orbits.check()
+        check_temperature(self.temperature)
+
+    def _refuse(self, gram: OrbitGram | None = None) -> Any:
+        check_pairs(self.law.counts)
+
+    _row_floors = property(_refuse)
+    _row_excess = rows = ungrouped = _refuse
+
+
+def check_pairs(counts: Counts) -> None:
+    """Nothing, or a ProblemError where there are too many distinct counts to write out what each pair of them does."""
+    if len(counts.distinct) > MOST_DISTINCT:
+        raise ProblemError(
+            f"counts: {len(counts.distinct):,} distinct counts are more than the {MOST_DISTINCT:,} whose pairs are "
+            "written out; geomsolve solve takes them for supcon and gcl (infonce, logistic), everything else takes "
+            "fewer (round them)"
+        )
+
+
+def by_counts(counts: Counts, temperature: float, name: str, build: Callable[[Counts], Objective]) -> Objective:
+    """The loss on these counts, which remembers how it is written down for others."""
+    law = CountLaw(CountLine(counts), build)
+    if len(counts.distinct) <= MOST_DISTINCT:
+        return replace(build(counts), law=law, counts=counts)
+    orbits, masses = class_orbits(counts), counts.proportions
+    return ManyCounts(orbits=orbits, masses=masses, temperature=temperature, name=name, law=law, counts=counts)

@@ -31,8 +31,7 @@ class ClassTable:
         """The table of these counts and of (C,) columns; where no column is given, one orbit a distinct count."""
         given = [column for column in columns if column is not None]
         if not given:
-            labels = counts.groups if len(counts.groups) else None
-            return cls(Orbits(counts.multiplicity, labels), counts.distinct, ())
+            return cls(class_orbits(counts), counts.distinct, ())
         rows, labels, sizes = np.unique(
             np.column_stack([-counts.per_class, *given]), axis=0, return_inverse=True, return_counts=True
         )
@@ -42,6 +41,11 @@ class ClassTable:
         """The counts by these orbits, for reports: equal ones stand apart where classes were told different things."""
         labels = np.empty(0, np.intp) if self.orbits.labels is None else self.orbits.labels
         return replace(counts, distinct=self.counts, multiplicity=self.orbits.sizes, groups=labels)
+
+
+def class_orbits(counts: Counts) -> Orbits:
+    """The orbits of a loss that sees a class only through its count: one per distinct count."""
+    return Orbits(counts.multiplicity, counts.groups if len(counts.groups) else None)
 
 
 def drawn_shares(counts: Counts, sampler: Sampler) -> Array:

@@ -95,6 +95,7 @@ class OneView(ExpectedLog):
         present = -np.expm1(-k * np.log1p(self._classes.shares / (self._far[:, None] + self._rest)))
         integrand = present * np.exp(-s)[:, :, None] + np.exp(k * log_a)[:, :, None] * np.expm1(k * log_absent)
         return np.einsum("kp,nkp->k", self._classes.weights, steps[:, :, None] * integrand)
+
     def _left(self, s: Array, moved: Array) -> tuple[Array, Array]:
         """F and log(B/A), both (n, K)."""
         # f is never below q e^{-s} for cosines up to 1; the bound keeps rounding and virtual cosines from reaching 0.

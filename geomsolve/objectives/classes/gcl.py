@@ -17,10 +17,10 @@ from ..batches.custom import EnumeratedLoss, Psi, check_psi
 from ..batches.draws import law_of
 from ..batches.expectation import ExpectedSoftmax
 from ..batches.pairwise import Hinge, Logistic, PairLoss
-from ..many_counts import by_counts, check_pairs, class_orbits
+from ..count_laws import by_counts, check_pairs
 from ..rows.full_batch import check_word
 from ..rows.row_softmax import RowSoftmax
-from ..sampling import Sampler, resampled
+from ..sampling import Sampler, class_orbits, resampled
 
 _SAMPLINGS = ("supervised", "unsupervised")
 _NORMALIZATIONS = ("mean", "sum")

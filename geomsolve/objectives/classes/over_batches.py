@@ -21,9 +21,18 @@ from ..batches.draws import law_of
 from ..batches.expectation import ExpectedSoftmax, ForeignSoftmax
 from ..batches.one_view import OneView
 from ..batches.outcomes import Drawn, Groups, few_classes, independent, outcomes, without_replacement
-from ..many_counts import by_counts, class_orbits
+from ..count_laws import by_counts
 from ..rows.full_batch import check_batch, check_word, full_batch
-from ..sampling import AVERAGES, Averaging, ClassTable, Sampler, classes_and_examples, drawn_shares, per_class
+from ..sampling import (
+    AVERAGES,
+    Averaging,
+    ClassTable,
+    Sampler,
+    class_orbits,
+    classes_and_examples,
+    drawn_shares,
+    per_class,
+)
 
 _DRAWS, _REDUCERS = ("independent", "shuffle"), ("mean", "nonzero")
 

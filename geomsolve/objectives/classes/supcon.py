@@ -1,4 +1,4 @@
-"""SupCon, the supervised contrastive loss, over class counts: full batch, mini-batches, and with a queue of keys."""
+"""Supervised contrastive losses of class means: SupCon, and with one positive in the denominator SINCERE, NT-Xent."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ...arrays import Array
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
 from ...geometry.orbit_gram import Orbits
-from ..base import Objective, check_temperature
+from ..base import Objective, check_temperature, is_number
 from ..batches.draws import law_of
 from ..batches.one_view import OneView, Together
 from ..batches.pairwise import Exponential, PairLoss
-from ..many_counts import by_counts, class_orbits
+from ..count_laws import by_counts
 from ..rows.full_batch import check_batch, check_whole, check_word
-from ..sampling import Averaging, ClassTable, Sampler, drawn_shares
+from ..sampling import Averaging, ClassTable, Sampler, class_orbits, drawn_shares
 from .over_batches import of_classes
 
 _KEYS = ("gradient", "momentum")
@@ -102,6 +102,58 @@ def SupCon(
     if keys == "momentum":
         return _momentum(counts, temperature, sampler, batch, draw)
     return of_classes("SupCon", counts, temperature, None, batch, views, sampler, draw, averaging, reducer)
+
+
+def SINCERE(
+    counts: Counts | ArrayLike,
+    *,
+    temperature: float | ArrayLike,
+    views: int = 2,
+    averaging: Averaging = "anchor",
+    epsilon: float = 0.0,
+    batch: int | None = None,
+    sampler: Sampler = "instance",
+    draw: str = "independent",
+) -> Objective:
+    """Supervised InfoNCE whose denominator has the one positive and the other classes, and none of the own class.
+
+        L(G) = sum_c m_c log( e^{-epsilon} + sum_{c' != c} N_c' e^{(G_cc' - 1)/tau} ),    N_c = views * n_c
+
+    over classes that are points (which is optimal, since nothing repels a class from itself). With a batch, E over the
+    independent draws of its other examples, those of the own class left out.
+
+    Arguments, answer and errors are those of `SupCon`; epsilon, of epsilon-SupInfoNCE, is the margin by which a
+    positive must win, in nats (logits) from -50 to 50; 0 is SINCERE.
+
+    Source: Feeney & Hughes 2023 (SINCERE); Barbano et al., ICLR 2023 (epsilon-SupInfoNCE).
+    """
+    counts = as_counts(counts)
+    check_whole("views", views, least=1)
+    if not is_number(epsilon) or not -50 <= epsilon <= 50:
+        raise ProblemError(f"epsilon: must be a number of nats between -50 and 50; got {epsilon!r:.40}")
+    loss = "SINCERE" if epsilon == 0 else f"SupInfoNCE(epsilon={epsilon:g})"
+    return of_classes(loss, counts, temperature, float(np.exp(-epsilon)), batch, views, sampler, draw, averaging)
+
+
+def NTXent(
+    counts: Counts | ArrayLike,
+    *,
+    temperature: float | ArrayLike,
+    views: int = 2,
+    averaging: Averaging = "pair",
+    batch: int | None = None,
+    sampler: Sampler = "instance",
+    draw: str = "independent",
+) -> Objective:
+    """The NT-Xent loss with labels, as pytorch-metric-learning has it: `SINCERE`, every positive pair alike.
+
+    Arguments are those of `SINCERE`, errors those of `SupCon`.
+
+    Source: pytorch-metric-learning's NTXentLoss: one positive, and all pairs of the anchor with other classes.
+    """
+    counts = as_counts(counts)
+    check_whole("views", views, least=1)
+    return of_classes("NTXent", counts, temperature, 1.0, batch, views, sampler, draw, averaging)
 
 
 def _momentum(

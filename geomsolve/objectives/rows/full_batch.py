@@ -13,8 +13,8 @@ from ...counts.counts import Counts
 from ...errors import ProblemError
 from ...geometry.orbit_gram import OrbitGram, Orbits
 from ..base import Objective, check_temperature, check_weights
-from ..many_counts import by_counts, class_orbits
-from ..sampling import Averaging, ClassTable, anchor_masses, per_class
+from ..count_laws import by_counts
+from ..sampling import Averaging, ClassTable, anchor_masses, class_orbits, per_class
 from .row_softmax import RowSoftmax, SoftmaxRows
 
 
