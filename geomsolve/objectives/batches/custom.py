@@ -32,11 +32,10 @@ class EnumeratedLoss(SampledObjective):
     """
 
     psi: Psi  # (k,) -> scalar, written with jax.numpy
-    count: int  # k
 
     def check_size(self) -> None:
         """Raise ProblemError where there are too many combinations to enumerate."""
-        orbits = len(self.orbits.sizes)
+        orbits = len(self.masses)
         terms = orbits * (orbits + 1) ** self.count
         if terms > _MOST_TERMS:
             raise ProblemError(
@@ -49,64 +48,40 @@ class EnumeratedLoss(SampledObjective):
     def _choices(self) -> NDArray[np.intp]:
         """(T, k) every way to draw; the index K stands for the own class."""
         self.check_size()
-        orbits = len(self.orbits.sizes)
-        return np.array(list(itertools.product(range(orbits + 1), repeat=self.count)), dtype=np.intp)
+        return np.array(list(itertools.product(range(len(self.masses) + 1), repeat=self.count)), dtype=np.intp)
 
     @cached_property
-    def _laws(self) -> Array:
-        """(K, K+1) the probability of each choice of one draw."""
-        return np.column_stack([self._probabilities, self.own])
+    def _chances(self) -> tuple[Array, Array]:
+        """(K, T) the probability of each combination, per anchor, and (K, T, k) that of all its draws but one."""
+        laws = np.column_stack([self._probabilities, self.own])[:, self._choices]
+        others = [np.delete(laws, draw, axis=2).prod(axis=2) for draw in range(self.count)]
+        return laws.prod(axis=2), np.stack(others, axis=2)
 
-    @cached_property
-    def _chances(self) -> Array:
-        """(K, T) the probability of each combination, per anchor."""
-        return np.prod(self._laws[:, self._choices], axis=2)
-
-    def _arguments(self, gram: OrbitGram) -> Array:
-        """(K T, k) the arguments of psi."""
+    def _evaluated(self, gram: OrbitGram, order: int) -> Array:
+        """(K, T, ...) psi or a derivative of it at each combination."""
         t = np.column_stack([gram.cosines - 1.0, np.zeros(len(gram.sizes))]) / self.temperature
-        return t[:, self._choices].reshape(-1, self.count)
+        found = evaluate(self.psi, t[:, self._choices].reshape(-1, self.count), order)
+        return found.reshape(*self._chances[0].shape, *found.shape[1:]) / self.temperature**order
 
     @cached_property
-    def _ends(self) -> Array:
-        """Psi with all negatives at the anchor, and all at the antipode."""
-        corners = np.array([np.zeros(self.count), np.full(self.count, -2.0 / self.temperature)])
-        return evaluate(self.psi, corners)
-
-    @property
     def _row_floors(self) -> Array:
         """Psi with every negative at the antipode, less the whole range of psi: the excess is never 0."""
-        return np.full(len(self.masses), 2.0 * self._ends[1] - self._ends[0])
-
-    @property
-    def exact_rows(self) -> bool:
-        """False unless there is one negative: draws that share a row couple in more ways than the model has."""
-        return self.count == 1
+        near, far = evaluate(self.psi, np.outer([0.0, -2.0 / self.temperature], np.ones(self.count)))
+        return np.full(len(self.masses), 2.0 * far - near)
 
     def _row_excess(self, gram: OrbitGram) -> Array:
-        values = evaluate(self.psi, self._arguments(gram)).reshape(self._chances.shape)
-        return np.sum(self._chances * values, axis=1) - self._row_floors
+        return np.sum(self._chances[0] * self._evaluated(gram, 0), axis=1) - self._row_floors
 
     def _collect(self, terms: Array) -> Array:
         """(K, K) sums over the combinations of (K, T, k) terms, each draw credited to one partner in its orbit."""
-        orbits = len(self.orbits.sizes)
-        total = np.zeros((orbits, orbits + 1))
-        for draw in range(self.count):
-            others = np.delete(self._choices, draw, axis=1)
-            chances = np.prod(self._laws[:, others], axis=2)
-            for orbit in range(orbits):
-                hit = self._choices[:, draw] == orbit
-                total[:, orbit] += np.sum(chances[:, hit] * terms[:, hit, draw], axis=1)
-        return self.masses[:, None] * self.partner * total[:, :orbits]
+        hits = (self._choices[:, :, None] == np.arange(len(self.masses))).astype(float)
+        return self.masses[:, None] * self.partner * np.tensordot(self._chances[1] * terms, hits, 2)
 
     def rows(self, gram: OrbitGram) -> RowModel:
         """M E psi_i, m E psi_ii, and minus the row sums of m E psi_ij as the coupling."""
-        slopes = evaluate(self.psi, self._arguments(gram), 1) / self.temperature
-        slope = self._collect(slopes.reshape(*self._chances.shape, self.count))
-        hessians = evaluate(self.psi, self._arguments(gram), 2) / self.temperature**2
-        hessians = hessians.reshape(*self._chances.shape, self.count, self.count)
+        slope, hessians = self._collect(self._evaluated(gram, 1)), self._evaluated(gram, 2)
         own = np.einsum("atii->ati", hessians)
-        moving = (self._choices < len(self.orbits.sizes)).astype(float)
+        moving = (self._choices < len(self.masses)).astype(float)
         cross = np.einsum("atij,tj->ati", hessians, moving) - own * moving
         answer = -self._collect(cross) / np.where(slope > 0, slope, 1.0)
         return RowModel(slope, ratio(slope, self._collect(own)), answer)

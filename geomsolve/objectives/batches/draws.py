@@ -18,6 +18,12 @@ class SampledObjective(Objective):
 
     partner: Array = field(repr=False)  # (K, K) the probability to draw one given partner in orbit b
     own: Array = field(repr=False)  # (K,) the probability to draw the anchor's own class, which sits at t = 0
+    count: int = 1  # k, the number of draws
+
+    @property
+    def exact_rows(self) -> bool:
+        """False unless there is one negative: draws that share a row couple in more ways than the model has."""
+        return self.count == 1
 
     def _validate(self) -> None:
         super()._validate()

@@ -34,7 +34,6 @@ class ExpectedLog(SampledObjective):
     says what the function is.
     """
 
-    count: int  # k, the number of draws
     beta: float = 1.0  # the weight of one draw in the sum
 
     @cached_property
@@ -60,11 +59,6 @@ class ExpectedLog(SampledObjective):
             s, weights = (part[first : first + length, None] for part in self._rule)
             drops = s[:, :, None] * -scale
             yield s, weights, np.expm1(drops, out=drops)
-
-    @property
-    def exact_rows(self) -> bool:
-        """False unless there is one negative: draws that share a row couple in more ways than the model has."""
-        return self.count == 1
 
     def _row_excess(self, gram: OrbitGram) -> Array:
         total = np.zeros(len(self.masses))
