@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -75,6 +75,7 @@ class Objective(ABC):
     name: str = "objective"
     law: Any = field(default=None, repr=False)
     counts: Counts | None = field(default=None, repr=False)
+    grouped: ClassVar[Any] = None  # the loss over orbits of classes that `by_class` made this one of
 
     def __post_init__(self) -> None:
         for part in fields(self):
@@ -196,6 +197,10 @@ class Objective(ABC):
             law=None,
             counts=None,
         )
+
+    def by_class(self) -> Self:
+        """The same loss class by class, where it is over orbits of classes with several kinds of atoms."""
+        return self
 
     def _written(self, each: Callable[[Array], Array], pairs: Callable[[Array], Array]) -> Self:
         """The objective with what its orbits have, and what their pairs have, written out for other orbits."""

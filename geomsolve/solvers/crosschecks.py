@@ -14,7 +14,6 @@ from ..errors import BackendError
 from ..geometry.kernel import KernelGram
 from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
-from ..objectives.kinds.parts import class_by_class
 from ..results import Result
 from ..text import attributes, number, sentence, table
 from .base import Attempt, Solver, Termination
@@ -194,7 +193,7 @@ def crosscheck(
     """
     check_tol(tol)
     check_device(device)
-    objective = class_by_class(objective)
+    objective = objective.by_class()
     objective.check()
     taken: list[Route] = []
     start: OrbitGram | None = None

@@ -16,7 +16,6 @@ from ..geometry.kernel import KernelGram
 from ..geometry.kinds import KindGram, Kinds
 from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
-from ..objectives.kinds.parts import by_orbits_of_classes, class_by_class, on_orbits
 from ..objectives.logits.cross_entropy import CrossEntropy
 from ..objectives.logits.layer_peeled import LayerPeeled
 from .base import Attempt, Solver, Termination
@@ -113,9 +112,9 @@ def solve(
         )
     tol = check_tol(tol)
     objective.check()
-    solved = by_orbits_of_classes(objective)
+    solved = objective.grouped or objective
     if not (solver is None or isinstance(solver, (Followers, Newton))):
-        solved = objective = class_by_class(objective)  # the others know orbits of atoms only
+        solved = objective = objective.by_class()  # the others know orbits of atoms only
     if start is not None and not (isinstance(start, OrbitGram) and objective.orbits.same_as(start.orbits)):
         raise ProblemError(
             "start: must be an OrbitGram on the objective's own orbits, such as another solution's orbits"
@@ -131,7 +130,9 @@ def solve(
             start = gram  # for the next one, if there is one
         # What a solver was stopped at is a start for the last one, and not worth a proof.
         if gram is not None and not (attempt.termination is Termination.STEP_LIMIT and each is not fitting[-1]):
-            certificate, given = certify(solved, gram, most=tol), on_orbits(objective, gram)
+            certificate, given = certify(solved, gram, most=tol), gram
+            if isinstance(gram, KindGram) and not isinstance(objective.orbits, Kinds):
+                given = gram.written()
             if given is not gram and not certificate.holds(tol):
                 again = certify(objective, given, most=tol)
                 certificate = min(certificate, again, key=lambda found: _merit(found, tol))

@@ -24,7 +24,6 @@ from ..certificates.verified import READ_AS, Verified
 from ..errors import ProblemError
 from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
-from ..objectives.kinds.parts import class_by_class
 from .solution import Solution
 from .solving import solve
 
@@ -97,7 +96,7 @@ def verify(
             "problem: must be an objective, such as geomsolve.SupCon returns, or a solution of one; got "
             f"{type(problem).__name__}"
         )
-    objective = class_by_class(objective)
+    objective = objective.by_class()
     report = progress or (lambda _: None)
     if gram is not None:
         objective, gram = on_orbits(objective, gram)

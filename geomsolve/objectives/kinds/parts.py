@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,13 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from ...arrays import Array
 from ...counts.counts import Counts
 from ...errors import ProblemError
-from ...geometry.kinds import KindGram, Kinds
+from ...geometry.kinds import Kinds
 from ...geometry.orbit_gram import OrbitGram, Orbits
 from ..base import Objective, RowModel, ratio
 from ..descriptions import KindsOfAtoms
 from ..rows.row_softmax import RowSoftmax
-
-Gram = TypeVar("Gram")
 
 # Kinds of atoms that are solved class by class, and those beyond which they are not; cells of orbits of classes.
 _FEW, _MOST_ORBITS, _MOST_CELLS = 120, 1000, 2000
@@ -41,7 +39,6 @@ class Parted(Objective):
     """Base of the losses of atoms of several kinds, each orbit within one class, or within classes alike."""
 
     parts: Parts = field(repr=False)
-    grouped: ClassVar[Any] = None  # of what `by_class` gives the loss it is from
 
     @property
     def description(self) -> KindsOfAtoms:
@@ -49,14 +46,15 @@ class Parted(Objective):
         return KindsOfAtoms(self.counts, self.parts.names, self.parts.classes)
 
     def by_class(self) -> Self:
-        """The same loss with each kind of each class an orbit. It knows this one; what `replace` makes of it not."""
+        """The same loss with each kind of each class an orbit; of several kinds it knows the one it is from."""
         kinds = self.orbits
         if not isinstance(kinds, Kinds):
             return self
         dense = self._written(lambda each: each[kinds.placed], kinds.written)
         losses = {"losses": tuple(loss.by_class() for loss in self.losses)} if isinstance(self, PartedSum) else {}
         dense = replace(dense, orbits=kinds.by_class, **losses)
-        object.__setattr__(dense, "grouped", self)
+        if len(kinds.names) > 1:
+            object.__setattr__(dense, "grouped", self)
         return dense
 
     def ungrouped(self) -> Self:
@@ -128,41 +126,22 @@ class PartedSum(Parted):
         return 0.0 if all(isinstance(part, float) for part in parts) else np.asarray(sum(parts))
 
 
-def by_orbits_of_classes(objective: Objective) -> Objective:
-    """The loss over orbits of classes, of several kinds of atoms and from before it was taken class by class."""
-    grouped: Parted | None = getattr(objective, "grouped", None)
-    return objective if grouped is None or len(set(grouped.parts.names)) == 1 else grouped
-
-
-def on_orbits(objective: Objective, gram: Gram) -> Gram | OrbitGram:
-    """A Gram matrix over orbits of classes as the loss has it, class by class or not; others as they are."""
-    return gram.written() if isinstance(gram, KindGram) and not isinstance(objective.orbits, Kinds) else gram
-
-
 def closed_orbits(objective: Objective) -> Any:
     """The loss with every orbit held in one point, which is an atom of its own: own partners are part of offsets."""
+    sizes, count = objective.orbits.sizes, len(objective.orbits.sizes)
+    closed: dict[str, Any] = {"orbits": points(count), "masses": sizes * objective.masses}
     if isinstance(objective, PartedSum):
-        losses = tuple(_closed(loss) for loss in objective.losses)
-        masses = objective.orbits.sizes * objective.masses
-        return replace(objective, orbits=losses[0].orbits, masses=masses, losses=losses)
-    assert isinstance(objective, PartedSoftmax)
-    return _closed(objective, objective.parts)
-
-
-def _closed(loss: RowSoftmax, parts: Parts | None = None) -> PartedSoftmax:
-    sizes, count = loss.orbits.sizes, len(loss.orbits.sizes)
-    weights = np.broadcast_to(loss.weights, (count, count)) * sizes
-    positives = None if loss.positives is None else loss.positives * sizes * (1.0 - np.eye(count))
-    own = np.diag(np.broadcast_to(loss.weights, (count, count))) * (sizes - 1.0)
+        return replace(objective, **closed, losses=tuple(closed_orbits(loss) for loss in objective.losses))
+    others = sizes * (1.0 - np.eye(count))
+    own = np.diag(objective.weights) * (sizes - 1.0)
     return PartedSoftmax(
-        orbits=points(count),
-        masses=sizes * loss.masses,
-        weights=weights * (1.0 - np.eye(count)),
-        offsets=loss.offsets + own,
-        positives=positives,
-        temperature=loss.temperature,
-        name=loss.name,
-        parts=loss.parts if parts is None else parts,  # type: ignore[attr-defined]
+        **closed,
+        weights=objective.weights * others,
+        offsets=objective.offsets + own,
+        positives=objective.positives * others,
+        temperature=objective.temperature,
+        name=objective.name,
+        parts=objective.parts,
     )
 
 
@@ -221,11 +200,6 @@ def parts_in(kinds: Kinds) -> Parts:
 def few_by_class(loss: Any) -> Any:
     """The loss class by class where that is a small problem, else as it is."""
     return loss.by_class() if len(loss.parts.names) <= _FEW else loss
-
-
-def class_by_class(objective: Objective) -> Objective:
-    """The loss with each kind of each class an orbit, where it is over orbits of classes; others as they are."""
-    return objective.by_class() if isinstance(objective, Parted) else objective
 
 
 # What an atom has with one of another kind: of its own class, (K,) or a number, and of other classes, (K, K) or (K,) by

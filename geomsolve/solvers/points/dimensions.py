@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from ...arrays import Progress
 from ...errors import ProblemError
-from ...objectives.kinds.parts import class_by_class
 from ...results import Result
 from ...text import table
 from .embedding import Embedding, bounded, check_dim, check_seconds, embed
@@ -135,5 +134,5 @@ def dimension_costs(
         found.append(embed(solution, dim, **options, bound=False, progress=progress))
         if found[-1].stopped == "interrupt":
             return DimensionCosts(solution, tuple(reversed(found)))
-    objective = class_by_class(solution.objective)
+    objective = solution.objective.by_class()
     return DimensionCosts(solution, tuple(bounded(objective, one, progress) for one in reversed(found)))

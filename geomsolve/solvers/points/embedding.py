@@ -13,7 +13,6 @@ from ...errors import ProblemError
 from ...geometry.orbit_gram import MOST_WRITTEN, OrbitGram
 from ...geometry.unit_rows import fitted, unit
 from ...objectives.base import Objective
-from ...objectives.kinds.parts import class_by_class
 from ...objectives.weighted.weighted import WeightedSoftmax
 from ...text import attributes
 from ..descent.factor_descent import Minimum, minimise
@@ -187,14 +186,14 @@ def embed(
     width = solution.rank if dim is None else int(dim)
     gram = solution.orbits
     if width < gram.rank():
-        gram = reduce_rank(class_by_class(solution.objective), gram)
+        gram = reduce_rank(solution.objective.by_class(), gram)
     if width >= gram.rank():
         # Of an exact embedding only directions of weight below 1e-8, rounding, are dropped.
         return Embedding(unit(fitted(gram.embed(), width)), certificate.value, certificate.lower_bound, exact=True)
     atoms = round(gram.orbits.atoms)
     small = atoms * width <= _SMALL
     count = restarts or (min(5 * _SMALL // (atoms * width), 64) if small else 1)
-    objective, floor = class_by_class(solution.objective), certificate.lower_bound
+    objective, floor = solution.objective.by_class(), certificate.lower_bound
     if width == 1:
         points, ends = _signs(objective, count, seed)
         reached = int(np.count_nonzero(ends - ends.min() <= 1e-6 * (ends.min() - objective.floor)))
