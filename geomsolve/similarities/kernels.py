@@ -160,7 +160,7 @@ def distance_weights(
     if isinstance(sigma, str) and sigma != "median":
         raise ProblemError(f"sigma: of distances must be a number or median; got {sigma!r:.40}")
     sigma = _median(matrix) if isinstance(sigma, str) else _above_zero("sigma", sigma, _SIGMA)
-    orbits = exchangeable(matrix, matrix.max() - matrix)
+    orbits = exchangeable(-matrix)
     every, own = by_orbits(matrix, orbits)
     with np.errstate(divide="ignore", over="ignore"):
         logs = _KERNELS[kernel](every / sigma)

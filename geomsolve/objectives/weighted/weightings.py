@@ -186,8 +186,7 @@ def weighting_from_matrix(weights: ArrayLike, *, self_pairs: bool | None = None,
     # The scale of a row means nothing; taken out as a power of 2, no digit of a logarithm is spent on it.
     mantissas, exponents = np.frexp(array)
     scale = np.where(array > 0, exponents, np.iinfo(exponents.dtype).min).max(axis=1, initial=-5000)[:, None]
-    with np.errstate(under="ignore"):
-        orbits = exchangeable(array, np.ldexp(mantissas, exponents - scale))
+    orbits = exchangeable(array)
     with np.errstate(divide="ignore"):
         full = np.log(mantissas) + (exponents - scale) * np.log(2.0)
     every, own = by_orbits(full, orbits)
@@ -232,33 +231,23 @@ def check_self_pairs(self_pairs: object) -> None:
         raise ProblemError(f"self_pairs: must be True or False; got {self_pairs!r:.40}")
 
 
-def exchangeable(matrix: Array, scaled: Array | None = None) -> Orbits:
-    """Orbits of samples that can be swapped without changing the matrix; `scaled` has its rows to one size."""
-    # Candidates share a random projection of row and column, the own entry replaced by the row's largest other one,
-    # with repeated labels that of a twin; then they are compared. A twin that is missed costs speed only.
-    scaled = matrix if scaled is None else scaled
-    count = len(matrix)
-    direction = np.random.default_rng(0).random(count)
-    diagonal = np.diag(scaled).copy()
-    others = scaled.copy()
-    np.fill_diagonal(others, -np.inf)
-    twin = others.max(axis=1, initial=0.0)
-    shift = (twin - diagonal) * direction
-    keys = np.column_stack([scaled @ direction + shift, direction @ scaled + shift, diagonal])
-    labels = np.full(count, -1, dtype=np.intp)
-    order = np.lexsort(keys.T)
-    close = np.all(np.abs(np.diff(keys[order], axis=0)) <= 1e-12 * np.abs(keys).max(initial=1e-300), axis=1)
-    orbit = 0
-    for run in np.split(order, np.flatnonzero(~close) + 1):
-        left = np.sort(run)
-        while left.size:
-            head, rest = left[0], left[1:]
-            same = np.array([_alike(matrix, head, other) for other in rest], dtype=bool)
-            labels[head] = orbit
-            labels[rest[same]] = orbit
-            left, orbit = rest[~same], orbit + 1
-    # Orbits in the order of their first sample.
-    labels = np.argsort(np.argsort(np.unique(labels, return_index=True)[1]))[labels]
+def exchangeable(matrix: Array) -> Orbits:
+    """Orbits of samples that can be swapped without changing the matrix, in the order of their first sample."""
+    # Candidates share a hash of row and column, the own entry replaced by the row's largest other one, with repeated
+    # labels that of a twin; then they are compared. A twin that is missed costs speed only.
+    filled = matrix + 0.0
+    np.fill_diagonal(filled, -np.inf)
+    np.fill_diagonal(filled, filled.max(axis=1))
+    bits, salt = filled.view(np.int64), np.random.default_rng(0).integers(2**62, size=len(matrix))
+    keys = zip((bits @ salt).tolist(), (salt @ bits).tolist(), np.diag(matrix).tolist(), strict=True)
+    heads: dict[tuple, list[int]] = {}
+    labels = np.arange(len(matrix))
+    for i, key in enumerate(keys):
+        known = heads.setdefault(key, [])
+        labels[i] = next((head for head in known if _alike(matrix, head, i)), i)
+        if labels[i] == i:
+            known.append(i)
+    labels = np.unique(labels, return_inverse=True)[1]
     return Orbits(np.bincount(labels).astype(np.float64), labels)
 
 
