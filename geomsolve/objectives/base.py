@@ -236,6 +236,21 @@ def check_temperature(temperature: Any) -> float:
     return float(temperature)
 
 
+def check_array(name: str, values: Any, shape: tuple[int, ...], above: float = -math.inf) -> Array:
+    """The values as a read-only array of that shape, or a ProblemError unless they are finite and above that."""
+    try:
+        array = frozen(name, values)
+    except ProblemError:
+        raise ProblemError(f"{name}: must be numbers, of shape {shape}; got {values!r:.60}") from None
+    if array.shape != shape:
+        raise ProblemError(f"{name}: must be numbers, of shape {shape}; got shape {array.shape}")
+    bad = np.argwhere(~(np.isfinite(array) & (array > above)))
+    if len(bad):
+        rule = "finite and above 0" if above == 0 else "finite"
+        raise ProblemError(f"{name}: must be {rule}; class {bad[0][0]} has {array[tuple(bad[0])]:g}")
+    return array
+
+
 def check_weights(name: str, weights: Array, shape: tuple[int, ...]) -> None:
     """Nothing, or a ProblemError unless the weights have that shape, are finite and not negative."""
     if np.shape(weights) != shape:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..arrays import Array
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..geometry.orbit_gram import Orbits
+from .base import check_array
 
 SAMPLERS = {"instance": 1.0, "class-balanced": 0.0, "square-root": 0.5, "sqrt": 0.5}
 AVERAGES = ("anchor", "pair", "class")
@@ -77,7 +78,7 @@ def drawn_shares(counts: Counts, sampler: Sampler) -> Array:
             )
         powers = np.power(counts.distinct / counts.distinct[0], float(given))
         return np.asarray(powers / (counts.multiplicity @ powers))
-    given = per_class("sampler", given, counts)
+    given = check_array("sampler", given, (counts.classes,), above=0)
     if abs(given.sum() - 1.0) > 1e-6:
         raise ProblemError(f"sampler: probabilities must sum to 1; they sum to {given.sum():.9g} (divide by the sum)")
     return given / given.sum()
@@ -116,7 +117,7 @@ def anchor_masses(counts: Counts, averaging: Averaging, views: int) -> Array:
         ProblemError: an unknown word, or weights that do not fit.
     """
     if not isinstance(averaging, (str, bytes)):
-        weighed = per_class("averaging", averaging, counts) * counts.per_class
+        weighed = check_array("averaging", averaging, (counts.classes,), above=0) * counts.per_class
         return np.asarray(weighed / weighed.sum())
     if averaging not in AVERAGES:
         known = ", ".join(AVERAGES)
@@ -142,17 +143,3 @@ def effective_numbers(counts: ArrayLike, beta: float = 0.999) -> Array:
     if not 0.0 <= beta < 1.0:
         raise ProblemError(f"beta: must be at least 0 and below 1; got {beta!r:.40} (0.999 is usual)")
     return np.asarray((1.0 - beta) / -np.expm1(np.asarray(counts, dtype=np.float64) * np.log(beta or 1e-300)))
-
-
-def per_class(name: str, values: ArrayLike, counts: Counts) -> NDArray[np.float64]:
-    """(C,) positive numbers, one a class, or a ProblemError in the name of the argument."""
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ProblemError(f"{name}: must be numbers, one a class; got {values!r:.60}") from None
-    if array.shape != (counts.classes,):
-        raise ProblemError(f"{name}: must have one number for each of the {counts.classes} classes; got {array.shape}")
-    if not (np.isfinite(array).all() and np.all(array > 0)):
-        bad = int(np.flatnonzero(~(np.isfinite(array) & (array > 0)))[0])
-        raise ProblemError(f"{name}: must be finite and above 0 for every class; class {bad} has {array[bad]:g}")
-    return array

@@ -15,7 +15,7 @@ from ...arrays import Array
 from ...counts.counts import Counts
 from ...errors import ProblemError
 from ...geometry.orbit_gram import Orbits
-from ..base import Objective, check_temperature
+from ..base import Objective, check_array, check_temperature
 from ..batches.batch_means import BatchMean
 from ..batches.draws import law_of
 from ..batches.expectation import ExpectedSoftmax, ForeignSoftmax
@@ -31,7 +31,6 @@ from ..sampling import (
     class_orbits,
     classes_and_examples,
     drawn_shares,
-    per_class,
 )
 
 _DRAWS, _REDUCERS = ("independent", "shuffle"), ("mean", "nonzero")
@@ -189,7 +188,7 @@ def batches(
     if isinstance(averaging, str):
         check_word("averaging", averaging, AVERAGES)
     else:
-        weights, averaging = per_class("averaging", averaging, counts), "anchor"
+        weights, averaging = check_array("averaging", averaging, (counts.classes,), above=0), "anchor"
     told = {
         "shuffled": draw == "shuffle",
         f"sampler={sampler if np.ndim(sampler) == 0 else 'given'}": not alike,

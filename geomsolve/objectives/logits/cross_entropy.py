@@ -15,7 +15,7 @@ from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
 from ...geometry.class_matrices import ClassMatrix
 from ...geometry.orbit_gram import Orbits
-from ..base import check_number
+from ..base import check_array, check_number
 from ..descriptions import KindsOfAtoms
 from ..sampling import ClassTable
 
@@ -97,8 +97,8 @@ class CrossEntropy:
         for name in ("additive", "multiplicative", "margins", "offsets"):
             if getattr(self, name) is not None:
                 shape = (counts.classes,) * (2 if name == "offsets" else 1)
-                given = _check_array(name, getattr(self, name), shape, name == "multiplicative")
-                object.__setattr__(self, name, given)
+                above = 0.0 if name == "multiplicative" else -math.inf
+                object.__setattr__(self, name, check_array(name, getattr(self, name), shape, above))
         if check_number("smoothing", self.smoothing) >= 1.0:
             raise ProblemError(f"smoothing: must be below 1; got {self.smoothing:g} (0.1 is usual)")
         if self.relu:
@@ -286,18 +286,3 @@ def vector_scaling(
     multiplicative = (counts.per_class / counts.distinct[0]) ** gamma
     name = "vector-scaling loss"
     return CrossEntropy(counts, additive=additive, multiplicative=multiplicative, name=name, **options)
-
-
-def _check_array(name: str, values: Any, shape: tuple[int, ...], positive: bool) -> Array:
-    try:
-        array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ProblemError(f"{name}: must be numbers, of shape {shape}; got {values!r:.60}") from None
-    if array.shape != shape:
-        raise ProblemError(f"{name}: must be numbers, of shape {shape}; got shape {array.shape}")
-    bad = np.argwhere(~np.isfinite(array) | ((array <= 0) & positive))
-    if len(bad):
-        rule = "finite and above 0" if positive else "finite"
-        raise ProblemError(f"{name}: must be {rule}; class {bad[0][0]} has {array[tuple(bad[0])]:g}")
-    array.flags.writeable = False
-    return array

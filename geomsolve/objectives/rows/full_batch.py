@@ -12,9 +12,9 @@ from ...arrays import Array
 from ...counts.counts import Counts
 from ...errors import ProblemError
 from ...geometry.orbit_gram import OrbitGram, Orbits
-from ..base import Objective, check_temperature, check_weights
+from ..base import Objective, check_array, check_temperature, check_weights
 from ..count_laws import by_counts
-from ..sampling import Averaging, ClassTable, anchor_masses, class_orbits, per_class
+from ..sampling import Averaging, ClassTable, anchor_masses, class_orbits
 from .row_softmax import RowSoftmax, SoftmaxRows
 
 
@@ -85,7 +85,7 @@ def full_batch(
         return by_counts(counts, tau, name, build)
     taus = np.broadcast_to(check_temperature(temperature) if np.ndim(temperature) == 0 else 0.0, (counts.classes,))
     if np.ndim(temperature):
-        taus = per_class("temperature", temperature, counts)
+        taus = check_array("temperature", temperature, (counts.classes,), above=0)
         check_temperature(float(taus.min()))
         check_temperature(float(taus.max()))
     table = ClassTable.of(counts, masses[counts.groups] if isinstance(averaging, str) else masses, taus)
