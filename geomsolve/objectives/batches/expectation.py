@@ -11,7 +11,6 @@ from functools import cached_property
 import numpy as np
 
 from ...arrays import Array
-from ...errors import ProblemError
 from ...geometry.orbit_gram import OrbitGram
 from ..base import RowModel, ratio
 from .draws import SampledObjective
@@ -146,12 +145,6 @@ class ExpectedSoftmax(ExpectedLog):
     """
 
     alpha: float  # what the positives contribute to the denominator, above 0
-
-    def _validate(self) -> None:
-        super()._validate()
-        for name, number in (("alpha", self.alpha), ("beta", self.beta), ("count", self.count)):
-            if not (math.isfinite(number) and number > 0):
-                raise ProblemError(f"{name}: must be finite and above 0; got {number}")
 
     @cached_property
     def _rule(self) -> tuple[Array, Array]:

@@ -92,27 +92,39 @@ class Batches:
         tau, name = check_temperature(temperature), f"{loss}({self.name})"
         if not (self.replaced and self.all_anchors and (own is None or self.views > 1)):
             return self._mean(tau, name, own)
-        drawn = partial(_drawn, tau, self.views, self.count, name, own)
+        drawn = partial(self._drawn, tau, name, own)
         if self.plain:
             # With one view an anchor whose own class was not drawn has no loss, wherever other classes are.
             return by_counts(counts, tau, name, lambda some: drawn(class_orbits(some), some.proportions))
         return replace(drawn(self.orbits, self.shares), masses=self.masses, counts=self.counts)
 
+    def _drawn(self, temperature: float, name: str, own: float | None, orbits: Orbits, shares: Array) -> Objective:
+        common: dict[str, Any] = {"orbits": orbits, "masses": shares, "count": self.count, **law_of(shares)}
+        common |= {"temperature": temperature, "name": name}
+        if own is not None:
+            return ForeignSoftmax(**common, alpha=own, beta=float(self.views))
+        if self.views == 1:
+            return OneView(**common)
+        return ExpectedSoftmax(**common, alpha=self.views - 1.0, beta=float(self.views))
+
     def _mean(self, temperature: float, name: str, own: float | None) -> BatchMean:
         if self.views == 1 and not self.law.own[:, 1:].any():
             raise ProblemError("views: with one view and one example of a class no anchor has a positive (write 2)")
         members, most = np.arange(self.law.others.shape[1] + 1.0), self.views * (self.count + 1.0)
+        by_pair = max(2.0, most * (self.views - 1.0)), most * (most - 1.0)
+
+        def tell(drawn: Array, again: Array) -> tuple:
+            return (self.views * (drawn + 1.0) - 1.0 if own is None else own), (0.0,), (0.0,), (0.0, 0.0)
+
         groups = Groups(
             classes=self.orbits.sizes,
             places=np.arange(len(self.orbits.sizes))[None],
             law=self.law,
             weights=self.views * members[None, :-1],
-            own=outcomes(self.law, self.worth, lambda drawn, _: _in_one_point(self.views * (drawn + 1.0) - 1.0, own)),
+            own=outcomes(self.law, self.worth, tell),
             members=None if self.all_anchors else members * self.worth(members),
-            divisors=(1.0, most),
+            divisors=by_pair if self.averaging == "pair" else (1.0, most),
         )
-        if self.averaging == "pair":
-            groups = replace(groups, divisors=(max(2.0, most * (self.views - 1.0)), most * (most - 1.0)))
         return BatchMean(
             orbits=self.orbits,
             masses=self.masses,
@@ -122,22 +134,6 @@ class Batches:
             count=self.count,
             groups=groups,
         )
-
-
-def _drawn(
-    temperature: float, views: int, count: int, name: str, own: float | None, orbits: Orbits, shares: Array
-) -> Objective:
-    common: dict[str, Any] = {"orbits": orbits, "masses": shares, "count": count, **law_of(shares)}
-    common |= {"temperature": temperature, "name": name}
-    if own is not None:
-        return ForeignSoftmax(**common, alpha=own, beta=float(views))
-    if views == 1:
-        return OneView(**common)
-    return ExpectedSoftmax(**common, alpha=views - 1.0, beta=float(views))
-
-
-def _in_one_point(positives: Array, own: float | None) -> tuple:
-    return (positives if own is None else own), (0.0,), (0.0,), (0.0, 0.0)
 
 
 def of_classes(

@@ -12,7 +12,7 @@ from ...arrays import Array
 from ...counts.counts import Counts
 from ...errors import ProblemError
 from ...geometry.orbit_gram import OrbitGram, Orbits
-from ..base import Objective, check_array, check_temperature, check_weights
+from ..base import Objective, check_array, check_temperature
 from ..count_laws import by_counts
 from ..sampling import Averaging, ClassTable, anchor_masses, class_orbits
 from .row_softmax import RowSoftmax, SoftmaxRows
@@ -29,14 +29,6 @@ class TemperedSoftmax(SoftmaxRows):
     """
 
     temperatures: Array
-
-    def _validate(self) -> None:
-        super()._validate()
-        check_weights("temperatures", self.temperatures, self.masses.shape)
-        if not (self.offsets.min() > 0 and self.temperatures.min() > 0):
-            raise ProblemError("offsets, temperatures: must be above 0 in every row")
-        if self.temperatures.max() != self.temperature:
-            raise ProblemError("temperature: must be the largest of the temperatures")
 
     @property
     def _taus(self) -> Array:
