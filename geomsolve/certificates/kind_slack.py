@@ -121,7 +121,7 @@ class KindSlack(Slack):
 
     def written(self) -> Slack:
         """The same class by class."""
-        by_class = self.objective.by_class()  # type: ignore[attr-defined]  # every loss over orbits of classes has it
+        by_class = self.objective.by_class()
         return Slack.of(by_class, self.gram.written())
 
     @cached_property

@@ -85,7 +85,7 @@ def test_one_foreign_orbit_by_the_binomial_sum(normalization):
     # The head sees two kinds; the others would see three, so they are switched off.
     objective = type(objective)(
         orbits=objective.orbits, masses=np.array([1.0, 0.0, 0.0]), temperature=temperature,
-        draws=objective.draws, count=k, alpha=objective.alpha, beta=objective.beta,
+        partner=objective.partner, own=objective.own, count=k, alpha=objective.alpha, beta=objective.beta,
     )  # fmt: skip
     gram = random_gram(rng, objective.orbits)
     beta = 1.0 / k if normalization == "mean" else 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,6 @@ class SampledObjective(Objective):
         return self.orbits.partners * self.partner
 
 
-def law_of(shares: Array) -> dict[str, Array]:
+def law_of(shares: Array) -> dict[str, Any]:
     """The law of draws from these shares of the classes, whatever the anchor."""
     return {"partner": np.broadcast_to(shares, (len(shares), len(shares))), "own": shares}

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...arrays import Array
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
 from ..base import Objective, check_temperature, is_number
@@ -121,7 +120,7 @@ def GCL(
     return found
 
 
-def sampling_law(counts: Counts, sampling: str) -> dict[str, Array]:
+def sampling_law(counts: Counts, sampling: str) -> dict[str, Any]:
     """How one negative is drawn, per anchor class."""
     pi = counts.proportions
     if sampling == "unsupervised":

@@ -51,8 +51,9 @@ class Parted(Objective):
         if not isinstance(kinds, Kinds):
             return self
         dense = self._written(lambda each: each[kinds.placed], kinds.written)
-        losses = {"losses": tuple(loss.by_class() for loss in self.losses)} if isinstance(self, PartedSum) else {}
-        dense = replace(dense, orbits=kinds.by_class, **losses)
+        dense = replace(dense, orbits=kinds.by_class)
+        if isinstance(dense, PartedSum):
+            dense = replace(dense, losses=tuple(loss.by_class() for loss in dense.losses))
         if len(kinds.names) > 1:
             object.__setattr__(dense, "grouped", self)
         return dense
@@ -126,7 +127,7 @@ class PartedSum(Parted):
         return 0.0 if all(isinstance(part, float) for part in parts) else np.asarray(sum(parts))
 
 
-def closed_orbits(objective: Objective) -> Any:
+def closed_orbits(objective: Any) -> Any:
     """The loss with every orbit held in one point, which is an atom of its own: own partners are part of offsets."""
     sizes, count = objective.orbits.sizes, len(objective.orbits.sizes)
     closed: dict[str, Any] = {"orbits": points(count), "masses": sizes * objective.masses}
