@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.linalg import LinearOperator, gmres
 
 from ...arrays import Array
 from ...geometry.orbit_gram import OrbitGram
 from ...objectives.base import Objective
-from ...objectives.count_laws import NOTHING
 
-# Up to this many orbits one dense solve is cheaper than an iteration.
-DENSE = 64
+# Up to this many orbits one dense solve is cheaper than an iteration, which is of at most so many products.
+DENSE, _PRODUCTS = 64, 60
 
 
 def dual_step(
@@ -104,19 +104,18 @@ def dual_step(
         bottom = lower_left @ (weights * dl) + response.T @ (tau * weights * zeta)
         return np.concatenate([top, bottom]) + np.einsum("ija,ja->ia", beside, vector.reshape(2, count)).ravel()
 
-    def columns(there: int) -> Array:
-        blocks = np.empty((2, count, 2, there))
-        blocks[0, :, 0], blocks[0, :, 1] = mean[:, :there], upper_right[:, :there]
-        np.multiply(lower_left[:, :there], weights[:there], out=blocks[1, :, 0])
-        np.multiply(response.T[:, :there], tau * weights[:there], out=blocks[1, :, 1])
-        np.einsum("iaja->ija", blocks[:, :there])[:] += beside[:, :, :there]
-        return blocks
-
     try:
         if count <= DENSE:
-            solution = _solve_dense(columns(int(np.sum(sizes > NOTHING))), beside + diagonal, right)
+            matrix = np.empty((2, count, 2, count))
+            matrix[0, :, 0], matrix[0, :, 1] = mean, upper_right
+            np.multiply(lower_left, weights, out=matrix[1, :, 0])
+            np.multiply(response.T, tau * weights, out=matrix[1, :, 1])
+            np.einsum("iaja->ija", matrix)[:] += beside
+            matrix = matrix.reshape(2 * count, 2 * count)
+            scale = np.abs(matrix).max(axis=1)
+            solution = np.linalg.solve(matrix / scale[:, None], right / scale)
         else:
-            solution = _solve_smooth(jacobian, beside + diagonal, right, tol)
+            solution = _iterated(jacobian, beside + diagonal, right, tol)
     except np.linalg.LinAlgError:
         return None
     dl, zeta = solution[:count], solution[count:]
@@ -135,30 +134,8 @@ def _diagonal_of(matrix: Array) -> Array:
     return diagonal
 
 
-def _solve_dense(columns: Array, blocks: Array, right: Array) -> Array:
-    """The solution of a Newton system of 2K equations, first for the orbits that are there, as others answer to them.
-
-    Args:
-        columns: (2, K, 2, n) of the first n orbits; the others have no size, and do nothing to each other.
-        blocks: (2, 2, K) the 2 x 2 diagonal blocks.
-        right: (2K,) the right-hand side.
-    """
-    there, right = columns.shape[3], right.reshape(2, -1)
-    matrix = columns[:, :there].reshape(2 * there, 2 * there)
-    scale = np.abs(matrix).max(axis=1)
-    first = np.linalg.solve(matrix / scale[:, None], right[:, :there].ravel() / scale)
-    left = right[:, there:] - columns[:, there:].reshape(2, -1, 2 * there) @ first
-    return np.hstack([first.reshape(2, there), _solve_pairs(blocks[:, :, there:], left)]).ravel()
-
-
-def _solve_pairs(blocks: Array, right: Array) -> Array:
-    """(2, K) the solutions of K systems of two equations, (2, 2, K) and (2, K)."""
-    (d11, d12), (d21, d22) = blocks
-    return np.array([d22 * right[0] - d12 * right[1], d11 * right[1] - d21 * right[0]]) / (d11 * d22 - d12 * d21)
-
-
-def _solve_smooth(apply: Callable[[Array], Array], blocks: Array, right: Array, tol: float) -> Array:
-    """The same by iteration, to the accuracy a Newton step deserves.
+def _iterated(apply: Callable[[Array], Array], blocks: Array, right: Array, tol: float) -> Array:
+    """The solution of a Newton system of 2K equations by iteration, to the accuracy a Newton step deserves.
 
     Args:
         apply: the matrix times a vector.
@@ -166,34 +143,15 @@ def _solve_smooth(apply: Callable[[Array], Array], blocks: Array, right: Array, 
         right: (2K,) the right-hand side.
         tol: the accuracy that Newton's method is after.
     """
+    (d11, d12), (d21, d22) = blocks
+    inverse = np.array([[d22, -d12], [-d21, d11]]) / (d11 * d22 - d12 * d21)
 
     def precondition(vector: Array) -> Array:
-        return _solve_pairs(blocks, vector.reshape(2, -1)).ravel()
+        return np.einsum("ija,ja->ia", inverse, vector.reshape(2, -1)).ravel()
 
     start = precondition(right)
     peak = np.abs(start).max()
     # What is left of the residual may be as large as what the step leaves anyway, about its square.
     goal = 0.1 * max(tol, peak * min(peak, 0.1))
-    return _gmres(lambda vector: precondition(apply(vector)), start, goal)
-
-
-def _gmres(apply: Callable[[Array], Array], right: Array, goal: float, most: int = 60) -> Array:
-    """The x with |apply(x) - right| <= goal, or the nearest that `most` products find (GMRES)."""
-    basis = np.empty((most + 1, len(right)))
-    images = np.zeros((most + 1, most))
-    target = np.zeros(most + 1)
-    target[0] = np.linalg.norm(right)
-    basis[0] = right / max(target[0], 1e-300)
-    for k in range(1, most + 1):
-        vector = apply(basis[k - 1])
-        for _ in range(2):
-            along = basis[:k] @ vector
-            vector -= along @ basis[:k]
-            images[:k, k - 1] += along
-        images[k, k - 1] = np.linalg.norm(vector)
-        mix = np.linalg.lstsq(images[: k + 1, :k], target[: k + 1])[0]
-        left = np.linalg.norm(images[: k + 1, :k] @ mix - target[: k + 1])
-        if k == most or left <= goal or images[k, k - 1] <= 1e-15 * target[0]:
-            break
-        basis[k] = vector / images[k, k - 1]
-    return mix @ basis[:k]
+    operator = LinearOperator((len(right),) * 2, lambda vector: precondition(apply(vector)), dtype=np.float64)
+    return np.asarray(gmres(operator, start, rtol=0.0, atol=goal, restart=_PRODUCTS, maxiter=1)[0])
