@@ -6,6 +6,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from shlex import quote
 from typing import Any, TypeAlias
 
 from ..errors import ProblemError
@@ -146,14 +147,11 @@ def counted(table: Table, column: str | None = None) -> Found:
     """Counts and names of classes in a table, whichever shape it has."""
     if column is not None:
         return _of_column(table, _called(table, column))
-    found = _across(table) or _one_hot(table)
-    if found is not None:
+    if found := _across(table) or _one_hot(table):
         return found
-    chosen = _counts_column(table)
-    if chosen is not None:
+    if chosen := _counts_column(table):
         return _of_column(table, chosen)
-    chosen = _labels_column(table)
-    if chosen is not None:
+    if chosen := _labels_column(table):
         return of_labels(chosen.cells, table.source)
     raise _unclear(table, table.numeric)
 
@@ -181,9 +179,10 @@ def _counts_column(table: Table) -> Column | None:
     said = [column for column in said if not column.words & _IDS]
     labels = [column for column in table.columns if column.lower in _LABELS and column.repeats]
     if said and labels and said[0].lower not in ("count", "counts"):
+        one, other = quote(labels[0].name), quote(said[0].name)
         raise ProblemError(
             f"counts: {table.source} has counts in {said[0].title} and labels in {labels[0].title} that repeat; got no "
-            f"word of which to take (say it: --column {_quoted(labels[0])}, or --column {_quoted(said[0])})"
+            f"word of which to take (say it: --column {one}, or --column {other})"
         )
     if len(exact) == 1 and not any(column.words & _TRAIN for column in said):
         return exact[0]
@@ -309,9 +308,5 @@ def _unclear(table: Table, columns: Sequence[Column]) -> ProblemError:
     likely = next((column for column in columns if column.words & _TRAIN), columns[0])
     return ProblemError(
         f"counts: {table.source} has several columns of numbers, {names}; its columns are {every} (say which: --column "
-        f"{_quoted(likely)})"
+        f"{quote(likely.name)})"
     )
-
-
-def _quoted(column: Column) -> str:
-    return f"'{column.name}'" if re.search(r"\s", column.name) else column.name

@@ -168,10 +168,7 @@ class Kinds(Orbits):
         classes, kinds = len(self.groups), self.each.shape[1]
         full = matrix[:, : self.cells][self.placed[:, None], self.placed]
         place = np.arange(classes)
-        own = self.own(matrix)[self.groups]
-        for first in range(kinds):
-            for second in range(kinds):
-                full[first * classes + place, second * classes + place] = own[:, first, second]
+        full.reshape(kinds, classes, kinds, classes)[:, place, :, place] = self.own(matrix)[self.groups]
         return full
 
 

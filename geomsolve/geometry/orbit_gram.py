@@ -44,6 +44,7 @@ class OrbitGram:
     cosines: Array = field(repr=False)
     balance: Array | None = field(default=None, repr=False)
     slopes: Array | None = field(default=None, repr=False)
+    _exponentials: dict[float, Array] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         count = len(self.orbits.sizes)
@@ -157,10 +158,6 @@ class OrbitGram:
         """(K, K) 1 - cosines."""
         return 1.0 - self.cosines
 
-    @cached_property
-    def _exponentials(self) -> dict[float, Array]:
-        return {}
-
     def exponentials(self, temperature: float) -> Array:
         """(K, K) e^{(cosines - 1)/temperature}, kept: a loss, its derivative and its certificate all start from it."""
         if temperature not in self._exponentials:
@@ -264,19 +261,16 @@ class OrbitGram:
         Each orbit is a regular simplex in a block of coordinates of its own, moved to its mean. Costs 8 m rank bytes.
         """
         labels = self.orbits.listed()
-        means = self.mean_factor()
         spread = np.sqrt(np.clip(1.0 - np.diag(self.cosines), 0.0, None))
-        open_orbits = [a for a in np.flatnonzero(self.orbits.plural) if spread[a] > 1e-7]
-        width = means.shape[1] + sum(int(self.sizes[a]) - 1 for a in open_orbits)
-        points = np.zeros((len(labels), width))
-        points[:, : means.shape[1]] = means[labels]
-        column = means.shape[1]
-        for a in open_orbits:
-            size = int(self.sizes[a])
+        blocks = [self.mean_factor()[labels]]
+        for a in np.flatnonzero(self.orbits.plural & (spread > 1e-7)):
             # The rows of the transposed Helmert matrix have Gram matrix I - 11^T/size: a centred regular simplex.
-            points[labels == a, column : column + size - 1] = spread[a] * helmert(size).T
-            column += size - 1
-        return points / np.linalg.norm(points, axis=1, keepdims=True)
+            simplex = spread[a] * helmert(int(self.sizes[a])).T
+            blocks.append(np.zeros((len(labels), simplex.shape[1])))
+            blocks[-1][labels == a] = simplex
+        points = np.hstack(blocks)
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+        return points
 
     def merged(self, tol: float = 1e-8) -> list[list[int]]:
         """The groups of orbits that sit in one point (all their cosines within `tol` of 1), largest sizes' order kept.
@@ -285,13 +279,6 @@ class OrbitGram:
         """
         close = self.cosines >= 1.0 - tol
         closed = np.diag(close)
-        seen = np.zeros(len(self.sizes), bool)
-        groups = []
-        for a in np.flatnonzero(closed):
-            if seen[a]:
-                continue
-            members = np.flatnonzero(close[a] & closed & ~seen)
-            seen[members] = True
-            if len(members) > 1 or self.orbits.plural[a]:
-                groups.append(members.tolist())
-        return groups
+        first = (close & closed).argmax(axis=1)  # of the orbits in the point of each
+        groups = [np.flatnonzero(closed & (first == a)).tolist() for a in np.unique(first[closed])]
+        return [group for group in groups if len(group) > 1 or self.orbits.plural[group[0]]]

@@ -61,9 +61,7 @@ class Orbits:
 
     def mirrored(self, matrix: Array) -> Array:
         """The mean of a matrix by orbits and its transpose."""
-        both: Array = matrix + matrix.T
-        both /= 2.0
-        return both
+        return np.asarray((matrix + matrix.T) / 2.0, dtype=np.float64)
 
     def over_partners(self, matrix: Array) -> Array:
         """(K,) the sum of a row over the partners of one atom: over whole orbits, less the atom itself."""
