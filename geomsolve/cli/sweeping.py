@@ -48,20 +48,19 @@ def sweep(
 
 @verb(
     "geomsolve export grid.db --to csv --out grid.csv",
-    "geomsolve export grid.db --to parquet --out grid.parquet --all",
+    "geomsolve export grid.db --to parquet --out grid.parquet",
 )
 def export(
     store: Annotated[Path, typer.Argument(help="A store that a sweep has written.", show_default=False)],
     *,
     to: Annotated[str, option("csv, npz or parquet.")],
     out: Annotated[Path, option("The file to write.")],
-    every: Annotated[bool, option("All sweeps of the store, not only the one that ran last.", "--all")] = False,
     json: JsonOption = None,
 ) -> int:
     """Write the answers of a sweep to one table."""
     outputs = Outputs(json)
     check_file("out", out)
-    table = export_sweep(store, out, to, every=every)
+    table = export_sweep(store, out, to)
     if table.missing:
         print(f"geomsolve: {table.missing} points have no answer yet and are left out", file=sys.stderr)
     report = {"store": str(store), "out": str(out), "to": to, "rows": len(table), "missing": table.missing}

@@ -6,7 +6,6 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,10 @@ RESULTS += ("seconds", *WHOLE, "cosine_min", "cosine_max", "head_tail", "tail_ta
 RESULTS += ("embedding_value", "embedding_gap", "error")
 _MAKING = (
     f"CREATE TABLE problems (key TEXT PRIMARY KEY, statement TEXT, counts TEXT, {', '.join(RESULTS)}, cosines BLOB)",
-    "CREATE TABLE sweeps (id INTEGER PRIMARY KEY, digest TEXT UNIQUE, axes TEXT, started TEXT)",
-    "CREATE TABLE points (sweep INTEGER, position INTEGER, key TEXT, settings TEXT, PRIMARY KEY (sweep, position)) "
-    "WITHOUT ROWID",
+    "CREATE TABLE points (position INTEGER PRIMARY KEY, key TEXT, settings TEXT)",
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {_SCHEMA}",
 )
-# The points of one sweep with their answers, where there are any.
-_ANSWERED = "FROM points JOIN problems USING (key) WHERE sweep = ?"
 
 
 class Journal:
@@ -37,19 +32,13 @@ class Journal:
     def __init__(self, connection: sqlite3.Connection, path: Path):
         self.path = path
         self._connection = connection
-        self.sweep = 0
 
-    def begin(self, digest: str, axes: Iterable[str], points: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
-        """Enter a sweep by its hash, unless it is there already, and that it runs now; points are keys and settings."""
+    def begin(self, points: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """Enter the points of a sweep, keys and settings, in place of those of the one before; answers stay."""
+        rows = ((i, key, json.dumps(settings)) for i, (key, settings) in enumerate(points))
         with self._connection as connection:
-            values = (digest, json.dumps(list(axes)))
-            entered = connection.execute("INSERT OR IGNORE INTO sweeps (digest, axes) VALUES (?, ?)", values).rowcount
-            now = datetime.now(UTC).isoformat()
-            connection.execute("UPDATE sweeps SET started = ? WHERE digest = ?", (now, digest))
-            (self.sweep,) = connection.execute("SELECT id FROM sweeps WHERE digest = ?", (digest,)).fetchone()
-            if entered:
-                rows = ((self.sweep, i, key, json.dumps(settings)) for i, (key, settings) in enumerate(points))
-                connection.executemany("INSERT INTO points VALUES (?, ?, ?, ?)", rows)
+            connection.execute("DELETE FROM points")
+            connection.executemany("INSERT INTO points VALUES (?, ?, ?)", rows)
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Commit answers: key, statement, counts, RESULTS and cosines. An answer is never overwritten."""
@@ -59,8 +48,8 @@ class Journal:
             connection.executemany(f"INSERT INTO problems VALUES ({', '.join('?' * len(names))})", values)
 
     def answered(self) -> set[str]:
-        """The keys of this sweep that have an answer."""
-        return {key for (key,) in self._query(f"SELECT DISTINCT key {_ANSWERED}", self.sweep)}
+        """The keys of points that have an answer."""
+        return {key for (key,) in self._query("SELECT DISTINCT key FROM points JOIN problems USING (key)")}
 
     def geometry(self, key: str) -> tuple[str, bytes] | None:
         """The counts (as text) and cosines of a certified answer, where they are kept."""
@@ -69,22 +58,17 @@ class Journal:
         return found[0] if found else None
 
     def outcomes(self) -> list[tuple[str, str, int]]:
-        """Quality and error of the points of this sweep, and how many have them; the commonest first."""
+        """Quality and error of the points with an answer, and how many have them; the commonest first."""
         grouped = "GROUP BY quality, error ORDER BY 3 DESC"
-        return self._query(f"SELECT quality, error, COUNT(*) {_ANSWERED} {grouped}", self.sweep)
+        return self._query(f"SELECT quality, error, COUNT(*) FROM points JOIN problems USING (key) {grouped}")
 
-    def sweeps(self) -> list[tuple[int, list[str], int]]:
-        """Every sweep, the one that ran last in front: id, names of axes, number of points."""
-        points = "(SELECT COUNT(*) FROM points WHERE sweep = id)"
-        rows = self._query(f"SELECT id, axes, {points} FROM sweeps ORDER BY started DESC")
-        return [(sweep, json.loads(axes), count) for sweep, axes, count in rows]
-
-    def answers(self, sweep: int) -> Iterator[tuple[dict[str, Any], dict[str, Any], str, bytes | None]]:
-        """The grid's settings, RESULTS, counts (as text) and cosines of every answered point, in order."""
+    def answers(self) -> Iterator[tuple[dict[str, Any], str | None, bytes | None]]:
+        """Settings with RESULTS, counts (as text; None: no answer yet) and cosines of every point, in order."""
         names = ", ".join(RESULTS)
-        text = f"SELECT settings, counts, cosines, {names} {_ANSWERED} ORDER BY position"
-        for settings, counts, cosines, *values in self._connection.execute(text, (sweep,)):
-            yield json.loads(settings), dict(zip(RESULTS, values, strict=True)), counts, cosines
+        text = f"SELECT settings, counts, cosines, {names} FROM points LEFT JOIN problems USING (key) ORDER BY position"
+        for settings, counts, cosines, *values in self._connection.execute(text):
+            given = json.loads(settings)
+            yield given | dict(zip(RESULTS, values, strict=True)) | given, counts, cosines
 
     def _query(self, text: str, *values: Any) -> list[Any]:
         return self._connection.execute(text, values).fetchall()

@@ -21,7 +21,7 @@ from ..text import attributes, entry
 from .chains import solve_chain, start_after
 from .executors import Here, cores, dask_cluster, spawned
 from .journals import Journal, writing
-from .specs import Spec, read_spec, spec_digest
+from .specs import Spec, read_spec
 
 # Neighbouring points that are solved one from the other. Fixed, so that what a point starts from, and with it the last
 # digits of its answer, depends neither on the number of workers nor on kills.
@@ -176,8 +176,7 @@ def _enter(spec: Spec, tol: float, journal: Journal) -> list[list[dict[str, Any]
     """The sweep entered into the journal; its problems, each once, in chains of neighbours."""
     indices = list(itertools.product(*map(range, spec.shape)))
     tasks = [spec.point(index, tol) for index in indices]
-    points = ((task["key"], spec.at(index)) for task, index in zip(tasks, indices, strict=True))
-    journal.begin(spec_digest(spec, tol), spec.axes, points)
+    journal.begin((task["key"], spec.at(index)) for task, index in zip(tasks, indices, strict=True))
     listed = list({task["key"]: task for task in tasks}.values())
     return [listed[i : i + _CHAIN] for i in range(0, len(listed), _CHAIN)]
 

@@ -229,8 +229,3 @@ def _point_errors(spec: Spec) -> list[str]:
         f"{error} (at {name} = {value!r:.40})" if some and not error.startswith(name) else error
         for name, value, error in dead
     ]
-
-
-def spec_digest(spec: Spec, tol: float) -> str:
-    """The hash of a whole sweep: the same settings from another file are the same sweep."""
-    return hash_of(repr([list(spec.axes.items()), sorted(spec.fixed.items()), str(spec.folder), tol]))

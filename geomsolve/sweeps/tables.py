@@ -75,32 +75,21 @@ class SweepTable(Result):
         return self.columns[name]
 
 
-def load_sweep(store: str | Path, *, every: bool = False) -> SweepTable:
-    """The answers that a store has, as arrays; a sweep may be writing to it meanwhile.
-
-    Args:
-        store: the journal.
-        every: all sweeps of the store, with a column `sweep` first, instead of the one that ran last.
+def load_sweep(store: str | Path) -> SweepTable:
+    """The answers that a store has to the sweep that ran last, as arrays; a sweep may be writing to it meanwhile.
 
     Raises:
         ProblemError: a store that is missing, empty, or none of ours.
     """
     with reading(Path(store)) as journal:
-        found = journal.sweeps()
-        chosen = sorted(found if every else found[:1])
-        rows = [
-            ({"sweep": sweep, **results, **settings}, read_counts(counts), packed)
-            for sweep, *_ in chosen
-            for settings, results, counts, packed in journal.answers(sweep)
-        ]
-    grid = dict.fromkeys(name for _, axes, _ in chosen for name in axes)
-    names = [*(["sweep"] if every else []), *grid, *(name for name in RESULTS if name not in grid)]
+        points = list(journal.answers())
+    rows = [(row, read_counts(counts), packed) for row, counts, packed in points if counts is not None]
     return SweepTable(
-        columns={name: _array([row[0].get(name) for row in rows]) for name in names},
+        columns={name: _array([row[name] for row, *_ in rows]) for name in (points[0][0] if points else RESULTS)},
         cosines=tuple(np.empty((0, 0)) if packed is None else unpack_cosines(packed) for *_, packed in rows),
         counts=tuple(counts.distinct for _, counts, _ in rows),
         sizes=tuple(counts.multiplicity for _, counts, _ in rows),
-        missing=sum(points for *_, points in chosen) - len(rows),
+        missing=len(points) - len(rows),
     )
 
 
@@ -112,7 +101,7 @@ def _array(values: list[Any]) -> NDArray[Any]:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def export_sweep(store: str | Path, target: str | Path, to: str, *, every: bool = False) -> SweepTable:
+def export_sweep(store: str | Path, target: str | Path, to: str) -> SweepTable:
     """Writes `load_sweep(store)` to a file, and returns it. The file appears whole or not at all.
 
     Args:
@@ -120,7 +109,6 @@ def export_sweep(store: str | Path, target: str | Path, to: str, *, every: bool 
         target: the file to write.
         to: "csv"; "npz" (NumPy: the columns, and the cosines as `cosines`, `counts` and `sizes`, one row after the
             other, those of row i from `cosines_start[i]` to `cosines_start[i + 1]` and so on); or "parquet".
-        every: as in `load_sweep`.
 
     Raises:
         ProblemError: an unknown format, or a store that `load_sweep` refuses.
@@ -130,7 +118,7 @@ def export_sweep(store: str | Path, target: str | Path, to: str, *, every: bool 
     target = Path(target)
     if target.resolve() == Path(store).resolve():
         raise ProblemError(f"out: must not be the store itself; got {target}")
-    table = load_sweep(store, every=every)
+    table = load_sweep(store)
     draft = target.with_name(f".{target.name}.part")
     try:
         _WRITERS[to](table, draft)
