@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,12 +18,14 @@ from .counts import Counts, as_counts, long_tail_counts
 from .files import SUFFIXES, read_file, read_pasted
 from .laws import MOST_LISTED, exponential_counts, lognormal_counts, zipf_counts
 
-_LAWS: dict[str, tuple[str, Callable[..., Counts], str]] = {
+# What a rule or law takes after its name, what makes the counts, and an example.
+_RULES: dict[str, tuple[str, Callable[..., Counts], str]] = {
+    "cifar10_lt": ("IR", partial(long_tail_counts, 10, 5000), "100"),
+    "cifar100_lt": ("IR", partial(long_tail_counts, 100, 500), "100"),
     "zipf": ("classes:exponent:largest", zipf_counts, "1000000:1.2:10000"),
     "lognormal": ("classes:sigma:median", lognormal_counts, "100:1.5"),
     "exponential": ("classes:ratio:largest", exponential_counts, "1000000:1.2:10000"),
 }
-_RULES = {"cifar10_lt": (10, 5000), "cifar100_lt": (100, 500)}
 
 
 @cache
@@ -33,7 +35,7 @@ def _profiles() -> dict[str, dict]:
 
 def profile_names() -> tuple[str, ...]:
     """The names `load_counts` knows; the two CIFAR rules take an imbalance ratio, as in "cifar10_lt:100"."""
-    return (*sorted(_profiles()), *(f"{rule}:IR" for rule in _RULES))
+    return (*sorted(_profiles()), *(f"{rule}:IR" for rule, (takes, *_) in _RULES.items() if takes == "IR"))
 
 
 def load_counts(source: str | Path, column: str | None = None, *, drop_empty: bool = False) -> Counts:
@@ -77,12 +79,12 @@ def load_counts(source: str | Path, column: str | None = None, *, drop_empty: bo
         return Counts(rows[:, 0], multiplicity, np.repeat(np.arange(len(rows)), multiplicity.astype(int)), text)
     rule, *settings = text.split(":")
     if rule in _RULES:
-        return _long_tail(rule, text)
-    if rule in _LAWS:
-        takes, law, example = _LAWS[rule]
-        if not 2 <= len(settings) <= 3 or not all(map(_is_number, settings)):
+        takes, made, example = _RULES[rule]
+        most = takes.count(":") + 1  # the last of three may be left out
+        if len(settings) not in (most, max(most - 1, 1)) or not all(map(_is_number, settings)):
             raise ProblemError(f'counts: write "{rule}:{takes}", such as "{rule}:{example}"; got "{text:.60}"')
-        return law(*map(float, settings))
+        counts = made(*map(float, settings))
+        return replace(counts, name=text) if takes == "IR" else counts
     if _is_file(text):
         return read_file(Path(text), column, drop_empty=drop_empty)
     found = _numbers(text)
@@ -92,23 +94,12 @@ def load_counts(source: str | Path, column: str | None = None, *, drop_empty: bo
     if len(parts) > 1:
         wrong = next(part for part in parts if not _is_number(part))
         raise ProblemError(f'counts: every entry must be a number; got "{wrong:.40}" in "{text:.80}"')
-    known = [*_profiles(), *_RULES, *_LAWS]
-    near = difflib.get_close_matches(rule.lower().replace("-", "_"), known, 1)
+    near = difflib.get_close_matches(rule.lower().replace("-", "_"), [*_profiles(), *_RULES], 1)
     raise ProblemError(
         f'counts: unknown profile "{text:.80}"; known are {", ".join(profile_names())}, laws such as '
         "zipf:1000000:1.0:10000, or give a file, 100x500 or numbers such as 1000,100,10"
         + (f" (did you mean {near[0]}?)" if near else "")
     )
-
-
-def _long_tail(rule: str, text: str) -> Counts:
-    """The CIFAR-LT rule with the imbalance ratio after the colon."""
-    ratio = text[len(rule) + 1 :]
-    if not ratio:
-        raise ProblemError(f'counts: "{rule}" is a rule and needs an imbalance ratio; write "{rule}:100"')
-    if not _is_number(ratio):
-        raise ProblemError(f'counts: the ratio in "{text}" must be a number; write "{rule}:100"')
-    return replace(long_tail_counts(*_RULES[rule], float(ratio)), name=text)
 
 
 def pasted_counts(text: str) -> Counts:

@@ -8,7 +8,6 @@ import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,6 @@ _MOST_POINTS = 200_000
 _STAND_IN = as_counts([30.0, 20.0, 10.0])
 
 
-@dataclass(frozen=True, eq=False)
 class Spec:
     """A sweep, as read: which settings are fixed, and which the grid goes over.
 
@@ -36,22 +34,15 @@ class Spec:
         axes: the grid's names and their values, in the order of the file; the last one runs fastest.
         fixed: every other setting.
         folder: that relative paths in it start from.
+        shape: the lengths of the axes.
+        size: the number of points.
     """
 
-    axes: Mapping[str, tuple[Any, ...]]
-    fixed: Mapping[str, Any]
-    folder: Path
-    _counts: dict[str, Counts] = field(default_factory=dict, repr=False)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The lengths of the axes."""
-        return tuple(len(values) for values in self.axes.values())
-
-    @property
-    def size(self) -> int:
-        """The number of points."""
-        return math.prod(self.shape)
+    def __init__(self, axes: Mapping[str, tuple[Any, ...]], fixed: Mapping[str, Any], folder: Path):
+        self.axes, self.fixed, self.folder = axes, fixed, folder
+        self.shape = tuple(len(values) for values in axes.values())
+        self.size = math.prod(self.shape)
+        self._counts: dict[str, Counts] = {}
 
     def at(self, index: tuple[int, ...]) -> dict[str, Any]:
         """The grid's settings at one point."""

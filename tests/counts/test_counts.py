@@ -159,8 +159,8 @@ def test_bad_counts(bad, message):
 
 BAD_SOURCES = {
     "unknown profile": ("imagenet_rt", 'unknown profile "imagenet_rt"; known are .*imagenet_lt'),
-    "rule without ratio": ("cifar10_lt", 'needs an imbalance ratio; write "cifar10_lt:100"'),
-    "rule with a word": ("cifar10_lt:high", "must be a number"),
+    "rule without ratio": ("cifar10_lt", 'write "cifar10_lt:IR", such as "cifar10_lt:100"; got "cifar10_lt"'),
+    "rule with a word": ("cifar10_lt:high", 'such as "cifar10_lt:100"; got "cifar10_lt:high"'),
     "rule below 1": ("cifar10_lt:0.5", "at least 1; got 0.5"),
     "rule with an empty tail": ("cifar100_lt:1000", "leaves class 90 empty"),
     "missing file": ("no/such/file.csv", "cannot read no/such/file.csv: No such file"),
