@@ -15,7 +15,6 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -137,7 +136,7 @@ def _neighbours(problem: gs.zoo.ZooProblem) -> Iterator[Candidate]:
 
 
 def _optimum(problem: gs.zoo.ZooProblem, counts: Any, options: Any) -> Any:
-    other = replace(problem, counts=counts, options=options).objective
+    other = gs.zoo.ZooProblem({**vars(problem), "counts": counts, "options": options}).objective
     gram = gs.solve(other, throw=False).orbits
     # Other counts may make other orbits; then it is no answer to this problem in this form.
     return gram if gram.orbits.same_as(problem.orbits.orbits) else None

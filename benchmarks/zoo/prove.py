@@ -27,7 +27,7 @@ import numpy as np
 from flint import arb, ctx
 
 import geomsolve as gs
-from geomsolve.zoo.problems import without_optimum, zoo_definitions
+from geomsolve.zoo.problems import ZooProblem, zoo_definitions
 
 from ..record import ROOT, commit, machine, say, stamp, versions
 from .losses import Drawn, Loss, Softmax, loss_of
@@ -129,7 +129,7 @@ def sum_q(loss: Softmax, slope, i):
 def solve_entry(definition) -> dict:
     """What is stored of one problem."""
     clock = time.perf_counter()
-    problem = without_optimum(definition)
+    problem = ZooProblem(definition)
     objective = problem.objective
     counts = gs.load_counts(problem.counts).per_class if isinstance(problem.counts, str) else problem.counts
     start = gs.solve(objective, throw=False).orbits

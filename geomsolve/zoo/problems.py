@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
@@ -23,7 +22,6 @@ from ..objectives.weighted.weighted import WeightedInfoNCE
 from ..similarities.schemes import build_weighting
 
 
-@dataclass(frozen=True, eq=False)
 class ZooProblem:
     """A problem and its optimum. Make one with `problem`.
 
@@ -42,16 +40,16 @@ class ZooProblem:
         optimum: what is stored of it: digits of cosines, and how well they are proved.
     """
 
-    name: str
-    description: str
-    loss: str
-    counts: Any
-    options: Mapping[str, Any] = field(repr=False)
-    tags: tuple[str, ...]
-    source: str
-    value: str
-    excess: str | None
-    optimum: Mapping[str, Any] = field(repr=False)
+    def __init__(self, definition: Mapping[str, Any], optimum: Mapping[str, Any] | None = None):
+        self.name, self.description, self.loss = (definition[key] for key in ("name", "description", "loss"))
+        self.counts, self.options, self.tags = definition["counts"], definition["options"], tuple(definition["tags"])
+        self.optimum = optimum or {}
+        self.value, self.excess = self.optimum.get("value", "nan"), self.optimum.get("excess")
+        proof = f"ours, proved in ball arithmetic to {self.optimum['error']} nats" if optimum else "none"
+        self.source = f"closed form: {definition['closed']}; {proof}" if "closed" in definition else proof
+
+    def __repr__(self) -> str:
+        return f"ZooProblem({self.name}: {self.description})"
 
     @property
     def unique(self) -> bool:
@@ -135,15 +133,7 @@ def problem(name: str) -> ZooProblem:
         near = difflib.get_close_matches(str(name), rows, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise ProblemError(f"name: the zoo has no problem {name!r:.60} ({hint}names() lists all {len(rows)})")
-    found = _stored("optima.json")["problems"][name]
-    proof = f"ours, proved in ball arithmetic to {found['error']} nats"
-    closed = rows[name].get("closed")
-    return _made(rows[name], f"closed form: {closed}; {proof}" if closed else proof, found)
-
-
-def without_optimum(definition: Mapping[str, Any]) -> ZooProblem:
-    """A problem of which nothing is known yet: what an optimum is to be computed for."""
-    return _made(definition, "none", {})
+    return ZooProblem(rows[name], _stored("optima.json")["problems"][name])
 
 
 def zoo_definitions() -> tuple[Mapping[str, Any], ...]:
@@ -154,9 +144,3 @@ def zoo_definitions() -> tuple[Mapping[str, Any], ...]:
 @cache
 def _stored(file: str) -> Any:
     return json.loads((files("geomsolve.zoo") / "data" / file).read_text())
-
-
-def _made(row: Mapping[str, Any], source: str, found: Mapping[str, Any]) -> ZooProblem:
-    kept = {key: row[key] for key in ("name", "description", "loss", "options", "counts")}
-    known = {"source": source, "value": found.get("value", "nan"), "excess": found.get("excess"), "optimum": found}
-    return ZooProblem(**kept, tags=tuple(row["tags"]), **known)
