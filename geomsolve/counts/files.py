@@ -6,6 +6,7 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,7 @@ def _finished(values: list[float], names: list[str] | None, source: str, drop_em
         warnings.warn(f"{source}: classes without examples are left out: {which}{more}", stacklevel=2)
         names = list(map(str, range(len(values)))) if names is None else names
         names = [name for name, value in zip(names, values, strict=True) if value != 0]
-    counts = as_counts([value for value in values if value != 0])
-    return Counts(counts.distinct, counts.multiplicity, counts.groups, source, counts.are_proportions).named(names)
+    return replace(as_counts([value for value in values if value != 0]), name=source).named(names)
 
 
 def _found(path: Path, column: str | None) -> Found:

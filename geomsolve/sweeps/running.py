@@ -57,7 +57,6 @@ class SweepProgress:
         return f"{self.done} of {self.total} problems, {self.rate:.0f}/s{left}{failed}"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class SweepResult(Result):
     """What a sweep came to; the answers themselves are in its store, see `load_sweep`.
 
@@ -72,14 +71,13 @@ class SweepResult(Result):
         reasons: the commonest reasons for which points are not certified, and how many points each has.
     """
 
-    store: Path
-    points: int
-    certified: int
-    uncertified: int
-    failed: int
-    solved: int
-    seconds: float
-    reasons: tuple[tuple[str, int], ...] = ()
+    def __init__(self, store: Path, points: int, outcomes: list[tuple[str, str, int]], solved: int, seconds: float):
+        self.store, self.points, self.solved, self.seconds = store, points, solved, seconds
+        tally = Counter[str]()
+        for quality, _, many in outcomes:
+            tally[quality] += many
+        self.certified, self.uncertified, self.failed = (tally[one] for one in ("certified", "uncertified", "failed"))
+        self.reasons = tuple((error, many) for quality, error, many in outcomes if quality != "certified")[:5]
 
     @property
     def ok(self) -> bool:
@@ -162,14 +160,7 @@ def sweep(
             elsewhere = spawned(many) if dask is None else dask_cluster(dask)
             with nullcontext(executor or Here()) if here else elsewhere as pool:
                 _solve(segments, pool, journal, tol, SweepProgress(total - left, total, 0, 0.0), progress)
-        outcomes = journal.outcomes()
-    tally = Counter[str]()
-    for quality, _, points in outcomes:
-        tally[quality] += points
-    reasons = tuple((error, points) for quality, error, points in outcomes if quality != "certified")[:5]
-    seconds = time.perf_counter() - clock
-    qualities = {quality: tally[quality] for quality in ("certified", "uncertified", "failed")}
-    return SweepResult(path, read.size, **qualities, solved=left, seconds=seconds, reasons=reasons)
+        return SweepResult(path, read.size, journal.outcomes(), left, time.perf_counter() - clock)
 
 
 def _enter(spec: Spec, tol: float, journal: Journal) -> list[list[dict[str, Any]]]:
