@@ -12,8 +12,9 @@ which no force is left (weights that a geometry attains): F = 0.
 
 from __future__ import annotations
 
+import itertools
 import warnings
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,44 +30,10 @@ Balls = list[list[Any]]
 _MOST_STEPS = 60
 
 
-@dataclass(frozen=True, eq=False)
-class Refined:
-    """Where Newton's method stopped.
-
-    Attributes:
-        cosines: (K, K) exact numbers (balls without radius).
-        steps: Newton steps taken.
-        change: the largest change of a cosine in the last step, as a power of 10.
-    """
-
-    cosines: Balls
-    steps: int
-    change: float
-
-
-@dataclass(frozen=True, eq=False)
-class _Layout:
-    """Which pairs of orbits are unknown, and where they stand."""
-
-    sizes: Array
-    closed: NDArray[np.bool_]
-
-    @property
-    def pairs(self) -> NDArray[np.intp]:
-        count = len(self.sizes)
-        free = (self.sizes > 1) & ~self.closed
-        return np.array([(a, b) for a in range(count) for b in range(a, count) if a != b or free[a]], dtype=np.intp)
-
-    @property
-    def places(self) -> NDArray[np.intp]:
-        count, pairs = len(self.sizes), self.pairs
-        found = np.full((count, count), -1, dtype=np.intp)
-        found[pairs[:, 0], pairs[:, 1]] = found[pairs[:, 1], pairs[:, 0]] = np.arange(len(pairs))
-        return found
-
-
-def refine(loss: LogSums, cosines: Balls, closed: NDArray[np.bool_], width: int, digits: int) -> Refined | None:
-    """The solution of the conditions near a guess, to so many digits after the point; None where steps do not shrink.
+def refine(
+    loss: LogSums, cosines: Balls, closed: NDArray[np.bool_], width: int, digits: int
+) -> tuple[Balls, int] | None:
+    """The solution of the conditions near a guess, and the steps it took; None where steps do not shrink.
 
     Nothing of it is trusted: `verify` proves what it says of these cosines by itself.
 
@@ -75,87 +42,142 @@ def refine(loss: LogSums, cosines: Balls, closed: NDArray[np.bool_], width: int,
         cosines: the guess.
         closed: (K,) orbits in one point, held there.
         width: q.
-        digits: where to stop; the working precision must be larger.
+        digits: after the point, where to stop; the working precision must be larger.
 
     Cost: with M unknown (K (K + 1)/2 + K q), O(M^3) in float64 once or twice, and K^2 exponentials a step.
     """
-    sizes = np.array(loss.sizes, dtype=float)
-    layout = _Layout(sizes, closed)
-    pairs, places = layout.pairs, layout.places
-    norms = np.where(np.eye(len(sizes)) > 0, sizes * np.maximum(sizes - 1.0, 1.0), sizes * sizes[:, None])
-    point = [[x.mid() for x in row] for row in cosines]
-    for a in np.flatnonzero(closed | (sizes == 1)):
-        point[a][a] = flint().arb(1)
-    factor = _start(loss, point, width)
-    if factor is None:
-        return None
-    solve, before, steps = None, np.inf, 0
-    while steps < _MOST_STEPS:
-        if solve is None:
-            solve = _factored(loss, layout, places, norms, point, factor)
-            if solve is None:
-                return None
-        residual, exponent = _residual(loss, pairs, norms, point, factor, solve.scales)
-        if residual is None:
+    conditions = _Conditions(loss, cosines, closed, width)
+    stale, before = True, np.inf
+    for steps in range(1, _MOST_STEPS + 1):
+        if stale and not conditions.factorise():
             return None
-        step = solve(residual)
-        if not np.all(np.isfinite(step)):
+        size = conditions.step()
+        if size < -digits:
+            return conditions.point.tolist(), steps
+        stale = not size <= before - 4.0
+        if np.isnan(size) or (stale and steps > 8 and size > before - 0.3):
             return None
-        size = float(np.abs(step).max())
-        log_size = (np.log10(size) if size > 0 else -400.0) + exponent
-        steps += 1
-        _move(point, factor, pairs, step * solve.units, exponent, damping=min(1.0, 0.3 * 10.0**-log_size))
-        if log_size < -digits:
-            return Refined(point, steps, log_size)
-        if log_size > before - 4.0:
-            if steps > 8 and log_size > before - 0.3:
-                return None
-            solve = None  # the Jacobian is too far away
-        before = log_size
+        before = size
     return None
 
 
-def _start(loss: LogSums, point: Balls, width: int) -> Balls | None:
-    """(K, q) a dual factor from S, every row in units of its own diagonal."""
-    sizes = np.array(loss.sizes, dtype=float)
-    if width == 0:
-        return [[] for _ in sizes]
-    if width == 1 and loss.pulls:
-        return [[flint().arb(x)] for x in _balance(loss, point).tolist()]
-    matrix = slack(loss.forces(point), point)
-    own = np.array([float(matrix[a][a].mid()) for a in range(len(sizes))])
-    if not 1e-290 < own.max() < np.inf:
-        return None
-    outward = np.sqrt(np.maximum(own, 1e-30 * own.max()))
-    if width == 1:
-        return [[flint().arb(x)] for x in (outward / sizes).tolist()]
-    form = np.array([[float(x.mid()) for x in row] for row in matrix]) / outward / outward[:, None]
-    values, vectors = np.linalg.eigh((form + form.T) / 2.0)
-    kept = vectors[:, -width:] * np.sqrt(np.maximum(values[-width:], 1e-30))
-    return [[flint().arb(x) for x in row] for row in (kept * (outward / sizes)[:, None]).tolist()]
+class _Conditions:
+    """The equations, and how far Newton's method has come: exact numbers (balls without radius)."""
 
+    def __init__(self, loss: LogSums, cosines: Balls, closed: NDArray[np.bool_], width: int) -> None:
+        self.loss, self.sizes, self.width = loss, np.array(loss.sizes, dtype=float), width
+        self.point = flint().arb_mat(cosines).mid()
+        for a in np.flatnonzero(closed | (self.sizes == 1)).tolist():
+            self.point[a, a] = 1
+        self.first, self.second = np.triu_indices(len(self.sizes))
+        unknown = (self.first != self.second) | ((self.sizes > 1) & ~closed)[self.first]
+        self.first, self.second = self.first[unknown], self.second[unknown]
+        # The pairs of atoms behind every unknown.
+        self.many = self.sizes[self.first] * (self.sizes[self.second] - (self.first == self.second))
+        self.factor = self._first_factor()
 
-def _balance(loss: LogSums, point: Balls) -> Array:
-    """(K,) weights u with G u = 0, of the size that the forces between orbits ask for: D_ab = u_a u_b.
+    def _first_factor(self) -> Any:
+        """(K, q) a dual factor: the largest part of S, every row in units of its own diagonal."""
+        cosines = self.point.tolist()
+        form = _floats(slack(self.loss.forces(cosines), cosines))
+        own = np.diag(form)
+        outward = np.sqrt(np.maximum(own, max(1e-30 * own.max(), 1e-300)))
+        values, vectors = np.linalg.eigh(form / outward / outward[:, None])
+        largest = slice(len(own) - self.width, None)
+        factor = vectors[:, largest] * np.sqrt(np.maximum(values[largest], 1e-30))
+        factor *= (outward / self.sizes)[:, None]
+        return flint().arb_mat(*factor.shape, factor.ravel().tolist())
 
-    Where atoms attract each other, a small repulsion is lost in the difference from which S_aa is made.
-    """
-    sizes = np.array(loss.sizes, dtype=float)
-    cosines = np.array([[float(x.mid()) for x in row] for row in point])
-    forces = np.array([[float(x.mid()) for x in row] for row in loss.forces(point)]) / sizes / sizes[:, None]
-    root = np.sqrt(sizes)
-    means = cosines * root * root[:, None]
-    np.fill_diagonal(means, 1.0 + (sizes - 1.0) * np.diag(cosines))
-    kernel = np.abs(np.linalg.eigh(means)[1][:, 0]) / root
-    kernel = np.maximum(kernel, 1e-12 * kernel.max())
-    pulled = np.zeros(forces.shape, dtype=bool)
-    for a, b in loss.pulls:
-        pulled[a, b] = pulled[b, a] = True
-    pushed = (forces > 0) & ~pulled & ~np.eye(len(sizes), dtype=bool)
-    if not pushed.any():
-        pushed = forces > 0
-    ratios = (forces / kernel / kernel[:, None])[pushed]
-    return kernel * np.sqrt(np.median(ratios)) if ratios.size else kernel
+    def _means(self) -> Array:
+        """(K, K) the sum of the cosines of an atom with all atoms of every orbit."""
+        cosines = _floats(self.point.tolist())
+        return cosines * self.sizes + np.diag(1.0 - np.diag(cosines))
+
+    def factorise(self) -> bool:
+        """The Jacobian, columns in units of the unknown and rows scaled to one; False where it is singular."""
+        first, second, width, count, number = self.first, self.second, self.width, len(self.sizes), len(self.many)
+        rows, place = _floats(self.factor.tolist()), np.arange(number)
+        dual, balance = np.zeros((number, count, width)), np.zeros((count, width, number))
+        dual[place, first] -= rows[second]
+        dual[place, second] -= rows[first]
+        balance[first, :, place] = (self.many / self.sizes[first])[:, None] * rows[second]
+        balance[second, :, place] = (self.many / self.sizes[second])[:, None] * rows[first]
+        matrix = np.block(
+            [
+                [self._hessian(), dual.reshape(number, count * width)],
+                [balance.reshape(count * width, number), np.kron(self._means(), np.eye(width))],
+            ]
+        )
+        length = np.linalg.norm(rows, axis=1)
+        length = np.maximum(length, 1e-12 * length.max())
+        self.units = np.append(np.ones(number), np.repeat(length, width))
+        matrix *= self.units
+        self.scales = np.abs(matrix).max(axis=1)
+        if not self.scales.min() > 0:
+            return False
+        matrix /= self.scales[:, None]
+        # Rotations of the factor mean nothing.
+        turns = []
+        for i, j in itertools.combinations(range(width), 2):
+            turned = np.zeros((count, width))
+            turned[:, i], turned[:, j] = rows[:, j] / length, -rows[:, i] / length
+            turns.append(np.append(np.zeros(number), turned.ravel()))
+        if turns:
+            matrix = np.block([[matrix, np.transpose(turns)], [np.array(turns), np.zeros((len(turns),) * 2)]])
+        self.size = len(matrix)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", LinAlgWarning)
+                # Without a factor the optima can be a family: the nearest one of it, then.
+                free = width == 0
+                self.solve = np.linalg.pinv(matrix, rcond=1e-12).dot if free else partial(lu_solve, lu_factor(matrix))
+        except (LinAlgWarning, np.linalg.LinAlgError, ValueError):
+            return False
+        return True
+
+    def _hessian(self) -> Array:
+        """(M, M) the derivatives of the forces between two atoms in the cosines."""
+        count, number = len(self.sizes), len(self.many)
+        places = np.full((count, count), -1, dtype=np.intp)
+        places[self.first, self.second] = places[self.second, self.first] = np.arange(number)
+        hessian = np.zeros((number, number))
+        for a, term, _, _, shares in self.loss.shares(self.point.tolist()):
+            where = np.array([b for b in shares if places[a, b] >= 0], dtype=np.intp)
+            q, index = np.array([float(shares[b].mid()) for b in where.tolist()]), places[a, where]
+            half = np.where(where == a, 1.0, 0.5) * float(term.factor.mid()) / float(term.tau.mid()) ** 2
+            hessian[index[:, None], index] += half[:, None] * (np.diag(q) - np.outer(q, q))
+        return np.asarray(hessian / self.many[:, None])
+
+    def step(self) -> float:
+        """Moves to where the residual would vanish, or part of the way; log10 of the largest change."""
+        arb, arb_mat = flint().arb, flint().arb_mat
+        cosines, count, number = self.point.tolist(), len(self.sizes), len(self.many)
+        forces, inner = self.loss.forces(cosines), self.factor * self.factor.transpose()
+        pairs = list(zip(self.first.tolist(), self.second.tolist(), strict=True))
+        left = [forces[a][b] / many - inner[a, b] for (a, b), many in zip(pairs, self.many.tolist(), strict=True)]
+        means = [[n * x for n, x in zip(self.loss.sizes, row, strict=True)] for row in cosines]
+        for a, row in enumerate(means):
+            row[a] += 1 - cosines[a][a]
+        left = [*left, *(arb_mat(means) * self.factor).entries()]
+        left = [x.mid() / arb(scale) for x, scale in zip(left, self.scales.tolist(), strict=True)]
+        # Far below what float64 can hold: in units of the largest.
+        largest = max(abs(x).mid() for x in left)
+        if not largest > 0:
+            return -np.inf
+        residual = np.zeros(self.size)
+        residual[: len(left)] = [float((x / largest).mid()) for x in left]
+        found = self.solve(-residual)[: len(left)]
+        top = np.abs(found).max()
+        if not np.isfinite(top):
+            return np.nan
+        size = float(((largest * top).log() / arb(10).log()).mid())
+        found *= self.units
+        part = largest * min(1.0, 0.3 * 10.0**-size)
+        change = np.zeros((count, count))
+        change[self.first, self.second] = change[self.second, self.first] = found[:number]
+        self.point = (self.point + arb_mat(change.tolist()) * part).mid()
+        self.factor = (self.factor + arb_mat(count, self.width, found[number:].tolist()) * part).mid()
+        return size
 
 
 def slack(forces: Balls, cosines: Balls) -> Balls:
@@ -166,114 +188,5 @@ def slack(forces: Balls, cosines: Balls) -> Balls:
     return found
 
 
-class _Factored:
-    """The Jacobian, factorised: rows and columns scaled to one, and bordered."""
-
-    def __init__(self, matrix: Array, scales: Array, border: Array, units: Array, free: bool) -> None:
-        count, extra = len(scales), border.shape[1]
-        self.scales, self.units, self._extra = scales, units, extra
-        inner = matrix[:count, :count]
-        inner *= units
-        self._rows = np.abs(inner).max(axis=1)
-        self._rows[self._rows == 0] = 1.0
-        inner /= self._rows[:, None]
-        matrix[:count, count:], matrix[count:, :count] = border, border.T
-        # Without a factor the optima can be a family: the nearest one of it, then.
-        self._inverse = np.linalg.pinv(matrix, rcond=1e-12) if free else None
-        self._lu = None if free else lu_factor(matrix, overwrite_a=True)
-
-    def __call__(self, residual: Array) -> Array:
-        """The step that would cancel the residual."""
-        right = np.append(-residual / self._rows, np.zeros(self._extra))
-        found = self._inverse @ right if self._inverse is not None else lu_solve(self._lu, right)
-        return np.asarray(found[: len(residual)])
-
-
-def _factored(
-    loss: LogSums, layout: _Layout, places: NDArray[np.intp], norms: Array, point: Balls, factor: Balls
-) -> _Factored | None:
-    pairs, sizes, width = layout.pairs, layout.sizes, len(factor[0])
-    count, number = len(sizes), len(pairs)
-    rows = np.array([[float(x.mid()) for x in row] for row in factor]).reshape(len(factor), len(factor[0]))
-    cosines = np.array([[float(x.mid()) for x in row] for row in point])
-    hessian = np.zeros((number, number))
-    for a, term, _, _, shares in loss.shares(point):
-        where = [b for b in shares if places[a, b] >= 0]
-        if not where:
-            continue
-        q = np.array([float(shares[b].mid()) for b in where])
-        tau, index = float(term.tau.mid()), places[a, where]
-        half = np.where(np.array(where) == a, 1.0, 0.5) * float(term.factor.mid()) / tau**2
-        hessian[index[:, None], index] += half[:, None] * (np.diag(q) - np.outer(q, q))
-    norm = norms[pairs[:, 0], pairs[:, 1]]
-    hessian /= norm[:, None]
-    length = np.sqrt(np.sum(rows**2, axis=1))
-    heights = np.abs(np.diag(hessian)) + length[pairs[:, 0]] * length[pairs[:, 1]]
-    if not heights.min() > 0:
-        return None
-    weight = float(sizes @ length) or 1.0
-    turns = [(i, j) for i in range(width) for j in range(i)]
-    unknown = number + count * width
-    matrix = np.zeros((unknown + len(turns),) * 2)
-    matrix[:number, :number] = hessian / heights[:, None]
-    for p, (a, b) in enumerate(pairs.tolist()):
-        for i in range(width):
-            matrix[p, number + a * width + i] -= rows[b, i] / heights[p]
-            matrix[p, number + b * width + i] -= rows[a, i] / heights[p]
-            matrix[number + a * width + i, p] += (sizes[b] - (a == b)) * rows[b, i] / weight
-            if a != b:
-                matrix[number + b * width + i, p] += sizes[a] * rows[a, i] / weight
-    means = cosines * sizes
-    means[np.diag_indices(count)] = 1.0 + (sizes - 1.0) * np.diag(cosines)
-    matrix[number:unknown, number:unknown] += np.kron(means, np.eye(width)) / weight
-    units = np.append(np.ones(number), np.repeat(np.maximum(length, 1e-12 * length.max()), width))
-    border = np.zeros((unknown, len(turns)))
-    for t, (i, j) in enumerate(turns):
-        turned = np.zeros_like(rows)
-        turned[:, i], turned[:, j] = rows[:, j], -rows[:, i]
-        border[number:, t] = (turned / np.maximum(length, 1e-300)[:, None]).ravel()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", LinAlgWarning)
-            return _Factored(matrix, np.append(heights, np.full(count * width, weight)), border, units, width == 0)
-    except (LinAlgWarning, np.linalg.LinAlgError, ValueError):
-        return None
-
-
-def _residual(
-    loss: LogSums, pairs: NDArray[np.intp], norms: Array, point: Balls, factor: Balls, scales: Array
-) -> tuple[Array | None, int]:
-    """The residual in units of cosine, times a power of 10 so that the largest is near 1; with its exponent."""
-    module = flint()
-    arb, sizes, width = module.arb, loss.sizes, len(factor[0])
-    forces = loss.forces(point)
-    upright = module.arb_mat(len(sizes), max(width, 1), [x for row in factor for x in row] or [0] * len(sizes))
-    inner = upright * upright.transpose()
-    found = []
-    for p, (a, b) in enumerate(pairs.tolist()):
-        found.append((forces[a][b] / int(norms[a, b]) - inner[a, b]).mid() / arb(scales[p]))
-    means = [[sizes[b] * x for b, x in enumerate(row)] for row in point]
-    for a, row in enumerate(means):
-        row[a] = 1 + (sizes[a] - 1) * point[a][a]
-    product = module.arb_mat(means) * upright
-    found += [product[a, i].mid() / arb(scales[-1]) for a in range(len(sizes)) for i in range(width)]
-    largest = max((abs(x.mid()) for x in found), default=arb(0))
-    if not largest.is_finite():
-        return None, 0
-    if not largest > 0:
-        return np.zeros(len(found)), -400
-    exponent = int(float((largest.log() / arb(10).log()).mid()))
-    power = arb(10) ** (-exponent)
-    return np.array([float((x * power).mid()) for x in found]), exponent
-
-
-def _move(point: Balls, factor: Balls, pairs: NDArray[np.intp], step: Array, exponent: int, damping: float) -> None:
-    """Cosines and factor moved by damping * step * 10^exponent."""
-    arb = flint().arb
-    power = arb(10) ** exponent * arb(damping)
-    for p, (a, b) in enumerate(pairs.tolist()):
-        point[a][b] = point[b][a] = (point[a][b] + arb(float(step[p])) * power).mid()
-    width = len(factor[0])
-    for a, row in enumerate(factor):
-        for i in range(width):
-            row[i] = (row[i] + arb(float(step[len(pairs) + a * width + i])) * power).mid()
+def _floats(rows: Balls) -> Array:
+    return np.array([[float(x.mid()) for x in row] for row in rows])

@@ -153,9 +153,9 @@ def _refined(loss: LogSums, start: OrbitGram, aim: int, report: Progress) -> tup
             report(f"Newton's method in extended precision, dual factor of {width} column(s)")
             found = refine(loss, cosines, closed, width, aim + 15)
             if found is not None:
-                bounds = Bounds.at(loss, found.cosines, aim)
+                bounds = Bounds.at(loss, found[0], aim)
                 if best is None or bounds.gap < best[0].gap:
-                    best = bounds, found.steps, []
+                    best = bounds, found[1], []
             if best is not None and best[0].gap < best[0].excess * flint().arb(10) ** (5 - aim):
                 break
     note = (

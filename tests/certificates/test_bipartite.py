@@ -40,8 +40,8 @@ def test_digits_against_extended_precision(counts, scale):
         start = [[arb(x) for x in row] for row in gram.cosines.tolist()]
         loss = log_sums(objective, "binary")
         # Of 2 C points in C - 1 dimensions.
-        found = refine(loss, start, np.zeros(len(gram.sizes), bool), len(counts) + 1, 60)
-        true = np.array([[float(x.mid()) for x in row] for row in found.cosines])
+        found, _ = refine(loss, start, np.zeros(len(gram.sizes), bool), len(counts) + 1, 60)
+        true = np.array([[float(x.mid()) for x in row] for row in found])
     assert np.abs(true - gram.cosines).max() <= 2e-13
     assert gs.verify(solution, digits=20, reading="binary").proved
 

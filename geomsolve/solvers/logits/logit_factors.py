@@ -36,18 +36,19 @@ def minimise_factors(
     rotations of the columns change nothing. It ends at a relative gap of `tol`.
     """
     coarse = _coarser(problem)
-    factored = _Factored(problem)
     if coarse is None:
         # From the logits of ReLU features, a little where they are nothing.
-        x, steps = factored.start(problem.frame(np.maximum(problem.heights, 0.3)), 0.0 * problem.root), 0
+        logits, bias, steps = problem.frame(np.maximum(problem.heights, 0.3)), 0.0 * problem.root, 0
     else:
         logits, bias, steps = minimise_factors(coarse, 1e-6, progress)
-        x = factored.proximal(*_interpolated(coarse, logits, bias, problem))
-    best, idle = math.inf, 0
+        logits, bias = _interpolated(coarse, logits, bias, problem)
+    factored, best, idle = _Factored(problem), math.inf, 0
+    options = {"maxiter": _BURST, "maxfun": 2 * _BURST, "maxcor": 12, "ftol": 0.0, "gtol": 1e-8}
     while steps < _MOST_DESCENT_STEPS and idle < 3:
-        x, taken = _descended(factored, x)
-        x, newton = _newton(factored, x, tol)
-        steps += taken + newton
+        x = factored.proximal(logits, bias)
+        descent = minimize(factored.value, x, jac=True, method="L-BFGS-B", options=options)
+        x, newton = _newton(factored, descent.x, tol)
+        steps += int(descent.nit) + newton
         logits, bias = factored.logits(x)
         gap = certify_logits(problem, logits, bias).relative_gap
         if progress is not None:
@@ -55,36 +56,21 @@ def minimise_factors(
         if gap <= tol:
             break
         best, idle = min(best, gap), idle + 1 if gap > best / 2.0 else 0
-        x = factored.proximal(logits, bias)
     return logits, bias, steps
 
 
 def _newton(factored: _Factored, x: Array, tol: float) -> tuple[Array, int]:
     """Newton steps for as long as they shorten the gradient, and how many."""
-    x, steps = factored.balanced(x), 0
     slope = factored.value(x)[1]
-    while steps < _MOST_STEPS:
+    for steps in range(_MOST_STEPS):
         trial = x + factored.newton(x, slope)
         after = factored.value(trial)[1]
         if not np.linalg.norm(after) < 0.5 * np.linalg.norm(slope):
-            break
-        x, steps = factored.balanced(trial), steps + 1
-        slope = factored.value(x)[1]
+            return x, steps
+        x, slope = trial, after
         if certify_logits(factored.problem, *factored.logits(x)).relative_gap <= tol:
-            break
-    return x, steps
-
-
-def _descended(factored: _Factored, x: Array) -> tuple[Array, int]:
-    scale = 1.0 / factored.problem.decay
-
-    def descent(at: Array) -> tuple[float, Array]:
-        value, slope = factored.value(at)
-        return value * scale, slope * scale
-
-    options = {"maxiter": _BURST, "maxfun": 2 * _BURST, "maxcor": 12, "ftol": 0.0, "gtol": 1e-8}
-    found = minimize(descent, x, jac=True, method="L-BFGS-B", options=options)
-    return found.x, int(found.nit)
+            return x, steps + 1
+    return x, _MOST_STEPS
 
 
 def _coarser(problem: CrossEntropy) -> CrossEntropy | None:
@@ -128,28 +114,17 @@ def _interpolated(
 
 
 class _Factored:
-    """The problem in one vector: u, A, B, bias."""
+    """The problem in one vector, u, A, B and bias, and in units of its decay."""
 
     def __init__(self, problem: CrossEntropy) -> None:
-        self.problem = problem
-        self.sizes, self.root = problem.orbits.sizes, problem.root
+        self.problem, self.sizes, self.root = problem, problem.orbits.sizes, problem.root
         self.spread = np.sqrt(self.sizes - 1.0)
         self.count = len(self.sizes)
         self.others = problem.orbits.partners.T
         self.biased = problem.bias_decay is not None
-        self.bias_decay = problem.bias_decay or 0.0
+        self.bias_decay = (problem.bias_decay or 0.0) / problem.decay
         # The bias in units in which its decay curves like that of the factors.
-        self.unit = 1.0 / np.sqrt(self.sizes * (1.0 + self.bias_decay / problem.decay))
-
-    def start(self, logits: ClassMatrix, bias: Array) -> Array:
-        """The factors of logits, with no column quite at 0 (where it would stay)."""
-        weighted = logits.scaled(columns=self.root)
-        left, values, right = np.linalg.svd(weighted.means)
-        self.rank = self.count - 1
-        half = np.sqrt(np.maximum(values[: self.rank], 1e-6 * max(values[0], 1.0)))
-        # In an orbit of one class there are no differences.
-        inside = np.sqrt(np.abs(weighted.scalars)) * self.spread
-        return self._joined(inside, left[:, : self.rank] * half, right[: self.rank].T * half, bias / self.unit)
+        self.unit = 1.0 / np.sqrt(self.sizes * (1.0 + self.bias_decay))
 
     def proximal(self, logits: ClassMatrix, bias: Array) -> Array:
         """The factors after a step of proximal gradient descent: columns go where they are not needed, or come."""
@@ -166,81 +141,71 @@ class _Factored:
         inside = np.sqrt(inside) * self.spread
         return self._joined(inside, left[:, : self.rank] * half, right[: self.rank].T * half, bias / self.unit)
 
-    def balanced(self, x: Array) -> Array:
-        """The same logits by factors with orthogonal columns, A^T A = B^T B diagonal."""
-        u, left, right, bias = self.parts(x)
-        outer, values, inner = np.linalg.svd(left @ right.T)
-        half = np.sqrt(values[: self.rank])
-        return self._joined(u, outer[:, : self.rank] * half, inner[: self.rank].T * half, bias / self.unit)
-
-    def parts(self, x: Array) -> tuple[Array, Array, Array, Array]:
+    def _parts(self, x: Array) -> tuple[Array, Array, Array, Array]:
         """The vector taken apart: u, A, B, bias."""
         k, size = self.count, self.count * self.rank
         bias = x[k + 2 * size :] * self.unit if self.biased else np.zeros(k)
         return x[:k], x[k : k + size].reshape(k, -1), x[k + size : k + 2 * size].reshape(k, -1), bias
 
-    def _logits(self, scalars: Array, means: Array) -> ClassMatrix:
-        return ClassMatrix.of_blocks(self.problem.orbits, scalars, means).scaled(columns=1.0 / self.root)
-
-    def _inside(self, u: Array) -> Array:
-        return u / np.maximum(self.spread, 1.0) ** 2
-
-    def logits(self, x: Array) -> tuple[ClassMatrix, Array]:
-        """Z and the bias."""
-        u, left, right, bias = self.parts(x)
-        return self._logits(u * self._inside(u), left @ right.T), bias
-
     def _joined(self, u: Array, left: Array, right: Array, bias: Array) -> Array:
         return np.concatenate([u, left.ravel(), right.ravel(), bias if self.biased else bias[:0]])
 
+    def _logits(self, scalars: Array, means: Array) -> ClassMatrix:
+        scalars = scalars / np.maximum(self.spread, 1.0) ** 2
+        return ClassMatrix.of_blocks(self.problem.orbits, scalars, means).scaled(columns=1.0 / self.root)
+
+    def logits(self, x: Array) -> tuple[ClassMatrix, Array]:
+        """Z and the bias."""
+        u, left, right, bias = self._parts(x)
+        return self._logits(u**2, left @ right.T), bias
+
+    def _blocks(self, gradient: ClassMatrix) -> tuple[Array, Array, Array]:
+        """A gradient in Z on differences inside orbits, on their means, and summed for the bias, over the decay."""
+        weighted = gradient.scaled(columns=1.0 / self.root)
+        decay = self.problem.decay
+        return weighted.scalars / decay, weighted.means / decay, gradient.row_sums / decay
+
     def value(self, x: Array) -> tuple[float, Array]:
         """The value and its gradient."""
-        problem, (u, left, right, bias) = self.problem, self.parts(x)
-        found = problem.softmax(self._logits(u * self._inside(u), left @ right.T), bias)
-        decay, pull = problem.decay, self.sizes * self.unit
-        value = problem.loss(found) + decay * float(u @ u + (np.sum(left**2) + np.sum(right**2)) / 2.0)
-        value += self.bias_decay / 2.0 * float(self.sizes @ bias**2)
-        gradient = problem.gradient(found)
-        blocks = gradient.scaled(columns=1.0 / self.root)
-        means = blocks.means
+        problem, (u, left, right, bias) = self.problem, self._parts(x)
+        found = problem.softmax(*self.logits(x))
+        norms = float(u @ u + (np.sum(left**2) + np.sum(right**2)) / 2.0)
+        value = problem.loss(found) / problem.decay + norms + self.bias_decay / 2.0 * float(self.sizes @ bias**2)
+        scalars, means, sums = self._blocks(problem.gradient(found))
         slope = self._joined(
-            2.0 * u * (decay + (self.spread > 0) * blocks.scalars),
-            decay * left + means @ right,
-            decay * right + means.T @ left,
-            pull * (gradient.row_sums + self.bias_decay * bias),
+            2.0 * u * (1.0 + scalars),
+            left + means @ right,
+            right + means.T @ left,
+            self.sizes * self.unit * (sums + self.bias_decay * bias),
         )
         return value, slope
 
     def newton(self, x: Array, slope: Array) -> Array:
         """The Newton step towards a gradient of 0, by conjugate gradients."""
-        problem, (u, left, right, bias) = self.problem, self.parts(x)
-        found = problem.softmax(self._logits(u * self._inside(u), left @ right.T), bias)
-        blocks = problem.gradient(found).scaled(columns=1.0 / self.root)
-        scalars, means = (self.spread > 0) * blocks.scalars, blocks.means
-        decay, pull = problem.decay, self.sizes * self.unit
+        problem, (u, left, right, _) = self.problem, self._parts(x)
+        found, pull = problem.softmax(*self.logits(x)), self.sizes * self.unit
+        scalars, means, _ = self._blocks(problem.gradient(found))
 
         def product(direction: Array) -> Array:
-            du, dleft, dright, dbias = self.parts(np.ravel(direction))
-            moved = self._logits(2.0 * du * self._inside(u), dleft @ right.T + left @ dright.T)
-            change = self._change(found, moved, dbias)
-            inner = change.scaled(columns=1.0 / self.root)
-            turned = inner.means
+            du, dleft, dright, dbias = self._parts(np.ravel(direction))
+            moved = self._logits(2.0 * du * u, dleft @ right.T + left @ dright.T)
+            inside, turned, sums = self._blocks(self._change(found, moved, dbias))
             return self._joined(
-                2.0 * du * (decay + scalars) + 2.0 * u * (self.spread > 0) * inner.scalars,
-                decay * dleft + means @ dright + turned @ right,
-                decay * dright + means.T @ dleft + turned.T @ left,
-                pull * (change.row_sums + self.bias_decay * dbias),
+                2.0 * du * (1.0 + scalars) + 2.0 * u * inside,
+                dleft + means @ dright + turned @ right,
+                dright + means.T @ dleft + turned.T @ left,
+                pull * (sums + self.bias_decay * dbias),
             )
 
         # The diagonal, with the softmax of a column as if its entries were alone.
         curvature = found.wrong * (1.0 - found.wrong)
         np.fill_diagonal(curvature, found.missing * (1.0 - found.missing))
-        curvature *= problem.scale[:, None] ** 2 * problem.shares / problem.root**2
+        curvature *= problem.scale[:, None] ** 2 * problem.shares / problem.root**2 / problem.decay
         diagonal = self._joined(
-            2.0 * decay + 4.0 * u * self._inside(u) * np.diag(curvature),
-            decay + curvature @ right**2,
-            decay + curvature.T @ left**2,
-            pull * self.unit * (self.bias_decay + problem.shares * found.missing),
+            2.0 + 4.0 * (u / np.maximum(self.spread, 1.0)) ** 2 * np.diag(curvature),
+            1.0 + curvature @ right**2,
+            1.0 + curvature.T @ left**2,
+            pull * self.unit * (self.bias_decay + problem.shares * found.missing / problem.decay),
         )
         shape = (len(x), len(x))
         operator = LinearOperator(shape, matvec=product, dtype=np.float64)
