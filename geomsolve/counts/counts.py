@@ -159,19 +159,15 @@ def as_counts(counts: Counts | ArrayLike, *, name: str = "counts") -> Counts:
         raise ProblemError(f"{name}: must be numbers, one per class; got {counts!r:.80}{hint}") from None
     if array.ndim != 1:
         raise ProblemError(f"{name}: must be one-dimensional, one number per class; got shape {array.shape}")
-    if array.size == 0:
-        raise ProblemError(f"{name}: must have at least two classes; got none")
-    bad = np.flatnonzero(~(np.isfinite(array) & (array > 0)))
-    extreme = np.flatnonzero((array > 1e100) | (array < 1e-100))
+    bad = np.flatnonzero(~((array >= 1e-100) & (array <= 1e100)))
     if bad.size:
         raise ProblemError(
-            f"{name}: every class must have a finite number of examples above 0; class {bad[0]} has {array[bad[0]]:g} "
-            "(leave out classes without examples; if these are labels, one per example, use counts_from_labels)"
+            f"{name}: every class must have a finite number of examples above 0 (1e-100 to 1e100); class {bad[0]} has "
+            f"{array[bad[0]]:g} (leave out classes without examples; labels, one each, go into counts_from_labels)"
         )
-    if extreme.size:
-        raise ProblemError(f"{name}: must lie between 1e-100 and 1e100; class {extreme[0]} has {array[extreme[0]]:g}")
-    if array.size == 1:
-        raise ProblemError(f"{name}: must have at least two classes; got one (count {array[0]:g})")
+    if array.size < 2:
+        got = f"one (count {array[0]:g})" if array.size else "none"
+        raise ProblemError(f"{name}: must have at least two classes; got {got}")
     are_proportions = bool(np.all(array < 1))
     if are_proportions:
         if abs(array.sum() - 1) > 1e-6:

@@ -17,7 +17,7 @@ from ..files import read_npy
 from ..lazy import package
 from .counts import Counts, as_counts
 from .delimited import as_table, printed, read_text
-from .tables import Found, Table, check_overlap, counted, looks_like_labels, of_labels
+from .tables import Found, Table, counted, looks_like_labels, of_labels, of_one_hot
 
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 _BOOKS = (".xlsx", ".xls", ".ods", ".numbers")
@@ -76,10 +76,7 @@ def _found(path: Path, column: str | None) -> Found:
     text = read_text(path)
     if suffix in (".yaml", ".yml"):
         return _of_structure(_yaml(text, path), path.name, column)
-    if suffix == ".jsonl":
-        lines = [line for line in text.splitlines() if line.strip()]
-        return _of_structure([_json(line, path) for line in lines], path.name, column)
-    if suffix == ".json":
+    if suffix in (".json", ".jsonl"):
         return _of_structure(_json(text, path), path.name, column)
     return _of_text(text, path, column)
 
@@ -100,6 +97,8 @@ def _of_folder(path: Path) -> Found:
 
 def _json(text: str, path: Path) -> Any:
     try:
+        if path.suffix.lower() == ".jsonl":
+            return [json.loads(line) for line in text.splitlines() if line.strip()]
         return json.loads(text)
     except ValueError as error:
         raise ProblemError(f"counts: {path} is not JSON: {error}") from None
@@ -120,8 +119,7 @@ def _of_array(path: Path) -> Found:
         return of_labels(array.ravel().astype(str).tolist(), path.name)
     values = np.atleast_1d(np.squeeze(array)).astype(np.float64)
     if values.ndim == 2 and np.isin(values, (0, 1)).all():
-        check_overlap(values.sum(axis=1).tolist(), path.name)
-        return values.sum(axis=0).tolist(), None
+        return of_one_hot(values, path.name), None
     if values.ndim != 1:
         raise ProblemError(
             f"counts: {path} must be one-dimensional, or one row of 0 and 1 per example; got shape {array.shape}"

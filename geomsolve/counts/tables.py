@@ -9,6 +9,9 @@ from collections.abc import Iterable, Sequence
 from shlex import quote
 from typing import Any, TypeAlias
 
+import numpy as np
+
+from ..arrays import Array
 from ..errors import ProblemError
 
 # Counts and names of classes; None where they have no names.
@@ -80,14 +83,14 @@ def of_labels(labels: Sequence[Any], source: str) -> tuple[list[float], list[str
     return [float(found[text]) for text in order], [str(int(float(text))) for text in order] if whole else order
 
 
-def check_overlap(rows: Sequence[float], source: str) -> None:
-    """Say where examples have several labels, or none."""
-    several, none = sum(row > 1 for row in rows), sum(row == 0 for row in rows)
-    if several:
-        words = "have several labels: these are sums over classes that overlap, not sizes of classes apart"
-        warnings.warn(f"{source}: {several} of {len(rows)} examples {words}", stacklevel=2)
-    if none:
-        warnings.warn(f"{source}: {none} of {len(rows)} examples have no label and are not counted", stacklevel=2)
+def of_one_hot(rows: Array, source: str) -> list[float]:
+    """The sums of rows of 0 and 1, one an example; it is said where these have several labels, or none."""
+    overlap = "have several labels: these are sums over classes that overlap, not sizes of classes apart"
+    labels = rows.sum(axis=1)
+    for many, words in ((np.sum(labels > 1), overlap), (np.sum(labels == 0), "have no label and are not counted")):
+        if many:
+            warnings.warn(f"{source}: {many} of {len(rows)} examples {words}", stacklevel=2)
+    return rows.sum(axis=0).tolist()
 
 
 class Column:
@@ -96,7 +99,7 @@ class Column:
     Attributes:
         name: as the head of the table has it; the place, from "1", where there is none.
         title: what messages call it.
-        numbers: what the cells say.
+        numbers: what the cells say, NaN where that is no number.
         numeric: whether every cell is a number, but those of totals and of rows without any.
         words: of its name.
         lower: its name in small letters.
@@ -107,13 +110,12 @@ class Column:
 
     def __init__(self, name: str, title: str, cells: list[str]):
         self.name, self.title, self.cells = name, title, cells
-        self.numbers = [number(cell) for cell in cells]
-        said = [value for cell, value in zip(cells, self.numbers, strict=True) if cell.lower() not in _MISSING]
-        self.numeric = bool(said) and None not in said
+        self.numbers = np.array([number(cell) for cell in cells], dtype=np.float64)
+        said = self.numbers[[cell.lower() not in _MISSING for cell in cells]]
+        self.numeric = said.size > 0 and not np.isnan(said).any()
         self.words, self.lower = words(name), name.lower()
         self.repeats = len(set(cells)) < len(cells)
-        count = len(cells)
-        self.steps = count > 2 and self.numbers in (list(range(count)), list(range(1, count + 1)))
+        self.steps = len(cells) > 2 and any(_counts_up(self.numbers, first) for first in (0, 1))
         self.numbering = self.steps or name == "" or bool(self.words & _NUMBERED)
 
 
@@ -199,7 +201,7 @@ def _counts_column(table: Table) -> Column | None:
 def _labels_beside(table: Table, column: Column) -> bool:
     """Whether a column without a name is labels: numbers of classes, each many times, or beside paths of files."""
     paths = any(_are_paths(other) for other in table.columns if other is not column)
-    return paths or looks_like_labels([value for value in column.numbers if value is not None])
+    return paths or looks_like_labels(column.numbers[~np.isnan(column.numbers)].tolist())
 
 
 def _labels_column(table: Table) -> Column | None:
@@ -210,7 +212,7 @@ def _labels_column(table: Table) -> Column | None:
             return None
         if len(others) < len(table.columns):
             return others[0]
-        texts = None in others[0].numbers
+        texts = np.isnan(others[0].numbers).any()
         labels = others[0].repeats and len(set(others[0].cells)) > 1 if texts else _labels_beside(table, others[0])
         return others[0] if labels else None
     repeated = {column.lower: column for column in reversed(table.columns) if column.repeats}
@@ -225,16 +227,13 @@ def _are_paths(column: Column) -> bool:
 
 def _of_column(table: Table, column: Column) -> Found:
     """The numbers of a column, with the names of the rows; or how often each text stands in it."""
-    if not any(value is not None for value in column.numbers) and column.repeats:
+    wrong = np.flatnonzero(np.isnan(column.numbers))
+    if len(wrong) == table.size and column.repeats:
         return of_labels(column.cells, table.source)
-    values: list[float] = []
-    for line, cell, value in zip(table.lines, column.cells, column.numbers, strict=True):
-        if value is None:
-            raise ProblemError(
-                f"counts: {table.source}, line {line}: {column.title} must be a number; got {cell!r:.40}"
-            )
-        values.append(value)
-    return _without_total(values, _names(table, column), table.source)
+    if wrong.size:
+        line, cell = table.lines[wrong[0]], column.cells[wrong[0]]
+        raise ProblemError(f"counts: {table.source}, line {line}: {column.title} must be a number; got {cell!r:.40}")
+    return _without_total(column.numbers.tolist(), _names(table, column), table.source)
 
 
 def _without_total(values: list[float], names: list[str] | None, source: str) -> Found:
@@ -257,6 +256,10 @@ def _without_total(values: list[float], names: list[str] | None, source: str) ->
     return values, names
 
 
+def _counts_up(numbers: Array, first: int) -> bool:
+    return np.array_equal(numbers, np.arange(first, first + len(numbers)))
+
+
 def _names(table: Table, column: Column) -> list[str] | None:
     """What the rows are called: the first column, of texts rather than numbers, that tells them apart."""
     others = [other for other in table.columns if other is not column]
@@ -264,7 +267,7 @@ def _names(table: Table, column: Column) -> list[str] | None:
     numbered = [other for other in others if other.numeric and other.words & _NUMBERED]
     for other in (*texts, *numbered):
         if not other.repeats:
-            return None if other.numbers == [float(i) for i in range(len(other.cells))] else other.cells
+            return None if _counts_up(other.numbers, 0) else other.cells
     if texts:
         twice = next(cell for cell in texts[0].cells if texts[0].cells.count(cell) > 1)
         warnings.warn(f"{table.source}: several rows are called {twice!r:.30}; names are left out", stacklevel=2)
@@ -275,7 +278,7 @@ def _across(table: Table) -> Found | None:
     """Counts in one row, under the names of the classes or without any."""
     if table.size != 1 or len(table.columns) < 2 or len(table.numeric) < max(2, len(table.columns) - 1):
         return None
-    values = [float(column.numbers[0] or 0.0) for column in table.numeric]
+    values = [float(np.nan_to_num(column.numbers[0])) for column in table.numeric]
     names = [column.name for column in table.numeric] if table.headed else None
     return _without_total(values, names, table.source)
 
@@ -285,13 +288,10 @@ def _one_hot(table: Table) -> Found | None:
     hot = table.numeric
     if not table.headed or table.size < 3 or len(hot) < 2:
         return None
-    if any(column.words & _COUNTED or not set(column.numbers) <= {0.0, 1.0} for column in hot):
+    rows = np.column_stack([column.numbers for column in hot])
+    if any(column.words & _COUNTED for column in hot) or not np.isin(rows, (0, 1)).all() or not rows.any():
         return None
-    numbers = [[float(value or 0.0) for value in column.numbers] for column in hot]
-    if not any(map(any, numbers)):
-        return None
-    check_overlap([sum(row) for row in zip(*numbers, strict=True)], table.source)
-    return [sum(column) for column in numbers], [column.name for column in hot]
+    return of_one_hot(rows, table.source), [column.name for column in hot]
 
 
 def _unclear(table: Table, columns: Sequence[Column]) -> ProblemError:
