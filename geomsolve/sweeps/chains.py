@@ -7,9 +7,12 @@ installed geomsolve.
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import math
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,7 @@ from ..counts.counts import Counts
 from ..errors import GeomsolveError, ProblemError
 from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
-from ..objectives.registry import build_objective
+from ..objectives.registry import build_objective, objective_options
 from ..solvers.newton.dual_step import DENSE
 from ..solvers.newton.newton import Newton
 from ..solvers.points.embedding import embed
@@ -27,6 +30,10 @@ from ..solvers.solution import Quality, Solution
 from ..solvers.solving import solve
 from ..text import attributes
 
+# Goes into every hash: raise it when an old answer must not stand for a new problem.
+PROBLEM_FORMAT = 1
+# The text of counts that cannot be.
+NO_COUNTS = "[[], [], false]"
 # Cosines of more distinct counts are not kept: 320 KB a point.
 _MOST_ORBITS = 200
 
@@ -73,6 +80,41 @@ def _answer(point: dict[str, Any], tol: float, start: tuple[str, bytes] | None) 
     except Exception as error:
         row |= {"quality": "failed", "error": f"{type(error).__name__}: {error}"}
     return row | {"seconds": time.perf_counter() - clock, "error": " ".join(row.get("error", "").split())}
+
+
+def hash_of(text: str) -> str:
+    """The hash under which the journal keeps the problem of that statement, or a sweep."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@functools.lru_cache(maxsize=4096)
+def counts_text(counts: Counts) -> str:
+    """JSON of the distinct counts, how many classes have each, and whether they are proportions."""
+    return json.dumps([counts.distinct.tolist(), counts.multiplicity.tolist(), counts.are_proportions])
+
+
+def statement_of(name: str, options: Mapping[str, Any], counts: str, dim: int | None, tol: float) -> str:
+    """Canonical JSON of a problem: what is hashed, and kept in the journal.
+
+    Options at their defaults are left out, so a loss that gains an option keeps its hashes.
+    """
+    defaults = objective_options(name)
+    given = {key: _canonical(value) for key, value in options.items() if value != defaults.get(key)}
+    if ".py:" in str(given.get("loss")):
+        # The code is the problem, wherever its file is.
+        path, _, function = str(given["loss"]).rpartition(":")
+        given["loss"] = f"{function} in {hashlib.sha256(Path(path).read_bytes()).hexdigest()}"
+    problem = {"format": PROBLEM_FORMAT, "objective": name, "options": given, "counts": hash_of(counts)}
+    return json.dumps({**problem, "dim": dim, "tol": tol}, sort_keys=True, separators=(",", ":"))
+
+
+def _canonical(value: Any) -> Any:
+    """1, 1.0 and "1" are one setting; infinity is a word, which JSON can write."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return value
+    return number if math.isfinite(number) else str(number)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -3,28 +3,104 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..counts.counts import Counts, as_counts
+from ..counts.counts import Counts, as_counts, long_tail_counts, step_counts
+from ..counts.sources import load_counts
 from ..errors import ProblemError
 from ..objectives.base import is_number
 from ..objectives.registry import build_objective, objective_options
 from ..solvers.points.embedding import check_dim
-from .gridpoints import COUNTS_KEYS, NO_COUNTS, build_counts, counts_errors, counts_text, hash_of, statement_of
+from .chains import NO_COUNTS, counts_text, hash_of, statement_of
 
 _SECTIONS = ("objective", "counts", "grid")
 _RANGE: dict[str, Any] = {"from": None, "to": None, "num": None, "scale": "linear"}
 # A grid of more points is a slip of the pen.
 _MOST_POINTS = 200_000
 _STAND_IN = as_counts([30.0, 20.0, 10.0])
+
+# The least numbers, of classes and others.
+_CLASSES = {"majority": 0, "minority": 0, "classes": 2}
+_LEAST = {"ratio": 1.0, "per_class": math.ulp(0.0), "largest": math.ulp(0.0)}
+
+
+def _step(majority: int, minority: int, ratio: float, per_class: float = 1.0) -> Counts:
+    return step_counts(majority, minority, per_class, ratio)
+
+
+def _long_tail(ratio: float, classes: int, largest: float | None = None) -> Counts:
+    # CIFAR-LT cuts its tail out of 50,000 images.
+    return long_tail_counts(classes, 50_000 / classes if largest is None else largest, ratio)
+
+
+def _profile(profile: str, ratio: float | None = None) -> Counts:
+    if ratio is None:
+        return load_counts(profile)
+    if not profile.startswith("cifar") or ":" in profile:
+        raise ProblemError(f'ratio: the counts of "{profile:.40}" have a ratio of their own; leave it out')
+    return load_counts(f"{profile}:{ratio!r}")
+
+
+# The ways of giving counts; what a way takes, and what it needs, is read off its builder.
+_RULES: dict[str, Callable[..., Counts]] = {"step": _step, "long_tail": _long_tail}
+_WAYS = {
+    **_RULES,
+    "profile": _profile,
+    "values": lambda values: as_counts(values),
+}
+_TAKES = {way: inspect.signature(builder).parameters for way, builder in _WAYS.items()}
+COUNTS_KEYS = ("rule", *dict.fromkeys(key for keys in _TAKES.values() for key in keys))
+
+
+def counts_errors(settings: Mapping[str, Any], name: str) -> list[str]:
+    """What is wrong with the keys of [counts] one by one, for the loss of that name."""
+    ways = [way for way in ("rule", "profile", "values") if way in settings]
+    if len(ways) > 1:
+        return [f"counts: must be given in one way; got {' and '.join(ways)}"]
+    way = _way(settings)
+    if way not in (_RULES if ways == ["rule"] else _WAYS):
+        return [f"rule: must be one of {', '.join(_RULES)}; got {way!r:.40}"]
+    takes, errors = _TAKES[way], []
+    for key, value in settings.items():
+        least, wanted = _LEAST.get(key), None
+        if key not in ("rule", *takes):
+            errors.append(f'{key}: counts given by "{way}" take {", ".join(takes)} alone; got {value!r:.40}')
+        elif key == "profile" and not isinstance(value, str):
+            wanted = "a name or a CSV file in quotes"
+        elif key in _CLASSES and (not is_number(value) or value not in range(_CLASSES[key], 1_000_001)):
+            wanted = f"a whole number from {_CLASSES[key]} to 1,000,000"
+        elif least is not None and not (is_number(value) and math.isfinite(value) and value >= least):
+            wanted = "a number of at least 1" if key == "ratio" else "a number above 0"
+        if wanted is not None:
+            errors.append(f"{key}: must be {wanted}; got {value!r:.40}")
+    needed = [key for key, one in takes.items() if one.default is one.empty and key not in settings]
+    # A loss of proportions alone need not know how many examples a class of the tail has.
+    if way == "step" and name != "gcl" and "per_class" not in settings:
+        needed.append("per_class")
+    return errors + [f"{key}: the {way} rule needs it for {name}; got none (write {key} = 10, say)" for key in needed]
+
+
+def _way(settings: Mapping[str, Any]) -> Any:
+    return settings.get("rule", next((way for way in ("profile", "values") if way in settings), "step"))
+
+
+def build_counts(settings: Mapping[str, Any], name: str, folder: Path) -> Counts:
+    """The class counts of a point for the loss of that name; a relative path of a file starts from the folder."""
+    if errors := counts_errors(settings, name):
+        raise ProblemError("; ".join(errors))
+    given = {key: value for key, value in settings.items() if key != "rule"}
+    if str(given.get("profile")).lower().endswith(".csv"):
+        given["profile"] = str(folder / given["profile"])
+    return _WAYS[_way(settings)](**given)
 
 
 class Spec:

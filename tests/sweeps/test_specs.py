@@ -4,7 +4,7 @@ import re
 import pytest
 
 import geomsolve as gs
-from geomsolve.sweeps.gridpoints import hash_of
+from geomsolve.sweeps.chains import hash_of
 from geomsolve.sweeps.specs import read_spec
 
 BASE = {
