@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import typer
 
 from ..arrays import Progress
 from ..certificates.certificate import check_tol
 from ..errors import ProblemError
 from ..files import check_file
 from ..objectives.weighted.weightings import MOST_ORBITS, Weighting, weighting_from_matrix
-from ..similarities.dimensions import realize_in
+from ..similarities.dimensions import InDimension, realize_in
 from ..similarities.euclidean import euclidean_realization
 from ..similarities.kernels import distance_weights
 from ..similarities.label_fits import label_fit
@@ -23,10 +22,11 @@ from ..similarities.labels import load_labels, load_square, load_tree
 from ..similarities.realizations import realize as realize_weights
 from ..similarities.remedies import suggest_remedies
 from ..similarities.schemes import SCHEMES, build_weighting
+from ..similarities.verdicts import EuclideanGeometry, Realization
 from ..solvers.points.embedding import check_dim
 from ..text import attributes, entry
 from .app import OK, verb
-from .options import JsonOption
+from .options import JsonOption, PlotOption, option
 from .outputs import Outputs, reporting
 
 
@@ -36,121 +36,82 @@ from .outputs import Outputs, reporting
 )
 def realize(
     *,
-    weights: Annotated[
-        Path | None,
-        typer.Option(help="N x N weights of pairs (.npy, .csv, .tsv, .parquet); rows are divided by their sums."),
-    ] = None,
-    distances: Annotated[
-        Path | None, typer.Option(help="In place of --weights: N x N distances, with --sigma and --kernel.")
-    ] = None,
+    weights: Annotated[Path | None, option("N x N weights of pairs: .npy, .csv, .tsv or .parquet.")] = None,
+    distances: Annotated[Path | None, option("Or such distances, with --sigma and --kernel.")] = None,
     labels: Annotated[
-        str | None,
-        typer.Option(
-            help="In place of --weights: a file (.npy, .csv, .tsv, .parquet; see --column), numbers such as 0,0.5,1, "
-            "or diabetes, digits, digits-classes (scikit-learn's)."
-        ),
+        str | None, option("Or such a file of labels, 0,0.5,1, or scikit-learn's diabetes, digits, digits-classes.")
     ] = None,
-    column: Annotated[
-        str | None, typer.Option(help='Column of the table of --labels ("label"), or several: a,b,c.')
-    ] = None,
-    scheme: Annotated[
-        str | None,
-        typer.Option(
-            help="How labels make weights: supcon, soft-supcon, y-aware, x-clr, euclidean, hierarchy, or for several "
-            "labels a sample jaccard, overlap, all."
-        ),
-    ] = None,
-    temperature: Annotated[float, typer.Option(help="Temperature of the loss.")],
-    sigma: Annotated[
-        str | None,
-        typer.Option(help="y-aware, euclidean, distances: bandwidth, a number or scott, silverman, median."),
-    ] = None,
-    variance: Annotated[float | None, typer.Option(help="In place of --sigma: its square.")] = None,
+    column: Annotated[str | None, option('Of a table of labels ("label"), or several: a,b,c.')] = None,
+    scheme: Annotated[str | None, option(f"How labels make weights: {', '.join(SCHEMES)}.")] = None,
+    temperature: Annotated[float, option("Temperature of the loss.")],
+    sigma: Annotated[str | None, option("Bandwidth: a number, scott, silverman or median.")] = None,
+    variance: Annotated[float | None, option("In place of --sigma: its square.")] = None,
     kernel: Annotated[
         str | None,
-        typer.Option(
-            help="y-aware, distances: gaussian (default; rbf), laplacian (exponential), cauchy, epanechnikov, "
-            "triangular (linear), cosine or uniform (tophat)."
-        ),
+        option("gaussian (left out), laplacian, cauchy, epanechnikov, triangular, cosine or uniform."),
     ] = None,
-    period: Annotated[float | None, typer.Option(help="y-aware: the period of a cyclic label, 24 for hours.")] = None,
+    period: Annotated[float | None, option("y-aware: of a cyclic label, 24 for hours.")] = None,
     epsilon: Annotated[
-        float | None,
-        typer.Option(help="soft-supcon: weight of other classes; hierarchy: of a step; sets: a floor under all."),
+        float | None, option("soft-supcon: weight of other classes; hierarchy: of a step; sets: a floor under all.")
     ] = None,
-    tree: Annotated[
-        Path | None, typer.Option(help="hierarchy: a table of child and parent, where --labels are its classes.")
-    ] = None,
-    label_temperature: Annotated[float | None, typer.Option(help="x-clr: temperature of the labels' softmax.")] = None,
-    views: Annotated[
-        int | None,
-        typer.Option(help="2: one own view against two of every other sample, as public y-Aware code has it."),
-    ] = None,
+    tree: Annotated[Path | None, option("hierarchy: a table of child and parent of the labels.")] = None,
+    label_temperature: Annotated[float | None, option("x-clr: temperature of the labels' softmax.")] = None,
+    views: Annotated[int | None, option("2: one own view against two of every other, as public y-Aware code.")] = None,
     self_pairs: Annotated[
         bool | None,
-        typer.Option(
-            "--self-pairs/--no-self-pairs",
-            help="Whether a sample is a term of its own sums. Left out: as the scheme has it (all but supcon do); for "
-            "--weights, if their diagonal is not all 0.",
-            show_default=False,
-        ),
+        option("A sample is a term of its own sums. Left out: as in the scheme or the weights.", show_default=False),
     ] = None,
-    subset: Annotated[
-        int | None, typer.Option(help="A random subset of so many samples; inconsistent there is inconsistent for all.")
-    ] = None,
-    similarity: Annotated[
-        str | None, typer.Option(help="cosine (default), or euclidean: minus half the squared distance, no sphere.")
-    ] = None,
-    dim: Annotated[int | None, typer.Option(help="Ask also for this number of coordinates.")] = None,
-    tol: Annotated[float, typer.Option(help="Width of the interval of the excess, as a share of it.")] = 0.01,
-    seconds: Annotated[float, typer.Option(help="The interval narrows for so long; the verdict comes before.")] = 20.0,
-    plot: Annotated[Path | None, typer.Option(help="Draw it: .png, .pdf or .svg.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write points.npy, witness.npy and more to this folder.")] = None,
+    subset: Annotated[int | None, option("So many samples at random; inconsistent there is so for all.")] = None,
+    similarity: Annotated[str | None, option("cosine (left out), or euclidean: no sphere, squared distances.")] = None,
+    dim: Annotated[int | None, option("Ask also for this number of coordinates.")] = None,
+    tol: Annotated[float, option("Width of the interval of the excess, as a share of it.")] = 0.01,
+    seconds: Annotated[float, option("The interval narrows for so long; the verdict comes before.")] = 20.0,
+    plot: PlotOption = None,
+    out: Annotated[Path | None, option("Write points.npy, witness.npy and more to this folder.")] = None,
     json: JsonOption = None,
 ) -> int:
     """Whether an embedding has the similarities that weighted InfoNCE asks for, with a proof either way."""
     check_tol(tol)
     outputs = Outputs(json, plot, out, "realization.json")
-    options: dict[str, Any] = {"sigma": sigma, "variance": variance, "kernel": kernel, "period": period}
-    options |= {"epsilon": epsilon, "tree": tree, "label_temperature": label_temperature, "views": views}
-    with reporting() as progress:
-        weighting = read_weighting(
-            weights, labels, scheme, options, self_pairs, distances=distances, column=column, subset=subset,
-            progress=progress,
-        )  # fmt: skip
+    if out is not None:
+        check_file("out", out / "points.npy")
     similarity = similarity or ("euclidean" if scheme == "euclidean" else "cosine")
     if similarity not in ("cosine", "euclidean"):
         raise ProblemError(f"similarity: must be cosine or euclidean; got {similarity!r:.40}")
-    if out is not None:
-        check_file("out", out / "points.npy")
-    check_dim(dim, weighting.orbits.atoms)
+    options: dict[str, Any] = {"sigma": sigma, "variance": variance, "kernel": kernel, "period": period}
+    options |= {"epsilon": epsilon, "tree": tree, "label_temperature": label_temperature, "views": views}
+    source: dict[str, Any] = {"distances": distances, "column": column, "subset": subset}
     with reporting() as progress:
+        weighting = read_weighting(weights, labels, scheme, options, self_pairs, **source, progress=progress)
+        check_dim(dim, weighting.orbits.atoms)
+        drawn: dict[str, Any] = {}
+        found: Realization | EuclideanGeometry
+        how: dict[str, Any] = {"temperature": temperature, "seconds": seconds, "progress": progress}
         if similarity == "euclidean":
-            report, lines, arrays = _euclidean(weighting, temperature, seconds, dim, plot, progress)
+            found = euclidean_realization(weighting.log_matrix(), self_pairs=weighting.self_pairs, dim=dim, **how)
+            found = dataclasses.replace(found, weighting=weighting)
+            report, lines = found.to_dict(), found.lines()
         else:
-            report, lines, arrays = _cosine(weighting, temperature, tol, seconds, dim, plot, progress)
+            found = realize_weights(weighting, tol=tol, **how)
+            progress(f"{found.verdict.value}; looking for what would make it realizable")
+            drawn["within"] = None if dim is None else realize_in(found, dim, seconds=seconds, progress=progress)
+            report, lines = _told(found, **drawn)
+        if plot is not None:
+            found.plot(plot, **drawn)
+        arrays = {}
         if out is not None:
             progress(f"files: about {weighting.samples**2 * 3.2e-8:.2g} GB of matrices over all pairs")
-    outputs.emit(report, lines, [] if out is None else outputs.save(arrays()))
+            arrays = found.arrays()
+            if drawn.get("within"):
+                arrays["points_in_dimension"] = drawn["within"].points
+    outputs.emit(report, lines, outputs.save(arrays))
     return OK
 
 
-# What the command says as a dictionary, as lines, and what it saves.
-_Told = tuple[dict[str, Any], list[str], Callable[[], dict[str, Any]]]
-
-
-def _cosine(
-    weighting: Weighting, temperature: float, tol: float, seconds: float, dim: int | None, plot: Path | None,
-    progress: Progress,
-) -> _Told:  # fmt: skip
-    found = realize_weights(weighting, temperature=temperature, tol=tol, seconds=seconds, progress=progress)
-    progress(f"{found.verdict.value}; looking for what would make it realizable")
-    advice = suggest_remedies(found)
-    within = None if dim is None else realize_in(found, dim, seconds=seconds, progress=progress)
-    if plot is not None:
-        found.plot(plot, within=within)
-    fit = label_fit(weighting, temperature)
+def _told(found: Realization, within: InDimension | None) -> tuple[dict[str, Any], list[str]]:
+    """The verdict as a dictionary and as lines, with what would mend it and what it comes to in few dimensions."""
     report, lines = found.to_dict(), found.lines()
+    advice, fit = suggest_remedies(found), label_fit(found.weighting, found.temperature)
     report["remedies"] = [dataclasses.asdict(remedy) for remedy in advice]
     if fit is not None:
         report["label_fit"] = {**dataclasses.asdict(fit), "sentence": fit.sentence}
@@ -164,22 +125,7 @@ def _cosine(
     if advice:
         lines += ["", "what would make it realizable:"]
         lines += [f"  {'+' if remedy.works else '-'} {remedy.text}" for remedy in advice]
-    more = {} if within is None else {"points_in_dimension": within.points}
-    return report, lines, lambda: found.arrays() | more
-
-
-def _euclidean(
-    weighting: Weighting, temperature: float, seconds: float, dim: int | None, plot: Path | None, progress: Progress
-) -> _Told:
-    progress("points in Euclidean space")
-    found = euclidean_realization(
-        weighting.log_matrix(), temperature=temperature, self_pairs=weighting.self_pairs, dim=dim, seconds=seconds,
-        progress=progress,
-    )  # fmt: skip
-    found = dataclasses.replace(found, weighting=weighting)
-    if plot is not None:
-        found.plot(plot)
-    return found.to_dict(), found.lines(), found.arrays
+    return report, lines
 
 
 def read_weighting(
@@ -199,61 +145,40 @@ def read_weighting(
     if len(given) != 1:
         got = " and ".join(given) or "none"
         raise ProblemError(f"weights: exactly one of weights, distances, labels must be given; got {got}")
-    options = {**options, "sigma": _number_or_rule(options.get("sigma"))}
-    if labels is not None:
+    options = {name: value for name, value in options.items() if value is not None}
+    if "sigma" in options:
+        with contextlib.suppress(ValueError):  # else the name of a rule
+            options["sigma"] = float(options["sigma"])
+    path = weights or distances
+    if path is None:
         if scheme is None:
             raise ProblemError(f"scheme: must be given with --labels; got none ({', '.join(SCHEMES)})")
-        loaded = load_labels(str(labels), column)
-        loaded = loaded if subset is None else loaded[_chosen(len(loaded), subset)]
-        _need(len(loaded), progress)
-        if options.get("tree") is not None:
+        data = load_labels(str(labels), column)
+    else:
+        taken = ("sigma", "kernel", "variance") if distances else ()
+        for name, value in {"scheme": scheme, "column": column, **options}.items():
+            if value is not None and name not in taken:
+                raise ProblemError(f"{name.replace('_', '-')}: goes with --labels; got {value} with --{given[0]}")
+        data = load_square(given[0], path)
+    if subset is not None:
+        if not 2 <= subset <= len(data):
+            raise ProblemError(f"subset: must be from 2 to the {len(data)} samples; got {subset}")
+        chosen = np.sort(np.random.default_rng(0).choice(len(data), subset, replace=False))
+        data = data[chosen] if path is None else data[np.ix_(chosen, chosen)]
+    needed = 7.2e-8 * min(len(data), MOST_ORBITS) ** 2
+    progress(f"weights of {len(data)} samples: {needed:.2g} GB of memory at most")
+    if path is None:
+        if "tree" in options:
             options["tree"] = load_tree(options["tree"])
-        weighting = build_weighting(scheme, loaded, {**options, "self_pairs": self_pairs})
-        return _named(weighting, subset)
-    taken = ("sigma", "kernel", "variance") if distances is not None else ()
-    for name, value in {"scheme": scheme, "column": column, **options}.items():
-        if value is not None and name not in taken:
-            raise ProblemError(f"{name.replace('_', '-')}: goes with --labels; got {value} with --{given[0]}")
-    path = weights or distances
-    assert path is not None
-    if path.suffix == ".npy" and path.is_file():
-        _need(int((path.stat().st_size / 8) ** 0.5) if subset is None else subset, progress)
-    matrix = load_square(given[0], path)
-    if subset is not None and matrix.ndim == 2:
-        chosen = _chosen(len(matrix), subset)
-        matrix = matrix[np.ix_(chosen, chosen)]
-    if distances is not None:
-        sigma, variance = options.get("sigma"), options.get("variance")
-        if (sigma is None) == (variance is None):
+        weighting = build_weighting(str(scheme), data, {**options, "self_pairs": self_pairs})
+    elif distances:
+        if ("sigma" in options) == ("variance" in options):
             raise ProblemError("sigma: must be given with --distances, or --variance in its place (median is a rule)")
-        width: Any = sigma if variance is None else float(np.sqrt(max(variance, 0.0)))
-        own = True if self_pairs is None else self_pairs
-        kernel = options.get("kernel") or "gaussian"
-        return _named(distance_weights(matrix, sigma=width, kernel=kernel, self_pairs=own), subset)
-    # Messages name the argument, reports the file.
-    return _named(dataclasses.replace(weighting_from_matrix(matrix, self_pairs=self_pairs), name=path.name), subset)
-
-
-def _need(samples: int, progress: Progress) -> None:
-    """Says how much memory so many samples take at most, before it is taken."""
-    progress(f"weights of {samples} samples: {7.2e-8 * min(samples, MOST_ORBITS) ** 2:.2g} GB of memory at most")
-
-
-def _number_or_rule(text: str | None) -> float | str | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return text
-
-
-def _chosen(samples: int, subset: int) -> Any:
-    """Positions of a random subset, in their order."""
-    if not 2 <= subset <= samples:
-        raise ProblemError(f"subset: must be from 2 to the {samples} samples; got {subset}")
-    return np.sort(np.random.default_rng(0).choice(samples, subset, replace=False))
-
-
-def _named(weighting: Weighting, subset: int | None) -> Weighting:
+        if "variance" in options:
+            options["sigma"] = float(np.sqrt(max(options.pop("variance"), 0.0)))
+        weighting = distance_weights(data, self_pairs=self_pairs is not False, **options)
+    else:  # messages name the argument, reports the file
+        weighting = dataclasses.replace(weighting_from_matrix(data, self_pairs=self_pairs), name=path.name)
     if subset is None:
         return weighting
     return dataclasses.replace(weighting, name=f"{weighting.name}, random subset of {subset} samples")
