@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from ..certificates.certificate import check_tol
 from ..collapse.crosschecks import crosscheck_threshold
 from ..errors import ProblemError
-from ..objectives.weighted.weightings import Weighting
 from ..similarities.crosschecks import crosscheck_verdict
 from ..solvers.crosschecks import crosscheck as check_routes
 from ..solvers.descent.jax_descent import check_device
@@ -56,9 +55,9 @@ def crosscheck(
     counted: dict[str, Any] = {"counts": counts, "classes": classes, "instances": instances}
     levels: dict[str, Any] = {"majority": majority, "minority": minority, "per_class": per_class}
     drawn: dict[str, Any] = {"sigma": sigma, "label_temperature": label_temperature}
-    weighed: dict[str, Any] = {"weights": weights, "labels": labels, "scheme": scheme, **drawn}
-    groups: dict[str, dict[str, Any]] = {"counts": counted, "majority": levels, "weights": weighed}
-    given = [name for name, one in groups.items() if any(value is not None for value in one.values())]
+    weighed = (weights, labels, scheme, *drawn.values())
+    groups = (("counts", counted.values()), ("majority", levels.values()), ("weights", weighed))
+    given = [name for name, values in groups if any(value is not None for value in values)]
     if len(given) > 1:
         raise ProblemError(f"{given[1]}: one thing is checked at a time; got {given[0]} too (leave one out)")
     if thresholds and given != ["counts"]:
@@ -67,8 +66,9 @@ def crosscheck(
     with reporting() as progress:
         how: dict[str, Any] = {"seeds": seeds, "device": device, "progress": progress}
         if given == ["weights"]:
-            drawn |= {"epsilon": loss.options["epsilon"] if labels else None}
-            weighting = _weighting(loss, weights, labels, scheme, drawn)
+            _check_weighted(loss, scheme)
+            drawn["epsilon"] = loss.options["epsilon"] if labels else None
+            weighting = read_weighting(weights, labels, scheme, drawn, loss.options["self_pairs"])
             check = crosscheck_verdict(weighting, temperature=loss.options["temperature"], tol=tol or 1e-7, **how)
         elif given == ["majority"]:
             check = crosscheck_threshold(loss.builder, **levels, **how)
@@ -81,9 +81,7 @@ def crosscheck(
     return code(check.ok and all(one.ok for one in more.values()))
 
 
-def _weighting(
-    loss: options.Loss, weights: Path | None, labels: str | None, scheme: str | None, drawn: dict[str, Any]
-) -> Weighting:
+def _check_weighted(loss: options.Loss, scheme: str | None) -> None:
     for name, value in loss.options.items():
         if value is not None and name not in ("temperature", "self_pairs", "epsilon"):
             raise ProblemError(f"{name}: weights make a loss of their own; got {value} with weights (leave it out)")
@@ -91,4 +89,3 @@ def _weighting(
         raise ProblemError("temperature: must be given; got none")
     if scheme == "euclidean":
         raise ProblemError("scheme: euclidean has no sphere to descend on; got euclidean (supcon, soft-supcon, ...)")
-    return read_weighting(weights, labels, scheme, drawn, loss.options["self_pairs"])

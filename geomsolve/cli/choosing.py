@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
-
 from ..certificates.certificate import check_tol
 from ..choosing.comparisons import compare as compare_losses
 from ..choosing.designed import Design, LogitDesign
@@ -84,10 +82,7 @@ def design(
         found = design_logits(counts, wanted, feature_decay=decays[0], classifier_decay=decays[1], tol=tol)
     else:
         found = design_weights(counts, wanted, temperature=temperature, anchors=anchors or "class", tol=tol)
-    files = [] if out is None else [out / "design.npz"]
-    for file in files:
-        np.savez(file, allow_pickle=False, **found.arrays())
-    return outputs.tell(found, files)
+    return outputs.tell(found, outputs.save(found.arrays(), "design"))
 
 
 @verb(
@@ -102,7 +97,7 @@ def guideline(
     temperature: Annotated[list[float] | None, option("May be repeated; left out: six from 0.05 to 1.")] = None,
     views: Annotated[int, option("Views per instance.")] = 2,
     self_pairs: Annotated[bool, option("An embedding is its own positive and in its denominator.")] = True,
-    plot: Annotated[Path | None, option("Draw the variance over alpha and temperature.")] = None,
+    plot: options.PlotOption = None,
     json: options.JsonOption = None,
 ) -> int:
     """Which (alpha, temperature) of SupCL keep a given within-class variance, and from where classes collapse."""

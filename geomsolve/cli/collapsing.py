@@ -36,8 +36,7 @@ def threshold(
     column: options.ColumnOption = None,
     drop_empty: options.DropOption = False,
     vary: Annotated[
-        str | None,
-        option("ratio, temperature, negatives; with --counts power, tail or the last two.", "--vary", "--over"),
+        str | None, option("temperature, negatives, ratio; with --counts power or tail.", "--vary", "--over")
     ] = None,
     prove: options.ProveOption = False,
     digits: options.DigitsOption = None,
@@ -133,11 +132,9 @@ def levels(
     """
     outputs, settings, name = Outputs(json), problem.loss.options, problem.loss.name
     how: dict[str, Any] = {"observed": observed, "base_temperature": base_temperature}
+    if settings["keys"] == "momentum":
+        raise ProblemError("keys: training with momentum keys ends in an equilibrium, which no value of a loss marks")
     with reporting() as progress:
-        if settings.get("keys") == "momentum":
-            raise ProblemError(
-                "keys: training with momentum keys ends in an equilibrium, which no value of a loss marks"
-            )
         if name == "supcon":
             if settings["temperature"] is None:
                 raise ProblemError("temperature: supcon needs it; got none (0.1 is usual)")

@@ -120,10 +120,7 @@ def _names(start: str) -> list[str]:
 _SETTINGS: dict[str, tuple[type, str]] = {
     "views": (int, "Views per example (2)."),
     "batch": (int, "Examples per batch; left out: all."),
-    "sampler": (
-        str,
-        "Of batches: instance, class-balanced, square-root, an exponent, 8x4 (8 classes of 4), or shares.",
-    ),
+    "sampler": (str, "instance, class-balanced, square-root, an exponent, 8x4 (8 classes of 4), or shares."),
     "averaging": (str, "Every anchor, pair or class weighs the same, or weights."),
     "keys": (str, "gradient, or momentum (a queue of keys)."),
     "reducer": (str, "Divisor: mean, or nonzero losses."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,6 @@ from ..arrays import Progress
 from ..figures.style import check_suffix
 from ..files import check_file, make_folder
 from ..results import Result
-from ..sweeps.running import SweepProgress
 from ..text import dumps
 from .app import code
 
@@ -68,14 +67,16 @@ class Outputs:
                 Path(str(place)).write_text(dumps(report) + "\n", encoding="utf-8")
         print(dumps(report) if self.json == "-" else "\n".join([*lines, *(f"  wrote {file}" for file in written)]))
 
-    def save(self, arrays: Mapping[str, Any]) -> list[Path]:
-        """Write each array to a .npy file in the folder `out`; the names of the files."""
+    def save(self, arrays: Mapping[str, Any], archive: str | None = None) -> list[Path]:
+        """Write each array to a .npy file in the folder `out`, or all to one archive; the names of the files."""
         if self.out is None:
             return []
-        files = [self.out / f"{name}.npy" for name in arrays]
-        for file, array in zip(files, arrays.values(), strict=True):
-            np.save(file, array, allow_pickle=False)
-        return files
+        if archive is not None:
+            np.savez(self.out / f"{archive}.npz", allow_pickle=False, **arrays)
+            return [self.out / f"{archive}.npz"]
+        for name, array in arrays.items():
+            np.save(self.out / f"{name}.npy", array, allow_pickle=False)
+        return [self.out / f"{name}.npy" for name in arrays]
 
 
 @contextmanager
@@ -102,19 +103,3 @@ def reporting() -> Iterator[Progress]:
     finally:
         done.set()
         thread.join()
-
-
-@contextmanager
-def counting() -> Iterator[Callable[[SweepProgress], None]]:
-    """A bar with rate and time left on stderr in a terminal, else a line every ten seconds."""
-    if not sys.stderr.isatty():
-        with reporting() as report:
-            yield lambda state: report(str(state))
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn
-    from rich.progress import Progress as Bar
-
-    with Bar(BarColumn(), TextColumn("{task.description}"), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting")
-        yield lambda state: bar.update(task, total=state.total, completed=state.done, description=str(state))

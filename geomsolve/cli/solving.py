@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
-
 from .. import __version__
 from ..certificates.certificate import certify as certify_gram
 from ..certificates.certificate import check_tol
@@ -35,16 +33,11 @@ def solve(
     problem: options.Problem,
     *,
     solver: Annotated[
-        str | None,
-        option("newton, quadrature, followers, clarabel, scs, descent, mosek, moreau; without it, all that fit."),
+        str | None, option("newton, quadrature, followers, clarabel, scs, descent, mosek, moreau; left out: all.")
     ] = None,
     tol: options.TolOption = 1e-9,
-    dim: Annotated[
-        str | None, option("Embed into so many dimensions, with a proven gap; of several, 8,16,32, what each costs.")
-    ] = None,
-    restarts: Annotated[
-        int | None, option("Starts below the rank; without it many for small problems, one for large ones.")
-    ] = None,
+    dim: Annotated[str | None, option("Embed into so many; of several, as in 8,16,32, what each costs.")] = None,
+    restarts: Annotated[int | None, option("Starts below the rank (many, or one if large).")] = None,
     seconds: options.SecondsOption = None,
     seed: Annotated[int | None, option("Of random starts: --solver descent, and --dim below the rank.")] = None,
     max_steps: Annotated[int | None, option("Of the solver.")] = None,
@@ -79,7 +72,7 @@ def solve(
         drawn: dict[str, Any] = {}
         picture: Result = found
         if isinstance(found, Solution):
-            embedding = None
+            embedding: Embedding | None = None
             how: dict[str, Any] = {"restarts": restarts, "seconds": seconds, "seed": seed or 0}
             if len(dims) > 1:
                 picture = costs = dimension_costs(found, dims, **how, progress=progress)
@@ -97,7 +90,9 @@ def solve(
                 report["verified"], good = verified.to_dict(), verified.proved
                 lines += ["", *verified.lines()]
             if out is not None:
-                files += _write(out, found, embedding)
+                name, arrays = found.arrays()
+                files = outputs.save(arrays, name if len(arrays) > 1 else None)
+                files += [] if embedding is None else outputs.save({"points": embedding.points})
                 lines += _notes(found, embedding)
         if plot is not None:
             picture.plot(plot, **drawn)
@@ -113,19 +108,6 @@ def _dims(text: str | None) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise ProblemError(f"dim: must be a whole number, or several as in 8,16,32; got {text!r:.40}") from None
-
-
-def _write(folder: Path, solution: Solution, embedding: Embedding | None) -> list[Path]:
-    name, arrays = solution.arrays()
-    files = [folder / (f"{name}.npy" if len(arrays) == 1 else f"{name}.npz")]
-    if len(arrays) == 1:
-        np.save(files[0], arrays[name])
-    else:
-        np.savez(files[0], allow_pickle=False, **arrays)
-    if embedding is not None:
-        files.append(folder / "points.npy")
-        np.save(files[-1], embedding.points)
-    return files
 
 
 def _notes(solution: Solution, embedding: Embedding | None) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,7 +13,7 @@ from ..sweeps.running import sweep as run_sweep
 from ..sweeps.tables import export_sweep
 from .app import code, verb
 from .options import JsonOption, TolOption, option
-from .outputs import Outputs, counting
+from .outputs import Outputs, reporting
 
 
 @verb(
@@ -21,25 +21,20 @@ from .outputs import Outputs, counting
     "geomsolve sweep grid.toml --store grid.db --dask tcp://127.0.0.1:8786",
 )
 def sweep(
-    spec: Annotated[
-        Path, typer.Argument(help="A TOML file with the tables objective, counts and grid.", show_default=False)
-    ],
+    spec: Annotated[Path, typer.Argument(help="A TOML file with the tables objective, counts and grid.")],
     *,
     store: Annotated[Path, option("The journal; the same command again goes on where it was stopped.")],
-    workers: Annotated[
-        int | None, option("Processes to spawn (one a core); 1 works in this process.", show_default=False)
-    ] = None,
-    dask: Annotated[
-        str | None, option("Instead: a dask scheduler, such as tcp://127.0.0.1:8786.", show_default=False)
-    ] = None,
+    workers: Annotated[int | None, option("Processes to spawn (one a core); 1 works in this process.")] = None,
+    dask: Annotated[str | None, option("Instead: a dask scheduler, such as tcp://127.0.0.1:8786.")] = None,
     tol: TolOption = 1e-9,
     json: JsonOption = None,
 ) -> int:
     """Solve every point of a grid, resumably."""
     outputs = Outputs(json)
     try:
-        with counting() as progress:
-            result = run_sweep(spec, store, workers=workers, dask=dask, progress=progress, tol=tol)
+        with reporting() as tell:
+            how: dict[str, Any] = {"workers": workers, "dask": dask, "tol": tol}
+            result = run_sweep(spec, store, **how, progress=lambda state: tell(str(state)))
     except KeyboardInterrupt:
         print(f"geomsolve: the answers so far are in {store}; the same command goes on from there", file=sys.stderr)
         raise
@@ -51,7 +46,7 @@ def sweep(
     "geomsolve export grid.db --to parquet --out grid.parquet",
 )
 def export(
-    store: Annotated[Path, typer.Argument(help="A store that a sweep has written.", show_default=False)],
+    store: Annotated[Path, typer.Argument(help="A store that a sweep has written.")],
     *,
     to: Annotated[str, option("csv, npz or parquet.")],
     out: Annotated[Path, option("The file to write.")],

@@ -38,17 +38,13 @@ def targets(
     problem: options.Problem,
     *,
     dim: Annotated[int, option("Coordinates: the width of your projection head.")],
-    out: Annotated[
-        Path, option("Write this file, .npy, .safetensors or .pt; or this folder, under the names TSC's loader wants.")
-    ],
+    out: Annotated[Path, option("A file, .npy, .safetensors or .pt; or a folder, with the names of TSC's loader.")],
     layout: Annotated[str, option("proxies: (classes, dim); weights: (dim, classes).")] = "proxies",
     part: Annotated[
-        str | None, option("prototype (bcl, ecl), classifier (ecl, lc) or target (tsc); without it, class means.")
+        str | None, option("prototype (bcl, ecl), classifier (ecl, lc), target (tsc); else class means.")
     ] = None,
     sorted_classes: options.SortedOption = False,
-    rotate: Annotated[
-        bool, option("Into all coordinates, at random; else fill up with zeros.", "--rotate/--no-rotate")
-    ] = True,
+    rotate: Annotated[bool, option("Into all coordinates, at random; else fill up with zeros.")] = True,
     seed: Annotated[int, option("Of the rotation and the descents.")] = 0,
     restarts: Annotated[int | None, option("Descents below the rank (many, or one if large).")] = None,
     max_steps: Annotated[int, option("Of each descent.")] = 2000,
@@ -91,36 +87,21 @@ def diagnose(
     context: typer.Context,
     embeddings: Annotated[Path, option("A .npy, .npz, .pt or .parquet file: samples x dimensions, or views first.")],
     labels: Annotated[Path, option('One integer or text per sample: such a file, or a CSV with a column "label".')],
-    weights: Annotated[
-        Path | None,
-        option("Such a file: the C x dimensions weights of a classifier, rows in sorted order of the labels."),
-    ] = None,
+    weights: Annotated[Path | None, option("Such a file of a classifier, rows in sorted order of the labels.")] = None,
     counts: Annotated[
-        str | None,
-        option(
-            "Examples per class in training, in sorted order of the labels: a file, or 1000,100,10; left out: "
-            "those of the labels."
-        ),
+        str | None, option("Of training, in sorted order of the labels, as in solve; left out: those of the labels.")
     ] = None,
     column: options.ColumnOption = None,
     drop_empty: options.DropOption = False,
     sorted_classes: options.SortedOption = False,
     neighbours: Annotated[
-        float | None,
-        option(
-            "Of CAC: a number, or below 1 a share of all embeddings; left out: as many as the class has, at most "
-            "0.05 of all."
-        ),
+        float | None, option("Of CAC: a number or a share of all; left out: as many as the class has, at most 5 %.")
     ] = None,
-    convention: Annotated[
-        str, option("Of CAC, CAD and SAD: geomsolve, or ttc as in the code of A Tale of Two Classes.")
-    ] = "geomsolve",
+    convention: Annotated[str, option("Of CAC, CAD and SAD: geomsolve, or ttc (A Tale of Two Classes).")] = "geomsolve",
     base_temperature: options.BaseTemperatureOption = None,
     ignore: Annotated[int | None, option("Leave out samples of this label, such as -1.")] = None,
     tol: options.TolOption = 1e-9,
-    report: Annotated[
-        Path | None, option("Write report.html, report.txt, diagnosis.json and diagnosis.png to this folder.")
-    ] = None,
+    report: Annotated[Path | None, option("Write report.html, report.txt, diagnosis.json and .png there.")] = None,
     json: options.JsonOption = None,
 ) -> int:
     """Metrics of trained embeddings, and with a loss their distance from its certified optimum.
