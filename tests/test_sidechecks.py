@@ -128,29 +128,15 @@ def test_the_verb_checks_a_verdict(capsys, tmp_path):
     assert "The routes agree." in out
 
 
-def test_the_verb_adds_the_threshold_of_given_counts(capsys):
-    code, out, _ = run(capsys, "--counts", "100,30,10,3", "--temperature", "0.5", "--thresholds", "--json", "-")
-    assert code == 0
-    report = json.loads(out)
-    assert report["agree"]
-    assert report["thresholds"]["agree"]
-    assert report["thresholds"]["parameter"] == "power"
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--temperature", "1"], "counts: must be given; got none"),
         (["--counts", "9,4", "--majority", "1"], "majority: one thing is checked at a time; got counts too"),
         (["--majority", "1", "--weights", "w.npy"], "weights: one thing is checked at a time; got majority too"),
-        (["--majority", "1", "--minority", "3", "--thresholds"], "thresholds: goes with counts; got none"),
         (["--labels", "0,1,2", "--scheme", "y-aware", "--sigma", "1"], "temperature: must be given; got none"),
         (["--labels", "0,1", "--scheme", "euclidean", "--temperature", "1"], "scheme: euclidean has no sphere"),
         (["--labels", "0,1,2", "--views", "2", "--temperature", "1"], "views: weights make a loss of their own; got 2"),
-        (
-            ["--counts", "9,4", "--classes", "3", "--temperature", "1"],
-            "counts: stand in place of classes and instances; got '9,4' beside them",
-        ),
         (["--majority", "1", "--minority", "3", "--device", "tpu"], 'device: must be "cpu", "gpu" or None'),
         (["--counts", "9,4", "--tol", "2", "--temperature", "1"], "tol: must be a number between 0 and 1; got 2"),
     ],

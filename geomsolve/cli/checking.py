@@ -8,11 +8,12 @@ from typing import Annotated, Any
 from ..certificates.certificate import check_tol
 from ..collapse.crosschecks import crosscheck_threshold
 from ..errors import ProblemError
+from ..results import Result
 from ..similarities.crosschecks import crosscheck_verdict
 from ..solvers.crosschecks import crosscheck as check_routes
 from ..solvers.descent.jax_descent import check_device
 from . import options
-from .app import code, verb
+from .app import verb
 from .options import option
 from .outputs import Outputs, reporting
 from .realizing import read_weighting
@@ -30,9 +31,6 @@ def crosscheck(
     counts: options.CountsOption = None,
     column: options.ColumnOption = None,
     drop_empty: options.DropOption = False,
-    classes: options.ClassesOption = None,
-    instances: options.InstancesOption = None,
-    thresholds: Annotated[bool, option("With --counts: also where they collapse.", "--thresholds")] = False,
     majority: options.MajorityOption = None,
     minority: options.MinorityOption = None,
     per_class: options.PerClassOption = None,
@@ -52,17 +50,15 @@ def crosscheck(
     check_device(device)
     if tol is not None:
         check_tol(tol)
-    counted: dict[str, Any] = {"counts": counts, "classes": classes, "instances": instances}
     levels: dict[str, Any] = {"majority": majority, "minority": minority, "per_class": per_class}
     drawn: dict[str, Any] = {"sigma": sigma, "label_temperature": label_temperature}
     weighed = (weights, labels, scheme, *drawn.values())
-    groups = (("counts", counted.values()), ("majority", levels.values()), ("weights", weighed))
+    groups = (("counts", [counts]), ("majority", levels.values()), ("weights", weighed))
     given = [name for name, values in groups if any(value is not None for value in values)]
     if len(given) > 1:
         raise ProblemError(f"{given[1]}: one thing is checked at a time; got {given[0]} too (leave one out)")
-    if thresholds and given != ["counts"]:
-        raise ProblemError("thresholds: goes with counts; got none (majority and minority are checked without it)")
-    outputs, more = Outputs(json), {}
+    outputs = Outputs(json)
+    check: Result
     with reporting() as progress:
         how: dict[str, Any] = {"seeds": seeds, "device": device, "progress": progress}
         if given == ["weights"]:
@@ -73,12 +69,9 @@ def crosscheck(
         elif given == ["majority"]:
             check = crosscheck_threshold(loss.builder, **levels, **how)
         else:
-            loaded = options.read_counts(**counted, column=column, drop_empty=drop_empty)
+            loaded = options.read_counts(counts=counts, column=column, drop_empty=drop_empty)
             check = check_routes(loss.builder(loaded), **how, tol=tol or 1e-9)
-            more = {"thresholds": crosscheck_threshold(loss.builder, loaded, **how)} if thresholds else {}
-    report = {**check.to_dict(), **{name: one.to_dict() for name, one in more.items()}}
-    outputs.emit(report, [*check.lines(), *(line for one in more.values() for line in ["", *one.lines()])])
-    return code(check.ok and all(one.ok for one in more.values()))
+    return outputs.tell(check)
 
 
 def _check_weighted(loss: options.Loss, scheme: str | None) -> None:

@@ -17,7 +17,7 @@ import typer
 from ..arrays import Progress
 from ..certificates.ball_arithmetic import flint
 from ..choosing.named import Solved, is_free, loss_names, loss_settings, solve_named
-from ..counts.counts import Counts, as_counts
+from ..counts.counts import Counts
 from ..counts.sources import load_counts, profile_names
 from ..errors import ProblemError
 from ..objectives.base import Objective
@@ -192,24 +192,22 @@ def read_counts(
     instances: InstancesOption = None,
 ) -> Counts:
     """The counts by name or from a file, or so many classes of equal size."""
-    if counts is not None:
-        if classes is not None or instances is not None:
-            raise ProblemError(
-                f"counts: stand in place of classes and instances; got {counts!r:.40} beside them (leave one out)"
-            )
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            loaded = load_counts(counts, column=column, drop_empty=drop_empty)
-        for one in told:
-            print(f"geomsolve: {one.message}", file=sys.stderr)
-        return loaded
-    if classes is None and instances is None:
+    if classes is not None or instances is not None:
+        if counts is not None:
+            raise ProblemError(f"counts: stand in place of classes and instances; got {counts!r:.40} beside them")
+        for name, number, other in (("classes", classes, "instances"), ("instances", instances, "classes")):
+            if number is None:
+                raise ProblemError(f"{name}: must be given with {other}; got none")
+            check_whole(name, number, least=2)
+        counts = f"{classes}x{instances}"
+    if counts is None:
         raise ProblemError("counts: must be given; got none")
-    for name, number, other in (("classes", classes, "instances"), ("instances", instances, "classes")):
-        if number is None:
-            raise ProblemError(f"{name}: must be given with {other}; got none")
-        check_whole(name, number, least=2)
-    return as_counts([float(instances or 0)] * int(classes or 0), name=f"{classes} classes of {instances}")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        loaded = load_counts(counts, column=column, drop_empty=drop_empty)
+    for one in told:
+        print(f"geomsolve: {one.message}", file=sys.stderr)
+    return loaded
 
 
 def _taking(

@@ -58,9 +58,9 @@ def colour_bar(axes: Axes, image: AxesImage, *, pale: bool) -> None:
     bar.set_ticklabels([f"{x:g}" for x in ticks])
 
 
-def draw_gram(axes: Axes, data: Array, atoms: int, cosines: Array, title: str) -> None:
+def draw_gram(axes: Axes, data: Array, atoms: int, cosines: Array, title: str, **style: Any) -> None:
     """A heat map on the scale that suits its cosines off the diagonal, which the title tells, with its colour bar."""
     pale = is_pale(cosines, atoms)
-    image = heat_map(axes, data, atoms, pale=pale)
+    image = heat_map(axes, data, atoms, pale=pale, **style)
     axes.set_title(f"{title} ({cosines.min():.3g} to {cosines.max():.3g})")
     colour_bar(axes.inset_axes((1.04, 0.0, 0.05, 1.0)), image, pale=pale)

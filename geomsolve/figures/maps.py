@@ -49,7 +49,7 @@ def draw_phases(axes: Axes, diagram: PhaseDiagram) -> None:
     axes.set(xlabel="imbalance ratio", ylabel=_NAMES[diagram.over])
     axes.set_title(f"Minority collapse\n{diagram.name}", fontsize=10)
     if diagram.over == "temperature":
-        plain_ticks(axes.yaxis, up[0], up[-1])
+        plain_ticks(axes.yaxis)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower left", framealpha=0.9)
 
@@ -107,6 +107,6 @@ def plot_variance_map(figure: Figure, variances: VarianceMap, *, variance: float
     axes.set(yscale="log", xlabel="α, the weight of the self-supervised part", ylabel="temperature τ")
     if min(values.shape) > 1:
         axes.set(xlim=(alphas[0], alphas[-1]), ylim=(temperatures[0], temperatures[-1]))
-        plain_ticks(axes.yaxis, temperatures[0], temperatures[-1])
+        plain_ticks(axes.yaxis)
     axes.set_title(f"How much of the variance stays within classes\n{variances.name}", fontsize=10)
     axes.legend(loc="upper left", framealpha=0.9)  # where, in most maps, all is collapsed

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from ..arrays import Array
 from ..objectives.weighted.logweights import row_normalised
 from ..similarities.feasibility import LogGram
 from .atoms import raster, reordered
-from .heat_maps import colour_bar, heat_map
-from .style import ACCENT, FEW, GREY, HEAD, TAIL, finish, picture, unit_circle, whole_ticks
+from .heat_maps import draw_gram, even
+from .style import ACCENT, FEW, GREY, HEAD, MANY, TAIL, finish, picture, unit_circle, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,16 +45,24 @@ def plot_realization(figure: Figure, found: Realization, *, within: InDimension 
     the others always show the best geometry of any dimension.
     """
     gram_axes, softmax_axes, eigen_axes, excess_axes, point_axes = figure.subplots(1, 5)
-    weighting = found.weighting
+    weighting, gram = found.weighting, found.gram
     keys, what = _order(weighting)
-    _gram(gram_axes, found, np.argsort(keys, kind="stable"), what)
-    _softmax(softmax_axes, weighting, found.objective.log_softmax(found.gram)[0])
+    data = raster(reordered(gram, np.argsort(keys, kind="stable")))
+    cosines = gram.cosines[gram.orbits.partners > 0]
+    draw_gram(gram_axes, data, weighting.samples, cosines, "cosines", fontsize=6.0, first=0)
+    order_of = "samples in their order" if what is None else "samples by label"
+    gram_axes.set(xlabel=order_of, ylabel=order_of)
+    _softmax(softmax_axes, weighting, found.objective.log_softmax(gram)[0])
     _eigenvalues(eigen_axes, found)
     _excess(excess_axes, found, keys, what)
-    _sphere(point_axes, found, within, keys, what)
-    dims = (
-        "dimensions not known yet" if found.min_dim is None else f"{found.min_dim} dimension{'s' * (found.min_dim > 1)}"
-    )
+    points, where = found.points, "points"
+    if within is not None:
+        points, where = within.points, f"points in {_dimensions(within.dim)}"
+        where += "" if within.exact else f", excess {within.excess:.3g} nats,\nat least {within.excess_lower:.3g}"
+    if points.shape[1] <= 2:
+        unit_circle(point_axes, linewidth=0.8)
+    _points(point_axes, points, keys[weighting.orbits.listed()], what, where)
+    dims = "dimensions not known yet" if found.min_dim is None else _dimensions(found.min_dim)
     bound = "attained" if found.excess < 1e-10 else f"missed by {found.excess:.5g} nats"
     figure.suptitle(
         f"{weighting.name}, {weighting.convention}, temperature {found.temperature:g}, {weighting.samples} samples\n"
@@ -77,11 +84,14 @@ def plot_map(figure: Figure, found: EuclideanGeometry) -> None:
     first, last = np.unique(orbit_of, return_index=True)[1], np.unique(orbit_of[::-1], return_index=True)[1]
     _softmax(softmax_axes, weighting, logs[np.ix_(first, len(points) - 1 - last)])  # two samples of each orbit
     keys, what = _order(weighting)
-    dims = points.shape[1]
-    where = f"points in {dims} dimension{'s' * (dims != 1)}, excess {found.excess:.3g} nats"
+    where = f"points in {_dimensions(points.shape[1])}, excess {found.excess:.3g} nats"
     _points(axes, points, keys[orbit_of], what, where)
     named = f"{weighting.name}, {weighting.convention}, squared distances, temperature {found.temperature:g}"
     figure.suptitle(f"{named}: {found.verdict}", fontsize=12)
+
+
+def _dimensions(count: int) -> str:
+    return f"{count} dimension{'s' * (count != 1)}"
 
 
 def _order(weighting: Weighting) -> tuple[Array, str | None]:
@@ -89,30 +99,18 @@ def _order(weighting: Weighting) -> tuple[Array, str | None]:
     labels = weighting.labels
     if labels is not None and labels.shape[1] == 1:
         return labels[:, 0], "label"
-    if labels is not None and labels.shape[1] == 2 and len(labels) > 2:
+    if labels is not None and labels.shape[1] == 2:
         radius = np.hypot(*labels.T)
-        if radius.min() > 0 and np.ptp(radius) <= 1e-9 * radius.max():  # a cyclic label
+        if np.ptp(radius) <= 1e-9 * radius.max():  # a cyclic label
             return np.mod(np.degrees(np.arctan2(labels[:, 1], labels[:, 0])) + 1e-9, 360.0), _ANGLE
     return np.arange(len(weighting.orbits.sizes), dtype=np.float64), None
 
 
-def _gram(axes: Axes, found: Realization, order: NDArray[np.intp], what: str | None) -> None:
-    gram = found.gram
-    image = heat_map(axes, raster(reordered(gram, order)), found.weighting.samples, pale=False, fontsize=6.0, first=0)
-    cosines = gram.cosines[gram.orbits.partners > 0]
-    order_of = "samples in their order" if what is None else "samples by label"
-    axes.set(title=f"cosines ({cosines.min():.3g} to {cosines.max():.3g})", xlabel=order_of, ylabel=order_of)
-    colour_bar(axes.inset_axes((1.04, 0.0, 0.05, 1.0)), image, pale=False)
-
-
 def _softmax(axes: Axes, weighting: Weighting, logs: Array) -> None:
     there = (weighting.orbits.partners > 0) & ~np.isneginf(weighting.logs)
-    wanted, got = weighting.logs[there], logs[there]
-    pairs = weighting.orbits.sizes[:, None] * weighting.orbits.partners  # (i, j) and (j, i), a dot for those alike
-    every, times = wanted, pairs[there]
-    if len(wanted) > _MOST_PAIRS:
-        chosen = np.random.default_rng(0).choice(len(wanted), _MOST_PAIRS, replace=False)
-        wanted, got = wanted[chosen], got[chosen]
+    every, pairs = weighting.logs[there], weighting.orbits.sizes[:, None] * weighting.orbits.partners
+    chosen = even(len(every), _MOST_PAIRS)  # (i, j) and (j, i), a dot for those alike
+    wanted, got = every[chosen], logs[there][chosen]
     # Weights of e^-50 say nothing more than that: the softmax cannot go below e^(-2/tau) of its largest.
     floor = got.min() - 0.15 * (got.max() - got.min() + 1.0)
     low, high = float(min(max(wanted.min(), floor), got.min())), float(max(wanted.max(), got.max()))
@@ -123,9 +121,8 @@ def _softmax(axes: Axes, weighting: Weighting, logs: Array) -> None:
     axes.scatter(wanted, got, s=size, color=TAIL, alpha=0.4, linewidths=0, label="pairs of samples", rasterized=True)
     title = "what is asked, and what is got"
     finish(axes, "upper left", xlim=ends, ylim=ends, xlabel="log weight", ylabel="log softmax", title=title)
-    below = round(float(np.sum(times[every < ends[0]])))
-    zero = round(float(np.sum(pairs[weighting.zeros])))
-    notes = [f"{below} pairs further left"] * bool(below) + [f"{zero} pairs of weight 0"] * bool(zero)
+    below, zero = pairs[there][every < ends[0]].sum(), pairs[weighting.zeros].sum()
+    notes = [f"{below:.0f} pairs further left"] * bool(below) + [f"{zero:.0f} pairs of weight 0"] * bool(zero)
     if notes:
         axes.text(0.97, 0.04, "\n".join(notes), transform=axes.transAxes, ha="right", va="bottom", fontsize=9)
 
@@ -142,55 +139,32 @@ def _eigenvalues(axes: Axes, found: Realization) -> None:
     negative = values < -tiny
     axes.axhline(0.0, color=GREY, linewidth=1.0)
     axes.plot(place[~negative], values[~negative], "o", color=TAIL, markersize=4, label="0 or more")
-    if negative.any():
-        axes.plot(place[negative], values[negative], "s", color=HEAD, markersize=4, label=f"{negative.sum()} negative")
-        axes.legend(fontsize=9)
+    axes.plot(place[negative], values[negative], "s", color=HEAD, markersize=4, label=f"{negative.sum()} negative")
     axes.set_yscale("symlog", linthresh=max(tiny, 1e-3 * float(np.abs(values).max())))
-    finish(axes, xlabel="number", ylabel="eigenvalue", title=title)
+    finish(axes, "best", xlabel="number", ylabel="eigenvalue", title=title)
     whole_ticks(axes.xaxis)
 
 
 def _excess(axes: Axes, found: Realization, keys: Array, what: str | None) -> None:
-    excess = found.objective.divergences(found.gram)
-    marker = "o" if len(excess) <= 60 else None
+    excess, order = found.objective.divergences(found.gram), np.argsort(keys, kind="stable")
+    across, each = keys[order], excess[order]
     if what is None:
         each = np.sort(found.excess_per_sample)[::-1]
-        axes.plot(np.arange(1, len(each) + 1), each, color=HEAD, marker=marker if len(each) <= 60 else None)
-        axes.set(xlabel="samples, worst first")
+        across = np.arange(1.0, len(each) + 1.0)
         whole_ticks(axes.xaxis)
-    else:
-        order = np.argsort(keys, kind="stable")
-        axes.plot(keys[order], excess[order], color=HEAD, marker=marker, markersize=4)
-        axes.set(xlabel=what)
-        if found.witness is not None and found.witness.factor.shape[1]:
-            labels, heavy = found.weighting.orbits.listed(), np.sum(found.witness.factor**2, axis=1)
-            worst = np.unique(labels[np.argsort(-heavy)[:_MOST_MARKED]])
-            axes.plot(keys[worst], excess[worst], "s", color=ACCENT, markersize=7, label="heaviest in the witness")
-    if found.excess < 1e-10:
-        axes.set_ylim(-0.02, 1.0)
-        axes.set_yticks([0.0])
-        axes.text(0.5, 0.5, f"at most {excess.max():.1e}", transform=axes.transAxes, ha="center")
-    else:
-        axes.set_ylim(bottom=0.0)
-        axes.axhline(found.excess, color=GREY, linestyle="--", linewidth=1.2, label=f"mean {found.excess:.4g}")
-        axes.legend(fontsize=9)
-    finish(axes, ylabel="KL(w‖p), nats", title="excess per sample")
-
-
-def _sphere(axes: Axes, found: Realization, within: InDimension | None, keys: Array, what: str | None) -> None:
-    points = found.points if within is None else within.points
-    where = "points" if within is None else f"points in {within.dim} dimension{'s' * (within.dim > 1)}"
-    if within is not None and not within.exact:
-        where += f", excess {within.excess:.3g} nats,\nat least {within.excess_lower:.3g}"
-    if points.shape[1] <= 2:
-        unit_circle(axes, linewidth=0.8)
-    _points(axes, points, keys[found.weighting.orbits.listed()], what, where)
+    axes.plot(across, each, color=HEAD, marker="o" if len(each) <= MANY else None, markersize=4)
+    if what is not None and found.witness is not None and found.witness.factor.shape[1]:
+        labels, heavy = found.weighting.orbits.listed(), np.sum(found.witness.factor**2, axis=1)
+        worst = np.unique(labels[np.argsort(-heavy)[:_MOST_MARKED]])
+        axes.plot(keys[worst], excess[worst], "s", color=ACCENT, markersize=7, label="heaviest in the witness")
+    axes.axhline(found.excess, color=GREY, linestyle="--", linewidth=1.2, label=f"mean {found.excess:.4g}")
+    words = {"xlabel": what or "samples, worst first", "ylabel": "KL(w‖p), nats", "title": "excess per sample"}
+    finish(axes, "best", ylim=(0.0, 1.1 * max(float(each.max()), 1e-9)), **words)
 
 
 def _points(axes: Axes, points: Array, colours: Array, what: str | None, where: str) -> None:
-    if len(points) > _MOST_POINTS:
-        chosen = np.random.default_rng(0).choice(len(points), _MOST_POINTS, replace=False)
-        points, colours = points[chosen], colours[chosen]
+    chosen = even(len(points), _MOST_POINTS)
+    points, colours = points[chosen], colours[chosen]
     planar = points.shape[1] <= 2
     centred = points if planar else points - points.mean(axis=0)
     left, values, _ = np.linalg.svd(centred, full_matrices=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,17 +76,6 @@ def finish(axes: Axes, legend: Any = None, **words: Any) -> None:
         axes.legend(fontsize=9, framealpha=0.85, loc=legend)
 
 
-def draw_lines(
-    axes: Axes, rows: Sequence[dict[str, Any]], across: str, lines: Iterable[tuple[str, str, str, str]]
-) -> None:
-    """Columns of a table against another one; a line is the name of its column, its label, colour and style."""
-    for column, label, colour, style in lines:
-        if rows[0][column] is not None:
-            values = [row[column] for row in rows]
-            axes.plot([row[across] for row in rows], values, style, color=colour, linewidth=2.2, label=label)
-    axes.grid(alpha=0.25)
-
-
 def simplex_line(axes: Any, classes: float, words: str = ", −1/(C−1)", *, upright: bool = False) -> None:
     """The cosine of the regular simplex as a dashed line."""
     draw = axes.axvline if upright else axes.axhline
@@ -122,13 +111,11 @@ def boundary(axes: Axes, across: Any, up: Any, label: str | None) -> None:
     axes.plot(across, up, color="black", linewidth=2.2, label=label)
 
 
-def plain_ticks(axis: Any, low: float, high: float) -> None:
+def plain_ticks(axis: Any) -> None:
     """Ticks at 1, 2 and 5 of every decade of a logarithmic axis, written out."""
-    from matplotlib.ticker import FixedLocator, NullLocator
+    from matplotlib.ticker import LogLocator, NullLocator
 
-    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    ticks = [m * d for d in decades for m in (1, 2, 5) if low * 0.999 <= m * d <= high * 1.001]
-    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=99))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(lambda tick, _: f"{tick:g}")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import geomsolve as gs
 from geomsolve import cli
 from geomsolve.figures.gallery import catalogue
 
@@ -40,18 +41,13 @@ SMALL = {
     "critical-ratios": {"majorities": (1, 3), "minorities": (2, 4)},
     "sphere": {},
     "long-tails": {"names": ("isic2019", "places_lt")},
-    "layer-peeled": {
-        "majority": 2,
-        "minority": 3,
-        "feature_energy": 1.0,
-        "ratios": (1.0, 2.0),
-    },
-    "seli": {"majority": 2, "minority": 3, "ratios": (1.0, 30.0)},
-    "relu-vanishing": {"head": 100, "classes": 3, "ratio": 25.0, "decays": sorted(DECAYS)},
+    "layer-peeled": {"ratios": (1.0, 2.0)},
+    "seli": {"ratios": (1.0, 30.0)},
+    "relu-vanishing": {"counts": gs.long_tail_counts(3, 100, 25.0), "decays": sorted(DECAYS)},
     "soft-supcon": {"ratios": (1.0, 3.0, 300.0)},
     "y-aware-gap": {"samples": 6, "radii": (0.3, 0.999, 2.0)},
     "x-clr-boundary": {"cells": 4},
-    "label-circle": {"multiples": (1.5, 1.0, 0.5)},
+    "label-circle": {},
 }
 
 

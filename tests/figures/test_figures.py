@@ -66,7 +66,7 @@ def test_the_list_names_every_figure(capsys):
 
 
 def test_bad_names_and_folders_are_refused_before_anything_is_drawn(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(pages, "save", lambda *_: pytest.fail("drawn"))
+    monkeypatch.setattr(pages.Picture, "save", lambda *_: pytest.fail("drawn"))
     code, _, error = run(capsys, "figures", "nothing", "--out", tmp_path / "out")
     assert code == 2
     assert "names: must be among cosines, " in error
@@ -89,12 +89,10 @@ def test_bad_names_and_folders_are_refused_before_anything_is_drawn(tmp_path, ca
 
 def test_an_uncertified_point_is_told_in_the_picture_and_by_the_exit_code(tmp_path, capsys, monkeypatch):
     rows = [{"x": 1.0, "quality": "certified"}, {"x": 2.0, "quality": "uncertified"}]
-    figure = pages.page("A title", rows, (4, 3))
-    assert figure.get_suptitle() == "A title\n1 of 2 points NOT certified"
-    assert pages.page("A title", rows[:1], (4, 3)).get_suptitle() == "A title"
-    monkeypatch.setitem(
-        catalogue.FIGURES, "sphere", ("words", lambda progress=None: pages.Picture(figure=figure, rows=rows))
-    )
+    picture = pages.Picture("A title", rows, (4, 3))
+    assert picture.figure.get_suptitle() == "A title\n1 of 2 points NOT certified"
+    assert pages.Picture("A title", rows[:1], (4, 3)).figure.get_suptitle() == "A title"
+    monkeypatch.setitem(catalogue.FIGURES, "sphere", ("words", lambda progress=None: picture))
     code, text, _ = run(capsys, "figures", "sphere", "--out", tmp_path, "--json", "-")
     assert code == 3
     assert json.loads(text)["figures"][0]["uncertified"] == 1
@@ -192,11 +190,11 @@ def test_long_tails_hold_the_cosines_of_their_ranks(gallery):
 def test_seli_has_the_cosines_of_the_weighted_centring_matrix(gallery):
     """From the dense singular values of (I - 11'/C) D^(1/2): classifiers U S^(1/2), features S^(1/2) V' D^(-1/2)."""
     for row in gallery.pictures["seli"].rows:
-        root = np.sqrt(np.array([row["ratio"]] * 2 + [1.0] * 3))
-        left, values, right = np.linalg.svd((np.eye(5) - 0.2) * root)
+        root = np.sqrt(np.array([row["ratio"]] * 5 + [1.0] * 5))
+        left, values, right = np.linalg.svd((np.eye(10) - 0.1) * root)
         for part, factor in (("classifier", left * np.sqrt(values)), ("feature", right.T * np.sqrt(values))):
             unit = factor / np.linalg.norm(factor, axis=1, keepdims=True)
-            expected = {"minority": unit[3] @ unit[4], "between": unit[0] @ unit[4], "majority": unit[0] @ unit[1]}
+            expected = {"minority": unit[8] @ unit[9], "between": unit[0] @ unit[9], "majority": unit[0] @ unit[1]}
             for pair, cosine in expected.items():
                 assert row[f"{pair}_{part}"] == pytest.approx(cosine, abs=1e-12)
         assert row["value"] == pytest.approx(values.sum(), rel=1e-12)

@@ -10,12 +10,12 @@ from ...arrays import Progress
 from ...errors import ProblemError
 from ...files import check_file, make_folder
 from .label_circles import label_circle
-from .pages import SUFFIXES, Picture, quiet, save, uncertified
-from .phases import collapse_window, critical_ratios, phase_diagrams
+from .pages import SUFFIXES, Picture, quiet
+from .phases import collapse_window, phase_diagrams
 from .profiles import long_tails, relu_vanishing
 from .realizability import soft_supcon, x_clr_boundary, y_aware_gap
 from .step_counts import collapse_sphere, cosines, layer_peeled, seli
-from .thresholds import threshold_negatives, threshold_temperature
+from .thresholds import critical_ratios, threshold_negatives, threshold_temperature
 
 Draw = Callable[..., Picture]
 
@@ -87,6 +87,6 @@ def draw_figures(
         tell(start)
         description, draw = FIGURES[name]
         picture = draw(progress=lambda line, start=start: tell(f"{start}: {line}"))
-        files = save(picture, folder, name)
-        drawn.append(DrawnFigure(name, description, files, len(picture.rows), uncertified(picture.rows)))
+        files = picture.save(folder, name)
+        drawn.append(DrawnFigure(name, description, files, len(picture.rows), picture.uncertified))
     return tuple(drawn)

@@ -14,7 +14,7 @@ from ...similarities.kernels import y_aware_weights
 from ...similarities.realizations import realize
 from ...similarities.verdicts import Realization
 from ..style import GREY, unit_circle, unit_sphere
-from .pages import Picture, Row, page, quiet
+from .pages import Picture, Row, quiet
 from .realizability import TEMPERATURE, verdict_row
 
 PERIOD = 24
@@ -27,11 +27,11 @@ def critical_bandwidth(temperature: float) -> float:
     return PERIOD / (2.0 * math.pi) * math.sqrt(temperature)
 
 
-def label_circle(*, multiples: Sequence[float] = MULTIPLES, progress: Progress = quiet) -> Picture:
+def label_circle(*, progress: Progress = quiet) -> Picture:
     """The hours of the day in 2-D and 3-D, at bandwidths where the entropy bound is attained and where it is not."""
     drawn: list[tuple[str, list[Array]]] = []
     rows: list[Row] = []
-    for multiple in multiples:
+    for multiple in MULTIPLES:
         sigma = multiple * critical_bandwidth(TEMPERATURE)
         progress(f"bandwidth {sigma:.3g} hours")
         weighting = y_aware_weights(np.arange(PERIOD), sigma=sigma, period=PERIOD)
@@ -46,12 +46,12 @@ def label_circle(*, multiples: Sequence[float] = MULTIPLES, progress: Progress =
                 # What is proved, of the optimum without a limit on dimensions, stands in the last columns.
                 rows.append({**told, **place, **verdict_row(found)})
     title = f"The hours of the day under y-Aware InfoNCE: Gaussian kernel, self-pairs in, temperature {TEMPERATURE:g}"
-    figure = page(title, rows, (13, 9.2))
+    picture = Picture(title, rows, (13, 9.2))
     hours: dict[str, Any] = {"c": np.arange(PERIOD), "cmap": "twilight_shifted", "vmin": 0, "vmax": PERIOD}
     hours |= {"edgecolor": "black", "linewidth": 0.6, "s": 70}  # the map is cyclic: midnight is dark, noon is light
     every = []
     for column, (words, (flat, ball)) in enumerate(drawn, 1):
-        upper = figure.add_subplot(2, len(drawn), column)
+        upper = picture.figure.add_subplot(2, len(drawn), column)
         unit_circle(upper, zorder=1)
         dots = upper.scatter(*flat.T, zorder=3, **hours)
         # Hours that run back stand inside the circle: where the day is folded onto an arc, two hours share a place.
@@ -63,14 +63,14 @@ def label_circle(*, multiples: Sequence[float] = MULTIPLES, progress: Progress =
         upper.set(aspect="equal", xlim=(-1.3, 1.3), ylim=(-1.3, 1.3))
         upper.set_axis_off()
         upper.set_title(words, fontsize=11)
-        lower: Any = figure.add_subplot(2, len(drawn), len(drawn) + column, projection="3d")
+        lower: Any = picture.figure.add_subplot(2, len(drawn), len(drawn) + column, projection="3d")
         unit_sphere(lower, 1.25, (28.0, -90.0))
         lower.plot(*np.append(ball, ball[:1], axis=0).T, color=GREY, linewidth=1.2)
         lower.scatter(*ball.T, depthshade=False, **hours)
         every += [upper, lower]
-    bar = figure.colorbar(dots, ax=every, location="bottom", shrink=0.5, aspect=40, label="hour of the day")
+    bar = picture.figure.colorbar(dots, ax=every, location="bottom", shrink=0.5, aspect=40, label="hour of the day")
     bar.set_ticks([0, 6, 12, 18, 24])
-    return Picture(figure, rows)
+    return picture
 
 
 def _turned(points: Array) -> Array:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...arrays import Progress
-from ...counts.counts import long_tail_counts
+from ...counts.counts import Counts, long_tail_counts
 from ...counts.sources import load_counts
 from ...objectives.classes.supcon import SupCon
 from ...objectives.logits.cross_entropy import CrossEntropy
@@ -16,7 +16,7 @@ from ...solvers.solving import solve
 from ..atoms import raster
 from ..heat_maps import colour_bar, even, heat_map
 from ..style import finish
-from .pages import Picture, Row, page, proof, quiet
+from .pages import Picture, Row, proof, quiet
 
 PROFILES = (
     "inaturalist2018",
@@ -30,6 +30,7 @@ PROFILES = (
 _PIXELS = 100  # the side of a drawn matrix at most: more would not be seen in panels of this size
 _COLUMNS = 4
 _TEMPERATURE = 0.1
+_TAIL = long_tail_counts(10, 500, 100.0)
 DECAYS = tuple(10.0 ** np.linspace(-5.0, -1.6, 103))
 
 
@@ -50,8 +51,8 @@ def long_tails(*, names: Sequence[str] = PROFILES, progress: Progress = quiet) -
             rows.append({"profile": name, **pair, **proved})
     lines = -(-(len(names) + 1) // _COLUMNS)
     title = f"Optimal Gram matrices under SupCon at temperature {_TEMPERATURE:g}, against class rank (largest first)"
-    figure = page(title, rows, (14, 0.5 + 3.75 * lines))
-    panels = figure.subplots(lines, _COLUMNS, squeeze=False).ravel()
+    picture = Picture(title, rows, (14, 0.5 + 3.75 * lines))
+    panels = picture.figure.subplots(lines, _COLUMNS, squeeze=False).ravel()
     for axes in panels[len(names) :]:
         axes.set_axis_off()
     for axes, (counts, image) in zip(panels, drawn, strict=False):
@@ -61,20 +62,13 @@ def long_tails(*, names: Sequence[str] = PROFILES, progress: Progress = quiet) -
     last = panels[len(names)]
     colour_bar(last.inset_axes((0.05, 0.0, 0.09, 1.0)), shown, pale=True)
     last.text(0.45, 0.5, "colours are linear\nto ±0.02, logarithmic\nbeyond", transform=last.transAxes, va="center")
-    return Picture(figure, rows)
+    return picture
 
 
-def relu_vanishing(
-    *,
-    head: int = 500,
-    classes: int = 10,
-    ratio: float = 100.0,
-    decays: Sequence[float] = DECAYS,
-    progress: Progress = quiet,
-) -> Picture:
+def relu_vanishing(*, counts: Counts = _TAIL, decays: Sequence[float] = DECAYS, progress: Progress = quiet) -> Picture:
     """Logits and feature norms of a long tail under ReLU against weight decay, and where each class vanishes."""
-    counts = long_tail_counts(classes, head, ratio)
     rows: list[Row] = []
+    classes = counts.classes
     for decay in decays:
         progress(f"decay {decay:.3g}")
         problem = CrossEntropy(counts, feature_decay=decay, classifier_decay=decay, relu=True)
@@ -83,8 +77,8 @@ def relu_vanishing(
             row: Row = {"decay": decay, "class": c, "count": counts.per_class[c], "logit": found.logits[c, c]}
             row |= {"feature_norm": found.feature_norms[c], "vanishes_at": problem.vanishing_decays[c]}
             rows.append({**row, "value": found.value, **proof(found)})
-    figure = page(f"Cross-entropy with ReLU features: {counts.name}", rows, (8.5, 5.4))
-    axes = figure.subplots()
+    picture = Picture(f"Cross-entropy with ReLU features: {counts.name}", rows, (8.5, 5.4))
+    axes = picture.figure.subplots()
     import matplotlib
 
     colours = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.9, classes))
@@ -95,4 +89,4 @@ def relu_vanishing(
     words = {"xlabel": "weight decay of features and classifier", "ylabel": "logit of the own class"}
     finish(axes, xscale="log", xlim=(min(decays), max(decays)), ylim=(0.0, None), **words)
     axes.legend(title="dots: $\\sqrt{n(C-1)/C}\\,/N$, where a class vanishes", framealpha=0.9)
-    return Picture(figure, rows)
+    return picture

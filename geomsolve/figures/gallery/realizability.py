@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from fractions import Fraction
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...arrays import Array, Progress
+from ...objectives.weighted.weightings import Weighting
 from ...similarities.feasibility import LogGram
 from ...similarities.kernels import x_clr_weights, y_aware_weights
 from ...similarities.realizations import realize
 from ...similarities.schemes import soft_supcon_weights
 from ...similarities.verdicts import Realization, Verdict
-from ..style import ACCENT, GREY, HEAD, MEAN, TAIL, draw_lines, plain_ticks, simplex_line
-from .pages import Picture, Row, page, panels_of, quiet
+from ..style import ACCENT, GREY, HEAD, MEAN, TAIL, plain_ticks, simplex_line
+from .pages import Picture, Row, curve, quality, quiet, table, where
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 _CLASSES = 4
 _SMALL_CLASS = 2  # samples of each class but the first
 TEMPERATURE = 0.5
-CONVENTIONS = (True, False)
+CONVENTIONS, _SIDES = (True, False), ("self-pairs in", "self-pairs out")
 IMBALANCES = tuple(np.geomspace(1.0, 1000.0, 19).tolist())
 RADII = tuple(np.geomspace(0.2, 10.0, 13).tolist())
 # Width of an interval of the excess, as a share of it.
@@ -45,7 +47,7 @@ def verdict_row(found: Realization) -> Row:
         "excess": found.excess,
         "excess_lower": found.excess_lower,
         "relative_gap": 0.0 if found.verdict is Verdict.REALIZABLE else found.gap / max(found.excess, 1e-300),
-        "quality": "certified" if found.finished else "uncertified",
+        "quality": quality(found.finished),
     }
 
 
@@ -63,29 +65,21 @@ def soft_supcon(*, ratios: Sequence[float] = IMBALANCES, progress: Progress = qu
         critical: f"critical ε = {critical:.4f}",
         4.0 * critical: f"ε = 4 · critical = {4.0 * critical:.4f}",
     }
-    rows: list[Row] = []
-    for self_pairs in CONVENTIONS:
-        for epsilon in heads:
-            progress(f"self-pairs {'in' if self_pairs else 'out'}, epsilon {epsilon:.4g}")
-            rows += [_supcon_row(ratio, epsilon, self_pairs) for ratio in ratios]
+    rows = table(_supcon_row, progress, self_pairs=CONVENTIONS, epsilon=heads, ratio=ratios)
     title = f"SupCon and Soft SupCon: one class larger than {_CLASSES - 1} others, temperature {TEMPERATURE:g}"
-    figure = page(title, rows, (14, 7.4))
-    panels = panels_of(figure, rows, len(CONVENTIONS), len(heads), _supcon_panel)
-    for axes, words in zip(panels[0], heads.values(), strict=True):
-        axes.set_title(words, fontsize=11)
-    for axes, self_pairs in zip(panels[:, 0], CONVENTIONS, strict=True):
-        axes.set_ylabel(f"self-pairs {'in' if self_pairs else 'out'}\ncosine")
+    picture = Picture(title, rows, (14, 7.4))
+    panels = picture.panels(list(heads.values()), _SIDES, _supcon_panel)
     panels[0, 0].set(xscale="log", xlim=(min(ratios), max(ratios)), ylim=(-1.12, 1.12))
-    return Picture(figure, rows)
+    return picture
 
 
-def _supcon_row(ratio: float, epsilon: float, self_pairs: bool) -> Row:
+def _supcon_row(self_pairs: bool, epsilon: float, ratio: float) -> Row:
     sizes = [round(_SMALL_CLASS * ratio), *[_SMALL_CLASS] * (_CLASSES - 1)]
     weighting = soft_supcon_weights(np.repeat(range(_CLASSES), sizes), epsilon=epsilon, self_pairs=self_pairs)
     found = realize(weighting, temperature=TEMPERATURE, tol=_TOL)
     cosines = found.gram.cosines
-    row: Row = {"self_pairs": self_pairs, "epsilon": epsilon, "ratio": sizes[0] / _SMALL_CLASS}
-    row |= {"within_cosine": cosines.diagonal().min(), "between_cosine": cosines[0, 1], "small_cosine": cosines[1, 2]}
+    row: Row = {"ratio": sizes[0] / _SMALL_CLASS, "within_cosine": cosines.diagonal().min()}
+    row |= {"between_cosine": cosines[0, 1], "small_cosine": cosines[1, 2]}
     # Self-pairs out, a whole family may attain the bound: all cosines of different samples move by one constant.
     shifts = found.shifts if found.verdict is Verdict.REALIZABLE else None
     for end, shift in zip(("lowest", "highest"), shifts or (None, None), strict=True):
@@ -103,12 +97,9 @@ def _supcon_panel(axes: Axes, rows: Sequence[Row]) -> None:
         for name, colour, which in (("within", MEAN, "within a class"), ("between", ACCENT, "between classes")):
             low, high = ([row[f"{name}_{end}"] for row in rows] for end in ("lowest", "highest"))
             axes.fill_between(ratios, low, high, color=colour, alpha=0.18, linewidth=0, label=f"all optima, {which}")
-    lines = (
-        ("within_cosine", "within a class", MEAN, "-"),
-        ("small_cosine", "two small classes", TAIL, "-"),
-        ("between_cosine", "the large class and a small one", HEAD, "--"),
-    )
-    draw_lines(axes, rows, "ratio", lines)
+    curve(axes, rows, "ratio", "within_cosine", "-", color=MEAN, label="within a class")
+    curve(axes, rows, "ratio", "small_cosine", "-", color=TAIL, label="two small classes")
+    curve(axes, rows, "ratio", "between_cosine", "--", color=HEAD, label="the large class and a small one")
     simplex_line(axes, _CLASSES)
     axes.text(0.04, 0.04, words, transform=axes.transAxes, ha="left", va="bottom", fontsize=9.5)
 
@@ -131,45 +122,37 @@ def label_shapes(samples: int) -> dict[str, Array]:
 def y_aware_gap(*, samples: int = 12, radii: Sequence[float] = RADII, progress: Progress = quiet) -> Picture:
     """The excess over the entropy bound against the radius of the labels, for labels of several shapes."""
     allowed = 1.0 / math.sqrt(TEMPERATURE)  # of sigma = 1
+    shapes = label_shapes(samples)
+
+    def weighted(self_pairs: bool, shape: str, radius: float) -> Weighting:
+        return y_aware_weights(shapes[shape] * allowed * radius, sigma=1.0, self_pairs=self_pairs)
+
+    def find(self_pairs: bool, shape: str, radius: float) -> Row:
+        return verdict_row(realize(weighted(self_pairs, shape, radius), temperature=TEMPERATURE, tol=1e-3))
+
     rows: list[Row] = []
-    for self_pairs in CONVENTIONS:
-        for shape, labels in label_shapes(samples).items():
-            progress(f"self-pairs {'in' if self_pairs else 'out'}, {shape}")
-            unit = y_aware_weights(labels * allowed, sigma=1.0, self_pairs=self_pairs)
-            limit = math.sqrt(LogGram.of(unit).largest_temperature / TEMPERATURE)
-            # Two radii more, a little above the limit, to which the curve falls steeply.
-            for radius in sorted({*radii, *(limit * factor for factor in (1.01, 1.06) if limit > min(radii))}):
-                weighting = y_aware_weights(labels * allowed * radius, sigma=1.0, self_pairs=self_pairs)
-                found = realize(weighting, temperature=TEMPERATURE, tol=1e-3)
-                start = {"self_pairs": self_pairs, "shape": shape, "radius": radius, "largest_radius": limit}
-                rows.append({**start, **verdict_row(found)})
+    for self_pairs, shape in itertools.product(CONVENTIONS, shapes):
+        limit = math.sqrt(LogGram.of(weighted(self_pairs, shape, 1.0)).largest_temperature / TEMPERATURE)
+        # Two radii more, a little above the limit, to which the curve falls steeply.
+        near = [limit * factor for factor in (1.01, 1.06) if limit > min(radii)]
+        chosen = table(find, progress, self_pairs=[self_pairs], shape=[shape], radius=sorted({*radii, *near}))
+        rows += [{**row, "largest_radius": limit} for row in chosen]
     title = f"y-Aware InfoNCE, Gaussian kernel: {samples} labels of several shapes, temperature {TEMPERATURE:g}"
-    figure = page(title, rows, (13, 6.6))
-    panels = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=(5, 1.3))
-    for (above, below), self_pairs in zip(panels.T, CONVENTIONS, strict=True):
-        for place, (shape, colour, marker, words) in enumerate(_SHAPES):
-            mine = [row for row in rows if (row["shape"], row["self_pairs"]) == (shape, self_pairs)]
-            over = [row for row in mine if not row["realizable"]]
-            style = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.8, "label": words}
-            above.plot([row["radius"] for row in over], [row["excess"] for row in over], **style)
-            # Up to the largest radius the excess is 0, for which a logarithmic axis has no place.
-            least, limit = min(radii), mine[0]["largest_radius"]
-            below.barh(place, max(limit - least, 0.0), left=least, height=0.8, color=colour)
-            text = f"up to {limit:.3g}" if limit > least else "at no radius"
-            below.annotate(
-                text, (max(least, limit), place), (6, 0), textcoords="offset points", va="center", fontsize=9
-            )
-        for axes in (above, below):
-            axes.axvline(1.0, color=GREY, linestyle=":", linewidth=1.6, label="radius σ/√τ", zorder=0)
-        above.set_title(f"self-pairs {'in' if self_pairs else 'out'}", fontsize=11)
-        above.grid(alpha=0.25)
-        below.set_xlabel("radius of the labels, in units of σ/√τ")
-    panels[0, 0].set_ylabel("mean excess over\nthe entropy bound (nats)")
-    panels[1, 0].set_ylabel("excess 0\n(realizable)")
-    panels[0, 0].set(xscale="log", yscale="log", xlim=(min(radii), max(radii)), ylim=(1e-8, 5.0))
-    panels[1, 0].set(yticks=range(len(_SHAPES)), yticklabels=[shape for shape, *_ in _SHAPES], ylim=(3.7, -0.7))
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=10)
-    return Picture(figure, rows)
+    picture = Picture(title, rows, (13, 5.4))
+    panels = picture.figure.subplots(1, 2, sharex=True, sharey=True)
+    for axes, self_pairs, side in zip(panels, CONVENTIONS, _SIDES, strict=True):
+        for shape, colour, marker, words in _SHAPES:
+            mine = where(rows, shape=shape, self_pairs=self_pairs)
+            # Where the bound is attained the excess is 0, for which a logarithmic axis has no place.
+            limit = mine[0]["largest_radius"]
+            label = f"{words}: 0 {f'up to {limit:.3g}' if limit > 0 else 'at no radius'}"
+            curve(axes, where(mine, realizable=False), "radius", "excess", f"-{marker}", color=colour, label=label)
+        axes.axvline(1.0, color=GREY, linestyle=":", linewidth=1.6, label="radius σ/√τ", zorder=0)
+        axes.set(xlabel="radius of the labels, in units of σ/√τ", title=side)
+        axes.legend(loc="lower right")
+    panels[0].set_ylabel("mean excess over the entropy bound (nats)")
+    panels[0].set(xscale="log", yscale="log", xlim=(min(radii), max(radii)), ylim=(1e-8, 5.0))
+    return picture
 
 
 def label_embeddings() -> dict[str, tuple[str, Array]]:
@@ -184,9 +167,9 @@ def label_embeddings() -> dict[str, tuple[str, Array]]:
     }
 
 
-def x_clr_boundary(*, cells: int = 14, span: tuple[float, float] = (0.1, 4.0), progress: Progress = quiet) -> Picture:
+def x_clr_boundary(*, cells: int = 14, progress: Progress = quiet) -> Picture:
     """The excess over the entropy bound for temperatures of features and labels, and where it is 0."""
-    low, high = span
+    low, high = 0.1, 4.0
     step = (high / low) ** (1.0 / cells)
     rows: list[Row] = []
     for kind, (_, labels) in label_embeddings().items():
@@ -206,14 +189,13 @@ def x_clr_boundary(*, cells: int = 14, span: tuple[float, float] = (0.1, 4.0), p
     from matplotlib.colors import LogNorm
 
     edges = low * step ** np.arange(cells + 1)
-    figure = page("X-CLR, self-pairs in: excess of the optimum over the entropy bound", rows, (14, 5.8))
-    panels = figure.subplots(1, len(label_embeddings()), sharex=True, sharey=True)
+    picture = Picture("X-CLR, self-pairs in: excess of the optimum over the entropy bound", rows, (14, 5.8))
+    panels = picture.figure.subplots(1, len(label_embeddings()), sharex=True, sharey=True)
     for axes, (kind, (title, _)) in zip(panels, label_embeddings().items(), strict=True):
-        chosen = [row for row in rows if row["labels"] == kind]
+        chosen = where(rows, labels=kind)
         excess = np.full((cells, cells), math.nan)
-        for row in chosen:
-            if not row["realizable"]:
-                excess[row["line"], row["column"]] = row["excess"]
+        for row in where(chosen, realizable=False):
+            excess[row["line"], row["column"]] = row["excess"]
         ratio = float(np.median([row["largest_temperature"] / row["label_temperature"] for row in chosen]))
         across, up = np.meshgrid(edges, step ** np.arange(cells + 1))
         mesh = axes.pcolormesh(across, ratio * across * up, excess, norm=LogNorm(1e-5, 1.0), rasterized=True)
@@ -226,8 +208,8 @@ def x_clr_boundary(*, cells: int = 14, span: tuple[float, float] = (0.1, 4.0), p
         axes.set_xlabel("temperature of the labels, τ$_s$")
     panels[0].set(xscale="log", yscale="log", xlim=edges[[0, -1]], ylim=edges[[0, -1]])
     for axis in (panels[0].xaxis, panels[0].yaxis):
-        plain_ticks(axis, edges[0], edges[-1])
+        plain_ticks(axis)
     panels[0].set_ylabel("temperature of the features, τ")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=10)
-    figure.colorbar(mesh, ax=panels, label="mean excess over the entropy bound (nats)", extend="both")
-    return Picture(figure, rows)
+    picture.legend(*panels[0].get_legend_handles_labels(), 2)
+    picture.figure.colorbar(mesh, ax=panels, label="mean excess over the entropy bound (nats)", extend="both")
+    return picture

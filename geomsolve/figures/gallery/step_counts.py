@@ -18,14 +18,14 @@ from ...solvers.logits.max_margin import max_margin
 from ...solvers.solving import solve
 from ..atoms import shown_atoms
 from ..kinds import draw_points
-from ..style import ACCENT, HEAD, TAIL, draw_lines, simplex_line
-from .pages import Picture, Row, page, panels_of, proof, quiet
+from ..style import ACCENT, HEAD, TAIL, simplex_line
+from .pages import Picture, Row, curve, proof, quiet, table
+from .thresholds import SAMPLINGS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MIXES = ((1, 9), (2, 8), (5, 5), (1, 3))
-SAMPLINGS = ("supervised", "unsupervised")
 RATIOS = tuple(np.geomspace(1.0, 1000.0, 81).tolist())
 _LONG = tuple(10.0 ** (np.arange(41) / 10.0))
 
@@ -35,6 +35,7 @@ _PAIRS = {
     "between": ("one of each", ACCENT, "-."),
     "majority": ("two majority classes", HEAD, "--"),
 }
+_EACH = 5  # majority and minority classes of cross-entropy
 _MINORITY = 3  # with one majority class: four means, which the sphere in three dimensions holds
 PARTS = (("before", 0.5), ("at the threshold", 1.0), ("after", 2.0))
 
@@ -50,7 +51,8 @@ def _cosines(gram: Array, majority: int, part: str = "cosine") -> Row:
 
 def _lines(axes: Axes, rows: Sequence[Row], classes: int, part: str = "cosine") -> None:
     """Those cosines against the ratio, beside the simplex."""
-    draw_lines(axes, rows, "ratio", [(f"{pair}_{part}", *style) for pair, style in _PAIRS.items()])
+    for pair, (label, colour, style) in _PAIRS.items():
+        curve(axes, rows, "ratio", f"{pair}_{part}", style, color=colour, label=label)
     simplex_line(axes, classes)
     ratios = [row["ratio"] for row in rows]
     axes.set(xscale="log", xlim=(min(ratios), max(ratios)), xlabel="imbalance ratio")
@@ -80,14 +82,11 @@ def cosines(
                 told = {**_cosines(solution.gram, majority), **proof(solution), "threshold": found.value}
                 rows.append({"sampling": sampling, **classes, "ratio": ratio, **told})
     title = "Cosines of class means against imbalance (logistic loss, one negative, temperature 1)"
-    figure = page(title, rows, (14, 7))
-    panels = panels_of(figure, rows, len(SAMPLINGS), len(mixes), _panel)
-    for axes, (majority, minority) in zip(panels[0], mixes, strict=True):
-        axes.set_title(f"{majority} majority, {minority} minority", fontsize=11)
-    for axes, sampling in zip(panels[:, 0], SAMPLINGS, strict=True):
-        axes.set_ylabel(f"{sampling} negatives\ncosine")
+    picture = Picture(title, rows, (14, 7))
+    tops = [f"{majority} majority, {minority} minority" for majority, minority in mixes]
+    panels = picture.panels(tops, [f"{sampling} negatives" for sampling in SAMPLINGS], _panel)
     panels[0, 0].set_ylim(-1.08, 1.08)
-    return Picture(figure, rows)
+    return picture
 
 
 def _panel(axes: Axes, rows: Sequence[Row]) -> None:
@@ -99,71 +98,60 @@ def _panel(axes: Axes, rows: Sequence[Row]) -> None:
         _mark(axes, value, f"{value:.4f}", 0.75)
 
 
-def layer_peeled(
-    *,
-    majority: int = 5,
-    minority: int = 5,
-    feature_energy: float = 5.0,
-    classifier_energy: float = 1.0,
-    ratios: Sequence[float] = _LONG,
-    progress: Progress = quiet,
-) -> Picture:
+def layer_peeled(*, ratios: Sequence[float] = _LONG, progress: Progress = quiet) -> Picture:
     """Cosines of classifiers in the Layer-Peeled Model (Fang, He, Long, Su, PNAS 2021) against the imbalance ratio."""
     progress("where the minority merges")
-    energies: Row = {"feature_energy": feature_energy, "classifier_energy": classifier_energy}
-    found = layer_peeled_threshold(majority, minority, **energies)
+    energies = {"feature_energy": 5.0, "classifier_energy": 1.0}
+    found = layer_peeled_threshold(_EACH, _EACH, **energies)
     merge = found.value if found is not None and min(ratios) < found.value < max(ratios) else None
     # The cosine is steepest there: a few points more, so that the line bends where the optimum does.
     near = [] if merge is None else np.geomspace(max(r for r in ratios if r < merge) / 2.0, merge, 16)[1:].tolist()
-    rows: list[Row] = []
-    for ratio in sorted({*ratios, *near}):
-        progress(f"ratio {ratio:.4g}")
-        problem = LayerPeeled(step_counts(majority, minority, 1.0, ratio), **energies)
-        answer = solve_peeled(problem, throw=False)
-        told = {**_cosines(answer.classifier_cosines, majority), "loss": answer.value, **proof(answer)}
-        rows.append({"ratio": ratio, **told})
-    title = f"Layer-Peeled Model: {majority} majority and {minority} minority classes, "
-    figure = page(f"{title}$E_H$ = {feature_energy:g}, $E_W$ = {classifier_energy:g}", rows, (8.5, 5.4))
-    axes = figure.subplots()
-    _lines(axes, rows, majority + minority)
+
+    def find(ratio: float) -> Row:
+        answer = solve_peeled(LayerPeeled(step_counts(_EACH, _EACH, 1.0, ratio), **energies), throw=False)
+        return {**_cosines(answer.classifier_cosines, _EACH), "loss": answer.value, **proof(answer)}
+
+    rows = table(find, progress, ratio=sorted({*ratios, *near}))
+    title = f"Layer-Peeled Model: {_EACH} majority and {_EACH} minority classes, $E_H$ = 5, $E_W$ = 1"
+    picture = Picture(title, rows, (8.5, 5.4))
+    axes = picture.figure.subplots()
+    _lines(axes, rows, 2 * _EACH)
     if merge is not None:
         _mark(axes, merge, f"minority classifiers\nmerge at {merge:.4f}", 0.45)
     axes.set(ylim=(-0.35, 1.06), ylabel="cosine of two classifiers")
     axes.legend(framealpha=0.9, loc="center right", bbox_to_anchor=(1.0, 0.64))
-    return Picture(figure, rows)
+    return picture
 
 
-def seli(
-    *, majority: int = 5, minority: int = 5, ratios: Sequence[float] = _LONG, progress: Progress = quiet
-) -> Picture:
+def seli(*, ratios: Sequence[float] = _LONG, progress: Progress = quiet) -> Picture:
     """Cosines of features and of classifiers of cross-entropy without decay against the imbalance ratio."""
-    rows: list[Row] = []
-    for ratio in ratios:
-        progress(f"ratio {ratio:.4g}")
-        found = max_margin(step_counts(majority, minority, 1.0, ratio))
-        features = _cosines(found.feature_cosines, majority, "feature")
-        classifiers = _cosines(found.classifier_cosines, majority, "classifier")
-        rows.append({"ratio": ratio, **features, **classifiers, "value": found.value, **proof(found)})
-    title = f"Cross-entropy without decay (SELI): {majority} majority and {minority} minority classes"
-    figure = page(title, rows, (11.0, 4.9))
-    panels = figure.subplots(1, 2, sharey=True)
+
+    def find(ratio: float) -> Row:
+        found = max_margin(step_counts(_EACH, _EACH, 1.0, ratio))
+        features = _cosines(found.feature_cosines, _EACH, "feature")
+        classifiers = _cosines(found.classifier_cosines, _EACH, "classifier")
+        return {**features, **classifiers, "value": found.value, **proof(found)}
+
+    rows = table(find, progress, ratio=ratios)
+    title = f"Cross-entropy without decay (SELI): {_EACH} majority and {_EACH} minority classes"
+    picture = Picture(title, rows, (11.0, 4.9))
+    panels = picture.figure.subplots(1, 2, sharey=True)
     for axes, part in zip(panels, ("feature", "classifier"), strict=True):
-        _lines(axes, rows, majority + minority, part)
+        _lines(axes, rows, 2 * _EACH, part)
         axes.set(ylim=(-0.35, 1.06), title=f"{part}s")
     panels[0].set_ylabel("cosine of two classes")
     panels[0].legend(framealpha=0.9, loc="upper left")
-    return Picture(figure, rows)
+    return picture
 
 
-def collapse_sphere(*, parts: Sequence[tuple[str, float]] = PARTS, progress: Progress = quiet) -> Picture:
+def collapse_sphere(*, progress: Progress = quiet) -> Picture:
     """One majority and three minority class means in 3-D at given multiples of the threshold of collapse."""
     progress("the threshold")
-    critical = threshold(GCL, majority=1, minority=_MINORITY, loss="logistic", certify=False).value
-    if critical is None:
-        raise ArithmeticError("one majority class has a threshold under the logistic loss; none was found")
+    # One majority class has a threshold.
+    critical = float(threshold(GCL, majority=1, minority=_MINORITY, loss="logistic", certify=False).value or 1.0)
     rows: list[Row] = []
     drawn = []
-    for part, multiple in parts:
+    for part, multiple in PARTS:
         progress(part)
         counts = step_counts(1, _MINORITY, 1.0, critical * multiple)
         solution = solve(GCL(counts, loss="logistic"), throw=False)
@@ -177,8 +165,7 @@ def collapse_sphere(*, parts: Sequence[tuple[str, float]] = PARTS, progress: Pro
             place = dict(zip("xyz", points[a].tolist(), strict=True))
             rows.append({"count": float(atoms.numbers[a]), "classes": int(total), **place, **told})
     title = f"One majority class and {_MINORITY} minority classes, labelled by count "
-    figure = page(f"{title}(logistic loss, supervised negatives, temperature 1)", rows, (13, 5.2))
-    panels = figure.subfigures(1, len(parts), squeeze=False)[0]
-    for panel, (words, atoms) in zip(panels, drawn, strict=True):
+    picture = Picture(f"{title}(logistic loss, supervised negatives, temperature 1)", rows, (13, 5.2))
+    for panel, (words, atoms) in zip(picture.figure.subfigures(1, len(PARTS)), drawn, strict=True):
         draw_points(panel, atoms, words)
-    return Picture(figure, rows)
+    return picture

@@ -1,4 +1,4 @@
-"""The threshold of minority collapse against the number of negatives and against temperature."""
+"""The threshold of minority collapse: against negatives, temperature, and numbers of classes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import numpy as np
 
 from ...arrays import Progress
 from ...collapse.thresholds import threshold
+from ...collapse.two_levels import two_level_counts
 from ...objectives.classes.gcl import GCL
-from ...solvers.solution import Quality
+from ...solvers.solving import solve
+from ..maps import draw_class_table
 from ..style import ACCENT, GREY, HEAD, MEAN, TAIL, finish
-from .pages import Picture, Row, page, quiet
+from .pages import Picture, Row, curve, quality, quiet, table, where
 
 SAMPLINGS = ("supervised", "unsupervised")
 NEGATIVES = tuple(2**j for j in range(17))
@@ -33,7 +35,7 @@ def threshold_row(minority: int, majority: int = 1, **options: Any) -> Row:
         "residual": found.residual,
         "reason": found.reason,
         "relative_gap": max(sides, default=None),
-        "quality": (Quality.CERTIFIED if found.confirmed else Quality.UNCERTIFIED).value,
+        "quality": quality(found.confirmed),
     }
 
 
@@ -41,29 +43,25 @@ def threshold_negatives(
     *, negatives: Sequence[int] = NEGATIVES, minority: int = _MINORITY, progress: Progress = quiet
 ) -> Picture:
     """The threshold against the number k of negatives, InfoNCE averaged and summed over them."""
-    rows: list[Row] = []
-    for sampling in SAMPLINGS:
-        for normalization in ("mean", "sum"):
-            for count in (*negatives, *[math.inf] * (normalization == "mean")):
-                progress(f"{sampling}, {normalization}, k = {count:g}")
-                options: Row = {"sampling": sampling, "normalization": normalization, "negatives": count}
-                rows.append({**options, **threshold_row(minority, **options)})
+
+    def find(**options: Any) -> Row:
+        return threshold_row(minority, **options)
+
+    rows = table(find, progress, sampling=SAMPLINGS, normalization=("mean", "sum"), negatives=negatives)
+    limits = table(find, progress, sampling=SAMPLINGS, normalization=("mean",), negatives=(math.inf,))
     title = f"Where the minority collapses: one majority class, {minority} minority classes, InfoNCE, temperature 1"
-    figure = page(title, rows, (12, 5))
-    panels = figure.subplots(1, len(SAMPLINGS), sharex=True)
-    for axes, sampling in zip(panels, SAMPLINGS, strict=True):
+    picture = Picture(title, rows + limits, (12, 5))
+    for axes, limit in zip(picture.figure.subplots(1, len(SAMPLINGS), sharex=True), limits, strict=True):
         for normalization, colour, mark in (("mean", TAIL, "-o"), ("sum", HEAD, "--s")):
-            mine = [row for row in rows if (row["sampling"], row["normalization"]) == (sampling, normalization)]
-            values = [row["threshold"] for row in mine]
-            style = {"color": colour, "linewidth": 2.0, "markersize": 5, "label": f"{normalization} over negatives"}
-            axes.plot(negatives, values[: len(negatives)], mark, **style)
-            for value in values[len(negatives) :]:
-                label = f"mean, infinitely many: {value:.4f}"
-                axes.axhline(value, color=GREY, linestyle=(0, (1, 1.5)), linewidth=1.8, label=label)
+            chosen = where(rows, sampling=limit["sampling"], normalization=normalization)
+            style: Row = {"color": colour, "markersize": 5, "label": f"{normalization} over negatives"}
+            curve(axes, chosen, "negatives", "threshold", mark, **style)
+        label = f"mean, infinitely many: {limit['threshold']:.4f}"
+        axes.axhline(limit["threshold"], color=GREY, linestyle=(0, (1, 1.5)), linewidth=1.8, label=label)
         axes.set_xscale("log", base=2)
         words = {"xlabel": "number of negatives k", "ylabel": "critical imbalance ratio r*"}
-        finish(axes, "best", title=f"{sampling} negatives", **words)
-    return Picture(figure, rows)
+        finish(axes, "best", title=f"{limit['sampling']} negatives", **words)
+    return picture
 
 
 # For one majority class and large 1/temperature b, f (C-1) e^{gb} (ours; from the forces at the collapsed geometry): by
@@ -80,29 +78,53 @@ def threshold_temperature(
     *, coldnesses: Sequence[float] = COLDNESSES, minority: int = _MINORITY, progress: Progress = quiet
 ) -> Picture:
     """The threshold against 1/temperature, beside the exponentials it tends to."""
-    rows: list[Row] = []
-    for (sampling, negatives), (_, factor, power, *_) in _LIMITS.items():
-        for coldness in coldnesses:
-            options: Row = {"sampling": sampling, "negatives": negatives, "temperature": 1.0 / coldness}
-            progress(f"{sampling}, k = {negatives:g}, temperature {1.0 / coldness:.3g}")
-            limit = factor * minority * math.exp(power * coldness)
-            rows.append({**options, **threshold_row(minority, **options), "asymptote": limit})
+
+    def find(sampling: str, negatives: float, coldness: float) -> Row:
+        options: Row = {"sampling": sampling, "negatives": negatives, "temperature": 1.0 / coldness}
+        _, factor, power, *_ = _LIMITS[sampling, negatives]
+        limit = factor * minority * math.exp(power * coldness)
+        return {**options, **threshold_row(minority, **options), "asymptote": limit}
+
+    rows = table(find, progress, sampling=SAMPLINGS, negatives=(1.0, math.inf), coldness=coldnesses)
     title = f"Where the minority collapses: one majority class, {minority} minority classes, InfoNCE"
-    figure = page(title, rows, (12.5, 5.6))
-    left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
-    for (key, (words, *_, colour, style)), place in zip(
-        _LIMITS.items(), range(0, len(rows), len(coldnesses)), strict=True
-    ):
-        chosen = rows[place : place + len(coldnesses)]
-        label = f"{key[0]}, k = {'∞' if key[1] == math.inf else '1'}"
-        values = np.array([row["threshold"] for row in chosen], dtype=float)
-        limits = np.array([row["asymptote"] for row in chosen])
-        left.plot(coldnesses, values, style, color=colour, linewidth=2.2, label=label)
-        left.plot(coldnesses, limits, color=colour, linestyle=(0, (1, 2)), linewidth=1.6)
-        right.plot(coldnesses, values / limits, style, color=colour, linewidth=2.2, label=f"{label}: {words}")
-    left.plot([], [], color=GREY, linestyle=(0, (1, 2)), label="what each tends to (right)")
-    right.axhline(1.0, color=GREY, linestyle=(0, (1, 2)))
+    picture = Picture(title, rows, (12.5, 5.6))
+    left, right = picture.figure.subplots(1, 2, width_ratios=(1.25, 1))
+    dots: Row = {"linestyle": (0, (1, 2)), "linewidth": 1.6}
+    for (sampling, negatives), (words, *_, colour, style) in _LIMITS.items():
+        chosen = where(rows, sampling=sampling, negatives=negatives)
+        label = f"{sampling}, k = {'∞' if negatives == math.inf else '1'}"
+        curve(left, chosen, "coldness", "threshold", style, color=colour, label=label)
+        left.plot(coldnesses, [row["asymptote"] for row in chosen], color=colour, **dots)
+        shares = [row["threshold"] / row["asymptote"] for row in chosen]
+        right.plot(coldnesses, shares, style, color=colour, linewidth=2.2, label=f"{label}: {words}")
+    left.plot([], [], color=GREY, **dots, label="what each tends to (right)")
+    right.axhline(1.0, color=GREY, **dots)
     across = "1/τ, inverse temperature"
     finish(left, "best", yscale="log", xlabel=across, ylabel="critical imbalance ratio r*")
     finish(right, "best", xlabel=across, ylabel="r* over its asymptote")
-    return Picture(figure, rows)
+    return picture
+
+
+def critical_ratios(
+    *,
+    majorities: tuple[int, ...] = (1, 2, 3, 4),
+    minorities: tuple[int, ...] = tuple(range(2, 11)),
+    progress: Progress = quiet,
+) -> Picture:
+    """The critical ratio for every number of majority and minority classes, with one unsupervised negative."""
+    settings: Row = {"negatives": 1, "sampling": "unsupervised", "temperature": 1.0}
+
+    def find(majority: int, minority: int) -> Row:
+        row = threshold_row(minority, majority, **settings)
+        if row["threshold"] is None:  # apart at any ratio, so at a large one
+            far = solve(GCL(two_level_counts(majority, minority, 1e6), **settings), throw=False)
+            row["relative_gap"] = far.certificate.relative_gap
+            row["quality"] = quality(far.ok and far.orbits.within[1] < 1.0 - 1e-8)
+        return row
+
+    rows = table(find, progress, majority=majorities, minority=minorities)
+    title = "Critical imbalance ratio: InfoNCE, one unsupervised negative, temperature 1"
+    picture = Picture(title, rows, (7.6, 5.6))
+    found = [(row["majority"], row["minority"], row["threshold"]) for row in rows]
+    draw_class_table(picture.figure.subplots(), np.array(found, dtype=float))
+    return picture
