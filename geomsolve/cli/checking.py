@@ -19,6 +19,10 @@ from .outputs import Outputs, reporting
 from .realizing import read_weighting
 
 
+def _check_tol(tol: float | None) -> float | None:
+    return None if tol is None else check_tol(tol)
+
+
 @verb(
     "geomsolve crosscheck --counts 9,5,2 --temperature 1",
     "geomsolve crosscheck --objective gcl --majority 1 --minority 9",
@@ -41,15 +45,13 @@ def crosscheck(
     label_temperature: Annotated[float | None, option("x-clr: temperature of the labels' softmax.")] = None,
     seeds: Annotated[int, option("Random starts of the descent.")] = 1,
     device: Annotated[str | None, option("cpu or gpu, for the descent (the CPU if there is no GPU).")] = None,
-    tol: Annotated[float | None, option("To certify (1e-9; of verdicts 1e-7).", show_default=False)] = None,
+    tol: Annotated[float | None, option("To certify (1e-9; of verdicts 1e-7).", callback=_check_tol)] = None,
     json: options.JsonOption = None,
 ) -> int:
     """Check by independent routes: solvers (--counts), critical ratios (--majority), verdicts (--weights)."""
     if seeds < 1:
         raise ProblemError(f"seeds: must be at least 1; got {seeds}")
     check_device(device)
-    if tol is not None:
-        check_tol(tol)
     levels: dict[str, Any] = {"majority": majority, "minority": minority, "per_class": per_class}
     drawn: dict[str, Any] = {"sigma": sigma, "label_temperature": label_temperature}
     weighed = (weights, labels, scheme, *drawn.values())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from ..certificates.certificate import check_tol
 from ..choosing.comparisons import compare as compare_losses
 from ..choosing.designed import Design, LogitDesign
 from ..choosing.designs import design as design_weights
@@ -66,7 +65,6 @@ def design(
     json: options.JsonOption = None,
 ) -> int:
     """The weights of a contrastive loss, or the margins of cross-entropy, whose optimum is the geometry you want."""
-    check_tol(tol)
     outputs = Outputs(json, None, out, "design.json")
     decays = [decay for decay in (feature_decay, classifier_decay) if decay is not None]
     if len(decays) != 2 * (temperature is None):

@@ -11,7 +11,7 @@ import typer
 from ..choosing.named import loss_names, loss_settings, loss_words
 from ..counts.sources import load_counts, profile_names
 from ..errors import ProblemError
-from ..figures.gallery.catalogue import FIGURES, draw_figures
+from ..figures.gallery.catalogue import FIGURES, described, draw_figures
 from ..objectives.registry import REQUIRED
 from ..text import table, whole
 from .app import code, verb
@@ -52,8 +52,9 @@ def figures(
 ) -> int:
     """The figures of the theory, each with the certified data behind it."""
     if only_list:
-        listed = [{"name": name, "description": words} for name, (words, _) in FIGURES.items()]
-        Outputs(json).emit({"figures": listed}, [f"{name:<24}{words}" for name, (words, _) in FIGURES.items()])
+        told = {name: described(name) for name in FIGURES}
+        listed = [{"name": name, "description": words} for name, words in told.items()]
+        Outputs(json).emit({"figures": listed}, [f"{name:<24}{words}" for name, words in told.items()])
         return code(True)
     if out is None:
         raise ProblemError("out: must be given; got none (a folder for the files, or --list for the names)")

@@ -16,6 +16,7 @@ import typer
 
 from ..arrays import Progress
 from ..certificates.ball_arithmetic import flint
+from ..certificates.certificate import check_tol
 from ..choosing.named import Solved, is_free, loss_names, loss_settings, solve_named
 from ..counts.counts import Counts
 from ..counts.sources import load_counts, profile_names
@@ -39,7 +40,7 @@ def _profiles(start: str) -> list[str]:
 
 JsonOption = Annotated[str | None, option("Write JSON to this file; - is stdout.", "--json")]
 PlotOption = Annotated[Path | None, option("Draw it: .png, .pdf or .svg.")]
-TolOption = Annotated[float, option("The relative gap to certify.")]
+TolOption = Annotated[float, option("The relative gap to certify.", callback=check_tol)]
 ProveOption = Annotated[bool, option("In ball arithmetic, to 30 digits.", "--prove")]
 DigitsOption = Annotated[int | None, option("Prove it to so many digits.")]
 CountsOption = Annotated[str | None, option("A profile, a file, 100x500, or 1000,100,10.", autocompletion=_profiles)]

@@ -64,14 +64,13 @@ def realize(
     subset: Annotated[int | None, option("So many samples at random; inconsistent there is so for all.")] = None,
     similarity: Annotated[str | None, option("cosine (left out), or euclidean: no sphere, squared distances.")] = None,
     dim: Annotated[int | None, option("Ask also for this number of coordinates.")] = None,
-    tol: Annotated[float, option("Width of the interval of the excess, as a share of it.")] = 0.01,
+    tol: Annotated[float, option("Width of the interval of the excess, as a share of it.", callback=check_tol)] = 0.01,
     seconds: Annotated[float, option("The interval narrows for so long; the verdict comes before.")] = 20.0,
     plot: PlotOption = None,
     out: Annotated[Path | None, option("Write points.npy, witness.npy and more to this folder.")] = None,
     json: JsonOption = None,
 ) -> int:
     """Whether an embedding has the similarities that weighted InfoNCE asks for, with a proof either way."""
-    check_tol(tol)
     outputs = Outputs(json, plot, out, "realization.json")
     if out is not None:
         check_file("out", out / "points.npy")

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from .. import __version__
 from ..certificates.certificate import certify as certify_gram
-from ..certificates.certificate import check_tol
 from ..errors import ProblemError
 from ..files import read_array
 from ..results import Result
@@ -50,7 +49,6 @@ def solve(
     """The optimal geometry of class means, with the proof that it is optimal."""
     given = {"solver": solver, "dim": dim, "seed": seed, "max-steps": max_steps, "out": out}
     problem.check_free({**given, "prove": prove or None, "digits": digits})
-    check_tol(tol)
     if seed is not None and dim is None and solver != "descent":
         raise ProblemError(f"seed: only --solver descent and --dim draw at random; got {seed} (leave it out)")
     dims = _dims(dim)
@@ -132,7 +130,6 @@ def certify(
     json: options.JsonOption = None,
 ) -> int:
     """Judge a Gram matrix, whichever solver or training run it comes from."""
-    check_tol(tol)
     outputs = Outputs(json)
     objective = problem.objective
     certificate = certify_gram(objective, read_array("gram", gram))

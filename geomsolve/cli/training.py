@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from ..certificates.certificate import check_tol
 from ..errors import ProblemError
 from ..files import check_file, make_folder
 from ..solvers.points.embedding import check_dim, check_seconds
@@ -53,7 +52,6 @@ def targets(
     json: options.JsonOption = None,
 ) -> int:
     """Class targets for training, in your class order, and what is proved of them."""
-    check_tol(tol)
     kind = check_destination(out, layout)
     if json not in (None, "-") and Path(str(json)).resolve() in (out.resolve(), described(out).resolve()):
         raise ProblemError(f"json: must be a file of its own; got {json}, which --out writes")

@@ -30,7 +30,7 @@ class Atoms:
         numbers: (n,) the counts (or weights) of their classes.
         ranks: (n,) the ranks of their classes by count, from 1.
         kinds: (n,) what they are: "class means", or "instances", "prototype", ...
-        spread: (n,) the cosine of two atoms of this kind in one class (for class means: of this count); NaN of one.
+        spread: (n,) the cosine of two atoms of this kind in one class; NaN where there is one.
         total: how many atoms there are to show; more than n where they were sampled evenly.
     """
 
@@ -50,6 +50,25 @@ class Atoms:
     def small(self) -> bool:
         """Whether all cosines are so small that a linear scale from -1 to 1 would show one pale colour."""
         return is_pale(self.off, len(self.gram))
+
+    def lines(self) -> list[tuple[str, int, str, Array, Array]]:
+        """Cosines against class rank: a name, the number of the kind, a dash, ranks and cosines.
+
+        Of each kind the mean with its kind in other classes, the spread, and what it has with other kinds of its class.
+        """
+        groups = [np.flatnonzero(self.kinds == kind) for kind in dict.fromkeys(self.kinds.tolist())]
+        lines = []
+        for i, mine in enumerate(groups):
+            kind, ranks = self.kinds[mine[0]], self.ranks[mine]
+            mean = (self.gram[np.ix_(mine, mine)].sum(axis=1) - 1.0) / max(1, len(mine) - 1)
+            lines.append((f"{kind}: mean with other classes", i, "-", ranks, mean))
+            if np.isfinite(self.spread[mine]).any():
+                lines.append((f"{kind}: within a class", i, ":", ranks, self.spread[mine]))
+            for other in groups[i + 1 :]:
+                if np.array_equal(self.ranks[other], ranks):
+                    words = f"{kind} and {self.kinds[other[0]]} of a class"
+                    lines.append((words, i, "--", ranks, self.gram[mine, other]))
+        return lines
 
     def axes(self) -> tuple[Array, float]:
         """(n, 3) the atoms along their three principal axes, and the share of their spread that these hold.
@@ -134,9 +153,8 @@ def shown_atoms(solution: Solution, points: Array | None = None) -> Atoms:
         return atoms_by_kind(gram, [about.atoms] * len(order), order, per_class)
     means, numbers, _ = class_means(solution, points)
     orbit, total = sampled(means, _MOST), round(means.orbits.atoms)
-    spread = np.where(means.orbits.plural, np.diag(means.cosines), np.nan)[orbit]
-    kinds = np.full(len(orbit), "class means")
-    return Atoms(raster(means, _MOST), numbers[orbit], even(total, _MOST) + 1.0, kinds, spread, total)
+    kinds, alone = np.full(len(orbit), "class means"), np.full(len(orbit), np.nan)
+    return Atoms(raster(means, _MOST), numbers[orbit], even(total, _MOST) + 1.0, kinds, alone, total)
 
 
 def _of_cells(gram: KindGram, distinct: Array) -> Atoms:

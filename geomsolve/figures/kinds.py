@@ -52,18 +52,8 @@ def plot_bounded(figure: Figure, found: BoundedGeometry) -> None:
 
 
 def _by_rank(axes: Axes, atoms: Atoms) -> None:
-    groups = [np.flatnonzero(atoms.kinds == kind) for kind in dict.fromkeys(atoms.kinds.tolist())]
-    for i, mine in enumerate(groups):
-        kind, ranks = atoms.kinds[mine[0]], atoms.ranks[mine]
-        style: dict[str, Any] = {"color": (MEAN, TAIL, HEAD)[i % 3], "marker": _MARKERS[i % 4]}
-        mean = (atoms.gram[np.ix_(mine, mine)].sum(axis=1) - 1.0) / max(1, len(mine) - 1)
-        axes.plot(ranks, mean, **style, label=f"{kind}: mean with other classes")
-        if np.isfinite(atoms.spread[mine]).any():
-            axes.plot(ranks, atoms.spread[mine], ":", **style, label=f"{kind}: within a class")
-        for other in groups[i + 1 :]:
-            if np.array_equal(atoms.ranks[other], ranks):
-                label = f"{kind} and {atoms.kinds[other[0]]} of a class"
-                axes.plot(ranks, atoms.gram[mine, other], "--", color=style["color"], label=label)
+    for name, i, dash, ranks, cosines in atoms.lines():
+        axes.plot(ranks, cosines, dash, color=(MEAN, TAIL, HEAD)[i % 3], marker=_MARKERS[i % 4], label=name)
     simplex_line(axes, max(2.0, float(atoms.ranks.max())), "")
     finish(axes, title="Cosines against class rank", xlabel="class rank (largest count first)", ylabel="cosine")
     whole_ticks(axes.xaxis)

@@ -1,5 +1,6 @@
 """Every figure of the catalogue, small, and closed forms of what it must show."""
 
+import functools
 import json
 import math
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ SMALL = {
     "critical-ratios": {"majorities": (1, 3), "minorities": (2, 4)},
     "sphere": {},
     "long-tails": {"names": ("isic2019", "places_lt")},
-    "layer-peeled": {"ratios": (1.0, 2.0)},
+    "layer-peeled": {"each": 2, "feature_energy": 1.0, "ratios": (1.0, 2.0)},
     "seli": {"ratios": (1.0, 30.0)},
     "relu-vanishing": {"counts": gs.long_tail_counts(3, 100, 25.0), "decays": sorted(DECAYS)},
     "soft-supcon": {"ratios": (1.0, 3.0, 300.0)},
@@ -65,11 +66,15 @@ def draw_gallery(out):
     pictures = {}
 
     def cheap(name, draw):
-        return lambda progress: pictures.setdefault(name, draw(**SMALL[name], progress=progress))
+        @functools.wraps(draw)
+        def drawn(progress):
+            return pictures.setdefault(name, draw(**SMALL[name], progress=progress))
+
+        return drawn
 
     with pytest.MonkeyPatch.context() as patched:
-        for name, (words, draw) in list(catalogue.FIGURES.items()):
-            patched.setitem(catalogue.FIGURES, name, (words, cheap(name, draw)))
+        for name, draw in list(catalogue.FIGURES.items()):
+            patched.setitem(catalogue.FIGURES, name, cheap(name, draw))
         report = out.parents[1] / "report.json"
         assert cli.run(["figures", "--out", str(out), "--json", str(report)]) == 0
     return Gallery(json.loads(report.read_text())["figures"], out, pictures)

@@ -58,9 +58,9 @@ def test_named_figures_only_once_each_and_the_same_bytes_again(gallery, tmp_path
 def test_the_list_names_every_figure(capsys):
     code, text, _ = run(capsys, "figures", "--list")
     assert code == 0
-    for name, (words, _) in catalogue.FIGURES.items():
+    for name, draw in catalogue.FIGURES.items():
         assert name in text
-        assert words in text
+        assert draw.__doc__.splitlines()[0] in text
     code, text, _ = run(capsys, "figures", "--list", "--json", "-")
     assert [figure["name"] for figure in json.loads(text)["figures"]] == list(catalogue.FIGURES)
 
@@ -92,7 +92,7 @@ def test_an_uncertified_point_is_told_in_the_picture_and_by_the_exit_code(tmp_pa
     picture = pages.Picture("A title", rows, (4, 3))
     assert picture.figure.get_suptitle() == "A title\n1 of 2 points NOT certified"
     assert pages.Picture("A title", rows[:1], (4, 3)).figure.get_suptitle() == "A title"
-    monkeypatch.setitem(catalogue.FIGURES, "sphere", ("words", lambda progress=None: picture))
+    monkeypatch.setitem(catalogue.FIGURES, "sphere", lambda progress=None: picture)
     code, text, _ = run(capsys, "figures", "sphere", "--out", tmp_path, "--json", "-")
     assert code == 3
     assert json.loads(text)["figures"][0]["uncertified"] == 1

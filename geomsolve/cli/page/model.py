@@ -35,8 +35,7 @@ _WHOLE = frozenset({"bcl", "kcl", "ecl", "supcon-instances"})
 
 def sources() -> tuple[str, ...]:
     """Where counts may come from: sliders, what is pasted, or a built-in profile."""
-    rules = {"cifar10_lt:IR": "cifar10_lt:100", "cifar100_lt:IR": "cifar100_lt:100"}
-    return SLIDERS, PASTED, *(rules.get(name, name) for name in profile_names())
+    return SLIDERS, PASTED, *(name.replace(":IR", ":100") for name in profile_names())
 
 
 def losses() -> dict[str, frozenset[str]]:
@@ -150,11 +149,7 @@ def _listed(counts: Counts) -> str:
     values = counts.per_class
     starts = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
     runs = zip(np.diff(np.append(starts, len(values))), values[starts], strict=True)
-    return ",".join(f"{run}x{_plain(value)}" for run, value in runs)
-
-
-def _plain(value: float) -> str:
-    return f"{value:.6g}".replace("e+", "e")
+    return ",".join(f"{run}x{value:.6g}" for run, value in runs).replace("e+", "e")
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,21 +45,17 @@ def sphere(answer: Answer) -> tuple[dict[str, Any], str]:
 
 
 def profile(answer: Answer) -> dict[str, Any]:
-    """Cosines against class rank: with the largest, the smallest and all others; by kind where there are several."""
-    atoms, lines = answer.atoms, []
-    off = atoms.gram.copy()
-    np.fill_diagonal(off, np.nan)
-    kinds = list(dict.fromkeys(atoms.kinds.tolist()))
-    alone, classes = len(kinds) == 1, max(2.0, float(atoms.ranks.max()))
-    for kind, dash in zip(kinds, ("solid", "dashed", "dotted"), strict=False):
-        mine = np.flatnonzero(atoms.kinds == kind)
-        own, ranks = off[np.ix_(mine, mine)], atoms.ranks[mine]
-        if alone:
-            lines += [_line(ranks, own[0], "with the largest", HEAD), _line(ranks, own[-1], "with the smallest", TAIL)]
-        mean = np.nansum(own, axis=1) / max(1, len(mine) - 1)
-        lines.append(_line(ranks, mean, "mean with others" if alone else f"{kind}, mean with others", MEAN, dash))
-        if kind != "class means" and np.isfinite(atoms.spread[mine]).any():
-            lines.append(_line(ranks, atoms.spread[mine], f"{kind}, within a class", HEAD, dash))
+    """Cosines against class rank: of one kind of atoms also with the largest class and with the smallest."""
+    atoms, dashes = answer.atoms, {"-": "solid", "--": "dashed", ":": "dotted"}
+    classes = max(2.0, float(atoms.ranks.max()))
+    lines = [
+        _line(ranks, cosines, name, (MEAN, TAIL, HEAD)[i % 3], dashes[dash])
+        for name, i, dash, ranks, cosines in atoms.lines()
+    ]
+    if len(set(atoms.kinds.tolist())) == 1:
+        off = np.where(np.eye(len(atoms.gram), dtype=bool), np.nan, atoms.gram)
+        lines.append(_line(atoms.ranks, off[0], "with the largest", HEAD))
+        lines.append(_line(atoms.ranks, off[-1], "with the smallest", TAIL))
     flat = {"silent": True, "symbol": "none", "label": {"show": False}, "data": [{"yAxis": -1.0 / (classes - 1.0)}]}
     lines[-1]["markLine"] = {**flat, "lineStyle": {"color": GREY, "type": "dashed"}, "animation": False}
     axis = {"nameLocation": "middle", "type": "value"}
@@ -76,6 +72,5 @@ def profile(answer: Answer) -> dict[str, Any]:
 
 def _line(x: Array, y: Array, name: str, colour: str, dash: str = "solid") -> dict[str, Any]:
     points = [[float(a), None if np.isnan(b) else round(float(b), 6)] for a, b in zip(x, y, strict=True)]
-    style = {"color": colour, "type": dash, "width": 2}
-    return {"type": "line", "name": name, "data": points, "showSymbol": len(x) <= 60, "symbolSize": 5,
-            "lineStyle": style, "itemStyle": {"color": colour}}  # fmt: skip
+    style = {"lineStyle": {"color": colour, "type": dash, "width": 2}, "itemStyle": {"color": colour}}
+    return {"type": "line", "name": name, "data": points, "showSymbol": len(x) <= 60, "symbolSize": 5, **style}

@@ -9,35 +9,20 @@ from pathlib import Path
 from ...arrays import Progress
 from ...errors import ProblemError
 from ...files import check_file, make_folder
-from .label_circles import label_circle
+from . import label_circles, phases, profiles, realizability, step_counts, thresholds
 from .pages import SUFFIXES, Picture, quiet
-from .phases import collapse_window, phase_diagrams
-from .profiles import long_tails, relu_vanishing
-from .realizability import soft_supcon, x_clr_boundary, y_aware_gap
-from .step_counts import collapse_sphere, cosines, layer_peeled, seli
-from .thresholds import critical_ratios, threshold_negatives, threshold_temperature
 
 Draw = Callable[..., Picture]
 
-# Name, which files are called by: a line about it, and the function that computes its data and draws it. The function
-# takes `progress`; whatever else it takes has a default.
-FIGURES: dict[str, tuple[str, Draw]] = {
-    "cosines": ("cosines of class means against the imbalance ratio, and where the minority collapses", cosines),
-    "threshold-negatives": ("the threshold of collapse against the number of negatives", threshold_negatives),
-    "threshold-temperature": ("the threshold of collapse against temperature, and its limits", threshold_temperature),
-    "phase-diagrams": ("where the minority collapses, by ratio, temperature and number of negatives", phase_diagrams),
-    "collapse-window": ("SupCon with two majority classes: collapse that ends at high temperature", collapse_window),
-    "critical-ratios": ("the threshold of collapse by numbers of majority and minority classes", critical_ratios),
-    "sphere": ("four class means on the sphere before, at and after the threshold", collapse_sphere),
-    "long-tails": ("optimal Gram matrices of the built-in profiles", long_tails),
-    "layer-peeled": ("classifier cosines in the Layer-Peeled Model against the imbalance ratio", layer_peeled),
-    "seli": ("cross-entropy without decay: cosines of features and classifiers against the imbalance ratio", seli),
-    "relu-vanishing": ("cross-entropy with ReLU features: the decay at which each class vanishes", relu_vanishing),
-    "soft-supcon": ("cosines under SupCon and Soft SupCon, and where imbalance does not move them", soft_supcon),
-    "y-aware-gap": ("y-Aware InfoNCE above its entropy bound against the radius of the labels", y_aware_gap),
-    "x-clr-boundary": ("X-CLR above its entropy bound over both temperatures, and where it attains it", x_clr_boundary),
-    "label-circle": ("the circle that y-Aware InfoNCE makes of the hours of the day", label_circle),
-}
+# The functions that compute the data of a figure and draw it, by its name, which files are called by; their docstrings
+# say what it shows. They take `progress`; whatever else they take has a default.
+_FILES = (step_counts, thresholds, phases, profiles, realizability, label_circles)
+FIGURES: dict[str, Draw] = {draw.__name__.replace("_", "-"): draw for file in _FILES for draw in file.DRAWN}
+
+
+def described(name: str) -> str:
+    """What the figure of that name shows."""
+    return str(FIGURES[name].__doc__).splitlines()[0]
 
 
 @dataclass(frozen=True)
@@ -85,8 +70,7 @@ def draw_figures(
     for place, name in enumerate(chosen, 1):
         start = f"figure {place} of {len(chosen)}, {name}"
         tell(start)
-        description, draw = FIGURES[name]
-        picture = draw(progress=lambda line, start=start: tell(f"{start}: {line}"))
+        picture = FIGURES[name](progress=lambda line, start=start: tell(f"{start}: {line}"))
         files = picture.save(folder, name)
-        drawn.append(DrawnFigure(name, description, files, len(picture.rows), picture.uncertified))
+        drawn.append(DrawnFigure(name, described(name), files, len(picture.rows), picture.uncertified))
     return tuple(drawn)

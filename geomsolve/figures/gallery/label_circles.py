@@ -91,3 +91,6 @@ def _words(found: Realization, placed: Sequence[InDimension]) -> str:
         known = "optimal" if within.exact else "best found"
         lines.append(f"{within.dim}-D: excess {0.0 if within.realizable else within.excess:.3g} nats ({known})")
     return "\n".join(lines)
+
+
+DRAWN = (label_circle,)

@@ -67,3 +67,6 @@ def _charted(
         told = {"minority_cosine": found.orbits.within[1], "between_cosine": found.orbits.between[0, 1]}
         rows.append({"over": over, "kind": "boundary", "ratio": ratio, "value": value, **told, **proof(found)})
     return diagram, rows
+
+
+DRAWN = (phase_diagrams, collapse_window)

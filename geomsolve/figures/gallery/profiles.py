@@ -90,3 +90,6 @@ def relu_vanishing(*, counts: Counts = _TAIL, decays: Sequence[float] = DECAYS, 
     finish(axes, xscale="log", xlim=(min(decays), max(decays)), ylim=(0.0, None), **words)
     axes.legend(title="dots: $\\sqrt{n(C-1)/C}\\,/N$, where a class vanishes", framealpha=0.9)
     return picture
+
+
+DRAWN = (long_tails, relu_vanishing)

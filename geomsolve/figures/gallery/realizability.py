@@ -145,7 +145,7 @@ def y_aware_gap(*, samples: int = 12, radii: Sequence[float] = RADII, progress: 
             mine = where(rows, shape=shape, self_pairs=self_pairs)
             # Where the bound is attained the excess is 0, for which a logarithmic axis has no place.
             limit = mine[0]["largest_radius"]
-            label = f"{words}: 0 {f'up to {limit:.3g}' if limit > 0 else 'at no radius'}"
+            label = f"{words}: excess 0 {f'up to {limit:.3g}' if limit > 0 else 'at no radius'}"
             curve(axes, where(mine, realizable=False), "radius", "excess", f"-{marker}", color=colour, label=label)
         axes.axvline(1.0, color=GREY, linestyle=":", linewidth=1.6, label="radius σ/√τ", zorder=0)
         axes.set(xlabel="radius of the labels, in units of σ/√τ", title=side)
@@ -213,3 +213,6 @@ def x_clr_boundary(*, cells: int = 14, progress: Progress = quiet) -> Picture:
     picture.legend(*panels[0].get_legend_handles_labels(), 2)
     picture.figure.colorbar(mesh, ax=panels, label="mean excess over the entropy bound (nats)", extend="both")
     return picture
+
+
+DRAWN = (soft_supcon, y_aware_gap, x_clr_boundary)

@@ -98,24 +98,26 @@ def _panel(axes: Axes, rows: Sequence[Row]) -> None:
         _mark(axes, value, f"{value:.4f}", 0.75)
 
 
-def layer_peeled(*, ratios: Sequence[float] = _LONG, progress: Progress = quiet) -> Picture:
+def layer_peeled(
+    *, each: int = _EACH, feature_energy: float = 5.0, ratios: Sequence[float] = _LONG, progress: Progress = quiet
+) -> Picture:
     """Cosines of classifiers in the Layer-Peeled Model (Fang, He, Long, Su, PNAS 2021) against the imbalance ratio."""
     progress("where the minority merges")
-    energies = {"feature_energy": 5.0, "classifier_energy": 1.0}
-    found = layer_peeled_threshold(_EACH, _EACH, **energies)
+    energies = {"feature_energy": feature_energy, "classifier_energy": 1.0}
+    found = layer_peeled_threshold(each, each, **energies)
     merge = found.value if found is not None and min(ratios) < found.value < max(ratios) else None
     # The cosine is steepest there: a few points more, so that the line bends where the optimum does.
     near = [] if merge is None else np.geomspace(max(r for r in ratios if r < merge) / 2.0, merge, 16)[1:].tolist()
 
     def find(ratio: float) -> Row:
-        answer = solve_peeled(LayerPeeled(step_counts(_EACH, _EACH, 1.0, ratio), **energies), throw=False)
-        return {**_cosines(answer.classifier_cosines, _EACH), "loss": answer.value, **proof(answer)}
+        answer = solve_peeled(LayerPeeled(step_counts(each, each, 1.0, ratio), **energies), throw=False)
+        return {**_cosines(answer.classifier_cosines, each), "loss": answer.value, **proof(answer)}
 
     rows = table(find, progress, ratio=sorted({*ratios, *near}))
-    title = f"Layer-Peeled Model: {_EACH} majority and {_EACH} minority classes, $E_H$ = 5, $E_W$ = 1"
+    title = f"Layer-Peeled Model: {each} majority and {each} minority classes, $E_H$ = {feature_energy:g}, $E_W$ = 1"
     picture = Picture(title, rows, (8.5, 5.4))
     axes = picture.figure.subplots()
-    _lines(axes, rows, 2 * _EACH)
+    _lines(axes, rows, 2 * each)
     if merge is not None:
         _mark(axes, merge, f"minority classifiers\nmerge at {merge:.4f}", 0.45)
     axes.set(ylim=(-0.35, 1.06), ylabel="cosine of two classifiers")
@@ -144,7 +146,7 @@ def seli(*, ratios: Sequence[float] = _LONG, progress: Progress = quiet) -> Pict
     return picture
 
 
-def collapse_sphere(*, progress: Progress = quiet) -> Picture:
+def sphere(*, progress: Progress = quiet) -> Picture:
     """One majority and three minority class means in 3-D at given multiples of the threshold of collapse."""
     progress("the threshold")
     # One majority class has a threshold.
@@ -169,3 +171,6 @@ def collapse_sphere(*, progress: Progress = quiet) -> Picture:
     for panel, (words, atoms) in zip(picture.figure.subfigures(1, len(PARTS)), drawn, strict=True):
         draw_points(panel, atoms, words)
     return picture
+
+
+DRAWN = (cosines, sphere, layer_peeled, seli)

@@ -128,3 +128,6 @@ def critical_ratios(
     found = [(row["majority"], row["minority"], row["threshold"]) for row in rows]
     draw_class_table(picture.figure.subplots(), np.array(found, dtype=float))
     return picture
+
+
+DRAWN = (threshold_negatives, threshold_temperature, critical_ratios)
