@@ -25,7 +25,7 @@ def quiet(line: str) -> None:
     """A progress that says nothing."""
 
 
-def quality(certified: bool) -> str:
+def quality(certified: bool | None) -> str:
     """What the column `quality` says."""
     return (Quality.CERTIFIED if certified else Quality.UNCERTIFIED).value
 
@@ -88,12 +88,12 @@ class Picture:
             (axes.get_legend_handles_labels() for axes in panels.flat), key=lambda x: -len(x[1])
         ):
             drawn |= zip(names, handles, strict=True)
-        self.legend(list(drawn.values()), list(drawn), 6)
+        self.legend((list(drawn.values()), list(drawn)), 6)
         return panels
 
-    def legend(self, handles: Sequence[Any], names: Sequence[str], columns: int) -> None:
-        """A legend below all panels."""
-        self.figure.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=10)
+    def legend(self, entries: tuple[list[Any], list[Any]], columns: int) -> None:
+        """A legend below all panels, of handles and names."""
+        self.figure.legend(*entries, loc="outside lower center", ncols=columns, fontsize=10)
 
     def save(self, folder: Path, name: str) -> tuple[Path, ...]:
         """Write NAME.pdf, NAME.png and NAME.csv, the same bytes for the same data."""

@@ -210,7 +210,7 @@ def x_clr_boundary(*, cells: int = 14, progress: Progress = quiet) -> Picture:
     for axis in (panels[0].xaxis, panels[0].yaxis):
         plain_ticks(axis)
     panels[0].set_ylabel("temperature of the features, τ")
-    picture.legend(*panels[0].get_legend_handles_labels(), 2)
+    picture.legend(panels[0].get_legend_handles_labels(), 2)
     picture.figure.colorbar(mesh, ax=panels, label="mean excess over the entropy bound (nats)", extend="both")
     return picture
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -103,7 +103,7 @@ def layer_peeled(
 ) -> Picture:
     """Cosines of classifiers in the Layer-Peeled Model (Fang, He, Long, Su, PNAS 2021) against the imbalance ratio."""
     progress("where the minority merges")
-    energies = {"feature_energy": feature_energy, "classifier_energy": 1.0}
+    energies: Row = {"feature_energy": feature_energy, "classifier_energy": 1.0}
     found = layer_peeled_threshold(each, each, **energies)
     merge = found.value if found is not None and min(ratios) < found.value < max(ratios) else None
     # The cosine is steepest there: a few points more, so that the line bends where the optimum does.
@@ -168,7 +168,8 @@ def sphere(*, progress: Progress = quiet) -> Picture:
             rows.append({"count": float(atoms.numbers[a]), "classes": int(total), **place, **told})
     title = f"One majority class and {_MINORITY} minority classes, labelled by count "
     picture = Picture(f"{title}(logistic loss, supervised negatives, temperature 1)", rows, (13, 5.2))
-    for panel, (words, atoms) in zip(picture.figure.subfigures(1, len(PARTS)), drawn, strict=True):
+    panels: Any = picture.figure.subfigures(1, len(PARTS))
+    for panel, (words, atoms) in zip(panels, drawn, strict=True):
         draw_points(panel, atoms, words)
     return picture
 
