@@ -2,6 +2,7 @@ from .crosschecks import crosscheck_verdict as crosscheck_verdict
 from .dimensions import InDimension as InDimension
 from .dimensions import realize_in as realize_in
 from .euclidean import euclidean_realization as euclidean_realization
+from .feasibility import Witness as Witness
 from .kernels import distance_weights as distance_weights
 from .kernels import x_clr_weights as x_clr_weights
 from .kernels import y_aware_weights as y_aware_weights
@@ -11,10 +12,9 @@ from .labels import load_labels as load_labels
 from .realizations import realize as realize
 from .remedies import Remedy as Remedy
 from .remedies import suggest_remedies as suggest_remedies
+from .schemes import hierarchy_weights as hierarchy_weights
+from .schemes import set_weights as set_weights
 from .schemes import soft_supcon_weights as soft_supcon_weights
 from .schemes import supcon_weights as supcon_weights
-from .sets import hierarchy_weights as hierarchy_weights
-from .sets import set_weights as set_weights
 from .verdicts import EuclideanGeometry as EuclideanGeometry
 from .verdicts import Realization as Realization
-from .witnesses import Witness as Witness

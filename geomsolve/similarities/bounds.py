@@ -16,7 +16,7 @@ from ..objectives.weighted.weighted import WeightedSoftmax
 _EPS = float(np.finfo(np.float64).eps)
 # Steps of Newton's method for the softmax rows of a dual point, and products with the Hessian for one.
 _STEPS, _PRODUCTS = 30, 200
-# Eigenvalues of a Gram matrix have mean 1.
+# What makes an axis of a Gram matrix large: its eigenvalues have mean 1.
 _LARGE = 0.1
 
 
@@ -57,8 +57,11 @@ def dual_bound(objective: WeightedSoftmax, gram: OrbitGram) -> DualBound:
     quotient, spread = slack(objective, gram)
     apart = plural & (spread < 0)
     # What is clipped costs <S_+, G>: S first loses what it should not have, its part on the large axes of G.
-    wanted = _without(quotient, _large(gram))
-    values, vectors = _negative(wanted)
+    axes = eigh(gram.quotient, subset_by_value=(_LARGE, np.inf), driver="evr", check_finite=False)[1]
+    image = quotient @ axes
+    mixed = image @ axes.T
+    wanted = quotient - mixed - mixed.T + axes @ (axes.T @ image) @ axes.T
+    values, vectors = eigh(wanted, subset_by_value=(-np.inf, 0.0), driver="evr", check_finite=False)
     wanted -= (vectors * values) @ vectors.T
     kept = plural & (1.0 - np.diag(gram.cosines) <= _LARGE)
     forces, diagonal = _entries(objective, orbits, wanted, np.where(kept, np.maximum(spread, 0.0), 0.0))
@@ -86,23 +89,6 @@ def _quotient(orbits: Orbits, forces: Array, diagonal: Array) -> tuple[Array, Ar
     within = np.where(orbits.plural, np.diag(forces), 0.0)
     np.fill_diagonal(quotient, diagonal + (orbits.sizes - 1.0) * within)
     return quotient, np.where(orbits.plural, diagonal - within, np.inf)
-
-
-def _large(gram: OrbitGram) -> Array:
-    """The eigenvectors of G on means of orbits with eigenvalues above a tenth of their mean."""
-    return eigh(gram.quotient, subset_by_value=(_LARGE, np.inf), driver="evr", check_finite=False)[1]
-
-
-def _without(matrix: Array, axes: Array) -> Array:
-    """(I - P) A (I - P), P the projection on orthonormal axes."""
-    image = matrix @ axes
-    mixed = image @ axes.T
-    return matrix - mixed - mixed.T + axes @ (axes.T @ image) @ axes.T
-
-
-def _negative(matrix: Array) -> tuple[Array, Array]:
-    """The negative eigenvalues, ascending, and their eigenvectors."""
-    return eigh(matrix, subset_by_value=(-np.inf, 0.0), driver="evr", check_finite=False)
 
 
 def _entries(objective: WeightedSoftmax, orbits: Orbits, quotient: Array, spread: Array) -> tuple[Array, Array]:
@@ -175,14 +161,7 @@ def _solved(links: Array, own: Array, right: Array) -> Array:
 
 
 def tangent(objective: WeightedSoftmax, virtual: OrbitGram, diagonal: Array, wanted: Array) -> float:
-    """The bound at V with this diagonal, where S should be `wanted`, which has no negative eigenvalues.
-
-    Args:
-        objective: the loss.
-        virtual: V, with any diagonal.
-        diagonal: (K,) d.
-        wanted: (K, K) between orbits, in the form of `OrbitGram.quotient`.
-    """
+    """The bound at V with the diagonal d, where S should be `wanted` (as `OrbitGram.quotient`), of eigenvalues >= 0."""
     orbits, sizes = virtual.orbits, virtual.sizes
     row = objective.row_gradient(virtual)
     forces = np.where(orbits.partners > 0, (row + row.T) / 2.0, 0.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from ..objectives.base import check_temperature
 from ..objectives.weighted.logweights import divergences, row_normalised, symmetric_part
 from ..objectives.weighted.weightings import Weighting, check_self_pairs
 from ..solvers.points.embedding import check_dim
-from .verdicts import EuclideanGeometry
+from .verdicts import EuclideanGeometry, Verdict
 
 _MOST_SAMPLES = 2000
 _MOST_MINIMISED = 1000
@@ -76,151 +75,119 @@ def euclidean_realization(
     temperature = check_temperature(temperature)
     check_self_pairs(self_pairs)
     log_w = row_normalised(log_weights, bool(self_pairs))
-    if len(log_w) > _MOST_SAMPLES:
-        raise ProblemError(
-            f"log_weights: euclidean_realization takes at most {_MOST_SAMPLES} samples; got {len(log_w)}"
-        )
+    count = len(log_w)
+    if count > _MOST_SAMPLES:
+        raise ProblemError(f"log_weights: euclidean_realization takes at most {_MOST_SAMPLES} samples; got {count}")
     if dim is not None:
-        check_dim(dim, len(log_w))
-    single = Orbits(np.ones(len(log_w)), np.arange(len(log_w)))
-    known = Weighting.normalised(single, log_w, np.diag(log_w).copy(), self_pairs, "weights")
-    task = _Task(log_w, known, temperature, self_pairs, time.monotonic() + seconds, progress or (lambda _: None))
-    found = task.of_any_dimension()
-    if dim is None:
-        return found
-    if dim >= found.points.shape[1]:
-        return replace(found, points=np.pad(found.points, ((0, 0), (0, dim - found.points.shape[1]))))
-    logs = -cdist(found.points, found.points, "sqeuclidean") / (2.0 * temperature)
-    told = {name: getattr(found, name) for name in ("verdict", "unique", "min_dim", "shifts", "witness", "required")}
-    reason = f"{found.reason}; the points are the best found in {dim} of {found.min_dim} dimensions"
-    return task.geometry(task.descended(logs, dim), reason=reason, **told)
+        check_dim(dim, count)
+    known = Weighting.normalised(
+        Orbits(np.ones(count), np.arange(count)), log_w, np.diag(log_w).copy(), self_pairs, "weights"
+    )
+    logs, told = _verdict(log_w, temperature, self_pairs)
+    points = told.pop("points", None)
 
+    def descended(logs: Array, dim: int | None) -> Array:
+        until = started + seconds
+        return _descended(log_w, logs, temperature, self_pairs, dim, until, progress or (lambda _: None))
 
-@dataclass(frozen=True, eq=False)
-class _Task:
-    """What is asked, and how long there is."""
-
-    log_w: Array
-    weighting: Weighting
-    temperature: float
-    self_pairs: bool
-    until: float
-    report: Progress
-
-    def of_any_dimension(self) -> EuclideanGeometry:
-        """The best geometry."""
-        logs, asymmetry, worst = symmetric_part(self.log_w, self.self_pairs)
-        zeros = np.isneginf(self.log_w)
-        if not self.self_pairs:
-            np.fill_diagonal(zeros, False)
-        if zeros.any():
-            i, j = np.argwhere(zeros)[0]
-            reason = f"the weight of pair ({i}, {j}) is 0, which no finite distance gives"
-            return self._minimised(np.where(np.isfinite(logs), logs, -np.inf), "degenerate", reason)
-        if asymmetry > _TOL * max(1.0, float(np.abs(logs).max())):
-            i, j = worst[:2]
-            reason = (
-                f"log w_ij/w_ii and log w_ji/w_jj of pair ({i}, {j}) differ by {asymmetry:.3g}; distances are symmetric"
-                if self.self_pairs
-                else f"log w_ij - log w_ji sums to {asymmetry:.3g} in size around cycle "
-                f"({', '.join(map(str, worst))}), to 0 for any distances"
+    started = time.monotonic()
+    if points is None:
+        if count > _MOST_MINIMISED:
+            raise ProblemError(
+                f"log_weights: {told['reason']}; the best embedding takes at most {_MOST_MINIMISED} samples"
             )
-            return self._minimised(logs, "inconsistent", reason)
-        if not self.self_pairs:
-            return self._shifted(logs)
-        required = -2.0 * self.temperature * logs
-        values, vectors = np.linalg.eigh(-0.5 * centred(required))
-        floor = self._rounding(logs)
-        if values[0] >= -max(floor, 0.5 * _TOL * np.abs(required).max()):
-            kept = values > max(floor, -values[0])
-            points = (vectors[:, kept] * np.sqrt(values[kept]))[:, ::-1]
-            reason = "the weights are symmetric up to their rows, and the squared distances they ask for Euclidean"
-            return self.geometry(points, verdict="realizable", reason=reason, unique=True, required=required)
-        lowest = vectors[:, 0] - vectors[:, 0].mean()
-        failure = f"the squared distances asked for are not Euclidean: their Gram matrix has eigenvalue {values[0]:.3g}"
-        return self._minimised(logs, "inconsistent", failure, witness=np.outer(lowest, lowest), required=required)
+        points = descended(logs, None)
+    width = points.shape[1]
+    if dim is not None and dim < width:
+        told["reason"] += f"; the points are the best found in {dim} of {width} dimensions"
+        points = descended(_logits(points, temperature), dim)
+    points = fitted(points - points.mean(axis=0), width if dim is None else dim)
+    each = divergences(log_w, row_normalised(_logits(points, temperature), self_pairs))
+    return EuclideanGeometry(
+        entropy_bound=known.entropy_bound, excess=float(each.mean()), excess_per_sample=each, points=points,
+        weighting=known, temperature=temperature, min_dim=width, **told,
+    )  # fmt: skip
 
-    def _minimised(self, logs: Array, verdict: str, reason: str, **told: Any) -> EuclideanGeometry:
-        """The end of a descent from what the symmetric `logs` ask for."""
-        if len(logs) > _MOST_MINIMISED:
-            raise ProblemError(f"log_weights: {reason}; the best embedding takes at most {_MOST_MINIMISED} samples")
-        unique = self.self_pairs and verdict == "inconsistent"
-        return self.geometry(self.descended(logs, None), verdict=verdict, reason=reason, unique=unique, **told)
 
-    def _shifted(self, logs: Array) -> EuclideanGeometry:
-        """Self-pairs out, from log w_ij = l_ij + a_i: squared distances less the most that leaves them so."""
-        self.report("eigenvalues of the shifted distances")
-        n, inner = len(logs), self.temperature * centred(logs)
-        scale = max(1.0, float(np.abs(inner).max()) * n)
-        values, vectors = np.linalg.eigh(inner + 2.0 * scale / n)  # 1 comes last
-        shift = float(values[0])
-        kept = values[:-1] - shift > max(self._rounding(logs), 8.0 * np.finfo(float).eps * scale)
-        points = (vectors[:, :-1][:, kept] * np.sqrt(values[:-1][kept] - shift))[:, ::-1]
-        return self.geometry(
-            points, verdict="realizable", unique=False, shifts=(-np.inf, shift),
-            reason="the weights are symmetric up to their rows, and squared distances may be shifted",
-            required=-2.0 * (self.temperature * logs + shift * (1.0 - np.eye(n))),
-        )  # fmt: skip
+def _verdict(log_w: Array, temperature: float, self_pairs: bool) -> tuple[Array, dict[str, Any]]:
+    """(n, n) what is asked of squared distances over -2 tau, and the verdict, with points where that is attained."""
+    logs, asymmetry, worst = symmetric_part(log_w, self_pairs)
+    told: dict[str, Any] = {"verdict": Verdict.INCONSISTENT, "unique": self_pairs}
+    zeros = np.argwhere(np.isneginf(log_w) & (self_pairs | ~np.eye(len(logs), dtype=bool)))
+    if len(zeros):
+        i, j = zeros[0]
+        told = {"verdict": Verdict.DEGENERATE, "unique": False}
+        return logs, {**told, "reason": f"the weight of pair ({i}, {j}) is 0, which no finite distance gives"}
+    size = float(np.abs(logs).max())
+    if asymmetry > _TOL * max(1.0, size):
+        around = " and ".join(map(str, worst)) if len(worst) == 2 else f"around the cycle {', '.join(map(str, worst))}"
+        reason = f"log w of samples {around} in the two directions differ by {asymmetry:.3g}; distances are symmetric"
+        return logs, {**told, "reason": reason}
+    inner = temperature * centred(logs)
+    scale = max(1.0, float(np.abs(inner).max()) * len(logs))
+    values, vectors = np.linalg.eigh(inner + 2.0 * scale / len(logs))
+    values, vectors = values[:-1], vectors[:, :-1]  # without 1, which comes last
+    lowest = float(values[0])
+    shift = 0.0 if self_pairs else lowest
+    required = -2.0 * (temperature * logs + shift * (1.0 - np.eye(len(logs))))
+    # Log w has rounding of its own.
+    floor = (
+        8.0
+        * np.finfo(float).eps
+        * max(scale, len(logs) * temperature * max(size, float(np.abs(log_w[np.isfinite(log_w)]).max())))
+    )
+    if lowest - shift < -max(floor, _TOL * temperature * size):
+        lowest_vector = vectors[:, 0] - vectors[:, 0].mean()
+        told["witness"] = np.outer(lowest_vector, lowest_vector)
+        reason = f"the squared distances asked for are not Euclidean: their Gram matrix has eigenvalue {lowest:.3g}"
+        return logs, {**told, "required": required, "reason": reason}
+    kept = values - shift > max(floor, shift - lowest)
+    told |= {"verdict": Verdict.REALIZABLE, "required": required, "shifts": None if self_pairs else (-np.inf, shift)}
+    told["points"] = (vectors[:, kept] * np.sqrt(values[kept] - shift))[:, ::-1]
+    what = "they ask for are Euclidean" if self_pairs else "may be shifted"
+    return logs, {**told, "reason": f"the weights are symmetric up to their rows, and the squared distances {what}"}
 
-    def descended(self, logs: Array, dim: int | None) -> Array:
-        """(n, d) the best points found in `dim` coordinates (None: as many as it takes), by L-BFGS.
 
-        `logs`, (n, n) symmetric, is what the weights ask of squared distances over -2 tau; the descent begins there.
-        """
-        n, weights = len(logs), np.exp(self.log_w)
-        logs = np.minimum(logs, 0.0)
-        logs[np.isneginf(logs)] = logs[np.isfinite(logs)].min() - 5.0
-        values, vectors = np.linalg.eigh(self.temperature * centred(logs))
-        kept = np.flatnonzero(values > 1e-3 * values[-1])[::-1]
-        most = min(n - 1, len(kept) + 4) if self.self_pairs else n - 1
-        width = most if dim is None else dim
-        kept = kept[:width]
-        start = np.random.default_rng(0).normal(size=(n, width)) * np.sqrt(1e-3 * self.temperature / width)
-        start[:, : len(kept)] += vectors[:, kept] * np.sqrt(values[kept])
+def _descended(
+    log_w: Array, logs: Array, temperature: float, self_pairs: bool, dim: int | None, until: float, report: Progress
+) -> Array:
+    """(n, d) the best points found in `dim` coordinates (None: as many as it takes), by L-BFGS from `logs`."""
+    n, weights = len(logs), np.exp(log_w)
+    logs = np.minimum(np.where(np.isfinite(logs), logs, logs[np.isfinite(logs)].min() - 5.0), 0.0)
+    values, vectors = np.linalg.eigh(temperature * centred(logs))
+    kept = np.flatnonzero(values > 1e-3 * values[-1])[::-1]
+    most = min(n - 1, len(kept) + 4) if self_pairs else n - 1
+    width = most if dim is None else dim
+    kept = kept[:width]
+    start = np.random.default_rng(0).normal(size=(n, width)) * np.sqrt(1e-3 * temperature / width)
+    start[:, : len(kept)] += vectors[:, kept] * np.sqrt(values[kept])
 
-        def loss(flat: Array) -> tuple[float, Array]:
-            points = flat.reshape(n, width)
-            log_p = self.shares(points)
-            pull = np.exp(log_p) - weights
-            pull = (pull + pull.T) / (n * self.temperature)
-            np.fill_diagonal(pull, 0.0)
-            slope = pull @ points - pull.sum(axis=1)[:, None] * points
-            return float(divergences(self.log_w, log_p).mean()), slope.ravel()
+    def loss(flat: Array) -> tuple[float, Array]:
+        points = flat.reshape(n, width)
+        log_p = row_normalised(_logits(points, temperature), self_pairs)
+        pull = np.exp(log_p) - weights
+        pull = (pull + pull.T) / (n * temperature)
+        np.fill_diagonal(pull, 0.0)
+        slope = pull @ points - pull.sum(axis=1)[:, None] * points
+        return float(divergences(log_w, log_p).mean()), slope.ravel()
 
-        def after(intermediate_result: OptimizeResult) -> None:
-            self.report(f"excess {intermediate_result.fun:.4g} nats in {width} coordinates")
-            if time.monotonic() > self.until:
-                raise StopIteration
+    def after(intermediate_result: OptimizeResult) -> None:
+        report(f"excess {intermediate_result.fun:.4g} nats in {width} coordinates")
+        if time.monotonic() > until:
+            raise StopIteration
 
-        found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", callback=after, options=_OPTIONS)
-        points = found.x.reshape(n, width)
-        return points if dim is not None else fitted(points - points.mean(axis=0), self._rank(points))
+    points = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", callback=after, options=_OPTIONS).x
+    points = points.reshape(n, width) - points.reshape(n, width).mean(axis=0)
+    if dim is not None:
+        return points
+    # The coordinates in which points have more than nothing.
+    sizes = np.linalg.svd(points, compute_uv=False)
+    return fitted(points, int(np.count_nonzero(sizes > 1e-4 * max(float(sizes[0]), temperature**0.5))))
 
-    def shares(self, points: Array) -> Array:
-        """(n, n) log p_ij."""
-        return row_normalised(-cdist(points, points, "sqeuclidean") / (2.0 * self.temperature), self.self_pairs)
 
-    def _rank(self, points: Array) -> int:
-        """Coordinates in which points have more than nothing."""
-        sizes = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
-        return int(np.count_nonzero(sizes > 1e-4 * max(float(sizes[0]), self.temperature**0.5)))
-
-    def _rounding(self, logs: Array) -> float:
-        """What the eigenvalues of tau C l C cannot tell from 0: log w has rounding of its own."""
-        largest = max(
-            float(np.abs(logs).max()), float(np.abs(np.where(np.isfinite(self.log_w), self.log_w, 0.0)).max())
-        )
-        return float(8.0 * len(logs) * np.finfo(float).eps * self.temperature * largest)
-
-    def geometry(self, points: Array, **told: Any) -> EuclideanGeometry:
-        """Everything that follows from the points."""
-        points = points - points.mean(axis=0)
-        each = divergences(self.log_w, self.shares(points))
-        told = {"min_dim": points.shape[1], **told}
-        return EuclideanGeometry(
-            entropy_bound=self.weighting.entropy_bound, excess=float(each.mean()), excess_per_sample=each,
-            points=points, weighting=self.weighting, temperature=self.temperature, **told,
-        )  # fmt: skip
+def _logits(points: Array, temperature: float) -> Array:
+    """(n, n) -d_ij^2 / 2 tau."""
+    return np.asarray(-cdist(points, points, "sqeuclidean") / (2.0 * temperature))
 
 
 def centred(matrix: Array) -> Array:

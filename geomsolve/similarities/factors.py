@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
@@ -13,12 +12,12 @@ from ..arrays import Array
 from ..geometry.orbit_gram import OrbitGram
 from ..geometry.unit_rows import tangent, unit
 from ..objectives.weighted.weighted import WeightedSoftmax
+from .bounds import slack
 
-# Pairs of steps that L-BFGS remembers.
-_MEMORY = 30
+# Pairs of steps that L-BFGS remembers; the curvature of the loss in a cosine as a share of 1/(N tau)^2.
+_MEMORY, _BEND = 30, 0.1
 
 
-@dataclass(frozen=True, eq=False)
 class FactorLoss:
     """The excess of weighted InfoNCE as a function of a factor, with its derivative.
 
@@ -37,26 +36,17 @@ class FactorLoss:
         apart: (K,) 1 / (n_a - 1), 0 for a single sample.
     """
 
-    objective: WeightedSoftmax
-    sizes: Array = field(repr=False)
-    shares: Array = field(repr=False)
-    links: Array = field(repr=False)
-    inner: Array = field(repr=False)
-    apart: Array = field(repr=False)
-
-    @classmethod
-    def of(cls, objective: WeightedSoftmax) -> FactorLoss:
-        """The loss of a factor for this objective."""
-        orbits, weighting = objective.orbits, objective.weighting
-        sizes, atoms = orbits.sizes, orbits.atoms
-        weights = np.exp(np.where(orbits.partners > 0, weighting.logs, -np.inf)) / (atoms * objective.temperature)
-        inner = sizes * (sizes - 1.0) * np.diag(weights)
+    def __init__(self, objective: WeightedSoftmax):
+        orbits, logs = objective.orbits, objective.weighting.logs
+        sizes = orbits.sizes
+        weights = np.exp(np.where(orbits.partners > 0, logs, -np.inf)) / (orbits.atoms * objective.temperature)
         links = weights * sizes * sizes[:, None]
         links += links.T
         links *= 0.5
         np.fill_diagonal(links, 0.0)
-        apart = np.where(orbits.plural, 1.0 / np.maximum(sizes - 1.0, 1e-300), 0.0)
-        return cls(objective, sizes, sizes / atoms, links, inner, apart)
+        self.objective, self.sizes, self.shares, self.links = objective, sizes, sizes / orbits.atoms, links
+        self.inner = sizes * (sizes - 1.0) * np.diag(weights)
+        self.apart = np.where(orbits.plural, 1.0 / np.maximum(sizes - 1.0, 1e-300), 0.0)
 
     def within(self, rows: Array) -> Array:
         """(K,) the cosine of two samples of one orbit; 1 for a single sample."""
@@ -93,22 +83,24 @@ class FactorLoss:
         return OrbitGram(self.objective.orbits, cosines)
 
 
-@dataclass(frozen=True, eq=False)
 class Frame:
     """Coordinates in which a loss of rows curves about alike: rows = start + vectors (scale z) / root, z from 0.
 
-    With S = V Diag(s) V^T the slack matrix and sigma_k the singular values of the rows, the curvature along row i of
-    V^T and axis k is about 2 |s_i| + h sigma_k^2, h that of the loss in a cosine; the scale is one over its root.
+    With S = V Diag(s) V^T the slack matrix and sigma_k the singular values of the rows, which are in principal axes,
+    the curvature along row i of V^T and axis k is about 2 |s_i| + h sigma_k^2, h that of the loss in a cosine; the
+    scale is one over its root. Spreads, in the last column, are moved each by itself.
 
-    Attributes:
-        vectors: (K, K) V.
-        scale: (K, r + 1); the last column is that of spreads, which are moved each by itself.
-        root: (K, 1) the roots of the sizes.
+    Cost: one eigendecomposition of size K.
     """
 
-    vectors: Array = field(repr=False)
-    scale: Array = field(repr=False)
-    root: Array = field(repr=False)
+    def __init__(self, loss: FactorLoss, rows: Array):
+        self.root = np.sqrt(loss.sizes)[:, None]
+        values, self.vectors = np.linalg.eigh(slack(loss.objective, loss.gram(rows))[0])
+        bend = _BEND / (loss.sizes.sum() * loss.objective.temperature) ** 2
+        axes = np.append(np.sum((self.root * rows[:, :-1]) ** 2, axis=0), 0.0)
+        scale = 1.0 / np.sqrt(2.0 * np.abs(values)[:, None] + bend * axes + 1e-12)
+        scale[:, -1] = np.median(scale)
+        self.scale = scale / scale.max()
 
     def rows(self, z: Array) -> Array:
         """The change of the rows."""
@@ -138,8 +130,7 @@ def descend(
     """
     scale = max(abs(loss(rows)[0]), 1e-300)
     seen: list[float] = []
-    still = False
-    last = rows
+    still, last = False, rows
 
     def free(flat: Array) -> Array:
         z = flat.reshape(rows.shape)

@@ -7,14 +7,61 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..arrays import Array
 from ..geometry.orbit_gram import OrbitGram, Orbits
 from ..objectives.weighted.logweights import symmetric_part
 from ..objectives.weighted.weightings import Weighting
-from .witnesses import Witness
 
 _EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, eq=False)
+class Witness:
+    """A matrix X that proves that no embedding attains the entropy bound.
+
+    Every Gram matrix G that attains it has <X, G> = <X, required> < 0, whatever the constants that the bound leaves
+    open. But the symmetric part of X is positive semidefinite, so <X, G> >= 0.
+
+        kind         X                                         required                  left open by the bound
+        indefinite   sum_k x_k x_k^T, self-pairs out: sum of   the symmetric matrix of   self-pairs out: one constant
+                     the entries off the diagonal 0            wanted cosines            off the diagonal
+        asymmetric   antisymmetric: its symmetric part is 0;   tau log w_ij; with        self-pairs out: one constant
+                     self-pairs out: rows of sum 0             self-pairs 1 + tau        a row
+                                                               log(w_ij / w_ii)
+
+    Attributes:
+        kind: "indefinite" or "asymmetric".
+        asked: (K, K) `required` for two different samples, by orbit.
+        labels: (N,) the orbit of every sample.
+        factor: (N, r) the columns x_k; none where X is antisymmetric.
+        antisymmetric: (N, N) X where it is, else None.
+        value: <X, required>, below 0.
+        margin: by how much it is below 0 beyond what rounding and the open constants allow.
+    """
+
+    kind: str
+    asked: Array = field(repr=False)
+    labels: NDArray[np.intp] = field(repr=False)
+    factor: Array = field(repr=False)
+    antisymmetric: Array | None = field(repr=False)
+    value: float
+    margin: float
+
+    @property
+    def required(self) -> Array:
+        """(N, N), in the caller's order; 1 on the diagonal."""
+        required = self.asked[self.labels[:, None], self.labels]
+        np.fill_diagonal(required, 1.0)
+        return required
+
+    @property
+    def matrix(self) -> Array:
+        """(N, N) X."""
+        if self.antisymmetric is not None:
+            return self.antisymmetric
+        return self.factor @ self.factor.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,31 +80,35 @@ class LogGram:
     Attributes:
         weighting: the weights, all above 0.
         entries: (K, K) L between two different samples.
+        error: (K, K) how far rounding of the weights may have moved an entry of L.
         asymmetry: by how much log w fails to come from a symmetric K, in units of log w.
         worst: the orbits of the pair or cycle where that is so.
     """
 
     weighting: Weighting
     entries: Array = field(repr=False)
+    error: Array = field(repr=False)
     asymmetry: float
     worst: tuple[int, ...]
 
     @classmethod
     def of(cls, weighting: Weighting) -> LogGram:
         """L of positive weights."""
-        logs, own = weighting.logs, weighting.own
+        logs, own, plural = weighting.logs, weighting.own, weighting.orbits.plural
         full = logs.copy()
         np.fill_diagonal(full, own if weighting.self_pairs else -np.inf)
         entries, asymmetry, worst = symmetric_part(full, weighting.self_pairs)
         rows = own
         if not weighting.self_pairs:
             # log w_ab = L_ab + a_a with the same a_a inside the orbit.
-            beside = (np.arange(len(own)) + 1) % len(own)
-            rows = logs[np.arange(len(own)), beside] - entries[np.arange(len(own)), beside]
-            if len(own) == 1:
-                rows = np.diag(logs).copy()
-        np.fill_diagonal(entries, np.where(weighting.orbits.plural, np.diag(logs) - rows, 0.0))
-        return cls(weighting, entries, asymmetry, worst)
+            places = np.arange(len(own))
+            beside = (places + 1) % len(own)
+            rows = (logs - entries)[places, beside] if len(own) > 1 else np.diag(logs)
+        np.fill_diagonal(entries, np.where(plural, np.diag(logs) - rows, 0.0))
+        there = weighting.orbits.partners > 0
+        size = np.abs(np.where(there, logs, 0.0)).max(axis=1)
+        error = np.where(there, 2.0 * weighting.rounding + 2.0 * _EPS * (size[:, None] + size), 0.0)
+        return cls(weighting, entries, error, asymmetry, worst)
 
     @property
     def orbits(self) -> Orbits:
@@ -67,28 +118,14 @@ class LogGram:
     @property
     def symmetric(self) -> bool:
         """Whether the weights come from a symmetric matrix, as far as their rounding tells."""
-        return self.asymmetry <= 8.0 * float(self._error.max(initial=0.0))
-
-    @property
-    def flat(self) -> bool:
-        """Whether nothing but rounding is left of the differences between weights."""
-        return bool(np.all(np.abs(self.entries) <= 4.0 * self._error))
-
-    @cached_property
-    def _error(self) -> Array:
-        """(K, K) how far rounding of the weights may have moved an entry of L."""
-        logs = self.weighting.logs
-        there = self.orbits.partners > 0
-        size = np.abs(np.where(there, logs, 0.0)).max(axis=1)
-        return np.where(there, 2.0 * self.weighting.rounding + 2.0 * _EPS * (size[:, None] + size), 0.0)
+        return self.asymmetry <= 8.0 * float(self.error.max(initial=0.0))
 
     @cached_property
     def rounding(self) -> float:
         """How far rounding may have moved an eigenvalue of L."""
-        sizes = self.orbits.sizes
-        largest = max(float(self._error.max()), 1e-300)
-        moved = largest * float(np.sqrt(sizes @ (self._error / largest) ** 2 @ sizes))
-        return moved + 8.0 * _EPS * float(np.abs(self._spectrum[0]).max())
+        sizes, largest = self.orbits.sizes, max(float(self.error.max()), 1e-300)
+        moved = largest * float(np.sqrt(sizes @ (self.error / largest) ** 2 @ sizes))
+        return moved + 8.0 * _EPS * self._scale
 
     @cached_property
     def _spectrum(self) -> tuple[Array, Array, Array]:
@@ -113,104 +150,78 @@ class LogGram:
         return values, vectors, sums
 
     @cached_property
-    def _spread(self) -> float:
-        """The smallest eigenvalue of L on differences inside an orbit."""
-        return float((-np.diag(self.entries))[self.orbits.plural].min(initial=np.inf))
+    def _scale(self) -> float:
+        return float(np.abs(self._spectrum[0]).max())
+
+    @cached_property
+    def _alone(self) -> tuple[float, Array]:
+        """The smallest eigenvalue whose vector sums to 0, which beta leaves as it is, and (N,) that vector."""
+        values, vectors, sums = self._spectrum
+        labels = self.orbits.listed()
+        mean, inside = (
+            np.where(sums == 0.0, values, np.inf),
+            np.where(self.orbits.plural, -np.diag(self.entries), np.inf),
+        )
+        k, a = int(mean.argmin()), int(inside.argmin())
+        if mean[k] <= inside[a]:
+            return float(mean[k]), (vectors[:, k] / np.sqrt(self.orbits.sizes))[labels]
+        difference = np.zeros(len(labels))
+        difference[np.flatnonzero(labels == a)[:2]] = np.sqrt(0.5), -np.sqrt(0.5)
+        return float(inside[a]), difference
+
+    def _at(self, x: float) -> tuple[float, Array]:
+        """Beta for which x is the smallest eigenvalue but those alone, infinite for none, and (K,) its eigenvector.
+
+        1 + beta f(x) = 0 with f(x) = sum_k s_k^2 / (d_k - x), below the second d and where beta > 0 above the first.
+        The vector is s_k / (d_k - x) in the eigenvectors of L.
+        """
+        values, _, sums = self._spectrum
+        distance = np.where(sums != 0.0, values - x, np.inf)
+        least = float(np.abs(distance).min())
+        part = sums * (least / distance) if least > 0.0 else (distance == 0.0) * sums
+        below, over = np.count_nonzero(distance < 0.0), float(sums @ part)
+        valid = below < 2 and (over < 0.0) == (below == 1)
+        return -least / over if valid else np.inf, part / np.linalg.norm(part)
 
     def lowest(self, beta: float) -> float:
         """The smallest eigenvalue of L + beta 1 1^T."""
-        return min(self._root(beta), self._alone[0], self._spread)
+        low, high = self._poles
+        span = beta * self.orbits.atoms
+        root = bisect(lambda x: self._at(x)[0] < beta, low + min(span, 0.0), min(high, low + max(span, 0.0)))[0]
+        return min(root, self._alone[0])
 
     @cached_property
-    def _alone(self) -> tuple[float, int]:
-        """The smallest eigenvalue whose vector sums to 0, which beta leaves as it is, and its position."""
+    def _poles(self) -> tuple[float, float]:
+        """The two smallest eigenvalues that beta moves, infinite for none."""
         values, _, sums = self._spectrum
-        alone = np.where(sums == 0.0, values, np.inf)
-        return float(alone.min()), int(alone.argmin())
-
-    def _root(self, beta: float) -> float:
-        """The smallest root of 1 + beta sum_k s_k^2 / (d_k - x), by bisection."""
-        values, _, sums = self._spectrum
-        values, weights = values[sums != 0.0], sums[sums != 0.0] ** 2
-        if not len(values):
-            return np.inf
-        if beta == 0.0 or len(values) == 1:
-            return float(values[0] + beta * weights[0])
-        # The root lies between the two smallest d where beta > 0, to the left of both where beta < 0.
-        low, high = (values[0], values[1]) if beta > 0 else (values[0] + beta * self.orbits.atoms, values[0])
-        with np.errstate(divide="ignore", over="ignore"):
-
-            def left(x: float) -> bool:
-                return (1.0 + beta * float(weights @ (1.0 / (values - x))) > 0) == (beta < 0)
-
-            return bisect(left, float(low), float(high))[0]
-
-    def direction(self, beta: float) -> Array:
-        """(K, 2) an eigenvector of the smallest eigenvalue.
-
-        Its value on every sample of an orbit, and the share of it that is +1/sqrt 2 and -1/sqrt 2 on the first two
-        samples of the orbit.
-        """
-        values, vectors, sums = self._spectrum
-        root = self._root(beta)
-        direction = np.zeros((len(values), 2))
-        if self._spread < min(root, self._alone[0]):
-            inside = np.where(self.orbits.plural, -np.diag(self.entries), np.inf)
-            direction[int(np.argmin(inside)), 1] = 1.0
-            return direction
-        if self._alone[0] < root:
-            components = np.zeros(len(values))
-            components[self._alone[1]] = 1.0
-        else:
-            distance = values - root
-            smallest = np.where(sums != 0.0, np.abs(distance), np.inf).min()
-            if smallest > 0.0:
-                components = sums * (smallest / np.where(sums != 0.0, distance, 1.0))
-            else:
-                components = np.where(sums != 0.0, (distance == 0.0).astype(float), 0.0)
-        vector = vectors @ (components / np.linalg.norm(components))
-        direction[:, 0] = vector / np.sqrt(self.orbits.sizes)
-        return direction
-
-    def _overlap(self, beta: float) -> float:
-        """(1.v)^2 for the unit eigenvector v of the smallest eigenvalue: its slope in beta."""
-        return float((self.orbits.sizes @ self.direction(beta)[:, 0]) ** 2)
-
-    @cached_property
-    def _scale(self) -> float:
-        return max(float(np.abs(self.entries).max()), 1e-300)
+        moved = [*values[sums != 0.0][:2], np.inf, np.inf]
+        return float(moved[0]), float(moved[1])
 
     @cached_property
     def _best(self) -> tuple[float, float]:
-        """An interval of beta around the minimum of beta - lambda_min, self-pairs out."""
-        low, high = -self._scale, self._scale
-        while self._overlap(low) <= 1.0 and low > -1e12 * self._scale:
-            low *= 2.0
-        while self._overlap(high) > 1.0 and high < 1e12 * self._scale:
-            high *= 2.0
-        return bisect(lambda beta: self._overlap(beta) > 1.0, low, high)
+        """Self-pairs out, x around the least alpha + beta = beta(x) - x: where the sum of x's eigenvector falls to 1.
 
-    def cost(self, beta: float) -> float:
-        """The smallest alpha + beta for this beta: 1/tau must be as large."""
-        return beta - self.lowest(beta)
+        Its square is the slope of x in beta. At the upper end the eigenvalues that beta leaves alone may begin.
+        """
+        (low, high), (alone, _), sums = self._poles, self._alone, self._spectrum[2]
+
+        def steep(x: float) -> bool:
+            beta, part = self._at(x)
+            return beta < np.inf and float(sums @ part) ** 2 > 1.0
+
+        return bisect(steep, min(low, alone) - 2.0 * self._scale, min(high, alone))
 
     @cached_property
     def smallest_inverse(self) -> float:
         """1 over the largest temperature at which the bound is attained; 0 or less for any, infinite for none."""
         if not self.weighting.self_pairs:
-            return min(self.cost(beta) for beta in self._best)
+            return min(self._at(x)[0] - x for x in self._best)
         if self.lowest(0.0) >= -self.rounding:
             return 0.0
         # L + beta 1 1^T has the eigenvalue x = -rounding for one beta only, and it is the smallest one there if nothing
-        # that beta leaves alone lies below, and at most one eigenvalue of L.
-        values, _, sums = self._spectrum
-        some = sums != 0.0
-        below = int(np.count_nonzero(values[some] < -self.rounding))
-        if min(self._alone[0], self._spread) < -self.rounding or below > 1:
-            return np.inf
-        level = float(np.sum(sums[some] ** 2 / (values[some] + self.rounding)))
-        # Where the sum is positive no beta lifts it; where it all but vanishes, only one beyond the digits of L does.
-        return -1.0 / level if level < -1.0 / (1e8 * self._scale) else np.inf
+        # that beta leaves alone lies below. A beta beyond the digits of L is none.
+        beta = np.inf if self._alone[0] < -self.rounding else self._at(-self.rounding)[0]
+        return beta if beta < 1e8 * float(np.abs(self.entries).max()) else np.inf
 
     @property
     def largest_temperature(self) -> float:
@@ -218,36 +229,28 @@ class LogGram:
         inverse = self.smallest_inverse
         return np.inf if inverse <= self.rounding else 1.0 / inverse
 
-    def deficit(self, temperature: float) -> float:
-        """How far L is from feasible at the temperature, in units of log w; within `rounding` it is."""
-        if self.weighting.self_pairs:
-            return -self.lowest(1.0 / temperature)
-        return self.smallest_inverse - 1.0 / temperature
-
     def feasible(self, temperature: float) -> bool:
         """Whether a Gram matrix has the values asked for, as far as rounding tells."""
-        return self.symmetric and self.deficit(temperature) <= self.rounding
+        beta = 1.0 / temperature
+        deficit = -self.lowest(beta) if self.weighting.self_pairs else self.smallest_inverse - beta
+        return self.symmetric and deficit <= self.rounding
 
     def nearest_shift(self, temperature: float) -> float:
         """The free constant c whose matrix comes nearest to a Gram matrix; 1 with self-pairs."""
-        return 1.0 if self.weighting.self_pairs else temperature * min(self._best, key=self.cost)
+        if self.weighting.self_pairs:
+            return 1.0
+        return temperature * min((self._at(x)[0] - x, self._at(x)[0]) for x in self._best)[1]
 
     def shifts(self, temperature: float) -> tuple[float, float]:
         """The interval of the free constant c = beta tau, for a feasible temperature; (1, 1) with self-pairs."""
-        if self.weighting.self_pairs:
-            return 1.0, 1.0
-        best = min(self._best, key=self.cost)
-        allowed = 1.0 / temperature
-        if self.cost(best) >= allowed - self.rounding:
+        best, most = self.nearest_shift(temperature) / temperature, 1.0 / temperature
+        if self.weighting.self_pairs or best - self.lowest(best) >= most - self.rounding:
             return best * temperature, best * temperature
-        low, high = best - self._scale, best + self._scale
-        while self.cost(low) <= allowed:
-            low -= 2.0 * (best - low)
-        while self.cost(high) <= allowed:
-            high += 2.0 * (high - best)
-        lower = bisect(lambda beta: self.cost(beta) > allowed, low, best)[1]
-        upper = bisect(lambda beta: self.cost(beta) <= allowed, best, high)[0]
-        return lower * temperature, upper * temperature
+        # The smallest eigenvalue is at most that of L and, for beta < 0, at most the largest of L plus beta N.
+        reach = most + self._scale
+        low = bisect(lambda beta: beta - self.lowest(beta) > most, -reach, best)[1]
+        high = bisect(lambda beta: beta - self.lowest(beta) <= most, best, reach)[0]
+        return low * temperature, high * temperature
 
     def gram(self, temperature: float, shift: float = 1.0) -> OrbitGram:
         """The matrix tau L + c off the diagonal, 1 on it; feasible or not."""
@@ -257,45 +260,39 @@ class LogGram:
         """The proof that the bound is not attained, or None where rounding allows no proof."""
         if not self.symmetric:
             return self._asymmetric(temperature)
-        betas = (1.0 / temperature,) if self.weighting.self_pairs else self._best
-        directions = [self.direction(beta) for beta in betas]
-        sizes, partners = self.orbits.sizes, self.orbits.partners
-        if len(directions) == 2:
+        labels = self.orbits.listed()
+        factor = [
+            self._direction(x) for x in ([self.lowest(1.0 / temperature)] if self.weighting.self_pairs else self._best)
+        ]
+        if len(factor) == 2:
             # Mixed so that the entries of X off the diagonal sum to 0: <X, 1 1^T> = trace X.
-            above, below = ((sizes @ each[:, 0]) ** 2 for each in directions)
+            above, below = (float(x.sum()) ** 2 for x in factor)
             share = np.clip((1.0 - below) / (above - below), 0.0, 1.0) if above > below else 0.5
-            directions = [np.sqrt(share) * directions[0], np.sqrt(1.0 - share) * directions[1]]
+            factor = [np.sqrt(share) * factor[0], np.sqrt(1.0 - share) * factor[1]]
         asked = self.gram(temperature, self.nearest_shift(temperature)).cosines
-        slack = temperature * self._error + 4.0 * _EPS * (1.0 + np.abs(asked))
-        value = allowance = 0.0
-        for each in directions:
-            # By orbits: sums of x, of its squares, and of its sizes at most.
-            sums, squares = sizes * each[:, 0], sizes * each[:, 0] ** 2 + each[:, 1] ** 2
-            most = sizes * np.abs(each[:, 0]) + np.sqrt(2.0) * np.abs(each[:, 1])
+        slack = temperature * self.error + 4.0 * _EPS * (1.0 + np.abs(asked))
+        value = allowance = off = 0.0
+        for x in factor:
+            sums, squares, most = (np.bincount(labels, weights=each) for each in (x, x**2, np.abs(x)))
             value += float(sums @ asked @ sums + squares @ (1.0 - np.diag(asked)))
             allowance += float(most @ slack @ most)
+            off += float(x.sum() ** 2 - x @ x)
         if not self.weighting.self_pairs:
             # The open constant is bounded: cosines lie in [-1, 1].
-            entries = asked[partners > 0]
-            reach = max(abs(1.0 - entries.min()), abs(-1.0 - entries.max()), 0.0)
-            off = sum(
-                float((sizes @ each[:, 0]) ** 2 - sizes @ each[:, 0] ** 2 - np.sum(each[:, 1] ** 2))
-                for each in directions
-            )
-            allowance += reach * abs(off)
+            entries = asked[self.orbits.partners > 0]
+            allowance += max(abs(1.0 - entries.min()), abs(-1.0 - entries.max())) * abs(off)
         margin = -value - allowance
-        factor = np.column_stack([self._listed(each) for each in directions])
-        return Witness("indefinite", asked, self.orbits.listed(), factor, None, value, margin) if margin > 0 else None
+        return (
+            Witness("indefinite", asked, labels, np.column_stack(factor), None, value, margin) if margin > 0 else None
+        )
 
-    def _listed(self, coordinates: Array) -> Array:
-        """(N,) a direction in the form of `direction`, written out over samples."""
-        labels = self.orbits.listed()
-        vector = coordinates[labels, 0]
-        for a in np.flatnonzero(coordinates[:, 1]):
-            first, second = np.flatnonzero(labels == a)[:2]
-            vector[first] += coordinates[a, 1] / np.sqrt(2.0)
-            vector[second] -= coordinates[a, 1] / np.sqrt(2.0)
-        return vector
+    def _direction(self, x: float) -> Array:
+        """(N,) the unit eigenvector of the smallest eigenvalue x of L + beta 1 1^T."""
+        alone, vector = self._alone
+        if x >= alone:
+            return vector
+        by_orbit = self._spectrum[1] @ self._at(x)[1] / np.sqrt(self.orbits.sizes)
+        return np.asarray(by_orbit[self.orbits.listed()])
 
     def _asymmetric(self, temperature: float) -> Witness | None:
         labels = self.orbits.listed()
@@ -308,7 +305,7 @@ class LogGram:
         matrix = np.zeros((len(labels),) * 2)
         for i, j in pairs:
             matrix[i, j], matrix[j, i] = (1.0, -1.0) if value < 0 else (-1.0, 1.0)
-        error = 2.0 * len(cycle) * temperature * float(self._error.max())
+        error = 2.0 * len(cycle) * temperature * float(self.error.max())
         margin = abs(value) - error - 4.0 * _EPS * float(np.sum(np.abs(there) + np.abs(back)))
         wanted = asked + float(self.weighting.self_pairs)
         if not margin > 0:

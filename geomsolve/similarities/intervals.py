@@ -15,7 +15,7 @@ from ..objectives.weighted.weighted import WeightedSoftmax
 from ..solvers.base import Iteration
 from ..solvers.spheres.riemannian import polish
 from ..solvers.spheres.spheres import State
-from .bounds import DualBound, dual_bound, slack
+from .bounds import DualBound, dual_bound
 from .factors import FactorLoss, Frame, descend
 from .feasibility import LogGram
 from .representatives import bracket
@@ -27,9 +27,9 @@ _FEW, _FINE, _POLISHED = 100, 1e-11, 30
 # Steps of the first descent; of one that narrows the interval by half unless columns lack; of one after which a few
 # samples are near enough to the optimum for Newton's method, or never will be.
 _FIRST, _SECOND, _LAST = 100, 150, 400
-# Different samples up to which it goes on in full rank; steps between two frames; the curvature of the loss in a cosine
-# as a share of 1/(N tau)^2; and how far apart near samples begin, squared, in units of the temperature.
-_FRAMED, _FRAMED_STEPS, _BEND, _NOISE = 1500, 100, 0.1, 4e-3
+# Different samples up to which it goes on in full rank; steps between two frames; and how far apart near samples begin,
+# squared, in units of the temperature.
+_FRAMED, _FRAMED_STEPS, _NOISE = 1500, 100, 4e-3
 # Of the interval's width, what 25 steps must gain to be worth going on with.
 _WORTH = 1e-5
 # What rounding leaves of an interval, as a share of the loss.
@@ -81,7 +81,7 @@ def excess_interval(
     """
     report = progress or (lambda _: None)
     deadline = time.monotonic() + seconds
-    loss = FactorLoss.of(objective)
+    loss = FactorLoss(objective)
     bound = objective.weighting.entropy_bound
     few = len(loss.sizes) <= _FEW
     rows = best = first_rows(start)
@@ -129,7 +129,7 @@ def excess_interval(
                     break
                 # From now on in coordinates of its own, with a column of noise for every orbit.
                 rows, steps = _blurred(loss, rows) if frame is None else _without_idle(rows), _FRAMED_STEPS
-                frame = frame_at(loss, rows)
+                frame = Frame(loss, rows)
                 continue
             if still or (steps >= _SECOND and least - lower > 0.7 * before):
                 grown = _grown(loss, rows, dual)
@@ -179,17 +179,6 @@ def _blurred(loss: FactorLoss, rows: Array) -> Array:
     noise = np.sqrt(_NOISE * loss.objective.temperature)
     spread = np.where(loss.apart > 0, np.maximum(rows[:, -1], noise), 0.0)
     return _without_idle(unit(np.column_stack([rows[:, :-1], noise * np.eye(len(rows)), spread])))
-
-
-def frame_at(loss: FactorLoss, rows: Array) -> Frame:
-    """The frame of rows in principal axes, see `Frame`: one eigendecomposition of size K."""
-    objective, root = loss.objective, np.sqrt(loss.sizes)[:, None]
-    values, vectors = np.linalg.eigh(slack(objective, loss.gram(rows))[0])
-    bend = _BEND / (loss.sizes.sum() * objective.temperature) ** 2
-    axes = np.append(np.sum((root * rows[:, :-1]) ** 2, axis=0), 0.0)
-    scale = 1.0 / np.sqrt(2.0 * np.abs(values)[:, None] + bend * axes + 1e-12)
-    scale[:, -1] = np.median(scale)
-    return Frame(vectors, scale / scale.max(), root)
 
 
 def _grown(loss: FactorLoss, rows: Array, dual: DualBound) -> Array | None:

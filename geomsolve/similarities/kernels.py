@@ -53,7 +53,7 @@ def bandwidth(points: Array, rule: float | str) -> float:
     Source: Scott 1992, Silverman 1986 for density estimates; the median heuristic of kernel methods.
     """
     if not isinstance(rule, str):
-        return _above_zero("sigma", rule, _SIGMA)
+        return above_zero("sigma", rule, _SIGMA)
     if rule not in BANDWIDTHS:
         raise ProblemError(f"sigma: must be a number or one of {', '.join(BANDWIDTHS)}; got {rule!r:.40}")
     count, dim = points.shape
@@ -117,7 +117,7 @@ def y_aware_weights(
     """
     kernel, points = _kernel(kernel), _points(labels)
     if period is not None:
-        period = _above_zero("period", period, "24 for hours, say")
+        period = above_zero("period", period, "24 for hours, say")
         if points.shape[1] != 1:
             raise ProblemError(f"period: goes with one number per sample; got labels of shape {points.shape}")
         # The remainder first, so that 0 and 24 are the same label to the last bit.
@@ -159,7 +159,7 @@ def distance_weights(
     matrix = checked_distances(distances)
     if isinstance(sigma, str) and sigma != "median":
         raise ProblemError(f"sigma: of distances must be a number or median; got {sigma!r:.40}")
-    sigma = _median(matrix) if isinstance(sigma, str) else _above_zero("sigma", sigma, _SIGMA)
+    sigma = _median(matrix) if isinstance(sigma, str) else above_zero("sigma", sigma, _SIGMA)
     orbits = exchangeable(-matrix)
     every, own = by_orbits(matrix, orbits)
     with np.errstate(divide="ignore", over="ignore"):
@@ -207,7 +207,7 @@ def x_clr_weights(labels: ArrayLike, *, label_temperature: float, self_pairs: bo
 
     Source: Sobal et al. 2024 (X-CLR); the Gram matrix: the paper on the distance geometry of weighted InfoNCE.
     """
-    label_temperature = _above_zero("label_temperature", label_temperature, "0.1 is usual")
+    label_temperature = above_zero("label_temperature", label_temperature, "0.1 is usual")
     points = _points(labels)
     if points.shape[1] < 2:
         raise ProblemError(f"labels: X-CLR compares vectors, (N, d) with d >= 2; got shape {np.shape(labels)}")
@@ -221,7 +221,8 @@ def x_clr_weights(labels: ArrayLike, *, label_temperature: float, self_pairs: bo
     return _of_points(points, float(np.sqrt(label_temperature)), "gaussian", self_pairs, name)
 
 
-def _above_zero(name: str, value: float, hint: str) -> float:
+def above_zero(name: str, value: float, hint: str) -> float:
+    """The number, or a ProblemError."""
     if not is_number(value):
         raise ProblemError(f"{name}: must be a number above 0; got {value!r:.40} ({hint})")
     if not 0 < value < np.inf:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from ..arrays import Array
 from ..objectives.base import check_temperature
 from ..objectives.weighted.weightings import Weighting
 from .feasibility import LogGram
@@ -58,17 +57,15 @@ class LabelFit:
         if math.isinf(self.needed_radius):
             first = "The labels lie on no sphere, so with self-pairs no temperature attains the bound."
         else:
-            relation = "at most" if self.ratio <= self.largest_ratio_with * (1.0 + 1e-9) else "more than"
             first = (
-                f"All labels lie on a sphere of radius {self.needed_radius:.4g}, {relation} the sigma/sqrt(tau) = "
-                f"{self.allowed_radius:.4g} that self-pairs allow."
+                f"All labels lie on a sphere of radius {self.needed_radius:.4g}; self-pairs allow sigma/sqrt(tau) = "
+                f"{self.allowed_radius:.4g}."
             )
         if self.self_pairs:
             return first
-        if math.isinf(self.largest_ratio_without):
-            return f"{first} Self-pairs are out here, and every temperature attains the bound."
-        limit = f"up to {self.largest_ratio_without:.4g}; here it is {self.ratio:.4g}."
-        return f"{first} Self-pairs are out here, which attains the bound at tau/sigma^2 {limit}"
+        limit = self.largest_ratio_without
+        most = "any tau/sigma^2" if math.isinf(limit) else f"tau/sigma^2 up to {limit:.4g}"
+        return f"{first} Self-pairs are out here, which attains the bound at {most}; here it is {self.ratio:.4g}."
 
 
 def label_fit(weighting: Weighting, temperature: float) -> LabelFit | None:
@@ -91,17 +88,19 @@ def label_fit(weighting: Weighting, temperature: float) -> LabelFit | None:
     labels, sigma = weighting.labels, weighting.bandwidth
     if labels is None or sigma is None or weighting.kernel != "gaussian":
         return None
-    inside, without = (_largest_ratio(weighting, labels, pairs) for pairs in (True, False))
-    needed = 0.0 if math.isinf(inside) else math.inf if inside == 0 else 1.0 / math.sqrt(inside)
-    allowed = sigma / math.sqrt(temperature)
-    return LabelFit(weighting.self_pairs, temperature, sigma, needed, allowed, inside, max(inside, without))
-
-
-def _largest_ratio(weighting: Weighting, labels: Array, self_pairs: bool) -> float:
-    """The largest tau / sigma^2, from weights of bandwidth equal to the size of the labels: no kernel underflows."""
-    if len(labels) == 1:
-        return math.inf
     square = cdist(labels, labels, "sqeuclidean")
-    size = float(np.max(square))
-    alike = Weighting.normalised(weighting.orbits, -square / (2.0 * size), np.zeros(len(labels)), self_pairs, "labels")
-    return LogGram.of(alike).largest_temperature / size
+    # From weights of bandwidth equal to the size of the labels: no kernel underflows.
+    size = float(np.max(square, initial=0.0)) or 1.0
+
+    def largest_ratio(self_pairs: bool) -> float:
+        logs, own = -square / (2.0 * size), np.zeros(len(labels))
+        return (
+            LogGram.of(Weighting.normalised(weighting.orbits, logs, own, self_pairs, "labels")).largest_temperature
+            / size
+        )
+
+    inside = largest_ratio(True)
+    needed = 1.0 / math.sqrt(inside) if inside > 0 else math.inf
+    allowed = sigma / math.sqrt(temperature)
+    without = max(inside, largest_ratio(False))
+    return LabelFit(weighting.self_pairs, temperature, sigma, needed, allowed, inside, without)

@@ -14,17 +14,16 @@ from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import check_temperature, is_number
 from ..objectives.weighted.weighted import WeightedInfoNCE, WeightedSoftmax
 from ..objectives.weighted.weightings import Weighting
-from .feasibility import LogGram, bisect, of_pairs
+from .feasibility import LogGram, Witness, of_pairs
 from .intervals import excess_interval
 from .verdicts import Realization, Verdict
-from .witnesses import Witness
 
 # Nats: what is called attained, beyond what rounding of the weights explains.
 _MOST_EXCESS = 1e-12
 # Share of the excess, and cosines, to which an optimum must be known for its rank to be called its rank.
 _SETTLED = 1e-6
-# Different samples up to which that is looked at.
-_MOST_SETTLED = 500
+# Different samples up to which that is looked at, and cosines that may go together by less are called unique.
+_MOST_SETTLED, _ROOM = 500, 1e-3
 
 
 def realize(
@@ -72,31 +71,34 @@ def realize(
     report = progress or (lambda _: None)
     objective = WeightedInfoNCE(weighting, temperature=temperature)
     components = _components(weighting)
+    logs, largest, witness, shifts, rank = None, None, None, None, None
     if not weighting.positive:
         report("some weights are 0; looking for the best geometry")
         verdict, reason = Verdict.DEGENERATE, _degenerate_reason(weighting, components)
-        largest, witness, logs = None, None, None
         start = _clipped(weighting, temperature)
     else:
         report(f"eigenvalues of what the weights ask for; about {7.2e-8 * len(weighting.own) ** 2:.2g} GB of memory")
         logs = LogGram.of(weighting)
         witness = None if logs.feasible(temperature) else logs.witness(temperature)
         largest = logs.largest_temperature if logs.symmetric or witness is None else None
-        if witness is None:
-            return _attained(objective, logs, largest, components, clock)
-        report("inconsistent: the bound is not attained; looking for the best geometry")
-        verdict, reason = Verdict.INCONSISTENT, _inconsistent_reason(logs, witness, temperature)
-        start = logs.gram(temperature, logs.nearest_shift(temperature))
-    symmetric = logs if logs is not None and logs.symmetric else None
-    found = excess_interval(objective, start, tol=tol, seconds=seconds, progress=progress, logs=symmetric)
-    gram, shifts, rank = found.gram, None, None
-    close = len(gram.sizes) <= _MOST_SETTLED and found.excess - found.lower <= _SETTLED * found.excess
-    if close and certify(objective, gram).cosine_residual <= _SETTLED:
-        gram, shifts = _end_of_room(gram) if not weighting.self_pairs else (gram, None)
-        rank = gram.rank()
+        if witness is not None:
+            report("inconsistent: the bound is not attained; looking for the best geometry")
+            verdict, reason = Verdict.INCONSISTENT, _inconsistent_reason(logs, witness, temperature)
+            start = logs.gram(temperature, logs.nearest_shift(temperature))
+    if logs is not None and witness is None:
+        verdict, lower, finished = Verdict.REALIZABLE, 0.0, True
+        gram, excess, shifts, rank, reason = _attained(objective, logs)
+    else:
+        symmetric = logs if logs is not None and logs.symmetric else None
+        found = excess_interval(objective, start, tol=tol, seconds=seconds, progress=progress, logs=symmetric)
+        gram, excess, lower, finished = found.gram, found.excess, found.lower, found.finished
+        close = len(gram.sizes) <= _MOST_SETTLED and excess - lower <= _SETTLED * excess
+        if close and certify(objective, gram).cosine_residual <= _SETTLED:
+            gram, shifts = (gram, None) if weighting.self_pairs else _end_of_room(objective, gram)
+            rank = gram.rank()
     return Realization(
-        verdict, reason, objective, gram, weighting.entropy_bound, found.excess, found.lower, found.finished, largest,
-        shifts, rank, witness, components, time.monotonic() - clock,
+        verdict, reason, objective, gram, weighting.entropy_bound, excess, lower, finished, largest, shifts, rank,
+        witness, components, time.monotonic() - clock,
     )  # fmt: skip
 
 
@@ -107,30 +109,23 @@ def _check_seconds(seconds: float) -> float:
 
 
 def _attained(
-    objective: WeightedSoftmax, logs: LogGram, largest: float | None, components: int, clock: float
-) -> Realization:
-    """What attains the entropy bound: of a family, the end of smallest rank."""
+    objective: WeightedSoftmax, logs: LogGram
+) -> tuple[OrbitGram, float, tuple[float, float] | None, int, str]:
+    """What attains the entropy bound, of a family the end of least rank: with its excess, shifts and rank, in words."""
     temperature = objective.temperature
     low, high = logs.shifts(temperature)
     noise = temperature * logs.rounding
-    ends = [logs.gram(temperature, c).repaired()[0] for c in ((low,) if high - low <= 4.0 * noise else (low, high))]
+    family = None if high - low <= 4.0 * noise else (low, high)
+    ends = [logs.gram(temperature, c).repaired()[0] for c in family or (low,)]
     tol_rank = max(4.0 * noise, 1e-12 * objective.weighting.samples)
     gram = min(ends, key=lambda each: each.rank(tol_rank))
-    excess = objective.divergence(gram)
+    excess, rank = objective.divergence(gram), gram.rank(tol_rank)
     if not excess <= max(_MOST_EXCESS, min((noise / temperature) ** 2, 1e-6)):  # NaN is no answer either
         raise NotCertified("neither a geometry that attains the bound nor a proof that there is none", None)
-    rank = gram.rank(tol_rank)
     reason = f"a Gram matrix of rank {rank} has every softmax equal to its weights"
-    if logs.flat:
-        reason += " (which are all alike, but for rounding)"
-    family = None
-    if len(ends) > 1:
-        family = low, high
+    if family is not None:
         reason += f"; it is one of a family, the constant off the diagonal being free from {low:.6g} to {high:.6g}"
-    return Realization(
-        Verdict.REALIZABLE, reason, objective, gram, objective.weighting.entropy_bound, excess, 0.0, True, largest,
-        family, rank, None, components, time.monotonic() - clock,
-    )  # fmt: skip
+    return gram, excess, family, rank, reason
 
 
 def _components(weighting: Weighting) -> int:
@@ -152,28 +147,15 @@ def _clipped(weighting: Weighting, temperature: float) -> OrbitGram:
     return of_pairs(weighting.orbits, np.minimum((cosines + cosines.T) / 2.0, 1.0))
 
 
-def _end_of_room(gram: OrbitGram) -> tuple[OrbitGram, tuple[float, float] | None]:
-    """The end of least rank of what all cosines can go together, if that is less, and how far they go from there."""
-    room = _room(gram)
-    if room is None:
+def _end_of_room(objective: WeightedSoftmax, gram: OrbitGram) -> tuple[OrbitGram, tuple[float, float] | None]:
+    """The end of least rank of what all cosines can go together, which no softmax sees, and how far from there."""
+    around = LogGram(objective.weighting, gram.cosines, np.zeros_like(gram.cosines), 0.0, ())
+    room = around.shifts(1.0)
+    if room[1] - room[0] < _ROOM:
         return gram, None
-    ends = [(of_pairs(gram.orbits, gram.cosines + shift).repaired()[0], shift) for shift in room]
+    ends = [(around.gram(1.0, shift).repaired()[0], shift) for shift in room]
     best, shift = min([(gram, 0.0), *ends], key=lambda end: end[0].rank())
     return best, (room[0] - shift, room[1] - shift)
-
-
-def _room(gram: OrbitGram) -> tuple[float, float] | None:
-    """How far down and up all cosines can go together, which no softmax sees; None for mostly nowhere."""
-    least = -1e-12 * gram.orbits.atoms
-
-    def reach(side: float) -> float:
-        def holds(far: float) -> bool:
-            return of_pairs(gram.orbits, gram.cosines + side * far).smallest_eigenvalue >= least
-
-        return bisect(holds, 0.0, 2.0, 1e-12)[0]
-
-    down, up = reach(-1.0), reach(1.0)
-    return (-down, up) if down + up >= 1e-3 else None
 
 
 def _degenerate_reason(weighting: Weighting, components: int) -> str:

@@ -1,4 +1,4 @@
-"""Weightings by label, by the name of their scheme; SupCon and Soft SupCon stand here."""
+"""Weightings of labels that are classes, sets or places in a hierarchy, and all by the names of their schemes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ProblemError
 from ..geometry.orbits import Orbits
+from ..objectives.base import is_number
 from ..objectives.registry import checked_options
 from ..objectives.weighted.weightings import Weighting
-from .kernels import x_clr_weights, y_aware_weights
-from .sets import SIMILARITIES, checked_epsilon, hierarchy_weights, set_weights
+from .kernels import above_zero, folded, x_clr_weights, y_aware_weights
+
+SIMILARITIES = ("jaccard", "overlap", "all")
 
 
 def supcon_weights(labels: ArrayLike, *, self_pairs: bool = False) -> Weighting:
@@ -52,7 +54,7 @@ def soft_supcon_weights(labels: ArrayLike, *, epsilon: float, self_pairs: bool =
     Source: Soft SupCon and its statement on the geometry: the paper on the distance geometry of weighted InfoNCE; the
     condition on epsilon is ours.
     """
-    epsilon = checked_epsilon(epsilon)
+    epsilon = _checked_epsilon(epsilon)
     array = np.asarray(labels)
     if array.ndim != 1 or array.size < 2:
         raise ProblemError(f"labels: must be one-dimensional, two samples or more; got shape {array.shape}")
@@ -71,11 +73,143 @@ def soft_supcon_weights(labels: ArrayLike, *, epsilon: float, self_pairs: bool =
         )
     count = len(sizes)
     with np.errstate(divide="ignore"):
-        logs = np.full((count, count), np.log(float(epsilon)))
+        logs = np.full((count, count), np.log(epsilon))
     np.fill_diagonal(logs, 0.0)
     orbits = Orbits(sizes.astype(np.float64), where.reshape(-1))
     name = "SupCon" if epsilon == 0 else f"Soft SupCon(epsilon={epsilon:g})"
     return Weighting.normalised(orbits, logs, np.zeros(count), self_pairs, name)
+
+
+def _checked_epsilon(epsilon: float) -> float:
+    if not is_number(epsilon) or not 0 <= epsilon < np.inf:
+        raise ProblemError(f"epsilon: must be a finite number from 0; got {epsilon!r:.40}")
+    return float(epsilon)
+
+
+def membership(labels: ArrayLike) -> NDArray[np.bool_]:
+    """(N, L) which sample has which label, from a 0/1 matrix or from texts such as "cat|dog".
+
+    Raises:
+        ProblemError: a matrix with other entries, or a sample without any label.
+    """
+    array = np.asarray(labels)
+    if array.ndim == 2 and array.dtype.kind in "fiub":
+        wrong = np.argwhere(~np.isin(array, (0, 1)))
+        if wrong.size:
+            i, j = wrong[0]
+            raise ProblemError(f"labels: a label matrix has entries 0 and 1; entry [{i}, {j}] is {array[i, j]:g}")
+        member = array.astype(bool)
+    elif array.ndim == 1 and array.size >= 2:
+        sets = [{part.strip() for part in str(text).split("|") if part.strip()} for text in array.tolist()]
+        names = sorted(set().union(*sets))
+        member = np.array([[name in one for name in names] for one in sets], dtype=bool)
+    else:
+        raise ProblemError(f'labels: must be a 0/1 matrix (N, L) or texts such as "cat|dog"; got shape {array.shape}')
+    empty = np.flatnonzero(~member.any(axis=1))
+    if empty.size:
+        raise ProblemError(f"labels: every sample needs a label; sample {empty[0]} has none (leave it out)")
+    return member
+
+
+def set_weights(
+    labels: ArrayLike, *, similarity: str = "jaccard", epsilon: float = 0.0, self_pairs: bool = True
+) -> Weighting:
+    """Weights of samples with several labels each: how alike their sets A and B are.
+
+        w_ij ~ s(A_i, A_j) + epsilon,   s = |A & B| / |A | B|           jaccard
+                                            |A & B| / min(|A|, |B|)     overlap
+                                            1 if A = B, else 0          all
+
+    Sets without a common label have s = 0, and a bound with weights of 0 is never attained: `epsilon` is a floor under
+    all weights.
+
+    Args:
+        labels: (N, L) of 0 and 1 (one-hot rows too), or (N,) texts such as "cat|dog".
+        similarity: one of those above.
+        epsilon: what is added to every weight, from 0.
+        self_pairs: whether a sample is a term of its own sum.
+
+    Raises:
+        ProblemError: bad labels, an unknown similarity, a negative epsilon, or, without self-pairs, a sample without
+            any partner.
+
+    Source: Jaccard and overlap weights of multi-label SupCon; the geometry they ask for is ours.
+    """
+    if similarity not in SIMILARITIES:
+        raise ProblemError(f"similarity: of sets must be one of {', '.join(SIMILARITIES)}; got {similarity!r:.40}")
+    epsilon = _checked_epsilon(epsilon)
+    orbits, distinct = folded(membership(labels).astype(np.float64))
+    common = distinct @ distinct.T
+    sizes = distinct.sum(axis=1)
+    if similarity == "jaccard":
+        alike = common / (sizes[:, None] + sizes - common)
+    elif similarity == "overlap":
+        alike = common / np.minimum(sizes[:, None], sizes)
+    else:
+        alike = np.eye(len(distinct))
+    with np.errstate(divide="ignore"):
+        logs = np.log(alike + epsilon)
+    name = f"{similarity}(epsilon={epsilon:g})" if epsilon else similarity
+    return Weighting.normalised(orbits, logs, np.diag(logs).copy(), self_pairs, name)
+
+
+def hierarchy_weights(
+    labels: ArrayLike, *, epsilon: float, tree: Mapping[Any, Any] | None = None, self_pairs: bool = True
+) -> Weighting:
+    """Weights of classes in a hierarchy: epsilon for every level up to where two samples meet.
+
+        w_ij ~ epsilon^h_ij,   h_ij = levels from the deeper of the two to their lowest common ancestor
+
+    With one level this is Soft SupCon. Samples that meet nowhere count one level above the highest.
+
+    Args:
+        labels: (N,) classes that `tree` places; (N, depth) columns from the coarsest class to the finest; or (N,) texts
+            such as "animal/dog/poodle".
+        epsilon: the weight of a step, above 0 and at most 1.
+        tree: the parent of every class that has one.
+        self_pairs: whether a sample is a term of its own sum.
+
+    Raises:
+        ProblemError: bad labels, an epsilon out of range, a class that the tree lacks, or a tree with a cycle.
+    """
+    if not 0 < _checked_epsilon(epsilon) <= 1:
+        raise ProblemError(f"epsilon: of a hierarchy must be above 0 and at most 1; got {epsilon:g}")
+    array = np.asarray(labels)
+    if array.ndim not in (1, 2) or len(array) < 2:
+        raise ProblemError(f"labels: must be (N,) classes or (N, depth) columns, N at least 2; got shape {array.shape}")
+    if tree is not None:
+        if array.ndim != 1:
+            raise ProblemError(f"labels: with a tree they are one class a sample; got shape {array.shape}")
+        paths = [_path(str(name), {str(child): str(parent) for child, parent in tree.items()}) for name in array]
+    elif array.ndim == 2:
+        paths = [tuple(str(part) for part in row) for row in array.tolist()]
+    else:
+        paths = [tuple(part.strip() for part in str(text).split("/")) for text in array.tolist()]
+    ids: dict[tuple[str, ...], int] = {}
+    numbers = np.full((len(paths), max(map(len, paths))), -1.0)
+    for row, path in zip(numbers, paths, strict=True):
+        row[: len(path)] = [ids.setdefault(path[: k + 1], len(ids)) for k in range(len(path))]
+    orbits, distinct = folded(numbers)
+    lengths = np.sum(distinct >= 0, axis=1)
+    meet = np.zeros((len(distinct),) * 2)
+    for column in distinct.T:
+        meet += (column[:, None] == column) & (column >= 0)
+    steps = np.maximum(lengths[:, None], lengths) - meet
+    name = f"hierarchy(epsilon={epsilon:g})"
+    return Weighting.normalised(orbits, steps * np.log(epsilon), np.zeros(len(steps)), self_pairs, name)
+
+
+def _path(name: str, parents: Mapping[str, str]) -> tuple[str, ...]:
+    """A class and its ancestors, the root first."""
+    if name not in parents and name not in parents.values():
+        raise ProblemError(f"tree: must hold every class of the labels; it lacks {name!r:.40}")
+    path = [name]
+    while path[-1] in parents:
+        parent = parents[path[-1]]
+        if parent in path:
+            raise ProblemError(f"tree: must not have a cycle; {' -> '.join([*path, parent])} comes back")
+        path.append(parent)
+    return tuple(path[::-1])
 
 
 # Weightings of samples by the name of their scheme.
@@ -107,9 +241,7 @@ def build_weighting(scheme: str, labels: Any, options: Mapping[str, Any]) -> Wei
     if variance is not None:
         if options.get("sigma") is not None:
             raise ProblemError(f"variance: stands in place of sigma; got {variance} beside sigma {options['sigma']}")
-        if not (isinstance(variance, (int, float, np.number)) and variance > 0 and math.isfinite(variance)):
-            raise ProblemError(f"variance: must be finite and above 0; got {variance!r:.40}")
-        options["sigma"] = math.sqrt(variance)
+        options["sigma"] = math.sqrt(above_zero("variance", variance, "sigma squared"))
     if views not in (None, 1, 2):
         raise ProblemError(f"views: must be 1 or 2; got {views!r:.40}")
     if views == 2:

@@ -24,7 +24,7 @@ from .feasibility import Witness
 _MOST_WORST = 5
 
 
-class Verdict(enum.Enum):
+class Verdict(enum.StrEnum):
     """Whether an embedding attains the entropy bound."""
 
     REALIZABLE = "realizable"
@@ -138,14 +138,15 @@ class Realization(_Excess):
     def summary(self) -> str:
         """The verdict and the excess."""
         return (
-            f"{self.weighting.name} at temperature {self.temperature:g}: {self.verdict.value}, "
+            f"{self.weighting.name} at temperature {self.temperature:g}: {self.verdict}, "
             f"excess {self.excess_lower:.6g} to {self.excess:.6g} nats"
         )
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as a dictionary (keys as in the command line's contract)."""
         report = {
-            **_report(self, self.verdict.value, "cosine"),
+            **_report(self),
+            "similarity": "cosine",
             "realizable_at": None if self.largest_temperature is None else _up_to(self.largest_temperature),
             **attributes(self, "largest_temperature", "components", "seconds"),
             "quality": "certified" if self.finished and self.weighting.represented is None else "uncertified",
@@ -158,7 +159,7 @@ class Realization(_Excess):
     def lines(self) -> list[str]:
         """The verdict as text."""
         known = "proved" if self.weighting.represented is None else "estimated"
-        lines = _page(self, self.verdict.value, "cosines on the sphere", self._uniqueness, self._standing, known)
+        lines = _page(self, "cosines on the sphere", self._uniqueness, self._standing, known)
         if not self.finished:
             lines.append(entry("", "the interval would narrow further (--seconds, seconds=)"))
         if self.largest_temperature is not None:
@@ -208,8 +209,8 @@ class EuclideanGeometry(_Excess):
     """Points for weighted InfoNCE over squared distances, and what is proved of them.
 
     Attributes:
-        verdict: "realizable", the entropy bound is attained; "degenerate", some weight is 0, which no finite distance
-            gives; "inconsistent", every embedding stays above the bound.
+        verdict: REALIZABLE, the entropy bound is attained; DEGENERATE, some weight is 0, which no finite distance
+            gives; INCONSISTENT, every embedding stays above the bound.
         reason: why, in one sentence.
         entropy_bound: mean_i H(w_i), in nats, below every loss.
         excess: mean_i KL(w_i || p_i) of `points`, without cancellation.
@@ -227,7 +228,7 @@ class EuclideanGeometry(_Excess):
         temperature: tau.
     """
 
-    verdict: str
+    verdict: Verdict
     reason: str
     entropy_bound: float
     excess: float
@@ -249,12 +250,11 @@ class EuclideanGeometry(_Excess):
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as a dictionary."""
-        return {**_report(self, self.verdict, "euclidean"), "dim": self.points.shape[1]}
+        return {**_report(self), "similarity": "euclidean", "dim": self.points.shape[1]}
 
     def lines(self) -> list[str]:
         """The verdict as text."""
-        unique = "up to isometry" if self.unique else "no"
-        return _page(self, self.verdict, "distances in Euclidean space", unique)
+        return _page(self, "distances in Euclidean space", "up to isometry" if self.unique else "no")
 
     def arrays(self) -> dict[str, Array]:
         """What files keep: points, excess per sample, and witness and wanted squared distances where they are."""
@@ -262,42 +262,42 @@ class EuclideanGeometry(_Excess):
         return {name: array for name, array in arrays.items() if array is not None}
 
 
-def _report(found: Realization | EuclideanGeometry, verdict: str, similarity: str) -> dict[str, Any]:
+def _report(found: Realization | EuclideanGeometry) -> dict[str, Any]:
     """What both kinds of verdict are as a dictionary."""
     return {
-        "verdict": verdict,
+        "verdict": str(found.verdict),
         **attributes(found, "reason", "entropy_bound", "value", "lower_bound", "gap", "excess", "excess_lower"),
-        **attributes(found, "unique", "shifts", "min_dim"),
+        **attributes(found, "unique", "shifts", "min_dim", "temperature"),
         "objective": "weighted InfoNCE",
         "weights": found.weighting.name,
-        "self_pairs": found.weighting.self_pairs,
-        "similarity": similarity,
-        "temperature": found.temperature,
-        "samples": found.weighting.samples,
+        **attributes(found.weighting, "self_pairs", "samples"),
         "distinct_samples": len(found.weighting.orbits.sizes),
         "version": __version__,
         "worst_samples": _worst(found.excess_per_sample),
     }
 
 
+def _worst(excess: Array) -> list[dict[str, Any]]:
+    order = np.argsort(-excess, kind="stable")[:_MOST_WORST]
+    return [{"sample": int(i), "excess": float(excess[i])} for i in order]
+
+
 def _page(
-    found: Realization | EuclideanGeometry, verdict: str, space: str, unique: str, more: Sequence[str] = (),
-    known: str = "proved",
-) -> list[str]:  # fmt: skip
+    found: Realization | EuclideanGeometry, space: str, unique: str, more: Sequence[str] = (), known: str = "proved"
+) -> list[str]:
     """What both kinds of verdict are as text."""
     weighting, distinct = found.weighting, len(found.weighting.orbits.sizes)
     some = "" if distinct == weighting.samples else f" ({distinct} distinct)"
-    least = f"{found.excess_lower:.6g} to {found.excess:.6g}"
     return [
         f"weighted InfoNCE, {weighting.name}, temperature {found.temperature:g}, {space}",
         f"{weighting.samples} samples{some}, {weighting.convention}",
         "",
-        f"{verdict.upper()}: {found.reason}",
+        f"{found.verdict.upper()}: {found.reason}",
         *more,
         "",
         entry("entropy bound", f"{found.entropy_bound:.12g} nats"),
         entry("best loss", f"{found.value:.12g} nats"),
-        entry("excess", f"{least} nats in the mean over samples ({known})"),
+        entry("excess", f"{found.excess_lower:.6g} to {found.excess:.6g} nats in the mean over samples ({known})"),
         entry("dimension needed", "not known yet" if found.min_dim is None else str(found.min_dim)),
         entry("unique", unique),
     ]
@@ -307,8 +307,3 @@ def _up_to(largest: float) -> str:
     if largest == 0.0:
         return "at no temperature"
     return "at every temperature" if np.isinf(largest) else f"up to temperature {largest:.9g}"
-
-
-def _worst(excess: Array) -> list[dict[str, Any]]:
-    order = np.argsort(-excess, kind="stable")[:_MOST_WORST]
-    return [{"sample": int(i), "excess": float(excess[i])} for i in order]

@@ -171,7 +171,7 @@ def test_sharper_than_the_certificate_on_the_way_to_the_optimum(self_pairs):
     weighting = y_aware_weights(LINE, sigma=1.0, self_pairs=self_pairs)
     objective = WeightedInfoNCE(weighting, temperature=0.5)
     logs = LogGram.of(weighting)
-    loss = FactorLoss.of(objective)
+    loss = FactorLoss(objective)
     rows = first_rows(logs.gram(0.5, logs.nearest_shift(0.5)))
     optimum = realize(weighting, temperature=0.5).excess
     rows, _ = descend(loss, rows, 60, 0.0, np.inf, lambda value, _: None)

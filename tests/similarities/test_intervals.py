@@ -51,7 +51,7 @@ def test_derivatives_by_differences(self_pairs):
     rng = np.random.default_rng(0)
     weighting = y_aware_weights([0.0, 0.0, 0.0, 1.0, 2.0, 2.0, 3.5], sigma=0.8, self_pairs=self_pairs)
     objective = WeightedInfoNCE(weighting, temperature=0.3)
-    loss = FactorLoss.of(objective)
+    loss = FactorLoss(objective)
     rows = rng.normal(size=(4, 4))
     rows[:, -1] *= weighting.orbits.plural
     rows = unit(rows)
@@ -97,7 +97,7 @@ def test_an_interruption_leaves_what_there_is():
 
 def test_descent_stops_where_nothing_is_gained():
     objective = WeightedInfoNCE(y_aware_weights(np.linspace(-1.0, 1.0, 12), sigma=0.3), temperature=0.5)
-    loss, told = FactorLoss.of(objective), []
+    loss, told = FactorLoss(objective), []
     start = unit(np.column_stack([np.random.default_rng(0).normal(size=(12, 5)), np.zeros(12)]))
     rows, still = descend(loss, start, 3000, 1e-12, np.inf, lambda value, _: told.append(value))
     assert still
@@ -138,7 +138,7 @@ def test_self_pairs_out_from_representatives(monkeypatch):
     ages = np.random.default_rng(0).uniform(20, 80, 16)
     weighting = y_aware_weights(ages, sigma=10, self_pairs=False)
     objective = WeightedInfoNCE(weighting, temperature=0.1)
-    known = representatives.bracket(FactorLoss.of(objective), LogGram.of(weighting), np.inf, lambda _: None)
+    known = representatives.bracket(FactorLoss(objective), LogGram.of(weighting), np.inf, lambda _: None)
     assert known is not None
     points, lower = known
     solution = solve(objective)

@@ -10,8 +10,13 @@ from geomsolve.similarities.kernels import bandwidth, distance_weights, x_clr_we
 from geomsolve.similarities.labels import load_labels, load_square, load_tree
 from geomsolve.similarities.realizations import realize
 from geomsolve.similarities.remedies import suggest_remedies
-from geomsolve.similarities.schemes import build_weighting, soft_supcon_weights
-from geomsolve.similarities.sets import hierarchy_weights, membership, set_weights
+from geomsolve.similarities.schemes import (
+    build_weighting,
+    hierarchy_weights,
+    membership,
+    set_weights,
+    soft_supcon_weights,
+)
 from geomsolve.similarities.verdicts import Verdict
 
 # Latitude and longitude in degrees: Lisbon, Madrid, Paris, London, Dublin, Oslo, Stockholm, Berlin, Rome, Athens,
