@@ -183,6 +183,10 @@ class LogGram:
         valid = below < 2 and (over < 0.0) == (below == 1)
         return -least / over if valid else np.inf, part / np.linalg.norm(part)
 
+    def _cost(self, x: float) -> float:
+        """Alpha + beta for the smallest eigenvalue x = -alpha: 1/tau must be as large."""
+        return self._at(x)[0] - x
+
     def lowest(self, beta: float) -> float:
         """The smallest eigenvalue of L + beta 1 1^T."""
         low, high = self._poles
@@ -215,7 +219,7 @@ class LogGram:
     def smallest_inverse(self) -> float:
         """1 over the largest temperature at which the bound is attained; 0 or less for any, infinite for none."""
         if not self.weighting.self_pairs:
-            return min(self._at(x)[0] - x for x in self._best)
+            return min(map(self._cost, self._best))
         if self.lowest(0.0) >= -self.rounding:
             return 0.0
         # L + beta 1 1^T has the eigenvalue x = -rounding for one beta only, and it is the smallest one there if nothing
@@ -237,20 +241,18 @@ class LogGram:
 
     def nearest_shift(self, temperature: float) -> float:
         """The free constant c whose matrix comes nearest to a Gram matrix; 1 with self-pairs."""
-        if self.weighting.self_pairs:
-            return 1.0
-        return temperature * min((self._at(x)[0] - x, self._at(x)[0]) for x in self._best)[1]
+        return 1.0 if self.weighting.self_pairs else temperature * self._at(min(self._best, key=self._cost))[0]
 
     def shifts(self, temperature: float) -> tuple[float, float]:
         """The interval of the free constant c = beta tau, for a feasible temperature; (1, 1) with self-pairs."""
-        best, most = self.nearest_shift(temperature) / temperature, 1.0 / temperature
-        if self.weighting.self_pairs or best - self.lowest(best) >= most - self.rounding:
-            return best * temperature, best * temperature
-        # The smallest eigenvalue is at most that of L and, for beta < 0, at most the largest of L plus beta N.
-        reach = most + self._scale
-        low = bisect(lambda beta: beta - self.lowest(beta) > most, -reach, best)[1]
-        high = bisect(lambda beta: beta - self.lowest(beta) <= most, best, reach)[0]
-        return low * temperature, high * temperature
+        most, nearest = 1.0 / temperature, self.nearest_shift(temperature)
+        if self.weighting.self_pairs or self.smallest_inverse >= most - self.rounding:
+            return nearest, nearest
+        # At both ends beta - x = 1/tau. Below this start it is more: beta(x) is at least (x - the largest d) / N.
+        best, start = min(self._best, key=self._cost), -2.0 * (most + self._scale)
+        low = bisect(lambda x: self._cost(x) > most, start, best)[1]
+        high = bisect(lambda x: self._cost(x) <= most, best, min(self._poles[1], self._alone[0]))[0]
+        return 1.0 + temperature * low, 1.0 + temperature * high
 
     def gram(self, temperature: float, shift: float = 1.0) -> OrbitGram:
         """The matrix tau L + c off the diagonal, 1 on it; feasible or not."""
