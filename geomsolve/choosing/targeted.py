@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..certificates.kind_slack import KindSlack
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
-from ..geometry.kinds import KindGram
 from ..objectives.base import check_temperature
 from ..objectives.kinds.parts import PartedSoftmax, anchored, example_counts, kinds_of
 from ..objectives.rows.full_batch import check_whole
 from .bounded import MOST_LISTED, BoundedGeometry
-from .target_newton import loss_below, settled
+from .target_spheres import settled
 
 
 def targeted_supcon(
@@ -32,9 +32,9 @@ def targeted_supcon(
     X = S_tz S_zz^-1 S_zt, which vanishes at the optimum. Diag(y) is lowered, at a price that is counted, until S_zz is
     positive definite.
 
-    The optimum is sought by Newton's method over orbits of classes in the span of the targets, see `TargetPoint`. An
-    optimum is what the bound says it is, so look at `gap`. Embeddings of a class need not share a point: the target
-    takes part of the denominator.
+    The optimum is sought by Newton's method over orbits of classes in the span of the targets. An optimum is what the
+    bound says it is, so look at `gap`. Embeddings of a class need not share a point: the target takes part of the
+    denominator.
 
     Args:
         counts: whole numbers of examples per class, those of a batch.
@@ -62,10 +62,7 @@ def targeted_supcon(
     classes = counts.classes
     copies = float(check_whole("repeats", repeats, least=1))
     objective = _objective(counts, temperature, float(pull), views, copies)
-    kinds, point = objective.orbits, settled(objective)
-    cosines = point.gram.cosines.copy()
-    cosines[1::2, 1 : len(kinds.sizes) : 2] = -1.0 / (classes - 1.0)
-    found = KindGram(point.problem.kinds, cosines, near=point.gram.near, common=point.gram.common)
+    found = settled(objective)
     return BoundedGeometry(
         counts=counts,
         loss=objective.name,
@@ -73,8 +70,8 @@ def targeted_supcon(
         objective=objective.by_class() if classes <= MOST_LISTED else objective,
         geometry=found,
         excess=objective.excess(found),
-        gap=loss_below(point),
-        told={"own_target": found.orbits.own(cosines)[found.orbits.groups, 0, 1]},
+        gap=_loss_below(KindSlack.of(objective, found)),  # type: ignore[arg-type]
+        told={"own_target": found.orbits.own(found.cosines)[found.orbits.groups, 0, 1]},
     )
 
 
@@ -95,3 +92,33 @@ def _objective(counts: Counts, temperature: float, pull: float, views: int, copi
         name=f"TSC({settings})",
         counts=counts,
     )
+
+
+def _loss_below(slack: KindSlack) -> float:
+    """How far the loss can fall below its value: <S, G>, with the best block for the targets.
+
+    S_zz is lowered until it is positive definite, at a price that is counted. With Sigma the cosines of targets, what
+    is left is <S_zt, G_zt> + tr(S_tz S_zz^-1 S_zt Sigma) >= 0. All atoms of a class together weigh 1.
+    """
+    kinds, (quotient, differences, spread) = slack.gram.orbits, slack.blocks
+    number, classes, several = kinds.each[:, 0], kinds.classes, kinds.classes > 1
+    share = (classes.sum() - 1.0) / classes.sum()
+    root, unit = np.sqrt(number), np.sqrt(classes / classes.sum())
+    values, vectors = np.linalg.eigh(quotient[::2, ::2] * root * root[:, None])
+    scalars = np.where(several, differences[:, 0, 0] * number, np.inf)
+    top = float(np.abs(values).max())
+    ulps = slack.ulps
+    least = min(float(values[0]), float(scalars.min()), float((spread[::2] * number).min()))
+    least = max(0.0, 2.0 * ulps * top - least)
+    half = quotient[::2, 1::2] * root[:, None]
+    turned = vectors.T @ (half - np.outer(half @ unit, unit))
+    across = np.where(several, (classes - 1.0) * number * differences[:, 0, 1] ** 2, 0.0)
+    seen = (kinds.partners * slack.entries * slack.gram.cosines)[::2, 1::2].sum(axis=1)
+    pull = float(kinds.sizes[::2] @ seen)
+    bounds = []
+    for shift in (least, *(least + top * np.logspace(-14.0, -4.0, 21))):
+        left = shift - ulps * top
+        free = (np.sum(turned**2 / (values + left)[:, None]) + np.sum(across / (scalars + left))) / share
+        noise = ulps * (abs(free) + abs(pull)) * len(classes)
+        bounds.append(max(0.0, free + pull) + shift * classes.sum() + noise)
+    return float(min(bounds))

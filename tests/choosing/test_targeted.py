@@ -9,7 +9,8 @@ from atoms import check_slopes, unit_rows
 from helpers import dense_simplex
 
 import geomsolve as gs
-from geomsolve.choosing import target_newton
+from geomsolve.choosing.target_spheres import Targets, TargetState
+from geomsolve.solvers.spheres.spheres import retract
 from geomsolve.training import losses
 
 
@@ -227,14 +228,17 @@ def test_the_optimum_where_its_loss_is_all_floor(counts, temperature):
         assert abs(up - down) <= 1e-2 * (up + down)  # a minimum, to a hundredth of a billionth
 
 
-def test_both_ways_to_a_step_lead_to_one_optimum(monkeypatch):
-    """Seventeen counts are solved by GMRES; with every second derivative written out the same comes out."""
-    counts = np.arange(2, 36, 2)
-    iterated = gs.choosing.targeted_supcon(counts, temperature=0.2)
-    monkeypatch.setattr(target_newton, "_FEW", 17)
-    written = gs.choosing.targeted_supcon(counts, temperature=0.2)
-    assert iterated.ok
-    assert written.ok
-    assert iterated.value == pytest.approx(written.value, rel=1e-14)
-    np.testing.assert_allclose(iterated.gram.cosines, written.gram.cosines, atol=1e-7)
-    assert not np.array_equal(iterated.gram.cosines, written.gram.cosines)
+@pytest.mark.parametrize("counts", [[20, 5, 1], [9, 9, 9, 4, 2, 2]])
+def test_the_hessian_around_targets_is_the_slope_of_the_gradient(counts):
+    """By central differences, from a point where embeddings are off their targets and of some classes apart."""
+    rng = np.random.default_rng(0)
+    objective = gs.choosing.targeted_supcon(counts, temperature=0.5).objective.grouped
+    rows = Targets.of(objective.orbits).rows
+    rows = retract(rows, 0.2 * rng.standard_normal(rows.shape))
+    rows[objective.orbits.each[:, 0] == 1, -1] = 0.0
+    state = TargetState.at(objective, retract(rows, 0.0))
+    for _ in range(5):
+        direction = state.tangent(rng.standard_normal(rows.shape))
+        sides = (TargetState.at(objective, retract(state.point, side * 1e-5 * direction)) for side in (1.0, -1.0))
+        up, down = (state.tangent(side.gradient) for side in sides)
+        np.testing.assert_allclose((up - down) / 2e-5, state.hessian(direction), atol=1e-8)

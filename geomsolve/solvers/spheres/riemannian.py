@@ -16,7 +16,7 @@ from ...geometry.orbit_gram import OrbitGram, Orbits
 from ...objectives.base import Objective
 from ..base import Iteration, Termination
 from .kind_spheres import KindState, kind_factor
-from .spheres import State, retract, truncate
+from .spheres import State, retract
 
 # Directions with less than this share of the trace are left out at the start.
 _LEFT_OUT = 1e-6
@@ -109,7 +109,7 @@ def polish(objective: Objective, state: State, loop: Iteration) -> State:
     Newton steps within the dimensions that did not vanish, where the Hessian is definite, until rounding sets in.
     """
     goal = max(1e-14, 1e-15 * len(state.point))
-    state = state.at(objective, truncate(objective.orbits, state.point, state.tails), state.curved)
+    state = state.truncated()
     lengths: list[float] = []
     while not loop.full:
         size = state.force()
@@ -154,7 +154,7 @@ def _truncated_cg(state: State, radius: float, gradient: Array | None = None) ->
     """
     step, residual = np.zeros_like(state.point), state.gradient if gradient is None else gradient
     z = state.precondition(residual)
-    rho = start = np.sum(residual * z)
+    rho = start = max(float(np.sum(residual * z)), 0.0)  # rounding alone may be below 0
     direction, image = -z, np.zeros_like(step)
     best, nearest = rho, step
     # Of the step, of it with the direction and of the direction, in the inner product of the preconditioner.

@@ -155,6 +155,10 @@ class State:
         opens = (spread < -least) & (self.point[:, -1] == 0.0)
         return np.sqrt(np.where(opens, -spread, 0.0))[:, None]
 
+    def truncated(self) -> Self:
+        """The state without directions that vanish."""
+        return self.at(self.objective, truncate(self.orbits, self.point, self.tails), self.curved)
+
     def force(self) -> float:
         """The largest force on an orbit, in units of its own multiplier."""
         return float(np.max(np.linalg.norm(self.gradient, axis=1) / self.scale[:, 0]))
