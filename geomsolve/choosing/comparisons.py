@@ -15,6 +15,7 @@ from ..arrays import Progress
 from ..certificates.certificate import check_tol
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
+from ..geometry.kernel import KernelGram
 from ..geometry.kinds import KindGram
 from ..geometry.orbit_gram import OrbitGram, Orbits
 from ..geometry.variances import class_variances
@@ -31,9 +32,8 @@ from ..solvers.solving import solve
 from ..text import number, table
 from .bounded import BoundedGeometry
 from .compared import Compared
-from .prototype_geometry import supervised_prototypes
+from .named import BOUNDED
 from .recommendations import sentences
-from .targeted import targeted_supcon
 
 # The losses by name, and what they are in words.
 _CATALOGUE = {
@@ -87,12 +87,12 @@ class Comparison(Result):
     @property
     def ok(self) -> bool:
         """Whether everything that was solved is certified."""
-        return all(row.certified for row in self.losses if row.means is not None)
+        return all(row.certified for row in self.losses if row.solution is not None)
 
     @property
     def summary(self) -> str:
         """What was compared."""
-        solved = [row.loss for row in self.losses if row.means is not None]
+        solved = [row.loss for row in self.losses if row.solution is not None]
         return f"{self.counts.name} at temperature {self.temperature:g} under {', '.join(solved)}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class Comparison(Result):
         angles, cosines = ("nearest two", "classifier"), ("tail mean", "head-tail", "simplex")
         rows: list[tuple[str, ...]] = [("loss", *angles, *cosines, "rank", "within", "aligned", "")]
         for row in self.losses:
-            if row.means is None:
+            if row.solution is None:
                 continue
             together = "collapsed" if row.collapsed else ""
             rows.append(
@@ -133,7 +133,7 @@ class Comparison(Result):
             "",
             *table(rows),
             "",
-            *(f"  {row.loss}: not solved, {row.reason}" for row in self.losses if row.means is None),
+            *(f"  {row.loss}: not solved, {row.reason}" for row in self.losses if row.solution is None),
             "  nearest two: class means; classifier: the same of classifiers or prototypes; tail mean: mean cosine of",
             "  two classes with fewer examples than average; head-tail: of one such and one other; simplex: root mean",
             "  square over pairs of the distance from it; within: variance of a class's examples; aligned: class means",
@@ -226,10 +226,9 @@ def _compared(
         return _classified(name, counts, tol, progress)
     if builder in ("supmin", "supproto") and counts.classes != 2 and not asked:
         return Compared(name, words, None, "a loss of two classes")
-    if builder in ("supproto", "tsc"):
-        bounded = supervised_prototypes if builder == "supproto" else targeted_supcon
-        found = replace(bounded(counts, temperature=temperature), tol=tol)
-        return Compared(name, words, found, **_measured(found, counts))
+    if builder in BOUNDED:
+        found = replace(BOUNDED[builder](counts, temperature=temperature), tol=tol)
+        return Compared.of(name, words, found, *_measured(found, counts))
     if builder == "design":  # for the simplex all weights are 1, see `design`
         ones = np.ones(len(counts.distinct))
         objective: Objective = RowSoftmax(
@@ -243,42 +242,40 @@ def _compared(
         objective = build_objective(name, counts, {**_SETTINGS.get(name, {}), **heat, **over})
         words = objective.name if over else words
     solution = solve(objective, tol=tol, throw=False, progress=progress)
-    return Compared(name, words, solution, **_measured(solution, counts))
+    return Compared.of(name, words, solution, *_measured(solution, counts))
 
 
 def _classified(name: str, counts: Counts, tol: float, progress: Progress | None) -> Compared:
     """Cross-entropy: features and classifier have lengths, and angles all the same."""
-    loss = _LOGITS[name](counts, feature_decay=_DECAY / counts.total, classifier_decay=_DECAY)
+    loss, words = _LOGITS[name](counts, feature_decay=_DECAY / counts.total, classifier_decay=_DECAY), _CATALOGUE[name]
     found = solve_logits(loss, tol=tol, throw=False, progress=progress)
     squares = found.orbit_features.own * found.orbit_classifier.own
     if found.vanished or not (squares > 0).all():
-        reason = f"classes without features at this decay: {len(found.vanished)}"
-        return Compared(name, _CATALOGUE[name], found, reason)
+        return Compared(name, words, None, f"classes without features at this decay: {len(found.vanished)}")
     alignment = float(loss.orbits.sizes @ (found.orbit_logits.own / np.sqrt(squares))) / counts.classes
     means, rows = found.directions("feature"), found.directions("classifier")
-    return Compared(name, _CATALOGUE[name], found, "", means, loss.examples, 0.0, alignment, rows)
+    return Compared.of(name, words, found, means, loss.examples, 0.0, alignment, rows)
 
 
-def _measured(found: Solution | BoundedGeometry, counts: Counts) -> dict[str, Any]:
-    """The class means of a solution, and what a `Compared` has beside them."""
-    about, geometry = found.objective.description, found.geometry
-    if isinstance(geometry, KindGram):
-        return _of_kinds(geometry, counts)
-    gram = found.gram if isinstance(found, BoundedGeometry) else found.orbits
+def _measured(found: Solution | BoundedGeometry, counts: Counts) -> tuple[Any, ...]:
+    """Class means, the examples of a class of every orbit of theirs, spread, alignment and classifier."""
+    about, gram = found.objective.description, found.geometry
+    if isinstance(gram, KindGram):
+        return _of_kinds(gram, counts)
+    if isinstance(gram, KernelGram):
+        gram = found.orbits
     if about.atoms == "class means":
         shares = np.empty(len(gram.sizes))
         shares[gram.orbits.labels] = counts.per_class
-        return {"means": gram, "shares": shares, "within": 0.0}
-    kinds, partner = ["instances"] * counts.classes, None
-    classes: Sequence[int] = np.argsort(counts.by_class().groups).tolist()
+        return gram, shares, 0.0
+    kinds, classes = ("instances",) * counts.classes, np.argsort(counts.by_class().groups)
     if isinstance(about, KindsOfAtoms):
-        kinds, classes = list(about.kinds), about.classes
-        partner = next((kind for kind in _PARTNERS if kind in kinds), None)
+        kinds, classes = about.kinds, np.array(about.classes)
+    partner = next((kind for kind in _PARTNERS if kind in kinds), None)
 
     def places(wanted: str) -> list[int]:
         """The orbit of that kind of every class."""
-        by_class = sorted(zip(classes, range(len(kinds)), kinds, strict=True))
-        return [place for _, place, kind in by_class if kind == wanted]
+        return sorted((place for place, kind in enumerate(kinds) if kind == wanted), key=lambda place: classes[place])
 
     order = places(kinds[0])
     own = OrbitGram(Orbits(gram.sizes[order]), gram.cosines[np.ix_(order, order)])
@@ -287,27 +284,25 @@ def _measured(found: Solution | BoundedGeometry, counts: Counts) -> dict[str, An
     cosines = own.cosines / length[:, None] / length
     np.fill_diagonal(cosines, 1.0)
     single = Orbits(np.ones(counts.classes), np.arange(counts.classes))
-    means = OrbitGram(single, np.clip(cosines, -1.0, 1.0))
-    measured = {"means": means, "shares": counts.per_class, "within": variances.within}
+    measured = OrbitGram(single, np.clip(cosines, -1.0, 1.0)), counts.per_class, variances.within
     if isinstance(found, BoundedGeometry):
-        measured["alignment"] = float(np.mean(found.own_target / length))
-    if partner is not None:
-        other = places(partner)
-        measured["alignment"] = float(np.mean(gram.cosines[order, other] / length))
-        measured["classifier"] = OrbitGram(single, gram.cosines[np.ix_(other, other)])
-    return measured
+        return *measured, float(np.mean(found.own_target / length))
+    if partner is None:
+        return measured
+    other = places(partner)
+    alignment = float(np.mean(gram.cosines[order, other] / length))
+    return *measured, alignment, OrbitGram(single, gram.cosines[np.ix_(other, other)])
 
 
-def _of_kinds(gram: KindGram, counts: Counts) -> dict[str, Any]:
+def _of_kinds(gram: KindGram, counts: Counts) -> tuple[Any, ...]:
     """The same by orbits of classes: the means of the first kind, and the first other kind beside them."""
     kinds, (means, length) = gram.orbits, gram.means()
     instances = kinds.classes * kinds.each[:, 0]
-    within = float(instances @ (1.0 - length**2) / instances.sum())
-    measured = {"means": means, "shares": counts.distinct, "within": within}
+    measured = means, counts.distinct, float(instances @ (1.0 - length**2) / instances.sum())
     partner = next((kind for kind in _PARTNERS if kind in kinds.names), None)
-    if partner is not None:
-        place = kinds.names.index(partner)
-        own = kinds.own(gram.cosines)[:, 0, place] / length
-        measured["alignment"] = float(kinds.classes @ own / kinds.classes.sum())
-        measured["classifier"] = None if partner == "target" else gram.means(place)[0]
-    return measured
+    if partner is None:
+        return measured
+    place = kinds.names.index(partner)
+    own = kinds.own(gram.cosines)[:, 0, place] / length
+    alignment = float(kinds.classes @ own / kinds.classes.sum())
+    return *measured, alignment, None if partner == "target" else gram.means(place)[0]

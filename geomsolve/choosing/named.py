@@ -30,7 +30,7 @@ from .targeted import targeted_supcon
 Solved: TypeAlias = Solution | BoundedGeometry
 
 # Not convex, or convex with part of the Gram matrix given: no objectives, and solved by what made them.
-_BOUNDED: dict[str, Callable[..., BoundedGeometry]] = {
+BOUNDED: dict[str, Callable[..., BoundedGeometry]] = {
     "supproto": supervised_prototypes,
     "tsc": targeted_supcon,
 }
@@ -38,25 +38,25 @@ _BOUNDED: dict[str, Callable[..., BoundedGeometry]] = {
 
 def loss_names() -> tuple[str, ...]:
     """The names of all losses."""
-    return (*OBJECTIVES, *_BOUNDED)
+    return (*OBJECTIVES, *BOUNDED)
 
 
 def loss_settings(name: str) -> Mapping[str, Any]:
     """The options of the loss of that name with their defaults, REQUIRED for one that has none."""
     plain, _ = resolve(name)
-    return options_of(_BOUNDED[plain]) if plain in _BOUNDED else objective_options(plain)
+    return options_of(BOUNDED[plain]) if plain in BOUNDED else objective_options(plain)
 
 
 def loss_words(name: str) -> str:
     """The loss of that name in a sentence."""
     plain, _ = resolve(name)
-    builder = _BOUNDED[plain] if plain in _BOUNDED else builder_of(plain)
+    builder = BOUNDED[plain] if plain in BOUNDED else builder_of(plain)
     return str(builder.__doc__).splitlines()[0]
 
 
 def is_free(name: str) -> bool:
     """Whether the loss of that name is an objective, to be solved and certified by any solver."""
-    return resolve(name)[0] not in _BOUNDED
+    return resolve(name)[0] not in BOUNDED
 
 
 def solve_named(
@@ -83,10 +83,10 @@ def solve_named(
         NotCertified: Supervised Prototypes whose convex part could not be certified.
     """
     plain, _ = resolve(name)
-    if plain in _BOUNDED:
+    if plain in BOUNDED:
         check_tol(tol)
         clock = time.perf_counter()
-        found = _BOUNDED[plain](counts, **checked_options(plain, _BOUNDED[plain], options))
+        found = BOUNDED[plain](counts, **checked_options(plain, BOUNDED[plain], options))
         return replace(found, tol=tol, seconds=time.perf_counter() - clock)
     objective = build_objective(name, counts, options)
     solution = solve(objective, solver=solver, tol=tol, throw=False, progress=progress)

@@ -155,7 +155,7 @@ def test_two_classes_certify_the_classifier_too():
 
 def test_what_was_not_solved_measures_nothing(found):
     row = found["supmin"]
-    assert (row.tail, row.tail_tail, row.head_tail, row.largest_cosine, row.separation) == (None,) * 5
+    assert (row.value, row.tail_tail, row.head_tail, row.largest_cosine, row.separation) == (None,) * 5
     assert (row.simplex_distance, row.rank, row.collapsed) == (None,) * 3
 
 
