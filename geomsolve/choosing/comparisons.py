@@ -15,7 +15,6 @@ from ..arrays import Progress
 from ..certificates.certificate import check_tol
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
-from ..geometry.kernel import KernelGram
 from ..geometry.kinds import KindGram
 from ..geometry.orbit_gram import OrbitGram, Orbits
 from ..geometry.variances import class_variances
@@ -259,16 +258,16 @@ def _classified(name: str, counts: Counts, tol: float, progress: Progress | None
 
 def _measured(found: Solution | BoundedGeometry, counts: Counts) -> tuple[Any, ...]:
     """Class means, the examples of a class of every orbit of theirs, spread, alignment and classifier."""
-    about, gram = found.objective.description, found.geometry
-    if isinstance(gram, KindGram):
-        return _of_kinds(gram, counts)
-    if isinstance(gram, KernelGram):
-        gram = found.orbits
+    about = found.objective.description
+    if isinstance(found.geometry, KindGram):
+        return _of_kinds(found.geometry, counts)
+    gram = found.orbits if isinstance(found, Solution) else found.geometry
     if about.atoms == "class means":
         shares = np.empty(len(gram.sizes))
         shares[gram.orbits.labels] = counts.per_class
         return gram, shares, 0.0
-    kinds, classes = ("instances",) * counts.classes, np.argsort(counts.by_class().groups)
+    kinds: Sequence[str] = ("instances",) * counts.classes
+    classes = np.argsort(counts.by_class().groups)
     if isinstance(about, KindsOfAtoms):
         kinds, classes = about.kinds, np.array(about.classes)
     partner = next((kind for kind in _PARTNERS if kind in kinds), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -156,20 +156,18 @@ def keep_variance(
     variance = check_variance(variance, counts.classes, counts.total)
     largest = largest_variance(counts.classes, counts.total)
     critical, certified = _critical(counts, temperatures, views, self_pairs)
-    report = progress or (lambda _: None)
     if len(counts.distinct) == 1:
         alphas = balanced_alpha(counts.classes, counts.distinct[0], variance, temperatures, kappa)
     else:
-        alphas = np.empty(len(temperatures))
+        alphas = np.ones(len(temperatures))
         for i, temperature in enumerate(temperatures):
-            report(f"temperature {temperature:g}")
+            if progress is not None:
+                progress(f"temperature {temperature:g}")
             solved = _variance_of(counts, float(temperature), views, self_pairs)
-
-            def above(alpha: float, solved: Callable[[float], _Solved] = solved) -> float:
-                return solved(alpha).within - variance
-
-            alphas[i] = 1.0 if above(1.0) <= 0 else brentq(above, critical[i], 1.0, xtol=1e-10, rtol=1e-14)
-            certified[i] &= solved(float(alphas[i])).certified
+            if solved(1.0)[0] > variance:
+                above = functools.partial(lambda solved, alpha: solved(alpha)[0] - variance, solved)
+                alphas[i] = brentq(above, critical[i], 1.0, xtol=1e-10, rtol=1e-14)
+            certified[i] &= solved(float(alphas[i]))[1]
     return VarianceGuideline(variance, largest, temperatures, alphas, critical, certified, counts, views, self_pairs)
 
 
@@ -230,8 +228,7 @@ def variance_map(
         report(f"temperature {temperature:.3g}, {i} of {len(rows)} done")
         solved = _variance_of(counts, float(temperature), views, self_pairs)
         for j in np.flatnonzero(columns > critical[i]):
-            point = solved(float(columns[j]))
-            variance[i, j], certified[i, j] = point.within, point.certified
+            variance[i, j], certified[i, j] = solved(float(columns[j]))
     name = f"{name}, {counts.classes} classes of {counts.distinct[0]:g} to {counts.distinct[-1]:g}"
     return VarianceMap(name, columns, rows, variance, critical, certified)
 
@@ -263,18 +260,15 @@ def _opening(counts: Counts, temperature: float, views: int, self_pairs: bool) -
     return float(alphas.min()), solution.ok
 
 
-class _Solved(NamedTuple):
-    within: float
-    certified: bool
-
-
-def _variance_of(counts: Counts, temperature: float, views: int, self_pairs: bool) -> Callable[[float], _Solved]:
-    """What alpha does to the within-class variance."""
+def _variance_of(
+    counts: Counts, temperature: float, views: int, self_pairs: bool
+) -> Callable[[float], tuple[float, bool]]:
+    """The within-class variance by alpha, and whether it is certified."""
 
     @functools.cache
-    def solved(alpha: float) -> _Solved:
+    def solved(alpha: float) -> tuple[float, bool]:
         objective = SupCL(counts, alpha=alpha, temperature=temperature, views=views, self_pairs=self_pairs)
         solution = solve(objective, throw=False)
-        return _Solved(class_variances(solution.orbits).within, solution.ok)
+        return class_variances(solution.orbits).within, solution.ok
 
     return solved

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import Array
+from ..certificates.slack import Slack
 from ..counts.counts import Counts
 from ..geometry.orbit_gram import OrbitGram, Orbits
 from ..objectives.base import check_temperature
@@ -81,7 +84,7 @@ def supervised_prototypes(
         geometry=gram,
         excess=solution.certificate.excess,
         # With the rounding of two bounds that are numbers near 1.
-        gap=_slack(gram, temperature, views, sides) + 2.0 * np.finfo(float).eps * abs(solution.value),
+        gap=_below(directions, gram, temperature, views, sides) + 2.0 * np.finfo(float).eps * abs(solution.value),
         told={
             "convex": False,
             "views": views,
@@ -94,7 +97,7 @@ def supervised_prototypes(
     )
 
 
-def _slack(gram: OrbitGram, temperature: float, views: int, sides: Array) -> float:
+def _below(directions: PartedSoftmax, gram: OrbitGram, temperature: float, views: int, sides: Array) -> float:
     """How far the envelope's loss can fall below its value at the geometry: atoms are the examples and p_0."""
     sizes, partners = gram.sizes, gram.orbits.partners
     total = float(sizes.sum())
@@ -103,20 +106,13 @@ def _slack(gram: OrbitGram, temperature: float, views: int, sides: Array) -> flo
     forces = (forces + forces.T) / 2.0
     # What would hold every example at 0.5, in units of what the envelope can give there: between 0 and its slope.
     # The subgradient is free there, so that S G = 0 is met as well as the limits allow.
-    directions = (gram.cosines - _REACH**2 * np.outer(sides, sides)) / (1.0 - _REACH**2)
-    tension = np.sum(partners * forces * directions, axis=1)
+    across = (gram.cosines - _REACH**2 * np.outer(sides, sides)) / (1.0 - _REACH**2)
+    tension = np.sum(partners * forces * across, axis=1)
     wanted = 2.0 * sides * (partners * forces @ (sides * _REACH) - tension * sides * _REACH)
     slope = np.clip(wanted, 0.0, 4.0 / (3.0 * views * temperature) / total)
-    to_prototype = -sides * slope / 2.0
-    # S = D - Diag(D G) in orbit form, the prototype last.
-    multipliers = np.sum(partners * forces * gram.cosines, axis=1) + to_prototype * sides * _REACH
-    root = np.sqrt(sizes)
-    matrix = np.zeros((3, 3))
-    matrix[:2, :2] = forces * root * root[:, None]
-    np.fill_diagonal(matrix[:2, :2], (sizes - 1.0) * np.diag(forces) - multipliers)
-    matrix[:2, 2] = matrix[2, :2] = to_prototype * root
-    matrix[2, 2] = -float(sizes @ (to_prototype * sides * _REACH))
-    inside = np.where(gram.orbits.plural, -multipliers - np.diag(forces), np.inf)
-    values = np.linalg.eigvalsh(matrix)
-    rounding = (8.0 + 2.0 / temperature) * np.finfo(float).eps * np.abs(values).max()
-    return (total + 1.0) * max(0.0, rounding - min(values[0], float(inside.min())))
+    atoms = OrbitGram(
+        Orbits(np.append(sizes, 1.0)), np.block([[gram.cosines, _REACH * sides[:, None]], [_REACH * sides, 1.0]])
+    )
+    entries = np.block([[forces, (-sides * slope / 2.0)[:, None]], [-sides * slope / 2.0, 0.0]])
+    diagonal = -atoms.orbits.over_partners(entries * atoms.cosines)
+    return Slack(replace(directions, temperature=temperature), atoms, entries, diagonal, np.zeros(3), 0.0).gap

@@ -36,33 +36,32 @@ class Crossing:
         return f"from k = {high:g} on" if self.collapses == "above" else f"up to k = {low:g}"
 
 
-def sign_changes(
-    order: Function, start: float, stop: float, *, slope: float, step: float
-) -> Iterator[tuple[float, float]]:
-    """Intervals of [start, stop] in which `order` changes sign, in ascending order.
+def crossings(
+    order: Function,
+    start: float,
+    stop: float,
+    *,
+    slope: float,
+    step: float,
+    at: Function = float,
+    resolution: float = 1e-15,
+) -> Iterator[Crossing]:
+    """The crossings in ascending order of x, the parameter `at(x)`, x from `start` to `stop`.
 
-    Where |order| is h and its slope at most `slope`, there is no zero within h/slope, and it steps that far. Near zero
-    it steps `step`, or farther where it has just seen a smaller slope, up to 16 of them. Two zeros closer together than
-    that can be missed.
+    Where |order| is h and its slope in x at most `slope`, there is no zero within h/slope, and it steps that far. Near
+    zero it steps `step`, or farther where it has just seen a smaller slope, up to 16 of them. Two zeros closer together
+    than that can be missed.
     """
-    place, value, seen = start, order(start), slope
+    place, value, seen = start, order(at(start)), slope
     while place < stop:
         safe, likely = abs(value) / slope, abs(value) / max(4.0 * seen, 1e-300)
         there = min(place + max(step, safe, min(likely, 16.0 * step)), stop)
-        found = order(there)
+        found = order(at(there))
         if (value > 0) != (found > 0):
-            yield place, there
+            yield refine(order, *sorted((at(place), at(there))), resolution=resolution)
         if abs(value - found) < abs(value):  # not infinite
             seen = abs(value - found) / (there - place)
         place, value = there, found
-
-
-def in_logarithms(
-    order: Function, low: float, high: float, *, slope: float, step: float, resolution: float = 1e-15
-) -> Iterator[Crossing]:
-    """The crossings between two values above 0, ascending: slope and step are those in the logarithm."""
-    for span in sign_changes(lambda log: order(math.exp(log)), math.log(low), math.log(high), slope=slope, step=step):
-        yield refine(order, *map(math.exp, span), resolution=resolution)
 
 
 def refine(order: Function, low: float, high: float, *, resolution: float = 1e-15) -> Crossing:

@@ -105,54 +105,37 @@ class GrowingCounts(Family):
         """The first critical value from the given counts, and what happens there in words."""
         if self.vary == "negatives":
             found = whole_crossings(self.order, MOST_NEGATIVES)
-            span: tuple[float, float] | None = None
-        else:
-            span, note = self._march(progress)
-            if span is None:
-                return [], note
-            found = [refine(self.order, *sorted(span))]
-        if not found:
             state = "of full rank" if self.order(1.0) > 0 else "short of rank"
-            return [], f"no critical k: the optimum is {state} for every k examined"
+            note = f"no critical k: the optimum is {state} for every k examined"
+        else:
+            span, note = self._span(progress)
+            found = [] if span is None else [refine(self.order, *sorted(span))]
+        if not found:
+            return [], note
         grown = f" (imbalance ratio {self.ratio(found[0].value):.6g})" if self.vary in ("power", "tail") else ""
         return found, f"the optimum loses rank {found[0].side(self.vary)}{grown}"
 
-    def _march(self, progress: Progress) -> tuple[tuple[float, float] | None, str]:
+    def _span(self, progress: Progress) -> tuple[tuple[float, float] | None, str]:
         """Two values with the order parameter above 0 at one and below at the other; or None, and why."""
-        apart, factor = {"temperature": 0.1}.get(self.vary, 1.0), 1.5
         least, most = TEMPERATURES if self.vary == "temperature" else (1e-3, math.inf)
-        first = self.order(apart)
-        if not first > 0:
-            # Together already: how much less would set them apart?
-            together = apart
+        apart = together = 0.1 if self.vary == "temperature" else 1.0
+        if self.order(apart) > 0:
+            while together == apart:
+                there = min(1.5 * apart, most)
+                if apart == most or self.ratio(there) > _MOST_RATIO:
+                    grown = "" if self.vary == "temperature" else f", imbalance ratio {self.ratio(apart):.3g}"
+                    return None, f"nothing collapses up to {self.vary} {apart:.4g}{grown}; more was not examined"
+                progress(f"{self.vary} {there:.4g}, imbalance ratio {self.ratio(there):.3g}")
+                together, apart = (there, there) if self.order(there) > 0 else (there, apart)
+        else:  # how much less would set them apart?
             while apart > least and not self.order(apart) > 0:
-                together, apart = apart, apart / factor
-            return self._narrowed(apart, together)
-        while True:
-            there = min(apart * factor, most)
-            if self.ratio(there) > _MOST_RATIO:
-                return None, (
-                    f"nothing collapses up to {self.vary} {apart:.4g}, imbalance ratio {self.ratio(apart):.3g}; "
-                    "more was not examined"
-                )
-            progress(f"{self.vary} {there:.4g}, imbalance ratio {self.ratio(there):.3g}")
-            if not self.order(there) > 0:
-                return self._narrowed(apart, there)
-            if there == most:
-                return None, f"nothing collapses up to {self.vary} {most:g}; more was not examined"
-            apart = there
-
-    def _narrowed(self, apart: float, together: float) -> tuple[tuple[float, float] | None, str]:
-        """The interval shrunk until the equations have a solution, if only a virtual one, at both ends."""
+                together, apart = apart, apart / 1.5
+        # The equations must have a solution, if only a virtual one, at both ends.
         for _ in range(60):
-            found = self.order(together)
-            if found <= 0:
+            if self.order(together) <= 0:
                 return (apart, together), ""
             middle = math.sqrt(apart * together)
-            if self.order(middle) > 0:
-                apart = middle
-            else:
-                together = middle
+            apart, together = (middle, together) if self.order(middle) > 0 else (apart, middle)
         return None, f"the solution could not be followed beyond {self.vary} {apart:.6g}; nothing collapses below"
 
     def classes(self, crossing: Crossing, progress: Progress) -> tuple[tuple[int, ...], tuple[float, float] | None]:

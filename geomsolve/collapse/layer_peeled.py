@@ -9,7 +9,7 @@ from ..counts.counts import step_counts
 from ..objectives.classes.supcon import check_whole
 from ..objectives.logits.layer_peeled import LayerPeeled
 from ..solvers.logits.layer_peeled import solve_peeled
-from .crossings import Crossing, refine, sign_changes
+from .crossings import Crossing, crossings
 
 # Ratios are examined up to here.
 _MOST_RATIO = 1e5
@@ -48,16 +48,13 @@ def layer_peeled_threshold(
     majority = check_whole("majority", majority, least=1)
     minority = check_whole("minority", minority, least=2)
 
-    def order(log_ratio: float) -> float:
+    def order(ratio: float) -> float:
         if progress is not None:
-            progress(f"Layer-Peeled Model at ratio {math.exp(log_ratio):.6g}")
-        counts = step_counts(majority, minority, 1.0, math.exp(log_ratio))
+            progress(f"Layer-Peeled Model at ratio {ratio:.6g}")
+        counts = step_counts(majority, minority, 1.0, ratio)
         found = solve_peeled(LayerPeeled(counts, feature_energy, classifier_energy), throw=False)
         share = (minority - 1.0) * found.orbit_logits.scalars[-1] / found.objective.radius
         return float(share - found.spare[-1])
 
-    for low, high in sign_changes(order, 1e-9, math.log(_MOST_RATIO), slope=1.0, step=0.25):
-        found = refine(order, low, high, resolution=1e-12)
-        bracket = math.exp(found.bracket[0]), math.exp(found.bracket[1])
-        return Crossing(math.exp(found.value), bracket, found.residual, found.collapses)
-    return None
+    found = crossings(order, 1e-9, math.log(_MOST_RATIO), slope=1.0, step=0.25, at=math.exp, resolution=1e-12)
+    return next(found, None)

@@ -28,6 +28,8 @@ from .two_levels import MOST_NEGATIVES, TEMPERATURES, Builder, TwoLevels
 
 # Temperatures at which the boundary is found.
 _BOUNDARY_POINTS = 97
+# What is known at a grid point.
+_MEASURED = ("minority_cosine", "cross_cosine", "rank", "relative_gap", "certified")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,7 +45,7 @@ class PhaseDiagram(Result):
         values: (ny,) the grid's temperatures or k. Empty with `ratios` for "classes".
         minority_cosine: (ny, nx) the cosine of two minority classes.
         cross_cosine: (ny, nx) the cosine of a majority and a minority class.
-        rank: (ny, nx) the rank of the Gram matrix.
+        rank: (ny, nx) the rank of the Gram matrix, whole numbers.
         relative_gap: (ny, nx) the certified relative gap.
         certified: (ny, nx) whether the grid point is certified.
     """
@@ -55,7 +57,7 @@ class PhaseDiagram(Result):
     values: Array
     minority_cosine: Array
     cross_cosine: Array
-    rank: Array
+    rank: NDArray[np.int_]
     relative_gap: Array
     certified: NDArray[np.bool_]
 
@@ -76,8 +78,7 @@ class PhaseDiagram(Result):
             "over": self.over,
             "problem": self.name,
             "boundary": list(self.boundary),
-            **attributes(self, "ratios", "values", "minority_cosine", "cross_cosine", "rank", "relative_gap"),
-            "certified": self.certified,
+            **attributes(self, "ratios", "values", *_MEASURED),
             "version": __version__,
         }
 
@@ -89,15 +90,7 @@ class PhaseDiagram(Result):
                 for n_a, n_b, ratio in self.boundary[0].tolist()
             ]
         return [
-            {
-                "ratio": ratio,
-                self.over: value,
-                "minority_cosine": self.minority_cosine[y, x],
-                "cross_cosine": self.cross_cosine[y, x],
-                "rank": int(self.rank[y, x]),
-                "relative_gap": self.relative_gap[y, x],
-                "certified": bool(self.certified[y, x]),
-            }
+            {"ratio": ratio, self.over: value, **{name: getattr(self, name)[y, x].item() for name in _MEASURED}}
             for y, value in enumerate(self.values.tolist())
             for x, ratio in enumerate(self.ratios.tolist())
         ]
@@ -201,9 +194,9 @@ def phase_diagram(
         boundary = _boundary(family, y, ratios, whole=True)
     else:
         boundary = _boundary(family, np.geomspace(*span, _BOUNDARY_POINTS), ratios, whole=False)
-    minority_cosine, cross_cosine, rank, gap, certified = fields = np.full((5, len(y), len(x)), np.nan)
+    fields = np.empty((len(_MEASURED), len(y), len(x)))
     for row, value in enumerate(y):
-        report(f"solving the grid, {over} {value:.4g}, {row * len(x)} of {rank.size} points")
+        report(f"solving the grid, {over} {value:.4g}, {row * len(x)} of {len(x) * len(y)} points")
         problems = family(float(value))
         for column, ratio in enumerate(x):
             solution = solve(problems.objective(float(ratio)), Newton(), tol=tol, throw=False)
@@ -218,7 +211,8 @@ def phase_diagram(
     loss = objective.name.replace(f"k={y[-1]:g}", f"k={y[0]:g} to {y[-1]:g}") if over == "negatives" else objective.name
     heat = "" if over == "temperature" else f", temperature {objective.temperature:g}"
     name = f"{loss}{heat}, {majority} majority and {minority} minority classes"
-    measured = minority_cosine, cross_cosine, rank, gap, certified.astype(bool)
+    minority_cosine, cross_cosine, rank, gap, certified = fields
+    measured = minority_cosine, cross_cosine, rank.astype(int), gap, certified.astype(bool)
     return PhaseDiagram(over, boundary, name, x, y, *measured)
 
 
@@ -273,4 +267,4 @@ def _over_classes(
     objective = TwoLevels(builder, "ratio", options, heads[0], tails[0], per_class).objective(1.0)
     name = f"{objective.name}, temperature {objective.temperature:g}"
     none = np.empty(0)
-    return PhaseDiagram("classes", (np.array(rows),), name, none, none, none, none, none, none, none > 0)
+    return PhaseDiagram("classes", (np.array(rows),), name, *(none,) * 4, none.astype(int), none, none > 0)

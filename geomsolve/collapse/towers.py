@@ -14,7 +14,7 @@ from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import check_temperature
 from ..objectives.kinds.towers import SigLIP
 from ..solvers.solving import solve
-from .crossings import Crossing, in_logarithms, refine, sign_changes
+from .crossings import Crossing, crossings
 
 # Inverse temperatures that are examined.
 _COLDEST = 200.0
@@ -67,8 +67,7 @@ def misalignment_threshold(
         return -float(np.linalg.eigvalsh(spare)[0] / np.abs(force).max())
 
     if temperature is None:
-        found = list(in_logarithms(order, 1.0 / _COLDEST, 10.0, slope=1e9, step=0.5))
-        return found[-1] if found else None
+        ends = -math.log(_COLDEST), math.log(10.0)
+        return next(reversed(list(crossings(order, *ends, slope=1e9, step=0.5, at=math.exp))), None)
     reach = 1.0 / check_temperature(temperature) + 2.0 * math.log(counts.classes) + 5.0
-    spans = sign_changes(order, -reach, reach, slope=1e9, step=reach / 8.0)
-    return next((refine(order, *span) for span in spans), None)
+    return next(crossings(order, -reach, reach, slope=1e9, step=reach / 8.0), None)

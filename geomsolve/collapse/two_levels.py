@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -17,8 +16,9 @@ from ..errors import ProblemError
 from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.kinds.supcl import InstanceSoftmax
+from ..objectives.rows.full_batch import check_whole
 from ..solvers.solution import Solution
-from .crossings import Crossing, in_logarithms, refine, sign_changes, whole_crossings
+from .crossings import Crossing, crossings, whole_crossings
 from .states import minority_collapse
 
 Builder = Callable[..., Objective]
@@ -62,21 +62,21 @@ def check_loss(builder: Builder, vary: str, options: dict[str, Any]) -> None:
 
 
 @dataclass(eq=False)
-class Family(ABC):
+class Family:
     """A loss over counts, with one parameter of either that varies."""
 
     builder: Builder
     vary: str
     options: dict[str, Any]
 
-    @abstractmethod
     def counts_at(self, value: float) -> Counts:
         """The counts at one value of the parameter."""
+        raise NotImplementedError
 
     @property
-    @abstractmethod
     def words(self) -> str:
         """The counts in words."""
+        raise NotImplementedError
 
     def objective(self, value: float) -> Objective:
         """The problem at one value of the parameter."""
@@ -106,15 +106,16 @@ class TwoLevels(Family):
         ProblemError: numbers of classes, examples or a ratio that make no problem, or a loss that refuses them.
     """
 
-    majority: int | None
-    minority: int | None
+    majority: Any  # checked to be whole numbers
+    minority: Any
     per_class: float | None = None
     ratio: float | None = None
 
     def __post_init__(self) -> None:
         if self.vary in ("power", "tail"):
             raise ProblemError(f'vary: "{self.vary}" needs counts; with majority and minority write "ratio"')
-        self._numbers()
+        self.majority = check_whole("majority", self.majority, least=1)
+        self.minority = check_whole("minority", self.minority, least=2)
         if self.per_class is not None and not (math.isfinite(self.per_class) and 1e-3 <= self.per_class <= 1e12):
             raise ProblemError(f"per_class: must be the number of examples of a minority class; got {self.per_class}")
         if self.vary == "ratio" and self.ratio is not None:
@@ -131,20 +132,10 @@ class TwoLevels(Family):
                 ) from None
             raise
 
-    def _numbers(self) -> tuple[int, int]:
-        """How many majority and minority classes."""
-        numbers = []
-        for name, number, least in (("majority", self.majority, 1), ("minority", self.minority, 2)):
-            whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
-            if number is None or not whole or not least <= number <= 1_000_000:
-                got = "none" if number is None else number
-                raise ProblemError(f"{name}: must be a whole number of at least {least}; got {got}")
-            numbers.append(number)
-        return numbers[0], numbers[1]
-
     def counts_at(self, value: float) -> Counts:
         """The counts at one value of the parameter."""
-        return two_level_counts(*self._numbers(), value if self.ratio is None else self.ratio, self.per_class)
+        ratio = value if self.ratio is None else self.ratio
+        return two_level_counts(self.majority, self.minority, ratio, self.per_class)
 
     @property
     def words(self) -> str:
@@ -178,40 +169,34 @@ class TwoLevels(Family):
     def crossings(self, progress: Progress) -> tuple[list[Crossing], str]:
         """Every critical value, ascending, and what happens there in words."""
         progress(f"looking for critical values of the {self.vary}")
-        crossings = self._critical()
-        if not crossings:
+        found = self._critical()
+        if not found:
             return [], self._never()
-        first = crossings[0]
-        more = f"; {len(crossings) - 1} more critical values follow" if len(crossings) > 1 else ""
+        first = found[0]
+        more = f"; {len(found) - 1} more critical values follow" if len(found) > 1 else ""
         if first.collapses == "above" and -1e-11 < self.order(1.5 * first.value) < 0 and self.vary == "ratio":
             more += " (the loss is linear there: so do other optima, in which they are apart)"
-        return crossings, f"the {self.minority} minority classes share one point {first.side(self.vary)}{more}"
+        return found, f"the {self.minority} minority classes share one point {first.side(self.vary)}{more}"
 
     def classes(self, crossing: Crossing, progress: Progress) -> tuple[tuple[int, ...], tuple[float, float] | None]:
         """The classes that go first, the minority; they share a point from the crossing on."""
-        majority, minority = self._numbers()
-        return tuple(range(majority, majority + minority)), None
+        return tuple(range(self.majority, self.majority + self.minority)), None
 
     def critical_ratios(self, low: float, high: float) -> Iterator[Crossing]:
         """The critical ratios between two, ascending."""
-        return in_logarithms(self.order, low, high, slope=3.0, step=0.25)
+        return crossings(self.order, math.log(low), math.log(high), slope=3.0, step=0.25, at=math.exp)
 
     def _critical(self) -> list[Crossing]:
         if self.vary == "negatives":
             return whole_crossings(self.order, MOST_NEGATIVES)
-        if self.vary == "ratio":
-            if self.order(1.0) <= 0:
-                # Only a loss that is linear in the cosines holds classes together without any imbalance.
-                return [Crossing(1.0, (1.0, 1.0), abs(self.order(1.0)), "above")]
-            return list(self.critical_ratios(1.0, MOST_RATIO))
-
-        # Every force is a product of powers of e^{1/tau} and bounded factors: 1/tau is the variable of even slope.
-        def order(inverse: float) -> float:
-            return self.order(1.0 / inverse)
-
-        low, high = (1.0 / temperature for temperature in reversed(TEMPERATURES))
-        spans = list(sign_changes(order, low, high, slope=4.0, step=0.02))
-        return [refine(self.order, 1.0 / right, 1.0 / left) for left, right in reversed(spans)]
+        if self.vary == "temperature":
+            # Every force is a product of powers of e^{1/tau} and bounded factors: 1/tau is the variable of even slope.
+            low, high = (1.0 / temperature for temperature in reversed(TEMPERATURES))
+            return list(crossings(self.order, low, high, slope=4.0, step=0.02, at=lambda inverse: 1.0 / inverse))[::-1]
+        if self.order(1.0) <= 0:
+            # Only a loss that is linear in the cosines holds classes together without any imbalance.
+            return [Crossing(1.0, (1.0, 1.0), abs(self.order(1.0)), "above")]
+        return list(self.critical_ratios(1.0, MOST_RATIO))
 
     def _never(self) -> str:
         if self.vary != "ratio":
