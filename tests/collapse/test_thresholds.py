@@ -299,7 +299,7 @@ def test_the_collapsed_geometry_is_certified_exactly_where_the_margin_says():
     ("arguments", "message"),
     [
         ({"majority": 0}, "majority: must be a whole number of at least 1; got 0"),
-        ({"majority": None}, "majority: must be a whole number of at least 1; got None"),
+        ({"majority": None}, "majority: must be a whole number of at least 1; got none"),
         ({"minority": 1}, "minority: must be a whole number of at least 2; got 1"),
         ({"minority": 2.5}, "minority: must be a whole number of at least 2; got 2.5"),
         ({"temperature": -1.0}, "temperature: must be finite and above 0; got -1"),

@@ -111,7 +111,8 @@ def check_batch(batch: int, views: int) -> int:
 def check_whole(name: str, number: int, *, least: int) -> int:
     """The number as an int, or a ProblemError unless it is whole and between `least` and a million."""
     if not isinstance(number, (int, np.integer)) or isinstance(number, bool) or not number >= least:
-        raise ProblemError(f"{name}: must be a whole number of at least {least}; got {number!r:.40}")
+        got = "none" if number is None else f"{number!r:.40}"
+        raise ProblemError(f"{name}: must be a whole number of at least {least}; got {got}")
     if number > 1_000_000:
         raise ProblemError(f"{name}: must be at most 1000000; got {number!r:.40}")
     return int(number)
