@@ -12,6 +12,7 @@ from ..counts.counts import Counts, as_counts
 from ..counts.sources import profile_names
 from ..errors import ProblemError
 from ..geometry.orbit_gram import OrbitGram
+from ..geometry.unit_rows import fitted, unit
 from ..objectives.base import Objective
 from ..objectives.logits.cross_entropy import CrossEntropy
 from ..objectives.rows.full_batch import check_whole
@@ -107,9 +108,10 @@ def targets(
     if dim < found.rank:
         relative = (proof.gap + above) / max(proof.excess + above, 1e-300)
         quality = "descended" if quality == "certified" else quality
-    points = found.gram.embed() if found.points is None else found.points
+    # Directions of weight below 1e-8 are rounding; the largest ones are kept.
+    points = unit(fitted(found.gram.embed() if found.points is None else found.points, dim))
     return Targets(
-        rows=_placed(points, dim, seed if rotate else None).astype(np.float32),
+        rows=(_rotated(points, seed) if rotate else points).astype(np.float32),
         loss=found.loss,
         temperature=found.temperature,
         counts=None if counted is None else tuple(counted.per_class.tolist()),
@@ -190,17 +192,9 @@ def check_same_counts(labels: NDArray[np.intp], counts: Counts) -> None:
             )
 
 
-def _placed(points: Array, dim: int, seed: int | None) -> Array:
-    """(C, dim) the points, filled up with zeros, or under a rotation of all coordinates, uniform over rotations."""
-    used = points[:, : np.flatnonzero(points.any(axis=0))[-1] + 1]
-    if used.shape[1] > dim:
-        # Directions of weight below 1e-8 are rounding; the largest ones are kept.
-        left, values, _ = np.linalg.svd(used, full_matrices=False)
-        used = left[:, :dim] * values[:dim]
-        used /= np.linalg.norm(used, axis=1, keepdims=True)
-    if seed is None:
-        return np.pad(used, ((0, 0), (0, dim - used.shape[1])))
-    normal = np.random.default_rng(seed).normal(size=(dim, used.shape[1]))
-    frame, triangle = np.linalg.qr(normal)  # of a rotation only these columns matter
+def _rotated(rows: Array, seed: int) -> Array:
+    """The rows under a rotation of all coordinates, uniform over rotations."""
+    used = rows[:, rows.any(axis=0)]  # of a rotation only these columns matter
+    frame, triangle = np.linalg.qr(np.random.default_rng(seed).normal(size=(rows.shape[1], used.shape[1])))
     frame *= np.sign(np.diag(triangle))  # without this, the signs of LAPACK's choice: not uniform
     return np.asarray(used @ frame.T)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..arrays import Array, Progress
 from ..errors import ProblemError
 from ..objectives.rows.full_batch import check_word
+from ..text import span
 from .samples import Samples
 
 # Cosines this close are ties: distances of coinciding points differ by rounding alone (1e-15 or so for products of a
@@ -31,12 +32,9 @@ class Neighbourhoods:
     """Local metrics of every class; NaN where one is not defined. See `neighbourhoods`.
 
     Attributes:
-        saa: (C,) sample alignment accuracy, percent.
-        cac: (C,) class alignment consistency, percent.
-        sad: (C,) sample alignment distance.
-        cad: (C,) class alignment distance.
-        uniformity: (C,) the Gaussian potential within the class.
-        alignment: (C,) the mean squared distance of two views of a sample.
+        saa, cac: (C,) sample alignment accuracy and class alignment consistency, percent.
+        sad, cad: (C,) sample and class alignment distance.
+        uniformity, alignment: (C,) the Gaussian potential within the class, and the mean squared distance of views.
         neighbours: (C,) k, the neighbours that `cac` looks at.
         cac_limit: (C,) the most that `cac` can be: a class of m embeddings has m - 1 to be found among k.
         cac_chance: (C,) what it is if neighbours are drawn at random, and where everything is in one point.
@@ -57,8 +55,7 @@ class Neighbourhoods:
     @property
     def reach(self) -> str:
         """The neighbours that `cac` looks at, in words."""
-        low, high = int(self.neighbours.min()), int(self.neighbours.max())
-        return str(low) if low == high else f"{low} to {high}"
+        return span(self.neighbours, ".0f")
 
 
 def neighbourhoods(

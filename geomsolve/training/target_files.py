@@ -16,7 +16,7 @@ from ..counts.counts import as_counts
 from ..errors import ProblemError
 from ..objectives.rows.full_batch import check_word
 from ..results import Result
-from ..text import attributes, entry, ranges, whole
+from ..text import attributes, entry, whole
 from .storage import SUFFIXES, TENSOR, check_package, described, named, read_arrays, write_array
 
 LAYOUTS = ("proxies", "weights")
@@ -151,12 +151,9 @@ class Targets(Result):
         return f"NOT CERTIFIED: not known to be the optimum ({relative}); the files say so, too (exit code 3)"
 
     def _groups(self, groups: tuple[tuple[int, ...], ...]) -> str:
-        names = self.names
-        if not groups:
-            return "none"
-        words = [ranges(group) if names is None else ", ".join(names[c] for c in group[:6]) for group in groups]
-        shown = "; ".join(words[:_MOST_GROUPS])
-        return shown if len(groups) <= _MOST_GROUPS else f"{shown}; {len(groups) - _MOST_GROUPS} more groups"
+        counts = as_counts(self.counts or np.ones(len(self.rows))).named(self.names)
+        more = [f"{len(groups) - _MOST_GROUPS} more groups"] if len(groups) > _MOST_GROUPS else []
+        return "; ".join([*map(counts.which, groups[:_MOST_GROUPS]), *more]) or "none"
 
     def matrix(self, layout: str = "proxies") -> NDArray[np.float32]:
         """The rows as training code wants them: (C, dim) for "proxies", (dim, C) for "weights"; contiguous, writable.
@@ -256,12 +253,11 @@ def read_targets(path: str | Path) -> Targets:
     try:
         given = {name: told[name] if name in _TEXTS else json.loads(told[name]) for name in _FIELDS if name in told}
         found = Targets(rows, **{name: _tuples(value) for name, value in given.items()})
-        known = found.quality in _QUALITIES and (found.counts is None or len(found.counts) == len(rows))
+        if found.quality not in _QUALITIES or (found.counts is not None and len(found.counts) != len(rows)):
+            raise unfit
+        return found
     except (TypeError, ValueError):
-        known = False
-    if not known:
-        raise unfit
-    return found
+        raise unfit from None
 
 
 def _digest(array: NDArray[np.float32]) -> str:

@@ -26,27 +26,6 @@ What the losses have in common is said here, the rest in each:
 Memory is that of a few (N, N) matrices for N samples.
 """
 
-from __future__ import annotations
+from ...lazy import attach
 
-from .centres import bcl, cosine_cross_entropy, ecl, tsc, weighted_sup_con
-from .pairs import draw_negatives, gcl, weighted_info_nce
-from .supervised import eps_sup_info_nce, kcl, nt_xent, prototypes, sincere, sup_cl, sup_con, sup_min
-
-__all__ = [
-    "bcl",
-    "cosine_cross_entropy",
-    "draw_negatives",
-    "ecl",
-    "eps_sup_info_nce",
-    "gcl",
-    "kcl",
-    "nt_xent",
-    "prototypes",
-    "sincere",
-    "sup_cl",
-    "sup_con",
-    "sup_min",
-    "tsc",
-    "weighted_info_nce",
-    "weighted_sup_con",
-]
+__getattr__, __dir__, __all__ = attach(__name__)

@@ -71,8 +71,12 @@ class Batch:
         return self.number(as_array(self.xp, values, self.points))
 
     def scalar(self, name: str, value: Any) -> Any:
-        """One number, see `scalar`."""
-        return scalar(name, value, self.points)
+        """The number itself, checked, or a scalar array in the type of the points, trusted (it may be traced)."""
+        if isinstance(value, (bool, int, float, np.number)):
+            return _CHECKS[name](value) if name in _CHECKS else check_number(name, value)
+        if not is_array_api_obj(value) or tuple(value.shape) not in ((), (1,)):
+            raise ProblemError(f"{name}: must be one number; got {value!r:.40}")
+        return self.xp.reshape(self.array(value), ())
 
     def per_class(self, name: str, numbers: Tensor, classes: int) -> Tensor:
         """(C,) one number per class."""
@@ -231,16 +235,6 @@ def unit(xp: Any, rows: Tensor) -> Tensor:
     """The rows divided by their lengths; a row of zeros stays one, with a finite gradient."""
     square = xp.sum(rows * rows, axis=-1, keepdims=True)
     return rows / xp.sqrt(at_least(xp, square, 1e-24))
-
-
-def scalar(name: str, value: Any, like: Tensor) -> Any:
-    """The number itself, checked, or a scalar array in the type of `like`, which is trusted (it may be traced)."""
-    if isinstance(value, (bool, int, float, np.number)):
-        return _CHECKS[name](value) if name in _CHECKS else check_number(name, value)
-    if not is_array_api_obj(value) or tuple(value.shape) not in ((), (1,)):
-        raise ProblemError(f"{name}: must be one number; got {value!r:.40}")
-    xp = namespace(like, value)
-    return xp.astype(xp.reshape(as_array(xp, value, like), ()), like.dtype)
 
 
 def products(rows: Tensor, columns: Tensor) -> Tensor:

@@ -1,0 +1,16 @@
+from .centres import bcl as bcl
+from .centres import cosine_cross_entropy as cosine_cross_entropy
+from .centres import ecl as ecl
+from .centres import tsc as tsc
+from .centres import weighted_sup_con as weighted_sup_con
+from .sampled import draw_negatives as draw_negatives
+from .sampled import eps_sup_info_nce as eps_sup_info_nce
+from .sampled import gcl as gcl
+from .sampled import kcl as kcl
+from .sampled import nt_xent as nt_xent
+from .sampled import prototypes as prototypes
+from .sampled import sincere as sincere
+from .sampled import sup_cl as sup_cl
+from .sampled import sup_con as sup_con
+from .sampled import sup_min as sup_min
+from .sampled import weighted_info_nce as weighted_info_nce
