@@ -144,16 +144,6 @@ class Objective(ABC):
         """(K, K) dL/dt_ij for an anchor i in orbit a and one partner j in orbit b, not symmetrised."""
         return self.rows(gram).repulsion
 
-    def row_hessians(self, gram: OrbitGram) -> Array:
-        """(K, K, K) n_a times the second derivative of a row of a in its cosines with all partners in b and in c."""
-        model, pairs = self.rows(gram), self.orbits.sizes[:, None] * self.orbits.partners
-        coupling, cosines = pairs * model.coupling, np.arange(pairs.shape[1])
-        total = coupling.sum(axis=1)
-        scaled = coupling / np.where(total != 0, total, 1.0)[:, None]
-        forms = scaled[:, :, None] * -coupling[:, None, :]
-        forms[:, cosines, cosines] += pairs * model.curvature
-        return forms
-
     def row_terms(self, gram: OrbitGram) -> tuple[Array, Array] | None:
         """(K, K) the size of what `row_gradient` is summed from, and how far it follows the last digit of a cosine.
 

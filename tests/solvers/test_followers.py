@@ -14,7 +14,6 @@ from geomsolve.cli import run
 from geomsolve.geometry import KindGram, Kinds
 from geomsolve.objectives.kinds import parts
 from geomsolve.solvers.newton.followers import Followers
-from geomsolve.solvers.spheres import spheres
 from geomsolve.solvers.spheres.kind_spheres import KindState
 from geomsolve.solvers.spheres.spheres import retract
 
@@ -215,10 +214,8 @@ def test_merging_classes_are_found_on_unit_vectors_of_cells(by_orbits):
     assert found.value == pytest.approx(dense.value, rel=1e-11)
 
 
-@pytest.mark.parametrize("exact", [0, 100])
 @pytest.mark.parametrize("name", ["bcl", "lc", "ecl", "ecl alone", "kcl"])
-def test_slopes_on_unit_vectors_of_cells_are_those_of_the_loss(name, exact, by_orbits, monkeypatch):
-    monkeypatch.setattr(spheres, "EXACT", exact)
+def test_slopes_on_unit_vectors_of_cells_are_those_of_the_loss(name, by_orbits):
     objective = LOSSES[name](np.array([9, 4, 9, 2, 4, 2]), 0.4)
     kinds, rng = objective.orbits, np.random.default_rng(0)
     several = np.repeat(kinds.classes > 1, kinds.each.shape[1])

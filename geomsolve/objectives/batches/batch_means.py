@@ -25,7 +25,7 @@ class _Pass(NamedTuple):
 
     excess: Array  # (K,) above the floor
     forces: Array  # (K, K) the derivative in a cosine, attraction counted
-    forms: Array  # (K, K, K) the second derivatives
+    bent: Array  # (K, K) the second derivatives in a cosine and in all of its row together
     views: Array  # (K,) the derivative in the cosine of an anchor and one other view of its example
 
 
@@ -165,12 +165,8 @@ class BatchMean(Objective):
         """Exact on equal shifts of a whole row; a single cosine bends as if its denominator were one number."""
         at = self._at(gram, 2)
         forces = at.forces + self._pulls
-        coupling = forces / self.temperature - at.forms.sum(axis=2)
+        coupling = forces / self.temperature - at.bent
         return RowModel(self._each * forces, self.temperature, coupling / np.where(forces > 0, forces, 1.0))
-
-    def row_hessians(self, gram: OrbitGram) -> Array:
-        """(K, K, K) the second derivatives of the integral, all couplings between draws of a row with them."""
-        return self._at(gram, 2).forms * (self.orbits.sizes * self.masses)[:, None, None]
 
     def untied(self, gram: OrbitGram) -> float:
         """What the views of an example could gain by parting, as in `ViewedRows`."""
@@ -186,12 +182,12 @@ class BatchMean(Objective):
         return {}
 
     def _at(self, gram: OrbitGram, order: int) -> _Pass:
-        """The rows at a Gram matrix: their excess (order 0), forces (1) and Hessians (2); the last one is kept."""
+        """The rows at a Gram matrix: their excess (order 0), forces (1) and curvature (2); the last one is kept."""
         for known, (there, found) in self._kept.items():
             if there is gram and known >= order:
                 return found
         size = len(gram.sizes)
-        found = _Pass(np.zeros(size), np.zeros((size, size)), np.zeros((size, size, size)), np.zeros(size))
+        found = _Pass(np.zeros(size), np.zeros((size, size)), np.zeros((size, size)), np.zeros(size))
         for g in range(len(self.groups.own)):
             self._row(g, gram, order, found)
         self._kept.clear()
@@ -246,26 +242,22 @@ class BatchMean(Objective):
             np.add.at(found.forces[anchor], rows, forces / tau)
             if order == 1:
                 continue
-            forms = np.zeros((len(rows), len(rows)))
-            number = len(flat)
-            forms[:number, :number] = -((flat * (mass * alone()).ravel()) @ flat.T).real
-            for i, j, both in inner:
-                forms[i, j] -= np.sum(mass * alone() * both).real
-            for i, one in enumerate(near):
-                forms[number + i, :number] = -(flat @ (mass * s * alone(one)).ravel()).real
-                forms[:number, number + i] = forms[number + i, :number]
-                for j, other in enumerate(near):
-                    forms[number + i, number + j] = -np.sum(mass * s**2 * alone(one * other)).real
-                forces[number + i] = np.sum(mass * s * alone(one)).real
-            forms[np.diag_indices_from(forms)] += forces
-            np.add.at(found.forms[anchor], (rows[:, None], rows), forms / tau**2)
+            bent, number = np.zeros(len(rows)), len(flat)
+            every, pushed = near.sum(axis=0), pushes.sum(axis=0)
+            bent[:number] = -(flat @ (mass * (alone() * pushed + s * alone(every))).ravel()).real
+            for i, both in inner:
+                bent[i] -= np.sum(mass * alone() * both).real
+            for i, one in enumerate(near, start=number):
+                bent[i] = -np.sum(mass * s * (alone(one) * pushed + s * alone(one * every))).real
+                forces[i] = np.sum(mass * s * alone(one)).real
+            np.add.at(found.bent[anchor], rows, (bent + forces) / tau**2)
         found.views[anchor] -= own.view[1] @ outcomes / tau
 
     def _others(self, g: int, x: Array, s: Array, u: float, order: int) -> tuple[Any, Any, list[Any]]:
         """What other classes do to an anchor of a group at a node u.
 
         (Q, S) the log of their factor over that at s = 0; (R, Q, S) the expected s w x of each kind of atom of each
-        group, all classes together; and by pairs of these what the product of two lacks of the moment.
+        group, all classes together; and for pairs of these, by the first, what the product of two lacks of the moment.
         """
         half = len(self._circle[0])
         logs = np.zeros((half, len(s)), complex)
@@ -294,7 +286,7 @@ class BatchMean(Objective):
                 for j, other in enumerate(force):
                     moment = _sum(turns, (weights[i] * weights[j])[:, None] * drops) / left
                     both = number * (s**2 * x[i, b] * x[j, b] * moment - one * other)
-                    inner.append((len(pushes) + i, len(pushes) + j, both))
+                    inner.append((len(pushes) + i, both))
             pushes += [number * one for one in force]
         return logs, np.array(pushes).reshape(len(pushes), half, len(s)), inner
 

@@ -100,36 +100,6 @@ class ExpectedLog(SampledObjective):
             (k - 1) * coupling / np.where(first > 0, first, 1.0) / self.temperature,
         )
 
-    def row_hessians(self, gram: OrbitGram) -> Array:
-        """(K, K, K) the second derivatives of the integral, all couplings between draws of a row with them.
-
-        With p_b the chance of a draw from orbit b, x_b = beta e^{t_b/tau}, y_b = s p_b x_b e^{-s x_b}, entry [b, c] is
-
-            k / tau^2 int { [b = c] slope y_b (1 - s x_b)  -  (k - 1) bend y_b y_c } dv.
-
-        Shifting a whole row, its own part and alpha with it, changes no derivative, and what these two answer is
-        positive: so the diagonal is at least what the others of its row have, which rounding must not take from it.
-
-        Cost: K^3 an integration node, 60 of them.
-        """
-        k, scale = self.count, self.beta * gram.exponentials(self.temperature)
-        count, forces = len(scale), self._probabilities * scale
-        forms, diagonal = np.zeros((count, count, count)), np.zeros_like(scale)
-        for s, weights, decay in self._blocks(scale):
-            moved = np.einsum("ab,nab->na", self._probabilities, decay)
-            decay += 1.0
-            slope, bend = (weights * s * part for part in self._weights(s, moved))
-            diagonal += np.einsum("na,nab->ab", slope, (1.0 - s[:, :, None] * scale) * decay)
-            if k > 1:
-                decay *= forces
-                pull = decay.transpose(1, 0, 2)
-                forms -= (k - 1) * np.matmul(pull.transpose(0, 2, 1), (s * bend).T[:, :, None] * pull)
-        orbit = np.arange(count)
-        own = forms[:, orbit, orbit].copy()
-        forms[:, orbit, orbit] = 0.0
-        forms[:, orbit, orbit] = np.maximum(forces * diagonal + own, -forms.sum(axis=2))
-        return forms * (self.orbits.sizes * self.masses * k / self.temperature**2)[:, None, None]
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ExpectedSoftmax(ExpectedLog):

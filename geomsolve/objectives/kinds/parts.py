@@ -113,7 +113,7 @@ class PartedSum(Parted):
         softness = ratio(repulsion, np.sum([model.curvature for model in models], axis=0))
         return RowModel(repulsion, softness, coupling / np.where(repulsion > 0, repulsion, 1.0))
 
-    resolved, row_hessians, row_gradient = (_summed(name) for name in ("resolved", "row_hessians", "row_gradient"))
+    resolved, row_gradient = _summed("resolved"), _summed("row_gradient")
 
     def row_terms(self, gram: OrbitGram) -> tuple[Array, Array] | None:
         """The sums of the losses' sizes."""

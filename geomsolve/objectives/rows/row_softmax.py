@@ -57,13 +57,6 @@ class SoftmaxRows(Objective):
         softness = tau + np.zeros_like(repulsion) if np.ndim(tau) else tau
         return RowModel(repulsion, softness, (sums / denominators)[:, None] / tau)
 
-    def row_hessians(self, gram: OrbitGram) -> Array:
-        """m_i / tau^2 (Diag(q_i) - q_i q_i^T), see `softmax_forms`."""
-        sums = self._negatives * self._exponentials(gram)
-        denominators = self.offsets + sums.sum(axis=1)
-        stiffness = self.orbits.sizes * self.masses / np.ravel(self._taus) ** 2
-        return softmax_forms(sums / denominators[:, None], self.offsets / denominators, stiffness)
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RowSoftmax(SoftmaxRows):
@@ -189,25 +182,3 @@ class ViewedRows(RowSoftmax):
         apart = self.views * unit * (1.0 / (self.offsets + self._sums(gram)) - self.own_shares / others)
         left = diagonal - apart + 1e-12 * unit
         return float(self.orbits.atoms * max(0.0, -left.min()))
-
-
-def softmax_forms(shares: Array, own: Array, stiffness: Array) -> Array:
-    """(K, P, P) the Hessians of rows of log(own + sum of shares), entry [a, b, c] of row a in the cosines b and c.
-
-    P is K, or M + T over orbits of classes.
-
-        stiffness_a (Diag(q) - q q^T),   q_ab the share of orbit b in the denominator of a
-
-    with q (1 - q) from the sum of the others: at low temperature one partner has all but 1e-20 of the denominator, and
-    what bends the row is the rest.
-    """
-    rows, cosines = np.arange(len(shares)), np.arange(shares.shape[1])
-    largest = np.argmax(shares, axis=1)
-    others = shares.copy()
-    others[rows, largest] = 0.0
-    left = 1.0 - shares
-    left[rows, largest] = own + others.sum(axis=1)
-    scaled = stiffness[:, None] * shares
-    forms = scaled[:, :, None] * -shares[:, None, :]
-    forms[:, cosines, cosines] = scaled * left
-    return forms

@@ -69,7 +69,7 @@ class Conic:
             BackendError: cvxpy or the backend is not installed.
 
         Cost: about K^6 at worst (see the benchmark report), twice that at low temperature. NOT_APPLICABLE above
-        100 orbits, for more than 20,000 exponential terms of sampled negatives, and for objectives without conic form.
+        100 orbits, and for objectives without conic form, such as expectations over sampled negatives.
         """
         for name in ("cvxpy", _PACKAGES[self.backend]):
             package(name, f"{name} is not installed; pip install {name}")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import singledispatch
 from typing import TYPE_CHECKING
@@ -16,15 +13,12 @@ from ...arrays import Array
 from ...errors import BackendError
 from ...geometry.orbit_gram import Orbits
 from ...objectives.base import Objective
-from ...objectives.batches.expectation import ExpectedLog, ExpectedSoftmax, ForeignSoftmax
-from ...objectives.batches.one_view import OneView
 from ...objectives.batches.pairwise import Hinge, Logistic, PairLoss
 from ...objectives.rows.row_softmax import RowSoftmax
 
 if TYPE_CHECKING:
     import cvxpy as cp
 
-_MOST_ENTRIES = 20_000
 # Rows whose excess is below this are kept fixed in a first solve and corrected by a second: their curvature is beyond
 # a conic solver's digits, and the erratic gaps it causes (up to 0.1 at tau = 0.07) are gone without it.
 _TINY = 1e-4
@@ -81,7 +75,7 @@ def terms(objective: Objective) -> Terms:
     """The conic form of an objective; register a function here to teach the conic solver a new class of objectives.
 
     Raises:
-        BackendError: there is none, or it has too many terms.
+        BackendError: there is none, as of expectations over draws.
     """
     raise BackendError(f"{objective.name}: no conic form is known for {type(objective).__name__}")
 
@@ -130,68 +124,6 @@ def _(objective: PairLoss) -> Terms:
         row=np.arange(count),
         pair=pair,
         weight=np.ones(count),
-    )
-
-
-@terms.register
-def _(objective: ForeignSoftmax) -> Terms:
-    raise BackendError(f"{objective.name} has no conic form")
-
-
-@terms.register
-def _(objective: ExpectedSoftmax) -> Terms:
-    return _listed(objective, lambda a, own: (objective.alpha + objective.beta * own, 1.0))
-
-
-@terms.register
-def _(objective: OneView) -> Terms:
-    if objective.together is not None:
-        raise BackendError("conic: batches of one view are written down with every atom one class")
-    return _listed(objective, lambda a, own: (float(own), float(own > 0)))  # without a positive an anchor drops out
-
-
-def _listed(objective: ExpectedLog, kept: Callable[[int, int], tuple[float, float]]) -> Terms:
-    """The expectation as a sum over the outcomes of k draws.
-
-    Args:
-        objective: the loss.
-        kept: what the own draws of an anchor of orbit a contribute to its sum, and the chance that it counts.
-    """
-    anchors, count = objective.orbits.sizes * objective.masses, objective.count
-    # One row for every multiset of k draws; category -1 is the anchor's own class, at t = 0.
-    laws = np.column_stack([objective.own, objective.orbits.partners * objective.partner])
-    kinds = np.count_nonzero(laws, axis=1)
-    entries = sum(math.comb(int(r) + count - 1, count) * min(int(r), count) for r in kinds)
-    if entries > _MOST_ENTRIES:
-        raise BackendError(
-            f"{objective.name}: the {count} draws have {entries:.3g} outcomes to list, above {_MOST_ENTRIES}"
-        )
-    mass: list[float] = []
-    own: list[float] = []
-    row: list[int] = []
-    pair: list[int] = []
-    weight: list[float] = []
-    for a in np.flatnonzero(anchors > 0):
-        law = {int(b) - 1: float(laws[a, b]) for b in np.flatnonzero(laws[a])}
-        for draw in itertools.combinations_with_replacement(law, count):
-            times = {b: draw.count(b) for b in dict.fromkeys(draw)}
-            ways = math.factorial(count) // math.prod(math.factorial(n) for n in times.values())
-            offset, chance = kept(int(a), times.pop(-1, 0))
-            if chance == 0:
-                continue
-            own.append(offset)
-            for b, n in times.items():
-                row.append(len(mass))
-                pair.append(int(a) * len(anchors) + b)
-                weight.append(objective.beta * n)
-            mass.append(float(anchors[a]) * chance * ways * math.prod(law[b] for b in draw))
-    return Terms(
-        temperature=objective.temperature,
-        mass=np.array(mass),
-        own=np.array(own),
-        row=np.array(row, np.intp),
-        pair=np.array(pair, np.intp),
-        weight=np.array(weight),
     )
 
 

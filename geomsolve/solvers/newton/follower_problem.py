@@ -96,7 +96,7 @@ class Problem:
         """(K,) by how much the cosine of instances falls as their mean gets shorter: 1 - r over 1 - Y_ii."""
         return np.where(self.plural, self.number / np.maximum(self.number - 1.0, 1.0), 0.0)
 
-    def merged(self) -> tuple[Array, Array] | None:
+    def merged(self) -> tuple[Array, Array]:
         """(K, K) cosines of the loss with all of a class in one point, and (K,) log u there; a guess."""
         term, kinds = self.terms[0], self.kinds
         count = kinds.each.shape[1]

@@ -72,12 +72,11 @@ class Followers:
         if not isinstance(objective, (PartedSoftmax, PartedSum)) or not isinstance(objective.orbits, Kinds):
             return loop.attempt(self.name, Termination.NOT_APPLICABLE, None, "no loss over orbits of classes")
         problem = Problem.of(objective)
-        guess = None if problem is None else problem.merged()
-        if problem is None or guess is None:
+        if problem is None:
             message = "not of one kind of anchors, and others that push nobody else"
             return loop.attempt(self.name, Termination.NOT_APPLICABLE, None, message)
-        none = np.zeros(len(problem.number))
-        place, termination = Place(guess[0], guess[0], none, none, guess[1]), Termination.STALLED
+        none, (cosines, log_u) = np.zeros(len(problem.number)), problem.merged()
+        place, termination = Place(cosines, cosines, none, none, log_u), Termination.STALLED
         point = Point.at(problem, place, none > 0)
         if point is None:
             return loop.attempt(self.name, termination, problem.gram(place), "no forces of the signs that it needs")

@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...arrays import Array
 from ...geometry.kinds import KindGram, Kinds
-from .spheres import CLOSE, State, fewer, retract
+from .spheres import State, fewer, retract
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,28 +40,6 @@ class KindState(State):
         pulled = pairs[:, : orbits.cells] @ means + (orbits.own(pairs) @ means.reshape(*shape, -1)).reshape(means.shape)
         across = (_on_differences(orbits, pairs) @ vectors[:, -2].reshape(*shape, 1)).ravel()
         return 2.0 * np.column_stack([pulled, across, -cls.within(orbits, pairs) * vectors[:, -1]])
-
-    @staticmethod
-    def near(orbits: Kinds, vectors: Array) -> NDArray[np.bool_]:
-        """(M, M) which cells, all without spread, are so close that their difference is exact."""
-        f = vectors[:, -2].reshape(orbits.each.shape)
-        cosines = vectors[:, :-2] @ vectors[:, :-2].T + _blocks(orbits, f[:, :, None] * f[:, None, :])
-        flat = vectors[:, -2] == 0.0
-        same = np.arange(orbits.cells) // orbits.each.shape[1]
-        close = (cosines > 1.0 - CLOSE) & (vectors[:, -1] == 0.0) & (vectors[:, -1:] == 0.0)
-        close &= (flat & flat[:, None]) | (same[:, None] == same)
-        np.fill_diagonal(close, False)
-        return np.asarray(close)
-
-    @staticmethod
-    def ties(orbits: Kinds, pairs: Array, close: NDArray[np.bool_]) -> Array:
-        """The forces between close cells alone: within a class those of the own class."""
-        (number, kinds), ties, place = orbits.each.shape, np.zeros_like(pairs), np.arange(len(orbits.each))
-        blocks = close.copy().reshape(number, kinds, number, kinds)
-        orbits.own(ties)[:] = np.where(blocks[place, :, place, :], orbits.own(pairs), 0.0)
-        blocks[place, :, place, :] = False
-        ties[:, : orbits.cells] = np.where(blocks.reshape(close.shape), pairs[:, : orbits.cells], 0.0)
-        return ties
 
     def on_means(self, pairs: Array) -> Array:
         """(M, M) what pairs of atoms have between the means of cells."""

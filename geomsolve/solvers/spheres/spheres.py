@@ -15,19 +15,12 @@ from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
 
 from ...arrays import Array
 from ...geometry.orbit_gram import OrbitGram, Orbits
 from ...geometry.unit_rows import tangent
 from ...objectives.base import Objective, RowModel
 from ...objectives.kinds.parts import PartedSum
-
-# Orbits up to which products with the Hessian are taken from the rows' own Hessians, K^3 numbers.
-EXACT = 100
-# 1 less the cosine of points whose difference is looked at.
-CLOSE = 1e-6
 
 
 def truncate(orbits: Orbits, point: Array, tails: int, tol: float = 1e-7) -> Array:
@@ -86,10 +79,11 @@ class State:
         # With attraction, the derivative has more digits than the difference of the two.
         row = model.repulsion if isinstance(objective.attraction, float) else objective.row_gradient(gram)
         forces = orbits.mirrored(pairs * row)
-        multipliers = np.sum(cls.pull(orbits, forces, point) * point, axis=1)
+        pulled = cls.pull(orbits, forces, point)
+        multipliers = np.sum(pulled * point, axis=1)
         bent = np.einsum("ab,ab->a", pairs, model.curvature)
         scale = floored(multipliers, bent, orbits.sizes * objective.masses)[:, None]
-        gradient = cls.across(orbits, forces, point)
+        gradient = tangent(point, pulled)
         return cls(
             objective, orbits, point, objective.resolved(gram), model, forces, multipliers, gradient, scale, curved
         )
@@ -108,35 +102,6 @@ class State:
     def pull(cls, orbits: Any, pairs: Array, vectors: Array) -> Array:
         """What forces between atoms, summed over pairs, do to orbit vectors."""
         return 2.0 * np.column_stack([pairs @ vectors[:, :-1], -cls.within(orbits, pairs) * vectors[:, -1]])
-
-    @staticmethod
-    def near(orbits: Any, vectors: Array) -> NDArray[np.bool_]:
-        """(K, K) which two orbits, both without spread, are so close that their difference is exact."""
-        close = np.asarray(vectors @ vectors.T > 1.0 - CLOSE) & (vectors[:, -1] == 0.0) & (vectors[:, -1:] == 0.0)
-        np.fill_diagonal(close, False)
-        return close
-
-    @staticmethod
-    def ties(orbits: Any, pairs: Array, close: NDArray[np.bool_]) -> Array:
-        """The forces between close orbits alone."""
-        return np.where(close, pairs, 0.0)
-
-    @classmethod
-    def across(cls, orbits: Any, pairs: Array, vectors: Array) -> Array:
-        """The part of `pull` orthogonal to each unit vector; pairs that are close enter by their differences.
-
-        A tie f/theta holds two points a distance theta apart, while forces f turn them together: from the tie times the
-        points ulps of f/theta would be left, from the tie times their difference, which is exact, they are ulps of f.
-        """
-        close = cls.near(orbits, vectors)
-        if not close.any():
-            return tangent(vectors, cls.pull(orbits, pairs, vectors))
-        # From the first of those that close ones link to it.
-        labels = connected_components(close, directed=False)[1]
-        apart = vectors - vectors[np.unique(labels, return_index=True)[1][labels]]
-        ties = cls.ties(orbits, pairs, close)
-        drawn = cls.pull(orbits, ties, apart) - 2.0 * ties.sum(axis=1)[:, None] * apart
-        return tangent(vectors, cls.pull(orbits, pairs - ties, vectors)) + tangent(vectors, drawn)
 
     def on_means(self, pairs: Array) -> Array:
         """(K, K) what pairs of atoms have between the means of orbits."""
@@ -172,11 +137,6 @@ class State:
         return quotient, -radial - self.within(self.orbits, self.forces) / sizes
 
     @cached_property
-    def forms(self) -> Array:
-        """The Hessians of the rows in their cosines, see `Objective.row_hessians`."""
-        return self.objective.row_hessians(self.gram_at(self.orbits, self.point))
-
-    @cached_property
     def _pairs(self) -> tuple[Array, list[tuple[Array, Array]]]:
         """The curvature of the rows, and of every softmax the coupling of its own with their sums."""
         pairs, models = self.orbits.sizes[:, None] * self.orbits.partners, [self.model]
@@ -196,17 +156,13 @@ class State:
     def hessian(self, direction: Array) -> Array:
         """The Riemannian Hessian times a tangent direction.
 
-        With X the change of the cosines, the rows answer with their own Hessians where orbits are few: at low
-        temperature one partner is all of a denominator. Of many it is curvature * X - p (p . X)/sum(p).
+        With X the change of the cosines, a row answers with curvature * X - p (p . X)/sum(p).
         """
         orbits, change = self.orbits, self.change(direction)
-        if len(self.point) <= EXACT:
-            bent = np.matmul(self.forms, change[:, :, None])[:, :, 0]
-        else:
-            curvature, couplings = self._pairs
-            bent = curvature * change
-            for coupling, total in couplings:
-                bent -= coupling * (np.einsum("ab,ab->a", coupling, change)[:, None] / total)
+        curvature, couplings = self._pairs
+        bent = curvature * change
+        for coupling, total in couplings:
+            bent -= coupling * (np.einsum("ab,ab->a", coupling, change)[:, None] / total)
         euclidean = self.pull(orbits, orbits.mirrored(bent), self.point) + self.pull(orbits, self.forces, direction)
         return self.tangent(euclidean - self.multipliers[:, None] * direction)
 
