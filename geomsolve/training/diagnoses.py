@@ -18,7 +18,7 @@ from .diagnosis import Diagnosis
 from .exports import check_class_order, check_same_counts
 from .neighbourhoods import count_neighbours, neighbourhoods
 from .neural_collapse import collapse_metrics
-from .optima import Optimal, Source, class_number, counts_of, loss_of, optimum_of
+from .optima import Optimal, Source, class_number, loss_of, optimum_of
 from .samples import Samples, as_samples, as_weights, warn_if_permuted
 from .verdicts import sharing, verdict
 
@@ -93,17 +93,15 @@ def diagnose(
     loss = None if problem is None else loss_of(problem)
     if loss is not None and counts is not None and loss.description.atoms == "class means":
         check_same_counts(loss.orbits.listed(), trained)
-    factor = 1.0
-    if base_temperature is not None:
-        if loss is None:
-            raise ProblemError("base_temperature: is the unit of a loss; got it without an objective (leave it out)")
-        factor = loss.temperature / check_temperature(base_temperature)
+    if loss is None and base_temperature is not None:
+        raise ProblemError("base_temperature: is the unit of a loss; got it without an objective (leave it out)")
     here = trained.per_class[seen]
     if counts is not None:
         warn_if_permuted(here, samples.counts.astype(np.float64))
     collapse = collapse_metrics(samples, matrix)
     distance = None
-    if problem is not None:
+    if problem is not None and loss is not None:
+        factor = 1.0 if base_temperature is None else loss.temperature / check_temperature(base_temperature)
         optimum = optimum_of(problem, samples.points.shape[1], tol=tol, progress=progress)
         distance = optimum.distance(collapse.cosines, seen, factor, collapse.scores)
     local = neighbourhoods(samples, neighbours=neighbours, convention=convention, progress=progress)
@@ -124,17 +122,14 @@ def diagnose(
 
 
 def _trained(
-    counts: Counts | ArrayLike | None,
-    objective: Source | str | None,
-    samples: Samples,
-    sorted_classes: bool,
+    counts: Counts | ArrayLike | None, objective: Source | str | None, samples: Samples, sorted_classes: bool
 ) -> tuple[Counts, NDArray[np.intp]]:
     """The counts of training, and the position among them of every class that the samples show."""
     if counts is not None:
         found = as_counts(counts)
         check_class_order(found, sorted_classes)
     else:
-        said = counts_of(objective) if isinstance(objective, (Objective, CrossEntropy, Optimal)) else None
+        said = objective.counts if isinstance(objective, (Objective, CrossEntropy, Optimal)) else None
         found = said or as_counts(samples.counts.astype(np.float64), name="labels")
     labels, total = samples.classes, found.classes
     if found.names is not None and labels.dtype.kind == "U":

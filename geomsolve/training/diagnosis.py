@@ -15,8 +15,8 @@ from ..results import Result
 from ..solvers.solution import Solution
 from ..text import attributes, entry, number, table
 from .neighbourhoods import Neighbourhoods
-from .neural_collapse import CollapseMetrics
-from .optima import PREDICTED, OptimumDistance, loss_of
+from .neural_collapse import MEASURES, CollapseMetrics
+from .optima import PREDICTED, OptimumDistance
 from .samples import Samples
 from .verdicts import AT, HELD, NEAR, Limits, Verdict, offsets
 
@@ -26,10 +26,6 @@ _LITTLE = 0.01
 # Per-class lines of the page: all classes where they are few, else the worst.
 _MOST_ROWS = 12
 _LOCAL = ("saa", "cac", "cac_limit", "cac_chance", "sad", "cad", "uniformity", "alignment", "entropy_uniformity")
-_MEASURES = (
-    "nc1", "nc2_equinorm", "nc2_equiangularity", "nc2_equiangularity_max", "nc3", "nc4", "nc4_against", "fc", "ms",
-    "sd", "effective_rank", "effective_rank_means",
-)  # fmt: skip
 _OPTIMUM = ("dim", "factor", "gap", "excess_bound", "collapsed_value", "level", "rank", "nc3")
 
 
@@ -67,10 +63,8 @@ class Diagnosis(Result):
     @property
     def summary(self) -> str:
         """The verdict, and how far the embeddings are from the optimum."""
-        samples = f"{self.samples.counts.sum():,} samples of {len(self.labels)} classes"
-        if self.optimum is None:
-            return f"{self.verdict.value}: {samples}"
-        return f"{self.verdict.value}: {samples}, {self.optimum.summary}"
+        beside = "" if self.optimum is None else f", {self.optimum.summary}"
+        return f"{self.verdict.value}: {self.samples.counts.sum():,} samples of {len(self.labels)} classes{beside}"
 
     def to_dict(self) -> dict[str, Any]:
         """The diagnosis as a dictionary; lists go by class, in the order of `labels`."""
@@ -104,7 +98,7 @@ class Diagnosis(Result):
             "worst_classes": [names[c] for c in self.worst_classes],
             "labels": names,
             **attributes(local, *_LOCAL),
-            **attributes(collapse, "within", "coherence", "spread", *_MEASURES),
+            **attributes(collapse, "within", "coherence", "nc4_against", *MEASURES),
             "spread_per_class": collapse.spreads,
             "samples_per_class": samples.counts,
             "counts": self.counts.per_class,
@@ -201,7 +195,7 @@ class Diagnosis(Result):
     def _height(self, optimum: OptimumDistance) -> str:
         """How far the loss is above the optimum, where it is known."""
         if np.isnan(optimum.excess):
-            atoms = loss_of(optimum.solution).description.atoms
+            atoms = optimum.solution.objective.description.atoms
             if atoms == "class means" and isinstance(optimum.solution, Solution):
                 return "Some classes have no sample here: the loss needs all of them, and only cosines are compared."
             return f"{optimum.loss} sees {atoms}: of the loss, only class means are compared."

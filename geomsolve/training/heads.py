@@ -21,9 +21,6 @@ try:
 except ImportError:
     torch, Module, normalize = None, object, None
 
-# Rounds of matching and turning; each lowers the distance, and there are few ways to match.
-_ROUNDS = 50
-
 
 class TargetHead(Module):
     """A loss that pulls every embedding to the fixed target of its class; targets are a buffer, not a parameter.
@@ -94,7 +91,7 @@ def aligned(targets: Targets, means: Any) -> Targets:
         raise ProblemError(f"means: must be finite numbers of shape {rows.shape}; got shape {wanted.shape}")
     wanted = wanted / np.maximum(np.linalg.norm(wanted, axis=1, keepdims=True), 1e-12)
     places = np.arange(len(rows))
-    for _ in range(_ROUNDS):
+    for _ in range(50):  # each lowers the distance, and there are few ways to match
         left, _values, right = np.linalg.svd(rows[places].T @ wanted)
         turned, before = rows @ (left @ right), places.copy()
         for group in map(list, targets.exchangeable):

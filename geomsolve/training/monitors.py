@@ -20,8 +20,8 @@ from ..objectives.logits.cross_entropy import CrossEntropy
 from ..text import attributes
 from .diagnoses import problem_of
 from .losses.arrays import arange, as_array, class_labels, namespace, products, unit, views_first
-from .neural_collapse import CollapseMetrics, between_frame, class_measures, root_spectrum
-from .optima import Optimal, Optimum, OptimumDistance, Source, counts_of, loss_of, optimum_of
+from .neural_collapse import MEASURES, CollapseMetrics, between_frame, class_measures, root_spectrum
+from .optima import Optimal, Optimum, OptimumDistance, Source, loss_of, optimum_of
 from .samples import warn_if_permuted
 from .verdicts import Verdict, sharing, verdict
 
@@ -29,11 +29,6 @@ try:
     from torchmetrics import Metric
 except ImportError:
     Metric = None
-
-_MEASURES = (
-    "nc1", "nc2_equinorm", "nc2_equiangularity", "nc3", "nc4", "fc", "ms", "sd", "spread", "effective_rank",
-    "effective_rank_means",
-)  # fmt: skip
 
 
 class Sums:
@@ -77,8 +72,8 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
 
     - `excess`, `excess_bound`, `level` (where the loss is one of class means), `cosine_rms`, `cosine_worst`: those of
       `OptimumDistance`; `worst_first` and `worst_second`: the two classes whose cosine is farthest off.
-    - `nc2_equinorm`, `nc2_equiangularity`, `fc`, `ms`, `spread`, `effective_rank`, `effective_rank_means`, and with a
-      classifier `nc3` and `sd`: as in `diagnose`.
+    - `nc2_equinorm`, `nc2_equiangularity`, `nc2_equiangularity_max`, `fc`, `ms`, `spread`, `effective_rank`,
+      `effective_rank_means`, and with a classifier `nc3` and `sd`: as in `diagnose`.
     - `nc1`: as in `diagnose`, class c weighing its samples over those expected: by its training count, and after a
       `reset` by what the epoch before saw, whatever the sampler.
     - `nc3_off`: with a classifier and a `CrossEntropy`, the `nc3` of `OptimumDistance`: 0 at the optimum.
@@ -129,7 +124,7 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
         super().__init__(**(metric or {}))
         if isinstance(problem, (Objective, CrossEntropy, Optimal)):
             loss: Source | str | None = problem
-            counts = counts_of(problem) if counts is None else counts
+            counts = problem.counts if counts is None else counts
             if counts is None:
                 raise ProblemError(f"counts: must be given beside {loss_of(problem).name}, which does not say them")
         else:
@@ -175,7 +170,7 @@ class Monitor(Metric or Sums):  # type: ignore[misc]
         found: dict[str, Any] = {"classes_seen": np.count_nonzero(examples), "left_out": sums["left_out"]}
         if examples.all():
             measured = self._measured(sums)
-            found |= attributes(measured, *_MEASURES) | self._judged(measured)
+            found |= attributes(measured, *MEASURES) | self._judged(measured)
             self._means, self._examples = sums["total"] / examples[:, None], examples
             warn_if_permuted(self.counts.per_class, examples)
         defined = {name: float(value) for name, value in found.items() if value is not None}

@@ -19,6 +19,11 @@ _ROWS = 4096
 # Class means this close to their common mean have no direction from it, and singular values of theirs this small
 # beside the largest are rounding (of float32 embeddings).
 _NOTHING = 1e-7
+# The measures that are one number.
+MEASURES = (
+    "nc1", "nc2_equinorm", "nc2_equiangularity", "nc2_equiangularity_max", "nc3", "nc4", "fc", "ms", "sd", "spread",
+    "effective_rank", "effective_rank_means",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

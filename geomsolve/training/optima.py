@@ -258,11 +258,6 @@ def gram_of(source: Optimal, part: str | None) -> OrbitGram:
     return source.orbits if isinstance(source, Solution) else source.gram
 
 
-def counts_of(source: Source) -> Counts | None:
-    """The counts it was built from, where it says them."""
-    return loss_of(source).description.counts if isinstance(source, (Objective, Solution)) else source.counts
-
-
 def class_number(objective: Objective | CrossEntropy) -> int:
     """The number of classes of a loss."""
     parts = class_parts(objective)

@@ -138,7 +138,7 @@ def as_weights(weights: ArrayLike, samples: Samples) -> Array:
     finite = np.isfinite(array).all(axis=1)
     # No measure sees their scale; squares of very large or very small ones would leave the range of floats.
     scaled = array / max(float(np.abs(array[finite]).max(initial=0.0)), np.finfo(float).tiny)
-    bad = np.flatnonzero(~finite | ~scaled.any(axis=1))
+    bad = np.flatnonzero(~finite | (np.linalg.norm(scaled, axis=1) == 0.0))
     if bad.size:
         raise ProblemError(f"weights: every row must be finite and not all zeros; row {bad[0]} is not")
     return scaled
