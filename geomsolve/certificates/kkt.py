@@ -6,6 +6,7 @@ are well conditioned and the cosines after it are a Gram matrix, there is an opt
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -28,57 +29,14 @@ DECIDED = 1e-6
 _STEPS = 8
 
 
-class Conditions(NamedTuple):
-    """What the conditions are taken from.
-
-    Attributes:
-        entries: (K, K) D, the symmetrised derivative between two different atoms.
-        noise: (K, K) how far an entry may be off.
-        counted: (K, K) numbers of partners whose cosines may move: none inside a closed orbit.
-        model: the rows.
-        temperature: tau.
-        rests: (K,) or (K, K) the share of a second derivative that the coupling of the row does not take back; of a
-            row softmax a_i / Z_i, the share of a denominator that no partner has. Where all are 0 the loss does not see
-            a shift of all cosines.
-    """
-
-    entries: Array
-    noise: Array
-    counted: Array
-    model: RowModel
-    temperature: float
-    rests: Array
-
-    @classmethod
-    def of(cls, slack: Slack) -> Conditions:
-        """Those of a slack matrix, each entry in the form of the least rounding."""
-        objective, entries, noise = slack.objective, slack.entries, slack.rounding + slack.jitter
-        model, fine = objective.rows(slack.gram), objective.fine_rows(slack.gram)
-        if fine is None:
-            curvature = model.curvature
-            rests = 1.0 - model.coupling / np.where(curvature > 0, curvature, 1.0)
-            return cls(entries, noise, slack.counted, model, objective.temperature, rests)
-        row, loose = ((part + part.T) / 2.0 for part in (fine.gradient, fine.rounded))
-        entries, noise = np.where(loose < noise, row, entries), np.minimum(loose, noise)
-        return cls(entries, noise, slack.counted, model, objective.temperature, fine.rests[:, None])
-
-
 class Step(NamedTuple):
-    """A Newton step.
+    """A Newton step."""
 
-    Attributes:
-        residual: the largest change of a cosine, with what rounding can be in it.
-        x: (K, K) the change of the cosines in units of tau.
-        change: (K, q) that of U.
-        turned: the largest change of a row of U, in units of the row.
-        doubt: (K, K) what rounding can be in x.
-    """
-
-    residual: float
-    x: Array
-    change: Array
-    turned: float
-    doubt: Array
+    residual: float  # the largest change of a cosine, with what rounding can be in it
+    x: Array  # (K, K) the change of the cosines in units of tau
+    change: Array  # (K, q) that of U
+    turned: float  # the largest change of a row of U, in units of the row
+    doubt: Array  # (K, K) what rounding can be in x
 
 
 def rank_one_residual(slack: Slack) -> float:
@@ -87,7 +45,7 @@ def rank_one_residual(slack: Slack) -> float:
     Off the diagonal log S_ij = log u_i + log u_j, whose least-squares solution is explicit; tau times what it leaves is
     the change of the cosine of i and j. And G u = 0: |(G u)_i| / sum(u) is what every cosine of i would have to move
     by. (The diagonal would give u_i = sqrt(S_ii) too, but a small S_ii is a difference of large numbers.) What a row
-    answers as a whole is left out: see `kkt_step`. Infinite where S has entries that are not positive.
+    answers as a whole is left out: see `Conditions.step`. Infinite where S has entries that are not positive.
     """
     gram, tau = slack.gram, slack.objective.temperature
     orbits, logs = gram.orbits, slack.entries.copy()
@@ -109,26 +67,182 @@ def rank_one_residual(slack: Slack) -> float:
     return moved if moved > 1e-6 else max(moved, semidefinite_defect(gram, 0.0, u[:, None], moved))
 
 
-def kkt_residual(gram: OrbitGram, conditions: Conditions, factor: Array) -> float:
-    """The largest change of a cosine in the step from the U nearest to a guess; infinite where nothing is known.
+def dual_factor(slack: Slack, empty: float = 1e-8) -> Array:
+    """(K, q) U of S = U U^T between orbits, on the directions in which G has less than `empty` of its largest."""
+    values, vectors = np.linalg.eigh(slack.gram.quotient)
+    kernel = vectors[:, values <= empty * values[-1]]
+    strengths, turned = np.linalg.eigh(kernel.T @ slack.quotient @ kernel)
+    strong = strengths > 64.0 * _EPS * np.abs(slack.quotient).max()
+    factor = (kernel @ turned[:, strong]) * np.sqrt(strengths[strong])
+    return np.asarray(factor / np.sqrt(slack.gram.sizes)[:, None], dtype=np.float64)
+
+
+class Conditions:
+    """The conditions at a Gram matrix, and Newton steps from it.
 
     Args:
         gram: G.
-        conditions: D and its rounding, and the curvature.
-        factor: (K, q) a first guess of U, mended here; q = 0 for S = 0.
+        entries: (K, K) D, the symmetrised derivative between two different atoms.
+        noise: (K, K) how far an entry may be off.
+        counted: (K, K) numbers of partners whose cosines may move: none inside a closed orbit.
+        model: the rows.
+        temperature: tau.
+        rests: (K,) or (K, K) the share of a second derivative that the coupling of the row does not take back, where it
+            is known better than from the rows; of a row softmax a_i / Z_i, the share of a denominator that no partner
+            has. Where all are 0 the loss does not see a shift of all cosines.
     """
-    for _ in range(_STEPS):
-        solved = kkt_step(gram, conditions, factor)
-        if solved is None:
-            break
-        if solved.turned <= 1e-8:
-            if not np.isfinite(solved.residual):
+
+    def __init__(
+        self,
+        gram: OrbitGram,
+        entries: Array,
+        noise: Array,
+        counted: Array,
+        model: RowModel,
+        temperature: float,
+        rests: Array | None = None,
+    ) -> None:
+        self.gram, self.entries, self.noise, self.counted = gram, entries, noise, counted
+        self.temperature, curvature, coupling = temperature, model.curvature, model.coupling
+        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+            if rests is None:
+                rests = 1.0 - coupling / np.where(curvature > 0, curvature, 1.0)
+            # kappa and r of `step`, N p / s of counted pairs, and the equations of zeta without U.
+            self.kappa = np.where(counted > 0, temperature * (curvature + curvature.T) / 2.0, 1.0)
+            self.response = np.where(counted > 0, temperature * coupling / 2.0, 0.0)
+            total = np.sum(gram.orbits.partners * coupling, axis=1)
+            units = np.where(total > 0, total, 1.0)
+            self.share = counted * coupling / units[:, None]
+            # One less the row sum: what moves with nothing, pair by pair.
+            apart = rests * temperature * curvature / 2.0
+            left = np.sum(self.share * (apart + apart.T) / self.kappa, axis=1) + np.where(total > 0, 0.0, 1.0)
+            left += np.sum((gram.orbits.partners - counted) * coupling, axis=1) / units
+            self.matrix = -self.share * self.response.T / self.kappa
+            np.fill_diagonal(self.matrix, 0.0)
+            np.fill_diagonal(self.matrix, left - self.matrix.sum(axis=1))
+        # Whether nothing but U holds a shift of all cosines.
+        self.afloat = not np.any(left)
+
+    @classmethod
+    def of(cls, slack: Slack) -> Conditions:
+        """Those of a slack matrix, each entry in the form of the least rounding."""
+        objective, entries, noise = slack.objective, slack.entries, slack.rounding + slack.jitter
+        model, fine, rests = objective.rows(slack.gram), objective.fine_rows(slack.gram), None
+        if fine is not None:
+            row, loose = ((part + part.T) / 2.0 for part in (fine.gradient, fine.rounded))
+            entries, noise = np.where(loose < noise, row, entries), np.minimum(loose, noise)
+            rests = fine.rests[:, None]
+        return cls(slack.gram, entries, noise, slack.counted, model, objective.temperature, rests)
+
+    def residual(self, factor: Array) -> float:
+        """The largest change of a cosine in the step from the U nearest to a guess; infinite where nothing is known.
+
+        Args:
+            factor: (K, q) a first guess of U, mended here; q = 0 for S = 0.
+        """
+        for _ in range(_STEPS):
+            solved = self.step(factor)
+            if solved is None:
                 break
-            # What rounding can be in the cosines is as free to go either way.
-            tau = conditions.temperature
-            return max(solved.residual, semidefinite_defect(gram, tau * solved.x, factor, tau * solved.doubt))
-        factor = factor + solved.change
-    return np.inf
+            if solved.turned <= 1e-8:
+                if not np.isfinite(solved.residual):
+                    break
+                # What rounding can be in the cosines is as free to go either way.
+                tau = self.temperature
+                return max(solved.residual, semidefinite_defect(self.gram, tau * solved.x, factor, tau * solved.doubt))
+            factor = factor + solved.change
+        return np.inf
+
+    def step(self, factor: Array) -> Step | None:
+        """The Newton step to S = U U^T, G U = 0, with what rounding can be in it.
+
+        Unknown are the changes tau x of the cosines, dU (K, q), and one scalar zeta_a for each row. With kappa = tau
+        times the symmetrised curvature, r_ab = tau p_ab / 2 of the coupling p, and s_a = sum_b N_ab p_ab over all
+        partners,
+
+            kappa_ab x_ab = r_ab zeta_a + r_ba zeta_b - (D - U U^T)_ab + dU_a.U_b + U_a.dU_b      of counted pairs,
+            zeta_a        = sum_b N_ab p_ab x_ab / s_a,
+            - (G U)_a     = dU_a + sum_b N_ab (c_ab dU_b + tau x_ab U_b),
+
+        x eliminated: K (q + 1) equations. Without U this is stationarity in every cosine by itself, and the equations
+        for zeta have an M-matrix: 1 less its row sum is what does not move with a row, which is taken as it is and not
+        as a difference from the diagonal.
+
+        Rounding of the entries goes through the inverse, entry by entry and with all signs alike.
+
+        Returns None where the matrix is so near to a singular one that its own rounding could make it one, where a pair
+        has no curvature (two prototypes, or a hinge off its kink), and above 1500 equations.
+        """
+        count, rank = factor.shape
+        if count * (rank + 1) > _MOST or not self.counted.any() or not self.kappa.min() > 0:
+            return None
+        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+            return self._step(factor)
+
+    def _step(self, factor: Array) -> Step | None:
+        count, rank = factor.shape
+        others, tau, counted = self.gram.orbits.partners * self.gram.cosines, self.temperature, self.counted
+        there, lengths = counted > 0, np.linalg.norm(factor, axis=1)
+        units = np.where(lengths > 0, lengths, 1.0)
+        kept = (counted * (tau / self.kappa))[:, :, None] * factor[None]  # N tau U_b / kappa
+        weigh = np.where(there, self.share / self.kappa, 0.0)
+        place = np.arange(count)
+        # Columns: zeta, then dU_bk in units of |U_b|; dU_a.U_b and U_a.dU_b of the eliminated x.
+        top = np.einsum("ab,ak->akb", -weigh, factor)
+        top[place, :, place] -= weigh @ factor
+        through = np.einsum("ab,abk->akb", self.response.T, kept)
+        through[place, :, place] += np.einsum("ab,abk->ak", self.response, kept)
+        bottom = np.einsum("abl,ak->alkb", kept, factor)
+        bottom[place, :, :, place] += np.einsum("abl,bk->alk", kept, factor)
+        for k in range(rank):
+            bottom[:, k, k] += others + np.eye(count)
+        excess = np.where(there, self.entries - factor @ factor.T, 0.0)
+        noise = np.where(there, self.noise + 4.0 * _EPS * (lengths[:, None] * lengths), 0.0)
+        balance = factor + others @ factor
+        blurred = 16.0 * _EPS * (lengths + self.gram.orbits.partners @ lengths)
+        right = np.concatenate(
+            [-np.sum(weigh * excess, axis=1), (np.einsum("ab,abk->ak", excess, kept) - balance).ravel()]
+        )
+        spread = np.einsum("ab,abk->ak", noise, np.abs(kept)) + blurred[:, None]
+        loose = np.concatenate([np.sum(weigh * noise, axis=1), spread.ravel()])
+        wide = count * rank
+        rows = np.block(
+            [[self.matrix, top.reshape(count, wide)], [through.reshape(wide, count), bottom.reshape(wide, wide)]]
+        )
+        rows = np.vstack([rows, self._gauge(factor, lengths)])
+        extra = len(rows) - len(right)
+        right, loose = np.append(right, np.zeros(extra)), np.append(loose, np.zeros(extra))
+        inverse, condition = _inverse(rows * np.concatenate([np.ones(count), np.tile(units, rank)]))
+        if inverse is None or not condition < 0.1:
+            return None
+        solution, doubt = inverse @ right, np.abs(inverse) @ loose / (1.0 - condition)
+        doubt += condition * np.abs(solution)
+
+        def taken(unknown: Array, factor: Array, known: Array) -> tuple[Array, Array]:
+            """The changes x of the cosines and dU."""
+            change = unknown[count:].reshape(rank, count).T * units[:, None]
+            both = self.response * unknown[:count, None] + change @ factor.T
+            return np.where(there, (both + both.T + known) / self.kappa, 0.0), change
+
+        x, change = taken(solution, factor, -excess)
+        x_doubt, _ = taken(doubt, np.abs(factor), noise)
+        turned = float((np.linalg.norm(change, axis=1) / units).max(initial=0.0)) if rank else 0.0
+        return Step(tau * float((np.abs(x) + x_doubt).max()), x, change, turned, x_doubt)
+
+    def _gauge(self, factor: Array, lengths: Array) -> Array:
+        """Rows that keep what means nothing: rotations of U, and a shift of all cosines that the loss does not see."""
+        count, rank = factor.shape
+        sizes, rows = self.gram.sizes, []
+        if self.afloat and rank == 0:
+            row = np.zeros(count)
+            row[int(np.argmax(sizes * np.sum(self.kappa * (self.counted > 0), axis=1)))] = 1.0
+            rows.append(row)
+        scale = float(sizes @ lengths**2)
+        for k, other in itertools.combinations(range(rank), 2):
+            row = np.zeros((rank + 1, count))
+            row[other + 1], row[k + 1] = sizes * factor[:, k] / scale, -sizes * factor[:, other] / scale
+            rows.append(row.ravel())
+        return np.array(rows).reshape(len(rows), count * (rank + 1))
 
 
 def semidefinite_defect(
@@ -171,139 +285,6 @@ def semidefinite_defect(
         return 0.0
     except np.linalg.LinAlgError:
         return math.sqrt(max(0.0, -float(np.linalg.eigvalsh(shifted)[0])))
-
-
-def dual_factor(slack: Slack, empty: float = 1e-8) -> Array:
-    """(K, q) U of S = U U^T between orbits, on the directions in which G has less than `empty` of its largest."""
-    values, vectors = np.linalg.eigh(slack.gram.quotient)
-    kernel = vectors[:, values <= empty * values[-1]]
-    strengths, turned = np.linalg.eigh(kernel.T @ slack.quotient @ kernel)
-    strong = strengths > 64.0 * _EPS * np.abs(slack.quotient).max()
-    factor = (kernel @ turned[:, strong]) * np.sqrt(strengths[strong])
-    return np.asarray(factor / np.sqrt(slack.gram.sizes)[:, None], dtype=np.float64)
-
-
-def kkt_step(gram: OrbitGram, conditions: Conditions, factor: Array) -> Step | None:
-    """The Newton step to S = U U^T, G U = 0, with what rounding can be in it.
-
-    Unknown are the changes tau x of the cosines, dU (K, q), and one scalar zeta_a for each row. With kappa = tau times
-    the symmetrised curvature, r_ab = tau p_ab / 2 of the coupling p, and s_a = sum_b N_ab p_ab over all partners,
-
-        kappa_ab x_ab = r_ab zeta_a + r_ba zeta_b - (D - U U^T)_ab + dU_a.U_b + U_a.dU_b      of counted pairs,
-        zeta_a        = sum_b N_ab p_ab x_ab / s_a,
-        - (G U)_a     = dU_a + sum_b N_ab (c_ab dU_b + tau x_ab U_b),
-
-    x eliminated: K (q + 1) equations. Without U this is stationarity in every cosine by itself, and the equations for
-    zeta have an M-matrix: 1 less its row sum is what does not move with a row, which is taken as it is and not as a
-    difference from the diagonal.
-
-    Rounding of the entries goes through the inverse, entry by entry and with all signs alike.
-
-    Returns None where the matrix is so near to a singular one that its own rounding could make it one, where a pair has
-    no curvature (two prototypes, or a hinge off its kink), and above 1500 equations.
-    """
-    count, rank = factor.shape
-    if count * (rank + 1) > _MOST or not conditions.counted.any():
-        return None
-    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-        system = _System.of(gram, conditions)
-        return system.step(factor) if system.kappa.min() > 0 else None
-
-
-class _System(NamedTuple):
-    gram: OrbitGram
-    conditions: Conditions
-    kappa: Array  # (K, K) tau times the curvature of a pair; 1 where not counted
-    response: Array  # (K, K) r
-    share: Array  # (K, K) N p / s of counted pairs
-    matrix: Array  # (K, K) of zeta, for U = 0
-    afloat: bool  # whether nothing but U holds a shift of all cosines
-
-    @classmethod
-    def of(cls, gram: OrbitGram, conditions: Conditions) -> _System:
-        tau, counted, model = conditions.temperature, conditions.counted, conditions.model
-        curvature, coupling = model.curvature, model.coupling
-        kappa = np.where(counted > 0, tau * (curvature + curvature.T) / 2.0, 1.0)
-        response = np.where(counted > 0, tau * coupling / 2.0, 0.0)
-        total = np.sum(gram.orbits.partners * coupling, axis=1)
-        share = counted * coupling / np.where(total > 0, total, 1.0)[:, None]
-        # One less the row sum: what moves with nothing, pair by pair.
-        apart = conditions.rests * tau * curvature / 2.0
-        left = np.sum(share * (apart + apart.T) / kappa, axis=1) + np.where(total > 0, 0.0, 1.0)
-        closed = (gram.orbits.partners - counted) * coupling
-        left += closed.sum(axis=1) / np.where(total > 0, total, 1.0)
-        matrix = -share * response.T / kappa
-        np.fill_diagonal(matrix, 0.0)
-        np.fill_diagonal(matrix, left - matrix.sum(axis=1))
-        return cls(gram, conditions, kappa, response, share, matrix, not np.any(left))
-
-    def step(self, factor: Array) -> Step | None:
-        """The Newton step from G and U; None where the matrix may be singular."""
-        count, rank = factor.shape
-        partners, cosines = self.gram.orbits.partners, self.gram.cosines
-        tau, counted = self.conditions.temperature, self.conditions.counted
-        there, lengths = counted > 0, np.linalg.norm(factor, axis=1)
-        units = np.where(lengths > 0, lengths, 1.0)
-        kept = (counted * (tau / self.kappa))[:, :, None] * factor[None]  # N tau U_b / kappa
-        weigh = np.where(there, self.share / self.kappa, 0.0)
-        # Columns: zeta, then dU_bk in units of |U_b|.
-        top = np.zeros((count, count * (rank + 1)))
-        top[:, :count] = self.matrix
-        bottom = np.zeros((count, rank, count * (rank + 1)))
-        bottom[:, :, :count] = np.einsum("ab,abk->akb", self.response.T, kept)
-        place = np.arange(count)
-        bottom[place, :, place] += np.einsum("ab,abk->ak", self.response, kept)
-        for k in range(rank):
-            columns = slice(count * (k + 1), count * (k + 2))
-            # dU_a.U_b and U_a.dU_b
-            top[:, columns] = -weigh * factor[None, :, k].T
-            top[place, count * (k + 1) + place] -= weigh @ factor[:, k]
-            bottom[:, :, columns] = np.einsum("abl,a->alb", kept, factor[:, k])
-            bottom[place, :, count * (k + 1) + place] += np.einsum("abl,b->al", kept, factor[:, k])
-            bottom[:, k, columns] += partners * cosines
-            bottom[place, k, count * (k + 1) + place] += 1.0
-        excess = np.where(there, self.conditions.entries - factor @ factor.T, 0.0)
-        noise = np.where(there, self.conditions.noise + 4.0 * _EPS * (lengths[:, None] * lengths), 0.0)
-        balance = factor + (partners * cosines) @ factor
-        blurred = 16.0 * _EPS * (lengths + partners @ lengths)
-        right = np.concatenate(
-            [-np.sum(weigh * excess, axis=1), (np.einsum("ab,abk->ak", excess, kept) - balance).ravel()]
-        )
-        spread = np.einsum("ab,abk->ak", noise, np.abs(kept)) + blurred[:, None]
-        loose = np.concatenate([np.sum(weigh * noise, axis=1), spread.ravel()])
-        rows = np.vstack([top, bottom.reshape(count * rank, count * (rank + 1)), self._gauge(factor, lengths)])
-        extra = len(rows) - len(right)
-        right, loose = np.append(right, np.zeros(extra)), np.append(loose, np.zeros(extra))
-        inverse, condition = _inverse(rows * np.concatenate([np.ones(count), np.tile(units, rank)]))
-        if inverse is None or not condition < 0.1:
-            return None
-        solution, doubt = inverse @ right, np.abs(inverse) @ loose / (1.0 - condition)
-        doubt += condition * np.abs(solution)
-        zeta, change = solution[:count], solution[count:].reshape(rank, count).T * units[:, None]
-        zeta_doubt, change_doubt = doubt[:count], doubt[count:].reshape(rank, count).T * units[:, None]
-        both = self.response * zeta[:, None] + change @ factor.T
-        x = np.where(there, (both + both.T - excess) / self.kappa, 0.0)
-        both = self.response * zeta_doubt[:, None] + change_doubt @ np.abs(factor).T
-        x_doubt = np.where(there, (both + both.T + noise) / self.kappa, 0.0)
-        turned = float((np.linalg.norm(change, axis=1) / units).max(initial=0.0)) if rank else 0.0
-        return Step(tau * float((np.abs(x) + x_doubt).max()), x, change, turned, x_doubt)
-
-    def _gauge(self, factor: Array, lengths: Array) -> Array:
-        """Rows that keep what means nothing: rotations of U, and a shift of all cosines that the loss does not see."""
-        count, rank = factor.shape
-        sizes = self.gram.sizes
-        rows = []
-        if self.afloat and rank == 0:
-            row = np.zeros(count)
-            row[int(np.argmax(sizes * np.sum(self.kappa * (self.conditions.counted > 0), axis=1)))] = 1.0
-            rows.append(row)
-        scale = float(sizes @ lengths**2)
-        for k in range(rank):
-            for other in range(k):
-                row = np.zeros((rank + 1, count))
-                row[k + 1], row[other + 1] = sizes * factor[:, other] / scale, -sizes * factor[:, k] / scale
-                rows.append(row.ravel())
-        return np.array(rows).reshape(len(rows), count * (rank + 1))
 
 
 def _inverse(rows: Array) -> tuple[Array | None, float]:

@@ -8,7 +8,7 @@ from ..arrays import Array
 from .bipartite import without_classifiers
 from .blocks import block_residual
 from .kind_slack import KindSlack
-from .kkt import DECIDED, Conditions, dual_factor, kkt_residual, rank_one_residual
+from .kkt import DECIDED, Conditions, dual_factor, rank_one_residual
 from .slack import Slack
 
 # A step as small as this is not looked at twice.
@@ -37,7 +37,7 @@ def cosine_residual(slack: Slack) -> float:
     residual = np.inf if slack.attracts else rank_one_residual(slack)
     if not slack.objective.smooth:
         return min(max(residual, block_residual(slack)), complementarity(slack))
-    if residual > _CLEAR and np.isfinite(step := _least_step(slack)):
+    if residual > _CLEAR and np.isfinite(step := kkt_residual(slack)):
         residual = step
     if residual > _CLEAR:
         residual = min(residual, complementarity(slack))
@@ -54,12 +54,12 @@ def _of_kinds(slack: KindSlack) -> float:
     return residual
 
 
-def _least_step(slack: Slack) -> float:
-    """The `kkt_residual` with U on the directions that G leaves empty, or S = 0 where attraction equals repulsion."""
+def kkt_residual(slack: Slack) -> float:
+    """Of the step with U on the directions that G leaves empty, or S = 0 where attraction equals repulsion."""
     conditions, factor = Conditions.of(slack), dual_factor(slack)
-    least = kkt_residual(slack.gram, conditions, factor)
+    least = conditions.residual(factor)
     if least > _CLEAR and slack.attracts and factor.shape[1] > 0:
-        least = min(least, kkt_residual(slack.gram, conditions, factor[:, :0]))
+        least = min(least, conditions.residual(factor[:, :0]))
     return least
 
 

@@ -121,7 +121,7 @@ def _extended(objective: WeightedSoftmax, few: WeightedSoftmax, mixing: Array) -
 
 
 def _step(objective: WeightedSoftmax, gram: OrbitGram, factor: Array) -> tuple[tuple[OrbitGram, Array], float] | None:
-    """The next G and U, and the largest change of a cosine in temperatures; the equations are those of `kkt_step`.
+    """The next G and U, and the largest change of a cosine in temperatures; the equations are as in certificates.
 
     With R the symmetrised repulsion, r its rows, q the softmax and N the partners, the change tau x of the cosines is
     R_ab x_ab = (r_ab zeta_a + r_ba zeta_b) / 2 - (D - U U^T)_ab + dU_a . U_b + U_a . dU_b, and zeta_a = sum N q x.

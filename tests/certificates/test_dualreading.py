@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import geomsolve as gs
-from geomsolve.certificates.kkt import Conditions, kkt_residual, kkt_step
+from geomsolve.certificates.kkt import Conditions
 from geomsolve.certificates.slack import Slack
 from geomsolve.solvers.base import Iteration
 from geomsolve.solvers.newton.factor_newton import balance
@@ -176,12 +176,13 @@ def test_millions_of_examples_at_high_temperature():
         assert found.cosine_residual > 0.3 * np.abs(cosines - truth.orbits.cosines).max()
 
 
-def forces_at(objective, gram, noise=0.0):
+def forces_at(objective, gram, noise=0.0, counted=None):
     slack = Slack.of(objective, gram)
     return Conditions(
+        gram,
         slack.entries,
         np.full_like(slack.entries, noise),
-        gram.orbits.partners,
+        gram.orbits.partners if counted is None else counted,
         objective.rows(gram),
         objective.temperature,
         objective.fine_rows(gram).rests[:, None],
@@ -193,13 +194,13 @@ def test_rounding_goes_through_the_inverse():
     objective = soft([3000, 400, 20], 0.3, 0.5, True)
     gram = gs.solve(objective, throw=False).orbits
     none = np.zeros((3, 0))
-    still = kkt_residual(gram, forces_at(objective, gram), none)
+    still = forces_at(objective, gram).residual(none)
     relative = 1e-12
-    noisy = kkt_residual(gram, forces_at(objective, gram, relative * objective.attraction.min()), none)
+    noisy = forces_at(objective, gram, relative * objective.attraction.min()).residual(none)
     assert still < 1e-8
     assert noisy > 20.0 * relative * objective.temperature, "more than a pair by itself would make of it"
-    assert kkt_residual(gram, forces_at(objective, gram, np.inf), none) == np.inf
-    assert kkt_residual(gram, forces_at(objective, gram)._replace(counted=np.zeros((3, 3))), none) == np.inf
+    assert forces_at(objective, gram, np.inf).residual(none) == np.inf
+    assert forces_at(objective, gram, counted=np.zeros((3, 3))).residual(none) == np.inf
 
 
 def test_a_newton_step_in_free_cosines_is_that_of_the_loss():
@@ -208,7 +209,7 @@ def test_a_newton_step_in_free_cosines_is_that_of_the_loss():
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(3, 3)) * 0.05
     gram = gs.OrbitGram(objective.orbits, 0.5 * np.eye(3) + 0.1 + (noise + noise.T) / 2)
-    step = kkt_step(gram, forces_at(objective, gram), np.zeros((3, 0))).x * objective.temperature
+    step = forces_at(objective, gram).step(np.zeros((3, 0))).x * objective.temperature
 
     def gradient(cosines):
         row = objective.row_gradient(gs.OrbitGram(objective.orbits, cosines))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from ...arrays import Array
-from ...certificates.kkt import Conditions, kkt_step
+from ...certificates.kkt import Conditions
 from ...certificates.slack import Slack
 from ...geometry.orbit_gram import OrbitGram
 from ...objectives.base import Objective
@@ -82,16 +82,14 @@ def _step(
     counted = objective.orbits.partners.copy()
     np.fill_diagonal(counted, np.where(closed, 0.0, np.diag(counted)))
     entries = (row + row.T) / 2.0
-    rests = 1.0 - model.coupling / np.where(model.curvature > 0, model.curvature, 1.0)
-    if fine is not None:
-        rests = fine.rests[:, None]
+    rests = None if fine is None else fine.rests[:, None]
     if logs:
-        nearly = _logarithms(objective, entries, counted, (model.curvature + model.curvature.T) / 2.0, not rests.any())
+        shifts = rests is not None and not rests.any()
+        nearly = _logarithms(objective, entries, counted, (model.curvature + model.curvature.T) / 2.0, shifts)
         if nearly is None:
             return None
         entries = nearly
-    conditions = Conditions(entries, np.zeros_like(counted), counted, model, objective.temperature, rests)
-    step = kkt_step(gram, conditions, factor)
+    step = Conditions(gram, entries, np.zeros_like(counted), counted, model, objective.temperature, rests).step(factor)
     if step is None or not np.isfinite(step.x).all():
         return None
     size = float(np.abs(step.x).max())
