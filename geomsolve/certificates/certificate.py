@@ -165,21 +165,36 @@ def certify(
             f"objective: must come from a builder such as geomsolve.SupCon; got {type(objective).__name__}"
         )
     objective.check()
+    rescaled, pays = 0.0, False
     if isinstance(gram, KernelGram):
         gram, repair = gram.repaired()
-        return _certificate(*kernel_slack(objective, gram), repair)
-    given = gram
-    objective, gram = on_orbits(objective, gram)
-    rescaled = 0.0 if isinstance(given, OrbitGram) else float(np.abs(np.diag(np.asarray(given)) - 1.0).max())
-    gram, repair = gram.repaired()
-    excess = objective.excess(gram)
-    slack = (KindSlack if isinstance(gram, KindGram) else Slack).of(objective, gram)
-    gap = slack.gap + objective.untied(gram)
-    residual = cosine_residual(slack) if _ratio(gap, excess) <= most else np.inf
-    shrinking = float(gram.sizes @ np.maximum(slack.radial, 0.0))
-    # Shrinking class i changes the loss at the rate -2 y_i: a clearly positive y_i is a descent direction.
-    pays = bool(np.any(slack.radial > 1e-6 * slack.radial_scale))
-    return _certificate(objective.floor, excess, gap, shrinking, residual, repair, rescaled, pays)
+        floor, excess, gap, shrinking, residual = kernel_slack(objective, gram)
+    else:
+        given = gram
+        objective, gram = on_orbits(objective, gram)
+        if not isinstance(given, OrbitGram):
+            rescaled = float(np.abs(np.diag(np.asarray(given)) - 1.0).max())
+        gram, repair = gram.repaired()
+        floor, excess = objective.floor, objective.excess(gram)
+        slack = (KindSlack if isinstance(gram, KindGram) else Slack).of(objective, gram)
+        gap = slack.gap + objective.untied(gram)
+        residual = cosine_residual(slack) if _ratio(gap, excess) <= most else np.inf
+        shrinking = float(gram.sizes @ np.maximum(slack.radial, 0.0))
+        # Shrinking class i changes the loss at the rate -2 y_i: a clearly positive y_i is a descent direction.
+        pays = bool(np.any(slack.radial > 1e-6 * slack.radial_scale))
+    return Certificate(
+        value=floor + excess,
+        gap=gap,
+        lower_bound=floor + (excess - gap),
+        excess=excess,
+        relative_gap=_ratio(gap, excess),
+        cosine_residual=residual,
+        repair=repair,
+        feasible=repair <= MOST_REPAIRED,
+        rescaled=rescaled,
+        ball_gap=gap + shrinking,
+        ball_optimal=False if pays else _ratio(gap + shrinking, excess) <= 1e-9 or None,
+    )
 
 
 def on_orbits(objective: Objective, gram: OrbitGram | ArrayLike) -> tuple[Objective, OrbitGram]:
@@ -199,33 +214,6 @@ def on_orbits(objective: Objective, gram: OrbitGram | ArrayLike) -> tuple[Object
             raise ProblemError(f"gram: cosines must be finite and symmetric; they differ by {asymmetry:.3g}")
         gram = replace(gram, cosines=mirrored, slopes=None)
     return objective, gram
-
-
-def _certificate(
-    floor: float,
-    excess: float,
-    gap: float,
-    shrinking: float,
-    residual: float,
-    repair: float,
-    rescaled: float = 0.0,
-    pays: bool = False,
-) -> Certificate:
-    """From what is known of S, of what may be gained and whether it is gained by shorter vectors, and of the repair."""
-    proved = True if _ratio(gap + shrinking, excess) <= 1e-9 else None
-    return Certificate(
-        value=floor + excess,
-        gap=gap,
-        lower_bound=floor + (excess - gap),
-        excess=excess,
-        relative_gap=_ratio(gap, excess),
-        cosine_residual=residual,
-        repair=repair,
-        feasible=repair <= MOST_REPAIRED,
-        rescaled=rescaled,
-        ball_gap=gap + shrinking,
-        ball_optimal=False if pays else proved,
-    )
 
 
 def _ratio(gap: float, excess: float) -> float:

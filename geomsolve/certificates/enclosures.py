@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,42 +14,32 @@ from .logsums import LogSums
 from .refining import Balls, slack
 
 
-@dataclass(frozen=True, eq=False)
 class Bounds:
     """What is proved at a geometry.
 
-    Attributes:
-        cosines: of the geometry, moved to where it is positive semidefinite, in balls.
-        floor: of the loss.
-        excess: the loss of this geometry above it.
-        drop: how far any other may be below, at most; a ball without radius, infinite where nothing is proved.
-        moved: how far towards the identity it was moved.
-        errors: (K, K) by how much an optimal cosine can differ.
+    Args:
+        loss: the loss.
+        cosines: of the geometry.
+        aim: how far it is moved and S is shifted, as a power of 10^-1, if that proves; else the least powers that do.
     """
 
-    cosines: Balls
-    floor: Any
-    excess: Any
-    drop: Any
-    moved: float
-    errors: Array
-
-    @classmethod
-    def at(cls, loss: LogSums, cosines: Balls, aim: int | None = None) -> Bounds:
-        """The bounds, the shifts being 10^-aim if that proves, else the least powers that do."""
+    def __init__(self, loss: LogSums, cosines: Balls, aim: int | None = None) -> None:
         arb, sizes = flint().arb, loss.sizes
         plain = _towards_identity(cosines, sizes, 0)
         step = _least(lambda t: _feasible(sizes, plain, t), aim)
-        moved = _towards_identity(plain, sizes, step)
-        forces = loss.forces(moved)
-        matrix = slack(forces, moved)
+        # The geometry, moved to where it is positive semidefinite, and how far towards the identity that is.
+        self.cosines, self.moved = _towards_identity(plain, sizes, step), float(step)
+        forces = loss.forces(self.cosines)
+        matrix = slack(forces, self.cosines)
         outward = [abs(matrix[a][a] - forces[a][a]).mid() / sizes[a] for a in range(len(sizes))]
         top = max(outward, key=lambda x: float(x.log()) if x > 0 else -math.inf)
         weights = [w if w > top * arb(10) ** -20 else top * arb(10) ** -20 for w in outward]
         shift = _least(lambda e: _definite(sizes, forces, matrix, [e * w for w in weights]), aim)
-        drop = sum((shift * n * w for n, w in zip(sizes, weights, strict=True)), arb(0)).upper()
-        excess = loss.excess(moved)
-        return cls(moved, loss.floor(), excess, drop, float(step), _errors(loss, moved, drop))
+        # How far any other may be below it, at most: a ball without radius, infinite where nothing is proved.
+        self.drop = sum((shift * n * w for n, w in zip(sizes, weights, strict=True)), arb(0)).upper()
+        self.floor, self.excess = loss.floor(), loss.excess(self.cosines)
+        # (K, K) by how much an optimal cosine can differ.
+        self.errors = _errors(loss, self.cosines, self.drop)
 
     @property
     def low(self) -> Any:

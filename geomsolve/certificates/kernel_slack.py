@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
 
@@ -24,18 +22,11 @@ _TERMS = 24
 _CHUNK = 2**16
 
 
-class KernelSlack(NamedTuple):
-    """What the slack matrix of a KernelGram says; see `kernel_slack`."""
+def kernel_slack(objective: Objective, gram: KernelGram) -> tuple[float, float, float, float, float]:
+    """What is proved of a Gram matrix in kernel form, for a loss that only pushes classes apart.
 
-    floor: float  # of the loss
-    excess: float  # the loss above it
-    gap: float  # an upper bound of the loss above the optimum
-    shrinking: float  # an upper bound of what could be gained inside the unit ball beyond the gap
-    cosine_residual: float
-
-
-def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
-    """The gap and the cosine residual of a Gram matrix in kernel form, for a loss that only pushes classes apart.
+    The floor of the loss, the excess above it, the gap, an upper bound of what could be gained inside the unit ball
+    beyond the gap, and the cosine residual.
 
     With D the derivative of the loss at G and any u > 0, write D_ij = u_i u_j (1 + eta_ij) off the diagonal. For every
     H >= 0 with unit diagonal
@@ -70,7 +61,7 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
     if not isinstance(problem.attraction, float):
         raise ProblemError("gram: in kernel form it fits losses that only push classes apart")
     if not forces.min() > 0:  # underflown
-        return KernelSlack(problem.floor, problem.excess(small), np.inf, np.inf, np.inf)
+        return problem.floor, problem.excess(small), np.inf, np.inf, np.inf
     rule = problem.orbits.sizes
     log_u = polynomials @ gram.log_balance
     weight = rule * np.exp(log_u - log_u.max())
@@ -95,7 +86,7 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> KernelSlack:
     own = -(row @ rule - np.diag(row))
     radial = np.maximum(own - np.exp(2.0 * (log_u + near)), 0.0)
     residual = max(tau * (float(np.abs(eta).max()) + missed), float(image.max()) / total)
-    return KernelSlack(problem.floor, excess, gap, float(rule @ radial), residual)
+    return problem.floor, excess, gap, float(rule @ radial), residual
 
 
 def _missed(gram: KernelGram, tau: float, polynomials: Array) -> float:

@@ -264,8 +264,7 @@ def semidefinite_defect(
     """
     sizes, root = gram.sizes, np.sqrt(gram.sizes)
     inside = np.where(gram.orbits.plural, sizes - 1.0, 0.0)
-    quotient = (gram.cosines + change) * root * root[:, None]
-    np.fill_diagonal(quotient, 1.0 + inside * (np.diag(gram.cosines) + np.diag(change + np.zeros_like(quotient))))
+    quotient = gram.orbits.quotient(gram.cosines + change, 1.0)
     own = np.sqrt(np.maximum(np.diag(quotient), 1.0))
     quotient /= own * own[:, None]
     spread = (blur + np.zeros_like(quotient)) * root * root[:, None]

@@ -67,12 +67,7 @@ class Slack:
     @cached_property
     def quotient(self) -> Array:
         """(K, K) S between orbits, in the form of `OrbitGram.quotient`."""
-        root = np.sqrt(self.gram.sizes)
-        quotient = self.entries * root
-        quotient *= root[:, None]
-        inside = np.where(self.gram.orbits.plural, (self.gram.sizes - 1.0) * np.diag(self.entries), 0.0)
-        np.fill_diagonal(quotient, self.diagonal + inside)
-        return quotient
+        return self.gram.orbits.quotient(self.entries, self.diagonal)
 
     @property
     def spread(self) -> Array:

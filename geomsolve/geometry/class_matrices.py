@@ -59,10 +59,7 @@ class ClassMatrix:
     @property
     def means(self) -> Array:
         """(K, K) M above."""
-        root = np.sqrt(self.orbits.sizes)
-        means = root[:, None] * root * self.between
-        np.fill_diagonal(means, self.own + (self.orbits.sizes - 1.0) * np.diag(self.between))
-        return means
+        return self.orbits.quotient(self.between, self.own)
 
     @property
     def row_sums(self) -> Array:

@@ -175,11 +175,7 @@ class OrbitGram:
     @cached_property
     def quotient(self) -> Array:
         """(K, K) the matrix B above."""
-        root = np.sqrt(self.sizes)
-        quotient: Array = self.cosines * root
-        quotient *= root[:, None]
-        np.fill_diagonal(quotient, 1.0 + (self.sizes - 1.0) * np.where(self.orbits.plural, np.diag(self.cosines), 0.0))
-        return quotient
+        return self.orbits.quotient(self.cosines, 1.0)
 
     @cached_property
     def eigenvalues(self) -> Array:

@@ -67,6 +67,17 @@ class Orbits:
         """(K,) the sum of a row over the partners of one atom: over whole orbits, less the atom itself."""
         return np.asarray(matrix @ self.sizes - np.diag(matrix), dtype=np.float64)
 
+    def quotient(self, entries: Array, diagonal: Array | float) -> Array:
+        """(K, K) a matrix over atoms on vectors that are constant on orbits, from its entries and its diagonal d.
+
+        Q_ab = sqrt(n_a n_b) e_ab and Q_aa = d_a + (n_a - 1) e_aa; on differences inside an orbit it is d_a - e_aa.
+        """
+        root = np.sqrt(self.sizes)
+        quotient: Array = entries * root
+        quotient *= root[:, None]
+        np.fill_diagonal(quotient, diagonal + np.where(self.plural, (self.sizes - 1.0) * np.diag(entries), 0.0))
+        return quotient
+
     def summed(self, rows: Array) -> Array:
         """(K, ...) the sums of (m, ...) numbers over the atoms of every orbit."""
         sums = np.zeros((len(self.sizes), *rows.shape[1:]))

@@ -26,6 +26,7 @@ from .newton.quadrature import Quadrature
 CONCLUSIVE = 1e-5
 # Classes (or samples) up to which descent of full dimension is a route.
 MOST_DESCENDED = 600
+_DIFFERENCES = ("value_difference", "cosine_difference")
 _CERTIFIED = ("value", "gap", "relative_gap", "cosine_residual")
 
 
@@ -60,10 +61,9 @@ class Route:
     ) -> Route:
         """A solver's answer with its certificate, not compared yet: "inconclusive", or "not applicable"."""
         clock = time.perf_counter()
-        atoms = objective.orbits.atoms
         try:
-            if isinstance(solver, Descent) and atoms > MOST_DESCENDED:
-                raise BackendError(f"descent checks at most {MOST_DESCENDED} points; got {atoms:g}")
+            if isinstance(solver, Descent) and objective.orbits.atoms > MOST_DESCENDED:
+                raise BackendError(f"descent checks at most {MOST_DESCENDED} points; got {objective.orbits.atoms:g}")
             attempt = solver.run(objective, start=start, progress=progress)
         except BackendError as error:  # too large, or the route's package is not installed
             attempt = Attempt(solver.name, Termination.NOT_APPLICABLE, message=str(error))
@@ -238,16 +238,16 @@ def _solvers(objective: Objective, seeds: int, device: str | None) -> Iterator[S
 
 def _compared(route: Route, best: Route, smooth: bool, tol: float) -> Route:
     if route.certificate is None or best.certificate is None or route.gram is None or best.gram is None:
-        return route.judged(**dict.fromkeys((*_CERTIFIED, "value_difference", "cosine_difference")), certified=False)
+        return route.judged(**dict.fromkeys((*_CERTIFIED, *_DIFFERENCES)), certified=False)
     values = abs(route.certificate.value - best.certificate.value)
     cosines = float(abs(route.gram.cosines - best.gram.cosines).max())
-    # The optimum of a loss with kinks need not be unique: then only the values must agree.
-    same = values <= 1e-7 * max(1.0, abs(best.certificate.value)) and (cosines <= 1e-5 or not smooth)
-    verdict = "agrees" if same else "disagrees"
     if route is best:
         verdict = "reference"
     elif route.certificate.relative_gap > CONCLUSIVE:
         verdict = "inconclusive"
-    differences = {"value_difference": values, "cosine_difference": cosines}
-    told = attributes(route.certificate, *_CERTIFIED)
-    return route.judged(verdict, **told, **differences, certified=route.certificate.holds(tol))
+    else:
+        # The optimum of a loss with kinks need not be unique: then only the values must agree.
+        same = values <= 1e-7 * max(1.0, abs(best.certificate.value)) and (cosines <= 1e-5 or not smooth)
+        verdict = "agrees" if same else "disagrees"
+    numbers = {**attributes(route.certificate, *_CERTIFIED), **dict(zip(_DIFFERENCES, (values, cosines), strict=True))}
+    return route.judged(verdict, **numbers, certified=route.certificate.holds(tol))

@@ -29,6 +29,10 @@ from .solving import solve
 
 MOST_ORBITS = 100
 _MOST_DIGITS = 300
+_NO_STEPS = (
+    "Newton's method did not converge in extended precision (at a transition the conditions are degenerate): what is "
+    "proved is what the cosines of `solve` prove"
+)
 
 
 def verify(
@@ -110,11 +114,13 @@ def verify(
     bits = math.ceil((2 * aim + 20) * math.log2(10.0) + max(0.0, -math.log2(max(objective.excess(start), 1e-300))))
     with precision(bits):
         loss = log_sums(objective, reading)
-        if gram is not None:
-            best, steps, notes = Bounds.at(loss, _exact(gram)), 0, ["the given cosines are judged as they stand"]
-        else:
-            best, steps, notes = _refined(loss, start, aim, report)
+        best, steps = (Bounds(loss, _exact(start)), 0) if gram is not None else _refined(loss, start, aim, report)
         report("putting the proof into decimals")
+        notes = []
+        if gram is not None:
+            notes = ["the given cosines are judged as they stand"]
+        elif steps == 0:
+            notes = [_NO_STEPS]
         return _verified(objective, best, digits, reading, bits, steps, notes, clock)
 
 
@@ -140,29 +146,25 @@ def _exact(gram: OrbitGram) -> Balls:
     return [[flint().arb(x) for x in row] for row in gram.orbits.mirrored(gram.cosines).tolist()]
 
 
-def _refined(loss: LogSums, start: OrbitGram, aim: int, report: Progress) -> tuple[Bounds, int, list[str]]:
-    """The best bounds that Newton's method leads to, from a guess; the guess's own if it leads nowhere."""
+def _refined(loss: LogSums, start: OrbitGram, aim: int, report: Progress) -> tuple[Bounds, int]:
+    """The best bounds that Newton's method leads to, and in how many steps; the guess's own if it leads nowhere."""
     cosines, plural = _exact(start), start.orbits.plural
-    best: tuple[Bounds, int, list[str]] | None = None
+    best: tuple[Bounds, int] | None = None
     tried = set()
     for tol in (1e-7, 1e-9, 1e-5, 1e-4, 1e-3, -1.0):
         closed = plural & (np.diag(start.cosines) >= 1.0 - max(tol, 1e-8)) & (tol > 0)
         width = int(np.count_nonzero(start.eigenvalues <= tol)) if tol > 0 else 0
-        if (width, closed.tobytes()) not in tried:
-            tried.add((width, closed.tobytes()))
-            report(f"Newton's method in extended precision, dual factor of {width} column(s)")
-            found = refine(loss, cosines, closed, width, aim + 15)
-            if found is not None:
-                bounds = Bounds.at(loss, found[0], aim)
-                if best is None or bounds.gap < best[0].gap:
-                    best = bounds, found[1], []
-            if best is not None and best[0].gap < best[0].excess * flint().arb(10) ** (5 - aim):
+        if (width, closed.tobytes()) in tried:
+            continue
+        tried.add((width, closed.tobytes()))
+        report(f"Newton's method in extended precision, dual factor of {width} column(s)")
+        if (found := refine(loss, cosines, closed, width, aim + 15)) is not None:
+            bounds = Bounds(loss, found[0], aim)
+            if best is None or bounds.gap < best[0].gap:
+                best = bounds, found[1]
+            if best[0].gap < best[0].excess * flint().arb(10) ** (5 - aim):
                 break
-    note = (
-        "Newton's method did not converge in extended precision (at a transition the conditions are degenerate): what "
-        "is proved is what the cosines of `solve` prove"
-    )
-    return best or (Bounds.at(loss, cosines), 0, [note])
+    return best or (Bounds(loss, cosines), 0)
 
 
 def _verified(

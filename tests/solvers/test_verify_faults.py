@@ -105,7 +105,7 @@ def test_a_cosine_beyond_one_is_moved():
     objective = gs.GCL([9, 1, 1], negatives=1)
     with ball_arithmetic.precision(200):
         cosines = [[ball_arithmetic.ball(Fraction(x)) for x in row] for row in ([1.0, -0.875], [-0.875, 1.25])]
-        bounds = Bounds.at(log_sums(objective, "fractions"), cosines)
+        bounds = Bounds(log_sums(objective, "fractions"), cosines)
         assert bounds.cosines[1][1] <= 1
     assert 0.2 <= bounds.moved < 0.21
 
