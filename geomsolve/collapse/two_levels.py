@@ -36,7 +36,7 @@ def two_level_counts(majority: int, minority: int, ratio: float, per_class: floa
     values = np.array([ratio, 1.0]) * (1.0 / (majority * ratio + minority) if per_class is None else per_class)
     groups = np.repeat([0, 1], [majority, minority])
     name = f"{majority} of ratio {ratio:.10g} and {minority} of 1"
-    return Counts(values, np.array([majority, minority], dtype=float), groups, name, per_class is None)
+    return Counts(values, np.array([majority, minority], dtype=float), groups, name)
 
 
 def check_loss(builder: Builder, vary: str, options: dict[str, Any]) -> None:

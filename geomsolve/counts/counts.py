@@ -30,7 +30,6 @@ class Counts:
         groups: (C,) for every class, in the caller's order, the position of its count in `distinct`; empty where
             classes are not listed one by one: a distribution of counts, whose multiplicities need not be whole.
         name: where the counts come from, for reports.
-        are_proportions: whether `distinct` are shares of one data set that sum to 1 over the classes.
         names: (C,) what the classes are called, in the caller's order; None where they have no names.
     """
 
@@ -38,7 +37,6 @@ class Counts:
     multiplicity: Array
     groups: NDArray[np.intp] = field(repr=False)
     name: str = "counts"
-    are_proportions: bool = False
     names: tuple[str, ...] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -70,6 +68,11 @@ class Counts:
 
     # Under the name that arrays of them go by.
     values = per_class
+
+    @property
+    def are_proportions(self) -> bool:
+        """Whether these are shares of one data set: all below 1."""
+        return bool(self.distinct.max() < 1)
 
     @property
     def imbalance_ratio(self) -> float:
@@ -168,21 +171,20 @@ def as_counts(counts: Counts | ArrayLike, *, name: str = "counts") -> Counts:
     if array.size < 2:
         got = f"one (count {array[0]:g})" if array.size else "none"
         raise ProblemError(f"{name}: must have at least two classes; got {got}")
-    are_proportions = bool(np.all(array < 1))
-    if are_proportions:
+    if np.all(array < 1):
         if abs(array.sum() - 1) > 1e-6:
             raise ProblemError(
                 f"{name}: numbers that are all below 1 are read as proportions and must sum to 1; they sum to "
                 f"{array.sum():.9g} (divide by the sum, or give counts)"
             )
         array = array / array.sum()
-    return _histogram(array, name, are_proportions)
+    return _histogram(array, name)
 
 
-def _histogram(array: Array, name: str, are_proportions: bool = False) -> Counts:
+def _histogram(array: Array, name: str) -> Counts:
     ascending, inverse, multiplicity = np.unique(array, return_inverse=True, return_counts=True)
     groups = len(ascending) - 1 - inverse.reshape(-1)
-    return Counts(ascending[::-1], multiplicity[::-1].astype(np.float64), groups, name, are_proportions)
+    return Counts(ascending[::-1], multiplicity[::-1].astype(np.float64), groups, name)
 
 
 def counts_from_labels(labels: Any, *, classes: int | Sequence[Any] | None = None, ignore: Any = None) -> Counts:

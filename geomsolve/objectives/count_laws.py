@@ -63,7 +63,6 @@ class CountLaw:
             multiplicity=np.concatenate([weights, np.full(len(places), NOTHING)]),
             groups=np.empty(0, np.intp),
             name=self.counts.name,
-            are_proportions=self.counts.are_proportions,
         )
         return self.build(counts), everywhere, len(where)
 

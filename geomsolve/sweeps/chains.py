@@ -33,7 +33,7 @@ from ..text import attributes
 # Goes into every hash: raise it when an old answer must not stand for a new problem.
 PROBLEM_FORMAT = 1
 # The text of counts that cannot be.
-NO_COUNTS = "[[], [], false]"
+NO_COUNTS = "[[], []]"
 # Cosines of more distinct counts are not kept: 320 KB a point.
 _MOST_ORBITS = 200
 
@@ -89,8 +89,8 @@ def hash_of(text: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def counts_text(counts: Counts) -> str:
-    """JSON of the distinct counts, how many classes have each, and whether they are proportions."""
-    return json.dumps([counts.distinct.tolist(), counts.multiplicity.tolist(), counts.are_proportions])
+    """JSON of the distinct counts and of how many classes have each."""
+    return json.dumps([counts.distinct.tolist(), counts.multiplicity.tolist()])
 
 
 def statement_of(name: str, options: Mapping[str, Any], counts: str, dim: int | None, tol: float) -> str:
@@ -120,9 +120,9 @@ def _canonical(value: Any) -> Any:
 @functools.lru_cache(maxsize=4096)
 def read_counts(text: str) -> Counts:
     """The counts that `counts_text` wrote."""
-    values, multiplicity, are_proportions = json.loads(text)
+    values, multiplicity = json.loads(text)
     groups = np.repeat(np.arange(len(values)), np.asarray(multiplicity, dtype=np.intp))
-    return Counts(np.array(values), np.array(multiplicity), groups, "sweep", are_proportions)
+    return Counts(np.array(values), np.array(multiplicity), groups, "sweep")
 
 
 def _solved(objective: Objective, tol: float, start: tuple[str, bytes] | None) -> Solution:

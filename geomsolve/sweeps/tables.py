@@ -107,8 +107,7 @@ def export_sweep(store: str | Path, target: str | Path, to: str) -> SweepTable:
     Args:
         store: the journal.
         target: the file to write.
-        to: "csv"; "npz" (NumPy: the columns, and the cosines as `cosines`, `counts` and `sizes`, one row after the
-            other, those of row i from `cosines_start[i]` to `cosines_start[i + 1]` and so on); or "parquet".
+        to: "csv", "npz" (NumPy) or "parquet".
 
     Raises:
         ProblemError: an unknown format, or a store that `load_sweep` refuses.
@@ -147,13 +146,8 @@ def _write_csv(table: SweepTable, path: Path) -> None:
 
 
 def _write_npz(table: SweepTable, path: Path) -> None:
-    arrays: dict[str, NDArray[Any]] = dict(table.columns)
-    ragged = {"cosines": table.cosines, "counts": table.counts, "sizes": table.sizes}
-    for name, rows in ragged.items():
-        arrays[name] = np.concatenate([np.empty(0), *(row.ravel() for row in rows)])
-        arrays[f"{name}_start"] = np.cumsum([0, *(row.size for row in rows)])
     with path.open("wb") as handle:
-        np.savez_compressed(handle, **arrays)  # type: ignore[arg-type, unused-ignore]
+        np.savez_compressed(handle, **table.columns)  # type: ignore[arg-type, unused-ignore]
 
 
 def _write_parquet(table: SweepTable, path: Path) -> None:

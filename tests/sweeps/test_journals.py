@@ -9,7 +9,7 @@ import pytest
 import geomsolve as gs
 from geomsolve.sweeps.journals import RESULTS, reading, writing
 
-COUNTS = "[[2.0], [3.0], false]"
+COUNTS = "[[2.0], [3.0]]"
 ROW = {"key": "a", "statement": "{}", "counts": COUNTS, "quality": "certified", "value": 1.5, "cosines": b"12345678"}
 
 

@@ -150,10 +150,6 @@ def test_every_export_is_what_load_sweep_gives(tmp_path, small, capsys, to):
         got = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
     elif to == "npz":
         got = dict(np.load(out))
-        for i in (0, 17, 39):
-            start, end = got["cosines_start"][i : i + 2]
-            np.testing.assert_array_equal(got["cosines"][start:end].reshape(table.cosines[i].shape), table.cosines[i])
-            assert got["counts"][got["counts_start"][i]] == table.counts[i][0]
     else:
         import pyarrow.parquet
 
