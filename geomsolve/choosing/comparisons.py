@@ -17,7 +17,7 @@ from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..geometry.kinds import KindGram
 from ..geometry.orbit_gram import OrbitGram, Orbits
-from ..geometry.variances import class_variances
+from ..geometry.variances import ClassVariances
 from ..objectives.base import Objective, check_temperature
 from ..objectives.descriptions import KindsOfAtoms
 from ..objectives.logits.cross_entropy import CrossEntropy, ldam, logit_adjusted
@@ -278,7 +278,7 @@ def _measured(found: Solution | BoundedGeometry, counts: Counts) -> tuple[Any, .
 
     order = places(kinds[0])
     own = OrbitGram(Orbits(gram.sizes[order]), gram.cosines[np.ix_(order, order)])
-    variances = class_variances(own)
+    variances = ClassVariances(own)
     length = np.sqrt(1.0 - variances.per_class)
     cosines = own.cosines / length[:, None] / length
     np.fill_diagonal(cosines, 1.0)

@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 from .. import __version__
 from ..arrays import Array, Progress
 from ..counts.counts import Counts
-from ..geometry.variances import class_variances
+from ..geometry.variances import ClassVariances
 from ..objectives.kinds.supcl import SupCL, check_alpha, check_instances, collapsed_supcl
 from ..results import Result
 from ..solvers.solving import solve
@@ -269,6 +269,6 @@ def _variance_of(
     def solved(alpha: float) -> tuple[float, bool]:
         objective = SupCL(counts, alpha=alpha, temperature=temperature, views=views, self_pairs=self_pairs)
         solution = solve(objective, throw=False)
-        return class_variances(solution.orbits).within, solution.ok
+        return ClassVariances(solution.orbits).within, solution.ok
 
     return solved

@@ -6,4 +6,3 @@ from .kinds import Kinds as Kinds
 from .orbit_gram import OrbitGram as OrbitGram
 from .orbits import Orbits as Orbits
 from .variances import ClassVariances as ClassVariances
-from .variances import class_variances as class_variances

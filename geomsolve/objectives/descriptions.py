@@ -14,7 +14,7 @@ from ..arrays import Array
 from ..counts.counts import Counts
 from ..geometry.kinds import KindGram
 from ..geometry.orbit_gram import OrbitGram
-from ..geometry.variances import class_variances
+from ..geometry.variances import ClassVariances
 from ..text import entry, span, whole
 
 
@@ -184,7 +184,7 @@ class Instances(ClassMeans):
     def report(self, chosen: NDArray[np.intp], gram: OrbitGram, collapsed: list[list[int]]) -> dict[str, Any]:
         """The cosines, and the variances within and between classes."""
         counts = self._by_class
-        variances = class_variances(gram)
+        variances = ClassVariances(gram)
         return {
             **ClassMeans(counts).report(np.arange(counts.classes), gram, collapsed),
             "class_orbit": counts.groups,
@@ -200,7 +200,7 @@ class Instances(ClassMeans):
 
     def lines(self, chosen: NDArray[np.intp], gram: OrbitGram, rank: int, collapsed: list[list[int]]) -> list[str]:
         """Variances, collapse, and cosines inside and between classes."""
-        variances, inside = class_variances(gram), np.diag(gram.cosines)
+        variances, inside = ClassVariances(gram), np.diag(gram.cosines)
         each = span(variances.per_class, ".6f")
         lines = [
             "Variance of instances",

@@ -15,7 +15,7 @@ from ..choosing.named import Solved
 from ..counts.counts import Counts
 from ..errors import ProblemError
 from ..geometry.orbit_gram import OrbitGram, Orbits
-from ..geometry.variances import class_variances
+from ..geometry.variances import ClassVariances
 from ..objectives.base import Objective
 from ..objectives.kinds.parts import Parts, parts_of
 from ..objectives.kinds.supcl import InstanceSoftmax
@@ -285,7 +285,7 @@ def _class_part(
     places = zip(parts.classes, range(len(parts.names)), parts.names, strict=True)
     order = [place for _, place, name in sorted(places) if name == kind]
     own = OrbitGram(Orbits(whole.sizes[order]), whole.cosines[np.ix_(order, order)])
-    length = np.sqrt(np.clip(1.0 - class_variances(own).per_class, 0.0, None))
+    length = np.sqrt(np.clip(1.0 - ClassVariances(own).per_class, 0.0, None))
     _check_directions(length)
     cosines = np.clip(own.cosines / length[:, None] / length, -1.0, 1.0)
     np.fill_diagonal(cosines, 1.0)

@@ -17,7 +17,7 @@ def test_variances_are_those_of_the_points():
     of = np.repeat(np.arange(4), counts)
     for _ in range(20):
         gram = random_gram(rng, orbits)
-        points, found = gram.embed(), gs.geometry.class_variances(gram)
+        points, found = gram.embed(), gs.geometry.ClassVariances(gram)
         centres = np.array([points[of == c].mean(axis=0) for c in range(4)])
         within = np.array([np.mean(np.sum((points[of == c] - centres[c]) ** 2, axis=1)) for c in range(4)])
         assert np.allclose(found.per_class[[1, 0, 3, 2]], within, rtol=0, atol=1e-12)
@@ -45,7 +45,7 @@ def test_the_largest_class_opens_first(counts, self_pairs):
     for factor, closed in ((1 - 1e-4, True), (1 + 1e-4, False)):
         # Of views in one point: without self-pairs and at small alpha they would part, and nothing is certified.
         gram = gs.solve(gs.SupCL(counts, alpha=alpha * factor, **settings), "newton", throw=False).orbits
-        variances = gs.geometry.class_variances(gram).per_class
+        variances = gs.geometry.ClassVariances(gram).per_class
         assert (variances[0] < 1e-9) == closed
         assert (variances[1:] < 1e-9).all()
 
@@ -62,7 +62,7 @@ def test_the_guideline_keeps_what_was_asked(self_pairs):
     assert np.all(found.critical < found.alphas)
     for temperature, alpha in zip(found.temperatures, found.alphas, strict=True):
         gram = gs.solve(gs.SupCL([20, 10, 4], alpha=float(alpha), temperature=float(temperature), **settings)).orbits
-        assert abs(gs.geometry.class_variances(gram).within - 0.3) <= 1e-8
+        assert abs(gs.geometry.ClassVariances(gram).within - 0.3) <= 1e-8
     most = (34 - 3) / 33
     assert gs.choosing.keep_variance([20, 10, 4], most, temperatures=0.5).alphas[0] >= 1 - 1e-9
 
@@ -76,7 +76,7 @@ def test_maps_of_equal_and_unequal_classes():
             got = gs.choosing.supcl_variance(3, 6, alpha=float(alpha), temperature=float(temperature))
             assert equal.variance[i, j] == got
             solved = gs.solve(gs.SupCL([6] * 3, alpha=float(alpha), temperature=float(temperature)))
-            assert abs(got - gs.geometry.class_variances(solved.orbits).within) <= 1e-9
+            assert abs(got - gs.geometry.ClassVariances(solved.orbits).within) <= 1e-9
     nearly = gs.choosing.variance_map([6, 6, 7], alphas=[0.1, 0.5, 0.9], temperatures=[0.2, 0.5])
     assert nearly.certified.all()
     for i, temperature in enumerate(nearly.temperatures):
@@ -84,7 +84,7 @@ def test_maps_of_equal_and_unequal_classes():
         assert nearly.critical[i] == critical
         assert critical < equal.critical[i], "a larger class opens earlier"
     gram = gs.solve(gs.SupCL([6, 6, 7], alpha=0.5, temperature=0.2)).orbits
-    assert nearly.variance[0, 1] == gs.geometry.class_variances(gram).within
+    assert nearly.variance[0, 1] == gs.geometry.ClassVariances(gram).within
     assert np.array_equal(nearly.variance == 0, nearly.alphas <= nearly.critical[:, None])
 
 

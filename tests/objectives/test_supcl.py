@@ -56,7 +56,7 @@ def test_the_table(m, n, temperature, critical, variances):
     for alpha, variance in variances.items():
         assert f"{gs.choosing.supcl_variance(m, n, alpha=alpha, temperature=temperature):.3f}" == variance
         solution = gs.solve(gs.SupCL([n] * m, alpha=alpha, temperature=temperature))
-        assert f"{gs.geometry.class_variances(solution.orbits).within:.3f}" == variance
+        assert f"{gs.geometry.ClassVariances(solution.orbits).within:.3f}" == variance
 
 
 @CONVENTIONS
@@ -119,7 +119,7 @@ def test_classes_collapse_up_to_the_critical_alpha_and_no_further():
         if number % 4 < 2:
             alpha = min(1.0, critical * (1 + float(rng.choice([-1, 1]) * 10 ** rng.uniform(-4, -1))))
         solution = gs.solve(gs.SupCL([n] * m, alpha=alpha, **settings), gs.solvers.Newton())  # raises unless certified
-        variances = gs.geometry.class_variances(solution.orbits)
+        variances = gs.geometry.ClassVariances(solution.orbits)
         expected = gs.choosing.supcl_variance(m, n, alpha=alpha, **settings)
         assert abs(variances.within - expected) <= 1e-9
         assert abs(variances.total - 1.0) <= 1e-12
@@ -155,7 +155,7 @@ def test_unequal_sizes_are_certified(counts, self_pairs):
             if not self_pairs and alpha in (0.03, 0.2):
                 continue  # views would part, and some do not: neither form of the problem is the whole
             solution = gs.solve(objective)  # raises unless certified
-            variances = gs.geometry.class_variances(solution.orbits)
+            variances = gs.geometry.ClassVariances(solution.orbits)
             if alpha == 0 and self_pairs:
                 assert variances.within <= 1e-12
             if alpha == 1:
@@ -172,7 +172,7 @@ def test_descent_confirms_unequal_sizes(counts, alpha, self_pairs):
     solution = gs.solve(objective)
     assert objective.untied(solution.orbits) == 0.0
     assert abs(loss - solution.value) <= 1e-6
-    assert abs(within_variance(points, counts, 2) - gs.geometry.class_variances(solution.orbits).within) <= 1e-3
+    assert abs(within_variance(points, counts, 2) - gs.geometry.ClassVariances(solution.orbits).within) <= 1e-3
 
 
 @pytest.mark.parametrize("alpha", [0.2, 0.5])
