@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from shlex import quote
 from typing import Any, TypeAlias
@@ -57,18 +56,15 @@ def looks_like_labels(values: Sequence[float]) -> bool:
     Raises:
         ProblemError: they may be either: from 1 up without a gap, each many times.
     """
-    whole = Counter(values)
-    top = max(whole, default=0.0)
-    if len(whole) < 2 or len(values) < 3 * len(whole) or any(value != int(value) for value in whole):
+    different = np.unique(values)
+    if len(different) < 2 or len(values) < 3 * len(different):
         return False
-    if set(whole) == set(map(float, range(int(top) + 1))):
-        return True
-    if set(whole) == set(map(float, range(1, int(top) + 1))) and len(values) > 5 * len(whole):
+    if _counts_up(different, 1) and len(values) > 5 * len(different):
         raise ProblemError(
-            f"counts: {len(values)} numbers from 1 to {top:g}, each many times, are labels or counts; got no name that "
-            "says which (labels: call the column label; counts: call it count)"
+            f"counts: {len(values)} numbers from 1 to {different[-1]:g}, each many times, are labels or counts; got no "
+            "name that says which (labels: call the column label; counts: call it count)"
         )
-    return False
+    return _counts_up(different, 0)
 
 
 def of_labels(labels: Sequence[Any], source: str) -> tuple[list[float], list[str]]:
@@ -77,10 +73,9 @@ def of_labels(labels: Sequence[Any], source: str) -> tuple[list[float], list[str
     given = [text for text in texts if text.lower() not in _MISSING]
     if len(given) < len(texts):
         warnings.warn(f"{source}: {len(texts) - len(given)} rows without a label are left out", stacklevel=2)
-    found = Counter(given)
-    whole = all(re.fullmatch(r"[+-]?\d+(\.0+)?", text) for text in found)
-    order = sorted(found, key=lambda text: float(text)) if whole else sorted(found)
-    return [float(found[text]) for text in order], [str(int(float(text))) for text in order] if whole else order
+    whole = all(re.fullmatch(r"[+-]?\d+(\.0+)?", text) for text in given)
+    different, counts = np.unique([int(float(text)) for text in given] if whole else given, return_counts=True)
+    return counts.astype(np.float64).tolist(), list(map(str, different.tolist()))
 
 
 def of_one_hot(rows: Array, source: str) -> list[float]:

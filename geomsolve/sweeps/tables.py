@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,6 @@ _MOST_ROWS = 30
 _MOST_COLUMNS = 8
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class SweepTable(Result):
     """The answered points of a sweep, one row each.
 
@@ -39,11 +36,14 @@ class SweepTable(Result):
         missing: points of the grid that have no answer yet.
     """
 
-    columns: Mapping[str, NDArray[Any]]
-    cosines: tuple[NDArray[np.float64], ...]
-    counts: tuple[NDArray[np.float64], ...]
-    sizes: tuple[NDArray[np.float64], ...]
-    missing: int
+    def __init__(self, points: list[tuple[dict[str, Any], str | None, bytes | None]]):
+        rows = [(row, read_counts(counts), packed) for row, counts, packed in points if counts is not None]
+        names = list(points[0][0]) if points else RESULTS
+        self.columns = {name: _array([row[name] for row, *_ in rows]) for name in names}
+        self.cosines = tuple(np.empty((0, 0)) if packed is None else unpack_cosines(packed) for *_, packed in rows)
+        self.counts = tuple(counts.distinct for _, counts, _ in rows)
+        self.sizes = tuple(counts.multiplicity for _, counts, _ in rows)
+        self.missing = len(points) - len(rows)
 
     def __len__(self) -> int:
         return len(self.cosines)
@@ -82,15 +82,7 @@ def load_sweep(store: str | Path) -> SweepTable:
         ProblemError: a store that is missing, empty, or none of ours.
     """
     with reading(Path(store)) as journal:
-        points = list(journal.answers())
-    rows = [(row, read_counts(counts), packed) for row, counts, packed in points if counts is not None]
-    return SweepTable(
-        columns={name: _array([row[name] for row, *_ in rows]) for name in (points[0][0] if points else RESULTS)},
-        cosines=tuple(np.empty((0, 0)) if packed is None else unpack_cosines(packed) for *_, packed in rows),
-        counts=tuple(counts.distinct for _, counts, _ in rows),
-        sizes=tuple(counts.multiplicity for _, counts, _ in rows),
-        missing=len(points) - len(rows),
-    )
+        return SweepTable(list(journal.answers()))
 
 
 def _array(values: list[Any]) -> NDArray[Any]:
