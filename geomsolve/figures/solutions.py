@@ -13,7 +13,7 @@ from ..solvers.solution import Solution
 from .atoms import class_means, raster, shown_atoms
 from .heat_maps import draw_gram
 from .kinds import draw_kinds, draw_points
-from .style import ACCENT, HEAD, MANY, MEAN, TAIL, finish, name_ticks, picture, simplex_line, whole_ticks
+from .style import ACCENT, GREY, HEAD, MANY, MEAN, TAIL, finish, name_ticks, picture, simplex_line, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,10 +79,8 @@ def _title(solution: Solution, counts: Counts | None, embedding: Embedding | Non
 
 
 def _ranked(sizes: Array) -> tuple[NDArray[np.intp], Array]:
-    """Orbits and ranks of atoms in order: all of them where they are few, else the first and last of every orbit."""
+    """Orbits and ranks of the first and last atom of every orbit."""
     last = np.cumsum(sizes)
-    if last[-1] <= MANY:
-        return np.repeat(np.arange(len(sizes)), np.rint(sizes).astype(int)), np.arange(1.0, np.rint(last[-1]) + 1.0)
     ranks = np.stack([last - sizes + 1.0, last], axis=1).ravel()
     keep = np.append(True, np.diff(ranks) > 0)
     return np.repeat(np.arange(len(sizes)), 2)[keep], ranks[keep]
@@ -133,7 +131,7 @@ def _histogram(axes: Axes, gram: OrbitGram) -> None:
         style: dict[str, Any] = {"histtype": "step", "color": colour, "linewidth": 2, "label": label}
         if pairs[mask].sum() > 0:
             axes.hist(gram.cosines[mask], bins, weights=pairs[mask], **style)
-    simplex_line(axes, gram.orbits.atoms, "", upright=True)
+    axes.axvline(-1.0 / (gram.orbits.atoms - 1.0), color=GREY, linestyle="--", linewidth=1.5, label="regular simplex")
     words = {"title": "Distribution of cosines", "xlabel": "cosine", "ylabel": "pairs of classes"}
     finish(axes, yscale="log", **words)
     bottom, top = axes.get_ylim()

@@ -76,10 +76,9 @@ def finish(axes: Axes, legend: Any = None, **words: Any) -> None:
         axes.legend(fontsize=9, framealpha=0.85, loc=legend)
 
 
-def simplex_line(axes: Any, classes: float, words: str = ", −1/(C−1)", *, upright: bool = False) -> None:
+def simplex_line(axes: Axes, classes: float, words: str = ", −1/(C−1)") -> None:
     """The cosine of the regular simplex as a dashed line."""
-    draw = axes.axvline if upright else axes.axhline
-    draw(-1.0 / (classes - 1.0), color=GREY, linestyle="--", linewidth=1.5, label=f"regular simplex{words}")
+    axes.axhline(-1.0 / (classes - 1.0), color=GREY, linestyle="--", linewidth=1.5, label=f"regular simplex{words}")
 
 
 def unit_circle(axes: Axes, **style: Any) -> None:
