@@ -18,7 +18,7 @@ _MOST_CHARACTERS = 480
 # What draws results of a kind; figures know results, so results find figures by name.
 _PICTURES = {
     "Solution": "solutions.plot_solution",
-    "BoundedGeometry": "kinds.plot_bounded",
+    "BoundedGeometry": "solutions.plot_bounded",
     "Comparison": "charts.plot_comparison",
     "DimensionCosts": "charts.plot_dimensions",
     "PhaseDiagram": "maps.plot_phases",

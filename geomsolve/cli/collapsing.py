@@ -11,7 +11,7 @@ from ..collapse.thresholds import threshold as find_threshold
 from ..collapse.two_levels import check_loss
 from ..errors import ProblemError
 from ..files import check_file
-from ..objectives.registry import REQUIRED, objective_options, typed
+from ..objectives.registry import REQUIRED, builder_of, checked_options, objective_options, typed
 from ..solvers.verification import verify
 from . import options
 from .app import code, verb
@@ -136,10 +136,8 @@ def levels(
         raise ProblemError("keys: training with momentum keys ends in an equilibrium, which no value of a loss marks")
     with reporting() as progress:
         if name == "supcon":
-            if settings["temperature"] is None:
-                raise ProblemError("temperature: supcon needs it; got none (0.1 is usual)")
-            told = ("temperature", "views", "batch", "sampler", "draw", "averaging", "reducer")
-            given = typed({one: settings[one] for one in told if settings[one] is not None})
+            given = typed(checked_options(name, builder_of(name), settings))
+            given.pop("keys", None)
             return outputs.tell(loss_levels(problem.counts, **given, **how, progress=progress))
         if observed is None:
             rule = "only the level that an observed loss is nearest to is told"

@@ -1,4 +1,4 @@
-"""Pictures of solutions."""
+"""Pictures of solutions: class means by count, or atoms of several kinds, and their points on the sphere."""
 
 from __future__ import annotations
 
@@ -8,12 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
+from ..choosing.bounded import BoundedGeometry
 from ..geometry.orbit_gram import OrbitGram
 from ..solvers.solution import Solution
-from .atoms import class_means, raster, shown_atoms
+from .atoms import Atoms, atoms_by_kind, class_means, raster, shown_atoms
 from .heat_maps import draw_gram
-from .kinds import draw_kinds, draw_points
-from .style import ACCENT, GREY, HEAD, MANY, MEAN, TAIL, finish, name_ticks, picture, simplex_line, whole_ticks
+from .style import (
+    ACCENT,
+    FEW,
+    GREY,
+    HEAD,
+    MANY,
+    MEAN,
+    TAIL,
+    finish,
+    name_ticks,
+    picture,
+    simplex_line,
+    unit_sphere,
+    whole_ticks,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +35,10 @@ if TYPE_CHECKING:
 
     from ..counts.counts import Counts
     from ..solvers.points.embedding import Embedding
+
+_MARKERS = "osD^"
+# Elevation and azimuth: of four points, the first is up, the second in front and two beside it, none behind a line.
+_VIEW = (14.0, 12.0)
 
 
 @picture(16, 5.8, 150, w_pad=0.08, h_pad=0.06, wspace=0.04)
@@ -138,3 +156,73 @@ def _histogram(axes: Axes, gram: OrbitGram) -> None:
     axes.set_ylim(max(bottom, 0.5), top * (top / max(bottom, 0.5)) ** 0.3)  # room for the legend
     axes.locator_params(axis="x", nbins=6)
     axes.legend(fontsize=9, framealpha=0.85, loc="upper center", ncols=2)
+
+
+def draw_kinds(figure: Figure, atoms: Atoms, title: str) -> None:
+    """Draw three panels: cosines of one atom of every kind and class, cosines against rank, and the points.
+
+    - The heat map has the kinds one after the other, classes by count in each.
+    - By class rank: the mean cosine of an atom with its kind in other classes, the cosine of two atoms of a kind in one
+      class (its spread: 1 is one point), and the cosine of two kinds in one class.
+    - The atoms on their sphere where the rank is at most 3, otherwise their three principal axes.
+    """
+    panels: Any = figure.subfigures(1, 3, width_ratios=(1.12, 1.15, 1.0))
+    square = panels[0].subplots()
+    draw_gram(square, atoms.gram, len(atoms.gram), atoms.off, "Cosines of one atom a class")
+    kinds, starts, sizes = np.unique(atoms.kinds, return_index=True, return_counts=True)
+    for start in starts[starts > 0]:
+        square.axhline(start + 0.5, color="black", linewidth=1)
+        square.axvline(start + 0.5, color="black", linewidth=1)
+    square.set_xticks(starts + (sizes + 1) / 2.0, kinds)
+    square.set_yticks(starts + (sizes + 1) / 2.0, kinds, rotation=90, va="center")
+    square.set_xlabel("classes by count, largest first, in each kind")
+    axes = panels[1].subplots()
+    for name, i, dash, ranks, cosines in atoms.lines():
+        axes.plot(ranks, cosines, dash, color=(MEAN, TAIL, HEAD)[i % 3], marker=_MARKERS[i % 4], label=name)
+    simplex_line(axes, max(2.0, float(atoms.ranks.max())), "")
+    finish(axes, title="Cosines against class rank", xlabel="class rank (largest count first)", ylabel="cosine")
+    whole_ticks(axes.xaxis)
+    axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
+    draw_points(panels[2], atoms)
+    figure.suptitle(title, fontsize=14)
+
+
+@picture(16, 5.8, 150, w_pad=0.08, h_pad=0.06, wspace=0.04)
+def plot_bounded(figure: Figure, found: BoundedGeometry) -> None:
+    """The same of TSC's embeddings and targets, or of the examples of Supervised Prototypes."""
+    counts, parts = found.counts, found.objective.parts
+    atoms = atoms_by_kind(found.gram, parts.names, parts.classes, counts.per_class)
+    draw_kinds(figure, atoms, f"{counts.name} ({counts.classes} classes)\n{found.summary:.110}")
+
+
+def draw_points(figure: Any, atoms: Atoms, title: str | None = None) -> None:
+    """The atoms on their sphere, or of a rank above 3 along three principal axes, into a (sub)figure.
+
+    Of one kind that are few, each point is labelled by its count; where several classes share it, it is ringed.
+    """
+    axes = figure.add_subplot(projection="3d")
+    points, share = atoms.axes()
+    points /= max(1e-12, float(np.linalg.norm(points, axis=1).max()))
+    dims = 1 + int((np.abs(points[:, :2]).max(axis=0) > 1e-6).sum())
+    unit_sphere(axes, 1.05, (0.0, -90.0) if dims < 3 else _VIEW)
+    first, totals = atoms.merged()
+    kinds, ringed = dict.fromkeys(atoms.kinds.tolist()), first[totals > 1]
+    for i, kind in enumerate(kinds):
+        mine = first[atoms.kinds[first] == kind]
+        style = {"marker": _MARKERS[i % 4], "edgecolors": "black", "cmap": "viridis_r", "label": kind}
+        axes.scatter(*points[mine].T, c=np.log(atoms.numbers[mine]), s=55, depthshade=False, **style)
+    if len(kinds) > 1:
+        axes.legend(fontsize=9, loc="lower center", ncols=3)
+    else:
+        axes.scatter(*points[ringed].T, s=260, facecolor="none", edgecolor="black", depthshade=False)
+    if len(kinds) == 1 and len(first) <= FEW:
+        for a, total in zip(first, totals, strict=True):
+            # Where atoms were sampled it is not known here how many classes a point has.
+            several = f"{total} classes of " if atoms.total == len(atoms.gram) else "classes of "
+            label = f"{several if total > 1 else ''}{atoms.numbers[a]:.4g}"
+            axes.text(*(1.2 * points[a]), label, ha="center", va="center", fontsize=11)
+            axes.plot(*np.array([np.zeros(3), points[a]]).T, color=GREY, linewidth=1.2)
+    where = f"Points in {dims} dimension{'s' * (dims > 1)}"
+    if share < 1.0 - 1e-9:
+        where = f"Three principal axes, {100 * share:.3g} % of the spread"
+    axes.set_title(title or f"{where}\n(dark: many examples; ringed: several classes)")

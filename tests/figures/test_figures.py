@@ -12,8 +12,7 @@ from small_gallery import COLLAPSES, EDGES, draw_gallery, supervised, unsupervis
 
 import geomsolve as gs
 from geomsolve.figures.gallery import catalogue, pages, step_counts
-from geomsolve.figures.gallery.label_circles import critical_bandwidth
-from geomsolve.figures.gallery.realizability import label_embeddings
+from geomsolve.figures.gallery.realizability import critical_bandwidth, label_embeddings
 
 
 def read(path):

@@ -9,14 +9,14 @@ from pathlib import Path
 from ...arrays import Progress
 from ...errors import ProblemError
 from ...files import check_file, make_folder
-from . import label_circles, phases, profiles, realizability, step_counts, thresholds
+from . import collapse, profiles, realizability, step_counts
 from .pages import SUFFIXES, Picture, quiet
 
 Draw = Callable[..., Picture]
 
 # The functions that compute the data of a figure and draw it, by its name, which files are called by; their docstrings
 # say what it shows. They take `progress`; whatever else they take has a default.
-_FILES = (step_counts, thresholds, phases, profiles, realizability, label_circles)
+_FILES = (step_counts, collapse, profiles, realizability)
 FIGURES: dict[str, Draw] = {draw.__name__.replace("_", "-"): draw for file in _FILES for draw in file.DRAWN}
 
 

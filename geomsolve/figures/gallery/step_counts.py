@@ -17,10 +17,10 @@ from ...solvers.logits.layer_peeled import solve_peeled
 from ...solvers.logits.max_margin import max_margin
 from ...solvers.solving import solve
 from ..atoms import shown_atoms
-from ..kinds import draw_points
+from ..solutions import draw_points
 from ..style import ACCENT, HEAD, TAIL, simplex_line
+from .collapse import SAMPLINGS
 from .pages import Picture, Row, curve, proof, quiet, table
-from .thresholds import SAMPLINGS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
