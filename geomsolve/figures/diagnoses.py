@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Array
 from .heat_maps import colour_bar, even, heat_map, is_pale
-from .style import ACCENT, FEW, GREY, HEAD, TAIL, finish, name_ticks, picture, whole_ticks
+from .style import ACCENT, FEW, GREY, HEAD, TAIL, finish, name_ticks, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,5 +118,5 @@ def _spectrum(axes: Axes, found: Diagnosis, measured: Array, best: Array, what: 
         marker = None if len(kept) > 30 else "o" if style == "-" else "x"
         axes.plot(np.arange(1, len(kept) + 1), kept, style, color=colour, linewidth=2, marker=marker, label=label)
     title = f"Singular values (effective rank {found.collapse.effective_rank:.1f})"
-    finish(axes, "lower left", title=title, xlabel="rank", ylabel="over the largest", yscale="log", ylim=(floor, 2.0))
-    whole_ticks(axes.xaxis)
+    words = {"title": title, "xlabel": "rank", "ylabel": "over the largest"}
+    finish(axes, "lower left", ranks=True, yscale="log", ylim=(floor, 2.0), **words)

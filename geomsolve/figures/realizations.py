@@ -12,7 +12,7 @@ from ..objectives.weighted.logweights import row_normalised
 from ..similarities.feasibility import LogGram
 from .atoms import raster, reordered
 from .heat_maps import draw_gram, even
-from .style import ACCENT, FEW, GREY, HEAD, MANY, TAIL, finish, picture, unit_circle, whole_ticks
+from .style import ACCENT, FEW, GREY, HEAD, MANY, TAIL, finish, picture, unit_circle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -141,8 +141,7 @@ def _eigenvalues(axes: Axes, found: Realization) -> None:
     axes.plot(place[~negative], values[~negative], "o", color=TAIL, markersize=4, label="0 or more")
     axes.plot(place[negative], values[negative], "s", color=HEAD, markersize=4, label=f"{negative.sum()} negative")
     axes.set_yscale("symlog", linthresh=max(tiny, 1e-3 * float(np.abs(values).max())))
-    finish(axes, "best", xlabel="number", ylabel="eigenvalue", title=title)
-    whole_ticks(axes.xaxis)
+    finish(axes, "best", ranks=True, xlabel="number", ylabel="eigenvalue", title=title)
 
 
 def _excess(axes: Axes, found: Realization, keys: Array, what: str | None) -> None:
@@ -151,7 +150,6 @@ def _excess(axes: Axes, found: Realization, keys: Array, what: str | None) -> No
     if what is None:
         each = np.sort(found.excess_per_sample)[::-1]
         across = np.arange(1.0, len(each) + 1.0)
-        whole_ticks(axes.xaxis)
     axes.plot(across, each, color=HEAD, marker="o" if len(each) <= MANY else None, markersize=4)
     if what is not None and found.witness is not None and found.witness.factor.shape[1]:
         labels, heavy = found.weighting.orbits.listed(), np.sum(found.witness.factor**2, axis=1)
@@ -159,7 +157,7 @@ def _excess(axes: Axes, found: Realization, keys: Array, what: str | None) -> No
         axes.plot(keys[worst], excess[worst], "s", color=ACCENT, markersize=7, label="heaviest in the witness")
     axes.axhline(found.excess, color=GREY, linestyle="--", linewidth=1.2, label=f"mean {found.excess:.4g}")
     words = {"xlabel": what or "samples, worst first", "ylabel": "KL(w‖p), nats", "title": "excess per sample"}
-    finish(axes, "best", ylim=(0.0, 1.1 * max(float(each.max()), 1e-9)), **words)
+    finish(axes, "best", ranks=what is None, ylim=(0.0, 1.1 * max(float(each.max()), 1e-9)), **words)
 
 
 def _points(axes: Axes, points: Array, colours: Array, what: str | None, where: str) -> None:

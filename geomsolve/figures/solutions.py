@@ -13,21 +13,7 @@ from ..geometry.orbit_gram import OrbitGram
 from ..solvers.solution import Solution
 from .atoms import Atoms, atoms_by_kind, class_means, raster, shown_atoms
 from .heat_maps import draw_gram
-from .style import (
-    ACCENT,
-    FEW,
-    GREY,
-    HEAD,
-    MANY,
-    MEAN,
-    TAIL,
-    finish,
-    name_ticks,
-    picture,
-    simplex_line,
-    unit_sphere,
-    whole_ticks,
-)
+from .style import ACCENT, FEW, GREY, HEAD, MANY, MEAN, TAIL, finish, name_ticks, picture, simplex_line, unit_sphere
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,13 +106,9 @@ def _profile(axes: Axes, below: Axes, gram: OrbitGram, numbers: Array, what: str
     wide = numbers[0] > 3 * numbers[-1]
     below.fill_between(ranks, numbers[orbit], numbers[-1] * 0.5 if wide else 0.0, color=ACCENT, alpha=0.35, linewidth=0)
     below.plot(ranks, numbers[orbit], color=ACCENT, marker="o", **{**style, "markersize": 0.0 if many else 5.0})
-    finish(below, xlabel="class rank (largest count first)" + (", log scale" if many else ""), ylabel=what)
-    if wide:
-        below.set_yscale("log")
-    if many:
-        below.set_xscale("log")
-    else:
-        whole_ticks(below.xaxis)
+    across = "class rank (largest count first)" + (", log scale" if many else "")
+    scales = {"xscale": "log" if many else "linear", "yscale": "log" if wide else "linear"}
+    finish(below, ranks=not many, xlabel=across, ylabel=what, **scales)
 
 
 def _histogram(axes: Axes, gram: OrbitGram) -> None:
@@ -180,8 +162,8 @@ def draw_kinds(figure: Figure, atoms: Atoms, title: str) -> None:
     for name, i, dash, ranks, cosines in atoms.lines():
         axes.plot(ranks, cosines, dash, color=(MEAN, TAIL, HEAD)[i % 3], marker=_MARKERS[i % 4], label=name)
     simplex_line(axes, max(2.0, float(atoms.ranks.max())), "")
-    finish(axes, title="Cosines against class rank", xlabel="class rank (largest count first)", ylabel="cosine")
-    whole_ticks(axes.xaxis)
+    words = {"title": "Cosines against class rank", "xlabel": "class rank (largest count first)", "ylabel": "cosine"}
+    finish(axes, ranks=True, **words)
     axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
     draw_points(panels[2], atoms)
     figure.suptitle(title, fontsize=14)

@@ -67,9 +67,11 @@ def picture(width: float, height: float, dpi: int, **pads: Any) -> Callable[[_Dr
     return making
 
 
-def finish(axes: Axes, legend: Any = None, **words: Any) -> None:
-    """Words and scales, a grid behind what is drawn, and a legend at that place."""
+def finish(axes: Axes, legend: Any = None, *, ranks: Any = False, **words: Any) -> None:
+    """Words and scales, whole numbers across for `ranks`, a grid behind what is drawn, and a legend at that place."""
     axes.set(**words)
+    if ranks:
+        whole_ticks(axes.xaxis)
     axes.grid(alpha=0.25)
     axes.set_axisbelow(True)
     if legend is not None:
