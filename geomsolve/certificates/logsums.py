@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 
 from ..errors import ProblemError
 from ..objectives.base import Objective
-from ..objectives.batches.draws import SampledObjective
-from ..objectives.batches.expectation import ExpectedSoftmax
+from ..objectives.batches.expectation import ExpectedSoftmax, SampledObjective
 from ..objectives.batches.one_view import OneView
 from ..objectives.batches.pairwise import Logistic, PairLoss
 from ..objectives.kinds.parts import PartedSum

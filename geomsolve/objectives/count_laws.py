@@ -47,14 +47,11 @@ class CountLaw:
         return not self.writable or len(self.counts.distinct) >= FEW_DISTINCT
 
     def on_nodes(self, nodes: int, places: Array) -> tuple[Objective, Array, int]:
-        """The loss on a Gauss rule of the counts and on some places more.
+        """The loss on a Gauss rule of the counts and on (n,) places more; where its orbits are; the size of the rule.
 
         Sums over classes are integrals of smooth functions of log counts, and a rule of a few nodes takes them to all
-        digits. Orbits of size (almost) 0 at further places change nothing and show what classes there would do.
-
-        Returns:
-            The objective on the orbits of the rule, then those of the places (n,) in [-1, 1], from the smallest log
-            count to the largest; where these orbits are in [-1, 1]; and how many of them belong to the rule.
+        digits. Orbits of size (almost) 0 at further places change nothing and show what classes there would do. Places
+        are in [-1, 1], from the smallest log count to the largest.
         """
         where, weights = self.line.rule(nodes)
         everywhere = np.concatenate([where, places])

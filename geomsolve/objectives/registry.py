@@ -70,11 +70,8 @@ def typed(given: Mapping[str, Any]) -> dict[str, Any]:
     given = dict(given)
     if ".py:" in str(given.get("loss")):
         given["loss"] = _load_function(str(given["loss"]))
-    for option in {"sampler", "averaging"} & set(given):
+    for option in {"sampler", "averaging", "negatives"} & set(given):
         given[option] = _word_or_numbers(given[option])
-    if isinstance(given.get("negatives"), str):
-        with contextlib.suppress(ValueError):
-            given["negatives"] = float(given["negatives"])
     return given
 
 
@@ -88,13 +85,14 @@ def checked_options(name: str, builder: Callable[..., Any], options: Mapping[str
             instead = (
                 "write scale, the inverse temperature" if (name, option) == ("lc", "temperature") else "leave it out"
             )
+            flag = option.replace("_", "-")
             raise ProblemError(
-                f"{_flag(option)}: {name} has no such option; got {value} ({instead}; it takes {', '.join(known)})"
+                f"{flag}: {name} has no such option; got {value} ({instead}; it takes {', '.join(known)})"
             )
     for option, required in known.items():
         if required and option not in given:
             example = " (0.1 is usual)" if option == "temperature" else ""
-            raise ProblemError(f"{_flag(option)}: {name} needs it; got none{example}")
+            raise ProblemError(f"{option.replace('_', '-')}: {name} needs it; got none{example}")
     return given
 
 
@@ -138,10 +136,6 @@ def builder_of(name: str) -> Callable[..., Objective]:
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise ProblemError(f"objective: must be one of {', '.join(OBJECTIVES)}; got {name!r:.40}{hint}")
     return getattr(importlib.import_module(__package__), OBJECTIVES[name])
-
-
-def _flag(option: str) -> str:
-    return option.replace("_", "-")
 
 
 def _word_or_numbers(text: Any) -> Any:

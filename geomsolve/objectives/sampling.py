@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -95,10 +96,10 @@ def resampled(counts: Counts, sampler: Sampler) -> Counts:
 
 def classes_and_examples(sampler: Sampler, counts: Counts) -> tuple[int, int] | None:
     """P and M of a sampler "PxM", P classes of M examples each; None for any other."""
-    parts = sampler.lower().split("x") if isinstance(sampler, str) else []
-    if len(parts) != 2 or not all(part.isdigit() for part in parts):
+    found = re.fullmatch("([0-9]+)x([0-9]+)", sampler.lower()) if isinstance(sampler, str) else None
+    if found is None:
         return None
-    classes, examples = int(parts[0]), int(parts[1])
+    classes, examples = int(found[1]), int(found[2])
     if not 2 <= classes <= counts.classes or examples < 1:
         raise ProblemError(
             f"sampler: PxM draws 2 to {counts.classes} classes (P) of at least 1 example (M) each; got {sampler!r}"

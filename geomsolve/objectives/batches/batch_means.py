@@ -178,20 +178,19 @@ class BatchMean(Objective):
         return float(self.orbits.sizes[anchors].sum() * max(0.0, -left[anchors].min()))
 
     @cached_property
-    def _kept(self) -> dict[int, tuple[OrbitGram, _Pass]]:
-        return {}
+    def _kept(self) -> list[Any]:
+        """The last Gram matrix, the order to which it was taken, and its rows."""
+        return [None, -1, None]
 
     def _at(self, gram: OrbitGram, order: int) -> _Pass:
         """The rows at a Gram matrix: their excess (order 0), forces (1) and curvature (2); the last one is kept."""
-        for known, (there, found) in self._kept.items():
-            if there is gram and known >= order:
-                return found
+        if self._kept[0] is gram and self._kept[1] >= order:
+            return self._kept[2]
         size = len(gram.sizes)
         found = _Pass(np.zeros(size), np.zeros((size, size)), np.zeros((size, size)), np.zeros(size))
         for g in range(len(self.groups.own)):
             self._row(g, gram, order, found)
-        self._kept.clear()
-        self._kept[order] = gram, found
+        self._kept[:] = gram, order, found
         return found
 
     def _row(self, g: int, gram: OrbitGram, order: int, found: _Pass) -> None:

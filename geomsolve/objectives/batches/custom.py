@@ -15,7 +15,7 @@ from ...arrays import Array
 from ...errors import ProblemError
 from ...geometry.orbit_gram import OrbitGram
 from ..base import RowModel, ratio
-from .draws import SampledObjective
+from .expectation import SampledObjective
 
 Psi = Callable[[Any], Any]
 
@@ -146,11 +146,8 @@ def _show(point: Array) -> str:
 def _compiled(function: Callable[[Any], Any]) -> tuple[Any, Any, Any]:
     import jax
 
-    def scalar(point: Any) -> Any:
-        return function(point)
-
-    gradient = jax.grad(scalar)
-    return jax.jit(jax.vmap(scalar)), jax.jit(jax.vmap(gradient)), jax.jit(jax.vmap(jax.jacfwd(gradient)))
+    gradient = jax.grad(function)
+    return jax.jit(jax.vmap(function)), jax.jit(jax.vmap(gradient)), jax.jit(jax.vmap(jax.jacfwd(gradient)))
 
 
 def evaluate(function: Callable[[Any], Any], points: Array, order: int = 0) -> Array:

@@ -1,19 +1,20 @@
-"""Expected log of a random sum, exactly: InfoNCE with k sampled negatives, and mini-batches, without sampling."""
+"""Losses of independently drawn negatives; expected logs of random sums, exactly and without sampling."""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from ...arrays import Array
+from ...errors import ProblemError
 from ...geometry.orbit_gram import OrbitGram
-from ..base import RowModel, ratio
-from .draws import SampledObjective
+from ..base import Objective, RowModel, check_weights, ratio
 from .laplace import laplace_rule
 
 # Where a mean falls below one rounding of 1 its powers have no part in any sum; bounding it keeps logarithms finite.
@@ -22,6 +23,39 @@ _ALMOST = -1.0 + 2.0**-53
 VIRTUAL = 50.0
 # Numbers in one block of nodes (a megabyte): small problems take one pass of numpy, large ones a node at a time.
 _BLOCK = 2**17
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SampledObjective(Objective):
+    """Base of the losses of independently drawn negatives, with the law of one negative for an anchor of orbit a."""
+
+    partner: Array = field(repr=False)  # (K, K) the probability to draw one given partner in orbit b
+    own: Array = field(repr=False)  # (K,) the probability to draw the anchor's own class, which sits at t = 0
+    count: int = 1  # k, the number of draws
+
+    @property
+    def exact_rows(self) -> bool:
+        """False unless there is one negative: draws that share a row couple in more ways than the model has."""
+        return self.count == 1
+
+    def _validate(self) -> None:
+        super()._validate()
+        count = len(self.orbits.sizes)
+        check_weights("partner", self.partner, (count, count))
+        check_weights("own", self.own, (count,))
+        worst = float(np.abs(self._probabilities.sum(axis=1) + self.own - 1.0).max())
+        if worst > 1e-9:
+            raise ProblemError(f"draws: the probabilities of one draw must sum to 1; they are off by {worst:.3g}")
+
+    @cached_property
+    def _probabilities(self) -> Array:
+        """(K, K) the probability that a draw falls into orbit b, own class apart."""
+        return self.orbits.partners * self.partner
+
+
+def law_of(shares: Array) -> dict[str, Any]:
+    """The law of draws from these shares of the classes, whatever the anchor."""
+    return {"partner": np.broadcast_to(shares, (len(shares), len(shares))), "own": shares}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -51,18 +85,19 @@ class ExpectedLog(SampledObjective):
     def _weights(self, s: Array, moved: Array) -> tuple[Array, Array]:
         """(n, K) the derivative of the integrand in -phi over k, and minus the second one over k (k - 1)."""
 
-    def _blocks(self, scale: Array) -> Iterator[tuple[Array, Array, Array]]:
-        """Nodes and weights (n, 1) and e^{-s beta x} - 1 for every pair (n, K, K), a block of nodes at a time."""
+    def _blocks(self, scale: Array) -> Iterator[tuple[Array, Array, Array, Array]]:
+        """Nodes and weights (n, 1), `moved` (n, K) and e^{-s beta x} of every pair (n, K, K), by blocks of nodes."""
         length = max(1, _BLOCK // scale.size)
         for first in range(0, len(self._rule[0]), length):
             s, weights = (part[first : first + length, None] for part in self._rule)
-            drops = s[:, :, None] * -scale
-            yield s, weights, np.expm1(drops, out=drops)
+            decay = s[:, :, None] * -scale
+            moved = np.einsum("ab,nab->na", self._probabilities, np.expm1(decay, out=decay))
+            decay += 1.0
+            yield s, weights, moved, decay
 
     def _row_excess(self, gram: OrbitGram) -> Array:
         total = np.zeros(len(self.masses))
-        for s, weights, drops in self._blocks(self.beta * gram.exponentials(self.temperature)):
-            moved = np.einsum("ab,nab->na", self._probabilities, drops)
+        for s, weights, moved, _ in self._blocks(self.beta * gram.exponentials(self.temperature)):
             total += np.sum(weights * self._fall(s, moved), axis=0)
         return total
 
@@ -70,9 +105,8 @@ class ExpectedLog(SampledObjective):
         """The derivative of the integral alone, at a third of the cost of `rows`."""
         scale = self.beta * gram.exponentials(self.temperature)
         total = np.zeros_like(scale)
-        for s, weights, decay in self._blocks(scale):
-            slope, _ = self._weights(s, np.einsum("ab,nab->na", self._probabilities, decay))
-            decay += 1.0
+        for s, weights, moved, decay in self._blocks(scale):
+            slope, _ = self._weights(s, moved)
             total += np.einsum("na,nab->ab", weights * s * slope, decay)
         return self._amplitude * scale * total
 
@@ -85,9 +119,7 @@ class ExpectedLog(SampledObjective):
         k, scale = self.count, self.beta * gram.exponentials(self.temperature)
         first, second, coupling = (np.zeros_like(scale) for _ in range(3))
         forces = self._probabilities * scale
-        for s, weights, decay in self._blocks(scale):
-            moved = np.einsum("ab,nab->na", self._probabilities, decay)
-            decay += 1.0
+        for s, weights, moved, decay in self._blocks(scale):
             slope, bend = (weights * s * part for part in self._weights(s, moved))
             first += np.einsum("na,nab->ab", slope, decay)
             second += np.einsum("na,nab->ab", s * slope, decay)

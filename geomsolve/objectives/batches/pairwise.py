@@ -14,7 +14,7 @@ from scipy.optimize import lsq_linear, minimize
 from ...arrays import Array
 from ...geometry.orbit_gram import OrbitGram
 from ..base import RowModel, ratio
-from .draws import SampledObjective
+from .expectation import SampledObjective
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,12 @@ from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
 from ..base import Objective, check_temperature, is_number
 from ..batches.custom import EnumeratedLoss, Psi, check_psi
-from ..batches.draws import law_of
-from ..batches.expectation import ExpectedSoftmax
+from ..batches.expectation import ExpectedSoftmax, law_of
 from ..batches.pairwise import Hinge, Logistic, PairLoss
 from ..count_laws import by_counts, check_pairs
 from ..rows.full_batch import check_word
 from ..rows.row_softmax import RowSoftmax
 from ..sampling import Sampler, class_orbits, resampled
-
-_SAMPLINGS = ("supervised", "unsupervised")
-_NORMALIZATIONS = ("mean", "sum")
-_LOSSES = ("infonce", "logistic", "hinge")
 
 
 def GCL(
@@ -71,10 +66,10 @@ def GCL(
     """
     counts = resampled(as_counts(counts), sampler)
     temperature = check_temperature(temperature)
-    check_word("sampling", sampling, _SAMPLINGS)
-    check_word("normalization", normalization, _NORMALIZATIONS)
+    check_word("sampling", sampling, ("supervised", "unsupervised"))
+    check_word("normalization", normalization, ("mean", "sum"))
     if not callable(loss):
-        check_word("loss", loss, _LOSSES)
+        check_word("loss", loss, ("infonce", "logistic", "hinge"))
     if negatives is None:
         negatives = math.inf if loss == "infonce" else 1
     count, words = check_negatives(negatives), getattr(loss, "__name__", "psi") if callable(loss) else loss

@@ -17,8 +17,7 @@ from ...errors import ProblemError
 from ...geometry.orbit_gram import Orbits
 from ..base import Objective, check_array, check_temperature
 from ..batches.batch_means import BatchMean
-from ..batches.draws import law_of
-from ..batches.expectation import ExpectedSoftmax, ForeignSoftmax
+from ..batches.expectation import ExpectedSoftmax, ForeignSoftmax, law_of
 from ..batches.one_view import OneView
 from ..batches.outcomes import Drawn, Groups, few_classes, independent, outcomes, without_replacement
 from ..count_laws import by_counts
@@ -32,8 +31,6 @@ from ..sampling import (
     classes_and_examples,
     drawn_shares,
 )
-
-_DRAWS, _REDUCERS = ("independent", "shuffle"), ("mean", "nonzero")
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,8 +162,8 @@ def batches(
     reducer: str = "mean",
 ) -> Batches | None:
     """The batches that these settings of a loss mean, see `SupCon`; None for the full batch."""
-    check_word("draw", draw, _DRAWS)
-    check_word("reducer", reducer, _REDUCERS)
+    check_word("draw", draw, ("independent", "shuffle"))
+    check_word("reducer", reducer, ("mean", "nonzero"))
     pattern = classes_and_examples(sampler, counts)
     if pattern is not None:
         if draw == "shuffle" or not isinstance(averaging, str):

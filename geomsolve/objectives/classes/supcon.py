@@ -13,15 +13,13 @@ from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
 from ...geometry.orbit_gram import Orbits
 from ..base import Objective, check_temperature, is_number
-from ..batches.draws import law_of
+from ..batches.expectation import law_of
 from ..batches.one_view import OneView, Together
 from ..batches.pairwise import Exponential, PairLoss
 from ..count_laws import by_counts
 from ..rows.full_batch import check_batch, check_whole, check_word
 from ..sampling import Averaging, ClassTable, Sampler, class_orbits, drawn_shares
 from .over_batches import of_classes
-
-_KEYS = ("gradient", "momentum")
 
 
 def SupCon(
@@ -98,7 +96,7 @@ def SupCon(
     """
     counts = as_counts(counts)
     check_whole("views", views, least=1)
-    check_word("keys", keys, _KEYS)
+    check_word("keys", keys, ("gradient", "momentum"))
     if keys == "momentum":
         return _momentum(counts, temperature, sampler, batch, draw)
     return of_classes("SupCon", counts, temperature, None, batch, views, sampler, draw, averaging, reducer)
@@ -189,16 +187,11 @@ def _energy(orbits: Orbits, shares: Array, temperature: float, name: str) -> Pai
 
 
 def merged_supcon(counts: Counts, merged: NDArray[np.intp], sampler: Sampler, **options: Any) -> Objective:
-    """SupCon over the same counts with some classes held in one point; its atoms are the others, and that point.
+    """SupCon with some classes, not all, held in one point; its atoms are the others, and that point.
 
     Their anchors see each other as they see their own class, so this is SupCon with one class in their place, but for
-    one thing: with one view, whether an anchor has a positive is still the matter of its own class alone.
-
-    Args:
-        counts: examples per class, such as `SupCon` takes with these options.
-        merged: the classes in one point, some but not all.
-        sampler: how a batch is drawn; not PxM.
-        options: of `SupCon`; with one view not shuffled.
+    one thing: with one view, whether an anchor has a positive is still the matter of its own class alone. The sampler
+    is not PxM, and one view not shuffled.
     """
     together = as_counts([*np.delete(counts.per_class, merged), counts.per_class[merged].sum()], name=counts.name)
     shares = drawn_shares(counts, sampler)

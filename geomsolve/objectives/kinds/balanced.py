@@ -21,8 +21,6 @@ from ..rows.row_softmax import ViewedRows
 from ..sampling import ClassTable, Sampler
 from .parts import Parted, PartedSoftmax, anchored, example_counts, few_by_class, kinds_of, parts_in
 
-ANCHORS = ("instance", "class")
-
 
 def BCL(
     counts: Counts | ArrayLike,
@@ -81,7 +79,7 @@ def BCL(
     temperature = check_temperature(temperature)
     example_counts("BCL", counts)
     instances = counts.distinct * check_whole("views", views, least=1)
-    check_word("anchors", anchors, ANCHORS)
+    shares = anchor_shares(counts, anchors)
     drawn = batches(counts, batch, views, sampler, draw)
     if drawn is not None:
         if anchors != "instance":
@@ -106,7 +104,7 @@ def BCL(
     every, own = (1.0 / instances, 1.0 / (instances + 1.0)), (1.0 / instances, 0.0)
     loss = anchored(
         kinds,
-        masses=anchor_shares(counts, anchors) / instances,
+        masses=shares / instances,
         weights=[every, every],
         positives=[own, own],
         temperature=temperature,
@@ -118,6 +116,7 @@ def BCL(
 
 def anchor_shares(counts: Counts, anchors: str) -> Array:
     """(K,) the weight of all anchors of one class of each distinct count."""
+    check_word("anchors", anchors, ("instance", "class"))
     if anchors == "class":
         return np.full(len(counts.distinct), 1.0 / counts.classes)
     return counts.proportions

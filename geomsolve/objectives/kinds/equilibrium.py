@@ -14,7 +14,7 @@ from ...geometry.orbit_gram import OrbitGram
 from ..base import check_number, check_temperature
 from ..rows.full_batch import check_whole, check_word
 from ..sampling import ClassTable
-from .balanced import ANCHORS, anchor_shares
+from .balanced import anchor_shares
 from .parts import (
     Array,
     PartedSoftmax,
@@ -120,7 +120,7 @@ def ECL(
     """
     counts = as_counts(counts)
     temperature = check_temperature(temperature)
-    check_word("anchors", anchors, ANCHORS)
+    shares = anchor_shares(counts, anchors)
     contrast, align = check_number("contrast", contrast, 1e-6, 1e6), check_number("align", align)
     examples = example_counts("ECL", counts) * check_whole("views", views, least=1)
     if examples.min() < 2:
@@ -132,7 +132,7 @@ def ECL(
     many = {name: each if name == "instances" else 1.0 for name in names}
     kinds = kinds_of("ECL", counts, many, by_class=tied or (classifier and backbone))
     name = f"ECL(anchors={anchors}, no classifier)"
-    share = anchor_shares(counts, anchors) / each
+    share = shares / each
     balanced = anchored(
         kinds,
         masses=contrast * share if classifier else share,

@@ -68,7 +68,7 @@ class PartedSoftmax(Parted, RowSoftmax):
     """Row softmax over atoms of several kinds."""
 
 
-def _summed(name: str) -> Any:
+def _sum_of(name: str) -> Any:
     """The method of that name as the sum over the losses."""
     return lambda self, gram: sum(getattr(loss, name)(gram) for loss in self.losses)
 
@@ -113,7 +113,7 @@ class PartedSum(Parted):
         softness = ratio(repulsion, np.sum([model.curvature for model in models], axis=0))
         return RowModel(repulsion, softness, coupling / np.where(repulsion > 0, repulsion, 1.0))
 
-    resolved, row_gradient = _summed("resolved"), _summed("row_gradient")
+    resolved, row_gradient = _sum_of("resolved"), _sum_of("row_gradient")
 
     def row_terms(self, gram: OrbitGram) -> tuple[Array, Array] | None:
         """The sums of the losses' sizes."""
@@ -123,8 +123,7 @@ class PartedSum(Parted):
     @property
     def attraction(self) -> Array | float:
         """The sum of the losses' attractions."""
-        parts = [loss.attraction for loss in self.losses]
-        return 0.0 if all(isinstance(part, float) for part in parts) else np.asarray(sum(parts))
+        return sum((loss.attraction for loss in self.losses), 0.0)
 
 
 def closed_orbits(objective: Any) -> Any:

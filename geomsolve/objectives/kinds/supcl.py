@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NoReturn
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,12 +12,12 @@ from ...arrays import Array
 from ...counts.counts import Counts, as_counts
 from ...errors import BackendError, ProblemError
 from ...geometry.orbit_gram import OrbitGram, Orbits
-from ..base import Objective, RowModel, check_temperature, is_number
+from ..base import Objective, RowModel, check_temperature, is_number, ratio
+from ..classes.supcon import SupCon
 from ..count_laws import check_pairs
 from ..descriptions import Instances
 from ..rows.full_batch import check_whole, check_word
-from ..rows.row_softmax import RowSoftmax, ViewedRows
-from ..sampling import class_orbits
+from ..rows.row_softmax import ViewedRows
 from .balanced import ViewedSoftmax, instance_softmax
 from .parts import example_counts
 
@@ -104,8 +104,7 @@ class FreeViews(Objective):
         bent = inside * (self._share**2 * self._others + further**2 * views) / self.temperature
         np.fill_diagonal(curvature, bent)
         answer = np.sum(self.orbits.partners * repulsion, axis=1) / self.masses
-        softness = repulsion / np.where(curvature > 0, curvature, 1.0)
-        return RowModel(repulsion, np.where(curvature > 0, softness, self.temperature), answer[:, None])
+        return RowModel(repulsion, ratio(repulsion, curvature), answer[:, None])
 
     @property
     def attraction(self) -> Array | float:
@@ -241,17 +240,12 @@ def SupCL(
     )
 
 
-def collapsed_supcl(counts: Counts, *, temperature: float, views: int = 2, self_pairs: bool = True) -> RowSoftmax:
+def collapsed_supcl(counts: Counts, *, temperature: float, views: int = 2, self_pairs: bool = True) -> Any:
     """SupCL with every class held in one point: its atoms are the classes, and alpha has no part in it."""
-    sizes = counts.distinct
-    return RowSoftmax(
-        orbits=class_orbits(counts),
-        masses=counts.proportions,
-        weights=np.broadcast_to(views * sizes, (len(sizes), len(sizes))),
-        offsets=views * (sizes - 1.0) + own_views(views, self_pairs),
-        temperature=check_temperature(temperature),
-        name="SupCL, every class in one point",
-    )
+    own_views(views, self_pairs)
+    found: Any = SupCon(counts, temperature=temperature, views=views)  # which is without self-pairs
+    offsets = found.offsets + float(self_pairs)
+    return replace(found, offsets=offsets, law=None, name="SupCL, every class in one point")
 
 
 def check_alpha(alpha: float) -> float:

@@ -17,8 +17,6 @@ from ...geometry.orbit_gram import OrbitGram, Orbits
 from ..base import RowModel, check_number, check_temperature, is_number, ratio
 from .parts import Parted, PartedSoftmax, Parts, kinds_of, parts_in, points
 
-_TOWERS = ("image", "text")
-
 
 def CLIP(counts: Counts | ArrayLike, *, temperature: float, negatives: float | None = None) -> PartedSoftmax:
     """The loss of CLIP over concepts: every image is to find its text among all, and every text its image.
@@ -152,7 +150,7 @@ def _pairs(loss: str, counts: Any, negatives: float | None) -> tuple[Counts, Arr
     """Counts, shares, how often image i meets text j, the atoms of both towers, and what these are."""
     counts = as_counts(counts)
     size = counts.classes
-    kinds = kinds_of(loss, counts, dict.fromkeys(_TOWERS, 1.0), by_class=True)
+    kinds = kinds_of(loss, counts, {"image": 1.0, "text": 1.0}, by_class=True)
     negatives = float(size) if negatives is None else check_number("negatives", negatives, 1e-9, 1e9)
     shares = counts.per_class / counts.total
     met = negatives * shares[:, None] * shares * (1.0 - np.eye(size))

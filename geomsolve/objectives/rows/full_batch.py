@@ -75,11 +75,11 @@ def full_batch(
             return RowSoftmax(**each, temperature=tau, name=name)
 
         return by_counts(counts, tau, name, build)
-    taus = np.broadcast_to(check_temperature(temperature) if np.ndim(temperature) == 0 else 0.0, (counts.classes,))
-    if np.ndim(temperature):
-        taus = check_array("temperature", temperature, (counts.classes,), above=0)
-        check_temperature(float(taus.min()))
-        check_temperature(float(taus.max()))
+    if np.ndim(temperature) == 0:
+        temperature = np.full(counts.classes, check_temperature(temperature))
+    taus = check_array("temperature", temperature, (counts.classes,), above=0)
+    check_temperature(float(taus.min()))
+    check_temperature(float(taus.max()))
     table = ClassTable.of(counts, masses[counts.groups] if isinstance(averaging, str) else masses, taus)
     row = _row_softmax(table.orbits, views * table.counts, table.columns[0], own)
     row |= {"temperature": float(taus.max()), "counts": table.as_counts(counts)}

@@ -58,10 +58,9 @@ def symmetric_part(log_w: Array, self_pairs: bool) -> tuple[Array, float, tuple[
     Returns:
         l (n, n), -inf where a pair lacks a weight in either direction, +inf next to a sample of no weight to itself;
         asymmetry, in units of log w: with self-pairs the largest |log w_ij - log w_ii - log w_ji + log w_jj|, without
-        the violation |A_ij + A_jk + ...| of the cycle, at most 3 times less than that of the worst triangle where
-        there are no zeros, and inf where a weight is 0 in one direction only, or one to itself is 0;
-        worst, the pair (i, j) or cycle (i, j, k, ...) where that is so, (i, i) for a sample of no weight to itself and
-        () where nothing is violated or no cycle is. O(n^2), with zeros and without self-pairs O(n^3).
+        the violation |A_ij + A_jk + ...| of the cycle, and inf where a weight is 0 one way only, or one to itself is;
+        worst, the pair or cycle where that is so, (i, i) for a sample of no weight to itself, () where nothing is
+        violated. O(n^2), with zeros and without self-pairs O(n^3).
     """
     own = np.diag(log_w)
     gone = np.isneginf(log_w)
