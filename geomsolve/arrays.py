@@ -1,7 +1,5 @@
 """Arrays that cannot change (what is derived from them is kept, and must not go stale)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

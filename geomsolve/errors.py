@@ -1,7 +1,5 @@
 """Everything geomsolve raises on purpose."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

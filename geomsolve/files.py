@@ -1,7 +1,5 @@
 """Files that are read and written: arrays from .npy files, and paths that are checked before any long work."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 from typing import Any

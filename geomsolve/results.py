@@ -1,7 +1,5 @@
 """What every answer can do: say itself in a line, a page or a dictionary, be drawn, saved and loaded."""
 
-from __future__ import annotations
-
 import base64
 import html
 import importlib

@@ -1,7 +1,5 @@
 """What reports are made of: strict JSON, aligned rows and tables, numbers in words."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterable, Sequence

@@ -152,9 +152,7 @@ def as_counts(counts: Counts | ArrayLike, *, name: str = "counts") -> Counts:
                 "such classes)"
             )
         return counts
-    keyed = _keyed(counts)
-    if keyed is not None:
-        return as_counts(keyed[0], name=name).named(keyed[1])
+    counts, names = _keyed(counts)
     try:
         array = np.asarray(as_numpy(counts), dtype=np.float64)
     except (TypeError, ValueError):
@@ -178,7 +176,7 @@ def as_counts(counts: Counts | ArrayLike, *, name: str = "counts") -> Counts:
                 f"{array.sum():.9g} (divide by the sum, or give counts)"
             )
         array = array / array.sum()
-    return _histogram(array, name)
+    return _histogram(array, name).named(names)
 
 
 def _histogram(array: Array, name: str) -> Counts:
@@ -208,14 +206,14 @@ def counts_from_labels(labels: Any, *, classes: int | Sequence[Any] | None = Non
     return _histogram(counted, "labels").named(names)
 
 
-def _keyed(counts: Any) -> tuple[list[Any], list[Any] | None] | None:
-    """The numbers of a mapping or series in the sorted order of its keys, and the keys unless they are 0 to C - 1."""
+def _keyed(counts: Any) -> tuple[Any, list[Any] | None]:
+    """The numbers of a mapping or series in the order of its keys, and these unless 0 to C - 1; all else as it is."""
     if isinstance(counts, Mapping):
         keys, numbers = list(counts), list(counts.values())
     elif hasattr(counts, "index") and hasattr(counts, "to_dict"):
         keys, numbers = counts.index.tolist(), np.asarray(counts).tolist()
     else:
-        return None
+        return counts, None
     if len(set(keys)) < len(keys):
         raise ProblemError("counts: every class must be named once in the index; some are named twice (reset_index?)")
     try:

@@ -1,7 +1,5 @@
 """Text files as tables: whichever character parts the columns, with or without names of these."""
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import csv

@@ -1,7 +1,5 @@
 """Class counts from files of every usual kind: tables, JSON, YAML, NumPy arrays, parquet, lists, folders."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from collections import Counter

@@ -1,7 +1,5 @@
 """Counts on a line of logarithms, and Gauss rules of them: a few nodes that stand for a million classes."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Class labels, one per sample: from arrays, tensors, frames and data sets, in the order of their classes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -4,8 +4,6 @@ Counts are not rounded to whole numbers. Up to two million classes are listed on
 1e9), are a distribution of counts, by a Gauss-Legendre rule of 64 nodes.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

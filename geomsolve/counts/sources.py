@@ -1,7 +1,5 @@
 """Counts by name: built-in profiles, rules, laws and files."""
 
-from __future__ import annotations
-
 import difflib
 import json
 import re

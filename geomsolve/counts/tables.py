@@ -1,7 +1,6 @@
 """Tables of class counts: what cells say, which column has counts, which row is a total, what classes are called."""
 
-from __future__ import annotations
-
+import contextlib
 import re
 import warnings
 from collections.abc import Iterable, Sequence
@@ -35,14 +34,11 @@ _PATH = re.compile(r"[/\\]|\.(jpe?g|png|bmp|tiff?|webp|gif|npy|wav|mp4)$", re.IG
 def number(text: str) -> float | None:
     """The number a cell says, thousands separators and all, or None."""
     text = text.strip().strip("\"'").replace("\u00a0", " ").replace("\u202f", " ")
-    if re.fullmatch(r"[+-]?\d{1,3}([,' _]\d{3})+(\.\d+)?", text):
-        text = re.sub(r"[,' _]", "", text)
-    elif re.fullmatch(r"[+-]?\d+,\d+", text):  # a decimal comma
-        text = text.replace(",", ".")
-    try:
+    with contextlib.suppress(ValueError):
         return float(text)
-    except ValueError:
-        return None
+    if re.fullmatch(r"[+-]?\d{1,3}([,' _]\d{3})+(\.\d+)?", text):
+        return float(re.sub(r"[,' _]", "", text))
+    return float(text.replace(",", ".")) if re.fullmatch(r"[+-]?\d+,\d+", text) else None  # a decimal comma
 
 
 def words(name: str) -> set[str]:

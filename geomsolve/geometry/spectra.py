@@ -1,7 +1,5 @@
 """Lower bounds of smallest eigenvalues by one factorisation or none, for the two matrices a certificate is about."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..arrays import Array

@@ -1,7 +1,5 @@
 """Unit rows, their tangents, and hops from some to others."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Within- and between-class variance of a geometry of instances."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .orbit_gram import OrbitGram

@@ -4,8 +4,6 @@ Tasks and answers are dictionaries of plain things, so any executor can carry th
 installed geomsolve.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import json

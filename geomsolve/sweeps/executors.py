@@ -1,7 +1,5 @@
 """Who solves a sweep: this process, spawned ones, or the workers of a dask cluster."""
 
-from __future__ import annotations
-
 import contextlib
 import multiprocessing
 import os

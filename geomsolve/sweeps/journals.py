@@ -1,7 +1,5 @@
 """The journal of sweeps: one sqlite file that outlives any kill, and that one process at a time writes to."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """`sweep`: solves every point of a grid, on any executor, into a journal that survives a kill at any moment."""
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections import Counter, deque

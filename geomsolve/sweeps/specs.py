@@ -1,7 +1,5 @@
 """What a sweep is to solve: a TOML file, or a dictionary like one, checked before anything is solved."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import itertools

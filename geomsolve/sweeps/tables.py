@@ -1,7 +1,5 @@
 """What a journal holds, as columns: in memory, or as a file of another format."""
 
-from __future__ import annotations
-
 import csv
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The zoo: named problems whose optimum is known to many digits, to test and time solvers on."""
 
-from __future__ import annotations
-
 import difflib
 import json
 from collections.abc import Mapping
