@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
@@ -66,9 +66,14 @@ class TargetState(State):
 
     @staticmethod
     def gram_at(orbits: Kinds, point: Array) -> KindGram:
-        """The Gram matrix of embeddings and targets."""
-        rows = np.stack([point, Targets.of(orbits).rows], axis=1)
-        return KindGram.of_points(orbits, rows.reshape(orbits.cells, -1))
+        """The Gram matrix of embeddings and targets, with the digits within a class that forces are differences of."""
+        fixed, number = Targets.of(orbits).rows, orbits.each[:, 0]
+        gram = KindGram.of_points(orbits, np.stack([point, fixed], axis=1).reshape(orbits.cells, -1))
+        common = point[:, -1] ** 2 * number / fewer(number)
+        near = np.repeat(-common, 4).reshape(-1, 2, 2)
+        near[:, 0, 0] = 0.0
+        near[:, 0, 1] = near[:, 1, 0] = 0.5 * np.sum((point - fixed) ** 2, axis=1) - common
+        return replace(gram, near=near, common=common)
 
     @classmethod
     def at(cls, objective: Objective, point: Array, curved: bool = False) -> Self:
