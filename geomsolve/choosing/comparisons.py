@@ -8,16 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .. import __version__
-from ..arrays import Progress
+from ..arrays import Array, Progress
 from ..certificates.certificate import check_tol
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
-from ..geometry.kinds import KindGram
-from ..geometry.orbit_gram import OrbitGram, Orbits
-from ..geometry.variances import ClassVariances
+from ..geometry.kinds import KindGram, Kinds
+from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective, check_temperature
 from ..objectives.descriptions import KindsOfAtoms
 from ..objectives.logits.cross_entropy import CrossEntropy, ldam, logit_adjusted
@@ -258,50 +257,41 @@ def _classified(name: str, counts: Counts, tol: float, progress: Progress | None
 
 def _measured(found: Solution | BoundedGeometry, counts: Counts) -> tuple[Any, ...]:
     """Class means, the examples of a class of every orbit of theirs, spread, alignment and classifier."""
-    about = found.objective.description
-    if isinstance(found.geometry, KindGram):
-        return _of_kinds(found.geometry, counts)
-    gram = found.orbits if isinstance(found, Solution) else found.geometry
-    if about.atoms == "class means":
-        shares = np.empty(len(gram.sizes))
-        shares[gram.orbits.labels] = counts.per_class
-        return gram, shares, 0.0
-    kinds: Sequence[str] = ("instances",) * counts.classes
-    classes = np.argsort(counts.by_class().groups)
-    if isinstance(about, KindsOfAtoms):
-        kinds, classes = about.kinds, np.array(about.classes)
-    partner = next((kind for kind in _PARTNERS if kind in kinds), None)
-
-    def places(wanted: str) -> list[int]:
-        """The orbit of that kind of every class."""
-        return sorted((place for place, kind in enumerate(kinds) if kind == wanted), key=lambda place: classes[place])
-
-    order = places(kinds[0])
-    own = OrbitGram(Orbits(gram.sizes[order]), gram.cosines[np.ix_(order, order)])
-    variances = ClassVariances(own)
-    length = np.sqrt(1.0 - variances.per_class)
-    cosines = own.cosines / length[:, None] / length
-    np.fill_diagonal(cosines, 1.0)
-    single = Orbits(np.ones(counts.classes), np.arange(counts.classes))
-    measured = OrbitGram(single, np.clip(cosines, -1.0, 1.0)), counts.per_class, variances.within
-    if isinstance(found, BoundedGeometry):
-        return *measured, float(np.mean(found.own_target / length))
+    about, gram = found.objective.description, found.geometry
+    if isinstance(found, Solution) and about.atoms == "class means":
+        return found.orbits, _shares(found.orbits.orbits.listed(), counts), 0.0
+    assert isinstance(gram, OrbitGram), "counts have kernels, single examples have none"
+    if not isinstance(gram, KindGram):
+        kinds: Sequence[str] = ("instances",) * counts.classes
+        classes: Sequence[int] = np.argsort(counts.by_class().groups).tolist()
+        if isinstance(about, KindsOfAtoms):
+            kinds, classes = about.kinds, about.classes
+        gram = _by_class(gram, kinds, classes)
+    orbits, (means, length) = gram.orbits, gram.means()
+    instances = orbits.classes * orbits.each[:, 0]
+    measured = means, _shares(orbits.groups, counts), float(instances @ (1.0 - length**2) / instances.sum())
+    partner = next((kind for kind in _PARTNERS if kind in orbits.names), None)
     if partner is None:
-        return measured
-    other = places(partner)
-    alignment = float(np.mean(gram.cosines[order, other] / length))
-    return *measured, alignment, OrbitGram(single, gram.cosines[np.ix_(other, other)])
-
-
-def _of_kinds(gram: KindGram, counts: Counts) -> tuple[Any, ...]:
-    """The same by orbits of classes: the means of the first kind, and the first other kind beside them."""
-    kinds, (means, length) = gram.orbits, gram.means()
-    instances = kinds.classes * kinds.each[:, 0]
-    measured = means, counts.distinct, float(instances @ (1.0 - length**2) / instances.sum())
-    partner = next((kind for kind in _PARTNERS if kind in kinds.names), None)
-    if partner is None:
-        return measured
-    place = kinds.names.index(partner)
-    own = kinds.own(gram.cosines)[:, 0, place] / length
-    alignment = float(kinds.classes @ own / kinds.classes.sum())
+        return *measured, float(np.mean(found.own_target / length)) if isinstance(found, BoundedGeometry) else None
+    place = orbits.names.index(partner)
+    own = orbits.own(gram.cosines)[:, 0, place] / length
+    alignment = float(orbits.classes @ own / orbits.classes.sum())
     return *measured, alignment, None if partner == "target" else gram.means(place)[0]
+
+
+def _shares(groups: NDArray[np.intp], counts: Counts) -> Array:
+    """(K,) the examples of a class of every orbit."""
+    shares = np.empty(int(groups.max()) + 1)
+    shares[groups] = counts.per_class
+    return shares
+
+
+def _by_class(gram: OrbitGram, kinds: Sequence[str], classes: Sequence[int]) -> KindGram:
+    """A Gram matrix whose orbits are of these kinds and classes, every class an orbit of its own."""
+    names = tuple(dict.fromkeys(kinds))
+    order = sorted(range(len(kinds)), key=lambda place: (classes[place], names.index(kinds[place])))
+    sizes, cosines = gram.sizes[order], gram.cosines[np.ix_(order, order)]
+    each, place = sizes.reshape(-1, len(names)), np.arange(len(kinds) // len(names))
+    own = cosines.reshape(each.shape * 2)[place, :, place, :].reshape(len(order), -1)
+    orbits = Kinds(sizes, classes=np.ones(len(each)), each=each, names=names, groups=place)
+    return KindGram(orbits, np.hstack([cosines, own]))
