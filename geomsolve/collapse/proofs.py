@@ -16,6 +16,7 @@ from ..errors import ProblemError
 from ..objectives.base import Objective
 from ..results import Result
 from ..text import attributes, entry
+from .crossings import Crossing
 from .two_levels import TwoLevels
 
 # How near the proved bracket must lie to the value found in floating point, and two numbers to count as one.
@@ -73,62 +74,42 @@ class VerifiedThreshold(Result):
         ]
 
 
-def verify_bracket(
-    family: TwoLevels, parameter: str, value: float, bracket: tuple[float, float], digits: int, reading: str
-) -> VerifiedThreshold:
-    """The first critical value of a threshold with a proved bracket.
+def verify_bracket(family: TwoLevels, crossing: Crossing, digits: int, reading: str) -> VerifiedThreshold:
+    """A critical value of a family of problems with a proved bracket, to so many digits.
 
     At both ends the best geometry with the minority in one point is enclosed: its one free cosine b lies between two
     numbers at which the derivative of the loss has opposite signs, or is -1. There n_A D_AB - n_B D_BB (b = -1) or
     D_AB^2 - D_AA D_BB (b > -1) is a ball that does not contain 0.
 
-    Args:
-        family: the problems that the parameter runs through.
-        parameter: its name.
-        value: a critical value, as `threshold` found it.
-        bracket: values on both sides of it.
-        digits: of the value.
-        reading: of the stored numbers, see `verify`.
-
     Raises:
         ProblemError: a loss whose numbers are not fractions linear in the parameter, as those of SupCon and GCL are; a
             value that is not critical; a sign that could not be proved.
     """
-    clock = time.perf_counter()
+    clock, parameter = time.perf_counter(), family.vary
     bits = math.ceil((2 * digits + 30) * math.log2(10.0))
     with precision(bits):
         if parameter == "negatives":
-            low, high = (str(int(end)) for end in bracket)
+            low, high = (str(int(end)) for end in crossing.bracket)
             margins = [collapse_margin(log_sums(family.objective(int(k)), reading)) for k in (low, high)]
             shown = low
         else:
-            loss = _exact_family(family, parameter, value, reading)
-            low, high, shown = _bracket(loss, value, digits)
+            loss = _exact_family(family, crossing.value, reading)
+            low, high, shown = _bracket(loss, crossing.value, digits)
             margins = [collapse_margin(loss(Fraction(end))) for end in (low, high)]
-        together = [margin > 0 for margin in margins]
-        apart = [margin < 0 for margin in margins]
-    if not (together[0] and apart[1]) and not (apart[0] and together[1]):
-        raise ProblemError(
-            f"threshold: no change of sign could be proved between {parameter} {low} and {high}; ask for other digits"
-        )
-    collapses = "above" if together[1] else "below"
-    states = ("apart", "in one point") if together[1] else ("in one point", "apart")
+        above = bool(margins[1] > 0)
+        free, held = margins if above else reversed(margins)
+        if not (free < 0 and held > 0):
+            raise ProblemError(
+                f"threshold: no change of sign could be proved between {parameter} {low} and {high}; ask for other "
+                "digits"
+            )
+    states = ("apart", "in one point") if above else ("in one point", "apart")
     statement = (
         f"at {parameter} {low} the optimum has the {family.minority} minority classes {states[0]}, at {high} "
         f"{states[1]}: proved in balls of {bits} bits"
     )
-    return VerifiedThreshold(
-        parameter=parameter,
-        value=shown,
-        lower=low,
-        upper=high,
-        collapses=collapses,
-        digits=digits,
-        statement=statement,
-        reading=reading,
-        bits=bits,
-        seconds=time.perf_counter() - clock,
-    )
+    side, seconds = "above" if above else "below", time.perf_counter() - clock
+    return VerifiedThreshold(parameter, shown, low, high, side, digits, statement, reading, bits, seconds)
 
 
 def _bracket(loss: Callable[[Fraction], LogSums], near: float, digits: int) -> tuple[str, str, str]:
@@ -210,7 +191,7 @@ def _enclosed(balance: Callable[[Any], Any]) -> Any:
 _LOOKED_AT = (2, 3, 5)
 
 
-def _exact_family(family: TwoLevels, vary: str, near: float, reading: str) -> Callable[[Fraction], LogSums]:
+def _exact_family(family: TwoLevels, near: float, reading: str) -> Callable[[Fraction], LogSums]:
     """The loss as a function of the exact parameter x: each of its numbers is (a + b x)/(c + d x).
 
     Of SupCon and GCL they are, in the ratio (shares of classes) and in the temperature. Three values fix them, and the
@@ -228,8 +209,8 @@ def _exact_family(family: TwoLevels, vary: str, near: float, reading: str) -> Ca
             abs(x - Fraction(y)) > _NEAR * abs(Fraction(y)) for x, y in zip(wanted, stored, strict=True)
         ):
             raise ProblemError(
-                f"threshold: a bracket is proved where the numbers of a loss are fractions linear in the {vary}, as "
-                f"those of SupCon and GCL are; got {objective.name}, which depends on it otherwise"
+                "threshold: a bracket is proved where the numbers of a loss are fractions linear in the "
+                f"{family.vary}, as those of SupCon and GCL are; got {objective.name}, which depends on it otherwise"
             )
 
     def loss(value: Fraction) -> LogSums:

@@ -134,14 +134,14 @@ class Threshold(Result):
             ProblemError: no critical value, arbitrary counts, a loss whose dependence on the parameter is not that of
                 SupCon or GCL, or a sign that could not be proved.
         """
-        if self.value is None or self.bracket is None:
+        if not self.crossings:
             raise ProblemError(f"threshold: it has no critical value, so there is nothing to bracket ({self.reason})")
         if not isinstance(self.family, TwoLevels):
             raise ProblemError(
                 "threshold: a bracket is proved for majority and minority only; got arbitrary counts, whose order "
                 "parameter is an eigenvalue of a solution (its bracket in floating point is what there is)"
             )
-        return verify_bracket(self.family, self.parameter, self.value, self.bracket, digits, reading)
+        return verify_bracket(self.family, self.crossings[0], digits, reading)
 
 
 def _told(solution: Solution | None) -> dict[str, Any] | None:
