@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,6 +30,9 @@ class _Designed(Result):
     objective: RowSoftmax | CrossEntropy = field(repr=False)
     certificate: Certificate | LogitCertificate
     tol: float = 1e-9
+    # Numbers that the loss was given, and what a training code needs, by name the attribute.
+    _given: ClassVar[tuple[str, ...]]
+    _needed: ClassVar[dict[str, str]]
 
     @property
     def ok(self) -> bool:
@@ -39,7 +42,7 @@ class _Designed(Result):
     @property
     def settings(self) -> dict[str, float]:
         """The numbers that the loss was given."""
-        raise NotImplementedError
+        return attributes(self.objective, *self._given)
 
     @property
     def _title(self) -> str:
@@ -52,8 +55,10 @@ class _Designed(Result):
         return f"{'certified' if self.ok else 'uncertified'} {self._title}, {self.counts}"
 
     def arrays(self) -> dict[str, Array]:
-        """What a training code needs, by class in the caller's order."""
-        raise NotImplementedError
+        """What a training code needs, by class in the caller's order, and what the loss was given."""
+        needed = {name: getattr(self, attribute) for name, attribute in self._needed.items()}
+        settings = {name: np.array(value) for name, value in self.settings.items()}
+        return {name: values for name, values in needed.items() if values is not None} | settings
 
     def _terms(self) -> tuple[str, tuple[str, ...], Array]:
         """How the terms enter the loss, the heads of their columns, and a row of them a class."""
@@ -123,6 +128,15 @@ class Design(_Designed):
     masses: Array = field(repr=False)
     weights: Array = field(repr=False)
     objective: RowSoftmax = field(repr=False)
+    _given = ("temperature",)
+    _needed: ClassVar[dict[str, str]] = {
+        "anchor_weights": "anchor_weights",
+        "negative_weights": "weights",
+        "own_weights": "offsets",
+        "masses": "masses",
+        "target": "target",
+        "balance": "balance",
+    }
 
     @property
     def offsets(self) -> Array:
@@ -133,23 +147,6 @@ class Design(_Designed):
     def anchor_weights(self) -> Array:
         """(C,) the weight v of an example's loss in the mean over all examples."""
         return self.masses * self.counts.total / self.counts.per_class
-
-    @property
-    def settings(self) -> dict[str, float]:
-        """The temperature."""
-        return {"temperature": self.objective.temperature}
-
-    def arrays(self) -> dict[str, Array]:
-        """What a training code needs, by class in the caller's order."""
-        return {
-            "anchor_weights": self.anchor_weights,
-            "negative_weights": self.weights,
-            "own_weights": self.offsets,
-            "masses": self.masses,
-            "target": self.target,
-            "balance": self.balance,
-            "temperature": np.array(self.objective.temperature),
-        }
 
     def _terms(self) -> tuple[str, tuple[str, ...], Array]:
         how = (
@@ -180,16 +177,8 @@ class LogitDesign(_Designed):
     offsets: Array | None = field(default=None, repr=False)
     objective: CrossEntropy = field(repr=False)
     logits: ClassMatrix = field(repr=False)
-
-    @property
-    def settings(self) -> dict[str, float]:
-        """The two decays."""
-        return attributes(self.objective, "feature_decay", "classifier_decay")
-
-    def arrays(self) -> dict[str, Array]:
-        """What a training code needs, by class in the caller's order: margins or offsets, and the target."""
-        named = {"margins": self.margins, "offsets": self.offsets, "target": self.target}
-        return {name: values for name, values in named.items() if values is not None}
+    _given = ("feature_decay", "classifier_decay")
+    _needed: ClassVar[dict[str, str]] = {"margins": "margins", "offsets": "offsets", "target": "target"}
 
     def _terms(self) -> tuple[str, tuple[str, ...], Array]:
         if self.margins is not None:
