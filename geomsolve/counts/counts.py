@@ -198,10 +198,9 @@ def counts_from_labels(labels: Any, *, classes: int | Sequence[Any] | None = Non
     Raises:
         ProblemError: what `as_labels` refuses, or fewer than two classes.
     """
-    found = as_labels(labels, classes=classes, ignore=ignore)
-    numbered = np.array_equal(found.classes, np.arange(len(found.classes)))
-    names = None if numbered else found.classes.tolist()
-    counted = found.counts.astype(np.float64)
+    codes, known = as_labels(labels, classes=classes, ignore=ignore)
+    names = None if np.array_equal(known, np.arange(len(known))) else known.tolist()
+    counted = np.bincount(codes[codes >= 0], minlength=len(known)).astype(np.float64)
     as_counts(counted[counted > 0], name="labels")  # or it says what is wrong with them
     return _histogram(counted, "labels").named(names)
 

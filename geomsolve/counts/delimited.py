@@ -51,8 +51,8 @@ def as_table(text: str, path: Path) -> Table:
     if not lines:
         raise ProblemError(f'counts: {path} needs one column "count"; its columns are none')
     delimiter = mark = _delimiter([line for _, line in lines])
-    if mark == " ":
-        lines, mark = [(i, "\t".join(_by_blanks(line))) for i, line in lines], "\t"
+    if mark == " ":  # a name and a number at its end, or a path and a label
+        lines, mark = [(i, "\t".join(line.rsplit(None, 1))) for i, line in lines], "\t"
     elif mark == "|":
         lines = [(i, line.strip().strip("|")) for i, line in lines]
     reader = csv.reader((line for _, line in lines), delimiter=mark, skipinitialspace=True)
@@ -73,14 +73,8 @@ def _delimiter(lines: list[str]) -> str:
         cells = [len(next(csv.reader([line], delimiter=mark, skipinitialspace=True), [])) for line in lines[:200]]
         if min(cells) > 1 or (mark == "," and cells[0] > 1):
             return mark
-    pairs = [len(_by_blanks(line)) == 2 for line in lines]
+    pairs = [len(line.split(None, 1)) == 2 for line in lines]
     return " " if sum(pairs) >= max(1, len(lines) - 2) else ","
-
-
-def _by_blanks(line: str) -> tuple[str, ...]:
-    """A name and a number at its end, or a path and a label; a line of one word is one cell."""
-    pair = re.fullmatch(r"(.+?)\s+(\S+)", line.strip())
-    return (line.strip(),) if pair is None else (pair.group(1), pair.group(2))
 
 
 def _with_header(rows: list[_Row], path: Path) -> Table:

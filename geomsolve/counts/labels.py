@@ -1,7 +1,6 @@
 """Class labels, one per sample: from arrays, tensors, frames and data sets, in the order of their classes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,29 +10,12 @@ from ..arrays import as_numpy
 from ..errors import ProblemError
 
 
-@dataclass(frozen=True, eq=False)
-class Labels:
-    """The class of every sample.
-
-    Attributes:
-        codes: (n,) the position of each label among the classes; -1 for one that is ignored.
-        classes: (C,) the labels there are, or that were said to be, in order.
-    """
-
-    codes: NDArray[np.intp] = field(repr=False)
-    classes: NDArray[Any]
-
-    @property
-    def counts(self) -> NDArray[np.intp]:
-        """(C,) how many samples each class has."""
-        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.classes))
-
-
 def as_labels(
     labels: Any, samples: int | None = None, *, classes: int | Sequence[Any] | None = None, ignore: Any = None
-) -> Labels:
-    """Labels (n,) or (n, 1) in the order of their classes, as `counts_from_labels` takes them; or a ProblemError.
+) -> tuple[NDArray[np.intp], NDArray[Any]]:
+    """The place of every label among the classes, -1 for one that is ignored, and (C,) the classes in order.
 
+    Labels (n,) or (n, 1), as `counts_from_labels` takes them; or a ProblemError.
     That is for labels that are neither whole numbers nor texts, that are none of the classes or not as many as there
     are samples; and for -1 among others that are not negative, unless `ignore` or `classes` speaks of it.
     """
@@ -61,7 +43,7 @@ def as_labels(
             f"labels: must be one of the {len(known)} classes; sample {strays[0]} has {array[strays[0]]!s:.40} "
             f"({strays.size} such; ignore=... passes over one label)"
         )
-    return Labels(np.where(kept, places, -1).astype(np.intp), known)
+    return np.where(kept, places, -1).astype(np.intp), known
 
 
 def _categories(labels: Any) -> Any:

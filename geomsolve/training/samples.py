@@ -74,15 +74,16 @@ def as_samples(embeddings: Any, labels: Any, *, ignore: Any = None, view_axis: i
     """Samples from embeddings and labels as `diagnose` takes them, or a ProblemError. Three copies in float64."""
     array = views_first(xp, numbers("embeddings", embeddings), view_axis)
     views, total, dim = array.shape
-    named = as_labels(labels, total, ignore=ignore)
-    present = np.flatnonzero(named.counts)
-    classes = named.classes[present]
+    codes, known = as_labels(labels, total, ignore=ignore)
+    counts = np.bincount(codes[codes >= 0], minlength=len(known))
+    present = np.flatnonzero(counts)
+    classes = known[present]
     if classes.dtype.kind == "S":
         classes = np.char.decode(classes, "utf-8", "replace")
     if len(present) < 2:
         shown = f"{classes[0]!s:.40} alone" if len(present) else "none"
         raise ProblemError(f"labels: must show two classes or more; got {shown}")
-    order = np.argsort(named.codes, kind="stable")[np.count_nonzero(named.codes < 0) :]
+    order = np.argsort(codes, kind="stable")[np.count_nonzero(codes < 0) :]
     points = np.ascontiguousarray(np.swapaxes(array[:, order], 0, 1), dtype=np.float64).reshape(-1, dim)
     # Scaled by the largest entry first: squares of very long or very short vectors would leave the range of floats.
     scale = np.abs(points).max(axis=1)
@@ -99,7 +100,7 @@ def as_samples(embeddings: Any, labels: Any, *, ignore: Any = None, view_axis: i
     points /= lengths[:, None]
     lengths *= scale
     span = float(lengths.min()), float(lengths.max())
-    return Samples(points, views, classes, named.counts[present], *span, present, len(named.classes))
+    return Samples(points, views, classes, counts[present], *span, present, len(known))
 
 
 def warn_if_permuted(given: Array, seen: Array) -> None:

@@ -114,7 +114,7 @@ def test_minus_one_needs_its_name():
         gs.counts_from_labels([0, 1, -1, 1, -1])
     assert gs.counts_from_labels([0, 1, -1, 1, -1], ignore=-1).per_class.tolist() == [1, 2]
     assert gs.counts_from_labels([1, -1, -1], classes=[-1, 1]).per_class.tolist() == [2, 1]
-    assert as_labels([0, -1, 1], ignore=-1).codes.tolist() == [0, -1, 1]
+    assert as_labels([0, -1, 1], ignore=-1)[0].tolist() == [0, -1, 1]
     z, y = plant()
     more = np.concatenate([z, np.ones((2, 3, 6))], axis=1)
     same(gs.diagnose(more, np.append(y, [-1, -1, -1]), ignore=-1), gs.diagnose(z, y))
