@@ -152,15 +152,10 @@ def _summary(solution: Solution) -> dict[str, Any]:
         "cosine_max": float(pairs.max()),
         "head_tail": float(cosines[0, last]),
         "tail_tail": float(cosines[last if gram.orbits.plural[last] else last - 1, last]),
-        "cosines": pack_cosines(cosines) if len(cosines) <= _MOST_ORBITS else None,
+        "cosines": cosines.astype("<f8").tobytes() if len(cosines) <= _MOST_ORBITS else None,
     }
 
 
-def pack_cosines(cosines: NDArray[np.float64]) -> bytes:
-    """The (K, K) cosines between orbits as little-endian float64."""
-    return cosines.astype("<f8").tobytes()
-
-
 def unpack_cosines(packed: bytes) -> NDArray[np.float64]:
-    """The (K, K) cosines that `pack_cosines` packed."""
+    """The (K, K) cosines between orbits, kept as little-endian float64."""
     return np.frombuffer(packed, dtype="<f8").astype(np.float64).reshape((math.isqrt(len(packed) // 8),) * 2)

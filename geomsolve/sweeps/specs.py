@@ -50,16 +50,12 @@ def _profile(profile: str, ratio: float | None = None) -> Counts:
 
 # The ways of giving counts; what a way takes, and what it needs, is read off its builder.
 _RULES: dict[str, Callable[..., Counts]] = {"step": _step, "long_tail": _long_tail}
-_WAYS = {
-    **_RULES,
-    "profile": _profile,
-    "values": lambda values: as_counts(values),
-}
+_WAYS = {**_RULES, "profile": _profile, "values": lambda values: as_counts(values)}
 _TAKES = {way: inspect.signature(builder).parameters for way, builder in _WAYS.items()}
-COUNTS_KEYS = ("rule", *dict.fromkeys(key for keys in _TAKES.values() for key in keys))
+_COUNTS_KEYS = ("rule", *dict.fromkeys(key for keys in _TAKES.values() for key in keys))
 
 
-def counts_errors(settings: Mapping[str, Any], name: str) -> list[str]:
+def _counts_errors(settings: Mapping[str, Any], name: str) -> list[str]:
     """What is wrong with the keys of [counts] one by one, for the loss of that name."""
     ways = [way for way in ("rule", "profile", "values") if way in settings]
     if len(ways) > 1:
@@ -89,16 +85,6 @@ def counts_errors(settings: Mapping[str, Any], name: str) -> list[str]:
 
 def _way(settings: Mapping[str, Any]) -> Any:
     return settings.get("rule", next((way for way in ("profile", "values") if way in settings), "step"))
-
-
-def build_counts(settings: Mapping[str, Any], name: str, folder: Path) -> Counts:
-    """The class counts of a point for the loss of that name; a relative path of a file starts from the folder."""
-    if errors := counts_errors(settings, name):
-        raise ProblemError("; ".join(errors))
-    given = {key: value for key, value in settings.items() if key != "rule"}
-    if str(given.get("profile")).lower().endswith(".csv"):
-        given["profile"] = str(folder / given["profile"])
-    return _WAYS[_way(settings)](**given)
 
 
 class Spec:
@@ -140,13 +126,18 @@ class Spec:
         settings, name, *_ = self._parts(index)
         key = repr((name, settings))
         if key not in self._counts:
-            self._counts[key] = build_counts(settings, name, self.folder)
+            if errors := _counts_errors(settings, name):
+                raise ProblemError("; ".join(errors))
+            given = {setting: value for setting, value in settings.items() if setting != "rule"}
+            if str(given.get("profile")).lower().endswith(".csv"):
+                given["profile"] = str(self.folder / given["profile"])
+            self._counts[key] = _WAYS[_way(settings)](**given)
         return self._counts[key]
 
     def _parts(self, index: tuple[int, ...]) -> tuple[dict[str, Any], str, dict[str, Any], Any]:
         """Settings of the counts, name and options of the loss, and the dimension."""
         settings = {**self.fixed, **self.at(index)}
-        counts = {key: settings.pop(key) for key in COUNTS_KEYS if key in settings}
+        counts = {key: settings.pop(key) for key in _COUNTS_KEYS if key in settings}
         name, dim = settings.pop("name"), settings.pop("dim", None)
         if ".py:" in str(settings.get("loss")):
             settings["loss"] = str(self.folder / settings["loss"])
@@ -155,7 +146,7 @@ class Spec:
     def errors_at(self, index: tuple[int, ...]) -> list[str]:
         """Everything that is wrong with one point."""
         settings, name, options, dim = self._parts(index)
-        errors, counts = counts_errors(settings, name), _STAND_IN
+        errors, counts = _counts_errors(settings, name), _STAND_IN
         with _collecting(errors):
             counts = counts if errors else self.counts(index)
         with _collecting(errors):
@@ -266,8 +257,8 @@ def _key_errors(tables: Mapping[str, Mapping[str, Any]], axes: Mapping[str, tupl
             options |= objective_options(str(name))
     if errors or not names:  # which options there are, nobody can say
         return [error.replace("objective:", "name:", 1) for error in errors]
-    counts = [key for key in COUNTS_KEYS if key != "values"]
-    known = {"objective": list(options), "counts": COUNTS_KEYS, "grid": [*options, *counts]}
+    counts = [key for key in _COUNTS_KEYS if key != "values"]
+    known = {"objective": list(options), "counts": _COUNTS_KEYS, "grid": [*options, *counts]}
     return [
         f"{key}: [{section}] has no such key; it takes {', '.join(keys)}"
         for section, keys in known.items()
