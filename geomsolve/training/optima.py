@@ -226,8 +226,15 @@ def optimum_of(
     """
     if isinstance(source, (Objective, CrossEntropy)):
         source = solve(source, tol=tol, throw=throw, progress=progress)
-    objective = source.objective
-    kind, gram, spread = _class_part(objective, gram_of(source, part), part)
+    gram, parts, kind = gram_of(source, part), class_parts(source.objective), part or "mean"
+    spread: Array = np.zeros(len(gram.orbits.listed()))
+    if isinstance(source, LogitSolution):
+        kind = part or "feature"
+    if parts is not None:
+        kind = part or parts.names[0]
+        places = sorted(zip(parts.classes, range(len(parts.names)), parts.names, strict=True))
+        orbits = [place for _, place, name in places if name == kind]
+        gram, spread = _class_means(gram, orbits)
     rank = source.rank if whole and isinstance(source, Solution) else gram.rank()
     found = Optimum(solution=source, part=kind, gram=gram, spread=spread, best_value=source.value, dim=rank, rank=rank)
     if dim is None or dim >= rank:
@@ -242,7 +249,11 @@ def optimum_of(
     embedding = embed(source, dim, bound=False, progress=progress, **descent)
     if embedding.exact:
         rank = dim  # a hinge can have optima of lower rank than the solver's
-    points = _class_points(objective, embedding.points, kind)
+    points = embedding.points
+    if parts is not None:
+        labels = source.objective.orbits.listed()
+        points = np.array([points[labels == orbit].mean(axis=0) for orbit in orbits])
+        points = points / _directed(np.linalg.norm(points, axis=1))[:, None]
     return replace(found, points=points, best_value=embedding.value, dim=dim, rank=rank)
 
 
@@ -273,48 +284,25 @@ def class_parts(objective: Objective | CrossEntropy) -> Parts | None:
     return parts_of(objective)
 
 
-def _class_part(
-    objective: Objective | CrossEntropy, whole: OrbitGram, part: str | None
-) -> tuple[str, OrbitGram, Array]:
-    """What stands for a class, its Gram matrix over classes in the caller's order, and (C,) 1 - cosine within."""
-    parts = class_parts(objective)
-    if parts is None:
-        kind = (part or "feature") if isinstance(objective, CrossEntropy) else "mean"
-        return kind, whole, np.zeros(len(objective.orbits.listed()))
-    kind = part or parts.names[0]
-    places = zip(parts.classes, range(len(parts.names)), parts.names, strict=True)
-    order = [place for _, place, name in sorted(places) if name == kind]
-    own = OrbitGram(Orbits(whole.sizes[order]), whole.cosines[np.ix_(order, order)])
-    length = np.sqrt(np.clip(1.0 - ClassVariances(own).per_class, 0.0, None))
-    _check_directions(length)
+def _class_means(gram: OrbitGram, orbits: list[int]) -> tuple[OrbitGram, Array]:
+    """The cosines of the means of these orbits, one a class, and (C,) 1 - the cosine of two of its atoms."""
+    own = OrbitGram(Orbits(gram.sizes[orbits]), gram.cosines[np.ix_(orbits, orbits)])
+    length = _directed(np.sqrt(np.clip(1.0 - ClassVariances(own).per_class, 0.0, None)))
     cosines = np.clip(own.cosines / length[:, None] / length, -1.0, 1.0)
     np.fill_diagonal(cosines, 1.0)
-    within = np.where(own.orbits.plural, 1.0 - np.diag(own.cosines), 0.0)
-    return kind, OrbitGram(Orbits(np.ones(len(order)), np.arange(len(order))), (cosines + cosines.T) / 2.0), within
+    spread = np.where(own.orbits.plural, 1.0 - np.diag(own.cosines), 0.0)
+    return OrbitGram(Orbits(np.ones(len(orbits)), np.arange(len(orbits))), (cosines + cosines.T) / 2.0), spread
 
 
-def _class_points(objective: Objective | CrossEntropy, points: Array, kind: str) -> Array:
-    """(C, dim) the normalised class means of the atoms of that kind."""
-    parts = class_parts(objective)
-    if parts is None:
-        return points
-    labels = objective.orbits.listed()
-    mine = np.array([name == kind for name in parts.names])[labels]
-    classes = np.array(parts.classes)[labels[mine]]
-    means = np.zeros((classes.max() + 1, points.shape[1]))
-    np.add.at(means, classes, points[mine])
-    length = np.linalg.norm(means, axis=1)
-    _check_directions(length / np.bincount(classes))
-    return means / length[:, None]
-
-
-def _check_directions(length: Array) -> None:
+def _directed(length: Array) -> Array:
+    """(C,) the lengths of class means, or a ProblemError for one that has no direction."""
     lost = np.flatnonzero(length < _SHORTEST)
     if lost.size:
         raise ProblemError(
             f"source: the examples of class {lost[0]} balance around the origin (their mean has length "
             f"{length[lost[0]]:.1e}), so it has no direction to be a target; take another loss, or a smaller alpha"
         )
+    return length
 
 
 def groups(shared: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:
