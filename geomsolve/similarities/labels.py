@@ -71,15 +71,10 @@ def load_square(argument: str, path: Path) -> Array:
         return array if array.dtype.kind == "f" else array.astype(np.float64)
     names, rows = _table(argument, path)
     named = len(rows) > 0 and len(rows[0]) == len(rows) + 1  # a first column of names
-    rows = [row[named:] for row in rows]
-    matrix = np.empty((len(rows), len(rows[0]) if rows else 0))
-    for i, row in enumerate(rows):
-        for j, text in enumerate(row):
-            matrix[i, j] = value = _number(text)
-            if not np.isfinite(value):
-                where = f"row {i + 1}, column {j + 1 + named}"
-                place = f" ({names[j + named]})" if names else ""
-                raise ProblemError(f"{argument}: {path}: {where}{place} must be a finite number; got {text!r:.40}")
+    matrix = np.array([[_number(text) for text in row[named:]] for row in rows], ndmin=2)
+    for i, j in np.argwhere(~np.isfinite(matrix)):
+        where = f"row {i + 1}, column {j + 1 + named}" + (f" ({names[j + named]})" if names else "")
+        raise ProblemError(f"{argument}: {path}: {where} must be a finite number; got {rows[i][j + named]!r:.40}")
     return matrix
 
 
@@ -117,21 +112,17 @@ def _chosen(path: Path, column: str | None) -> NDArray[Any]:
     names, rows = _table("labels", path)
     if not rows:
         raise ProblemError(f"labels: {path} has no rows")
-    if column is not None:
-        wanted = [name.strip() for name in column.split(",")]
-        if names is None:
-            raise ProblemError(f"column: {path} has no line of names; got {column!r:.40} (add one)")
-        for name in wanted:
-            if names.count(name) != 1:
-                raise ProblemError(f"column: {path} needs one column {name!r:.40}; its columns are {', '.join(names)}")
-        places = [names.index(name) for name in wanted]
-    elif names is not None and names.count("label") == 1:
-        places = [names.index("label")]
-    else:
+    told = f"its columns are {', '.join(names)}" if names else "it has no line of names"
+    if column is None and not (names and names.count("label") == 1):
         places = list(range(len(rows[0])))
         if len(places) > 1 and any(np.isnan(_number(row[k])) for row in rows for k in places):
-            told = f"its columns are {', '.join(names)}" if names else "it has no line of names"
             raise ProblemError(f'labels: {path} needs one column "label", or --column; {told}')
+    else:
+        places = []
+        for name in map(str.strip, (column or "label").split(",")):
+            if not names or names.count(name) != 1:
+                raise ProblemError(f"column: {path} needs one column {name!r:.40}; {told}")
+            places.append(names.index(name))
     columns = [_column(path, [row[place] for row in rows]) for place in places]
     if len(columns) == 1:
         return columns[0]
@@ -145,15 +136,15 @@ def _column(path: Path, texts: list[str]) -> NDArray[Any]:
         raise ProblemError(f"labels: {path}: every row needs a label; row {texts.index('') + 1} has none")
     numbers = np.array([_number(text) for text in texts])
     wrong = np.flatnonzero(np.isnan(numbers))
-    if not wrong.size:
-        return numbers
-    if 2 * wrong.size < len(texts):
+    if 2 * wrong.size >= len(texts):
+        return np.array(texts)
+    if wrong.size:
         place = int(wrong[0])
         raise ProblemError(
             f"labels: {path}: row {place + 1} must be a number like the others; got {texts[place]!r:.40} (write a "
             "number, or leave the row out)"
         )
-    return np.array(texts)
+    return numbers
 
 
 def _table(argument: str, path: Path) -> tuple[list[str] | None, list[list[str]]]:

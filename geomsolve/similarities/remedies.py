@@ -62,19 +62,28 @@ def suggest_remedies(realization: Realization) -> tuple[Remedy, ...]:
     if realization.verdict is Verdict.REALIZABLE:
         return ()
     weighting, temperature = realization.weighting, realization.temperature
-    found: list[Remedy | None] = [_temperature(realization)]
+    found = [_temperature(realization)]
     if weighting.name.startswith(("SupCon", "Soft SupCon")):
-        found += [_epsilon(weighting, temperature)]
+        found += _epsilon(weighting, temperature)
     elif len(weighting.orbits.sizes) <= _MOST_SEARCHED:
         labels = weighting.labels
-        found += [_floor(weighting, temperature)] if labels is None else _of_labels(weighting, labels, temperature)
-    found += [_without_self_pairs(weighting, temperature), _euclidean(weighting, temperature)]
-    return tuple(each for each in found if each is not None)
+        found += _floor(weighting, temperature) if labels is None else _of_labels(weighting, labels, temperature)
+    if weighting.self_pairs and _works(lambda: _changed(weighting, weighting.logs, weighting.own, False), temperature):
+        found.append(Remedy("self-pairs", "Leave self-pairs out of both sums.", None, True))
+    return (*found, *_euclidean(weighting, temperature))
 
 
-def attains(weighting: Weighting, temperature: float) -> bool:
-    """Whether an embedding on the sphere attains the entropy bound: the verdict of `realize` without its geometry."""
+def _works(build: Callable[[], Weighting], temperature: float) -> bool:
+    """Whether an embedding on the sphere attains the entropy bound of weights: the verdict without its geometry."""
+    try:
+        weighting = build()
+    except ProblemError:
+        return False
     return weighting.positive and LogGram.of(weighting).feasible(temperature)
+
+
+def _changed(weighting: Weighting, logs: Array, own: Array, self_pairs: bool) -> Weighting:
+    return Weighting.normalised(weighting.orbits, logs, own, self_pairs, "changed", rounding=weighting.rounding)
 
 
 def _rounded(value: float, *, down: bool) -> float:
@@ -88,37 +97,40 @@ def _rounded(value: float, *, down: bool) -> float:
     return float(f"{steps * unit:.6g}")
 
 
-def _search(build: Callable[[float], Weighting], temperature: float, tries: Sequence[float]) -> float | None:
+def _least(
+    build: Callable[[float], Weighting], temperature: float, tries: Sequence[float], change: str, text: str
+) -> list[Remedy]:
     """The least number from which `build` attains the bound, to six digits: between a try and the first that does.
 
-    None where no number does before all weights are alike.
+    None where no number does before all weights are alike. `text` has a place for the number.
     """
 
+    def apart(value: float) -> Weighting:
+        weighting = build(value)
+        logs = weighting.logs[(weighting.orbits.partners > 0) & ~np.isneginf(weighting.logs)]
+        if np.ptp(logs) < _ALIKE:
+            raise ProblemError("weights: are alike")
+        return weighting
+
     def works(value: float) -> bool:
-        try:
-            weighting = build(value)
-        except ProblemError:
-            return False
-        there = weighting.orbits.partners > 0
-        spread = np.ptp(np.where(there & ~np.isneginf(weighting.logs), weighting.logs, weighting.logs[there].max()))
-        return bool(spread >= _ALIKE) and attains(weighting, temperature)
+        return _works(lambda: apart(value), temperature)
 
     place = next((place for place, value in enumerate(tries) if works(value)), 0)
     if place == 0:
-        return None
+        return []
     low, high = tries[place - 1], tries[place]
     while high > (1.0 + 1e-6) * low:
         middle = math.sqrt(low) * math.sqrt(high)
         low, high = (low, middle) if works(middle) else (middle, high)
     value = _rounded(high, down=False)
-    return value if works(value) else None
+    return [Remedy(change, text.format(value), value, True)] if works(value) else []
 
 
 def _temperature(realization: Realization) -> Remedy:
     weighting, largest, kernel = realization.weighting, realization.largest_temperature, realization.weighting.kernel
     if largest is not None and largest > 0:
         value = _rounded(largest, down=True)
-        if value > 0 and attains(weighting, value):
+        if value > 0 and _works(lambda: weighting, value):
             return Remedy("temperature", f"Lower the temperature to {value:g}.", value, True)
     if not weighting.positive:
         reason = "no finite similarity gives a weight of 0."
@@ -133,83 +145,63 @@ def _temperature(realization: Realization) -> Remedy:
     return Remedy("temperature", f"No temperature helps: {reason}", None, False)
 
 
-def _of_labels(weighting: Weighting, labels: Array, temperature: float) -> list[Remedy | None]:
+def _of_labels(weighting: Weighting, labels: Array, temperature: float) -> list[Remedy]:
     """A larger sigma, or for X-CLR a larger label temperature, which is sigma^2; and another kernel."""
-    sigma, labels, x_clr = (
-        float(weighting.bandwidth or 0.0),
-        labels[weighting.orbits.listed()],
-        "X-CLR" in weighting.name,
-    )
+    sigma, labels, x_clr = weighting.bandwidth or 0.0, labels[weighting.orbits.listed()], "X-CLR" in weighting.name
 
     def kernel(sigma: float, name: str = str(weighting.kernel)) -> Weighting:
         return y_aware_weights(labels, sigma=sigma, kernel=name, self_pairs=weighting.self_pairs)
 
-    power, change = (2.0, "label temperature") if x_clr else (1.0, "sigma")
+    if x_clr:
+        change, power, what, others = "label temperature", 2.0, "the label temperature of X-CLR", ()
+    else:
+        change, power, what, others = "sigma", 1.0, "sigma", _POSITIVE_KERNELS
     tries = [(sigma * 2.0**k) ** power for k in range(21)]
-    value = _search(lambda value: kernel(value ** (1.0 / power)), temperature, tries)
-    text = (
-        f"Raise {'the label temperature of X-CLR' if x_clr else 'sigma'} to {value or 0.0:g}, the smallest that works."
-    )
-    found: list[Remedy | None] = [None if value is None else Remedy(change, text, value, True)]
-    for name in () if x_clr else _POSITIVE_KERNELS:
-        fits = name != weighting.kernel and attains(kernel(sigma, name), temperature)
-        found.append(Remedy("kernel", f"Take the {name} kernel, at the same sigma.", None, True) if fits else None)
+    text = f"Raise {what} to {{:g}}, the smallest that works."
+    found = _least(lambda value: kernel(value ** (1.0 / power)), temperature, tries, change, text)
+    for name in others:
+        if name != weighting.kernel and _works(lambda name=name: kernel(sigma, name), temperature):
+            found.append(Remedy("kernel", f"Take the {name} kernel, at the same sigma.", None, True))
     return found
 
 
-def _epsilon(weighting: Weighting, temperature: float) -> Remedy | None:
+def _epsilon(weighting: Weighting, temperature: float) -> list[Remedy]:
     classes = weighting.orbits.listed()
 
     def of_epsilon(value: float) -> Weighting:
         return soft_supcon_weights(classes, epsilon=value, self_pairs=weighting.self_pairs)
 
-    value = _search(of_epsilon, temperature, [10.0 ** -(k**2 / 10.0) for k in range(53, 0, -1)])
-    text = f"Set epsilon, the weight of pairs of different classes, to {value or 0.0:g}, the smallest that works."
-    return None if value is None else Remedy("epsilon", text, value, True)
+    text = "Set epsilon, the weight of pairs of different classes, to {:g}, the smallest that works."
+    return _least(of_epsilon, temperature, [10.0 ** -(k**2 / 10.0) for k in range(53, 0, -1)], "epsilon", text)
 
 
-def _floor(weighting: Weighting, temperature: float) -> Remedy | None:
+def _floor(weighting: Weighting, temperature: float) -> list[Remedy]:
     """The smallest floor under weights with zeros that works, in units of its row's largest weight."""
     if weighting.positive:
-        return None
-    own = weighting.own if weighting.self_pairs else np.full(len(weighting.own), -np.inf)
-    top = np.maximum(np.where(weighting.orbits.partners > 0, weighting.logs, -np.inf).max(axis=1), own)
+        return []
+    top = np.maximum(np.where(weighting.orbits.partners > 0, weighting.logs, -np.inf).max(axis=1), weighting.own)
 
     def raised(value: float) -> Weighting:
-        logs = np.logaddexp(weighting.logs - top[:, None], math.log(value))
-        own = np.logaddexp(weighting.own - top, math.log(value))
-        return Weighting.normalised(weighting.orbits, logs, own, weighting.self_pairs, weighting.name)
+        logs, own = (np.logaddexp(one, math.log(value)) for one in (weighting.logs - top[:, None], weighting.own - top))
+        return _changed(weighting, logs, own, weighting.self_pairs)
 
-    value = _search(raised, temperature, [10.0**k for k in range(-9, 3)])
-    if value is None:
-        return Remedy("floor", "No floor under the weights helps, up to 100 times the largest of a row.", None, False)
-    text = f"Add a floor: to every weight {value:g} times the largest of its row, the smallest that works"
-    return Remedy("floor", f"{text} (weights of a row then differ by {100.0 / value:.3g} % at most).", value, True)
+    text = "Add a floor: to every weight {:g} times the largest of its row, the smallest that works."
+    none = Remedy("floor", "No floor under the weights helps, up to 100 times the largest of a row.", None, False)
+    return _least(raised, temperature, [10.0**k for k in range(-9, 3)], "floor", text) or [none]
 
 
-def _without_self_pairs(weighting: Weighting, temperature: float) -> Remedy | None:
-    try:
-        other = Weighting.normalised(
-            weighting.orbits, weighting.logs, weighting.own, False, weighting.name, rounding=weighting.rounding
-        )
-    except ProblemError:
-        return None
-    works = weighting.self_pairs and attains(other, temperature)
-    return Remedy("self-pairs", "Leave self-pairs out of both sums.", None, True) if works else None
-
-
-def _euclidean(weighting: Weighting, temperature: float) -> Remedy | None:
+def _euclidean(weighting: Weighting, temperature: float) -> list[Remedy]:
     """Symmetric weights are those of points, self-pairs out always, self-pairs in if -L is one of squared distances."""
     if not weighting.positive or not (logs := LogGram.of(weighting)).symmetric:
-        return None
+        return []
     if weighting.self_pairs:
         entries, inside = logs.entries.copy(), np.diag(logs.entries)
         np.fill_diagonal(entries, inside * (1.0 - 1.0 / weighting.orbits.sizes))  # means over pairs of samples
         slack = 1e-9 * max(float(np.abs(entries).max()), 1e-300)
         if inside.max() > slack or np.linalg.eigvalsh(centred(entries))[0] < -slack:
-            return None
-    text = "Compare by squared distances, e^{-|z_i - z_j|^2 / (2 tau)}, in place of cosines"
+            return []
+    text, value = "Compare by squared distances, e^{-|z_i - z_j|^2 / (2 tau)}, in place of cosines", None
     if weighting.labels is not None and weighting.kernel == "gaussian":
         value = math.sqrt(temperature) / float(weighting.bandwidth or 1.0)
-        return Remedy("similarity", f"{text}: z_i = {value:.6g} y_i attains the bound.", value, True)
-    return Remedy("similarity", f"{text}: points attain the bound.", None, True)
+        text += f": z_i = {value:.6g} y_i attains the bound."
+    return [Remedy("similarity", text if value else f"{text}: points attain the bound.", value, True)]

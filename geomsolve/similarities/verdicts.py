@@ -147,7 +147,6 @@ class Realization(_Excess):
         report = {
             **_report(self),
             "similarity": "cosine",
-            "realizable_at": None if self.largest_temperature is None else _up_to(self.largest_temperature),
             **attributes(self, "largest_temperature", "components", "seconds"),
             "quality": "certified" if self.finished and self.weighting.represented is None else "uncertified",
             "represented": self.weighting.represented,
@@ -158,12 +157,22 @@ class Realization(_Excess):
 
     def lines(self) -> list[str]:
         """The verdict as text."""
-        known = "proved" if self.weighting.represented is None else "estimated"
-        lines = _page(self, "cosines on the sphere", self._uniqueness, self._standing, known)
+        more, known = [], "proved"
+        if self.weighting.represented is not None:
+            # A principal submatrix that is indefinite decides for all.
+            proved = self.weighting.self_pairs and self.verdict is Verdict.INCONSISTENT
+            known, (many, away) = "estimated", self.weighting.represented
+            few = f"{len(self.weighting.orbits.sizes)} of them, {away:.2g} bandwidths away (root mean square)"
+            more = [
+                f"{many} different labels are represented by {few}:",
+                f"the verdict is {'proved for all of them' if proved else 'not proved'}, the rest is an estimate.",
+            ]
+        lines = _page(self, "cosines on the sphere", self._uniqueness, more, known)
         if not self.finished:
             lines.append(entry("", "the interval would narrow further (--seconds, seconds=)"))
-        if self.largest_temperature is not None:
-            lines.append(entry("realizable", _up_to(self.largest_temperature)))
+        if (largest := self.largest_temperature) is not None:
+            every = {0.0: "at no temperature", np.inf: "at every temperature"}
+            lines.append(entry("realizable", every.get(largest, f"up to temperature {largest:.9g}")))
         if self.witness is not None:
             text = f"{self.witness.kind}: <X, required> = {self.witness.value:.6g}, margin {self.witness.margin:.3g}"
             lines.append(entry("witness", text))
@@ -171,19 +180,6 @@ class Realization(_Excess):
             worst = (f"{one['sample']} ({one['excess']:.3g})" for one in _worst(self.excess_per_sample))
             lines.append(entry("worst samples", ", ".join(worst)))
         return lines
-
-    @property
-    def _standing(self) -> list[str]:
-        """What representatives prove of all samples: a principal submatrix that is indefinite decides for all."""
-        if self.weighting.represented is None:
-            return []
-        many, away = self.weighting.represented
-        few = len(self.weighting.orbits.sizes)
-        proved = self.weighting.self_pairs and self.verdict is Verdict.INCONSISTENT
-        return [
-            f"{many} different labels are represented by {few} of them, {away:.2g} bandwidths away (root mean square):",
-            f"the verdict is {'proved for all of them' if proved else 'not proved'}, the rest is an estimate.",
-        ]
 
     @property
     def _uniqueness(self) -> str:
@@ -301,9 +297,3 @@ def _page(
         entry("dimension needed", "not known yet" if found.min_dim is None else str(found.min_dim)),
         entry("unique", unique),
     ]
-
-
-def _up_to(largest: float) -> str:
-    if largest == 0.0:
-        return "at no temperature"
-    return "at every temperature" if np.isinf(largest) else f"up to temperature {largest:.9g}"
