@@ -16,7 +16,6 @@ from ..files import check_file
 from ..objectives.weighted.weightings import MOST_ORBITS, Weighting, weighting_from_matrix
 from ..similarities.dimensions import InDimension, realize_in
 from ..similarities.euclidean import euclidean_realization
-from ..similarities.kernels import distance_weights
 from ..similarities.label_fits import label_fit
 from ..similarities.labels import load_labels, load_square, load_tree
 from ..similarities.realizations import realize as realize_weights
@@ -166,18 +165,13 @@ def read_weighting(
         data = data[chosen] if path is None else data[np.ix_(chosen, chosen)]
     needed = 7.2e-8 * min(len(data), MOST_ORBITS) ** 2
     progress(f"weights of {len(data)} samples: {needed:.2g} GB of memory at most")
-    if path is None:
-        if "tree" in options:
-            options["tree"] = load_tree(options["tree"])
-        weighting = build_weighting(str(scheme), data, {**options, "self_pairs": self_pairs})
-    elif distances:
-        if ("sigma" in options) == ("variance" in options):
-            raise ProblemError("sigma: must be given with --distances, or --variance in its place (median is a rule)")
-        if "variance" in options:
-            options["sigma"] = float(np.sqrt(max(options.pop("variance"), 0.0)))
-        weighting = distance_weights(data, self_pairs=self_pairs is not False, **options)
-    else:  # messages name the argument, reports the file
-        weighting = dataclasses.replace(weighting_from_matrix(data, self_pairs=self_pairs), name=path.name)
+    if "tree" in options:
+        options["tree"] = load_tree(options["tree"])
+    if weights:  # messages name the argument, reports the file
+        weighting = dataclasses.replace(weighting_from_matrix(data, self_pairs=self_pairs), name=weights.name)
+    else:
+        how = "distances" if distances else str(scheme)
+        weighting = build_weighting(how, data, {**options, "self_pairs": self_pairs})
     if subset is None:
         return weighting
     return dataclasses.replace(weighting, name=f"{weighting.name}, random subset of {subset} samples")

@@ -79,11 +79,11 @@ def slack(objective: WeightedSoftmax, gram: OrbitGram) -> tuple[Array, Array]:
     """S = D - Diag(D G) in the form of `OrbitGram.quotient`, and (K,) its eigenvalue on differences inside an orbit."""
     partners, row = gram.orbits.partners, objective.row_gradient(gram)
     forces = np.where(partners > 0, (row + row.T) / 2.0, 0.0)
-    return _quotient(gram.orbits, forces, -np.einsum("ab,ab,ab->a", partners, forces, gram.cosines))
+    return quotient_and_spread(gram.orbits, forces, -np.einsum("ab,ab,ab->a", partners, forces, gram.cosines))
 
 
-def _quotient(orbits: Orbits, forces: Array, diagonal: Array) -> tuple[Array, Array]:
-    """S on means of orbits, and (K,) its eigenvalue on differences inside one (infinite for a single sample)."""
+def quotient_and_spread(orbits: Orbits, forces: Array, diagonal: Array) -> tuple[Array, Array]:
+    """The matrix on means of orbits, and (K,) its eigenvalue on differences inside one (infinite for one sample)."""
     root = np.sqrt(orbits.sizes)
     quotient = forces * root * root[:, None]
     within = np.where(orbits.plural, np.diag(forces), 0.0)
@@ -117,7 +117,7 @@ def _entries(objective: WeightedSoftmax, orbits: Orbits, quotient: Array, spread
         over = float(np.sum(sizes[:, None] * orbits.partners * entries)) / (atoms * (atoms - 1.0))
         entries -= over
         diagonal = diagonal + (max(over, 0.0) * (atoms - 1.0) + max(-over, 0.0))
-        quotient[:] = _quotient(orbits, entries, diagonal)[0]
+        quotient[:] = quotient_and_spread(orbits, entries, diagonal)[0]
     return entries, diagonal
 
 
@@ -165,7 +165,7 @@ def tangent(objective: WeightedSoftmax, virtual: OrbitGram, diagonal: Array, wan
     orbits, sizes = virtual.orbits, virtual.sizes
     row = objective.row_gradient(virtual)
     forces = np.where(orbits.partners > 0, (row + row.T) / 2.0, 0.0)
-    quotient, spread = _quotient(orbits, forces, diagonal)
+    quotient, spread = quotient_and_spread(orbits, forces, diagonal)
     largest = float(np.abs(quotient).sum(axis=1).max())
     rounding = (8.0 + 2.0 / objective.temperature) * _EPS
     pairs = sizes[:, None] * orbits.partners * forces * virtual.cosines

@@ -83,7 +83,7 @@ def euclidean_realization(
     known = Weighting.normalised(
         Orbits(np.ones(count), np.arange(count)), log_w, np.diag(log_w).copy(), self_pairs, "weights"
     )
-    logs, told = _verdict(log_w, temperature, self_pairs)
+    logs, told = euclidean_verdict(log_w, temperature, self_pairs)
     points = told.pop("points", None)
 
     def descended(logs: Array, dim: int | None) -> Array:
@@ -109,7 +109,7 @@ def euclidean_realization(
     )  # fmt: skip
 
 
-def _verdict(log_w: Array, temperature: float, self_pairs: bool) -> tuple[Array, dict[str, Any]]:
+def euclidean_verdict(log_w: Array, temperature: float, self_pairs: bool) -> tuple[Array, dict[str, Any]]:
     """(n, n) what is asked of squared distances over -2 tau, and the verdict, with points where that is attained."""
     logs, asymmetry, worst = symmetric_part(log_w, self_pairs)
     told: dict[str, Any] = {"verdict": Verdict.INCONSISTENT, "unique": self_pairs}
@@ -123,7 +123,7 @@ def _verdict(log_w: Array, temperature: float, self_pairs: bool) -> tuple[Array,
         around = " and ".join(map(str, worst)) if len(worst) == 2 else f"around the cycle {', '.join(map(str, worst))}"
         reason = f"log w of samples {around} in the two directions differ by {asymmetry:.3g}; distances are symmetric"
         return logs, {**told, "reason": reason}
-    inner = temperature * centred(logs)
+    inner = temperature * _centred(logs)
     scale = max(1.0, float(np.abs(inner).max()) * len(logs))
     values, vectors = np.linalg.eigh(inner + 2.0 * scale / len(logs))
     values, vectors = values[:-1], vectors[:, :-1]  # without 1, which comes last
@@ -154,7 +154,7 @@ def _descended(
     """(n, d) the best points found in `dim` coordinates (None: as many as it takes), by L-BFGS from `logs`."""
     n, weights = len(logs), np.exp(log_w)
     logs = np.minimum(np.where(np.isfinite(logs), logs, logs[np.isfinite(logs)].min() - 5.0), 0.0)
-    values, vectors = np.linalg.eigh(temperature * centred(logs))
+    values, vectors = np.linalg.eigh(temperature * _centred(logs))
     kept = np.flatnonzero(values > 1e-3 * values[-1])[::-1]
     most = min(n - 1, len(kept) + 4) if self_pairs else n - 1
     width = most if dim is None else dim
@@ -190,7 +190,7 @@ def _logits(points: Array, temperature: float) -> Array:
     return np.asarray(-cdist(points, points, "sqeuclidean") / (2.0 * temperature))
 
 
-def centred(matrix: Array) -> Array:
+def _centred(matrix: Array) -> Array:
     """C A C of a symmetric (n, n) A, C = I - 11^T/n."""
     rows = matrix.mean(axis=1)
     return matrix - rows[:, None] - rows + rows.mean()

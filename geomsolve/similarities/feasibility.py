@@ -13,6 +13,7 @@ from ..arrays import Array
 from ..geometry.orbit_gram import OrbitGram, Orbits
 from ..objectives.weighted.logweights import symmetric_part
 from ..objectives.weighted.weightings import Weighting
+from .bounds import quotient_and_spread
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -131,10 +132,7 @@ class LogGram:
     def _spectrum(self) -> tuple[Array, Array, Array]:
         """Eigenvalues of L on means of orbits, ascending, eigenvectors, and these times the vector of ones."""
         root = np.sqrt(self.orbits.sizes)
-        quotient = self.entries * root * root[:, None]
-        inside = np.where(self.orbits.plural, (self.orbits.sizes - 1.0) * np.diag(self.entries), 0.0)
-        np.fill_diagonal(quotient, inside)
-        values, vectors = np.linalg.eigh(quotient)
+        values, vectors = np.linalg.eigh(quotient_and_spread(self.orbits, self.entries, np.zeros(len(root)))[0])
         sums = root @ vectors
         # Of equal eigenvalues one vector shall have all of the ones: the others then stay eigenvectors for any beta.
         near = 16.0 * _EPS * max(abs(float(values[0])), abs(float(values[-1])))
@@ -158,10 +156,8 @@ class LogGram:
         """The smallest eigenvalue whose vector sums to 0, which beta leaves as it is, and (N,) that vector."""
         values, vectors, sums = self._spectrum
         labels = self.orbits.listed()
-        mean, inside = (
-            np.where(sums == 0.0, values, np.inf),
-            np.where(self.orbits.plural, -np.diag(self.entries), np.inf),
-        )
+        mean = np.where(sums == 0.0, values, np.inf)
+        inside = np.where(self.orbits.plural, -np.diag(self.entries), np.inf)
         k, a = int(mean.argmin()), int(inside.argmin())
         if mean[k] <= inside[a]:
             return float(mean[k]), (vectors[:, k] / np.sqrt(self.orbits.sizes))[labels]

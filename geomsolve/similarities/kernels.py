@@ -33,45 +33,41 @@ _ALIASES = {
     "rbf": "gaussian", "exponential": "laplacian", "linear": "triangular", "tophat": "uniform", "box": "uniform",
 }  # fmt: skip
 BANDWIDTHS = ("scott", "silverman", "median")
-_SIGMA = "the bandwidth of the kernel, in units of the labels"
 # Distances between as many samples are enough for their median.
 _MEDIAN_OF = 2000
 # Labels that stand for more than 5000 different ones, and how far, in bandwidths, these may be (root mean square).
 _FEW, _NEAR = 500, 0.3
 
 
-def bandwidth(points: Array, rule: float | str) -> float:
-    """Sigma of a kernel of labels (N, d), by a rule or as it is given.
+def bandwidth(points: Array | None, rule: float | str, distances: Array | None = None) -> float:
+    """Sigma of a kernel of labels (N, d), or of distances alone, by a rule or as it is given.
 
         scott       s N^{-1 / (d + 4)}                  s^2 the mean variance of the d coordinates
         silverman   s (N (d + 2) / 4)^{-1 / (d + 4)}
         median      the median distance of two samples (of at most 2000 of them) that differ
 
     Raises:
-        ProblemError: another rule, a sigma that is not above 0, or labels that are all alike.
+        ProblemError: another rule, of distances any but the last, a sigma that is not above 0, or labels all alike.
 
     Source: Scott 1992, Silverman 1986 for density estimates; the median heuristic of kernel methods.
     """
     if not isinstance(rule, str):
-        return above_zero("sigma", rule, _SIGMA)
-    if rule not in BANDWIDTHS:
-        raise ProblemError(f"sigma: must be a number or one of {', '.join(BANDWIDTHS)}; got {rule!r:.40}")
-    count, dim = points.shape
-    if rule == "median":
-        if count > _MEDIAN_OF:
-            points = points[np.random.default_rng(0).choice(count, _MEDIAN_OF, replace=False)]
-        return _median(pdist(points))
-    factor = count if rule == "scott" else count * (dim + 2.0) / 4.0
-    found = float(np.sqrt(np.mean(np.var(points, axis=0, ddof=1)))) * factor ** (-1.0 / (dim + 4.0))
+        return above_zero("sigma", rule, "the bandwidth of the kernel, in units of the labels")
+    rules = BANDWIDTHS if points is not None else ("median",)
+    if rule not in rules:
+        raise ProblemError(f"sigma: must be a number or one of {', '.join(rules)}; got {rule!r:.40}")
+    if points is not None and rule != "median":
+        count, dim = points.shape
+        factor = count if rule == "scott" else count * (dim + 2.0) / 4.0
+        found = float(np.sqrt(np.mean(np.var(points, axis=0, ddof=1)))) * factor ** (-1.0 / (dim + 4.0))
+    else:
+        if points is not None:
+            distances = pdist(np.random.default_rng(0).permutation(points)[:_MEDIAN_OF])
+        apart = np.asarray(distances)
+        found = float(np.median(apart[apart > 0])) if apart.any() else 0.0
     if not found > 0:
         raise ProblemError(f"sigma: {rule} needs labels that differ; these are all alike (write a number)")
     return found
-
-
-def _median(distances: Array) -> float:
-    if not distances.any():
-        raise ProblemError("sigma: median needs labels that differ; these are all alike (write a number)")
-    return float(np.median(distances[distances > 0]))
 
 
 def _kernel(name: str) -> str:
@@ -157,9 +153,7 @@ def distance_weights(
     """
     kernel = _kernel(kernel)
     matrix = checked_distances(distances)
-    if isinstance(sigma, str) and sigma != "median":
-        raise ProblemError(f"sigma: of distances must be a number or median; got {sigma!r:.40}")
-    sigma = _median(matrix) if isinstance(sigma, str) else above_zero("sigma", sigma, _SIGMA)
+    sigma = bandwidth(None, sigma, matrix)
     orbits = exchangeable(-matrix)
     every, own = by_orbits(matrix, orbits)
     with np.errstate(divide="ignore", over="ignore"):
@@ -231,15 +225,8 @@ def above_zero(name: str, value: float, hint: str) -> float:
 
 
 def _points(labels: ArrayLike) -> Array:
-    try:
-        array = np.asarray(labels)
-        if array.dtype.kind not in "fiub":
-            raise TypeError
-        array = array.astype(np.float64)
-    except (TypeError, ValueError):
-        raise ProblemError("labels: must be numbers, (N,) or (N, d), for this scheme") from None
-    if array.ndim == 1:
-        array = array[:, None]
+    array = frozen("labels", labels)
+    array = array[:, None] if array.ndim == 1 else array
     if array.ndim != 2 or len(array) < 2 or array.shape[1] == 0:
         raise ProblemError(f"labels: must have shape (N,) or (N, d) with two samples or more; got {np.shape(labels)}")
     bad = np.flatnonzero(~np.isfinite(array).all(axis=1))

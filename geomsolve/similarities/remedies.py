@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Array
 from ..errors import ProblemError
 from ..objectives.weighted.weightings import Weighting
-from .euclidean import centred
+from .euclidean import euclidean_verdict
 from .feasibility import LogGram
 from .kernels import y_aware_weights
 from .schemes import soft_supcon_weights
@@ -19,7 +19,7 @@ from .verdicts import Realization, Verdict
 
 # Kernels without zeros, of which another may fit where the chosen one does not.
 _POSITIVE_KERNELS = ("gaussian", "laplacian", "cauchy")
-# Different samples up to which another kernel, a bandwidth or a floor is looked for: an eigendecomposition each.
+# Samples (different ones, but for squared distances) up to which more is looked for: an eigendecomposition each.
 _MOST_SEARCHED = 500
 # Weights this near to each other, in nats, have nothing left of the labels, and what decides is soon their rounding.
 _ALIKE = 1e-3
@@ -127,7 +127,7 @@ def _least(
 
 
 def _temperature(realization: Realization) -> Remedy:
-    weighting, largest, kernel = realization.weighting, realization.largest_temperature, realization.weighting.kernel
+    weighting, largest = realization.weighting, realization.largest_temperature
     if largest is not None and largest > 0:
         value = _rounded(largest, down=True)
         if value > 0 and _works(lambda: weighting, value):
@@ -136,12 +136,10 @@ def _temperature(realization: Realization) -> Remedy:
         reason = "no finite similarity gives a weight of 0."
     elif largest is None:
         reason = "the weights are asymmetric, cosines are not."
-    elif weighting.labels is None:
-        reason = "the matrix of wanted cosines keeps a negative eigenvalue."
-    elif kernel == "gaussian" and weighting.self_pairs:
+    elif weighting.kernel == "gaussian" and weighting.self_pairs:
         reason = "the labels lie on no sphere (so no bandwidth helps either)."
     else:
-        reason = f"the cosines that the {kernel} kernel asks of these labels are those of no points."
+        reason = "the matrix of wanted cosines keeps a negative eigenvalue."
     return Remedy("temperature", f"No temperature helps: {reason}", None, False)
 
 
@@ -191,17 +189,12 @@ def _floor(weighting: Weighting, temperature: float) -> list[Remedy]:
 
 
 def _euclidean(weighting: Weighting, temperature: float) -> list[Remedy]:
-    """Symmetric weights are those of points, self-pairs out always, self-pairs in if -L is one of squared distances."""
-    if not weighting.positive or not (logs := LogGram.of(weighting)).symmetric:
-        return []
-    if weighting.self_pairs:
-        entries, inside = logs.entries.copy(), np.diag(logs.entries)
-        np.fill_diagonal(entries, inside * (1.0 - 1.0 / weighting.orbits.sizes))  # means over pairs of samples
-        slack = 1e-9 * max(float(np.abs(entries).max()), 1e-300)
-        if inside.max() > slack or np.linalg.eigvalsh(centred(entries))[0] < -slack:
-            return []
-    text, value = "Compare by squared distances, e^{-|z_i - z_j|^2 / (2 tau)}, in place of cosines", None
+    text = "Compare by squared distances, e^{-|z_i - z_j|^2 / (2 tau)}, in place of cosines"
     if weighting.labels is not None and weighting.kernel == "gaussian":
         value = math.sqrt(temperature) / float(weighting.bandwidth or 1.0)
-        text += f": z_i = {value:.6g} y_i attains the bound."
-    return [Remedy("similarity", text if value else f"{text}: points attain the bound.", value, True)]
+        return [Remedy("similarity", f"{text}: z_i = {value:.6g} y_i attains the bound.", value, True)]
+    if weighting.samples > _MOST_SEARCHED:
+        return []
+    verdict = euclidean_verdict(weighting.log_matrix(), temperature, weighting.self_pairs)[1]["verdict"]
+    works = verdict is Verdict.REALIZABLE
+    return [Remedy("similarity", f"{text}: points attain the bound.", None, True)] if works else []

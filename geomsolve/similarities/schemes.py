@@ -15,7 +15,7 @@ from ..geometry.orbits import Orbits
 from ..objectives.base import is_number
 from ..objectives.registry import checked_options
 from ..objectives.weighted.weightings import Weighting
-from .kernels import above_zero, folded, x_clr_weights, y_aware_weights
+from .kernels import above_zero, distance_weights, folded, x_clr_weights, y_aware_weights
 
 SIMILARITIES = ("jaccard", "overlap", "all")
 
@@ -223,6 +223,7 @@ _SCHEMES: dict[str, Callable[..., Weighting]] = {
     **{name: partial(set_weights, similarity=name) for name in SIMILARITIES},
 }
 SCHEMES = tuple(_SCHEMES)
+_SCHEMES["distances"] = distance_weights  # of a matrix in place of labels
 
 
 def build_weighting(scheme: str, labels: Any, options: Mapping[str, Any]) -> Weighting:
@@ -235,7 +236,7 @@ def build_weighting(scheme: str, labels: Any, options: Mapping[str, Any]) -> Wei
         ProblemError: an unknown scheme, an option it does not take, or what its function refuses.
     """
     if scheme not in _SCHEMES:
-        raise ProblemError(f"scheme: must be one of {', '.join(_SCHEMES)}; got {scheme!r:.40}")
+        raise ProblemError(f"scheme: must be one of {', '.join(SCHEMES)}; got {scheme!r:.40}")
     builder, options = _SCHEMES[scheme], dict(options)
     variance, views = options.pop("variance", None), options.pop("views", None)
     if variance is not None:
