@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -150,15 +151,12 @@ def _of_labels(weighting: Weighting, labels: Array, temperature: float) -> list[
     def kernel(sigma: float, name: str = str(weighting.kernel)) -> Weighting:
         return y_aware_weights(labels, sigma=sigma, kernel=name, self_pairs=weighting.self_pairs)
 
-    if x_clr:
-        change, power, what, others = "label temperature", 2.0, "the label temperature of X-CLR", ()
-    else:
-        change, power, what, others = "sigma", 1.0, "sigma", _POSITIVE_KERNELS
+    change, power = ("label temperature", 2.0) if x_clr else ("sigma", 1.0)
     tries = [(sigma * 2.0**k) ** power for k in range(21)]
-    text = f"Raise {what} to {{:g}}, the smallest that works."
+    text = f"Raise {'the label temperature of X-CLR' if x_clr else 'sigma'} to {{:g}}, the smallest that works."
     found = _least(lambda value: kernel(value ** (1.0 / power)), temperature, tries, change, text)
-    for name in others:
-        if name != weighting.kernel and _works(lambda name=name: kernel(sigma, name), temperature):
+    for name in () if x_clr else _POSITIVE_KERNELS:
+        if name != weighting.kernel and _works(partial(kernel, sigma, name), temperature):
             found.append(Remedy("kernel", f"Take the {name} kernel, at the same sigma.", None, True))
     return found
 
