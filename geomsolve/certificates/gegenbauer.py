@@ -37,11 +37,7 @@ def least_of_pairs(model: PairModel, coefficients: Array, dim: int, tol: Array) 
 
     largest at the left end. Intervals whose bound is below the best value so far minus tol are halved.
 
-    Args:
-        model: phi of n kinds of pairs.
-        coefficients: (n, degree + 1) c_k.
-        dim: of the polynomials.
-        tol: (n,) how fine it must be.
+    phi is of the n kinds of pairs of the model, and the coefficients (n, degree + 1).
     """
     order, tau = np.arange(coefficients.shape[1] * 1.0), model.temperature
     size, slopes = np.abs(coefficients), np.abs(model.slopes)

@@ -135,11 +135,7 @@ class Conditions:
         return cls(slack.gram, entries, noise, slack.counted, model, objective.temperature, rests)
 
     def residual(self, factor: Array) -> float:
-        """The largest change of a cosine in the step from the U nearest to a guess; infinite where nothing is known.
-
-        Args:
-            factor: (K, q) a first guess of U, mended here; q = 0 for S = 0.
-        """
+        """The largest change of a cosine in the step from the U nearest to a guess; infinite where nothing is known."""
         for _ in range(_STEPS):
             solved = self.step(factor)
             if solved is None:
@@ -256,11 +252,7 @@ def semidefinite_defect(
     a Gram matrix. Eigenvalues are those of the quotient B between orbits in units of sqrt(B_aa B_bb), so that rounding
     in it is K ulps; what G U = 0 leaves empty stays so.
 
-    Args:
-        gram: G.
-        change: (K, K) the changes of the cosines.
-        factor: (K, q) U, or None.
-        blur: (K, K) how far each change may be off, or one number.
+    Each change may be off by `blur`.
     """
     sizes, root = gram.sizes, np.sqrt(gram.sizes)
     inside = np.where(gram.orbits.plural, sizes - 1.0, 0.0)

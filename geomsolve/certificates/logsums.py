@@ -154,14 +154,7 @@ def drawn_terms(
 ) -> tuple[tuple[Term, ...], ...]:
     """E log(alpha + beta sum of k draws): a term for every way in which k draws can fall on orbits and the own class.
 
-    Args:
-        factors: (K,) masses of the anchors' orbits.
-        laws: (K, K) the probability that a draw falls on an orbit.
-        own: (K,) that it falls on the anchor's own class.
-        count: k.
-        alpha: the offset.
-        beta: the weight of one draw.
-        tau: the temperature.
+    With the masses of the anchors' orbits, and the (K, K) and (K,) probabilities of a draw from each and of the own.
     """
     # Where a draw of each anchor can fall: on an orbit, or on its own class (-1); and how likely that is.
     places = [

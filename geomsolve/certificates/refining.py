@@ -37,12 +37,7 @@ def refine(
 
     Nothing of it is trusted: `verify` proves what it says of these cosines by itself.
 
-    Args:
-        loss: the loss.
-        cosines: the guess.
-        closed: (K,) orbits in one point, held there.
-        width: q.
-        digits: after the point, where to stop; the working precision must be larger.
+    Orbits that are `closed`, (K,), are held in one point; `width` is q. It stops at so many digits after the point.
 
     Cost: with M unknown (K (K + 1)/2 + K q), O(M^3) in float64 once or twice, and K^2 exponentials a step.
     """
