@@ -9,8 +9,9 @@ import numpy as np
 
 from ..arrays import Array
 from ..geometry.class_matrices import ClassMatrix
-from ..geometry.kinds import Blocks, KindGram
+from ..geometry.kinds import Blocks, KindGram, Kinds
 from ..geometry.orbit_gram import Orbits
+from ..objectives.kinds.parts import Parted
 from .slack import Slack
 
 
@@ -24,6 +25,28 @@ class KindSlack(Slack):
     def blocks(self) -> Blocks:
         """S on constant vectors, on differences between classes, and within a class and kind."""
         return self.gram.orbits.blocks(self.entries, self.diagonal)
+
+    @classmethod
+    def written_by(cls, slack: Slack) -> KindSlack | None:
+        """What was written out class by class, each class an orbit; None where atoms are not of several kinds."""
+        loss = slack.objective
+        if not isinstance(loss, Parted) or np.any(loss.orbits.sizes != 1):
+            return None
+        names = tuple(dict.fromkeys(loss.parts.names))
+        order = np.lexsort(([names.index(name) for name in loss.parts.names], loss.parts.classes))
+        count, kinds = len(order) // len(names), len(names)
+        if not np.array_equal(np.array(loss.parts.classes)[order], np.repeat(np.arange(count), kinds)):
+            return None
+        each = np.ones((count, kinds))
+        orbits = Kinds(each.ravel(), classes=each[:, 0], each=each, names=names, groups=np.arange(count))
+
+        def laid(matrix: Array) -> Array:
+            others = matrix[np.ix_(order, order)]
+            own = others.reshape(count, kinds, count, kinds)[np.arange(count), :, np.arange(count)]
+            return np.hstack([np.where(orbits.partners[:, : len(order)] > 0, others, 0.0), own.reshape(-1, kinds)])
+
+        gram = KindGram(orbits, laid(slack.gram.cosines))
+        return cls(loss, gram, laid(slack.entries), slack.diagonal[order], slack.own[order], slack.support)
 
     @property
     def gap(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import Array
-from .bipartite import without_classifiers
+from ..objectives.rows.row_softmax import RowSoftmax
 from .blocks import block_residual
 from .kind_slack import KindSlack
 from .kkt import DECIDED, Conditions, dual_factor, rank_one_residual
@@ -68,15 +68,22 @@ def complementarity(slack: Slack) -> float:
 
     A small product is not enough: with an eigenvalue s of S and a variance g of G in its direction, cosines are
     wrong by tau s if the direction should be open and by about g if it should be closed: by the lesser at least. What
-    the forces would move, atom by atom and in blocks of tied or close ones, is `block_residual`. Where anchors see
-    only classifiers the same is asked `without_classifiers`.
+    the forces would move, atom by atom and in blocks of tied or close ones, is `block_residual`.
+
+    Where anchors see only classifiers, two rare classes turn about frequent ones against their mass times what ties an
+    anchor to its positive, and 0.1 of a cosine may be 1e-10 of a row. There the same is asked of S `reduced`, in which
+    nothing ties them.
     """
     residual = max(row_residual(slack), block_residual(slack))
-    reduced = without_classifiers(slack)
-    if reduced is None:
+    anchors = np.flatnonzero(slack.objective.masses > 0)
+    if not isinstance(slack.objective, RowSoftmax) or len(anchors) < 3 or slack.entries[np.ix_(anchors, anchors)].any():
         return residual
-    step = rank_one_residual(reduced)
-    return max(residual, step if step <= _SMALL else row_residual(reduced))
+    kinds = KindSlack.written_by(slack)
+    reduced = None if kinds is None else kinds.reduced
+    if reduced is None:
+        return np.inf
+    step = rank_one_residual(reduced[0])
+    return max(residual, step if step <= _SMALL else row_residual(reduced[0]))
 
 
 def row_residual(slack: Slack) -> float:
