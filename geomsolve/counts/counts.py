@@ -163,8 +163,8 @@ def as_counts(counts: Counts | ArrayLike, *, name: str = "counts") -> Counts:
     bad = np.flatnonzero(~((array >= 1e-100) & (array <= 1e100)))
     if bad.size:
         raise ProblemError(
-            f"{name}: every class must have a finite number of examples above 0 (1e-100 to 1e100); class {bad[0]} has "
-            f"{array[bad[0]]:g} (leave out classes without examples; labels, one each, go into counts_from_labels)"
+            f"{name}: every class must have a finite number of examples above 0; class {bad[0]} has {array[bad[0]]:g} "
+            "(leave out classes without examples; if these are labels, one per example, use counts_from_labels)"
         )
     if array.size < 2:
         got = f"one (count {array[0]:g})" if array.size else "none"

@@ -169,7 +169,7 @@ def test_states_merge(base):
         ((gs.SupCon([3, 2], temperature=0.1),), {"views": 2}, "views: belongs to a loss by name; got 2 with a loss"),
         (([3, 2],), {"objective": "supcon", "views": 2}, "temperature: supcon needs it"),
         (([3, 2],), {"names": ["a"]}, "names: must be one per class, 2; got 1"),
-        (([3, 0],), {}, "counts: every class must have a finite number of examples above 0 .*; class 1 has 0"),
+        (([3, 0],), {}, "counts: every class must have a finite number of examples above 0; class 1 has 0"),
     ],
 )
 def test_bad_input(arguments, options, message):
