@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +17,7 @@ from ..geometry.variances import ClassVariances
 from ..objectives.kinds.supcl import SupCL, check_alpha, check_instances, collapsed_supcl
 from ..results import Result
 from ..solvers.solving import solve
-from ..text import table
+from ..text import span, table
 from .variances import (
     balanced_alpha,
     balanced_critical,
@@ -163,11 +162,11 @@ def keep_variance(
         for i, temperature in enumerate(temperatures):
             if progress is not None:
                 progress(f"temperature {temperature:g}")
-            solved = _variance_of(counts, float(temperature), views, self_pairs)
-            if solved(1.0)[0] > variance:
-                above = functools.partial(lambda solved, alpha: solved(alpha)[0] - variance, solved)
+            within = functools.partial(_variances, counts, float(temperature), views, self_pairs)
+            if within([1.0])[0][0] > variance:
+                above = functools.partial(lambda within, alpha: within([alpha])[0][0] - variance, within)
                 alphas[i] = brentq(above, critical[i], 1.0, xtol=1e-10, rtol=1e-14)
-            certified[i] &= solved(float(alphas[i]))[1]
+            certified[i] &= within([float(alphas[i])])[1][0]
     return VarianceGuideline(variance, largest, temperatures, alphas, critical, certified, counts, views, self_pairs)
 
 
@@ -206,7 +205,6 @@ def variance_map(
         ProblemError: what `SupCL` refuses.
     """
     counts = check_instances(counts)
-    kappa = own_share(views, self_pairs)
     equal = len(counts.distinct) == 1
     if alphas is None:
         alphas = np.linspace(0.0, 1.0, 241 if equal else 21)
@@ -215,22 +213,16 @@ def variance_map(
     columns = np.sort([check_alpha(float(alpha)) for alpha in np.atleast_1d(np.asarray(alphas, float))])
     rows = np.sort(check_temperatures(temperatures))
     critical, proved = _critical(counts, rows, views, self_pairs)
-    certified = np.repeat(proved[:, None], len(columns), axis=1)
-    name = f"SupCL, {'with' if self_pairs else 'without'} self-pairs, {views} views"
-    if equal:
-        size = counts.distinct[0]
-        name = f"{name}, {counts.classes} classes of {size:g}"
-        variance = balanced_variance(counts.classes, size, columns, rows[:, None], kappa)
-        return VarianceMap(name, columns, rows, variance, critical, certified)
-    report = progress or (lambda _: None)
-    variance = np.zeros((len(rows), len(columns)))
+    certified, variance = np.repeat(proved[:, None], len(columns), axis=1), np.zeros((len(rows), len(columns)))
     for i, temperature in enumerate(rows):
-        report(f"temperature {temperature:.3g}, {i} of {len(rows)} done")
-        solved = _variance_of(counts, float(temperature), views, self_pairs)
-        for j in np.flatnonzero(columns > critical[i]):
-            variance[i, j], certified[i, j] = solved(float(columns[j]))
-    name = f"{name}, {counts.classes} classes of {counts.distinct[0]:g} to {counts.distinct[-1]:g}"
-    return VarianceMap(name, columns, rows, variance, critical, certified)
+        if progress is not None:
+            progress(f"temperature {temperature:.3g}, {i} of {len(rows)} done")
+        opened = columns > critical[i]
+        variance[i, opened], certified[i, opened] = _variances(
+            counts, float(temperature), views, self_pairs, columns[opened].tolist()
+        )
+    name = f"SupCL, {'with' if self_pairs else 'without'} self-pairs, {views} views, {counts.classes} classes of "
+    return VarianceMap(name + span(counts.distinct, "g"), columns, rows, variance, critical, certified)
 
 
 def _critical(counts: Counts, temperatures: Array, views: int, self_pairs: bool) -> tuple[Array, NDArray[np.bool_]]:
@@ -260,15 +252,15 @@ def _opening(counts: Counts, temperature: float, views: int, self_pairs: bool) -
     return float(alphas.min()), solution.ok
 
 
-def _variance_of(
-    counts: Counts, temperature: float, views: int, self_pairs: bool
-) -> Callable[[float], tuple[float, bool]]:
-    """The within-class variance by alpha, and whether it is certified."""
-
-    @functools.cache
-    def solved(alpha: float) -> tuple[float, bool]:
-        objective = SupCL(counts, alpha=alpha, temperature=temperature, views=views, self_pairs=self_pairs)
-        solution = solve(objective, throw=False)
-        return ClassVariances(solution.orbits).within, solution.ok
-
-    return solved
+def _variances(
+    counts: Counts, temperature: float, views: int, self_pairs: bool, alphas: list[float]
+) -> tuple[Array, NDArray[np.bool_]]:
+    """The within-class variance of every alpha, and whether it is certified."""
+    if len(counts.distinct) == 1:
+        kappa, size = own_share(views, self_pairs), counts.distinct[0]
+        variances = balanced_variance(counts.classes, size, np.array(alphas), np.array(temperature), kappa)
+        return variances, np.ones(len(alphas), bool)
+    settings: dict[str, Any] = {"temperature": temperature, "views": views, "self_pairs": self_pairs}
+    solved = [solve(SupCL(counts, alpha=alpha, **settings), throw=False) for alpha in alphas]
+    within = [ClassVariances(solution.orbits).within for solution in solved]
+    return np.array(within), np.array([solution.ok for solution in solved], bool)
