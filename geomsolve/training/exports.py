@@ -144,15 +144,13 @@ def check_wanted(source: Source, dim: int, part: str | None) -> None:
     if dim is None:
         raise ProblemError("dim: must be given, the width of the projection head; got none")
     check_dim(dim, class_number(objective))
-    if part is None:
-        return
-    if isinstance(objective, CrossEntropy) and part in objective.description.kinds:
+    kinds = objective.description.kinds if isinstance(objective, CrossEntropy) else () if parts is None else parts.names
+    if part is None or part in kinds:
         return
     if parts is None:
         raise ProblemError(f"part: {objective.name} has one point per class; got {part!r:.40} (leave it out)")
-    if part not in parts.names:
-        kinds = ", ".join(dict.fromkeys(parts.names))
-        raise ProblemError(f"part: must be one of {kinds} for {objective.name}; got {part!r:.40}")
+    names = ", ".join(dict.fromkeys(kinds))
+    raise ProblemError(f"part: must be one of {names} for {objective.name}; got {part!r:.40}")
 
 
 def check_class_order(counts: Counts, sorted_classes: bool) -> None:
