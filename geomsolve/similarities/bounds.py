@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,20 +20,14 @@ _STEPS, _PRODUCTS = 30, 200
 _LARGE = 0.1
 
 
-@dataclass(frozen=True, eq=False)
-class DualBound:
-    """What the derivative of the loss at a Gram matrix proves, and where it asks for more rank.
+class DualBound(NamedTuple):
+    """What the derivative of the loss at a Gram matrix proves, and where it asks for more rank."""
 
-    Attributes:
-        value: proved to lie below the loss of every Gram matrix, in nats.
-        directions: (K, r) orthonormal eigenvectors of the slack matrix's negative eigenvalues on means of orbits, most
-            negative first, as values of a sample; large axes of the Gram matrix are left out.
-        apart: (K,) whether samples of one orbit want to part: the slack matrix is negative on their differences.
-    """
-
-    value: float
-    directions: Array = field(repr=False)
-    apart: NDArray[np.bool_] = field(repr=False)
+    value: float  # proved to lie below the loss of every Gram matrix, in nats
+    # (K, r) orthonormal eigenvectors of the slack matrix's negative eigenvalues on means of orbits, most negative
+    # first, as values of a sample; large axes of the Gram matrix are left out.
+    directions: Array
+    apart: NDArray[np.bool_]  # (K,) whether samples of one orbit want to part: S is negative on their differences
 
 
 def dual_bound(objective: WeightedSoftmax, gram: OrbitGram) -> DualBound:

@@ -13,13 +13,13 @@ from ..geometry.unit_rows import fitted, unit
 from ..solvers.descent.factor_descent import minimise
 from ..solvers.descent.point_losses import point_loss
 from ..solvers.points.embedding import check_dim
-from .intervals import first_rows
 from .verdicts import Realization, Verdict
 
 # Arrays over all pairs of samples.
 _MOST_SAMPLES = 5000
-# Starts, and numbers of the points up to which there are so many, and Newton's method ends the best descent.
-_STARTS, _FEW = 8, 3000
+# Starts, and numbers of the points up to which there are so many, and Newton's method ends the best descent; how far
+# the first is from the best geometry's leading axes.
+_STARTS, _FEW, _NOISE = 8, 3000, 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +79,10 @@ def realize_in(
     if weighting.samples > _MOST_SAMPLES:
         raise ProblemError(f"dim: below the rank at most {_MOST_SAMPLES} samples; got {weighting.samples} (a subset)")
     objective = realization.objective.ungrouped()
-    starts = [np.pad(first_rows(realization.gram.ungrouped(), dim)[:, :-1], ((0, 0), (0, dim)))[:, :dim]]
-    if few := weighting.samples * dim <= _FEW:
-        starts += list(np.random.default_rng(0).standard_normal((_STARTS - 1, weighting.samples, dim)))
+    few, rng = weighting.samples * dim <= _FEW, np.random.default_rng(0)
+    drawn = rng.standard_normal((_STARTS if few else 1, weighting.samples, dim))
+    # No row begins at 0, where it would stay.
+    starts = [fitted(realization.points, dim) + _NOISE * drawn[0], *drawn[1:]]
     points = minimise(
         point_loss(objective), starts, positive=True, seconds=seconds, polish=few, second_order=few, progress=progress
     ).points

@@ -120,7 +120,7 @@ def euclidean_verdict(log_w: Array, temperature: float, self_pairs: bool) -> tup
         return logs, {**told, "reason": f"the weight of pair ({i}, {j}) is 0, which no finite distance gives"}
     size = float(np.abs(logs).max())
     if asymmetry > _TOL * max(1.0, size):
-        around = " and ".join(map(str, worst)) if len(worst) == 2 else f"around the cycle {', '.join(map(str, worst))}"
+        around = ", ".join(map(str, worst))
         reason = f"log w of samples {around} in the two directions differ by {asymmetry:.3g}; distances are symmetric"
         return logs, {**told, "reason": reason}
     inner = temperature * _centred(logs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import eigh
@@ -38,21 +38,13 @@ _ROUNDING = 1e-13
 _NEW, _NONE = 1e-3, 1e-5
 
 
-@dataclass(frozen=True, eq=False)
-class ExcessInterval:
-    """A geometry, its excess, and what every geometry exceeds.
+class ExcessInterval(NamedTuple):
+    """A geometry, its excess, and what every geometry exceeds."""
 
-    Attributes:
-        gram: the Gram matrix, with its factor as `points`.
-        excess: mean KL(w_i || p_i) there, in nats.
-        lower: proved: no geometry has a smaller one.
-        finished: False where time or the user ended the search before the interval was as narrow as asked for.
-    """
-
-    gram: OrbitGram = field(repr=False)
-    excess: float
-    lower: float
-    finished: bool
+    gram: OrbitGram
+    excess: float  # mean KL(w_i || p_i) there, in nats
+    lower: float  # proved: no geometry has a smaller one
+    finished: bool  # False where time or the user ended the search before the interval was as narrow as asked for
 
 
 def excess_interval(
@@ -145,20 +137,14 @@ def excess_interval(
     return ExcessInterval(gram, excess, lower, excess - lower <= max(tol * excess, _ROUNDING * (bound + excess)))
 
 
-def first_rows(gram: OrbitGram, rank: int | None = None) -> Array:
-    """(K, r + 1) unit rows near a matrix of cosines that need not be positive semidefinite.
-
-    With None as rank, as many columns as the matrix has large eigenvalues.
-    """
-    count, most = len(gram.sizes), _MOST if rank is None else rank
-    if count > 4 * most:
-        values, vectors = eigh(gram.quotient, subset_by_index=(count - most, count - 1), check_finite=False)
-    else:
-        values, vectors = np.linalg.eigh(gram.quotient)
-    values, vectors = np.maximum(values[::-1], 0.0)[:most], vectors[:, ::-1][:, :most]
-    if rank is None:
-        share = np.cumsum(values) / max(float(values.sum()), 1e-300)
-        rank = max(_LEAST, int(np.count_nonzero(share < 1.0 - _LEFT)) + 1)
+def first_rows(gram: OrbitGram) -> Array:
+    """(K, r + 1) unit rows near a matrix of cosines that need not be positive semidefinite, r its large eigenvalues."""
+    count = len(gram.sizes)
+    least = max(count - _MOST, 0) if count > 4 * _MOST else 0
+    values, vectors = eigh(gram.quotient, subset_by_index=(least, count - 1), check_finite=False)
+    values, vectors = np.maximum(values[::-1], 0.0)[:_MOST], vectors[:, ::-1][:, :_MOST]
+    share = np.cumsum(values) / max(float(values.sum()), 1e-300)
+    rank = max(_LEAST, int(np.count_nonzero(share < 1.0 - _LEFT)) + 1)
     means = (vectors * np.sqrt(values) / np.sqrt(gram.sizes)[:, None])[:, :rank]
     # No column begins at 0, where it would stay.
     means = means + 1e-3 * np.random.default_rng(0).standard_normal(means.shape)

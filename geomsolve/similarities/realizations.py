@@ -91,7 +91,7 @@ def realize(
     else:
         symmetric = logs if logs is not None and logs.symmetric else None
         found = excess_interval(objective, start, tol=tol, seconds=seconds, progress=progress, logs=symmetric)
-        gram, excess, lower, finished = found.gram, found.excess, found.lower, found.finished
+        gram, excess, lower, finished = found
         close = len(gram.sizes) <= _MOST_SETTLED and excess - lower <= _SETTLED * excess
         if close and certify(objective, gram).cosine_residual <= _SETTLED:
             gram, shifts = (gram, None) if weighting.self_pairs else _end_of_room(objective, gram)
