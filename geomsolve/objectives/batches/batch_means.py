@@ -244,7 +244,7 @@ class BatchMean(Objective):
             bent, number = np.zeros(len(rows)), len(flat)
             every, pushed = near.sum(axis=0), pushes.sum(axis=0)
             bent[:number] = -(flat @ (mass * (alone() * pushed + s * alone(every))).ravel()).real
-            for i, both in inner:
+            for i, both in enumerate(inner):
                 bent[i] -= np.sum(mass * alone() * both).real
             for i, one in enumerate(near, start=number):
                 bent[i] = -np.sum(mass * s * (alone(one) * pushed + s * alone(one * every))).real
@@ -256,7 +256,7 @@ class BatchMean(Objective):
         """What other classes do to an anchor of a group at a node u.
 
         (Q, S) the log of their factor over that at s = 0; (R, Q, S) the expected s w x of each kind of atom of each
-        group, all classes together; and for pairs of these, by the first, what the product of two lacks of the moment.
+        group, all classes together; and of each what its product with all lacks of the moment.
         """
         half = len(self._circle[0])
         logs = np.zeros((half, len(s)), complex)
@@ -281,11 +281,9 @@ class BatchMean(Objective):
             if order == 0:
                 continue
             force = [s * _sum(turns, w[:, None] * drops) / left * xt for w, xt in zip(weights, x[:, b], strict=True)]
-            for i, one in enumerate(force if order == 2 else []):
-                for j, other in enumerate(force):
-                    moment = _sum(turns, (weights[i] * weights[j])[:, None] * drops) / left
-                    both = number * (s**2 * x[i, b] * x[j, b] * moment - one * other)
-                    inner.append((len(pushes) + i, both))
+            for one, w, xt in zip(force, weights, x[:, b], strict=True) if order == 2 else ():
+                moment = _sum(turns, (w * sums)[:, None] * drops) / left
+                inner.append(number * (s**2 * xt * moment - one * sum(force)))
             pushes += [number * one for one in force]
         return logs, np.array(pushes).reshape(len(pushes), half, len(s)), inner
 
