@@ -38,12 +38,12 @@ class EquilibriumSum(PartedSum):
 
     def untied(self, gram: OrbitGram) -> float:
         """How far the chord lies below |W/|W| - P/|P||: nothing where classifiers and prototypes share their points."""
-        names, classes = np.array(self.parts.names), len(set(self.parts.classes))
         if isinstance(gram, KindGram):
             cosines = gram.orbits.own(gram.cosines)[gram.orbits.groups, 1, 2]
         else:
+            names = np.array(self.parts.names)
             cosines = np.diag(gram.cosines[names == "prototype"][:, names == "classifier"])
-        square = 2.0 * float(np.sum(1.0 - cosines)) / classes
+        square = 2.0 * float(np.mean(1.0 - cosines))
         # Cosines of 1 less an ulp make a square of two ulps, where points are the same.
         return 0.0 if square <= _ALIGNED else self.chord * (np.sqrt(square) - square / 2.0)
 

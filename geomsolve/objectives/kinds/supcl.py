@@ -201,11 +201,11 @@ def SupCL(
     classes = counts.by_class()
     check_word("averaging", averaging, ("anchor", "pair"))
     sizes = classes.distinct
-    pairs = sizes * (sizes - 1.0)
+    pairs, every = sizes * (sizes - 1.0), np.full(len(sizes), 1.0 / counts.total)
     if alpha == 0.0 and not self_pairs:
         check_pairs(classes)
         samples = sizes * views
-        weighed = pairs / pairs.sum() if averaging == "pair" else sizes / counts.total
+        weighed = pairs / pairs.sum() if averaging == "pair" else sizes * every
         return FreeViews(
             orbits=Orbits(samples, np.repeat(classes.groups, (counts.per_class * views).astype(np.intp))),
             masses=weighed / samples,
@@ -214,25 +214,24 @@ def SupCL(
             temperature=temperature,
             name=f"SupCL(alpha=0, views={views}, without self-pairs, views apart)",
         )
-    supervised = (1.0 - alpha) * (pairs / pairs.sum() / sizes if averaging == "pair" else 1.0 / counts.total)
-    masses = supervised + alpha / counts.total
+    supervised = (1.0 - alpha) * (pairs / pairs.sum() / sizes if averaging == "pair" else every)
+    masses = supervised + alpha * every
     name = f"SupCL(alpha={alpha:g}, views={views}, {'with' if self_pairs else 'without'} self-pairs"
     name = f"{name})" if averaging == "anchor" else f"{name}, averaging=pair)"
     if classes.classes > _MANY:
-        ones = np.ones_like(sizes)
-        shares, weights = ((one * ones)[classes.groups] for one in (supervised / masses, masses))
+        shares, weights = (supervised / masses)[classes.groups], masses[classes.groups]
         return instance_softmax(
             "SupCL", counts, shares, temperature, views, name, masses=weights, self_pairs=self_pairs
         )
     return InstanceSoftmax(
         orbits=Orbits(sizes, np.repeat(classes.groups, counts.per_class.astype(np.intp))),
-        masses=np.broadcast_to(masses, (len(sizes),)),
+        masses=masses,
         weights=np.broadcast_to(float(views), (len(sizes), len(sizes))),
         offsets=np.full(len(sizes), offset),
         positives=np.diag(supervised / masses / (sizes - 1.0)),
         temperature=temperature,
         name=name,
-        own_shares=np.broadcast_to(alpha / counts.total / masses, (len(sizes),)),
+        own_shares=alpha * every / masses,
         counts=counts,
         alpha=alpha,
         views=views,
