@@ -78,11 +78,7 @@ def slack(objective: WeightedSoftmax, gram: OrbitGram) -> tuple[Array, Array]:
 
 def quotient_and_spread(orbits: Orbits, forces: Array, diagonal: Array) -> tuple[Array, Array]:
     """The matrix on means of orbits, and (K,) its eigenvalue on differences inside one (infinite for one sample)."""
-    root = np.sqrt(orbits.sizes)
-    quotient = forces * root * root[:, None]
-    within = np.where(orbits.plural, np.diag(forces), 0.0)
-    np.fill_diagonal(quotient, diagonal + (orbits.sizes - 1.0) * within)
-    return quotient, np.where(orbits.plural, diagonal - within, np.inf)
+    return orbits.quotient(forces, diagonal), np.where(orbits.plural, diagonal - np.diag(forces), np.inf)
 
 
 def _entries(objective: WeightedSoftmax, orbits: Orbits, quotient: Array, spread: Array) -> tuple[Array, Array]:

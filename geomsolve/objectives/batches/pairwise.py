@@ -157,12 +157,9 @@ def _balancing(gram: OrbitGram, entries: Array, full: Array, free: NDArray[np.in
 
 def _slack(gram: OrbitGram, entries: Array) -> Array:
     """S by blocks: its quotient over the orbits, then its eigenvalue on differences inside each orbit."""
-    sizes, plural = gram.sizes, gram.orbits.plural
     diagonal = -np.einsum("ab,ab->a", gram.orbits.partners * entries, gram.cosines)
-    quotient = np.sqrt(sizes[:, None] * sizes) * entries
-    np.fill_diagonal(quotient, diagonal + np.where(plural, (sizes - 1.0) * np.diag(entries), 0.0))
-    inside = np.where(plural, diagonal - np.diag(entries), 0.0)
-    return block_diag(quotient, np.diag(inside))
+    inside = np.where(gram.orbits.plural, diagonal - np.diag(entries), 0.0)
+    return block_diag(gram.orbits.quotient(entries, diagonal), np.diag(inside))
 
 
 def _blocks(gram: OrbitGram) -> Array:
