@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +11,6 @@ from .. import __version__
 from ..certificates.certificate import certify as certify_gram
 from ..errors import ProblemError
 from ..files import read_array
-from ..results import Result
 from ..solvers.points.dimensions import dimension_costs
 from ..solvers.points.embedding import Embedding, check_dim, check_seconds
 from ..solvers.solution import MOST_WRITTEN, Solution
@@ -67,22 +68,21 @@ def solve(
     with reporting() as progress:
         found = problem.solve(chosen, tol, progress)
         report, lines, good, files = found.to_dict(), found.lines(), found.ok, list[Path]()
-        drawn: dict[str, Any] = {}
-        picture: Result = found
+        draw: Callable[..., Any] = found.plot
         if isinstance(found, Solution):
             embedding: Embedding | None = None
             how: dict[str, Any] = {"restarts": restarts, "seconds": seconds, "seed": seed or 0}
             if len(dims) > 1:
-                picture = costs = dimension_costs(found, dims, **how, progress=progress)
+                costs = dimension_costs(found, dims, **how, progress=progress)
                 report["dimensions"] = costs.to_dict()
                 lines += ["", *costs.lines()]
-                embedding = costs.embeddings[-1]
+                draw, embedding = costs.plot, costs.embeddings[-1]
             elif dims or (out is not None and found.geometry.atoms <= MOST_WRITTEN):
                 embedding = found.embed(*dims, **how, progress=progress)
-                drawn["embedding"] = embedding
-            if dims and "embedding" in drawn:
-                report["embedding"] = drawn["embedding"].to_dict()
-                lines += ["", entry("embedding", str(embedding))]
+                draw = partial(found.plot, embedding=embedding)
+                if dims:
+                    report["embedding"] = embedding.to_dict()
+                    lines += ["", entry("embedding", str(embedding))]
             if wanted is not None:
                 verified = verify(found, digits=wanted, progress=progress)
                 report["verified"], good = verified.to_dict(), verified.proved
@@ -91,9 +91,14 @@ def solve(
                 name, arrays = found.arrays()
                 files = outputs.save(arrays, name if len(arrays) > 1 else None)
                 files += [] if embedding is None else outputs.save({"points": embedding.points})
-                lines += _notes(found, embedding)
+                if found.geometry.atoms > MOST_WRITTEN:
+                    lines.append(
+                        f"  more than {MOST_WRITTEN} points: written by orbits, points only with --dim"
+                    )
+                elif embedding is not None and not embedding.exact:
+                    lines.append("  gram.npy is the optimum of any dimension; that of the points is points @ points.T")
         if plot is not None:
-            picture.plot(plot, **drawn)
+            draw(plot)
     outputs.emit(report, lines, files)
     return code(good)
 
@@ -106,14 +111,6 @@ def _dims(text: str | None) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise ProblemError(f"dim: must be a whole number, or several as in 8,16,32; got {text!r:.40}") from None
-
-
-def _notes(solution: Solution, embedding: Embedding | None) -> list[str]:
-    if solution.geometry.atoms > MOST_WRITTEN:
-        return [f"  more than {MOST_WRITTEN} points: the Gram matrix is written by orbits, points only with --dim"]
-    if embedding is not None and not embedding.exact:
-        return ["  gram.npy is the optimum of any dimension; that of the points is points @ points.T"]
-    return []
 
 
 @verb(

@@ -72,7 +72,7 @@ class Picture:
         self.figure.suptitle(title + note, fontsize=13)
 
     def panels(self, tops: Sequence[str], sides: Sequence[str], draw: Callable[[Axes, list[Row]], None]) -> Any:
-        """Panels with shared axes and words on top and beside, each of as many rows, and one legend below for all."""
+        """Panels with shared axes, words on top and beside, each of as many rows; the legend of the fullest below."""
         panels = self.figure.subplots(len(sides), len(tops), sharex=True, sharey=True, squeeze=False)
         each = len(self.rows) // panels.size
         for place, axes in enumerate(panels.flat):
@@ -82,13 +82,7 @@ class Picture:
             axes.label_outer()
         for axes, words in zip(panels[0], tops, strict=True):
             axes.set_title(words, fontsize=11)
-        # In the order of the fullest panel, whichever panel a line was first seen in.
-        drawn: dict[str, Any] = {}
-        for handles, names in sorted(
-            (axes.get_legend_handles_labels() for axes in panels.flat), key=lambda x: -len(x[1])
-        ):
-            drawn |= zip(names, handles, strict=True)
-        self.legend((list(drawn.values()), list(drawn)), 6)
+        self.legend(max((axes.get_legend_handles_labels() for axes in panels.flat), key=lambda both: len(both[1])), 6)
         return panels
 
     def legend(self, entries: tuple[list[Any], list[Any]], columns: int) -> None:
