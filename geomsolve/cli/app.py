@@ -1,7 +1,5 @@
 """The `geomsolve` command: exit codes, and one line on stderr for whatever is wrong."""
 
-from __future__ import annotations
-
 import itertools
 import re
 import sys

@@ -1,7 +1,5 @@
 """The verb `crosscheck`: solvers, critical values and verdicts, each by a second route."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """Verbs that help to choose: losses side by side, weights for a wanted geometry, settings that keep a variance."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """Verbs about collapse: critical values, phase diagrams, and what value of a loss means what geometry."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """Verbs that show what is built in: class counts, and the figures of the theory."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """Options that verbs share: a loss by name and its settings, class counts, where results go."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import sys

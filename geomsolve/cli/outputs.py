@@ -1,7 +1,5 @@
 """Where the results of a command go, and its progress."""
 
-from __future__ import annotations
-
 import sys
 import threading
 import time

@@ -1,7 +1,5 @@
 """The verb that serves a page to play with."""
 
-from __future__ import annotations
-
 import socket
 from typing import Annotated
 

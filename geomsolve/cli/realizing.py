@@ -1,7 +1,5 @@
 """The verb `realize`: does an embedding have the similarities that weights of pairs ask for?"""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Verbs of one problem: solve it, and judge a Gram matrix."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -92,9 +90,7 @@ def solve(
                 files = outputs.save(arrays, name if len(arrays) > 1 else None)
                 files += [] if embedding is None else outputs.save({"points": embedding.points})
                 if found.geometry.atoms > MOST_WRITTEN:
-                    lines.append(
-                        f"  more than {MOST_WRITTEN} points: written by orbits, points only with --dim"
-                    )
+                    lines.append(f"  more than {MOST_WRITTEN} points: written by orbits, points only with --dim")
                 elif embedding is not None and not embedding.exact:
                     lines.append("  gram.npy is the optimum of any dimension; that of the points is points @ points.T")
         if plot is not None:

@@ -1,7 +1,5 @@
 """Verbs of many problems: sweep a grid into a store, export what a store has."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated, Any

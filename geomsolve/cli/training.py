@@ -1,7 +1,5 @@
 """Verbs beside a training run: targets for it, and a diagnosis of what it came to."""
 
-from __future__ import annotations
-
 import html
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """The atoms of a solution that a picture has room for: class means, or one of every kind and class."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass

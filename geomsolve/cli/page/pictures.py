@@ -1,7 +1,5 @@
 """Answers as pictures for a browser: points for a sphere, lines for ECharts, and the Gram matrix as an image."""
 
-from __future__ import annotations
-
 import base64
 from typing import Any
 

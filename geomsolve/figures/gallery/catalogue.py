@@ -1,7 +1,5 @@
 """`draw_figures`: every figure of the theory by its name, each saved as PDF and PNG with the CSV behind it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

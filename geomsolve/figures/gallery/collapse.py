@@ -1,7 +1,5 @@
 """Where the minority collapses: thresholds by negatives, temperature and numbers of classes; phase diagrams."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

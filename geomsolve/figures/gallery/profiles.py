@@ -1,7 +1,5 @@
 """Long tails: optimal Gram matrices of real class counts, and classes that vanish under ReLU."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
