@@ -37,19 +37,9 @@ class LabelFit:
     largest_ratio_without: float
 
     @property
-    def largest_ratio(self) -> float:
-        """The largest realizable tau / sigma^2 in the weighting's own convention."""
-        return self.largest_ratio_with if self.self_pairs else self.largest_ratio_without
-
-    @property
     def ratio(self) -> float:
         """Tau / sigma^2."""
         return self.temperature / self.bandwidth**2
-
-    @property
-    def fits(self) -> bool:
-        """Whether the entropy bound is attained, to a relative 1e-9 of the temperature."""
-        return self.ratio <= self.largest_ratio * (1.0 + 1e-9)
 
     @property
     def sentence(self) -> str:
@@ -94,10 +84,8 @@ def label_fit(weighting: Weighting, temperature: float) -> LabelFit | None:
 
     def largest_ratio(self_pairs: bool) -> float:
         logs, own = -square / (2.0 * size), np.zeros(len(labels))
-        return (
-            LogGram.of(Weighting.normalised(weighting.orbits, logs, own, self_pairs, "labels")).largest_temperature
-            / size
-        )
+        alike = Weighting.normalised(weighting.orbits, logs, own, self_pairs, "labels")
+        return LogGram.of(alike).largest_temperature / size
 
     inside = largest_ratio(True)
     needed = 1.0 / math.sqrt(inside) if inside > 0 else math.inf
