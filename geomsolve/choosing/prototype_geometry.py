@@ -13,7 +13,7 @@ from ..counts.counts import Counts
 from ..geometry.orbit_gram import OrbitGram, Orbits
 from ..objectives.base import check_temperature
 from ..objectives.kinds.parts import PartedSoftmax, Parts
-from ..objectives.kinds.supmin import two_class_counts
+from ..objectives.kinds.supmin import batch_counts
 from ..solvers.solving import solve
 from .bounded import BoundedGeometry
 
@@ -55,7 +55,7 @@ def supervised_prototypes(
     Source: TTC (Mildenberger et al., CVPR 2025), as in its published code; limit and bound are ours, see the theory
     page.
     """
-    counts, views = two_class_counts("supervised_prototypes", counts, views, batch)
+    counts, views = batch_counts("supervised_prototypes", counts, views, batch)
     temperature = check_temperature(temperature)
     sizes = counts.per_class
     rest = 1.0 - _REACH**2

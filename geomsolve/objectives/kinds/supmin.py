@@ -43,7 +43,7 @@ def SupMin(
 
     Source: TTC (Mildenberger et al., CVPR 2025), as in its published code; over instances, ours.
     """
-    counts, views = two_class_counts("SupMin", counts, views, batch)
+    counts, views = batch_counts("SupMin", counts, views, batch)
     shares = _class_shares(counts, views)
     minority = int(np.argmin(counts.per_class[::-1]) == 0)
     shares[1 - minority] = 0.0
@@ -62,24 +62,28 @@ def SupConInstances(
 
     Source: Khosla et al. 2020.
     """
-    counts, views = _batch_counts("SupConInstances", as_counts(counts), views, batch)
+    counts, views = batch_counts("SupConInstances", counts, views, batch, two=False)
     temperature, shares = check_temperature(temperature), _class_shares(counts, views)
     return instance_softmax("SupConInstances", counts, shares, temperature, views, f"SupCon(views={views}), examples")
 
 
-def two_class_counts(loss: str, counts: Counts | ArrayLike, views: int, batch: int | None) -> tuple[Counts, int]:
-    """The counts of one batch and the views, or a ProblemError in the name of a loss of two classes."""
+def batch_counts(
+    loss: str, counts: Counts | ArrayLike, views: int, batch: int | None, two: bool = True
+) -> tuple[Counts, int]:
+    """The counts of one batch and the views, or a ProblemError in the name of the loss, if need be of two classes."""
     counts = as_counts(counts)
-    if counts.classes != 2:
+    if two and counts.classes != 2:
         raise ProblemError(f"counts: {loss} is a loss of two classes; got {counts.classes}")
-    return _batch_counts(loss, counts, views, batch)
-
-
-def _batch_counts(loss: str, counts: Counts, views: int, batch: int | None) -> tuple[Counts, int]:
     views = check_whole("views", views, least=2)
     if batch is not None:
         batch = check_whole("batch", batch, least=counts.classes)
-        counts = as_counts(_composition(counts, batch), name=f"{counts.name}, batch {batch}")
+        # Nearest to their shares, at least one of each, the largest class the rest.
+        parts = np.maximum(np.round(batch * counts.per_class / counts.total), 1.0)
+        largest = int(np.argmax(parts))
+        parts[largest] += batch - parts.sum()
+        if parts[largest] < 1:
+            raise ProblemError(f"batch: must hold an example of each of the {counts.classes} classes; got {batch}")
+        counts = as_counts(parts, name=f"{counts.name}, batch {batch}")
     example_counts(loss, counts)
     return counts, views
 
@@ -88,13 +92,3 @@ def _class_shares(counts: Counts, views: int) -> np.ndarray:
     """(C,) what part of an anchor's positives are other examples, where all of its class are."""
     examples = counts.per_class
     return views * (examples - 1.0) / (views * examples - 1.0)
-
-
-def _composition(counts: Counts, batch: int) -> np.ndarray:
-    """(C,) whole examples per class in a batch: nearest to their shares, at least one, the largest class the rest."""
-    parts = np.maximum(np.round(batch * counts.per_class / counts.total), 1.0)
-    largest = int(np.argmax(parts))
-    parts[largest] += batch - parts.sum()
-    if parts[largest] < 1:
-        raise ProblemError(f"batch: must hold an example of each of the {counts.classes} classes; got {batch}")
-    return parts
