@@ -1,7 +1,5 @@
 """The geometry of a loss that is no objective, and a bound proved of it: TSC and Supervised Prototypes."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -1,10 +1,8 @@
 """One loss of a comparison: its optimal class means, and what is measured of them."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -68,7 +66,7 @@ class Compared:
         within: float,
         alignment: float | None = None,
         classifier: OrbitGram | None = None,
-    ) -> Compared:
+    ) -> Self:
         """What is measured of class means, `each` (K,) the examples of one class of every orbit of theirs."""
         pairs = means.sizes[:, None] * means.orbits.partners
         tail = each < float(means.sizes @ each) / means.orbits.atoms

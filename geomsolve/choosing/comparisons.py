@@ -1,7 +1,5 @@
 """`compare`: the certified optimal geometry of the same counts under every loss, side by side."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Terms of a loss under which a wanted geometry is the optimum, and the proof that it is."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 

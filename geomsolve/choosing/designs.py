@@ -1,7 +1,5 @@
 """The inverse problem: the loss weights under which a wanted geometry is the optimum."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linprog

@@ -1,7 +1,5 @@
 """Which (alpha, temperature) keep how much within-class variance under SupCL, and where classes collapse."""
 
-from __future__ import annotations
-
 import functools
 from dataclasses import dataclass, field
 from typing import Any

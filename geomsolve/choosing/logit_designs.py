@@ -1,7 +1,5 @@
 """The inverse problem of cross-entropy: the terms added to logits under which wanted angles are the optimum."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Any loss by name, solved: convex objectives, and those that have a value and a bound of their own."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace

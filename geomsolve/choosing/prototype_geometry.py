@@ -1,7 +1,5 @@
 """Supervised Prototypes of two classes: a good geometry for a loss that is not convex, and a bound."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What a comparison of losses says in plain words; every sentence follows from certified numbers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

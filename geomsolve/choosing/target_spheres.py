@@ -1,7 +1,5 @@
 """Embeddings of TSC as unit vectors around targets that stay, one for every orbit of classes: Riemannian Newton."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Self
@@ -31,7 +29,7 @@ class Targets(NamedTuple):
     across: Array
 
     @classmethod
-    def of(cls, kinds: Kinds) -> Targets:
+    def of(cls, kinds: Kinds) -> Self:
         """Those of orbits of classes."""
         total, wider = kinds.classes.sum(), np.sqrt(kinds.classes.sum() / (kinds.classes.sum() - 1.0))
         unit, across = np.sqrt(kinds.classes / total), wider * np.sqrt(1.0 - 1.0 / kinds.classes)

@@ -1,7 +1,5 @@
 """Targeted supervised contrastive learning (TSC): fixed targets, one a class, and a bound that knows they are fixed."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

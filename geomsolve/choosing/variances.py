@@ -1,7 +1,5 @@
 """Within- and between-class variance of SupCL's optimum, in closed form."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,7 +1,5 @@
 """Critical values checked by descent: on one side of them it must collapse, on the other it must not."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Where a function of one parameter changes its sign: all places, by stepping no farther than its slope allows."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Arbitrary counts whose imbalance grows, as a family of problems: when does the optimal Gram matrix lose rank?"""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field, replace
 from typing import ClassVar

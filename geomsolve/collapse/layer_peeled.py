@@ -1,7 +1,5 @@
 """Where minority classifiers merge in the Layer-Peeled Model."""
 
-from __future__ import annotations
-
 import math
 
 from ..arrays import Progress

@@ -1,7 +1,5 @@
 """Loss levels: what value of the loss means what geometry."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

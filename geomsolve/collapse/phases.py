@@ -1,7 +1,5 @@
 """`phase_diagram`: where in the plane of imbalance ratio and another parameter the minority collapses."""
 
-from __future__ import annotations
-
 import csv
 import itertools
 import math

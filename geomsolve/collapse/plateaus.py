@@ -1,7 +1,5 @@
 """Where a training loss stopped: the nearest level of a loss, and the units in which it is one."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Critical values of two-level counts, proved in ball arithmetic: a multiplier changes sign between two decimals."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Minority collapse of two-level counts: the multiplier that decides whether merging the minority is optimal."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

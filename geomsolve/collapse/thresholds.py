@@ -1,7 +1,5 @@
 """`threshold`: where minority collapse begins."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from typing import Any
 

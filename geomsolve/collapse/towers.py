@@ -1,7 +1,5 @@
 """Where image and text of a pair part in the sigmoid loss of two towers."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

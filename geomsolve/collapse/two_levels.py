@@ -1,7 +1,5 @@
 """Two-level counts, n_A majority and n_B minority classes, as a family of problems in one parameter."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
