@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -215,14 +214,12 @@ class LogitSolution(LogitFactorization):
         orbit_bias: (K,) the bias of a class of each orbit.
         solver: "factors", or "closed form" for ReLU features and squared error.
         steps: iterations.
-        seconds: wall time.
     """
 
     objective: CrossEntropy
     orbit_bias: Array
     solver: str
     steps: int
-    seconds: float
 
     @property
     def counts(self) -> Counts:
@@ -262,7 +259,6 @@ def solve_logits(
 
     Cost: O(K^3) a step for K distinct counts, tens of steps.
     """
-    clock = time.perf_counter()
     bias, steps, solver = np.zeros(len(problem.orbits.sizes)), 0, "closed form"
     logits = problem.closed_form
     if logits is None:
@@ -278,5 +274,4 @@ def solve_logits(
         tol=check_tol(tol),
         solver=solver,
         steps=steps,
-        seconds=time.perf_counter() - clock,
     ).checked(throw)

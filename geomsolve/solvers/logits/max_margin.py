@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...arrays import Array
-from ...certificates.logits import LogitCertificate, norm
+from ...certificates.logits import LogitCertificate, dual_norm, norm
 from ...counts.counts import Counts
 from ...errors import ProblemError
 from ...geometry.class_matrices import ClassMatrix
@@ -93,6 +93,5 @@ def _bound(problem: CrossEntropy, logits: ClassMatrix, factor: Array) -> float:
     polar = ClassMatrix.of_blocks(orbits, np.sign(weighted.scalars), (left[:, kept]) @ right[kept])
     alpha = np.maximum(-polar.between * root / factor, 0.0)
     totals = np.sum(orbits.partners.T * alpha, axis=0)
-    dual = ClassMatrix(orbits, problem.scale * totals, -factor * alpha).scaled(columns=1.0 / root)
-    size = max(float(np.abs(dual.scalars).max()), float(np.linalg.svd(dual.means, compute_uv=False)[0]))
+    size = dual_norm(problem, ClassMatrix(orbits, problem.scale * totals, -factor * alpha))
     return float(orbits.sizes @ totals) / max(1.0, size)
