@@ -74,7 +74,7 @@ class TargetState(State):
         return replace(gram, near=near, common=common)
 
     @classmethod
-    def at(cls, objective: Objective, point: Array, curved: bool = False) -> Self:
+    def at(cls, objective: Objective, point: Array) -> Self:
         """The state at unit rows."""
         kinds: Any = objective.orbits
         gram, pairs = cls.gram_at(kinds, point), (kinds.sizes[:, None] * kinds.partners)[::2]
@@ -83,7 +83,7 @@ class TargetState(State):
         multipliers, bent = np.sum(pulled * point, axis=1), np.sum(pairs * model.curvature[::2], axis=1)
         scale = floored(multipliers, bent, (kinds.sizes * objective.masses)[::2])[:, None]
         excess, gradient = objective.resolved(gram), tangent(point, pulled)
-        return cls(objective, kinds, point, excess, model, forces, multipliers, gradient, scale, curved)
+        return cls(objective, kinds, point, excess, model, forces, multipliers, gradient, scale)
 
     @classmethod
     def pull(cls, orbits: Kinds, pairs: Array, vectors: Array) -> Array:

@@ -187,7 +187,7 @@ def test_parts_of_a_class_start_in_one_point():
 def test_a_rare_pair_that_turns_about_a_heavy_class():
     """Straight steps of that turn bend what is stiff; these counts once took thousands of them."""
     counts = [2, 5, 13_000_000, 1_900_000, 33_000_000, 1_900_000, 33_000_000]
-    solution = gs.solve(gs.LogitCompensated(counts, scale=3.443), gs.solvers.Newton())
+    solution = gs.solve(gs.LogitCompensated(counts, scale=3.443))
     assert solution.quality is gs.Quality.CERTIFIED
 
 

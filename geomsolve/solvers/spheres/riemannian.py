@@ -2,8 +2,8 @@
 
 Steps are truncated conjugate gradients, preconditioned by the multipliers n_a S_aa, which balances classes of very
 different weight. While the loss tells better from worse a trust region decides how much of a step is taken; after that
-the forces do. Sources: Absil, Baker & Gallivan 2007 (trust region), Nocedal & Yuan 1998 (refused steps are shortened),
-Burer & Monteiro 2003 (the factor), Boumal 2015 (the staircase); all missing directions at once is ours.
+the forces do. Sources: Absil, Baker & Gallivan 2007 (trust region), Burer & Monteiro 2003 (the factor), Boumal 2015
+(the staircase); all missing directions at once is ours.
 """
 
 from __future__ import annotations
@@ -47,17 +47,9 @@ def staircase(objective: Objective, point: Array, loop: Iteration) -> tuple[Orbi
     Cost: O(K^2 p) a product with the Hessian, p the number of columns; an eigenvalue problem of size K a step of the
     staircase, but the last.
     """
-    found = _climbed(objective, point, loop, narrow=len(point) > _FEW and point.shape[1] <= 0.75 * len(point))
-    if found[1] is Termination.STALLED and len(point) <= _FEW:  # a rare pair that turns about a heavy class, say
-        found = _climbed(objective, point, loop, narrow=True)
-    return found
-
-
-def _climbed(objective: Objective, point: Array, loop: Iteration, narrow: bool) -> tuple[OrbitGram, Termination]:
-    # In few columns of many, those of the principal axes, curvature helps to precondition; in all of them it does not.
     kind = KindState if isinstance(objective.orbits, Kinds) else State
-    state = kind.at(objective, point, curved=narrow)
-    for resolution in _RESOLUTIONS if narrow else ():
+    state = kind.at(objective, point)
+    for resolution in _RESOLUTIONS if len(point) > _FEW and point.shape[1] <= 0.75 * len(point) else ():
         state = _widened(objective, state, loop, resolution)
     while not loop.full:
         for resolution in _LAST:
@@ -84,18 +76,17 @@ def descend(objective: Objective, state: State, loop: Iteration, resolution: flo
         step, predicted, hit = state.steps[radius]
         if predicted <= resolution * abs(state.excess) or radius < 1e-12:
             break
-        # On few columns a refused step is shortened, not computed anew: that costs no product with the Hessian.
+        # A refused step is shortened, not computed anew: that costs no product with the Hessian.
         slope, share = float(np.sum(state.gradient * step)), 1.0
         bend = -2.0 * (predicted + slope)
         while True:
-            trial = state.at(objective, retract(state.point, share * step), state.curved)
+            trial = state.at(objective, retract(state.point, share * step))
             ratio = (state.excess - trial.excess) / -(share * slope + 0.5 * share**2 * bend)
-            if ratio > 0.05 or share < 1e-6 or not state.curved:
+            if ratio > 0.05 or share < 1e-6:
                 break
             share *= 0.3
         if ratio < 0.25 or share < 1.0:
-            reach = share * state.length(step) if state.curved else radius
-            radius = (0.25 if ratio < 0.25 else 1.0) * min(radius, reach)
+            radius = (0.25 if ratio < 0.25 else 1.0) * min(radius, share * state.length(step))
         elif ratio > 0.75 and hit:
             radius = min(2.0 * radius, 1e3)
         if ratio > 0.05:
@@ -126,7 +117,7 @@ def polish(objective: Objective, state: State, loop: Iteration) -> State:
         # about a heavy one a step that is right at first order bends what is stiff, and the force grows although the
         # next step is shorter.
         for share in (1.0, 0.5, 0.25, 0.1, 0.03, 0.01):
-            trial = state.at(objective, retract(state.point, share * step), state.curved)
+            trial = state.at(objective, retract(state.point, share * step))
             if trial.force() <= (1.0 - 0.1 * share) * size:
                 break
             if size < _SMALL:
@@ -153,7 +144,7 @@ def _truncated_cg(state: State, radius: float, gradient: Array | None = None) ->
     rotations are null directions, and rounding can send the iteration off along them.
     """
     step, residual = np.zeros_like(state.point), state.gradient if gradient is None else gradient
-    z = state.precondition(residual)
+    z = state.tangent(residual) / state.scale
     rho = start = max(float(np.sum(residual * z)), 0.0)  # rounding alone may be below 0
     direction, image = -z, np.zeros_like(step)
     best, nearest = rho, step
@@ -178,7 +169,7 @@ def _truncated_cg(state: State, radius: float, gradient: Array | None = None) ->
         step = step + alpha * direction
         image = image + alpha * bent
         residual = residual + alpha * bent
-        z = state.precondition(residual)
+        z = state.tangent(residual) / state.scale
         rho, old = np.sum(residual * z), rho
         if rho < best:
             best, nearest = rho, step
@@ -222,9 +213,9 @@ def _opened(objective: Objective, state: State, noise: float = 0.0) -> State | N
     share = 1.0 / np.sqrt(np.max(np.sum(columns**2, axis=1) + np.sum(tails**2, axis=1)))
     for _ in range(12):
         wider = np.column_stack([point[:, : -state.tails], share * columns, point[:, -state.tails :] + share * tails])
-        trial = state.at(objective, retract(wider, 0.0), curved=True)
+        trial = state.at(objective, retract(wider, 0.0))
         if trial.excess < (1.0 - 1e-14) * state.excess:  # by more than rounding
-            return state.at(objective, _narrowed(orbits, trial.point, state.tails), curved=True)
+            return state.at(objective, _narrowed(orbits, trial.point, state.tails))
         share /= 4.0
     return None
 

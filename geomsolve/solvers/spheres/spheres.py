@@ -66,12 +66,11 @@ class State:
     multipliers: Array  # (K,) E_a . v_a, E the Euclidean gradient
     gradient: Array  # Riemannian
     scale: Array  # (K, 1) multipliers with a floor
-    curved: bool  # whether the preconditioner knows the curvature of the rows
     steps: dict[float, tuple[Array, float, bool]] = field(default_factory=dict)  # taken from here, by trust radius
     tails: ClassVar[int] = 1  # columns that are no means
 
     @classmethod
-    def at(cls, objective: Objective, point: Array, curved: bool = False) -> Self:
+    def at(cls, objective: Objective, point: Array) -> Self:
         """The state at orbit vectors."""
         orbits = objective.orbits
         gram, pairs = cls.gram_at(orbits, point), orbits.sizes[:, None] * orbits.partners
@@ -84,9 +83,7 @@ class State:
         bent = np.einsum("ab,ab->a", pairs, model.curvature)
         scale = floored(multipliers, bent, orbits.sizes * objective.masses)[:, None]
         gradient = tangent(point, pulled)
-        return cls(
-            objective, orbits, point, objective.resolved(gram), model, forces, multipliers, gradient, scale, curved
-        )
+        return cls(objective, orbits, point, objective.resolved(gram), model, forces, multipliers, gradient, scale)
 
     @staticmethod
     def gram_at(orbits: Any, point: Array) -> OrbitGram:
@@ -122,7 +119,7 @@ class State:
 
     def truncated(self) -> Self:
         """The state without directions that vanish."""
-        return self.at(self.objective, truncate(self.orbits, self.point, self.tails), self.curved)
+        return self.at(self.objective, truncate(self.orbits, self.point, self.tails))
 
     def force(self) -> float:
         """The largest force on an orbit, in units of its own multiplier."""
@@ -148,11 +145,6 @@ class State:
         totals = [np.where(total != 0, total, 1.0)[:, None] for total in totals]
         return pairs * self.model.curvature, list(zip(couplings, totals, strict=True))
 
-    @property
-    def curvature_of_means(self) -> Array:
-        """(K, K) the curvature of the loss in the products of means."""
-        return self.on_means(self.orbits.mirrored(self._pairs[0]))
-
     def hessian(self, direction: Array) -> Array:
         """The Riemannian Hessian times a tangent direction.
 
@@ -166,46 +158,9 @@ class State:
         euclidean = self.pull(orbits, orbits.mirrored(bent), self.point) + self.pull(orbits, self.forces, direction)
         return self.tangent(euclidean - self.multipliers[:, None] * direction)
 
-    @cached_property
-    def _stiffness(self) -> Array:
-        """(K, p + 1) the preconditioner, a diagonal: multipliers, and what the curvature of a row adds to them.
-
-        Moving v_a by d changes c_ab by mu_b . d, and only the part of mu_b across v_a counts:
-
-            n_a S_aa  +  sum_b n_a N_ab kappa_ab (mu_bk - c_ab v_ak)^2     in coordinate k.
-
-        In the principal axes of the points, where `descend` and `polish` start, coordinates differ most. At full
-        dimension multipliers alone do better: masses that differ by 1e4 need them undisturbed.
-        """
-        stiffness = np.repeat(self.scale, self.point.shape[1], axis=1)
-        if not self.curved:
-            return stiffness
-        curvature, means = self.curvature_of_means, self.point[:, : -self.tails]
-        turned = means @ means.T
-        turned *= curvature
-        across = curvature @ means**2 - 2.0 * means * (turned @ means)
-        across += means**2 * np.einsum("ab,ab->a", turned, means @ means.T)[:, None]
-        stiffness[:, : -self.tails] += np.maximum(across, 0.0)
-        return stiffness
-
-    @cached_property
-    def _softened(self) -> tuple[Array, Array]:
-        """Each unit vector over the stiffness, and what makes it orthogonal to itself."""
-        soft = self.point / self._stiffness
-        return soft, np.sum(soft * self.point, axis=1, keepdims=True)
-
-    def precondition(self, vectors: Array) -> Array:
-        """The inverse of the stiffness within the tangent space."""
-        soft, norm = self._softened
-        return vectors / self._stiffness - np.sum(soft * vectors, axis=1, keepdims=True) / norm * soft
-
-    def inner(self, direction: Array, other: Array) -> float:
-        """The inner product of tangent directions, as the trust region measures them."""
-        return float(np.sum(self._stiffness * direction * other))
-
     def length(self, direction: Array) -> float:
-        """The length of a tangent direction in that product."""
-        return float(np.sqrt(self.inner(direction, direction)))
+        """The length of a tangent direction in units of the multipliers, as the trust region measures it."""
+        return float(np.sqrt(np.sum(self.scale * direction**2)))
 
     def tangent(self, vectors: Array) -> Array:
         """The part of each row orthogonal to its unit vector."""
