@@ -10,7 +10,6 @@ from ...arrays import Progress
 from ...geometry.kinds import KindGram, Kinds
 from ...geometry.orbit_gram import OrbitGram
 from ...objectives.base import Objective
-from ...objectives.kinds.parts import parts_of
 from ..base import Attempt, Iteration, Termination
 from ..spheres.riemannian import staircase, start_at
 from ..spheres.spheres import gram_of
@@ -89,18 +88,7 @@ class Newton:
         if found is not None:
             return loop.attempt(self.name, Termination.CONVERGED, found, "dual factor of rank one")
         loop.say("the optimum loses rank: Newton on unit vectors")
-        guesses = (start, gram, _kinds_together(objective))
-        starts = [start_at(guess) for guess in guesses if guess is not None]
+        starts = [start_at(guess) for guess in (start, gram) if guess is not None]
         vectors = min(starts, key=lambda point: objective.resolved(gram_of(objective.orbits, point)))
         gram, termination = staircase(objective, vectors, loop)
         return loop.attempt(self.name, termination, gram, "on unit vectors (rank loss)")
-
-
-def _kinds_together(objective: Objective) -> OrbitGram | None:
-    """The regular simplex of classes, all kinds of atoms of a class in one point; None for losses of one kind."""
-    parts = parts_of(objective)
-    if parts is None or len(set(parts.names)) < 2 or np.any(objective.orbits.plural):
-        return None
-    classes = np.array(parts.classes)
-    together = classes[:, None] == classes
-    return OrbitGram(objective.orbits, np.where(together, 1.0, -1.0 / max(int(classes.max()), 1)))
