@@ -9,8 +9,6 @@ certificate: its value, its one-sided derivative g_ab (an anchor of orbit a, one
 curvature. Everything is written with t <= 0, so nothing overflows at temperature 0.01.
 """
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable

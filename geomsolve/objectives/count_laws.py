@@ -1,7 +1,5 @@
 """Losses that see a class only through its count, and so can be written down for any other counts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any

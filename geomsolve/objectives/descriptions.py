@@ -1,7 +1,5 @@
 """What is said of a geometry: of class means, of instances, or of several kinds of atoms. A loss says which fits it."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

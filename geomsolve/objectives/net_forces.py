@@ -8,8 +8,6 @@ force, and what chooses a geometry is the difference, down to e^{-2/tau} of eith
 with the sum over j split into the positives of i ("kin", P_ij > 0) and the rest. Ours.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

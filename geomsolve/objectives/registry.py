@@ -1,7 +1,5 @@
 """Losses by name and options, as the command line and sweep files give them."""
 
-from __future__ import annotations
-
 import contextlib
 import difflib
 import functools

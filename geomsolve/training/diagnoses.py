@@ -1,7 +1,5 @@
 """`diagnose`: what trained embeddings look like, and how far they are from the certified optimum of their loss."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

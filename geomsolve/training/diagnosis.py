@@ -1,7 +1,5 @@
 """A diagnosis: what was found in trained embeddings, as a dictionary, in sentences and on a page."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property

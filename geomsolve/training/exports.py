@@ -1,7 +1,5 @@
 """Targets for training: the optimal geometry as one unit row per class, in the user's class order."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

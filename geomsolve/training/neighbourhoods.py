@@ -1,7 +1,5 @@
 """Metrics of neighbourhoods: who is near whom, counted over all pairs of embeddings in blocks of rows."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

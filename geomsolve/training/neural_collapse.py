@@ -1,7 +1,5 @@
 """Neural collapse: how far classes are from one point each, and class means from a regular simplex."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Labelled embeddings, checked, put on the sphere and sorted by class."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property

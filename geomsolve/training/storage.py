@@ -1,7 +1,5 @@
 """Files of targets, a float32 matrix and texts about it, and of samples: .npy, .npz, .safetensors, .pt, .parquet."""
 
-from __future__ import annotations
-
 import importlib
 import json
 from pathlib import Path

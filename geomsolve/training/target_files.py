@@ -1,7 +1,5 @@
 """Targets for training as files: arrays, and what is proved of them, beside them in texts."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import dataclass, field, fields

@@ -1,7 +1,5 @@
 """What trained embeddings are, in words: the verdicts of `diagnose`, what they rest on, and the limits."""
 
-from __future__ import annotations
-
 import enum
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Means over batches whose denominators see how many examples of every class there are, exactly."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from functools import cached_property

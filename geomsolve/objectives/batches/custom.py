@@ -1,7 +1,5 @@
 """A contrastive loss of the user's own: any convex, nondecreasing psi of a few negatives, by enumeration."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Losses of independently drawn negatives; expected logs of random sums, exactly and without sampling."""
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 from collections.abc import Iterator

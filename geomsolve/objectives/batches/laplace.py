@@ -1,7 +1,5 @@
 """Logarithms and reciprocals of random sums through their Laplace transforms: nodes and weights in s."""
 
-from __future__ import annotations
-
 import functools
 import math
 

@@ -1,7 +1,5 @@
 """Losses of pairs (k = 1): logistic (InfoNCE with one negative), the triplet loss's hinge, exponential energies."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """The generalised contrastive loss (GCL) over class proportions."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Losses over batches: who is drawn, what a mean is over, and what divides it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial

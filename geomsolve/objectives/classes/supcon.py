@@ -1,7 +1,5 @@
 """Supervised contrastive losses of class means: SupCon, and with one positive in the denominator SINCERE, NT-Xent."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

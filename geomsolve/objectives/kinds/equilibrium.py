@@ -1,7 +1,5 @@
 """Equilibrium contrastive learning (ECL), and the logit-compensated cross-entropy that goes with it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """SupCL, the convex mix of a supervised and a self-supervised loss that keeps the instances of a class apart."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 

@@ -1,7 +1,5 @@
 """Two classes: Supervised Minority, and SupCon over single examples beside it."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

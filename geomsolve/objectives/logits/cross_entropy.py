@@ -1,7 +1,5 @@
 """Cross-entropy over unconstrained features with weight decay: a convex function of the logits."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from functools import cached_property

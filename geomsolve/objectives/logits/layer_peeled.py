@@ -1,7 +1,5 @@
 """The Layer-Peeled Model: cross-entropy over features and classifier of bounded energy."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The squared error of one-hot labels over unconstrained features with weight decay."""
 
-from __future__ import annotations
-
 from functools import cached_property
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Full-batch losses of class means that differ in what an anchor's own class adds, and in what anchors weigh."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

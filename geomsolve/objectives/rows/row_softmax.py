@@ -1,7 +1,5 @@
 """Row softmax: the form that almost every contrastive loss takes over class means."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 

@@ -1,7 +1,5 @@
 """Weights of pairs by their logarithms: rows that sum to 1, their symmetric part, divergences without cancellation."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array

@@ -1,7 +1,5 @@
 """Weighted InfoNCE: the loss of samples whose pairs have weights, and how far it stays above the entropy of these."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from functools import cached_property
 

@@ -1,7 +1,5 @@
 """What the training losses share, written once for torch, JAX and NumPy: checked arguments, unit rows, row softmax."""
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Callable

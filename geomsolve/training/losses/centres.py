@@ -1,7 +1,5 @@
 """Losses with something of every class beside the samples: prototypes, targets, classifiers, or weights."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ...errors import ProblemError

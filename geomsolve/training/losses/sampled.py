@@ -1,7 +1,5 @@
 """Losses whose positives and negatives are samples: those of the batch, or drawn."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
