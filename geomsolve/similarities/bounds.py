@@ -1,7 +1,5 @@
 """A lower bound of weighted InfoNCE, sharper than the certificate's: its tangent at a matrix off the cone."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Realizability verdicts checked by descent: how near to the entropy bound do embeddings come?"""
 
-from __future__ import annotations
-
 from ..arrays import Progress
 from ..objectives.weighted.weighted import WeightedInfoNCE
 from ..objectives.weighted.weightings import Weighting

@@ -1,7 +1,5 @@
 """Weighted InfoNCE in a given number of coordinates: is the entropy bound attained there, and how far off at best?"""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

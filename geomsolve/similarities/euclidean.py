@@ -1,7 +1,5 @@
 """Weighted InfoNCE over squared distances: the weights that points in Euclidean space attain, and the best points."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

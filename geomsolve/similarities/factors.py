@@ -1,7 +1,5 @@
 """The Burer–Monteiro factor of weighted InfoNCE: unit rows whose products are the cosines, and their descent."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """The best excess of weighted InfoNCE as a proved interval, which narrows while there is time."""
 
-from __future__ import annotations
-
 import time
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Weights from labels or distances that are numbers: y-Aware's kernels, X-CLR's softmax, a matrix of distances."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Whether labels fit on the sphere that Gaussian weights ask for, and up to which temperature."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Labels, weights and distances from files as people have them: .npy, CSV, TSV, parquet, numbers, known data sets."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 from typing import Any

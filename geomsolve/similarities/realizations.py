@@ -1,7 +1,5 @@
 """`realize`: does an embedding on the sphere attain the entropy bound of weighted InfoNCE, and what is best if not?"""
 
-from __future__ import annotations
-
 import time
 
 import numpy as np

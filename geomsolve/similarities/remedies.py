@@ -1,7 +1,5 @@
 """What to change, and to which number, so that weights become realizable."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

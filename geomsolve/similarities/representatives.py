@@ -1,7 +1,5 @@
 """A few samples that stand for all, and what their optimum says of all where G has nearly full rank."""
 
-from __future__ import annotations
-
 import time
 
 import numpy as np

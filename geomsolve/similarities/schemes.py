@@ -1,7 +1,5 @@
 """Weightings of labels that are classes, sets or places in a hierarchy, and all by the names of their schemes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from functools import partial

@@ -1,7 +1,5 @@
 """Whether an embedding has the similarities that weights ask for: on the sphere, and in Euclidean space."""
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
