@@ -1,7 +1,5 @@
 """Ball arithmetic: numbers with a bound of their error, kept by every operation (python-flint, the Arb library)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal

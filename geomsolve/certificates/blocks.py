@@ -1,7 +1,5 @@
 """How far forces would move atoms, alone and in blocks of tied or close ones."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform

@@ -4,8 +4,6 @@ The gap is computed in `slack.py` (`Slack.gap`; by kinds of atoms in `kind_slack
 `kernel_slack.py`), the cosine residual in `residual.py`.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, replace
 from typing import cast, overload
 

@@ -1,7 +1,5 @@
 """A lower bound of a loss in a given number of dimensions, by positive definite functions on the sphere."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

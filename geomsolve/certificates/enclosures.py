@@ -1,7 +1,5 @@
 """What ball arithmetic proves of the optimum at one geometry: a loss from above, one from below, and cosines."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Gegenbauer polynomials, and the least value of sums of them and pair potentials: proved, not only found."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..arrays import Array

@@ -1,7 +1,5 @@
 """The slack matrix of a Gram matrix that is never written out: the gap it proves, from O(K r) numbers."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
 

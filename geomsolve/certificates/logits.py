@@ -1,7 +1,5 @@
 """The certificate of logits: how far they can be from optimal, from (problem, logits) alone."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

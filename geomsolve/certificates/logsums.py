@@ -6,8 +6,6 @@ over orbits a, b; c and W count atoms and partners. Row softmax has one term for
 for each pair, InfoNCE of k draws one for each way to draw.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections import Counter

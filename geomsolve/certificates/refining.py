@@ -10,8 +10,6 @@ where nothing collapses; for q > 1 the factor may be turned, V -> V Q, and borde
 which no force is left (weights that a geometry attains): F = 0.
 """
 
-from __future__ import annotations
-
 import itertools
 import warnings
 from functools import partial

@@ -1,7 +1,5 @@
 """The cosine residual: how far one KKT step would move any cosine, and what stands for it where there is no step."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..arrays import Array

@@ -1,7 +1,5 @@
 """What is proved in ball arithmetic."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any

@@ -1,7 +1,5 @@
 """What a solver is: a frozen object with options that turns an objective into a Gram matrix, and proves nothing."""
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What `solve` returns."""
 
-from __future__ import annotations
-
 import enum
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """`solve`: one way from an objective to a certified solution."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import replace

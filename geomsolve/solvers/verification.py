@@ -5,8 +5,6 @@ is claimed is computed anew, from the problem's own numbers, in balls: numbers w
 operation keeps (python-flint, the Arb library).
 """
 
-from __future__ import annotations
-
 import math
 import time
 from typing import Any

@@ -1,7 +1,5 @@
 """Conic programming through cvxpy: the general solver for small problems, kinks and zero weights included."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass
 from typing import Any

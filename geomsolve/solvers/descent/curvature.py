@@ -1,7 +1,5 @@
 """A local minimum over unit vectors to the last digit, and the smallest curvature there."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Unit vectors in few dimensions that minimise a loss: L-BFGS on normalised rows, and a look at the second order."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections import deque

@@ -5,8 +5,6 @@ with as many coordinates as the optimal Gram matrix has rank its minima are thos
 JAX is imported when the first function runs, in 64 bits inside `jax.enable_x64(True)`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass

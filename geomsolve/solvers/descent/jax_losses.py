@@ -1,7 +1,5 @@
 """The objectives written once more, in JAX: an independent route to their values, and what descent differentiates."""
 
-from __future__ import annotations
-
 import math
 from functools import singledispatch
 from typing import Any

@@ -1,7 +1,5 @@
 """L-BFGS as a sequence of points, on NumPy's arrays and on JAX's where they are."""
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Losses as functions of unit vectors: value and derivative by the objectives' own formulas, in NumPy."""
 
-from __future__ import annotations
-
 from typing import Any, Protocol
 
 import numpy as np

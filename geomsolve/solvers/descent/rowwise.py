@@ -1,7 +1,5 @@
 """Losses in JAX as sums over rows of the Gram matrix, evaluated block by block: no m x m array needs to be held."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """The Layer-Peeled Model solved through its multiplier."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

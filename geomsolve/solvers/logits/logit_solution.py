@@ -1,7 +1,5 @@
 """What `solve` returns for cross-entropy: logits, and the features and classifier behind them."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Cross-entropy without decay: the logits of largest margin for the norms of features and classifier."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

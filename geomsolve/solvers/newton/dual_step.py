@@ -1,7 +1,5 @@
 """One step of Newton's method on the dual factor, and the linear system it takes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

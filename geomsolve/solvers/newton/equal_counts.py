@@ -4,8 +4,6 @@ An orbit joins the set when its cosine would exceed 1 (`rank_one_optimum`). Clas
 the Gram matrix a dimension: `newton.py` then hands over to `staircase` in `spheres/riemannian.py`.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Newton's method on S = U U^T, G U = 0 with U of any rank: all cosines at once, from near by."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar

@@ -1,7 +1,5 @@
 """Newton's method for losses of one kind of anchors and others that only follow, over orbits of classes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Newton on the dual factor: two equations per orbit instead of a semidefinite program."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from ...arrays import Progress

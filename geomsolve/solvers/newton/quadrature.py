@@ -1,7 +1,5 @@
 """Newton on a quadrature rule of the counts: the optimum of a million classes from a problem of a hundred."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Newton's method on the dual factor with given orbits collapsed: two equations per orbit."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

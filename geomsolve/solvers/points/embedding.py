@@ -1,7 +1,5 @@
 """From a Gram matrix to points on the sphere: exact at full dimension, descended and bounded below it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

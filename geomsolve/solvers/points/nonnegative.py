@@ -1,7 +1,5 @@
 """Contrastive losses of features that are not negative, such as those behind a ReLU."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass, field
 

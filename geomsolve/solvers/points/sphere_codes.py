@@ -1,7 +1,5 @@
 """Sphere codes: points whose largest cosine is as small as descent finds, and what no points can go below."""
 
-from __future__ import annotations
-
 import math
 import time
 from dataclasses import dataclass

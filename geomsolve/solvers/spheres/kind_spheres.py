@@ -5,8 +5,6 @@ Cell s is a unit vector (mean m_s, difference f_s between the classes of its orb
 m.m' - f f'/(n - 1), other kinds of the own class m.m' + f f', and atoms of one kind and class 1 - w^2 mu/(mu - 1).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -6,8 +6,6 @@ the forces do. Sources: Absil, Baker & Gallivan 2007 (trust region), Burer & Mon
 (the staircase); all missing directions at once is ours.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...arrays import Array

@@ -8,8 +8,6 @@ which is every orbit-constant Gram matrix: a Burer-Monteiro factor. Directions t
 that merge (w_a = 0), are interior points here. A product with the Hessian costs O(K^2 p) with p columns.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Self
