@@ -20,6 +20,7 @@ from .points.embedding import Embedding as Embedding
 from .points.embedding import embed as embed
 from .points.nonnegative import NonnegativeOptimum as NonnegativeOptimum
 from .points.nonnegative import solve_nonnegative as solve_nonnegative
+from .points.rank_reduction import reduce_rank as reduce_rank
 from .points.sphere_codes import SphereCode as SphereCode
 from .points.sphere_codes import sphere_code as sphere_code
 from .solution import AttemptRecord as AttemptRecord

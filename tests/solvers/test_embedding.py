@@ -1,4 +1,4 @@
-"""Points on the sphere: exact from the rank up, bounded below it."""
+"""Points on the sphere: exact from the rank up, bounded below it; rank reduction on the hinge's optimal face."""
 
 import numpy as np
 import pytest
@@ -93,10 +93,31 @@ def test_seeds_reproduce(solution):
     np.testing.assert_array_equal(first, second)
 
 
-def test_a_satisfied_hinge_costs_nothing_below_its_rank_either():
+@pytest.mark.parametrize(
+    ("counts", "margin"), [([5, 5, 1, 1, 1], 0.9), ([1] * 10, 1.3), ([3] * 3 + [1] * 7, 1.9), ([8, 5, 3, 2, 1], 2.5)]
+)
+def test_rank_reduction_keeps_the_loss_and_meets_patakis_bound(counts, margin):
+    solution = gs.solve(gs.GCL(counts, loss="hinge", margin=margin))
+    reduced = gs.solvers.reduce_rank(solution.objective, solution.orbits)
+    again = gs.certify(solution.objective, reduced)
+    assert again.value == pytest.approx(solution.value, abs=1e-9)
+    assert again.repair < 1e-12
+    rank = reduced.rank()
+    assert rank <= solution.rank
+    above = reduced.expand()[np.triu_indices(len(counts), 1)] - 1 + margin
+    assert rank * (rank + 1) / 2 <= len(counts) + np.count_nonzero(np.abs(above) < 1e-7) + 1
+
+
+def test_rank_reduction_makes_lower_dimensions_exact():
     solution = gs.solve(gs.GCL([1] * 10, loss="hinge", margin=0.9))
     assert solution.rank == 9
-    assert solution.embed(dim=7).value == pytest.approx(0, abs=1e-12)
+    embedding = solution.embed(dim=7)
+    assert embedding.exact
+    assert embedding.value == pytest.approx(0, abs=1e-12)
+
+
+def test_a_unique_optimum_is_not_moved(solution):
+    assert gs.solvers.reduce_rank(solution.objective, solution.orbits) is solution.orbits
 
 
 def test_a_collapsed_optimum_needs_one_dimension():

@@ -16,6 +16,7 @@ from ...text import attributes
 from ..descent.factor_descent import Minimum, minimise
 from ..descent.jax_descent import MOST_ATOMS, MOST_NUMBERS, computing, descend_on
 from ..descent.point_losses import point_loss, positive_excess
+from .rank_reduction import reduce_rank
 
 # Classes that are descended over, every pair of them.
 _MOST_DESCENDED = 20_000
@@ -182,6 +183,8 @@ def embed(
     certificate = solution.certificate
     width = solution.rank if dim is None else int(dim)
     gram = solution.orbits
+    if width < gram.rank():
+        gram = reduce_rank(solution.objective.by_class(), gram)
     if width >= gram.rank():
         # Of an exact embedding only directions of weight below 1e-8, rounding, are dropped.
         return Embedding(unit(fitted(gram.embed(), width)), certificate.value, certificate.lower_bound, exact=True)
