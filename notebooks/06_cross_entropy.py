@@ -112,7 +112,7 @@ print("vanished:", [f"{counts.per_class[c]:g} examples" for c in gs.solve(relu).
 merge = gs.collapse.layer_peeled_threshold(5, 5, feature_energy=5.0, classifier_energy=1.0)
 print(f"5 classes of many examples and 5 of few: merged from ratio {merge.value:.6f} on")
 
-ratios = np.sort(np.append(np.geomspace(1, 1000, 16), merge.value))
+ratios = np.sort(np.append(np.geomspace(1, 1000, 16), merge.value * np.array([0.999, 1.001])))
 figure, axes = plt.subplots(figsize=(7.5, 4.4), layout="constrained")
 for words, energy in (("feature energy 5", 5.0), ("feature energy 20", 20.0)):
     models = (gs.objectives.LayerPeeled(gs.step_counts(5, 5, 1, ratio), energy, 1.0) for ratio in ratios)

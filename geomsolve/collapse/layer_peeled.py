@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
+
 from ..arrays import Progress
 from ..counts.counts import step_counts
 from ..objectives.classes.supcon import check_whole
 from ..objectives.logits.layer_peeled import LayerPeeled
-from ..solvers.logits.layer_peeled import solve_peeled
+from ..solvers.logits.layer_peeled import bounded
 from .crossings import Crossing, crossings
 
 # Ratios are examined up to here.
@@ -23,9 +25,9 @@ def layer_peeled_threshold(
 ) -> Crossing | None:
     """The imbalance ratio from which the classifiers of the minority are one vector in the Layer-Peeled Model.
 
-    On differences of minority classes either the logits have a share of the nuclear norm, or the gradient's singular
-    value lies below its largest, by `spare`. One of the two is 0 at the optimum, and their difference changes its sign
-    where the minority merges: that is the multiplier method of `threshold`, for a nuclear norm.
+    With the minority held in one vector, the gradient's singular value on differences of its classes is compared with
+    the largest of the others: where it is above, they part. That is the multiplier method of `threshold`, for a nuclear
+    norm.
 
     Args:
         majority: how many classes have `ratio` times the examples of a minority class.
@@ -50,9 +52,11 @@ def layer_peeled_threshold(
         if progress is not None:
             progress(f"Layer-Peeled Model at ratio {ratio:.6g}")
         counts = step_counts(majority, minority, 1.0, ratio)
-        found = solve_peeled(LayerPeeled(counts, feature_energy, classifier_energy), throw=False)
-        share = (minority - 1.0) * found.orbit_logits.scalars[-1] / found.objective.radius
-        return float(share - found.spare[-1])
+        problem = LayerPeeled(counts, feature_energy, classifier_energy)
+        logits, decay = bounded(problem, 1e-9, merged=1)
+        unit = problem.decayed(1.0)
+        gradient = unit.gradient(unit.softmax(logits, np.zeros_like(unit.root)))
+        return float(abs(gradient.scalars[1]) / decay - 1.0)
 
-    found = crossings(order, 1e-9, math.log(_MOST_RATIO), slope=1.0, step=0.25, at=math.exp, resolution=1e-12)
+    found = crossings(order, 1e-9, math.log(_MOST_RATIO), slope=1.0, step=0.25, at=math.exp, resolution=1e-10)
     return next(found, None)

@@ -54,6 +54,10 @@ def ratio(above: Array, below: Array) -> Array:
     return np.where(positive, above, np.inf) / np.where(positive, below, 1.0)
 
 
+# Fields that hold arrays, also as files write them that refer forward.
+_ARRAYS = (Array, Array | None, "Array", "Array | None")
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Objective(ABC):
     """A convex, row-separable function of the Gram matrix of classes, kept by orbits.
@@ -78,7 +82,7 @@ class Objective(ABC):
     def __post_init__(self) -> None:
         for part in fields(self):
             value = getattr(self, part.name)
-            if str(part.type).startswith("Array") and value is not None:
+            if part.type in _ARRAYS and value is not None:
                 object.__setattr__(self, part.name, frozen(part.name, value))
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """A head of fixed targets for PyTorch, turned to where a network's classes already are."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

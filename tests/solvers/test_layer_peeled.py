@@ -66,6 +66,10 @@ def test_the_minority_merges_at_the_threshold():
         assert bool(solution.classifier_cosines[-1, -2] > 1 - 1e-9) is merged
         assert bool(solution.spare[-1] > 1e-6) is merged
         assert solution.merged == ([list(range(majority, majority + minority))] if merged else [])
+    beyond = np.array([1e-4, 2e-4])  # where the spare part of the solved problem is a straight line down to 0
+    counts = [gs.step_counts(majority, minority, 1.0, found.value * (1.0 + more)) for more in beyond]
+    spare = [gs.solve(LayerPeeled(each, **energies)).spare[-1] for each in counts]
+    assert abs(beyond[0] - spare[0] * np.diff(beyond) / np.diff(spare)) < 5e-8
 
 
 @pytest.mark.parametrize(

@@ -44,25 +44,8 @@ def solve_peeled(
 
     Cost: some ten solutions of `CrossEntropy`.
     """
-    fine, radius = check_tol(tol) / 1000.0, problem.radius
-    unit = problem.decayed(1.0)
-    zero = ClassMatrix(unit.orbits, np.zeros_like(unit.root), np.zeros((len(unit.root),) * 2))
-    largest = math.log(dual_norm(unit, unit.gradient(unit.softmax(zero, np.zeros_like(unit.root)))))
-
-    def solved(log_decay: float) -> ClassMatrix:
-        return minimise_factors(problem.decayed(math.exp(log_decay)), fine, progress)[0]
-
-    def excess(log_decay: float) -> float:
-        # Nearly a straight line: logits grow like the logarithm of decay.
-        return norm(unit, solved(log_decay)) / radius - 1.0
-
-    # Without decay the norm is at most radius; the loss is then about e^{-radius / C}, and the decay no less than that.
-    low = largest - 1.0
-    while excess(low) < 0:
-        low -= 4.0
-    log_decay = float(brentq(excess, low, largest, xtol=1e-11, rtol=1e-13))
-    logits = solved(log_decay)
-    logits = logits.scaled(columns=min(1.0, radius / norm(unit, logits)))
+    logits, _decay = bounded(problem, check_tol(tol), progress)
+    unit, radius = problem.decayed(1.0), problem.radius
     found = unit.softmax(logits, np.zeros_like(unit.root))
     gradient = unit.gradient(found)
     spectral = dual_norm(unit, gradient)
@@ -80,3 +63,27 @@ def solve_peeled(
         certificate=certificate,
         tol=tol,
     ).checked(throw)
+
+
+def bounded(
+    problem: LayerPeeled, tol: float, progress: Progress | None = None, merged: int | None = None
+) -> tuple[ClassMatrix, float]:
+    """The logits whose nuclear norm is the radius, with the classes of orbit `merged` in one point, and their decay."""
+    unit, radius = problem.decayed(1.0), problem.radius
+    zero = ClassMatrix(unit.orbits, np.zeros_like(unit.root), np.zeros((len(unit.root),) * 2))
+    largest = math.log(dual_norm(unit, unit.gradient(unit.softmax(zero, np.zeros_like(unit.root)))))
+
+    def solved(log_decay: float) -> ClassMatrix:
+        return minimise_factors(problem.decayed(math.exp(log_decay)), tol / 1000.0, progress, merged)[0]
+
+    def excess(log_decay: float) -> float:
+        # Nearly a straight line: logits grow like the logarithm of decay.
+        return norm(unit, solved(log_decay)) / radius - 1.0
+
+    # Without decay the norm is at most radius; the loss is then about e^{-radius / C}, and the decay no less than that.
+    low = largest - 1.0
+    while excess(low) < 0:
+        low -= 4.0
+    log_decay = float(brentq(excess, low, largest, xtol=1e-11, rtol=1e-13))
+    logits = solved(log_decay)
+    return logits.scaled(columns=min(1.0, radius / norm(unit, logits))), math.exp(log_decay)

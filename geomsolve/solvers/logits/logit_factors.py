@@ -25,7 +25,7 @@ _COARSE = 48
 
 
 def minimise_factors(
-    problem: CrossEntropy, tol: float, progress: Progress | None = None
+    problem: CrossEntropy, tol: float, progress: Progress | None = None, merged: int | None = None
 ) -> tuple[ClassMatrix, Array, int]:
     """The logits Z, the bias (K,), and the number of steps, by descent over factors of Z D^{1/2}.
 
@@ -33,7 +33,8 @@ def minimise_factors(
     norm is the least of (|A|^2 + |B|^2)/2 + sum u_a^2. The problem in A, B, u and the bias is not convex, but with as
     many columns as the optimum's rank (at most K - 1: the gradient's columns sum to 0) it has no other local minimum
     that is stable. L-BFGS comes near; Newton steps by conjugate gradients finish; to them it does not matter that
-    rotations of the columns change nothing. It ends at a relative gap of `tol`.
+    rotations of the columns change nothing. It ends at a relative gap of `tol`. Logits of the orbit `merged` do not
+    differ.
     """
     coarse = _coarser(problem)
     if coarse is None:
@@ -42,7 +43,7 @@ def minimise_factors(
     else:
         logits, bias, steps = minimise_factors(coarse, 1e-6, progress)
         logits, bias = _interpolated(coarse, logits, bias, problem)
-    factored, best, idle = _Factored(problem), math.inf, 0
+    factored, best, idle = _Factored(problem, merged), math.inf, 0
     options = {"maxiter": _BURST, "maxfun": 2 * _BURST, "maxcor": 12, "ftol": 0.0, "gtol": 1e-8}
     while steps < _MOST_DESCENT_STEPS and idle < 3:
         x = factored.proximal(logits, bias)
@@ -116,9 +117,11 @@ def _interpolated(
 class _Factored:
     """The problem in one vector, u, A, B and bias, and in units of its decay."""
 
-    def __init__(self, problem: CrossEntropy) -> None:
+    def __init__(self, problem: CrossEntropy, merged: int | None) -> None:
         self.problem, self.sizes, self.root = problem, problem.orbits.sizes, problem.root
         self.spread = np.sqrt(self.sizes - 1.0)
+        if merged is not None:
+            self.spread[merged] = 0.0
         self.count = len(self.sizes)
         self.others = problem.orbits.partners.T
         self.biased = problem.bias_decay is not None

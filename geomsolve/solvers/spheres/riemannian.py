@@ -111,9 +111,17 @@ def polish(objective: Objective, state: State, loop: Iteration) -> State:
         # rounding has it negative there is no step.
         if lengths[-1] == 0.0 or (len(lengths) > _PATIENCE and lengths[-1] > 0.3 * lengths[-_PATIENCE]):
             break
+        # It is the force that must fall enough; or what Newton's method would do next, for where rare classes turn
+        # about a heavy one a step that is right at first order bends what is stiff, and the force grows although the
+        # next step is shorter.
         for share in (1.0, 0.5, 0.25, 0.1, 0.03, 0.01):
             trial = state.at(objective, retract(state.point, share * step))
             if trial.force() <= (1.0 - 0.1 * share) * size:
+                break
+            if size < _SMALL:
+                continue  # what is left is rounding, and steps differ by chance
+            after = state.length(_truncated_cg(state, np.inf, state.tangent(trial.gradient))[0])
+            if after <= (1.0 - 0.5 * share) * lengths[-1]:
                 break
         else:
             break
@@ -127,13 +135,13 @@ def _note(state: State, loop: Iteration) -> None:
     loop.note("Riemannian Newton: largest force", state.force(), excess=state.excess)
 
 
-def _truncated_cg(state: State, radius: float) -> tuple[Array, float, bool]:
+def _truncated_cg(state: State, radius: float, gradient: Array | None = None) -> tuple[Array, float, bool]:
     """Steihaug's step, the decrease its quadratic model predicts, and whether the boundary was hit.
 
     An infinite radius asks for the Newton step of a convex model: of all iterates the one that comes nearest, because
     rotations are null directions, and rounding can send the iteration off along them.
     """
-    step, residual = np.zeros_like(state.point), state.gradient
+    step, residual = np.zeros_like(state.point), state.gradient if gradient is None else gradient
     z = state.tangent(residual) / state.scale
     rho = start = max(float(np.sum(residual * z)), 0.0)  # rounding alone may be below 0
     direction, image = -z, np.zeros_like(step)
