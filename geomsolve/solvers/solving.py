@@ -187,7 +187,7 @@ def solvers_for(objective: Objective) -> list[Solver]:
     if isinstance(objective.orbits, Kinds):
         return [Followers(), Newton()]
     if not objective.smooth:
-        return [Newton(), Conic(), Newton()]
+        return [Newton(), Conic(), Newton()]  # the first only tells where nothing pushes, the last polishes
     if objective.law is not None and objective.law.worthwhile:
         found.append(Quadrature())
         if not objective.law.writable:

@@ -1,4 +1,4 @@
-"""Losses of independently drawn negatives; expected logs of random sums, exactly and without sampling."""
+"""Mini-batches of independent draws, or negatives alone: expected logs of random sums, exactly, without sampling."""
 
 import math
 from abc import abstractmethod

@@ -217,7 +217,7 @@ def embed(
 
 def bounded(objective: Objective, embedding: Embedding, progress: Progress | None = None) -> Embedding:
     """The embedding with what is proved for its dimension, where `dimension_bound` knows the loss."""
-    # Weighted InfoNCE has a bound of its own, `rank_bound`, and Jensen's inequality loses nearly all of this one.
+    # Of weighted InfoNCE Jensen's inequality loses nearly all of this bound; its own is for any dimension.
     if embedding.exact or embedding.dim == 1 or isinstance(objective, WeightedSoftmax):
         return embedding
     proved = dimension_bound(objective, embedding.dim, reference=embedding.value - objective.floor, progress=progress)
