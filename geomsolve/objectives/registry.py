@@ -15,8 +15,8 @@ from ..counts.counts import Counts
 from ..errors import ProblemError
 from .base import Objective
 
-# The loss by its name on the command line, and its builder in `geomsolve.objectives`. What options a loss takes, and which it
-# requires, is read off the builder's keyword arguments.
+# The loss by its name on the command line, and its builder in `geomsolve.objectives`. What options a loss takes, and
+# which it requires, is read off the builder's keyword arguments.
 OBJECTIVES = {
     "supcon": "SupCon",
     "gcl": "GCL",
