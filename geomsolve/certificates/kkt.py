@@ -183,7 +183,8 @@ class Conditions:
         kept = (counted * (tau / self.kappa))[:, :, None] * factor[None]  # N tau U_b / kappa
         weigh = np.where(there, self.share / self.kappa, 0.0)
         place = np.arange(count)
-        # Columns: zeta, then dU_bk in units of |U_b|; dU_a.U_b and U_a.dU_b of the eliminated x.
+        # Columns: zeta, then dU_bk in units of |U_b|. Rows: those of zeta (`matrix`, `top`), then those of G U = 0
+        # (`through`, `bottom`); each twice, for dU_a.U_b and U_a.dU_b of the eliminated x.
         top = np.einsum("ab,ak->akb", -weigh, factor)
         top[place, :, place] -= weigh @ factor
         through = np.einsum("ab,abk->akb", self.response.T, kept)

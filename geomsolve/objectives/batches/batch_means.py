@@ -244,6 +244,7 @@ class BatchMean(Objective):
             bent[:number] = -(flat @ (mass * (alone() * pushed + s * alone(every))).ravel()).real
             for i, both in enumerate(inner):
                 bent[i] -= np.sum(mass * alone() * both).real
+            # Of the force of near ones w x / D alone bends: P is of a term that is straight in the cosine.
             for i, one in enumerate(near, start=number):
                 bent[i] = -np.sum(mass * s * (alone(one) * pushed + s * alone(one * every))).real
                 forces[i] = np.sum(mass * s * alone(one)).real
