@@ -191,7 +191,7 @@ def certify(
         feasible=repair <= MOST_REPAIRED,
         rescaled=rescaled,
         ball_gap=gap + shrinking,
-        ball_optimal=False if pays else _ratio(gap + shrinking, excess) <= 1e-9 or None,
+        ball_optimal=False if pays else bool(_ratio(gap + shrinking, excess) <= 1e-9) or None,
     )
 
 

@@ -107,7 +107,7 @@ def _least(
     def apart(value: float) -> Weighting:
         weighting = build(value)
         logs = weighting.logs[(weighting.orbits.partners > 0) & ~np.isneginf(weighting.logs)]
-        if np.ptp(logs) < _ALIKE:
+        if not logs.size or np.ptp(logs) < _ALIKE:
             raise ProblemError("weights: are alike")
         return weighting
 

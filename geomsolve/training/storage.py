@@ -66,10 +66,9 @@ def read_samples(argument: str, path: Path) -> NDArray[Any]:
     held, _ = read_arrays(argument, path)
     found = named(held, argument, argument.removesuffix("s"))
     if found is None:
-        raise ProblemError(
-            f"{argument}: {path} must be {_TEXTS if argument == 'labels' else _NUMBERS}, and must hold one array, or "
-            f"one of the name {argument}; it has {', '.join(held) or 'none'}"
-        )
+        whole = f"be {_TEXTS if argument == 'labels' else _NUMBERS}"
+        one = f"hold one array, or one of the name {argument}; it has {', '.join(held) or 'none'}"
+        raise ProblemError(f"{argument}: {path} must {one if path.suffix.lower() in ('.npz', *_TORCH) else whole}")
     return found
 
 

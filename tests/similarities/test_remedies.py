@@ -102,6 +102,8 @@ def test_bounded_kernels_get_no_number_out_of_rounding():
     assert "sigma" not in changes
     changes, _ = by_change(y_aware_weights(LINE, sigma=1.0, kernel="uniform"), 0.5)
     assert "sigma" not in changes, "all weights alike is no remedy"
+    changes, _ = by_change(y_aware_weights([0.0, 1.0, 2.0], sigma=1.0, kernel="triangular"), 1.0)
+    assert changes["sigma"].value == pytest.approx(2.59464), "from a bandwidth that gives every other sample 0"
 
 
 @CONVENTIONS

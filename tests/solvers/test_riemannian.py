@@ -155,3 +155,16 @@ def test_a_guess_without_a_strong_direction_keeps_its_strongest():
     start = factor_of(gs.OrbitGram.simplex(orbits))
     assert start.shape == (3, 2)
     np.testing.assert_allclose(np.linalg.norm(start, axis=1), 1.0, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        gs.objectives.NormFace([100] * 10, scale=64.0, margin=0.35),
+        gs.objectives.NormFace([20, 7, 7, 3], scale=30.0),
+        gs.objectives.CLIP([9, 5], temperature=1 / 64),
+    ],
+    ids=["CosFace", "NormFace", "CLIP"],
+)
+def test_rows_that_one_partner_has_but_for_the_last_digits_bend_by_the_rest(objective):
+    assert gs.solve(objective).certificate.holds()

@@ -132,27 +132,30 @@ class State:
         return quotient, -radial - self.within(self.orbits, self.forces) / sizes
 
     @cached_property
-    def _pairs(self) -> tuple[Array, list[tuple[Array, Array]]]:
-        """The curvature of the rows, and of every softmax the coupling of its own with their sums."""
-        pairs, models = self.orbits.sizes[:, None] * self.orbits.partners, [self.model]
+    def _pairs(self) -> list[tuple[Any, ...]]:
+        """Of every softmax p, its shares, the curvature, what of it p leaves, and which share is largest, and it."""
+        pairs, models, told = self.orbits.sizes[:, None] * self.orbits.partners, [self.model], []
         if isinstance(self.objective, PartedSum):
             gram = self.gram_at(self.orbits, self.point)
             models = [term.rows(gram) for term in self.objective.losses]
-        couplings = [pairs * model.coupling for model in models]
-        totals = [coupling.sum(axis=1) for coupling in couplings]
-        totals = [np.where(total != 0, total, 1.0)[:, None] for total in totals]
-        return pairs * self.model.curvature, list(zip(couplings, totals, strict=True))
+        for curvature, coupling in ((pairs * model.curvature, pairs * model.coupling) for model in models):
+            total, left = coupling.sum(axis=1, keepdims=True), curvature - coupling
+            left[np.abs(left) < 1e-15 * curvature] = 0.0  # an ulp
+            share = coupling / np.where(total != 0, total, 1.0)
+            told.append((coupling, share, curvature, left, share.argmax(1, keepdims=True), share.max(1, keepdims=True)))
+        return told
 
     def hessian(self, direction: Array) -> Array:
         """The Riemannian Hessian times a tangent direction.
 
-        With X the change of the cosines, a row answers with curvature * X - p (p . X)/sum(p).
+        With X the change of the cosines, a row answers with curvature * X - p (p . X)/sum(p). X is taken from the
+        largest of p: at low temperature it has all but 1e-20 of the row, and what bends the row is the rest.
         """
-        orbits, change = self.orbits, self.change(direction)
-        curvature, couplings = self._pairs
-        bent = curvature * change
-        for coupling, total in couplings:
-            bent -= coupling * (np.einsum("ab,ab->a", coupling, change)[:, None] / total)
+        orbits, change, bent = self.orbits, self.change(direction), np.zeros_like(self.forces)
+        for coupling, share, curvature, left, largest, most in self._pairs:
+            moved = most * np.take_along_axis(change, largest, axis=1)
+            apart = change - moved
+            bent += curvature * apart - coupling * np.einsum("ab,ab->a", share, apart)[:, None] + left * moved
         euclidean = self.pull(orbits, orbits.mirrored(bent), self.point) + self.pull(orbits, self.forces, direction)
         return self.tangent(euclidean - self.multipliers[:, None] * direction)
 
