@@ -106,8 +106,10 @@ def layer_peeled(
     energies: Row = {"feature_energy": feature_energy, "classifier_energy": 1.0}
     found = layer_peeled_threshold(each, each, **energies)
     merge = found.value if found is not None and min(ratios) < found.value < max(ratios) else None
-    # The cosine is steepest there: a few points more, so that the line bends where the optimum does.
-    near = [] if merge is None else np.geomspace(max(r for r in ratios if r < merge) / 2.0, merge, 16)[1:].tolist()
+    # The cosine is steepest there: a few points more, so that the line bends where the optimum does; not at the merge
+    # itself, where proofs are weak.
+    last = 0.0 if merge is None else 0.9999 * merge
+    near = np.geomspace(max(r for r in ratios if r < last) / 2.0, last, 16)[1:].tolist() if last else []
 
     def find(ratio: float) -> Row:
         answer = solve_peeled(LayerPeeled(step_counts(each, each, 1.0, ratio), **energies), throw=False)
