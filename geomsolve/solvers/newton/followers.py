@@ -64,6 +64,7 @@ class Followers:
         """The name "followers"."""
         return "followers"
 
+    @np.errstate(all="ignore")
     def run(self, objective: Objective, *, start: OrbitGram | None = None, progress: Progress | None = None) -> Attempt:
         """An attempt at a loss over orbits of classes; `start` is of no use."""
         loop = Iteration(self.max_steps, progress)
