@@ -42,7 +42,7 @@ def dual_bound(objective: WeightedSoftmax, gram: OrbitGram) -> DualBound:
     the minimum of a convex function of their logarithms. V itself need not be a Gram matrix, nor must it solve these
     equations exactly: the bound holds at any V, and rounding is allowed for.
 
-    Cost: two eigendecompositions of size K, in part, and some hundred products with K x K matrices.
+    Cost: two eigendecompositions of size K, one in part, and some hundred products with K x K matrices.
     Source: ours.
     """
     orbits, plural, root = gram.orbits, gram.orbits.plural, np.sqrt(gram.sizes)
@@ -53,8 +53,8 @@ def dual_bound(objective: WeightedSoftmax, gram: OrbitGram) -> DualBound:
     image = quotient @ axes
     mixed = image @ axes.T
     wanted = quotient - mixed - mixed.T + axes @ (axes.T @ image) @ axes.T
-    values, vectors = eigh(wanted, subset_by_value=(-np.inf, 0.0), driver="evr", check_finite=False)
-    wanted -= (vectors * values) @ vectors.T
+    values, vectors = np.linalg.eigh(wanted)  # all: those below 0 alone, among rounding, LAPACK may fail to find
+    wanted -= (vectors * np.minimum(values, 0.0)) @ vectors.T
     kept = plural & (1.0 - np.diag(gram.cosines) <= _LARGE)
     forces, diagonal = _entries(objective, orbits, wanted, np.where(kept, np.maximum(spread, 0.0), 0.0))
     total = forces + objective.attraction
@@ -64,7 +64,7 @@ def dual_bound(objective: WeightedSoftmax, gram: OrbitGram) -> DualBound:
     total = np.where(orbits.partners > 0, np.maximum(total, 1e-300), 0.0)
     virtual = _where(objective, gram, total)
     value = tangent(objective, virtual, diagonal, wanted)
-    return DualBound(value, vectors / root[:, None], apart)
+    return DualBound(value, vectors[:, values < 0.0] / root[:, None], apart)
 
 
 def slack(objective: WeightedSoftmax, gram: OrbitGram) -> tuple[Array, Array]:
