@@ -51,14 +51,14 @@ def test_a_frequent_pair_that_gives_way_to_a_rare_class(rare, apart, more, tempe
 
 
 def test_balanced_classes_that_give_way_to_a_rare_one():
-    """S = u u^T, G u = 0 to 1e-8, and yet the rare class is 5.8e-5 off: four frequent ones were lifted off their plane.
+    """S = u u^T, G u = 0 to 1e-8, and yet the rare class is over 5e-5 off: four frequent ones were lifted off their plane.
 
     They are in a plane at the optimum, and the rare class is asked cosines to them that no point has, by p = 1e-4.
     Lifted by p they change their own by p^2. Of 18 such Gram matrices (temperatures 0.2 and 1, rare classes of 1e-6 to
     1e-12, p of 2e-5 to 5e-4) 9 were certified by the logarithms of S alone, 3 of them 3e-6 to 5.8e-5 from an optimum
     that is certified.
     """
-    temperature, rare, short = 1.0, 1e-9, 1e-4
+    temperature, rare, short = 1.0, 3e-9, 1e-4
     angles = np.array([0.0, 1.1, 2.4, 4.4])
     plane, point = np.stack([np.cos(angles), np.sin(angles)]), np.array([0.5, 0.4])
     u = np.append(np.linalg.lstsq(np.vstack([plane, np.ones(4)]), np.array([*(-rare * point), 4.0]))[0], rare)

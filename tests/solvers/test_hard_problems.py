@@ -207,3 +207,15 @@ def test_prototypes_at_low_temperature_are_certified(counts, tau):
     """Of classes in one point each; single instances, which part by little, often stay uncertified here."""
     for objective in (gs.BCL(counts, temperature=tau), gs.ECL(counts, temperature=tau, classifier=False)):
         assert gs.solve(closed_orbits(objective)).quality is gs.Quality.CERTIFIED
+
+
+@pytest.mark.parametrize("counts", [[50, 50, 50, 5, 5, 5], [12, 5, 3, 2, 2, 1]])
+def test_prototypes_at_low_temperature(counts):
+    """Instances part from each other by less than their prototype holds: the two are found together."""
+    assert gs.solve(gs.BCL(counts, temperature=0.03)).value < 1e-16
+
+
+@pytest.mark.parametrize("temperature", [1 / 64, 0.01])
+def test_examples_of_a_class_start_together_at_low_temperature(temperature):
+    solution = gs.solve(gs.SupConInstances([20, 7, 7, 3], temperature=temperature))
+    np.testing.assert_allclose(np.diag(solution.orbits.cosines), 1.0, rtol=0, atol=1e-12)

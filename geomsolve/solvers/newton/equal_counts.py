@@ -14,10 +14,12 @@ from .stationary import answer, dual_newton, point_at
 
 
 def rank_one_optimum(
-    objective: Objective, gram: OrbitGram, tol: float, loop: Iteration
+    objective: Objective, gram: OrbitGram, collapsed: NDArray[np.bool_], tol: float, loop: Iteration
 ) -> tuple[OrbitGram | None, OrbitGram]:
     """The optimum with S of rank one and some orbits collapsed, or None where there is none; and the last matrix."""
-    orbits, collapsed = objective.orbits, np.zeros(len(gram.sizes), bool)
+    orbits = objective.orbits
+    if collapsed.any():
+        gram = _with_points(orbits, collapsed)
     while not loop.full:
         point = point_at(objective, gram, collapsed)
         if point is None:

@@ -121,19 +121,36 @@ class Point:
         """(K,) how the force between instances of a class follows how much farther followers are."""
         return np.sum([row.inside * row.own / np.where(row.mass > 0, row.mass, 1.0) for row in self.rows], axis=0)
 
-    def settled(self) -> Place:
-        """The place, no instances apart, with followers where they hold themselves, all else as it is.
+    def settled(self, fresh: NDArray[np.bool_] | None = None) -> Place:
+        """The place with followers, and the instances of some classes, where they hold themselves, all else as it is.
 
-        The logarithm of a follower's multiplier is taken as linear in how much farther it is than instances, and the
-        equation solved by bisection.
+        The logarithm of a follower's multiplier and the force between instances are taken as linear in how much
+        farther followers are than instances, and the two equations solved by bisection.
         """
-        low, high = np.full_like(self.aside, np.log(1e-30)), np.zeros_like(self.aside)
-        for _ in range(60):
-            own = np.exp((low + high) / 2.0)
-            pull = np.exp(np.minimum(self.bent * (own - self.place.own), 300.0))
-            short = own * (2.0 - own) * pull**2 < self.aside
-            low, high = np.where(short, (low + high) / 2.0, low), np.where(short, high, (low + high) / 2.0)
-        return self.place._replace(own=np.where(self.aside > 0, own, 0.0))
+        wider, place = self.problem.wider, self.place
+        aside = self.aside * self.inward**2
+
+        def turned(apart: Array) -> tuple[Array, Array]:
+            """How much farther followers are at that 1 - Y, and S on differences of instances there."""
+            low, high = np.full_like(aside, np.log(1e-30)), np.zeros_like(aside)
+            for _ in range(60):
+                own = np.exp((low + high) / 2.0)
+                pull = self.inward * np.exp(np.minimum(self.bent * (own - place.own), 300.0))
+                square = (wider * apart + own) * (2.0 - wider * apart - own)
+                short = (square < apart) | ((square - apart) * pull**2 < aside)
+                low, high = np.where(short, (low + high) / 2.0, low), np.where(short, high, (low + high) / 2.0)
+            inside = self.inside + self.shared * (own - place.own)
+            return own, self.outward + pull - self.inward - 2.0 * wider * inside
+
+        low, high = np.full_like(aside, np.log(1e-30)), np.full_like(aside, np.log(0.5))
+        apart = place.apart
+        for _ in range(0 if fresh is None else 60):
+            middle = (low + high) / 2.0
+            apart = np.where(self.opened if fresh is None else fresh, np.exp(middle), place.apart)
+            wide = turned(apart)[1] < 0
+            low, high = np.where(wide, middle, low), np.where(wide, high, middle)
+        own = np.where(self.reach + apart > 0, turned(apart)[0], 0.0)
+        return self.problem.shortened(place, apart)._replace(own=own)
 
     def within(self, inside: Array) -> Array:
         """(K, 2, 2) the derivative of the two equations within a class in its two unknowns, all else as it is.

@@ -96,7 +96,9 @@ def _parting(point: Point, loop: Iteration) -> tuple[Point, Termination]:
         if termination is not Termination.CONVERGED or not fresh.any():
             break
         answer, opened = point, point.opened | fresh
-        near = Point.at(problem, _parted(problem, point.place, fresh), opened)
+        near = Point.at(problem, point.place, opened) if problem.follow else None
+        place = _parted(problem, point.place, fresh) if near is None else near.settled(fresh)
+        near = Point.at(problem, place, opened)
         if near is None:
             break
         point = near
@@ -133,7 +135,7 @@ def _iterated(point: Point, loop: Iteration) -> tuple[Point, Termination]:
 def _parted(problem: Problem, place: Place, fresh: NDArray[np.bool_]) -> Place:
     """The place with the instances of some classes as far apart as they hold themselves, directions as they are."""
     low, high = np.full(len(fresh), np.log(1e-14)), np.full(len(fresh), np.log(0.9))
-    for _ in range(_HALVINGS):
+    for _ in range(_HALVINGS if fresh.any() else 0):
         middle = (low + high) / 2.0
         point = Point.at(problem, problem.shortened(place, np.where(fresh, np.exp(middle), place.apart)), fresh)
         if point is None:

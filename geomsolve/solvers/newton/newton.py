@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ...arrays import Progress
 from ...geometry.kinds import KindGram, Kinds
 from ...geometry.orbit_gram import OrbitGram
@@ -66,6 +68,7 @@ class Newton:
                 return loop.attempt(self.name, Termination.NOT_APPLICABLE, None, message)
             gram, termination, message = polish_kinks(objective, gram, loop)
             return loop.attempt(self.name, termination, gram, message)
+        found = None
         if start is not None and self.near:
             found = sharpened(objective, gram, loop)
             if found is not None:
@@ -74,7 +77,12 @@ class Newton:
             found = balance(objective, loop)
             if found is not None:
                 return loop.attempt(self.name, Termination.CONVERGED, found, "attraction balances repulsion")
-        found, gram = rank_one_optimum(objective, gram, self.tol, loop)
+            # At low temperature examples of a class that start apart find to each other in a hundred steps.
+            drawn = np.diag(np.broadcast_to(objective.attraction, (len(gram.sizes),) * 2)) > 0
+            tied = objective.orbits.plural & drawn
+            found = rank_one_optimum(objective, gram, tied, self.tol, loop)[0] if tied.any() else None
+        if found is None:
+            found, gram = rank_one_optimum(objective, gram, np.zeros(len(gram.sizes), bool), self.tol, loop)
         if found is not None:
             return loop.attempt(self.name, Termination.CONVERGED, found, "dual factor of rank one")
         loop.say("the optimum loses rank: Newton on unit vectors")
