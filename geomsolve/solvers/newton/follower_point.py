@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, lu_factor, lu_solve
+from scipy.linalg import LinAlgError, lu_solve
+from scipy.linalg.lapack import dgetrf
 from scipy.sparse.linalg import LinearOperator, gmres
 
 from ...arrays import Array
@@ -326,12 +327,14 @@ class _Pairs(NamedTuple):
             partners = point.problem.classes.partners * u
             moved = partners * pushed
             matrix = np.diag(moved.sum(axis=1) + u * point.means.own) + moved + partners * point.place.means
+        *factor, singular = dgetrf(matrix)  # of which scipy.linalg.lu_factor only warns
         try:
-            factor = lu_factor(matrix)
             alone: Array = np.asarray(np.linalg.inv(point.within(inside)), dtype=np.float64)
-        except (LinAlgError, ValueError):
+        except LinAlgError:
             return None
-        return None if not np.isfinite(along).all() else cls(point, along, bent, stiff, pushed, alone, partners, factor)
+        if singular or not (np.isfinite(along).all() and np.isfinite(factor[0]).all()):
+            return None
+        return cls(point, along, bent, stiff, pushed, alone, partners, tuple(factor))
 
     def solve(self, equations: Place) -> Place:
         """The unknowns that change the equations by so much."""
