@@ -51,7 +51,7 @@ def test_a_frequent_pair_that_gives_way_to_a_rare_class(rare, apart, more, tempe
 
 
 def test_balanced_classes_that_give_way_to_a_rare_one():
-    """S = u u^T, G u = 0 to 1e-8, and yet the rare class is over 5e-5 off: four frequent ones were lifted off their plane.
+    """S = u u^T, G u = 0 to 1e-8, and yet the rare class is over 5e-5 off: four frequent ones are lifted off a plane.
 
     They are in a plane at the optimum, and the rare class is asked cosines to them that no point has, by p = 1e-4.
     Lifted by p they change their own by p^2. Of 18 such Gram matrices (temperatures 0.2 and 1, rare classes of 1e-6 to

@@ -112,10 +112,7 @@ class Point:
     @cached_property
     def bent(self) -> Array:
         """(K,) how the force within a class follows the cosine there, in units of itself."""
-        bent = np.zeros_like(self.inward)
-        for row in self.rows:
-            bent += row.own / row.softness * row.rest
-        return bent / self.inward
+        return np.sum([row.own / row.softness * row.rest for row in self.rows], axis=0) / self.inward
 
     @cached_property
     def shared(self) -> Array:
