@@ -65,11 +65,13 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> tuple[float, float, 
     weight = rule * np.exp(log_u - log_u.max())
     weight /= weight.sum()
     # The nearest u: the means of rows of log(1 + eta), less half the mean of all, as a polynomial of few terms.
-    apart = np.log(forces) - log_u[:, None] - log_u
+    peak = float(forces.max())  # taken out, for large logarithms are rounded by much
+    apart = np.log(forces / peak) - log_u[:, None] - log_u
     means = apart @ weight
     terms = (transform @ (means[nodes:] - float(weight @ means) / 2.0))[: min(_TERMS, len(gram.core))]
     near = polynomials[:, : len(terms)] @ terms
     eta = np.expm1(apart - near[:, None] - near)
+    terms[0] += np.log(peak) / 2.0
     balance = np.exp(gram.log_u + chebval(gram.places, terms))
     total = float(sizes @ balance)
     image = np.abs(gram.image(balance))
@@ -82,7 +84,7 @@ def kernel_slack(objective: Objective, gram: KernelGram) -> tuple[float, float, 
         + (8.0 + 2.0 / tau) * np.finfo(float).eps * total**2
     )
     own = -(row @ rule - np.diag(row))
-    radial = np.maximum(own - np.exp(2.0 * (log_u + near)), 0.0)
+    radial = np.maximum(own - peak * np.exp(2.0 * (log_u + near)), 0.0)
     residual = max(tau * (float(np.abs(eta).max()) + missed), float(image.max()) / total)
     return problem.floor, excess, gap, float(rule @ radial), residual
 

@@ -12,6 +12,8 @@ from .counts import Counts
 
 # Nodes of the finest rule. A certificate uses it; solvers take coarser ones.
 MOST_NODES = 112
+# Nodes that are enough for nearly all counts.
+_USUAL = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,7 @@ class CountLine:
         """
         if order in self._rules:
             return self._rules[order]
-        diagonal, beside = self._recurrence
+        diagonal, beside = self._usual if order <= _USUAL else self._recurrence(MOST_NODES)
         total = float(self.counts.multiplicity.sum())
         nodes, vectors = eigh_tridiagonal(diagonal[:order], beside[: min(order, len(diagonal)) - 1])
         weights = total * vectors[0] ** 2
@@ -62,8 +64,11 @@ class CountLine:
         return self._rules[order]
 
     @cached_property
-    def _recurrence(self) -> tuple[Array, Array]:
-        """The a and b of b_{j+1} p_{j+1} = (x - a_j) p_j - b_j p_{j-1}, by the Stieltjes procedure.
+    def _usual(self) -> tuple[Array, Array]:
+        return self._recurrence(_USUAL)
+
+    def _recurrence(self, nodes: int) -> tuple[Array, Array]:
+        """So many a and b of b_{j+1} p_{j+1} = (x - a_j) p_j - b_j p_{j-1}, by the Stieltjes procedure.
 
         It is run as it stands, a few passes over the counts per node. Where it loses orthogonality, nodes appear twice
         with the weight shared between them, and the rule stays as accurate (Greenbaum 1989).
@@ -77,7 +82,7 @@ class CountLine:
             np.multiply(sizes, now, out=weighted)
             np.multiply(x, now, out=image)
             diagonal.append(float(weighted @ image))
-            if len(diagonal) == min(MOST_NODES, len(x)):
+            if len(diagonal) == min(nodes, len(x)):
                 break
             before *= -link
             before += image

@@ -13,7 +13,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -54,8 +54,10 @@ def ratio(above: Array, below: Array) -> Array:
     return np.where(positive, above, np.inf) / np.where(positive, below, 1.0)
 
 
-# Fields that hold arrays, also as files write them that refer forward.
-_ARRAYS = (Array, Array | None, "Array", "Array | None")
+@cache
+def _arrays(kind: type) -> list[str]:
+    """The fields of a loss that hold arrays; types are names where a file refers forward."""
+    return [part.name for part in fields(kind) if part.type in (Array, Array | None, "Array", "Array | None")]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -80,10 +82,10 @@ class Objective(ABC):
     grouped: ClassVar[Any] = None  # the loss over orbits of classes that `by_class` made this one of
 
     def __post_init__(self) -> None:
-        for part in fields(self):
-            value = getattr(self, part.name)
-            if part.type in _ARRAYS and value is not None:
-                object.__setattr__(self, part.name, frozen(part.name, value))
+        for name in _arrays(type(self)):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, frozen(name, value))
 
     def __getstate__(self) -> dict[str, Any]:
         """What travels to another process: not the law, which is a function of this one."""

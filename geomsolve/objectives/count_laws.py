@@ -18,6 +18,8 @@ from .sampling import class_orbits
 MOST_DISTINCT = 5000
 # Distinct counts from which a rule of them is solved sooner than they are.
 FEW_DISTINCT = 150
+# The size of an orbit added to see what a class of that count would do: it changes nothing for the others.
+NOTHING = 1e-100
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,7 @@ class CountLaw:
         everywhere = np.concatenate([where, places])
         counts = Counts(
             distinct=self.line.values_at(everywhere),
-            multiplicity=np.concatenate([weights, np.full(len(places), 1e-100)]),
+            multiplicity=np.concatenate([weights, np.full(len(places), NOTHING)]),
             groups=np.empty(0, np.intp),
             name=self.counts.name,
         )

@@ -9,6 +9,7 @@ from scipy.sparse.linalg import LinearOperator, gmres
 from ...arrays import Array
 from ...geometry.orbit_gram import OrbitGram
 from ...objectives.base import Objective
+from ...objectives.count_laws import NOTHING
 
 # Up to this many orbits one dense solve is cheaper than an iteration, which is of at most so many products.
 DENSE, _PRODUCTS = 64, 60
@@ -54,9 +55,11 @@ def dual_step(
     mean /= np.where(total != 0, total, 1.0)[:, None]
 
     move = slope  # becomes kappa e
-    np.log(np.multiply(slope, 0.5, out=move), out=move)  # halved before: the sum of two logarithms is rounded
-    np.subtract(log_u, move, out=move)
-    move += log_u[:, None]
+    peak = float(slope.max())  # taken out, for large logarithms are rounded by much
+    low = log_u - (np.log(peak) - np.log(2.0)) / 2.0
+    np.log(np.divide(slope, peak, out=move), out=move)
+    np.subtract(low, move, out=move)
+    move += low[:, None]
     stiff = kappa
     if not isinstance(objective.attraction, float):
         pulled = 1.0 + objective.attraction * np.exp(-log_u[:, None] - log_u)
@@ -104,14 +107,13 @@ def dual_step(
 
     try:
         if count <= DENSE:
-            matrix = np.empty((2, count, 2, count))
-            matrix[0, :, 0], matrix[0, :, 1] = mean, upper_right
-            np.multiply(lower_left, weights, out=matrix[1, :, 0])
-            np.multiply(response.T, tau * weights, out=matrix[1, :, 1])
-            np.einsum("iaja->ija", matrix)[:] += beside
-            matrix = matrix.reshape(2 * count, 2 * count)
-            scale = np.abs(matrix).max(axis=1)
-            solution = np.linalg.solve(matrix / scale[:, None], right / scale)
+            n = int(np.sum(sizes > NOTHING))
+            columns = np.empty((2, count, 2, n))
+            columns[0, :, 0], columns[0, :, 1] = mean[:, :n], upper_right[:, :n]
+            np.multiply(lower_left[:, :n], weights[:n], out=columns[1, :, 0])
+            np.multiply(response.T[:, :n], tau * weights[:n], out=columns[1, :, 1])
+            np.einsum("iaja->ija", columns[:, :n])[:] += beside[:, :, :n]
+            solution = _direct(columns, beside + diagonal, right)
         else:
             solution = _iterated(jacobian, beside + diagonal, right, tol)
     except np.linalg.LinAlgError:
@@ -132,6 +134,28 @@ def _diagonal_of(matrix: Array) -> Array:
     return diagonal
 
 
+def _direct(columns: Array, blocks: Array, right: Array) -> Array:
+    """The solution of a Newton system of 2K equations, first for the orbits that are there, as others answer to them.
+
+    Args:
+        columns: (2, K, 2, n) of the first n orbits; the others have no size, and do nothing to each other.
+        blocks: (2, 2, K) its 2 x 2 diagonal blocks.
+        right: (2K,) the right-hand side.
+    """
+    n, right = columns.shape[3], right.reshape(2, -1)
+    matrix = columns[:, :n].reshape(2 * n, 2 * n)
+    scale = np.abs(matrix).max(axis=1)
+    first = np.linalg.solve(matrix / scale[:, None], right[:, :n].ravel() / scale)
+    left = right[:, n:] - columns[:, n:].reshape(2, -1, 2 * n) @ first
+    return np.hstack([first.reshape(2, n), _by_pairs(blocks[:, :, n:], left)]).ravel()
+
+
+def _by_pairs(blocks: Array, right: Array) -> Array:
+    """(2, K) the solutions of K systems of two equations, (2, 2, K) and (2, K)."""
+    (d11, d12), (d21, d22) = blocks
+    return np.array([d22 * right[0] - d12 * right[1], d11 * right[1] - d21 * right[0]]) / (d11 * d22 - d12 * d21)
+
+
 def _iterated(apply: Callable[[Array], Array], blocks: Array, right: Array, tol: float) -> Array:
     """The solution of a Newton system of 2K equations by iteration, to the accuracy a Newton step deserves.
 
@@ -141,11 +165,9 @@ def _iterated(apply: Callable[[Array], Array], blocks: Array, right: Array, tol:
         right: (2K,) the right-hand side.
         tol: the accuracy that Newton's method is after.
     """
-    (d11, d12), (d21, d22) = blocks
-    inverse = np.array([[d22, -d12], [-d21, d11]]) / (d11 * d22 - d12 * d21)
 
     def precondition(vector: Array) -> Array:
-        return np.einsum("ija,ja->ia", inverse, vector.reshape(2, -1)).ravel()
+        return _by_pairs(blocks, vector.reshape(2, -1)).ravel()
 
     start = precondition(right)
     peak = np.abs(start).max()
