@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from helpers import random_gram
 
 from geomsolve.certificates.certificate import certify
 from geomsolve.counts.counts import long_tail_counts
@@ -20,7 +21,7 @@ from geomsolve.objectives.rows.row_softmax import RowSoftmax
 from geomsolve.solvers.base import Termination
 from geomsolve.solvers.conic import conic_form
 from geomsolve.solvers.conic.conic import Conic
-from geomsolve.solvers.conic.conic_form import elliptope, scaled_expression, terms
+from geomsolve.solvers.conic.conic_form import scaled_expression, terms
 
 cp = pytest.importorskip("cvxpy")
 
@@ -57,15 +58,6 @@ OBJECTIVES: dict[str, Objective] = {
 }
 
 
-def random_gram(orbits: Orbits, seed: int) -> OrbitGram:
-    """A random feasible Gram matrix that is constant on orbits."""
-    points = np.random.default_rng(seed).normal(size=(round(orbits.atoms), 4))
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
-    gram = points @ points.T
-    np.fill_diagonal(gram, 1.0)
-    return OrbitGram.averaged(gram, orbits)
-
-
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_what_is_minimised_is_the_loss_in_other_units(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conic_form, "_TINY", 0.0)
@@ -75,7 +67,7 @@ def test_what_is_minimised_is_the_loss_in_other_units(name: str, monkeypatch: py
     losses, models = [], []
     near = OrbitGram.simplex(objective.orbits).cosines
     for seed in range(3):
-        gram = random_gram(objective.orbits, seed)
+        gram = random_gram(np.random.default_rng(seed), objective.orbits)
         cosines = cp.Variable(gram.cosines.shape, symmetric=True)
         model, _ = scaled_expression(parts, near, cosines)
         program = cp.Problem(cp.Minimize(model), [cosines == gram.cosines])
@@ -89,7 +81,7 @@ def test_what_is_minimised_is_the_loss_in_other_units(name: str, monkeypatch: py
 def test_tiny_rows_are_right_where_the_model_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conic_form, "_TINY", 1.0)
     objective = GCL([3, 2, 1], temperature=0.3)
-    gram, other = (random_gram(objective.orbits, seed) for seed in (2, 0))
+    gram, other = (random_gram(np.random.default_rng(seed), objective.orbits) for seed in (2, 0))
     cosines = cp.Variable(gram.cosines.shape, symmetric=True)
     model, fixed = scaled_expression(terms(objective), gram.cosines, cosines)
     assert fixed
@@ -115,7 +107,7 @@ def test_every_kind_of_objective_is_solved(name: str) -> None:
     gram, repair = attempt.gram.repaired()
     assert repair < 1e-7
     best = objective.excess(gram)
-    for other in (OrbitGram.simplex(objective.orbits), random_gram(objective.orbits, 0)):
+    for other in (OrbitGram.simplex(objective.orbits), random_gram(np.random.default_rng(0), objective.orbits)):
         for step in (1e-3, 1e-1, 1.0):
             moved = OrbitGram(objective.orbits, (1 - step) * gram.cosines + step * other.cosines)
             assert objective.excess(moved) >= best - 1e-9
@@ -123,51 +115,14 @@ def test_every_kind_of_objective_is_solved(name: str) -> None:
         assert certify(objective, gram).relative_gap < 1e-6
 
 
-@pytest.mark.parametrize(
-    ("counts", "temperature", "expected"),
-    [
-        ((1000, 100, 10), 0.5, (-0.96139763, -0.56030012, 0.31075666)),
-        ((500, 50, 50), 0.1, (-0.55170747, -0.55170747, -0.39123773)),
-    ],
-)
-@pytest.mark.parametrize(("solver", "tolerance"), [(Conic(full=True), 1e-5), (Conic("scs"), 1e-3)])
-def test_known_cosines(
-    solver: Conic, tolerance: float, counts: tuple[int, ...], temperature: float, expected: tuple[float, ...]
-) -> None:
-    objective = SupCon(counts, temperature=temperature, views=1)
-    attempt = solver.run(objective)
-    assert attempt.gram is not None
-    assert attempt.gram.orbits is objective.orbits
-    gram = attempt.gram.expand()
-    assert gram[[0, 0, 1], [1, 2, 2]] == pytest.approx(expected, abs=tolerance)
-
-
-@pytest.mark.parametrize("name", ["supcon", "unsupervised", "logistic"])
-def test_orbit_size_and_full_size_agree(name: str) -> None:
-    small, full = (Conic(full=full).run(OBJECTIVES[name]).gram for full in (False, True))
-    assert small is not None
-    assert full is not None
-    assert full.cosines == pytest.approx(small.cosines, abs=1e-5)
-
-
-@pytest.mark.parametrize("temperature", [0.5, 0.03])
-def test_low_temperature_keeps_its_digits(temperature: float) -> None:
+def test_low_temperature_keeps_its_digits() -> None:
     # The excess is of order e^{-1/tau}, 3e-15 at tau = 0.03: a plain log_sum_exp model is wrong by more than all of it.
-    objective = SupCon(long_tail_counts(10, 5000, 100), temperature=temperature)
+    objective = SupCon(long_tail_counts(10, 5000, 100), temperature=0.03)
     attempt = Conic().run(objective)
     assert attempt.gram is not None
     certificate = certify(objective, attempt.gram)
     assert certificate.relative_gap < 1e-8
     assert certificate.cosine_residual < 1e-6
-
-
-def test_orbit_collapse_is_found() -> None:
-    objective = GCL([200] + [1] * 3, negatives=1, loss="logistic", temperature=1.0)  # far above r* = 6.54
-    attempt = Conic().run(objective)
-    assert attempt.gram is not None
-    assert attempt.gram.within[1] == pytest.approx(1, abs=1e-6)
-    assert attempt.gram.between[0, 1] == pytest.approx(-1, abs=1e-6)
-    assert certify(objective, attempt.gram).relative_gap < 1e-6
 
 
 @pytest.mark.parametrize("backend", ["clarabel", "scs"])
@@ -239,31 +194,10 @@ def test_smallest_problems_are_the_simplex(counts: tuple[int, ...]) -> None:
     assert attempt.gram.cosines == pytest.approx(OrbitGram.simplex(objective.orbits).cosines, abs=1e-6)
 
 
-def test_orbit_sizes_may_be_fractions() -> None:
+def test_orbit_sizes_may_be_fractions_but_full_size_needs_listed_classes() -> None:
     # As in a quadrature rule of a count distribution.
     objective = dataclasses.replace(OBJECTIVES["supcon"], orbits=Orbits(np.array([2.5, 3.25, 1.0])))
     attempt = Conic().run(objective)
     assert attempt.gram is not None
     assert certify(objective, attempt.gram).relative_gap < 1e-7
-
-
-def test_full_size_needs_listed_classes() -> None:
-    objective = dataclasses.replace(OBJECTIVES["supcon"], orbits=Orbits(np.array([2.0, 3.0, 1.0])))
-    assert Conic().run(objective).gram is not None
     assert Conic(full=True).run(objective).termination is Termination.NOT_APPLICABLE
-
-
-def test_averaging_keeps_an_orbit_gram_and_never_raises_the_loss() -> None:
-    objective = OBJECTIVES["supcon"]
-    gram = random_gram(objective.orbits, 1)
-    assert OrbitGram.averaged(gram.expand(), objective.orbits).cosines == pytest.approx(gram.cosines, abs=1e-14)
-    loose = random_gram(objective.orbits.singletons(), 2)
-    assert objective.value(OrbitGram.averaged(loose.cosines, objective.orbits)) <= objective.ungrouped().value(loose)
-
-
-def test_elliptope_is_the_set_of_gram_matrices() -> None:
-    orbits = OBJECTIVES["supcon"].orbits
-    cosines, constraints = elliptope(orbits)
-    pairs = orbits.sizes[:, None] * orbits.partners
-    program = cp.Problem(cp.Minimize(cp.sum(cp.multiply(pairs, cosines))), constraints)
-    assert program.solve(solver="CLARABEL") == pytest.approx(-orbits.atoms, abs=1e-6)
