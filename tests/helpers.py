@@ -42,6 +42,11 @@ def random_direction(rng: np.random.Generator, orbits: Orbits) -> np.ndarray:
     return direction
 
 
+def unit_rows(points: np.ndarray) -> np.ndarray:
+    """The rows at length 1."""
+    return points / np.linalg.norm(points, axis=-1, keepdims=True)
+
+
 def dense_simplex(classes: int) -> np.ndarray:
     """The Gram matrix of the regular simplex."""
     return (classes * np.eye(classes) - 1.0) / (classes - 1.0)

@@ -2,36 +2,47 @@
 
 import numpy as np
 import pytest
+from helpers import unit_rows
 
 import geomsolve as gs
 from geomsolve.solvers.base import Iteration
 from geomsolve.solvers.newton.factor_newton import balance, sharpened
 
 
-def attracted(temperature, strength, seed=0, count=6):
+def pulled(temperature, seed=0):
     """Atoms alike but for random positives between them; the optimum is definite where these are strong."""
-    positives = strength * np.random.default_rng(seed).uniform(0.1, 1, (count, count))
+    positives = 0.1 * np.random.default_rng(seed).uniform(0.1, 1, (6, 6))
     return gs.RowSoftmax(
-        orbits=gs.geometry.Orbits(np.ones(count), np.arange(count)),
-        masses=np.full(count, 1 / count),
-        weights=np.ones((count, count)),
-        offsets=np.ones(count),
+        orbits=gs.geometry.Orbits(np.ones(6), np.arange(6)),
+        masses=np.full(6, 1 / 6),
+        weights=np.ones((6, 6)),
+        offsets=np.ones(6),
         positives=(positives + positives.T) / 2,
         temperature=temperature,
     )
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_balance_is_where_every_force_vanishes(seed):
-    objective = attracted(0.2, 0.1, seed)
-    gram = balance(objective, Iteration(60))
-    row = objective.row_gradient(gram)
-    assert np.abs(row + row.T)[~np.eye(6, dtype=bool)].max() < 1e-13
-    assert gs.certify(objective, gram).gap < 1e-14
+@pytest.mark.parametrize("seed", range(2))
+def test_positives_that_leave_the_boundary(seed):
+    """Strong positives at low temperature: the optimum is definite, every force vanishes, S = 0."""
+    objective = pulled(0.2, seed)
+    z = np.ones(6)
+    for _ in range(500):  # e^{t/tau} (1/Z_i + 1/Z_j) = 2 P_ij, a contraction here
+        drift = 2 * objective.positives / (1 / z[:, None] + 1 / z) * (1 - np.eye(6))
+        z = 1 + drift.sum(axis=1)
+    expected = 1 + 0.2 * np.log(drift + np.eye(6))
+    assert np.linalg.eigvalsh(expected)[0] > 0.01
+    assert gs.certify(objective, expected).gap <= 1e-14
+    assert gs.certify(objective, expected).holds()
+    wrong = expected.copy()
+    wrong[0, 1] = wrong[1, 0] = expected[0, 1] + 1e-3
+    assert not gs.certify(objective, wrong).holds()
+    for found in (gs.solve(objective).orbits, balance(objective, Iteration(60))):
+        assert np.abs(found.cosines - expected).max() <= 1e-12
 
 
 def test_no_balance_where_the_matrix_asked_for_is_indefinite_or_nothing_attracts():
-    assert balance(attracted(1.0, 0.1), Iteration(60)) is None
+    assert balance(pulled(1.0), Iteration(60)) is None
     assert balance(gs.SupCon([5, 3], temperature=0.5), Iteration(60)) is None
 
 
@@ -65,8 +76,7 @@ def test_nothing_from_where_no_optimum_is_near():
     """The equations may have other solutions; those are not given out."""
     labels = np.random.default_rng(0).normal(size=(12, 1))
     objective = gs.WeightedInfoNCE(gs.similarities.y_aware_weights(labels, sigma=0.5), temperature=0.2)
-    points = np.random.default_rng(1).normal(size=(12, 3))
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    points = unit_rows(np.random.default_rng(1).normal(size=(12, 3)))
     found = sharpened(objective, gs.OrbitGram.from_matrix(points @ points.T, objective.orbits), Iteration(60))
     assert found is None or gs.certify(objective, found).holds()
 
@@ -87,8 +97,7 @@ def test_what_a_solver_compares_is_the_loss_less_the_entropy():
     rng = np.random.default_rng(0)
     values, finer = [], []
     for _ in range(4):
-        points = rng.normal(size=(9, 5))
-        points /= np.linalg.norm(points, axis=1, keepdims=True)
+        points = unit_rows(rng.normal(size=(9, 5)))
         gram = gs.OrbitGram.from_matrix(points @ points.T, objective.orbits)
         values.append(objective.value(gram))
         finer.append(objective.resolved(gram))

@@ -52,13 +52,6 @@ def test_a_rule_integrates_polynomials_of_twice_its_order(distinct, order, seed)
         assert weights @ polynomial(nodes) == pytest.approx(whole, abs=1e-11 * scale)
 
 
-def test_places_and_values_are_inverse_to_each_other():
-    line = CountLine(gs.as_counts([70000.0, 31.0, 2.0, 500.0]))
-    assert line.places[0] == 1.0
-    assert line.places[-1] == -1.0
-    np.testing.assert_allclose(line.values_at(line.places), line.counts.distinct, rtol=1e-14)
-
-
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("temperature", [0.1, 0.5])
 def test_the_answer_is_newtons(loss, temperature):
@@ -77,21 +70,6 @@ def test_the_answer_is_newtons(loss, temperature):
     # And the judge of matrices that are written out agrees.
     assert gs.certify(objective, found.orbits).holds(1e-9)
     assert found.certificate.lower_bound <= newton.value * (1 + 1e-14)
-
-
-@pytest.mark.parametrize("name", ["lvis_v1_instance_count", "places_lt"])
-def test_shipped_profiles(name):
-    objective = gs.SupCon(gs.load_counts(name), temperature=0.1)
-    found, newton = gs.solve(objective, gs.solvers.Quadrature()), gs.solve(objective, gs.solvers.Newton())
-    np.testing.assert_allclose(found.orbits.cosines, newton.orbits.cosines, rtol=0, atol=1e-12)
-    assert found.rank == newton.rank
-    assert found.collapsed == newton.collapsed == []
-
-
-def test_the_default_takes_the_rule_where_there_are_many_counts():
-    objective = gs.SupCon(gs.load_counts("inaturalist2018"), temperature=0.1)
-    assert gs.solve(objective).solver == "quadrature"
-    assert gs.solve(gs.SupCon(gs.load_counts("isic2019"), temperature=0.1)).solver == "newton"
 
 
 @pytest.fixture(scope="module")
