@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from command_line import refuses
+from command_line import refuses, run
 
 import geomsolve as gs
-from geomsolve import cli
 from geomsolve.collapse import crosschecks as collapsechecks
 from geomsolve.similarities import crosschecks as verdictchecks
 
@@ -93,22 +92,16 @@ def test_a_wrong_excess_is_told(monkeypatch):
     assert check.compared
 
 
-def run(capsys, *arguments):
-    code = cli.run(["crosscheck", *arguments])
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
 def test_the_verb_checks_a_critical_ratio(capsys):
     options = ["--objective", "gcl", "--negatives", "1", "--temperature", "1", "--device", "gpu"]
     arguments = ["--majority", "1", "--minority", "3", *options]
-    code, out, _ = run(capsys, *arguments, "--json", "-")
+    code, out, _ = run(capsys, "crosscheck", *arguments, "--json", "-")
     assert code == 0
     report = json.loads(out)
     assert report["agree"]
     assert report["value"] == pytest.approx(6.541653880257519, rel=1e-12)
     assert [side["verdict"] for side in report["sides"]] == ["agrees", "agrees"]
-    code, out, _ = run(capsys, *arguments)
+    code, out, _ = run(capsys, "crosscheck", *arguments)
     assert code == 0
     assert "The routes agree." in out
     assert "collapsed" in out
@@ -117,12 +110,12 @@ def test_the_verb_checks_a_critical_ratio(capsys):
 def test_the_verb_checks_a_verdict(capsys, tmp_path):
     file = tmp_path / "w.npy"
     np.save(file, np.exp(INCONSISTENT.log_matrix()))
-    code, out, _ = run(capsys, "--weights", str(file), "--temperature", "0.5", "--json", "-")
+    code, out, _ = run(capsys, "crosscheck", "--weights", file, "--temperature", "0.5", "--json", "-")
     assert code == 0
     report = json.loads(out)
     assert (report["agree"], report["verdict"], report["descent"]["verdict"]) == (True, "inconsistent", "agrees")
     code, out, _ = run(
-        capsys, "--labels", "0,0.3,1,1.2", "--scheme", "y-aware", "--sigma", "0.2", "--temperature", "0.5"
+        capsys, "crosscheck", "--labels", "0,0.3,1,1.2", "--scheme", "y-aware", "--sigma", "0.2", "--temperature", "0.5"
     )
     assert code == 0
     assert "The routes agree." in out

@@ -1,5 +1,7 @@
-"""Whether a text is what a page shows: the same words, and the same numbers but for rounding and seconds."""
+"""What code of a page prints, and whether that is what the page shows, but for rounding and seconds."""
 
+import contextlib
+import io
 import math
 import re
 
@@ -21,3 +23,11 @@ def difference(shown, printed, *, rel=1e-6, tiny=1e-9):
         if words[0] != words[1] or not same:
             return f"{ours!r} is shown, {theirs!r} printed"
     return None
+
+
+def printed_by(code, page, names=None):
+    """What the code prints; what it defines is left in `names`."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, page, "exec"), {} if names is None else names)
+    return printed.getvalue()

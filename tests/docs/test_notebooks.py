@@ -1,15 +1,13 @@
 """The notebooks run without a warning, print what their stored outputs show, and state no number they do not show."""
 
 import ast
-import contextlib
-import io
 import json
 import re
 from pathlib import Path
 
 import matplotlib
 import pytest
-from printed import NUMBER, difference
+from printed import NUMBER, difference, printed_by
 
 import geomsolve as gs
 from geomsolve.training import losses
@@ -73,11 +71,9 @@ def test_it_runs_prints_what_is_stored_and_shows_its_numbers(notebook, tmp_path,
     from matplotlib import pyplot
 
     monkeypatch.chdir(tmp_path)
-    printed = io.StringIO()
-    with matplotlib.rc_context({"backend": "agg"}), contextlib.redirect_stdout(printed):
-        exec(compile(notebook.read_text(encoding="utf-8"), notebook, "exec"), {"__name__": "__main__"})
+    with matplotlib.rc_context({"backend": "agg"}):
+        printed = printed_by(notebook.read_text(encoding="utf-8"), notebook, {"__name__": "__main__"})
     pyplot.close("all")
-    printed = printed.getvalue()
     assert difference("".join(text for *_, text, _ in stored(notebook)), printed, rel=1e-4, tiny=1e-6) is None
     assert {picture.name for picture in tmp_path.glob("*.png")} == set(
         re.findall(r"\w+\.png", notebook.read_text(encoding="utf-8"))

@@ -1,12 +1,10 @@
 """The pages: snippets print what is shown, links and names exist, what is cited and explained is listed."""
 
-import contextlib
-import io
 import re
 from pathlib import Path
 
 import pytest
-from printed import difference
+from printed import difference, printed_by
 
 import geomsolve as gs
 
@@ -21,10 +19,7 @@ SNIPPETS = [
 
 @pytest.mark.parametrize(("snippet", "shown"), SNIPPETS, ids=range(len(SNIPPETS)))
 def test_a_page_prints_what_it_shows(snippet, shown):
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(snippet, "a page of docs", "exec"), {})
-    assert difference(shown, printed.getvalue()) is None
+    assert difference(shown, printed_by(snippet, "a page of docs")) is None
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -1,14 +1,13 @@
 """Every command and example of the README runs and prints what it says; the set-up commands are the ones CI runs."""
 
 import contextlib
-import io
 import re
 import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
-from printed import difference
+from printed import difference, printed_by
 
 import geomsolve as gs
 from geomsolve.cli import main
@@ -43,10 +42,7 @@ def test_a_command_prints_what_the_readme_shows(command, shown, tmp_path, monkey
 
 
 def test_the_example_prints_what_the_readme_says():
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(blocks("python")[0], "README.md", "exec"), {})
-    assert printed.getvalue() == blocks("text")[0]
+    assert printed_by(blocks("python")[0], "README.md") == blocks("text")[0]
 
 
 def test_the_levels_are_those_of_the_readme():

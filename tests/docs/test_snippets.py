@@ -1,12 +1,11 @@
 """The code in docs/targets.md runs."""
 
-import contextlib
-import io
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from printed import printed_by
 
 import geomsolve as gs
 
@@ -32,10 +31,8 @@ def run(snippet, folder, monkeypatch):
     monkeypatch.chdir(folder)
     counts = [900, 30, 7, 30]
     gs.targets(gs.SupCon(counts, temperature=0.1), counts, dim=64).save("T.safetensors")
-    names, printed = {}, io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(snippet, "docs/targets.md", "exec"), names)
-    return names, printed.getvalue()
+    names = {}
+    return names, printed_by(snippet, "docs/targets.md", names)
 
 
 def test_there_are_snippets_for_both_frameworks():

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from command_line import run
+from command_line import refuses, run
 from small_gallery import COLLAPSES, EDGES, draw_gallery, supervised, unsupervised
 
 import geomsolve as gs
@@ -66,24 +66,16 @@ def test_the_list_names_every_figure(capsys):
 
 def test_bad_names_and_folders_are_refused_before_anything_is_drawn(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(pages.Picture, "save", lambda *_: pytest.fail("drawn"))
-    code, _, error = run(capsys, "figures", "nothing", "--out", tmp_path / "out")
-    assert code == 2
-    assert "names: must be among cosines, " in error
-    assert "got 'nothing'" in error
-    assert not (tmp_path / "out").exists()
-    code, _, error = run(capsys, "figures", "sphere")
-    assert code == 2
-    assert "out: must be given; got none" in error
     (tmp_path / "file").write_text("")
-    code, _, error = run(capsys, "figures", "sphere", "--out", tmp_path / "file")
-    assert code == 2
-    assert "out: must be a folder that can be made" in error
     (tmp_path / "taken" / "sphere.csv").mkdir(parents=True)
-    code, _, error = run(capsys, "figures", "sphere", "--out", tmp_path / "taken")
-    assert code == 2
-    assert "out: must be a path that can be written" in error
-    with pytest.raises(gs.ProblemError, match="names: must be among cosines, "):
-        gs.draw_figures(tmp_path, ["sphere", "spheres"])
+    for name, out, message in (
+        ("nothing", tmp_path / "out", "names: must be among cosines, .*got 'nothing'"),
+        ("sphere", None, "out: must be given; got none"),
+        ("sphere", tmp_path / "file", "out: must be a folder that can be made"),
+        ("sphere", tmp_path / "taken", "out: must be a path that can be written"),
+    ):
+        refuses(capsys, ["figures", name, *([] if out is None else ["--out", out])], message)
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_uncertified_point_is_told_in_the_picture_and_by_the_exit_code(tmp_path, capsys, monkeypatch):

@@ -1,10 +1,10 @@
 """Pictures of verdicts: every panel shows what it says, for every verdict; nothing overlaps; files as named."""
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from pictures import assert_nothing_overlaps
 
 from geomsolve.figures.realizations import plot_map, plot_realization
 from geomsolve.objectives.weighted.weightings import weighting_from_matrix
@@ -71,7 +71,6 @@ def panels(figure):
 )
 def test_every_verdict_is_drawn_and_nothing_overlaps(drawn, found, case):
     figure = drawn(case)
-    figure.draw_without_rendering()
     for axes in panels(figure):
         assert axes.get_xlabel()
         assert axes.get_ylabel()
@@ -80,16 +79,7 @@ def test_every_verdict_is_drawn_and_nothing_overlaps(drawn, found, case):
     assert f"temperature {found(case).temperature:g}" in title
     assert found(case).weighting.convention in title
     assert ("attained" in title) == (found(case).verdict.value == "realizable")
-    boxes = [axes.get_tightbbox() for axes in panels(figure)] + [figure._suptitle.get_window_extent()]
-    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
-    frame = figure.bbox.padded(1)
-    assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1 for box in boxes)
-    for axes in panels(figure):
-        for axis in (axes.xaxis, axes.yaxis):
-            view = sorted(axis.get_view_interval())
-            ticks = [tick.label1 for tick in axis.get_major_ticks() if view[0] <= tick.get_loc() <= view[1]]
-            extents = [label.get_window_extent() for label in ticks if label.get_text()]
-            assert not any(one.overlaps(other) for one, other in itertools.pairwise(extents))
+    assert_nothing_overlaps(figure, panels(figure), margin=1)
 
 
 def test_the_heat_map_goes_from_the_smallest_label_to_the_largest(drawn, found):

@@ -1,5 +1,4 @@
 import os
-import re
 import sqlite3
 import subprocess
 import sys
@@ -58,7 +57,10 @@ def make(path, *statements):
 
 
 UNUSABLE = {
-    "text": (lambda path: path.write_text("ratio,value\n" * 200), "cannot be used as a database .*not a database"),
+    "text": (
+        lambda path: path.write_text("ratio,value\n" * 200),
+        r"^store: .*a\.db cannot be used as a database .*not a database",
+    ),
     "foreign": (lambda path: make(path, "CREATE TABLE t (a)"), "a database of something else, and stays as it is"),
     "foreign id": (lambda path: make(path, "PRAGMA application_id = 7", "CREATE TABLE t (a)"), "of something else"),
     "newer": (
@@ -150,11 +152,3 @@ def test_the_lock_dies_with_its_process(tmp_path):
         holder.wait()
         with writing(path) as journal:
             begin(journal)
-
-
-def test_a_line_of_error_names_the_store(tmp_path):
-    (tmp_path / "a.db").write_text("x" * 5000)
-    with pytest.raises(gs.ProblemError) as caught, writing(tmp_path / "a.db"):
-        pass
-    assert re.match(r"store: .*a\.db cannot be used", str(caught.value))
-    assert "\n" not in str(caught.value)

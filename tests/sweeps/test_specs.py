@@ -100,11 +100,7 @@ BAD = {
         r"^ratio: a range has .*scale, linear or log; got .*'cubic'",
     ),
     "too many points": (
-        changed(
-            "grid",
-            "temperature",
-            {"from": 0.1, "to": 2, "num": 100_000},
-        ),
+        changed("grid", "temperature", {"from": 0.1, "to": 2, "num": 100_000}),
         r"^grid: must have at most 200,000 points; got 600,000 ",
     ),
     "no spec": (None, r"^spec: must be a TOML file or a dictionary"),
@@ -133,20 +129,9 @@ def test_the_faults_of_tables_counts_and_loss_are_named_at_once():
         assert len(re.findall(rf"(^|; ){argument}: must be", str(caught.value))) == 1, (argument, str(caught.value))
 
 
-def test_values_that_fail_only_together_are_left_to_the_sweep():
-    spec = read_spec(changed("grid", "normalization", ["mean", "sum"]))
-    assert spec.size == 24
-    long = read_spec(
-        changed(counts={**LONG}, grid={"ratio": [10, 100], "largest": [50, 5000], "temperature": [1.0]})
-        | {"counts": {"rule": "long_tail", "classes": 10}}
-    )
-    assert long.size == 4
-
-
 @pytest.mark.parametrize(
     ("counts", "ratio", "expected"),
     [
-        ({"majority": 2, "minority": 3, "per_class": 10}, 5, gs.step_counts(2, 3, 10, 5)),
         ({"rule": "step", "majority": 4, "minority": 1, "per_class": 10}, 5, gs.step_counts(4, 1, 10, 5)),
         ({"majority": 2, "minority": 3}, 5, gs.step_counts(2, 3, 1, 5)),
         ({"rule": "long_tail", "classes": 10, "largest": 700}, 5, gs.long_tail_counts(10, 700, 5)),

@@ -14,19 +14,6 @@ from geomsolve.objectives.kinds.parts import parts_of
 from geomsolve.training import losses
 
 
-def test_tsc_is_the_objective_of_the_targeted_geometry():
-    counts = [4, 2, 3]
-    made = gs.choosing.targeted_supcon(counts, temperature=0.3, pull=2.0)
-    views, targets = (
-        unit_rows(np.random.default_rng(0), 18, 4).reshape(9, 2, 4),
-        unit_rows(np.random.default_rng(1), 3, 4),
-    )
-    labels = np.repeat(np.arange(3), counts)
-    found = value(losses.tsc, views, labels, targets, temperature=0.3, pull=2.0, view_axis=1)
-    atoms = np.concatenate([views.reshape(18, 4), targets])  # every view of every example
-    assert math.isclose(found, gram_value(made.objective, atoms), rel_tol=1e-12)
-
-
 def gram_value(objective, points):
     each = objective.ungrouped()
     return each.value(gram_of(each, points))
@@ -58,12 +45,6 @@ def test_losses_over_samples_are_their_gram_objectives(tau, views):
         assert close(found, gram_value(gs.SupMin(two, temperature=tau, views=views), points))
 
 
-def test_full_batch_with_one_view():
-    means, labels = unit_rows(np.random.default_rng(0), 2, 3), np.repeat([0, 1], [3, 2])
-    found = value(losses.sup_con, means[labels], labels, temperature=0.2)
-    assert math.isclose(found, gram_value(gs.SupCon([3, 2], temperature=0.2, views=1), means), rel_tol=1e-12)
-
-
 @pytest.mark.parametrize(("tau", "anchors", "views"), [(0.05, "instance", 1), (2.0, "class", 2)])
 def test_losses_with_prototypes_are_their_gram_objectives(tau, anchors, views):
     counts = np.array([4, 2, 3])
@@ -86,24 +67,6 @@ def test_losses_with_prototypes_are_their_gram_objectives(tau, anchors, views):
     assert close(found, at(gs.ECL(counts, views=views, **options)))
     found = value(losses.cosine_cross_entropy, shown, labels, classifiers, scale=5.0, counts=counts)
     assert close(found, gram_value(gs.LogitCompensated(counts, scale=5.0), np.vstack([means, classifiers])))
-
-
-@pytest.mark.parametrize("self_pairs", [True, False])
-def test_weighted_info_nce_is_row_softmax(self_pairs):
-    rng = np.random.default_rng(0)
-    points, weights = unit_rows(rng, 6, 3), rng.uniform(size=(6, 6)) * (1 - np.eye(6))
-    weights /= weights.sum(axis=1, keepdims=True)
-    objective = gs.RowSoftmax(
-        orbits=gs.geometry.Orbits(np.ones(6), np.arange(6)),
-        masses=np.full(6, 1 / 6),
-        weights=1 - np.eye(6),
-        offsets=np.full(6, float(self_pairs)),
-        positives=weights,
-        temperature=0.3,
-    )
-    expected = objective.value(gram_of(objective, points))
-    found = value(losses.weighted_info_nce, points, weights, temperature=0.3, self_pairs=self_pairs)
-    assert math.isclose(found, expected, rel_tol=1e-12)
 
 
 def test_supervised_prototypes_tends_to_the_value_of_the_package():
@@ -160,20 +123,9 @@ def test_weighted_sup_con_is_the_objective_of_the_design(anchors, tau):
 
 
 def test_layouts():
-    """(n, views, d), labels in a column, lists; and class points of SINCERE as a row softmax of offset 1."""
+    """(n, d) of one view, (n, views, d), labels in a column, lists."""
     z = directions(np.random.default_rng(0), 2, 6, 4)
+    assert value(losses.sup_con, z[0], LABELS, 0.1) == value(losses.sup_con, z[:1], LABELS, 0.1)
     plain = value(losses.sup_con, z, LABELS, 0.1)
     assert value(losses.sup_con, z.swapaxes(0, 1), LABELS[:, None], 0.1, view_axis=1) == plain
     assert value(losses.sup_con, z.tolist(), LABELS.tolist(), np.float64(0.1)) == plain
-    counts, means = np.array([4, 2, 3]), unit_rows(np.random.default_rng(1), 3, 4)
-    shown, labels = np.stack([means[np.repeat(np.arange(3), counts)]] * 2), np.repeat(np.arange(3), counts)
-    for epsilon in (0.0, 0.5):
-        objective = gs.RowSoftmax(
-            orbits=gs.geometry.Orbits(np.ones(3), np.arange(3)),
-            masses=counts / 9,
-            weights=np.tile(2.0 * counts, (3, 1)),
-            offsets=np.full(3, math.exp(-epsilon)),
-            temperature=0.3,
-        )
-        found = value(losses.eps_sup_info_nce, shown, labels, 0.3, epsilon=epsilon)
-        assert math.isclose(found, objective.value(gram_of(objective, means)), rel_tol=1e-12)

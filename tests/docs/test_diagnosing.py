@@ -1,12 +1,11 @@
 """The page about diagnoses: its code prints what it says, and its limits are those of the code."""
 
-import contextlib
-import io
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from printed import printed_by
 from typer.main import get_command
 
 import geomsolve as gs
@@ -19,22 +18,16 @@ SNIPPETS = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", TEXT, flags=r
 
 @pytest.mark.parametrize(("snippet", "wanted"), SNIPPETS, ids=range(len(SNIPPETS)))
 def test_snippets_print_what_the_page_says(snippet, wanted):
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(snippet, "docs/diagnosing.md", "exec"), {})
-    assert printed.getvalue() == wanted
+    assert printed_by(snippet, "docs/diagnosing.md") == wanted
 
 
 def test_every_verdict_is_on_the_page_with_the_limits_of_the_code():
     assert len(SNIPPETS) == TEXT.count("```python") == 1
     for verdict in gs.training.Verdict:
         assert f"`{verdict.value}`" in TEXT, verdict
-    found = verdicts.AT
-    row = next(line for line in TEXT.splitlines() if line.startswith("| `at the optimum`"))
-    assert tuple(float(one) for one in re.findall(r"0\.\d+", row)) == found
-    near = next(line for line in TEXT.splitlines() if line.startswith("| `near the optimum`"))
-    wanted = verdicts.NEAR
-    assert tuple(float(one) for one in re.findall(r"0\.\d+", near)) == wanted
+    for name, limits in (("at", verdicts.AT), ("near", verdicts.NEAR)):
+        row = next(line for line in TEXT.splitlines() if line.startswith(f"| `{name} the optimum`"))
+        assert tuple(float(one) for one in re.findall(r"0\.\d+", row)) == limits
     for limit in (verdicts.SHARED, verdicts.SEEN, verdicts.HELD, verdicts.PREDICTED, verdicts.APART):
         assert f"{limit:g}" in TEXT
 
