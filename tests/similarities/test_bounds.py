@@ -7,6 +7,7 @@ import pytest
 from helpers import random_gram
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rows_of_weights import unit_vectors
 from scipy.linalg import LinAlgError, eigh
 
 from geomsolve.certificates.certificate import certify
@@ -68,9 +69,7 @@ def test_no_points_have_a_loss_below_the_bound_from_any_gram_matrix(seed):
     highest = max(dual_bound(objective, gram).value for gram in grams)
     assert np.isfinite(highest)
     for dim in (1, 2, weighting.samples):
-        points = rng.normal(size=(weighting.samples, dim))
-        points /= np.linalg.norm(points, axis=1, keepdims=True)
-        assert highest <= plain_loss(weighting, points, temperature)
+        assert highest <= plain_loss(weighting, unit_vectors(rng, weighting.samples, dim), temperature)
     assert highest <= min(objective.value(gram) for gram in grams)
 
 
@@ -93,8 +92,7 @@ def test_never_above_the_entropy_bound_that_is_attained():
     # Optimum known in closed form: the mean entropy of the weights.
     rng = np.random.default_rng(5)
     for self_pairs in (True, False):
-        labels = rng.normal(size=(12, 3))
-        labels /= np.linalg.norm(labels, axis=1, keepdims=True)
+        labels = unit_vectors(rng, 12, 3)
         weighting = y_aware_weights(labels[[*range(12), 0, 0, 3]], sigma=1.0, self_pairs=self_pairs)
         objective = WeightedInfoNCE(weighting, temperature=0.5)
         for share in (1.0, 0.3, 1e-2, 1e-4, 1e-8, 0.0):
@@ -160,9 +158,8 @@ def test_folding_equal_samples_changes_nothing(self_pairs):
 def test_two_equal_samples_without_self_pairs_have_loss_0():
     objective = WeightedInfoNCE(weighting_from_matrix([[0.0, 1.0], [1.0, 0.0]]), temperature=0.5)
     for cosine in (-1.0, 0.3, 1.0):
-        assert dual_bound(objective, OrbitGram(objective.orbits, np.array([[cosine]]))).value == pytest.approx(
-            0.0, abs=1e-14
-        )
+        bound = dual_bound(objective, OrbitGram(objective.orbits, np.array([[cosine]]))).value
+        assert bound == pytest.approx(0.0, abs=1e-14)
 
 
 # Sharper than the certificate. ---------------------------------------------------------------------------------------
@@ -203,8 +200,7 @@ def test_eigenvalues_of_rounding_around_0(monkeypatch):
         return eigh(matrix, **options)
 
     monkeypatch.setattr(bounds, "eigh", strict)
-    points = np.random.default_rng(1220).normal(size=(6, 3))
-    points /= np.linalg.norm(points, axis=-1, keepdims=True)
+    points = unit_vectors(np.random.default_rng(1220), 6, 3)
     weights = np.exp(14.0 * points @ points.T)
     found = realize(weighting_from_matrix(weights, self_pairs=False), temperature=0.1)
     assert found.finished

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rows_of_weights import circle, unit_vectors
 from scipy.optimize import minimize_scalar
 
 from geomsolve.objectives.weighted.weightings import weighting_from_matrix
@@ -194,8 +195,7 @@ def test_asymmetric_weights(seed, self_pairs):
 @pytest.mark.parametrize("count", [3, 30, 120])
 def test_rounding_of_a_symmetric_kernel_is_not_asymmetry(dtype, self_pairs, count):
     rng = np.random.default_rng(count)
-    points = rng.normal(size=(count, 4))
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    points = unit_vectors(rng, count, 4)
     kernel = np.exp((points @ points.T) / 0.05)
     weights = (kernel / kernel.sum(axis=1, keepdims=True)).astype(dtype)
     logs = LogGram.of(weighting_from_matrix(weights, self_pairs=self_pairs))
@@ -229,6 +229,6 @@ def test_equal_classes_have_one_largest_temperature():
 
 def test_x_clr_reaches_its_label_temperature():
     """Labels that balance: sum_i u_i y_i = 0 with weights that do not sum to 0 leaves nothing above tau_s."""
-    angles = 2 * np.pi * np.arange(5) / 5
-    weighting = x_clr_weights(np.column_stack([np.cos(angles), np.sin(angles)]), label_temperature=0.3)
-    assert LogGram.of(weighting).largest_temperature == pytest.approx(0.3, rel=1e-9)
+    assert LogGram.of(x_clr_weights(circle(5), label_temperature=0.3)).largest_temperature == pytest.approx(
+        0.3, rel=1e-9
+    )

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from rows_of_weights import excess_and_slope, mean_divergence, softmax
 from scipy.optimize import minimize
-from scipy.special import logsumexp
 from test_bounds import random_weights
 
 from geomsolve.certificates.certificate import certify
@@ -65,18 +65,6 @@ def test_derivatives_by_differences(self_pairs):
     assert (loss(ahead)[0] - loss(behind)[0]) / (2 * step) == pytest.approx(np.sum(slope * along), rel=1e-7)
 
 
-def test_equal_labels_may_part():
-    """The optimum sample by sample is that of the orbits, whose spread is free."""
-    labels = np.repeat(np.linspace(0.0, 3.0, 7), 3)
-    weighting = y_aware_weights(labels, sigma=1.0)
-    found = realize(weighting, temperature=0.5)
-    alone = WeightedInfoNCE(weighting, temperature=0.5).ungrouped()
-    free = interval(alone)
-    assert free.lower <= found.excess + 1e-12
-    assert found.excess_lower <= free.excess + 1e-12
-    assert found.excess == pytest.approx(free.excess, rel=1e-3)
-
-
 def test_an_interruption_leaves_what_there_is():
     weighting = y_aware_weights(np.random.default_rng(0).uniform(20.0, 80.0, 150), sigma=10.0)
     lines = []
@@ -112,21 +100,9 @@ def test_different_ages_to_a_millionth_and_no_descent_comes_below():
     found = realize(weighting, temperature=0.1, tol=1e-6, seconds=120.0)
     assert found.finished
     assert found.gap <= 1e-6 * found.excess
-    weights = weighting.expand()
-
-    def excess(flat):
-        rows = flat.reshape(len(ages), -1)
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        z = rows / lengths
-        logits = z @ z.T / 0.1
-        log_p = logits - logsumexp(logits, axis=1, keepdims=True)
-        slope = (np.exp(log_p) - weights) / (0.1 * len(ages))
-        slope = (slope + slope.T) @ z
-        slope -= np.sum(slope * z, axis=1, keepdims=True) * z
-        return np.sum(weights * (np.log(weights) - log_p)) / len(ages), (slope / lengths).ravel()
-
     near = found.points + 1e-3 * np.random.default_rng(1).standard_normal(found.points.shape)
     options = {"maxiter": 100, "ftol": 0.0, "gtol": 0.0}
+    excess = excess_and_slope(weighting.expand(), 0.1, True)
     best = minimize(excess, near.ravel(), jac=True, method="L-BFGS-B", options=options).fun
     assert found.excess_lower - 1e-13 <= best <= 1.05 * found.excess
 
@@ -145,10 +121,5 @@ def test_self_pairs_out_from_representatives(monkeypatch):
     excess = solution.value - weighting.entropy_bound
     assert lower - weighting.entropy_bound == pytest.approx(excess, rel=1e-3)
     assert lower <= solution.value + 1e-14
-    means = points[:, :-1] @ points[:, :-1].T / 0.1
-    np.fill_diagonal(means, -np.inf)
-    weights = weighting.expand()
-    there = weights > 0
-    logs = means - logsumexp(means, axis=1, keepdims=True)
-    found = np.sum(weights[there] * (np.log(weights[there]) - logs[there])) / len(ages)
+    found = mean_divergence(weighting.expand(), softmax(points[:, :-1] @ points[:, :-1].T, 0.1, self_pairs=False))
     assert excess - 1e-12 <= found <= 1.05 * excess

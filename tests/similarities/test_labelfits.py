@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from rows_of_weights import unit_vectors
 
 import geomsolve as gs
 from geomsolve.similarities.kernels import x_clr_weights, y_aware_weights
@@ -27,15 +28,10 @@ def fits(fit):
     return fit.ratio <= largest_ratio(fit) * (1.0 + 1e-9)
 
 
-def sphere(rng, count, dim, radius=1.0):
-    points = rng.normal(size=(count, dim))
-    return radius * points / np.linalg.norm(points, axis=1, keepdims=True)
-
-
 @pytest.mark.parametrize(("count", "dim"), [(12, 2), (15, 3), (4, 5), (30, 6)])
 def test_labels_on_a_sphere(count, dim):
     rng = np.random.default_rng(count)
-    labels = sphere(rng, count, dim, 3.0) + rng.normal(size=dim)
+    labels = 3.0 * unit_vectors(rng, count, dim) + rng.normal(size=dim)
     fit = label_fit(y_aware_weights(labels, sigma=0.7), 0.1)
     assert fit.needed_radius == pytest.approx(circumradius(labels), rel=1e-7)
     # A simplex of fewer labels lies on the smaller sphere that its hull cuts out.
@@ -51,8 +47,7 @@ def test_labels_on_a_sphere(count, dim):
 @pytest.mark.parametrize("self_pairs", [True, False])
 @pytest.mark.parametrize("step", [0.999, 1.001])
 def test_the_verdict_turns_at_the_largest_ratio(self_pairs, step):
-    rng = np.random.default_rng(5)
-    labels = sphere(rng, 9, 3, 2.0)
+    labels = 2.0 * unit_vectors(np.random.default_rng(5), 9, 3)
     weighting = y_aware_weights(labels, sigma=1.3, self_pairs=self_pairs)
     temperature = step * largest_ratio(label_fit(weighting, 1.0)) * 1.3**2
     fit = label_fit(weighting, temperature)
@@ -83,8 +78,8 @@ def test_two_labels_and_one():
 
 
 def test_x_clr_and_far_labels():
-    rng = np.random.default_rng(0)
-    fit = label_fit(x_clr_weights(sphere(rng, 20, 4), label_temperature=0.3), 0.2)
+    labels = unit_vectors(np.random.default_rng(0), 20, 4)
+    fit = label_fit(x_clr_weights(labels, label_temperature=0.3), 0.2)
     assert fit.needed_radius == pytest.approx(1.0)
     assert fit.ratio == pytest.approx(0.2 / 0.3)
     assert fits(fit)

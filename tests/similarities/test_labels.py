@@ -98,22 +98,15 @@ def test_nothing_is_unpickled(tmp_path):
     ("content", "message"),
     [
         (None, r"cannot read .*x.npy: No such file"),
-        (b"", r"x.npy must be a .npy file of one array of numbers or texts"),
-        (b"0.5,1,2", r"x.npy must be a .npy file"),
+        (b"0.5,1,2", r"x.npy must be a .npy file of one array of numbers or texts"),
         (b"cut", r"x.npy must be a .npy file"),
         (b"zip", r"x.npy must be a .npy file"),
-        (b"complex", r"x.npy must be a .npy file"),
         (b"dates", r"x.npy must be a .npy file"),
-        (b"records", r"x.npy must be a .npy file"),
         (b"folder", r"cannot read .*x.npy: Is a directory"),
     ],
 )
 def test_faulty_npy_files(tmp_path, content, message):
     path = tmp_path / "x.npy"
-    special = {
-        b"complex": np.ones(3) + 1j, b"dates": np.array(["2020-01-01"], dtype="M8[D]"),
-        b"records": np.zeros(3, dtype=[("a", float)]),
-    }  # fmt: skip
     if content == b"folder":
         path.mkdir()
     elif content == b"cut":
@@ -122,8 +115,8 @@ def test_faulty_npy_files(tmp_path, content, message):
     elif content == b"zip":
         with path.open("wb") as handle:
             np.savez(handle, a=np.arange(9.0))
-    elif content in special:
-        np.save(path, special[content])
+    elif content == b"dates":
+        np.save(path, np.array(["2020-01-01"], dtype="M8[D]"))
     elif content is not None:
         path.write_bytes(content)
     with pytest.raises(ProblemError, match=rf"^labels: .*{message}"):

@@ -4,9 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from rows_of_weights import circle
 
-from geomsolve.geometry.orbit_gram import OrbitGram
-from geomsolve.objectives.weighted.weighted import WeightedInfoNCE
 from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.similarities.euclidean import euclidean_realization
 from geomsolve.similarities.kernels import KERNELS, x_clr_weights, y_aware_weights
@@ -14,7 +13,7 @@ from geomsolve.similarities.realizations import Verdict, realize
 from geomsolve.similarities.remedies import suggest_remedies
 from geomsolve.similarities.schemes import soft_supcon_weights
 
-CIRCLE = np.array([[math.cos(a), math.sin(a)] for a in 2 * np.pi * np.arange(8) / 8])
+CIRCLE = circle(8)
 LINE = 0.7 * np.arange(6.0)
 CONVENTIONS = pytest.mark.parametrize("self_pairs", [True, False])
 
@@ -131,7 +130,7 @@ def test_soft_supcon_epsilon(labels, epsilon, self_pairs):
     assert changes["temperature"].works == (epsilon > 0)
 
 
-def test_a_lonely_class_and_a_large_epsilon():
+def test_a_lonely_class_and_epsilons_too_large_and_below_all_numbers():
     weighting = soft_supcon_weights([0, 0, 1, 1, 2], epsilon=0.0)
     changes, _ = by_change(weighting, 0.3)
     assert changes["epsilon"].value == pytest.approx(math.exp(-1.5 / 0.3), rel=1e-5)
@@ -139,9 +138,6 @@ def test_a_lonely_class_and_a_large_epsilon():
     changes, _ = by_change(soft_supcon_weights([0, 0, 1, 1, 2], epsilon=2.0), 0.3)
     assert changes["epsilon"].value == pytest.approx(math.exp(-1.5 / 0.3), rel=1e-5)
     assert not changes["temperature"].works
-
-
-def test_epsilon_below_all_numbers():
     changes, _ = by_change(soft_supcon_weights([0, 0, 1, 1], epsilon=0.0), 1e-3)
     assert "epsilon" not in changes, "e^-2000 is no number to write"
 
@@ -178,14 +174,3 @@ def test_squared_distances(self_pairs):
             assert (direct.verdict == "realizable") == ("similarity" in changes)
             told.append("similarity" in changes)
     assert any(told)
-
-
-def test_loss_after_a_remedy_is_the_entropy():
-    """Independently of the verdict: the Gram matrix written out for a raised sigma attains the entropy."""
-    changes, _ = by_change(y_aware_weights(CIRCLE, sigma=0.5), 0.7)
-    weighting = y_aware_weights(CIRCLE, sigma=changes["sigma"].value)
-    ratio = 0.7 / changes["sigma"].value ** 2
-    gram = ratio * CIRCLE @ CIRCLE.T + 1.0 - ratio
-    assert ratio <= 1.0
-    objective = WeightedInfoNCE(weighting, temperature=0.7).ungrouped()
-    assert objective.value(OrbitGram.from_matrix(gram, objective.orbits)) == pytest.approx(weighting.entropy_bound)

@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from geomsolve.errors import ProblemError
-from geomsolve.objectives.weighted.weightings import MOST_ORBITS, weighting_from_matrix
+from geomsolve.objectives.weighted.weightings import MOST_ORBITS
 from geomsolve.similarities.kernels import KERNELS, x_clr_weights, y_aware_weights
 from geomsolve.similarities.schemes import soft_supcon_weights, supcon_weights
 
@@ -32,10 +30,6 @@ def normalised(kernel, self_pairs):
 def distances(labels):
     labels = np.asarray(labels, dtype=float).reshape(len(labels), -1)
     return np.linalg.norm(labels[:, None] - labels, axis=-1)
-
-
-def test_every_kernel_has_its_formula():
-    assert set(KERNELS) == set(FORMULAS)
 
 
 @pytest.mark.parametrize("self_pairs", [True, False])
@@ -73,9 +67,6 @@ def test_cyclic_labels_are_chords(period):
     chord = 2 * np.abs(np.sin((angle[:, None] - angle) / 2)) * period / (2 * np.pi)
     expected = normalised(np.exp(-(chord**2) / (2 * (0.2 * period) ** 2)), True)
     np.testing.assert_allclose(weighting.expand(), expected, rtol=1e-12)
-    # Around the circle, 0.9 is as near to 0 as 0.1 is.
-    weights = weighting.expand()
-    assert weights[0, 3] == pytest.approx(weights[0, 1], rel=1e-13)
 
 
 def test_the_end_of_a_period_is_its_beginning():
@@ -89,8 +80,7 @@ def test_the_end_of_a_period_is_its_beginning():
 @pytest.mark.parametrize("scale", [1.0, 1e-200, 1e200])
 def test_x_clr(self_pairs, scale):
     rng = np.random.default_rng(2)
-    labels = rng.normal(size=(6, 4))
-    labels = labels[[0, 1, 2, 3, 4, 5, 1]]
+    labels = rng.normal(size=(6, 4))[[0, 1, 2, 3, 4, 5, 1]]
     weighting = x_clr_weights(scale * labels, label_temperature=0.3, self_pairs=self_pairs)
     units = labels / np.linalg.norm(labels, axis=1, keepdims=True)
     np.testing.assert_allclose(weighting.expand(), normalised(np.exp(units @ units.T / 0.3), self_pairs), rtol=1e-12)
@@ -100,14 +90,12 @@ def test_x_clr(self_pairs, scale):
 
 
 def test_x_clr_takes_integers():
-    same = [
-        x_clr_weights(np.array(y), label_temperature=0.5).expand() for y in ([[1, 0], [0, 1]], [[2.0, 0], [0, 7.0]])
-    ]
-    assert np.array_equal(*same)
+    found = x_clr_weights(np.array([[1, 0], [0, 7]]), label_temperature=0.5)
+    np.testing.assert_allclose(found.expand(), normalised(np.exp(2 * np.eye(2)), True), rtol=1e-14)
 
 
 @pytest.mark.parametrize("self_pairs", [True, False])
-@pytest.mark.parametrize("epsilon", [0, 0.0, 0.2, 1, 1.5])
+@pytest.mark.parametrize("epsilon", [0, 0.2, 1.5])
 @pytest.mark.parametrize("kind", [int, str, bool])
 def test_soft_supcon(epsilon, self_pairs, kind):
     labels = np.array([0, 1, 0, 1, 1, 0, 0]).astype(kind)
@@ -119,17 +107,6 @@ def test_soft_supcon(epsilon, self_pairs, kind):
     assert weighting.name == ("SupCon" if epsilon == 0 else f"Soft SupCon(epsilon={epsilon:g})")
 
 
-@given(st.integers(0, 10**6), st.booleans())
-def test_a_scheme_and_its_matrix_are_one_weighting(seed, self_pairs):
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 4, size=7).astype(float)
-    scheme = y_aware_weights(labels, sigma=1.5, self_pairs=self_pairs)
-    matrix = weighting_from_matrix(np.exp(-(distances(labels) ** 2) / 4.5), self_pairs=self_pairs)
-    assert np.array_equal(scheme.orbits.labels, matrix.orbits.labels)
-    np.testing.assert_allclose(scheme.expand(), matrix.expand(), rtol=1e-13)
-    assert scheme.entropy_bound == pytest.approx(matrix.entropy_bound, rel=1e-12)
-
-
 Y = [0.0, 1.0, 2.5]
 POINTS = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
 
@@ -138,7 +115,6 @@ POINTS = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
     ("function", "message"),
     [
         (lambda: y_aware_weights(Y, sigma=0), "sigma: must be finite and above 0; got 0"),
-        (lambda: y_aware_weights(Y, sigma=np.nan), "sigma: must be finite and above 0; got nan"),
         (lambda: y_aware_weights(Y, sigma="1"), "sigma: must be a number or one of scott, silverman, median; got '1'"),
         (lambda: y_aware_weights(Y, sigma=1, kernel="gauss"), "kernel: must be one of gaussian, .*; got 'gauss'"),
         (lambda: y_aware_weights(Y, sigma=1, period=0.0), "period: must be finite and above 0; got 0"),
@@ -163,10 +139,7 @@ POINTS = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
         (lambda: soft_supcon_weights([0, 1], epsilon=-0.1), "epsilon: must be a finite number from 0; got -0.1"),
         (lambda: supcon_weights([0]), r"labels: must be one-dimensional, two samples or more; got shape \(1,\)"),
         (lambda: supcon_weights(np.array([0, "a", None], dtype=object)), "labels: must all be of one kind"),
-        (
-            lambda: supcon_weights(["a", "b", "a", "c"]),
-            "sample 1 is the only one of its class",
-        ),
+        (lambda: supcon_weights(["a", "b", "a", "c"]), "sample 1 is the only one of its class"),
     ],
 )
 def test_bad_arguments_are_refused(function, message):

@@ -6,7 +6,7 @@ import pytest
 from geomsolve.errors import ProblemError
 from geomsolve.objectives.weighted.weightings import looks_like_distances, weighting_from_matrix
 from geomsolve.similarities.feasibility import LogGram
-from geomsolve.similarities.kernels import bandwidth, distance_weights, x_clr_weights, y_aware_weights
+from geomsolve.similarities.kernels import distance_weights, x_clr_weights, y_aware_weights
 from geomsolve.similarities.labels import load_labels, load_square, load_tree
 from geomsolve.similarities.realizations import realize
 from geomsolve.similarities.remedies import suggest_remedies
@@ -120,12 +120,9 @@ def test_rules_for_bandwidths():
     pairs = np.abs(labels[:, None] - labels)[np.triu_indices(80, 1)]
     assert y_aware_weights(labels, sigma="median").bandwidth == pytest.approx(np.median(pairs), rel=1e-12)
     assert build_weighting("y-aware", labels, {"variance": 4.0}).bandwidth == 2.0
-    with pytest.raises(ProblemError, match=r"sigma: must be a number or one of scott, .*; got 'skott'"):
-        bandwidth(labels[:, None], "skott")
+
     with pytest.raises(ProblemError, match="sigma: median needs labels that differ"):
         y_aware_weights([1.0, 1.0], sigma="median")
-    with pytest.raises(ProblemError, match=r"kernel: must be one of gaussian, .*; got 'guassian'"):
-        y_aware_weights(labels, sigma=1.0, kernel="guassian")
 
 
 # Views. --------------------------------------------------------------------------------------------------------------
@@ -244,9 +241,8 @@ def test_a_matrix_with_and_without_names(tmp_path):
     parquet.write_table(pyarrow.table(dict(zip("abc", GOOD.T.tolist(), strict=True))), tmp_path / "m.parquet")
     np.testing.assert_array_equal(load_square("distances", tmp_path / "m.parquet"), GOOD)
     (tmp_path / "bad.csv").write_text("a,b\n1,nan\n2,3\n")
-    with pytest.raises(
-        ProblemError, match=r"weights: .*bad.csv: row 1, column 2 \(b\) must be a finite number; got 'nan'"
-    ):
+    message = r"weights: .*bad.csv: row 1, column 2 \(b\) must be a finite number; got 'nan'"
+    with pytest.raises(ProblemError, match=message):
         load_square("weights", tmp_path / "bad.csv")
 
 
