@@ -62,6 +62,7 @@ def test_certify_judges_a_gram_matrix_from_a_file(capsys, tmp_path):
     [
         (np.eye(2), r"gram: must have shape \(3, 3\), one row per class; got \(2, 2\)"),
         (np.array([["a"] * 3] * 3), r"gram: .* must be a .npy file of one array of numbers"),
+        (np.array([[object()] * 3] * 3), r"gram: .* must be a .npy file of one array of numbers"),  # never unpickled
         (None, r"gram: cannot read .*: No such file"),
     ],
 )
@@ -70,13 +71,6 @@ def test_a_bad_gram_is_one_line_and_exit_2(capsys, tmp_path, gram, message):
         np.save(tmp_path / "gram.npy", gram)
     arguments = ("certify", "--counts", "1000,100,10", "--temperature", "0.1", "--gram", tmp_path / "gram.npy")
     refuses(capsys, arguments, message)
-
-
-def test_object_arrays_are_never_unpickled(capsys, tmp_path):
-    np.save(tmp_path / "gram.npy", np.array([object()] * 9, dtype=object).reshape(3, 3), allow_pickle=True)
-    code, _, err = run(capsys, "certify", "--counts", "9,5,2", "--temperature", "1", "--gram", tmp_path / "gram.npy")
-    assert code == 2
-    assert "must be a .npy file of one array of numbers" in err
 
 
 def test_a_single_route_has_nothing_to_compare_with_and_that_is_no_failure(capsys):
@@ -98,6 +92,5 @@ def test_many_distinct_counts_are_solved_two_ways(capsys):
 def test_a_tolerance_out_of_range_is_bad_input(capsys, tmp_path, verb, tol):
     np.save(tmp_path / "gram.npy", np.eye(3))
     more = ("--gram", tmp_path / "gram.npy") if verb == "certify" else ()
-    code, _, err = run(capsys, verb, "--counts", "9,5,2", "--temperature", "1", "--tol", tol, *more)
-    assert code == 2
-    assert "tol: must be a number between 0 and 1" in err
+    arguments = [verb, "--counts", "9,5,2", "--temperature", "1", "--tol", tol, *more]
+    refuses(capsys, arguments, "tol: must be a number between 0 and 1")

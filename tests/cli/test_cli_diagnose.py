@@ -34,9 +34,13 @@ def diagnose(files, *options, **names):
     return run(asked(files, *options, **names))
 
 
+def told(files, capsys, *options, **names):
+    assert diagnose(files, *options, "--json", "-", **names) == 0
+    return json.loads(capsys.readouterr().out)
+
+
 def test_json_on_stdout(files, capsys):
-    assert diagnose(files, "--objective", "supcon", "--temperature", "0.1", "--json", "-") == 0
-    report = json.loads(capsys.readouterr().out)
+    report = told(files, capsys, "--objective", "supcon", "--temperature", "0.1")
     assert report["verdict"] == "at the optimum"
     assert report["labels"] == ["cat", "dog", "eel", "fox"]
     assert 0 < report["excess"] < 1e-5
@@ -46,8 +50,7 @@ def test_json_on_stdout(files, capsys):
 
 
 def test_without_a_loss(files, capsys):
-    assert diagnose(files, "--weights", str(files / "w.npy"), "--neighbours", "3", "--json", "-") == 0
-    report = json.loads(capsys.readouterr().out)
+    report = told(files, capsys, "--weights", str(files / "w.npy"), "--neighbours", "3")
     assert report["excess"] is None
     assert report["optimum"] is None
     assert report["verdict"] == "spread"
@@ -58,8 +61,7 @@ def test_without_a_loss(files, capsys):
 
 @pytest.mark.parametrize("loss", [("--temperature", "0.1"), ("--objective", "gcl"), ("--objective=gcl",)])
 def test_any_option_of_a_loss_asks_for_it(files, capsys, loss):
-    assert diagnose(files, *loss, "--json", "-") == 0
-    assert json.loads(capsys.readouterr().out)["excess"] is not None
+    assert told(files, capsys, *loss)["excess"] is not None
 
 
 def test_an_uncertified_optimum_is_told(files, capsys, monkeypatch):
@@ -81,12 +83,7 @@ def test_report_folder(files, capsys):
     report = json.loads((folder / "diagnosis.json").read_text())
     assert report["counts"] == [1200, 600, 400, 200]
     assert report["samples_per_class"] == list(COUNTS)
-    assert [*sorted(path.name for path in folder.iterdir())] == [
-        "diagnosis.json",
-        "diagnosis.png",
-        "report.html",
-        "report.txt",
-    ]
+    assert {path.name for path in folder.iterdir()} == {"diagnosis.json", "diagnosis.png", "report.html", "report.txt"}
     assert (folder / "diagnosis.png").read_bytes().startswith(b"\x89PNG")
     page = (folder / "report.html").read_text()
     assert page.startswith("<!doctype html>")
@@ -98,8 +95,7 @@ def test_report_folder(files, capsys):
 def test_labels_from_a_csv(files, capsys, numbers):
     names = ["3", "11", "12", "20"] if numbers else ["cat", "dog", "eel", "fox"]
     (files / "y.csv").write_text("image,label\n" + "".join(f"i,{names[c]}\n" for c in np.repeat(range(4), COUNTS)))
-    assert diagnose(files, "--temperature", "0.1", "--json", "-", labels="y.csv") == 0
-    report = json.loads(capsys.readouterr().out)
+    report = told(files, capsys, "--temperature", "0.1", labels="y.csv")
     assert report["labels"] == ([3, 11, 12, 20] if numbers else names)
     assert report["verdict"] == "at the optimum"
 
@@ -115,9 +111,8 @@ def test_a_report_that_cannot_be_written_is_known_first(files, capsys, monkeypat
 
 def test_a_profile_with_sorted_classes(files, capsys):
     np.save(files / "y8.npy", np.repeat(np.arange(8), 3))
-    options = ("--counts", "isic2019", "--sorted-classes", "--temperature", "0.1", "--json", "-")
-    assert diagnose(files, *options, labels="y8.npy") == 0
-    assert json.loads(capsys.readouterr().out)["counts"][0] == 12875
+    options = ("--counts", "isic2019", "--sorted-classes", "--temperature", "0.1")
+    assert told(files, capsys, *options, labels="y8.npy")["counts"][0] == 12875
 
 
 @pytest.mark.parametrize("kind", ["npz", "parquet", pytest.param("pt", marks=pytest.mark.torch)])
@@ -126,8 +121,7 @@ def test_files_of_other_kinds(files, capsys, kind):
     z, y = np.load(files / "z.npy")[0], np.repeat(np.arange(4), COUNTS)
     np.save(files / "one.npy", z)
     np.save(files / "numbers.npy", y)
-    assert diagnose(files, "--json", "-", embeddings="one.npy", labels="numbers.npy") == 0
-    wanted = json.loads(capsys.readouterr().out)
+    wanted = told(files, capsys, embeddings="one.npy", labels="numbers.npy")
     if kind == "npz":
         np.savez(files / "run.npz", embeddings=z, labels=y)
     elif kind == "parquet":
@@ -137,8 +131,7 @@ def test_files_of_other_kinds(files, capsys, kind):
     else:
         torch = pytest.importorskip("torch", reason="needs PyTorch: make test-torch")
         torch.save({"embeddings": torch.tensor(z), "labels": torch.tensor(y), "epoch": 3}, files / "run.pt")
-    assert diagnose(files, "--json", "-", embeddings=f"run.{kind}", labels=f"run.{kind}") == 0
-    assert json.loads(capsys.readouterr().out) == wanted
+    assert told(files, capsys, embeddings=f"run.{kind}", labels=f"run.{kind}") == wanted
 
 
 def write_bad_files(folder):
@@ -146,7 +139,6 @@ def write_bad_files(folder):
     np.save(folder / "short.npy", np.arange(5))
     np.savez(folder / "two.npz", a=np.eye(2), b=np.eye(2))
     np.savez(folder / "objects.npz", np.array([{"a": 1}], dtype=object))
-    (folder / "text.npy").write_text("1 2 3")
     (folder / "zip.npy").write_bytes(b"PK\x03\x04 and nothing else")
     whole = (folder / "z.npy").read_bytes()
     (folder / "cut.npy").write_bytes(whole[:-100])
@@ -166,7 +158,6 @@ def write_bad_files(folder):
         ({"labels": "objects.npy"}, "labels: "),
         ({"embeddings": "two.npz"}, "must hold one array, or one of the name embeddings; it has a, b"),
         ({"embeddings": "objects.npz"}, "must hold one array, or one of the name embeddings; it has none"),
-        ({"embeddings": "text.npy"}, "must be a whole .npy file of one array"),
         ({"embeddings": "zip.npy"}, "must be a whole .npy file of one array"),
         ({"embeddings": "cut.npy"}, "must be a whole .npy file of one array"),
         ({"embeddings": "huge.npy"}, "must be a whole .npy file of one array"),
@@ -189,7 +180,6 @@ def test_bad_files_in_one_line(files, capsys, options, message):
     [
         (("--objective", "supcon"), "temperature: supcon needs it"),
         (("--objective", "nonsense"), "objective: must be one of"),
-        (("--objective", "tsc"), "temperature: tsc needs it"),
         (("--convention", "paper"), "convention: must be one of geomsolve, ttc; got 'paper'"),
         (("--base-temperature", "0.07"), "base-temperature: is the unit of a loss; got it without an objective"),
         (("--neighbours", "48"), "neighbours: must be a whole number of at most 47"),

@@ -70,11 +70,8 @@ def test_directions_without_a_certificate_are_exit_3(capsys, monkeypatch):
         raise gs.NotCertified("nothing reached\na certificate", None)
 
     monkeypatch.setattr(twoclasses, "solve", give_up)
-    assert run(capsys, *SOLVE, "--counts", "9,4", "--json", "-") == (
-        3,
-        "",
-        "geomsolve: nothing reached a certificate\n",
-    )
+    told = run(capsys, *SOLVE, "--counts", "9,4", "--json", "-")
+    assert told == (3, "", "geomsolve: nothing reached a certificate\n")
 
 
 BAD = {
@@ -85,12 +82,12 @@ BAD = {
     "dim": ([*SOLVE, "--counts", "9,4", "--dim", 3], r"dim: supproto has no such option; got 3 \(leave it out\)"),
     "solver": ([*SOLVE, "--counts", "9,4", "--solver", "newton"], r"solver: supproto has no such option; got newton"),
     "out": ([*SOLVE, "--counts", "9,4", "--out", "folder"], r"out: supproto has no such option; got folder"),
-    "tol": ([*SOLVE, "--counts", "9,4", "--tol", 0], r"tol: must be a number between 0 and 1; got 0"),
     "three classes": ([*SOLVE, "--counts", "9,4,2"], r"counts: supervised_prototypes is a loss of two classes; got 3"),
     "crosscheck": (
         ["crosscheck", *SOLVE[1:], "--counts", "9,4"],
         r"objective: must be free and convex here, one of supcon, .*; got supproto \(geomsolve solve takes it\)",
     ),
+    "crosscheck of tsc": (["crosscheck", "--objective", "tsc", "--counts", "9,4"], r"got tsc \(geomsolve solve takes"),
     "threshold": (
         ["threshold", *SOLVE[1:], "--majority", 1, "--minority", 2],
         r"objective: must be free and convex here, one of supcon, .*; got supproto",

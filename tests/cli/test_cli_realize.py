@@ -1,15 +1,19 @@
-"""`geomsolve realize`: its JSON, its files checked by numpy alone, its exit codes, and one line for every bad input."""
+"""`geomsolve realize`: its JSON and its files, which are what Python says."""
 
 import json
 
 import numpy as np
 import pytest
+from rows_of_weights import mean_divergence, softmax
 
 from geomsolve import cli
+from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.similarities import kernels, realizations, schemes
+from geomsolve.similarities.remedies import suggest_remedies
 
 TEN = np.linspace(-1.0, 1.0, 10)
 VECTORS = np.array([[1.0, 0.0], [0.0, 2.0], [-3.0, 0.1], [0.2, -1.0], [1.0, 1.0]])
+ASYMMETRIC = np.array([[1, 2, 1], [1, 1, 2], [2, 1, 1.0]])
 CONTRACT = {
     "verdict", "reason", "entropy_bound", "value", "lower_bound", "excess", "excess_lower", "unique", "min_dim", "gap",
     "weights", "self_pairs", "similarity", "temperature", "samples", "version", "worst_samples",
@@ -21,6 +25,7 @@ def tmp(tmp_path):
     """A folder with what the tests read."""
     np.save(tmp_path / "ten.npy", TEN)
     np.save(tmp_path / "vectors.npy", VECTORS)
+    np.save(tmp_path / "asymmetric.npy", ASYMMETRIC)
     return tmp_path
 
 
@@ -62,96 +67,61 @@ def gaussian(labels, sigma, self_pairs=True):
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def softmax(points, temperature, self_pairs=True):
-    logits = points @ points.T / temperature
-    if not self_pairs:
-        np.fill_diagonal(logits, -np.inf)
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shares / shares.sum(axis=1, keepdims=True)
+# What Python says. ----------------------------------------------------------------------------------------------------
 
-
-def divergences(weights, shares):
-    there = weights > 0
-    return np.sum(weights * np.log(np.where(there, weights, 1.0) / np.where(there, shares, 1.0)), axis=1)
-
-
-def entropy(weights):
-    return float(-np.sum(weights * np.log(np.where(weights > 0, weights, 1.0))) / len(weights))
-
-
-# Reference values. ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("convention", "excess"), [("--self-pairs", 0.042715), ("--no-self-pairs", 0.061156)])
-def test_ten_labels_on_a_line_fall_short_of_the_bound(capsys, tmp, convention, excess):
-    report = ten(capsys, tmp, convention)
-    inside = convention == "--self-pairs"
-    assert report["verdict"] == "inconsistent"
-    assert report["excess"] == pytest.approx(excess, abs=6e-7)
-    assert report["excess_lower"] == pytest.approx(report["excess"], rel=1e-7)
-    assert report["entropy_bound"] == pytest.approx(entropy(gaussian(TEN, 0.3, inside)), rel=1e-13)
-    assert report["self_pairs"] is inside
-    assert report["unique"] is True
-    assert report["shifts"] is None
-    assert (report["quality"], report["samples"], report["distinct_samples"]) == ("certified", 10, 10)
-    assert (report["temperature"], report["similarity"]) == (0.5, "cosine")
-    assert {entry["sample"] for entry in report["worst_samples"][:2]} == {0, 9}
-
-
-def test_a_wide_kernel_needs_self_pairs_out(capsys, tmp):
-    within = ten(capsys, tmp, sigma=1)
-    assert within["verdict"] == "inconsistent"
-    assert within["excess"] == pytest.approx(1.4127e-4, abs=5e-9)
-    assert within["self_pairs"] is True  # what y-Aware has by default
-    assert within["largest_temperature"] == 0.0
-    without = ten(capsys, tmp, "--no-self-pairs", sigma=1)
-    assert without["verdict"] == "realizable"
-    assert without["excess"] <= 1e-12
-    assert without["unique"] is False
-    low, high = without["shifts"]
-    assert low < high
-    # At both ends of the free constant a simple eigenvalue of the 10 is 0.
-    assert without["min_dim"] == 9
-    remedies = {remedy["change"]: remedy for remedy in within["remedies"]}
-    assert remedies["self-pairs"]["works"] is True
-    assert remedies["temperature"]["works"] is False
-
-
-def test_the_period_folds_equal_hours(capsys, tmp):
-    given = ["--scheme", "y-aware", "--sigma", "9", "--temperature", "0.25", "--period", "24"]
-    report = realize(capsys, tmp, "--labels", "0,6,12,18,24,-6", *given)
-    assert (report["samples"], report["distinct_samples"]) == (6, 4)
-
-
-SCHEMES = {
-    "--labels 0,0,1,1,2 --scheme soft-supcon --epsilon 0.1": schemes.soft_supcon_weights([0, 0, 1, 1, 2], epsilon=0.1),
-    "--labels {tmp}/vectors.npy --scheme x-clr --label-temperature 0.4": kernels.x_clr_weights(
-        VECTORS, label_temperature=0.4
+ASKED = {
+    "--labels {tmp}/ten.npy --scheme y-aware --sigma 0.3": kernels.y_aware_weights(TEN, sigma=0.3),
+    "--labels {tmp}/ten.npy --scheme y-aware --sigma 0.3 --no-self-pairs": kernels.y_aware_weights(
+        TEN, sigma=0.3, self_pairs=False
+    ),
+    "--labels {tmp}/ten.npy --scheme y-aware --sigma 1 --no-self-pairs": kernels.y_aware_weights(
+        TEN, sigma=1.0, self_pairs=False
     ),
     "--labels {tmp}/ten.npy --scheme y-aware --sigma 1 --kernel laplacian": kernels.y_aware_weights(
         TEN, sigma=1.0, kernel="laplacian"
     ),
+    "--labels 0,6,12,18,24,-6 --scheme y-aware --sigma 9 --period 24": kernels.y_aware_weights(
+        [0, 6, 12, 18, 24, -6], sigma=9.0, period=24.0
+    ),
+    "--labels {tmp}/vectors.npy --scheme x-clr --label-temperature 0.4": kernels.x_clr_weights(
+        VECTORS, label_temperature=0.4
+    ),
+    "--labels 0,0,1,1 --scheme supcon": schemes.supcon_weights([0, 0, 1, 1]),
+    "--labels 0,0,1,1,2 --scheme soft-supcon --epsilon 0.1": schemes.soft_supcon_weights([0, 0, 1, 1, 2], epsilon=0.1),
+    "--weights {tmp}/asymmetric.npy": weighting_from_matrix(ASYMMETRIC),
 }
 
 
-@pytest.mark.parametrize("words", SCHEMES)
-def test_schemes_are_those_of_python(capsys, tmp, words):
-    report = realize(capsys, tmp, *words.split(), "--temperature", "0.41")
-    found = realizations.realize(SCHEMES[words], temperature=0.41)
-    assert (report["verdict"], report["min_dim"]) == (found.verdict.value, found.min_dim)
-    assert report["excess"] == pytest.approx(found.excess, rel=1e-9, abs=1e-15)
-
-
-def test_supcon_is_degenerate(capsys, tmp):
-    report = realize(capsys, tmp, "--labels", "0,0,1,1", "--scheme", "supcon", "--temperature", "0.5")
-    assert report["verdict"] == "degenerate"
-    assert report["self_pairs"] is False  # what SupCon has by default
-    assert report["components"] == 2
-    assert report["entropy_bound"] == 0.0
-    # Two antipodal points: -log of e^(1/tau) / (e^(1/tau) + 2 e^(-1/tau)).
-    assert report["value"] == pytest.approx(np.log1p(2 * np.exp(-4.0)), rel=1e-9)
-    assert report["min_dim"] == 1
-    assert "witness" not in report
+@pytest.mark.parametrize("words", ASKED)
+def test_report_and_files_are_what_python_says(capsys, tmp, words):
+    report = realize(capsys, tmp, *words.split(), "--temperature", "0.41", "--out", "{tmp}/out")
+    found = realizations.realize(ASKED[words], temperature=0.41)
+    assert (report["verdict"], report["reason"], report["unique"]) == (str(found.verdict), found.reason, found.unique)
+    assert (report["min_dim"], report["components"]) == (found.min_dim, found.components)
+    assert report["self_pairs"] is found.weighting.self_pairs
+    assert (report["temperature"], report["similarity"], report["quality"]) == (0.41, "cosine", "certified")
+    assert (report["samples"], report["distinct_samples"]) == (len(found.points), len(found.gram.cosines))
+    for name in ("entropy_bound", "value", "lower_bound", "excess", "excess_lower", "shifts", "largest_temperature"):
+        value = getattr(found, name)
+        assert report[name] == (None if value is None else pytest.approx(value, rel=1e-9, abs=1e-15)), name
+    worst = [found.excess_per_sample[one["sample"]] for one in report["worst_samples"]]
+    assert worst[0] == found.excess_per_sample.max()
+    assert [remedy["works"] for remedy in report["remedies"]] == [one.works for one in suggest_remedies(found)]
+    files = {
+        "points": found.points, "excess_per_sample": found.excess_per_sample,
+        "nearest_weights": found.nearest_weights(),
+    }  # fmt: skip
+    assert ("witness" in report) == (found.witness is not None)
+    if found.witness is not None:
+        files |= {"witness": found.witness.matrix, "required": found.witness.required}
+        for name in ("kind", "value", "margin"):
+            assert report["witness"][name] == getattr(found.witness, name), name
+    for name, array in files.items():
+        np.testing.assert_allclose(np.load(tmp / "out" / f"{name}.npy"), array, atol=1e-9)
+    names = {path.name for path in (tmp / "out").iterdir()}
+    assert names == {*(f"{name}.npy" for name in files), "realization.json"}
+    assert {str(tmp / "out" / name) for name in names} == set(report["files"])
+    assert json.loads((tmp / "out" / "realization.json").read_text()) == report
 
 
 @pytest.mark.parametrize("how", [["--scheme", "euclidean"], ["--scheme", "y-aware", "--similarity", "euclidean"]])
@@ -182,93 +152,11 @@ def test_a_number_of_coordinates(capsys, tmp):
     plane = ten(capsys, tmp, *given, "2")
     assert plane["in_dimension"]["excess"] == plane["excess"] >= 0.061156
     points = np.load(tmp / "out" / "points_in_dimension.npy")
-    each = divergences(gaussian(TEN, 0.3, self_pairs=False), softmax(points, 0.5, self_pairs=False))
-    assert each.mean() == pytest.approx(plane["excess"], rel=1e-9)
+    shares = softmax(points @ points.T, 0.5, self_pairs=False)
+    assert mean_divergence(gaussian(TEN, 0.3, self_pairs=False), shares) == pytest.approx(plane["excess"], rel=1e-9)
     attained = ten(capsys, tmp, *given, "12", sigma=1)["in_dimension"]
     assert attained["realizable"] is True
     assert np.load(tmp / "out" / "points_in_dimension.npy").shape == (10, 12)
-
-
-def test_labels_of_a_csv_file(capsys, tmp):
-    (tmp / "labels.csv").write_text("name,label\n" + "".join(f"x,{label!r}\n" for label in TEN.tolist()))
-    given = ["--labels", "{tmp}/labels.csv", "--scheme", "y-aware", "--sigma", "0.3", "--temperature", "0.5"]
-    assert realize(capsys, tmp, *given) | {"seconds": 0} == ten(capsys, tmp) | {"seconds": 0}
-    (tmp / "labels.csv").write_text("label\ncat\ncat\ndog\ndog\n")
-    given = ["--labels", "{tmp}/labels.csv", "--scheme", "supcon", "--temperature", "0.5"]
-    assert realize(capsys, tmp, *given)["components"] == 2
-
-
-def test_data_sets_of_scikit_learn(capsys, tmp):
-    datasets = pytest.importorskip("sklearn.datasets")
-    classes = ["--labels", "digits-classes", "--scheme", "soft-supcon", "--epsilon", "0.1", "--temperature", "0.48"]
-    report = realize(capsys, tmp, *classes)
-    assert (report["verdict"], report["samples"], report["distinct_samples"]) == ("realizable", 1797, 10)
-    assert report["largest_temperature"] == pytest.approx(10 / 9 / np.log(10), rel=1e-9)
-    target = datasets.load_diabetes().target
-    laplacian = ["--labels", "diabetes", "--scheme", "y-aware", "--kernel", "laplacian", "--sigma", "400"]
-    report = realize(capsys, tmp, *laplacian, "--temperature", "0.5")
-    assert (report["verdict"], report["samples"]) == ("realizable", 442)
-    assert report["distinct_samples"] == len(np.unique(target))
-
-
-# Files. --------------------------------------------------------------------------------------------------------------
-
-
-def test_points_attain_what_the_report_says(capsys, tmp):
-    report = ten(capsys, tmp, "--out", "{tmp}/out")
-    names = {path.name for path in (tmp / "out").iterdir()}
-    assert {str(tmp / "out" / name) for name in names} == set(report["files"])
-    assert names == {
-        "points.npy", "witness.npy", "required.npy", "excess_per_sample.npy", "nearest_weights.npy", "realization.json",
-    }  # fmt: skip
-    points, each = (np.load(tmp / "out" / f"{name}.npy") for name in ("points", "excess_per_sample"))
-    assert points.shape == (10, report["min_dim"])
-    np.testing.assert_allclose(np.linalg.norm(points, axis=1), 1.0, rtol=1e-13)
-    shares = softmax(points, 0.5)
-    np.testing.assert_allclose(each, divergences(gaussian(TEN, 0.3), shares), rtol=1e-6)
-    assert each.mean() == pytest.approx(report["excess"], rel=1e-12)
-    np.testing.assert_allclose(np.load(tmp / "out" / "nearest_weights.npy"), shares, atol=1e-8)
-    assert json.loads((tmp / "out" / "realization.json").read_text()) == report
-
-
-@pytest.mark.parametrize("self_pairs", [True, False])
-def test_the_saved_witness_proves_the_verdict(capsys, tmp, self_pairs):
-    report = ten(capsys, tmp, "--self-pairs" if self_pairs else "--no-self-pairs", "--out", "{tmp}/out")
-    witness, required = (np.load(tmp / "out" / f"{name}.npy") for name in ("witness", "required"))
-    scale = np.abs(witness).max()
-    assert np.linalg.eigvalsh((witness + witness.T) / 2).min() >= -1e-13 * scale
-    assert report["witness"]["value"] == pytest.approx(np.sum(witness * required), rel=1e-12)
-    assert 0 < report["witness"]["margin"] <= -np.sum(witness * required)
-    # What is required follows from the weights: tau log w_ij up to what each convention leaves open.
-    off = ~np.eye(10, dtype=bool)
-    wanted = 1.0 - 0.5 * (TEN[:, None] - TEN) ** 2 / (2 * 0.09)
-    np.testing.assert_allclose(np.diag(required), 1.0, rtol=1e-13)
-    difference = (required - wanted)[off]
-    if self_pairs:
-        np.testing.assert_allclose(difference, 0.0, atol=1e-12)
-    else:
-        np.testing.assert_allclose(difference, difference[0], atol=1e-12)
-        assert abs(witness[off].sum()) <= 1e-12 * np.abs(witness).sum()
-
-
-def test_the_saved_witness_of_asymmetric_weights(capsys, tmp):
-    weights = np.array([[1, 2, 1], [1, 1, 2], [2, 1, 1.0]])
-    np.save(tmp / "w.npy", weights)
-    report = realize(capsys, tmp, "--weights", "{tmp}/w.npy", "--temperature", "0.5", "--out", "{tmp}/out")
-    assert report["witness"]["kind"] == "asymmetric"
-    witness, required = (np.load(tmp / "out" / f"{name}.npy") for name in ("witness", "required"))
-    np.testing.assert_array_equal(witness, -witness.T)
-    np.testing.assert_allclose(required, 1.0 + 0.5 * np.log(weights / np.diag(weights)[:, None]), atol=1e-14)
-    assert np.sum(witness * required) == pytest.approx(report["witness"]["value"], rel=1e-13)
-    assert np.sum(witness * required) < -0.1
-
-
-def test_no_witness_where_there_is_none(capsys, tmp):
-    report = ten(capsys, tmp, "--no-self-pairs", "--out", "{tmp}/out", sigma=1)
-    assert not (tmp / "out" / "witness.npy").exists()
-    assert "witness" not in report
-    points = np.load(tmp / "out" / "points.npy")
-    np.testing.assert_allclose(softmax(points, 0.5, self_pairs=False), gaussian(TEN, 1.0, False), atol=1e-12)
 
 
 def test_text_picture_and_json_file_at_once(capsys, tmp):

@@ -40,16 +40,9 @@ def test_text_and_tolerance(capsys):
     ("extra", "message"),
     [
         (["--solver", "newton"], "solver: tsc has no such option; got newton"),
-        (["--anchors", "class"], "anchors: tsc has no such option"),
         (["--pull", "-1"], "pull: must be a number from 1 to 1e6; got -1"),
-        (["--tol", "2"], "tol: must be a number between 0 and 1"),
         (["--views", "1"], "views: "),
     ],
 )
 def test_bad_input(capsys, extra, message):
     refuses(capsys, [*SOLVE, *extra], message)
-
-
-def test_other_verbs_say_where_it_goes(capsys):
-    assert cli.run(["crosscheck", *SOLVE[1:]]) == 2
-    assert "got tsc (geomsolve solve takes it)" in capsys.readouterr().err

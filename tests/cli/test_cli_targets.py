@@ -81,7 +81,6 @@ def test_uncertified_is_written_so_named_and_exits_3(tmp_path, capsys, monkeypat
 @pytest.mark.parametrize(
     ("extra", "part", "code"),
     [
-        (["tsc", "--temperature", "0.5"], "instances", 0),
         (["tsc", "--temperature", "0.5", "--part", "target"], "target", 0),
         (["tsc", "--temperature", "0.5", "--tol", "1e-16"], "instances", 3),
         (["lc", "--part", "classifier"], "classifier", 0),
@@ -94,7 +93,7 @@ def test_losses_over_several_points(tmp_path, capsys, extra, part, code):
     found = gs.training.read_targets(path)
     assert found.part == part
     assert found.exchangeable == ((1, 2),)
-    assert "each row is" in capsys.readouterr().out or part == "mean"
+    assert "each row is" in capsys.readouterr().out
 
 
 def test_supervised_prototypes(tmp_path):
@@ -105,21 +104,15 @@ def test_supervised_prototypes(tmp_path):
 
 @pytest.mark.parametrize("name", ["T.npy", "T.npy.json"])
 def test_json_over_the_targets_is_refused(tmp_path, capsys, name):
-    options = ["--counts", "9,3,7", "--temperature", "0.1", "--dim", "4", "--out", str(tmp_path / "T.npy")]
-    assert cli.run(["targets", *options, "--json", str(tmp_path / name)]) == 2
-    assert "json: must be a file of its own" in capsys.readouterr().err
+    more = ["--dim", "4", "--out", str(tmp_path / "T.npy"), "--json", str(tmp_path / name)]
+    refuses(capsys, [*ASK, *more], "json: must be a file of its own")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_profiles_are_refused_unless_the_classes_are_sorted(tmp_path, capsys):
     path = tmp_path / "T.npy"
     ask = ["targets", "--counts", "isic2019", "--temperature", "0.1", "--dim", "8", "--out", str(path)]
-    assert cli.run(ask) == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith(
-        "geomsolve: counts: must be in the class order of your training labels; got isic2019"
-    )
-    assert captured.err.count("\n") == 1
+    refuses(capsys, ask, "^geomsolve: counts: must be in the class order of your training labels; got isic2019")
     assert not path.exists()
     assert cli.run([*ask, "--sorted-classes"]) == 0
     assert path.exists()
@@ -135,7 +128,6 @@ def test_profiles_are_refused_unless_the_classes_are_sorted(tmp_path, capsys):
         (["--dim", "8", "--out", "none/T.npy"], "out: must be a path that can be written; got none/T.npy"),
         (["--dim", "8", "--out", "T.npy", "--layout", "rows"], "layout: must be one of proxies, weights; got 'rows'"),
         (["--dim", "8", "--out", "tsc", "--layout", "weights"], "layout: a folder is for TSC's loader"),
-        (["--dim", "8", "--out", "T.npy", "--tol", "2"], "tol: must be a number between 0 and 1"),
         (["--dim", "8", "--out", "T.npy", "--alpha", "1"], "alpha: supcon has no such option"),
     ],
 )

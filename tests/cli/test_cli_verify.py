@@ -47,50 +47,36 @@ def test_solve_says_what_it_proved(capsys):
 
 
 def test_threshold_proves(capsys):
-    problem = [
-        "threshold",
-        "--objective",
-        "gcl",
-        "--negatives",
-        "1",
-        "--sampling",
-        "unsupervised",
-        "--temperature",
-        "1",
-    ]
-    code, found, _ = report(capsys, *problem, "--majority", "1", "--minority", "2", "--prove")
+    problem = (
+        "threshold --objective gcl --negatives 1 --sampling unsupervised --temperature 1 --majority 1 --minority 2"
+    )
+    code, found, _ = report(capsys, *problem.split(), "--prove")
     assert code == 0
     proof = found["verified"]
     assert mp.mpf(proof["lower"]) < 1 + mp.exp(2) < mp.mpf(proof["upper"])
     assert (proof["parameter"], proof["collapses"], proof["digits"]) == ("ratio", "above", 30)
-    assert run([*problem, "--majority", "1", "--minority", "2", "--digits", "20"]) == 0
+    assert run([*problem.split(), "--digits", "20"]) == 0
     assert "critical ratio      8.38905609893065022" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ("solve --counts 5,5,5 --temperature 0.5 --digits 0", "digits: must be a whole number from"),
+        ("solve --counts 5,3 --objective supproto --digits 9", "digits: supproto has no such option"),
+        ("solve --counts 5,3 --objective supproto --prove", "prove: supproto has no such option"),
         (
-            ["solve", "--counts", "5,5,5", "--temperature", "0.5", "--digits", "0"],
-            "digits: must be a whole number from",
-        ),
-        (
-            ["solve", "--counts", "5,3", "--objective", "supproto", "--digits", "9"],
-            "digits: supproto has no such option",
-        ),
-        (["solve", "--counts", "5,3", "--objective", "supproto", "--prove"], "prove: supproto has no such option"),
-        (
-            ["solve", "--counts", "5,3,2", "--objective", "gcl", "--loss", "hinge", "--margin", "1", "--prove"],
+            "solve --counts 5,3,2 --objective gcl --loss hinge --margin 1 --prove",
             "objective: verify takes losses that are sums of logarithms",
         ),
         (
-            ["threshold", "--counts", "60,20,10,3,2", "--temperature", "2", "--prove"],
+            "threshold --counts 60,20,10,3,2 --temperature 2 --prove",
             "counts: a critical value is proved for --majority and --minority",
         ),
     ],
 )
 def test_bad_input_on_the_command_line(capsys, arguments, message):
-    refuses(capsys, arguments, f"^geomsolve: {message}")
+    refuses(capsys, arguments.split(), f"^geomsolve: {message}")
 
 
 @pytest.mark.parametrize("verb", ["solve", "threshold"])
