@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from atoms import check_derivatives, gram_of, unit_rows
 
 import geomsolve as gs
 from geomsolve.collapse.states import minority_collapse
@@ -72,15 +73,14 @@ def test_values_and_derivatives_of_class_means(name, views, reducer, averaging, 
         draw="shuffle" if shuffled else "independent", **more,
     ).ungrouped()  # fmt: skip
     rng = np.random.default_rng([views, size])
-    points = rng.normal(size=(3, 4))
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    points = unit_rows(rng, 3, 4)
     logits, labels = points @ points.T / temperature, np.repeat(np.arange(3), counts)
 
     def loss(drawn):
         of = np.repeat(labels[drawn], views)
         return labelled(name, logits[np.ix_(of, of)], of, averaging, reducer)
 
-    gram = OrbitGram.from_matrix(points @ points.T, objective.orbits)
+    gram = gram_of(objective, points)
     assert objective.value(gram) == pytest.approx(mean_over_batches(loss, 7, size, shuffled), abs=1e-12)
     check_derivatives(objective, gram, rng)
 
@@ -92,22 +92,6 @@ def test_batches_without_a_positive_have_no_loss(name, how):
         LOSSES[name]([1, 1, 1, 1], temperature=0.2, views=1, **how)
 
 
-def check_derivatives(objective, gram, rng):
-    way = rng.normal(size=gram.cosines.shape)
-    way = way + way.T
-    pairs = gram.orbits.partners * gram.orbits.sizes[:, None]
-    way[np.diag_indices_from(way)] *= gram.orbits.plural
-    there, back = (OrbitGram(gram.orbits, gram.cosines + step * way) for step in (1e-6, -1e-6))
-    slope = (objective.excess(there) - objective.excess(back)) / 2e-6
-    assert np.sum(pairs * objective.row_gradient(gram) * way) == pytest.approx(slope, rel=1e-6, abs=1e-9)
-    # The model of the rows is exact on equal shifts of a whole row.
-    there, back = (OrbitGram(gram.orbits, gram.cosines + step * (pairs > 0)) for step in (1e-6, -1e-6))
-    bent = pairs * (objective.row_gradient(there) - objective.row_gradient(back)) / 2e-6
-    model = objective.rows(gram)
-    assert pairs * (model.curvature - model.coupling) == pytest.approx(bent, rel=1e-5, abs=1e-8)
-
-
-@pytest.mark.parametrize("counts", [[2, 2, 1]], ids=str)
 @pytest.mark.parametrize(
     ("name", "views", "draw"),
     [
@@ -119,15 +103,13 @@ def check_derivatives(objective, gram, rng):
         ("kcl", 2, "examples"),
     ],
 )
-def test_values_and_derivatives_of_instances(name, views, draw, counts):
+def test_values_and_derivatives_of_instances(name, views, draw):
     """A batch with replacement may hold an example twice, in the same point."""
-    temperature, size, items = 0.5, 3, sum(counts)
+    counts, temperature, size, items = [2, 2, 1], 0.5, 3, 5
     options = {"temperature": temperature, "batch": size, "views": views, "draw": draw}
     objective = gs.BCL(counts, **options) if name == "bcl" else gs.KCL(counts, positives=2, **options)
     rng = np.random.default_rng([views, items])
-    atoms = round(objective.orbits.atoms)
-    points = rng.normal(size=(atoms, 6))
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    points = unit_rows(rng, round(objective.orbits.atoms), 6)
     gram = OrbitGram.averaged(points @ points.T, objective.orbits)
     values, vectors = np.linalg.eigh(gram.expand())
     points = vectors * np.sqrt(np.maximum(values, 0.0))
@@ -166,36 +148,12 @@ def test_bcl_over_batches_is_not_bcl_of_all_counts():
     away = np.abs(whole.orbits.between[:5, :5] - drawn.orbits.between[:5, :5])[means].max()
     assert drawn.quality is gs.Quality.CERTIFIED
     assert away == pytest.approx(0.151, abs=2e-3)
-    balanced = gs.solve(gs.BCL([9, 3, 2], temperature=0.5, batch=6, sampler="class-balanced"))
-    assert balanced.orbits.between[:3, :3][np.triu_indices(3, 1)] == pytest.approx(np.full(3, -0.5), abs=1e-9)
 
 
-def test_instances_part_in_batches_too():
-    solution = gs.solve(gs.BCL([100, 20, 5], temperature=0.15, batch=16))
-    assert solution.quality is gs.Quality.CERTIFIED
-    assert 0.99 < solution.orbits.within[1] < 1.0 - 5e-4
-
-
-def test_no_points_go_below_the_bound():
-    """Free vectors for every example and prototype, from near the optimum to anywhere."""
-    objective = gs.BCL([6, 3, 1], temperature=0.2, batch=6)
-    solution = gs.solve(objective)
-    rng, placed = np.random.default_rng(0), solution.orbits.embed()
-    for size in np.geomspace(1e-5, 1.0, 40):
-        points = placed + size * rng.normal(size=placed.shape)
-        points /= np.linalg.norm(points, axis=1, keepdims=True)
-        averaged = OrbitGram.averaged(points @ points.T, objective.orbits)
-        assert objective.value(averaged) >= solution.certificate.lower_bound
-
-
-def test_pairs_in_batches_are_certified():
-    """Where every class is drawn alike, means over pairs are the simplex too."""
-    counts = [30, 8, 2]
-    solution = gs.solve(gs.NTXent(counts, temperature=0.3, batch=8))
-    assert solution.quality is gs.Quality.CERTIFIED
-    assert np.ptp(solution.gram[np.triu_indices(3, 1)]) > 0.01
-    balanced = gs.solve(gs.NTXent(counts, temperature=0.3, batch=8, sampler="class-balanced"))
-    assert balanced.gram[np.triu_indices(3, 1)] == pytest.approx(np.full(3, -0.5), abs=1e-10)
+@pytest.mark.parametrize("loss", [gs.BCL, gs.NTXent, gs.SupCon])
+def test_classes_drawn_alike_are_a_simplex(loss):
+    solution = gs.solve(loss([9, 3, 2], temperature=0.5, batch=6, sampler="class-balanced"))
+    assert solution.orbits.between[:3, :3][np.triu_indices(3, 1)] == pytest.approx(np.full(3, -0.5), abs=1e-10)
 
 
 def test_classes_hardly_ever_drawn_still_repel_each_other():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from atoms import gram_of, unit_rows
 from scipy.optimize import minimize
 
 import geomsolve as gs
@@ -36,7 +37,7 @@ def rows_of_softmax(masses, weights, pull, temperature):
         value = masses @ (np.log(sums) - np.sum(pull * (gram - 1.0), axis=1) / temperature)
         return value, masses[:, None] * (terms / sums[:, None] - pull) / temperature
 
-    return loss
+    return loss, len(masses)
 
 
 def draws(seed):
@@ -45,34 +46,28 @@ def draws(seed):
     return [int(count) for count in counts], float(rng.choice([0.07, 0.1, 0.2, 0.5]))
 
 
-def bcl(counts, temperature):
+def with_prototypes(counts, anchors):
+    """Of instances, then prototypes: masses of the anchors, class sizes, and which pairs are of a class, or a pair."""
     labels = np.repeat(np.arange(len(counts)), counts)
-    every = np.concatenate([labels, np.arange(len(counts))])
-    anchors = np.arange(len(every)) < len(labels)
-    same = (every[:, None] == every) & ~np.eye(len(every), dtype=bool)
-    size = np.array(counts)[every] + 1.0
-    weights = np.where(same, 1.0 / (size - 1.0), 1.0 / size) * ~np.eye(len(every), dtype=bool)
-    pull = same / np.array(counts)[every][:, None]
-    weights[~anchors] = np.eye(len(every))[~anchors]
-    pull[~anchors] = 0.0
-    return rows_of_softmax(anchors / len(labels), weights, pull, temperature), len(every)
+    every, instance = np.append(labels, np.arange(len(counts))), np.arange(len(labels) + len(counts)) < len(labels)
+    number, distinct = np.array(counts, dtype=float)[every], 1.0 - np.eye(len(every))
+    masses = instance / len(labels) if anchors == "instance" else instance / number / len(counts)
+    return masses, instance, number, (every[:, None] == every) * distinct, distinct
 
 
-def ecl(counts, temperature):
-    labels = np.repeat(np.arange(len(counts)), counts)
-    every = np.concatenate([labels, np.arange(len(counts))])
-    anchors = np.arange(len(every)) < len(labels)
-    same = (every[:, None] == every) & ~np.eye(len(every), dtype=bool)
-    number = np.array(counts)[every].astype(float)
-    weights = np.where(anchors, np.where(same, 0.5 / np.maximum(number - 1.0, 1.0), 0.5 / number), 0.5)
-    weights = weights * ~np.eye(len(every), dtype=bool)
-    pull = np.where(anchors, 0.5 / np.maximum(number - 1.0, 1.0), 0.5) * same
-    weights[~anchors] = np.eye(len(every))[~anchors]
-    pull[~anchors] = 0.0
-    return rows_of_softmax(anchors / len(labels), weights, pull, temperature), len(every)
+def bcl(counts, temperature, anchors="instance"):
+    masses, _, number, same, distinct = with_prototypes(counts, anchors)
+    weights = distinct / np.where(same, number, number + 1.0)
+    return rows_of_softmax(masses, weights, same / number[:, None], temperature)
 
 
-def viewed(counts, temperature, own, other, views=2):
+def ecl(counts, temperature, anchors="instance"):
+    masses, instance, number, same, distinct = with_prototypes(counts, anchors)
+    weights = 0.5 * distinct / np.where(instance, np.where(same, number - 1.0, number), 1.0)
+    return rows_of_softmax(masses, weights, same * weights, temperature)
+
+
+def viewed(counts, own, other, views=2):
     """Losses over samples: a share of the attraction for own views, the rest for samples of other examples."""
     example = np.repeat(np.arange(sum(counts)), views)
     labels = np.repeat(np.repeat(np.arange(len(counts)), counts), views)
@@ -84,55 +79,77 @@ def viewed(counts, temperature, own, other, views=2):
     return labels, pull, ~me
 
 
-def kcl(counts, temperature, positives=3):
-    drawn = np.minimum(positives, 2 * (np.array(counts) - 1.0))
-    labels, pull, rest = viewed(counts, temperature, 1.0 / (1.0 + drawn), drawn / (1.0 + drawn))
-    return rows_of_softmax(np.full(len(labels), 1.0 / len(labels)), rest.astype(float), pull, temperature), len(labels)
+def all_alike(counts, temperature, own):
+    """Losses over samples, all anchors: a share of the attraction for the other view of the example."""
+    labels, pull, rest = viewed(counts, own, 1.0 - own)
+    return rows_of_softmax(np.full(len(labels), 1.0 / len(labels)), rest.astype(float), pull, temperature)
+
+
+def kcl(counts, temperature, each=2):
+    return all_alike(counts, temperature, 1.0 / (1.0 + np.minimum(3, each * (np.array(counts) - 1.0))))
+
+
+def supcon(counts, temperature):
+    return all_alike(counts, temperature, 1.0 / (2.0 * np.array(counts) - 1.0))
+
+
+def supmin(counts, temperature):
+    minority = np.arange(2) == (1 if counts[1] <= counts[0] else 0)
+    return all_alike(counts, temperature, np.where(minority, 1.0 / (2.0 * np.array(counts) - 1.0), 1.0))
 
 
 def supcl_pairs(counts, temperature, alpha=0.4):
     number = np.array(counts, dtype=float)
     weight = (1.0 - alpha) * (number - 1.0) / np.sum(number * (number - 1.0))
     own = np.full(len(counts), alpha / number.sum())
-    labels, pull, rest = viewed(counts, temperature, own / (weight + own), weight / (weight + own))
+    labels, pull, rest = viewed(counts, own / (weight + own), weight / (weight + own))
     # Self-pairs are in: half of the attraction to own views is to the sample itself, and the denominator has it too.
     pull = np.where(np.eye(len(labels), dtype=bool), 0.0, pull)
     twin = np.repeat(np.arange(sum(counts)), 2)
     pull = np.where((twin[:, None] == twin) & rest, pull / 2.0, pull)
     masses = ((weight + own) / 2.0)[labels]
-    return rows_of_softmax(masses, np.ones_like(pull), pull, temperature), len(labels)
+    return rows_of_softmax(masses, np.ones_like(pull), pull, temperature)
 
 
-PUBLISHED = {
-    "bcl": (bcl, lambda counts, tau: gs.BCL(counts, temperature=tau), 1),
-    "ecl": (ecl, lambda counts, tau: gs.ECL(counts, temperature=tau, classifier=False, views=1), 2),
-    "kcl": (kcl, lambda counts, tau: gs.KCL(counts, temperature=tau, positives=3), 1),
-    "supcl by pairs": (
-        supcl_pairs,
-        lambda counts, tau: gs.SupCL(counts, temperature=tau, alpha=0.4, averaging="pair"),
+PUBLISHED = {  # name: the loss, the objective, its options; how many of a class at least, and how many classes at most
+    "bcl": (bcl, gs.BCL, {}, 1, 4),
+    "bcl by class": (lambda *of: bcl(*of, "class"), gs.BCL, {"anchors": "class"}, 1, 4),
+    "ecl": (ecl, gs.ECL, {"classifier": False, "views": 1}, 2, 4),
+    "ecl by class": (
+        lambda *of: ecl(*of, "class"),
+        gs.ECL,
+        {"anchors": "class", "classifier": False, "views": 1},
         2,
+        4,
     ),
+    "kcl": (kcl, gs.KCL, {"positives": 3}, 1, 4),
+    "kcl by example": (lambda *of: kcl(*of, 1), gs.KCL, {"positives": 3, "draw": "examples"}, 1, 4),
+    "supcl by pairs": (supcl_pairs, gs.SupCL, {"alpha": 0.4, "averaging": "pair"}, 2, 4),
+    "supmin": (supmin, gs.SupMin, {}, 1, 2),
+    "supcon of examples": (supcon, gs.SupConInstances, {}, 1, 2),
 }
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
 @pytest.mark.parametrize("seed", range(2))
-def test_no_free_descent_goes_below_the_bound(name, seed):
-    loss, build, least = PUBLISHED[name]
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_value_and_optimum_are_those_of_free_vectors(name, seed):
+    """The value anywhere, of views in one point where the objective has them there; at the optimum no vector parts."""
+    published, build, options, least, most = PUBLISHED[name]
     counts, temperature = draws([len(name), seed])
-    counts = [max(count, least) for count in counts]
-    found = gs.solve(build(counts, temperature))
-    free = descended(*loss(counts, temperature))
+    counts = [max(count, least) for count in counts[:most]]
+    objective, (loss, size) = build(counts, temperature=temperature, **options), published(counts, temperature)
+    single, rng = objective.ungrouped(), np.random.default_rng(seed)
+    points = unit_rows(rng, len(single.orbits.sizes), 5)
+    rows = np.repeat(points, size // len(points), axis=0)
+    assert single.value(gram_of(single, points)) == pytest.approx(loss(rows @ rows.T)[0], rel=1e-12)
+    found, free = gs.solve(objective), descended(loss, size)
     assert found.certificate.lower_bound <= free + 1e-13
-    assert found.value <= free + 1e-11 + 1e-6 * found.certificate.excess
+    assert abs(found.value - free) <= 1e-11 + 1e-6 * found.certificate.excess
 
 
 def test_supcl_alone_parts_its_views():
     """Without a self-supervised part and self-pairs an own view only repels: views part, instances keep one mean."""
     counts, temperature = [4, 3, 2], 0.1
-    own, other = np.zeros(3), np.ones(3)
-    labels, pull, rest = viewed(counts, temperature, own, other)
-    loss = rows_of_softmax(np.full(len(labels), 1.0 / len(labels)), rest.astype(float), pull, temperature)
     solution = gs.solve(gs.SupCL(counts, temperature=temperature, alpha=0.0, self_pairs=False))
-    assert solution.value == pytest.approx(descended(loss, len(labels)), abs=1e-11)
+    assert solution.value == pytest.approx(descended(*all_alike(counts, temperature, np.zeros(3))), abs=1e-11)
     assert np.all(solution.orbits.within < 0.5)

@@ -108,16 +108,6 @@ def test_blocks_of_nodes_change_nothing(monkeypatch, views):
         assert np.allclose(objective.row_gradient(gram), row, rtol=1e-13, atol=0)
 
 
-def test_only_proportions_matter_to_a_batch():
-    for views in (1, 3):
-        objectives = [
-            gs.SupCon(n, temperature=0.5, views=views, batch=10) for n in ([50, 30, 20], [5, 3, 2], [0.5, 0.3, 0.2])
-        ]
-        gram = random_gram(np.random.default_rng(0), objectives[0].orbits)
-        values = [objective.value(gram) for objective in objectives]
-        assert max(values) - min(values) <= 1e-14
-
-
 # The optimum ----------------------------------------------------------------------------------------------------------
 
 
@@ -190,22 +180,6 @@ def test_merged_classes_are_the_loss_with_equal_points(views, batch):
         assert math.isclose(
             np.sum(pairs * reduced.row_gradient(small) * (moved.cosines - small.cosines)), slope, rel_tol=1e-11
         )
-
-
-# Bad input ------------------------------------------------------------------------------------------------------------
-
-BAD = {
-    "batch of one": ({"batch": 1}, "batch: must be a whole number of at least 2; got 1"),
-    "batch of two, one view": ({"batch": 2, "views": 1}, "batch: must be at least 3 with one view; got 2"),
-    "huge batch": ({"batch": 10**7}, "batch: must be at most 1000000; got 10000000"),
-    "proportions in one batch": ({"batch": None}, "counts: .*give counts, or a batch size"),
-}
-
-
-@pytest.mark.parametrize(("options", "message"), BAD.values(), ids=BAD.keys())
-def test_bad_input(options, message):
-    with pytest.raises(gs.ProblemError, match=message):
-        gs.SupCon([0.5, 0.3, 0.2], temperature=0.1, **options)
 
 
 def test_what_a_one_view_loss_must_be():

@@ -1,13 +1,11 @@
 """Losses of k negatives: the expectation by enumeration, by sums over the binomial law, and its limit."""
 
-import itertools
 import math
 from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
 from helpers import (
-    dense_simplex,
     generalised,
     infonce,
     law,
@@ -133,33 +131,3 @@ def test_sampled_excess_at_low_temperature(k, sampling):
                 expected += share * chance * ((1 + own + (k - own) * drift).ln() - Decimal(1 + own).ln())
     assert expected < 1e-70
     assert math.isclose(objective.excess(gram), float(expected), rel_tol=1e-13)
-
-
-def test_only_proportions_matter_to_gcl():
-    rng = np.random.default_rng(0)
-    for options in (
-        {},
-        {"negatives": 7},
-        {"sampling": "unsupervised"},
-        {"loss": "logistic"},
-        {"loss": "hinge", "margin": 1},
-    ):
-        objectives = [gs.GCL(n, temperature=0.5, **options) for n in ([50, 30, 20], [5, 3, 2], [0.5, 0.3, 0.2])]
-        gram = random_gram(rng, objectives[0].orbits)
-        values = [o.value(gram) for o in objectives]
-        assert max(values) - min(values) <= 1e-14
-
-
-def test_value_at_the_simplex():
-    """Balanced classes, closed form: log(1 + e^{-C/((C-1) tau)}) for GCL, any number of negatives."""
-    for classes, temperature in itertools.product((2, 3, 10, 100), (0.1, 1.0)):
-        drift = math.exp(-classes / (classes - 1) / temperature)
-        for k in (1, 5, 65536, math.inf):
-            objective = gs.GCL([3] * classes, temperature=temperature, negatives=k)
-            gram = gs.OrbitGram.from_matrix(dense_simplex(classes), objective.orbits)
-            assert math.isclose(objective.ungrouped().excess(gram), math.log1p(drift), rel_tol=1e-12)
-            if k < math.inf:
-                total = gs.GCL([3] * classes, temperature=temperature, negatives=k, normalization="sum")
-                assert math.isclose(
-                    total.excess(gs.OrbitGram.simplex(total.orbits)), math.log1p(k * drift), rel_tol=1e-12
-                )

@@ -3,6 +3,7 @@
 import itertools
 import math
 import pickle
+from dataclasses import replace
 from decimal import Decimal, localcontext
 
 import numpy as np
@@ -11,12 +12,11 @@ from helpers import (
     generalised,
     law,
     random_counts,
-    random_direction,
     random_gram,
     row_softmax,
     supcon,
 )
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import geomsolve as gs
@@ -82,15 +82,18 @@ def test_supcon_value(views, temperature):
         assert math.isclose(objective.floor, collapsed, rel_tol=1e-14)
 
 
-@pytest.mark.parametrize("positives", [False, True])
+@pytest.mark.parametrize("offsets", [False, True], ids=["some without offset", "offsets"])
+@pytest.mark.parametrize("positives", [False, True], ids=["", "positives"])
 @given(seed=SEEDS)
 @settings(max_examples=30)
-def test_row_softmax_value(positives, seed):
+def test_row_softmax_value(positives, offsets, seed):
     rng = np.random.default_rng(seed)
     classes = int(rng.integers(2, 8))
     counts = gs.as_counts(random_counts(rng, classes, distinct=int(rng.integers(1, classes + 1))))
     temperature = float(rng.choice(TEMPERATURES))
     objective = random_row_softmax(rng, counts, temperature, positives=positives)
+    if not offsets:
+        objective = replace(objective, offsets=objective.offsets * rng.integers(0, 2, len(counts.distinct)))
     gram = random_gram(rng, objective.orbits)
     labels = counts.groups
     pull = objective.positives if positives else np.zeros((len(counts.distinct),) * 2)
@@ -104,24 +107,6 @@ def test_row_softmax_value(positives, seed):
     )
     scale = abs(objective.floor) + objective.excess(gram)  # the two may cancel in the value
     assert abs(objective.value(gram) - expected) <= 1e-14 * scale
-
-
-def test_row_softmax_without_offsets():
-    rng = np.random.default_rng(3)
-    counts = gs.as_counts([3, 2, 2])
-    offsets = np.array([0.0, 0.5])
-    objective = gs.RowSoftmax(
-        orbits=class_orbits(counts),
-        masses=np.array([0.5, 0.25]),
-        weights=np.ones((2, 2)),
-        offsets=offsets,
-        temperature=0.2,
-    )
-    for _ in range(20):
-        gram = random_gram(rng, objective.orbits)
-        expected = row_softmax([0.5, 0.25, 0.25], np.ones((3, 3)), [0, 0.5, 0.5], np.zeros((3, 3)), gram.expand(), 0.2)
-        assert math.isclose(objective.value(gram), expected, rel_tol=1e-13)
-        assert objective.excess(gram) > 0
 
 
 @pytest.mark.parametrize(("sampling", "temperature"), [("supervised", 0.07), ("unsupervised", 1.0)])
@@ -203,30 +188,11 @@ def slope(objective, gram, direction):
 
 
 @SMOOTH
-def test_gradient_by_taylor_slope(build):
-    for seed in range(3):
-        rng, objective = draw(build, seed)
-        gram = random_gram(rng, objective.orbits)
-        direction = random_direction(rng, objective.orbits)
-        steps = objective.temperature * np.logspace(-1.5, -3, 7)
-        first = slope(objective, gram, direction)
-        errors = [
-            abs(
-                objective.excess(gs.OrbitGram(gram.orbits, gram.cosines + h * direction))
-                - objective.excess(gram)
-                - h * first
-            )
-            for h in steps
-        ]
-        order = np.polyfit(np.log(steps), np.log(errors), 1)[0]
-        assert abs(order - 2) <= 0.1, f"seed {seed}"
-
-
-@SMOOTH
-def test_gradient_entry_by_entry(build):
-    rng, objective = draw(build, 11, temperature=0.5)
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+def test_gradient_entry_by_entry(build, temperature):
+    rng, objective = draw(build, 11, temperature)
     gram = random_gram(rng, objective.orbits)
-    h = 1e-4
+    h = 2e-4 * temperature
     for a, b in itertools.combinations_with_replacement(range(len(objective.orbits.sizes)), 2):
         direction = np.zeros_like(gram.cosines)
         direction[a, b] = direction[b, a] = float(a != b or objective.orbits.plural[a])
@@ -280,56 +246,6 @@ def test_convex_along_feasible_segments(build, seed):
     # The tangent at one end lies below the other end.
     tangent = objective.excess(one) + slope(objective, one, two.cosines - one.cosines)
     assert tangent <= objective.excess(two) + 1e-12 * (1 + abs(tangent))
-
-
-@given(seed=SEEDS)
-@settings(max_examples=50)
-def test_permuting_classes_permutes_nothing_else(seed):
-    rng = np.random.default_rng(seed)
-    counts = random_counts(rng, 6, distinct=3)
-    order = rng.permutation(6)
-    here, there = gs.SupCon(counts, temperature=0.3), gs.SupCon(counts[order], temperature=0.3)
-    gram = random_gram(rng, here.orbits)
-    assume(len(here.orbits.sizes) == 3)
-    moved = gs.OrbitGram.from_matrix(gram.expand()[np.ix_(order, order)], there.orbits)
-    assert math.isclose(there.ungrouped().value(moved), here.value(gram), rel_tol=1e-14)
-
-
-# Bad input ------------------------------------------------------------------------------------------------------------
-
-BAD = {
-    "temperature zero": (lambda: gs.SupCon([3, 4], temperature=0), "temperature: .*above 0; got 0"),
-    "temperature inf": (lambda: gs.GCL([3, 4], temperature=math.inf), "temperature: .*got inf"),
-    "temperature word": (
-        lambda: gs.SupCon([3, 4], temperature="0.1"),
-        "temperature: must be a number above 0; got '0.1'",
-    ),
-    "temperature bool": (lambda: gs.SupCon([3, 4], temperature=True), "temperature: .*got True"),
-    "views zero": (lambda: gs.SupCon([3, 4], temperature=1, views=0), "views: .*got 0"),
-    "no positive pair": (lambda: gs.SupCon([3, 1, 4], temperature=1, views=1), "class 1 has 1 .*views \\* count >= 2"),
-    "supcon proportions": (lambda: gs.SupCon([0.5, 0.5], temperature=1), "not only on proportions; give counts"),
-    "sampling": (
-        lambda: gs.GCL([3, 4], sampling="random"),
-        "sampling: must be one of supervised, unsupervised; got 'random'",
-    ),
-    "normalization": (lambda: gs.GCL([3, 4], normalization="max"), "normalization: .*got 'max'"),
-    "loss": (lambda: gs.GCL([3, 4], loss="mse"), "loss: .*got 'mse'"),
-    "negatives zero": (lambda: gs.GCL([3, 4], negatives=0), "negatives: .*got 0"),
-    "sum without limit": (lambda: gs.GCL([3, 4], normalization="sum"), '"sum" has no limit'),
-    "logistic of two": (
-        lambda: gs.GCL([3, 4], loss="logistic", negatives=2),
-        "logistic loss takes one negative; got 2",
-    ),
-    "hinge without margin": (lambda: gs.GCL([3, 4], loss="hinge"), "margin: .*got None"),
-    "hinge margin zero": (lambda: gs.GCL([3, 4], loss="hinge", margin=0), "margin: .*above 0.*got 0"),
-    "superfluous margin": (lambda: gs.GCL([3, 4], margin=1), "margin: only the hinge has one"),
-}
-
-
-@pytest.mark.parametrize(("call", "message"), BAD.values(), ids=BAD.keys())
-def test_bad_input(call, message):
-    with pytest.raises(gs.ProblemError, match=message):
-        call()
 
 
 @pytest.mark.parametrize("settings", [{}, {"batch": 8}, {"batch": 8, "views": 1}, {"keys": "momentum"}])

@@ -1,12 +1,9 @@
 """Losses as published code computes them, against free descent: every instance and view a vector of its own."""
 
-import math
-
 import numpy as np
 import pytest
 
 import geomsolve as gs
-from geomsolve.objectives.registry import build_objective
 
 # Values of free descent in float64 (L-BFGS over free unit vectors, several starts), written down before the solver was.
 FREE_BCL = [
@@ -109,24 +106,6 @@ def test_what_is_given_class_by_class_goes_with_its_class(case):
     assert there.gram == pytest.approx(sorted_.gram[np.ix_(order, order)], abs=1e-9)
 
 
-# Free descent ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("counts", "temperature", "value", "within"),
-    [
-        ([20, 5, 1], 0.1, 3.3070644833966, (0.99995, 0.99826, 0.99893)),
-        ([15, 3, 3], 0.15, 2.9414477594217, (1.0, 0.99915, 0.99915)),
-    ],
-)
-def test_tsc_with_views_free_to_part(counts, temperature, value, within):
-    """Values of free descent: the bound lies below them, and below every geometry with these targets."""
-    found = gs.choosing.targeted_supcon(counts, temperature=temperature)
-    assert found.value == pytest.approx(value, abs=1e-12)
-    assert found.lower_bound <= value
-    assert found.gram.within[:3] == pytest.approx(within, abs=1e-5)
-
-
 def test_copies_of_a_target_weigh_like_its_pull():
     """With R copies the target is R positives and R terms of every denominator: by the formula, at any points."""
     counts, temperature = np.array([3, 2]), 0.4
@@ -147,23 +126,6 @@ def test_copies_of_a_target_weigh_like_its_pull():
     assert objective.value(gram) == pytest.approx(np.mean(expected), rel=1e-12)
 
 
-def test_views_that_would_part_are_not_certified_in_one_point():
-    newton = gs.solvers.Newton()
-    few = gs.solve(gs.SupCL([20, 10, 5], temperature=0.1, alpha=0.01, self_pairs=False), newton, throw=False)
-    assert few.quality is gs.Quality.UNCERTIFIED
-    assert few.certificate.relative_gap > 0.1
-    most = gs.solve(gs.SupCL([20, 10, 5], temperature=0.1, alpha=0.5, self_pairs=False))
-    assert most.quality is gs.Quality.CERTIFIED
-
-
-@pytest.mark.parametrize(("counts", "temperature"), [([20, 5, 1], 0.1), ([300, 40, 40, 2, 1, 1], 0.5)])
-def test_bcl_over_classes_is_the_simplex(counts, temperature):
-    classes = len(counts)
-    solution = gs.solve(gs.BCL(counts, temperature=temperature, anchors="class"))
-    apart = math.exp(-classes / ((classes - 1) * temperature))
-    assert solution.value == pytest.approx(math.log1p((classes - 1) * apart), rel=1e-9)
-
-
 def test_the_norm_of_the_alignment_counts_in_the_gap():
     aligned = gs.ECL([8, 4, 2], temperature=0.5, alignment="norm", align=10.0, scale=30.0)
     solution = gs.solve(aligned, "newton")
@@ -180,77 +142,3 @@ def test_a_chord_that_is_small_is_not_nothing():
     found = gs.solve(loss, throw=False)
     assert found.quality is gs.Quality.UNCERTIFIED
     assert found.certificate.gap > 1e-2
-
-
-BAD = {
-    "averaging": (lambda: gs.SupCon([3, 2], temperature=1, averaging="sum"), "averaging: must be one of anchor, pair"),
-    "averaging in batches": (
-        lambda: gs.SupCon([3, 2], temperature=1, batch=4, averaging="batch"),
-        "averaging: must be one of anchor, pair, class",
-    ),
-    "reducer": (
-        lambda: gs.SupCon([3, 2], temperature=1, batch=4, reducer="sum"),
-        "reducer: must be one of mean, nonzero; got 'sum'",
-    ),
-    "weights of anchors of 2x1": (
-        lambda: gs.SupCon([3, 2], temperature=1, sampler="2x1", averaging=[1, 2]),
-        "sampler: '2x1' draws classes, all alike",
-    ),
-    "classes over batches": (
-        lambda: gs.BCL([3, 2], temperature=1, batch=4, anchors="class"),
-        "anchors: over batches instances are averaged",
-    ),
-    "classes of instances": (
-        lambda: gs.KCL([3, 2], temperature=1, sampler="2x2"),
-        "sampler: KCL tells examples apart",
-    ),
-    "sampler without batch": (
-        lambda: gs.SupCon([3, 2], temperature=1, sampler="class-balanced"),
-        "sampler: draws batches, so it needs batch=",
-    ),
-    "shares": (
-        lambda: gs.SupCon([3, 2], temperature=1, batch=4, sampler=[0.5, 0.4]),
-        "sampler: probabilities must sum to 1; they sum to 0.9",
-    ),
-    "exponent": (
-        lambda: gs.SupCon([3, 2], temperature=1, batch=4, sampler=1.5),
-        "sampler: an exponent lies between 0",
-    ),
-    "too many classes": (
-        lambda: gs.SupCon([3, 2], temperature=1, sampler="3x2"),
-        "sampler: PxM draws 2 to 2 classes",
-    ),
-    "batch of PxM": (
-        lambda: gs.SupCon([3, 2], temperature=1, sampler="2x2", batch=5),
-        "batch: 2x2 makes 4; got 5",
-    ),
-    "shuffle": (
-        lambda: gs.SupCon([3, 2], temperature=1, batch=6, draw="shuffle"),
-        "batch: at most the 5 examples there are",
-    ),
-    "temperatures in batches": (
-        lambda: gs.SupCon([3, 2], temperature=[0.1, 0.2], batch=4),
-        "temperature: one a class goes with the full batch",
-    ),
-    "keys": (lambda: gs.SupCon([3, 2], temperature=1, keys="queue"), "keys: must be one of gradient, momentum"),
-    "momentum in batches": (
-        lambda: gs.SupCon([3, 2], temperature=1, keys="momentum", batch=4),
-        "batch: a queue of momentum keys",
-    ),
-    "epsilon": (lambda: gs.SINCERE([3, 2], temperature=1, epsilon="1"), "epsilon: must be a number of nats"),
-    "one instance": (
-        lambda: gs.ECL([3, 1], temperature=1, views=1),
-        "counts: ECL needs two instances of every class; class 1 has one",
-    ),
-    "no queue": (
-        lambda: build_objective("bcl", gs.as_counts([3, 2]), {"keys": "momentum"}),
-        "keys: bcl has no such option",
-    ),
-}
-
-
-@pytest.mark.parametrize("fault", BAD)
-def test_bad_input_is_named(fault):
-    build, message = BAD[fault]
-    with pytest.raises(gs.ProblemError, match=message):
-        build()
