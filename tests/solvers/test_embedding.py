@@ -11,16 +11,15 @@ def solution():
     return gs.solve(gs.SupCon([100, 50, 20, 10, 5, 5, 5], temperature=0.2))
 
 
-@pytest.mark.parametrize("extra", [0, 5])
-def test_points_are_exact_from_the_rank_up(solution, extra):
-    embedding = solution.embed(dim=solution.rank + extra)
+@pytest.mark.parametrize(("dim", "width"), [(None, 6), (6, 6), (11, 11)])
+def test_points_are_exact_from_the_rank_up_with_nothing_to_restart(solution, dim, width):
+    embedding = solution.embed(dim=dim)
     assert embedding.exact
-    assert embedding.points.shape == (7, solution.rank + extra)
+    assert solution.rank == 6
+    assert embedding.points.shape == (7, embedding.dim) == (7, width)
+    assert (embedding.restarts, embedding.reached, embedding.curvature, embedding.second_order) == (0, 0, None, None)
+    assert embedding.bound_in_dimension == embedding.lower_bound
     np.testing.assert_allclose(embedding.points @ embedding.points.T, solution.gram, atol=1e-14)
-
-
-def test_without_a_dimension_it_is_the_rank(solution):
-    assert solution.embed().dim == solution.rank == 6
 
 
 def test_points_come_in_the_callers_order():
@@ -55,12 +54,6 @@ def test_the_bound_in_the_dimension_is_the_better_one(solution):
     )
 
 
-def test_exact_points_have_nothing_to_restart():
-    embedding = gs.solve(gs.SupCon([100, 50, 20], temperature=0.2)).embed()
-    assert (embedding.restarts, embedding.reached, embedding.curvature, embedding.second_order) == (0, 0, None, None)
-    assert embedding.bound_in_dimension == embedding.lower_bound
-
-
 def test_a_decagon_for_one_negative_is_proved_optimal():
     """The regular polygon is sharp: every start finds it and the bound is attained."""
     found = gs.solve(gs.GCL([1] * 10, negatives=1, temperature=0.1)).embed(dim=2)
@@ -69,13 +62,6 @@ def test_a_decagon_for_one_negative_is_proved_optimal():
     assert found.gap_in_dimension < 1e-6 * found.value
     assert found.reached == found.restarts == 8  # alike, so no hops follow
     assert found.second_order
-
-
-def test_four_equal_classes_in_the_plane_form_a_square():
-    """Pairwise sums of exp(cos/tau) on a circle are least for the regular polygon (Cohn & Kumar 2007)."""
-    square = gs.solve(gs.SupCon([10] * 4, temperature=0.5)).embed(dim=2, restarts=6)
-    cosines = np.sort((square.points @ square.points.T)[np.triu_indices(4, 1)])
-    np.testing.assert_allclose(cosines, [-1, -1, 0, 0, 0, 0], atol=1e-7)
 
 
 def test_one_dimension_equals_enumeration():

@@ -5,75 +5,42 @@ import math
 import mpmath as mp
 import numpy as np
 import pytest
+from attacks import planar
 from helpers import unit_rows
 
 import geomsolve as gs
 from geomsolve.objectives.kinds.parts import closed_orbits
 
 
-def stationary(objective, gram, rank):
-    """The stationary Gram matrix near by, over unit vectors of `rank` coordinates, by Newton's method in 90 digits.
+def stationary(counts, scale, angles):
+    """The stationary Gram matrix near by of means and classifiers in the plane, in 60 digits, from the formula."""
+    shares, several = [mp.mpf(n) / sum(counts) for n in counts], range(len(counts))
 
-    For row softmax over single atoms. Unknown are points (the first `rank` of them triangular, so that nothing can
-    rotate) and one multiplier for each; the derivative is taken by differences of 1e-40.
-    """
-    count = len(objective.masses)
-    values, vectors = np.linalg.eigh(gram.quotient)
-    points = vectors[:, -rank:] * np.sqrt(values[-rank:])
-    turned, _ = np.linalg.qr(points[:rank].T)
-    points = points @ turned
-    free = [(i, k) for i in range(count) for k in range(rank) if k <= i]
-    weights, pull = np.broadcast_to(objective.weights, (count, count)), objective.positives
-    with mp.workdps(90):
-        tau = mp.mpf(objective.temperature)
+    def forces(*x):
+        means, classifiers = [mp.mpf(angles[0]), *x[: len(counts) - 1]], x[len(counts) - 1 :]
+        turns = np.zeros((len(counts), len(counts)), dtype=object)
+        for i in several:
+            near = [shares[j] * mp.exp(scale * (mp.cos(means[i] - classifiers[j]) - 1)) for j in several]
+            total = mp.fsum(near)
+            for j in several:
+                left = mp.fsum(near[:i] + near[i + 1 :]) if i == j else -near[j]
+                turns[i, j] = shares[i] * left / total * mp.sin(means[i] - classifiers[j])
+        return [*turns.sum(axis=1)[1:], *turns.sum(axis=0)]
 
-        def conditions(x):
-            z = mp.zeros(count, rank)
-            for (i, k), value in zip(free, x, strict=False):
-                z[i, k] = value
-            g, slopes = z * z.T, mp.zeros(count, count)
-            for i in np.flatnonzero(objective.masses):
-                i = int(i)
-                terms = [mp.mpf(weights[i, j]) * mp.exp((g[i, j] - 1) / tau) * (i != j) for j in range(count)]
-                total = mp.mpf(objective.offsets[i]) + mp.fsum(terms)
-                for j in range(count):
-                    if j != i:
-                        slope = mp.mpf(objective.masses[i]) * (terms[j] / total - mp.mpf(pull[i, j])) / tau / 2
-                        slopes[i, j] += slope
-                        slopes[j, i] += slope
-            forces, out = slopes * z, []
-            for i in range(count):
-                unit = mp.fsum(abs(slopes[i, j]) for j in range(count))
-                held = mp.mpf(10) ** x[len(free) + i] * -1
-                out += [(forces[i, k] - held * z[i, k]) / unit for k in range(rank)]
-                out.append(mp.fsum(z[i, k] ** 2 for k in range(rank)) - 1)
-            return mp.matrix(out), g, slopes
-
-        x = [mp.mpf(float(points[i, k])) for i, k in free]
-        _, g, slopes = conditions([*x, *[mp.mpf(0)] * count])
-        pushed = slopes * g
-        x += [mp.log10(-pushed[i, i]) for i in range(count)]
-        for _ in range(12):
-            residual, g, _ = conditions(x)
-            columns = []
-            for c in range(len(x)):
-                moved = list(x)
-                moved[c] += mp.mpf(10) ** -40
-                columns.append((conditions(moved)[0] - residual) * mp.mpf(10) ** 40)
-            jacobian = mp.matrix([[columns[c][r] for c in range(len(x))] for r in range(len(residual))])
-            step = mp.qr_solve(jacobian, -residual)[0]
-            x = [a + b for a, b in zip(x, step, strict=True)]
-            if mp.norm(step, mp.inf) < 1e-22:
-                return np.array(g.tolist(), dtype=float)
-    raise AssertionError("Newton's method did not converge")
+    with mp.workdps(60):
+        found = mp.findroot(forces, [mp.mpf(angle) for angle in angles[1:]], tol=mp.mpf(10) ** -90)
+        return planar(np.array([angles[0], *found], dtype=float))
 
 
 def test_forces_far_below_the_rounding_of_attraction():
     """At scale 20 repulsion is attraction but for 1e-13 of it: their difference had no digits."""
     objective = gs.LogitCompensated([100, 10, 2], scale=20.0)
     solution = gs.solve(objective, gs.solvers.Newton())
-    assert np.abs(stationary(objective, solution.orbits, 2) - solution.orbits.cosines).max() < 1e-12
-    turned = np.pad(solution.orbits.embed(), ((0, 0), (0, 1)))
+    points = solution.orbits.embed()
+    assert points.shape == (6, 2)
+    truth = stationary([100, 10, 2], 20, np.arctan2(points[:, 1], points[:, 0]))
+    assert np.abs(truth - solution.orbits.cosines).max() < 1e-12
+    turned = np.pad(points, ((0, 0), (0, 1)))
     turned[0, -1] = 0.01
     turned = unit_rows(turned)
     assert not gs.certify(objective, turned @ turned.T).holds()

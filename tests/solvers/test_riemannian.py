@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import unit_rows
 
 import geomsolve as gs
 from geomsolve.certificates.slack import Slack
@@ -107,8 +108,7 @@ def test_hessian_is_the_derivative_of_the_gradient(name):
 
 def test_many_orbits_start_from_as_few_dimensions_as_the_guess_has():
     objective = y_aware(np.linspace(-1, 1, 120), 0.3)
-    points = np.random.default_rng(0).normal(size=(120, 3))
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    points = unit_rows(np.random.default_rng(0).normal(size=(120, 3)))
     low = gs.OrbitGram.from_matrix(points @ points.T, objective.orbits)
     assert start_at(low).shape == (120, 4)
     assert start_at(gs.OrbitGram.simplex(objective.orbits)).shape == (120, 121)
