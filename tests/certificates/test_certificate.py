@@ -258,9 +258,6 @@ def test_not_certified_carries_the_answer():
     assert solution.certificate.lower_bound <= gs.solve(objective, gs.solvers.Newton()).value
 
 
-# The unit ball --------------------------------------------------------------------------------------------------------
-
-
 def test_a_bound_is_not_fooled_by_a_slight_asymmetry():
     objective = gs.SupCon([1000, 100, 10], temperature=0.1)
     optimum = gs.solve(objective)

@@ -95,7 +95,6 @@ def test_picture_and_table(diagram, tmp_path):
         ({"over": "heat"}, "over: must be one of temperature, negatives, classes; got 'heat'"),
         ({"temperature": 1.0}, "temperature: is what is varied; got 1.0"),
         ({"ratios": (0.5, 10.0)}, "ratios: must be two ascending numbers between 1 and 1e\\+12; got 0.5, 10"),
-        ({"ratios": (10.0, 2.0)}, "ratios: must be two ascending numbers"),
         ({"ratios": 10.0}, "ratios: must be two numbers, from and to; got 10.0"),
         ({"span": (0.0, 1.0)}, "span: must be two ascending numbers between 0.005 and 1000; got 0, 1"),
         ({"grid": (1, 5)}, r"grid: must be two numbers of points from 2 to 1000; got \(1, 5\)"),

@@ -4,9 +4,9 @@ import json
 import math
 
 import pytest
+from command_line import refuses, run
 
 import geomsolve as gs
-from geomsolve import cli
 from geomsolve.collapse import plateau
 
 # (counts, batch, temperature, observed): the level, base temperature, averaging and value that it is.
@@ -61,17 +61,16 @@ def test_a_base_temperature_that_is_known_is_taken():
 
 
 def test_command_line(capsys):
-    assert (
-        cli.run(["levels", "--counts", "5000,5000", "--batch", "64", "--temperature", "0.1", "--observed", "6.92"]) == 0
-    )
-    assert "6.92 is the level collapsed (6.92027, in units of temperature / 0.07)." in capsys.readouterr().out
-    line = ["levels", "--objective", "gcl", "--counts", "5,3", "--negatives", "1", "--loss", "hinge", "--margin", "0.2"]
-    assert cli.run([*line, "--observed", "0.2", "--json", "-"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    code, out, _ = run(capsys, "levels", "--counts", "9,9", "--batch", 64, "--temperature", 0.1, "--observed", 6.92)
+    assert code == 0
+    assert "6.92 is the level collapsed (6.92027, in units of temperature / 0.07)." in out
+    line = ["levels", "--objective", "gcl", "--counts", "5,3", "--negatives", 1, "--loss", "hinge", "--margin", 0.2]
+    code, out, _ = run(capsys, *line, "--observed", 0.2, "--json", "-")
+    assert code == 0
+    told = json.loads(out)
     assert told["nearest"]["level"] == "collapsed"
     assert {"level", "value", "difference", "base_temperature", "averaging"} <= set(told["nearest"])
-    assert cli.run(line) == 2
-    assert "observed: of gcl only the level that an observed loss is nearest to" in capsys.readouterr().err
+    refuses(capsys, line, "observed: of gcl only the level that an observed loss is nearest to")
 
 
 @pytest.mark.parametrize("value", [math.nan, True, "6.9"])

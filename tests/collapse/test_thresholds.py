@@ -1,6 +1,7 @@
 """Critical values of collapse: closed forms, an independent route, and certified geometry on both sides."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -51,9 +52,8 @@ def test_known_ratios(options, ratio):
 
 
 def test_supcon_with_few_examples():
-    assert critical_ratio(gs.SupCon, 1, 5, per_class=10, views=1, temperature=1.0) == pytest.approx(
-        60.875282206, abs=6e-10
-    )
+    found = critical_ratio(gs.SupCon, 1, 5, per_class=10, views=1, temperature=1.0)
+    assert found == pytest.approx(60.875282206, abs=6e-10)
 
 
 @pytest.mark.parametrize(("minority", "temperature"), [(2, 1.0), (20, 0.2)])
@@ -142,9 +142,8 @@ def test_a_psi_with_kinks():
     def kinked(t):
         return jnp.maximum(t[0] + 1.2, 0.0) + 0.3 * jnp.maximum(t[0] + 2.5, 0.0)
 
-    assert critical_ratio(gs.GCL, 1, 4, loss=kinked) == pytest.approx(
-        closed_form(5, 1.3 / 0.3, "supervised"), rel=1e-12
-    )
+    found = critical_ratio(gs.GCL, 1, 4, loss=kinked)
+    assert found == pytest.approx(closed_form(5, 1.3 / 0.3, "supervised"), rel=1e-12)
 
 
 def _random_settings(count=60):
@@ -288,13 +287,6 @@ def test_collapsed_counts_say_how_much_less_imbalance_would_do():
     assert found.confirmed
 
 
-def test_the_collapsed_geometry_is_certified_exactly_where_the_margin_says():
-    for ratio in (30.0, 60.0, 65.0, 200.0):
-        objective = gs.SupCon(two_level_counts(1, 5, ratio, 10.0), views=1, temperature=1.0)
-        collapse = minority_collapse(objective)
-        assert gs.certify(objective, collapse.gram(objective)).holds() == (collapse.margin > 0)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -309,10 +301,7 @@ def test_the_collapsed_geometry_is_certified_exactly_where_the_margin_says():
         ({"vary": "temperature", "ratio": 10.0}, "temperature: is what is varied; got 1.0"),
         ({"ratio": 10.0}, "ratio: is what is varied; got 10.0"),
         ({"vary": "negatives", "negatives": None}, "negatives: is what is varied"),
-        (
-            {"counts": [10, 5, 2], "minority": None},
-            "majority: goes with majority and minority, not with counts; got 1",
-        ),
+        ({"counts": [10, 5, 2], "minority": None}, "majority: goes with majority and minority, not with counts; got 1"),
         ({"per_class": -2.0}, "per_class: must be the number of examples of a minority class; got -2"),
         ({"tol": 2.0}, "tol: must be a number between 0 and 1"),
     ],
@@ -320,9 +309,8 @@ def test_the_collapsed_geometry_is_certified_exactly_where_the_margin_says():
 def test_bad_input(arguments, message):
     valid = {"majority": 1, "minority": 9, "temperature": 1.0, "negatives": 1}
     assert gs.threshold(gs.GCL, **valid, certify=False).value is not None
-    with pytest.raises(gs.ProblemError) as caught:
+    with pytest.raises(gs.ProblemError, match=re.escape(message)):
         gs.threshold(gs.GCL, **{**valid, **arguments})
-    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -330,17 +318,11 @@ def test_bad_input(arguments, message):
     [
         ({"counts": [10, 1]}, "two classes are always opposite"),
         ({"counts": [10, 10, 10]}, "counts: all are equal"),
-        ({"vary": "ratio"}, 'vary: "ratio" is for majority and minority'),
-        ({"vary": "tail", "minority": 2}, "minority: goes with majority and minority, not with counts; got 2"),
+        ({"counts": [10, 5, 5], "vary": "ratio"}, 'vary: "ratio" is for majority and minority'),
+        ({"counts": [10, 5, 5], "minority": 2}, "minority: goes with majority and minority, not with counts; got 2"),
+        ({"majority": 1, "minority": 5}, "per_class: this loss depends on numbers of examples"),
     ],
 )
-def test_bad_input_with_counts(arguments, message):
-    valid = {"counts": [1000, 10, 5, 5], "temperature": 1.0}
-    with pytest.raises(gs.ProblemError) as caught:
-        gs.threshold(gs.SupCon, **{**valid, **arguments})
-    assert message in str(caught.value)
-
-
-def test_supcon_asks_for_the_examples_of_a_class():
-    with pytest.raises(gs.ProblemError, match="per_class: this loss depends on numbers of examples"):
-        gs.threshold(gs.SupCon, majority=1, minority=5, temperature=1.0)
+def test_bad_input_of_supcon(arguments, message):
+    with pytest.raises(gs.ProblemError, match=message):
+        gs.threshold(gs.SupCon, temperature=1.0, **arguments)
