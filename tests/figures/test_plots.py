@@ -127,18 +127,13 @@ def test_the_third_panel_suits_the_rank(objective, rank, panel, points):
         assert len(first) == len(points)
 
 
-def test_collapsed_classes_are_named_in_the_picture():
-    counts = gs.step_counts(1, 9, 1, 30)
+@pytest.mark.parametrize(("classes", "largest", "words"), [(9, 30, "9 classes of 1"), (999, 3000, "classes of 1")])
+def test_collapsed_classes_are_named_and_their_number_where_all_are_drawn(classes, largest, words):
+    counts = gs.step_counts(1, classes, 1, largest)
     figure = plots.plot_solution(gs.solve(gs.GCL(counts, negatives=1)), counts=counts)
     axes = axes_titled(figure, "Points in 1 dimension")
-    assert {text.get_text() for text in axes.texts} == {"30", "9 classes of 1"}
+    assert {text.get_text() for text in axes.texts} == {str(largest), words}
     assert "ringed" in axes.get_title()
-
-
-def test_the_number_of_classes_in_a_point_is_not_told_of_a_sample():
-    figure = gs.solve(gs.GCL(gs.step_counts(1, 999, 1, 3000), negatives=1)).plot()
-    axes = axes_titled(figure, "Points in 1 dimension")
-    assert {text.get_text() for text in axes.texts} == {"3000", "classes of 1"}
 
 
 def test_drawing_leaves_pyplot_and_the_settings_alone():

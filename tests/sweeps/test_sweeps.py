@@ -14,6 +14,7 @@ from geomsolve.sweeps import chains
 
 
 def test_every_point_is_what_solve_gives(small):
+    """Which starts from nothing, where a sweep starts from the answer before."""
     assert len(small) == 40
     assert small.missing == 0
     assert set(small["quality"]) == {"certified"}
@@ -43,15 +44,6 @@ def test_a_collapse_is_counted(tmp_path):
     assert table["collapsed"].tolist() == [0, 0, 0, 5]
     assert table["largest_group"].tolist() == [0, 0, 0, 5]
     assert table["tail_tail"][3] == pytest.approx(1)
-
-
-def test_warm_starts_change_nothing_that_is_certified(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(chains, "start_after", lambda point, row: None)
-    gs.sweep(SPEC, tmp_path / "cold.db", workers=1)
-    cold = gs.sweeps.load_sweep(tmp_path / "cold.db")
-    np.testing.assert_allclose(small["value"], cold["value"], rtol=1e-9)
-    for one, two in zip(small.cosines, cold.cosines, strict=True):
-        np.testing.assert_allclose(one, two, atol=1e-7)
 
 
 def test_packed_cosines_come_back_to_the_bit():
@@ -94,11 +86,9 @@ def test_a_failed_point_is_recorded_and_does_not_stop_the_sweep(tmp_path, capsys
 
 
 def test_counts_that_fail_only_together_are_recorded(tmp_path):
-    counts, grid = (
-        {"rule": "long_tail", "classes": 5},
-        {"ratio": [10, 100], "largest": [50, 5000], "temperature": [0.5]},
-    )
-    result = gs.sweep({"objective": {"name": "supcon"}, "counts": counts, "grid": grid}, tmp_path / "a.db", workers=1)
+    grid = {"ratio": [10, 100], "largest": [50, 5000], "temperature": [0.5]}
+    spec = {"objective": {"name": "supcon"}, "counts": {"rule": "long_tail", "classes": 5}, "grid": grid}
+    result = gs.sweep(spec, tmp_path / "a.db", workers=1)
     assert (result.certified, result.failed) == (3, 1)
     assert "leaves class" in result.reasons[0][0]
 

@@ -22,22 +22,14 @@ PUSHED = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """One loss over the free features of some counts.
+    """One loss over the free features of some counts: `data` is what it takes beside them.
 
-    Attributes:
-        objective: over the atoms whose optimal Gram matrix is known.
-        data: the arrays that the loss takes beside the features; problems of one shape share what JAX compiles.
-        atoms: (rows,) the atom that every free vector should come to lie at.
+    `objective` is over the atoms whose optimal Gram matrix is known; `atoms` says which of them each vector comes to.
     """
 
     objective: gs.Objective
     data: dict[str, Any]
     atoms: np.ndarray
-
-    @property
-    def dim(self) -> int:
-        """One more than there are atoms: any Gram matrix fits, and nothing is in the way."""
-        return int(self.atoms.max()) + 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +42,6 @@ class Family:
         views: free samples per example.
         kinds: how many arrays of prototypes or classifiers there are.
         instances: whether every example is an atom of its own, rather than every class.
-        annealed: whether training begins at a higher temperature, where classes repel one another enough to part.
-        patience: of the finish by slopes, where curvatures are many orders of magnitude apart.
     """
 
     loss: Callable[..., jax.Array]
@@ -59,8 +49,6 @@ class Family:
     views: int = 1
     kinds: int = 0
     instances: bool = False
-    annealed: bool = False
-    patience: int | None = None
 
     def problem(self, counts: np.ndarray, temperature: float, seed: int) -> Problem:
         """The problem of these counts."""
@@ -71,12 +59,14 @@ class Family:
         atoms = np.concatenate([np.tile(of, self.views), of.max() + 1 + np.arange(self.kinds * classes)])
         return Problem(made, data | {"floor": np.float64(made.floor)}, atoms)
 
-    def value(self, rows: jax.Array, data: dict[str, Any]) -> jax.Array:
-        """The loss above its floor, of all free vectors in one array."""
+    def value(self, flat: jax.Array, data: dict[str, Any]) -> jax.Array:
+        """The loss above its floor, of all free vectors in one array: of any length, for the losses normalise them."""
         examples, classes = len(data["y"]), len(data["counts"])
         many = self.views * examples
-        samples = rows[:many].reshape(self.views, examples, rows.shape[1])
-        return self.loss(samples, *rows[many:].reshape(self.kinds, classes, rows.shape[1]), data) - data["floor"]
+        rows = flat.reshape(many + self.kinds * classes, -1)
+        dim = rows.shape[1]
+        samples = rows[:many].reshape(self.views, examples, dim)
+        return self.loss(samples, *rows[many:].reshape(self.kinds, classes, dim), data) - data["floor"]
 
 
 def families() -> dict[str, Family]:
@@ -114,7 +104,6 @@ def _kcl() -> Family:
         lambda counts, d, _: gs.KCL(counts, temperature=d["tau"], positives=DRAWN, views=2),
         views=2,
         instances=True,
-        annealed=True,
     )
 
 
@@ -124,7 +113,6 @@ def _ecl() -> Family:
             z, d["y"], centres, classifiers, temperature=d["tau"], counts=d["counts"], scale=SCALE
         ),
         lambda counts, d, _: gs.ECL(counts, temperature=d["tau"], scale=SCALE, views=1, tied=False),
-        patience=2000,
         kinds=2,
         instances=True,
     )

@@ -11,11 +11,6 @@ import geomsolve as gs
 COUNTS = [30, 900, 7, 30, 30]
 
 
-@pytest.fixture
-def torch():
-    return pytest.importorskip("torch", reason="needs PyTorch: make test-torch")
-
-
 @pytest.fixture(scope="module")
 def targets():
     return gs.targets(gs.SupCon(COUNTS, temperature=0.1), COUNTS, dim=8)

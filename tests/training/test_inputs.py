@@ -37,9 +37,8 @@ def test_arrays_of_jax_and_layouts():
 
 
 @pytest.mark.torch
-def test_tensors():
+def test_tensors(torch):
     """Of half precision, that require a gradient, parameters, lists of views."""
-    torch = pytest.importorskip("torch", reason="needs PyTorch: make test-torch")
     z, labels = plant()
     found = gs.diagnose(z, labels, **LOSS)
     weights = np.random.default_rng(1).normal(size=(4, 6))

@@ -116,11 +116,6 @@ def test_vmap_is_the_loss(loss):
     assert np.allclose(found, one, rtol=1e-12)
 
 
-@pytest.fixture
-def torch():
-    return pytest.importorskip("torch", reason="needs PyTorch: make test-torch")
-
-
 @pytest.mark.torch
 @EVERY
 def test_torch_has_the_value_and_gradients_of_jax(loss, torch):

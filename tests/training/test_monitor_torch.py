@@ -14,14 +14,14 @@ from test_monitor import COUNTS, plant, stream
 import geomsolve as gs
 from geomsolve.training import Monitor
 
+pytestmark = pytest.mark.torch
 
-@pytest.fixture
-def torch():
+
+@pytest.fixture(autouse=True)
+def torchmetrics():
     pytest.importorskip("torchmetrics", reason="needs PyTorch: make test-torch")
-    return pytest.importorskip("torch", reason="needs PyTorch: make test-torch")
 
 
-@pytest.mark.torch
 def test_half_precision_that_requires_a_gradient(torch):
     z, labels = plant()
     exact = stream(Monitor(COUNTS, temperature=0.1), z, labels)
@@ -34,7 +34,6 @@ def test_half_precision_that_requires_a_gradient(torch):
         assert math.isclose(told[name], value, rel_tol=1e-3, abs_tol=1e-3), name
 
 
-@pytest.mark.torch
 def test_a_call_is_that_of_the_batch_and_adds_it(torch):
     z, labels = (torch.tensor(part) for part in plant())
     monitor, other = Monitor(COUNTS, temperature=0.1), Monitor(COUNTS, temperature=0.1)
@@ -48,7 +47,6 @@ def test_a_call_is_that_of_the_batch_and_adds_it(torch):
     assert [told[name] for name in ("nc1", "nc4")] == pytest.approx([wanted.nc1, wanted.nc4], rel=1e-10)
 
 
-@pytest.mark.torch
 def test_two_processes_are_one(torch, tmp_path):
     """On the loopback: each sees half of the data, and both compute what one would."""
     script = tmp_path / "worker.py"
@@ -90,7 +88,6 @@ dist.destroy_process_group()
 PAGE = Path(__file__).parents[2] / "docs" / "monitoring.md"
 
 
-@pytest.mark.torch
 def test_the_script_of_the_docs(torch):
     """Fifteen lines and a print, no glue; the run comes to its optimum."""
     script = re.findall(r"```python\n# torch\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)[0]
@@ -102,7 +99,6 @@ def test_the_script_of_the_docs(torch):
     assert made["log"]["cosine_rms"] < 0.1
 
 
-@pytest.mark.torch
 def test_lightning_logs_it(torch, tmp_path):
     lightning = pytest.importorskip("lightning.pytorch", reason="needs Lightning")
     from torch.utils.data import DataLoader, TensorDataset
@@ -144,7 +140,6 @@ def test_lightning_logs_it(torch, tmp_path):
     assert trainer.callback_metrics["geometry/nc4"] >= 0
 
 
-@pytest.mark.torch
 def test_a_queue_of_momentum_keys_has_its_own_optimum(torch):
     """MoCo in small: free anchors, keys that follow them slowly, the keys of all classes in the queue."""
     counts = np.array([60, 20, 6, 2])
