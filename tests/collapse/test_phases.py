@@ -99,7 +99,6 @@ def test_picture_and_table(diagram, tmp_path):
         ({"span": (0.0, 1.0)}, "span: must be two ascending numbers between 0.005 and 1000; got 0, 1"),
         ({"grid": (1, 5)}, r"grid: must be two numbers of points from 2 to 1000; got \(1, 5\)"),
         ({"majority": [1, 2]}, 'majority, minority: must be whole numbers unless over="classes"'),
-        ({"minority": 1}, "minority: must be a whole number of at least 2; got 1"),
         ({"tol": 0.0}, "tol: must be a number between 0 and 1"),
     ],
 )

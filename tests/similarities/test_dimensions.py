@@ -1,7 +1,5 @@
 """Few coordinates: where they attain the bound, which rank that takes, and what is said where none does."""
 
-import math
-
 import numpy as np
 import pytest
 from rows_of_weights import circle, mean_divergence, softmax, unit_vectors
@@ -9,10 +7,8 @@ from rows_of_weights import circle, mean_divergence, softmax, unit_vectors
 import geomsolve as gs
 from geomsolve.objectives.weighted.weightings import weighting_from_matrix
 from geomsolve.similarities.dimensions import realize_in
-from geomsolve.similarities.feasibility import LogGram
 from geomsolve.similarities.kernels import y_aware_weights
-from geomsolve.similarities.realizations import Verdict, realize
-from geomsolve.similarities.schemes import soft_supcon_weights
+from geomsolve.similarities.realizations import realize
 
 CONVENTIONS = pytest.mark.parametrize("self_pairs", [True, False])
 
@@ -48,34 +44,6 @@ def test_labels_on_a_sphere(self_pairs):
     np.testing.assert_allclose(np.linalg.norm(flat.points, axis=1), 1.0)
     shares = softmax(flat.points @ flat.points.T, 0.49, self_pairs)
     assert flat.excess == pytest.approx(mean_divergence(weighting.expand(), shares), rel=1e-9)
-
-
-@CONVENTIONS
-@pytest.mark.parametrize("classes", [2, 3, 5])
-def test_the_simplex_needs_one_coordinate_less_than_classes(classes, self_pairs):
-    temperature = 0.25
-    epsilon = math.exp(-classes / (classes - 1) / temperature) * (1 + 1e-13)
-    weighting = soft_supcon_weights(np.repeat(np.arange(classes), 3), epsilon=epsilon, self_pairs=self_pairs)
-    realization = realize(weighting, temperature=temperature)
-    assert realization.verdict is Verdict.REALIZABLE
-    assert realization.min_dim == classes - 1
-    found = realize_in(realization, classes - 1)
-    assert found.realizable
-    simplex = (classes * np.eye(classes) - 1) / (classes - 1)
-    np.testing.assert_allclose(found.points @ found.points.T, np.kron(simplex, np.ones((3, 3))), atol=1e-6)
-
-
-def test_the_rank_of_the_family_is_least_at_an_end():
-    rng = np.random.default_rng(0)
-    for labels in (circle(7), unit_vectors(rng, 9, 3), rng.normal(size=(8, 2)) / 3):
-        weighting = y_aware_weights(labels, sigma=1.0, self_pairs=False)
-        realization = realize(weighting, temperature=0.3)
-        low, high = realization.shifts
-        logs = LogGram.of(weighting)
-        ranks = [logs.gram(0.3, low + share * (high - low)).rank(1e-9) for share in (0.0, 0.1, 0.4, 0.7, 0.95, 1.0)]
-        assert len(set(ranks[1:-1])) == 1
-        assert max(ranks[0], ranks[-1]) < ranks[1]
-        assert min(ranks) == realization.min_dim
 
 
 def test_what_no_dimension_attains():

@@ -204,20 +204,6 @@ def test_rounding_of_a_symmetric_kernel_is_not_asymmetry(dtype, self_pairs, coun
     assert logs.witness(0.05) is None
 
 
-@pytest.mark.parametrize("self_pairs", [True, False])
-def test_two_samples(self_pairs):
-    weighting = weighting_from_matrix(np.array([[1.0, 0.25], [0.25, 1.0]]), self_pairs=self_pairs)
-    logs = LogGram.of(weighting)
-    if not self_pairs:
-        assert logs.feasible(1e3)
-        assert logs.shifts(0.5) == pytest.approx((-1.0, 1.0))
-        return
-    # 1 + tau log(1/4) >= -1.
-    assert logs.largest_temperature == pytest.approx(2 / np.log(4), rel=1e-12)
-    assert logs.feasible(1.44)
-    assert not logs.feasible(1.45)
-
-
 def test_equal_classes_have_one_largest_temperature():
     """With self-pairs epsilon >= e^{-C/((C-1) tau)}: tau <= -C / ((C-1) log epsilon)."""
     for count in (2, 3, 7):

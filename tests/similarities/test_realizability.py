@@ -111,6 +111,8 @@ def test_soft_supcon_has_one_cosine_whatever_the_sizes(sizes, temperature):
         wanted = np.where(labels[:, None] == labels, 1.0, 1 + temperature * np.log(epsilon))
         np.testing.assert_allclose(found.points @ found.points.T, wanted, atol=1e-8)
         assert found.min_dim == count
+    edge = realize(soft_supcon_weights(labels, epsilon=least * (1 + 1e-13)), temperature=temperature)
+    assert (edge.verdict, edge.min_dim) == (Verdict.REALIZABLE, count - 1)
     below = realize(soft_supcon_weights(labels, epsilon=least * (1 - 1e-6)), temperature=temperature)
     assert below.verdict is Verdict.INCONSISTENT
     assert below.largest_temperature < temperature
