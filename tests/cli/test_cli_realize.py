@@ -1,9 +1,10 @@
-"""`geomsolve realize`: its JSON and its files, which are what Python says."""
+"""`geomsolve realize`: its JSON and its files, which are what Python says, and one line for every bad input."""
 
 import json
 
 import numpy as np
 import pytest
+from command_line import refuses
 from rows_of_weights import mean_divergence, softmax
 
 from geomsolve import cli
@@ -26,6 +27,8 @@ def tmp(tmp_path):
     np.save(tmp_path / "ten.npy", TEN)
     np.save(tmp_path / "vectors.npy", VECTORS)
     np.save(tmp_path / "asymmetric.npy", ASYMMETRIC)
+    np.save(tmp_path / "negative.npy", ASYMMETRIC - 1.5)
+    np.save(tmp_path / "object.npy", np.array([[1.0, None], [2.0, 3.0]], dtype=object), allow_pickle=True)
     return tmp_path
 
 
@@ -220,3 +223,72 @@ def test_a_map_in_two_euclidean_coordinates(capsys, tmp):
     assert (line["verdict"], line["min_dim"], line["dim"]) == ("realizable", 2, 1)
     assert line["excess"] > 1e-3 > best["excess"]
     assert np.load(tmp / "out" / "points.npy").shape == (5, 1)
+
+
+# Bad input. -----------------------------------------------------------------------------------------------------------
+
+LINE = ["--labels", "{tmp}/ten.npy", "--scheme", "y-aware", "--sigma", "0.3", "--temperature", "0.5"]
+WEIGHTS = ["--weights", "{tmp}/asymmetric.npy", "--temperature", "0.5"]
+XCLR = ["--labels", "{tmp}/vectors.npy", "--scheme", "x-clr", "--label-temperature", "0.4", "--temperature", "0.5"]
+SOFT = ["--labels", "0,0,1,1", "--scheme", "soft-supcon", "--epsilon", "0.1", "--temperature", "0.5"]
+
+# What replaces or joins the options of a valid command, "!option" taking one away, and the message.
+BAD = {
+    "negative weight": (WEIGHTS, ["--weights", "{tmp}/negative.npy"], r"weights: .*not negative; entry \[0, 0\] is"),
+    "weights of objects": (WEIGHTS, ["--weights", "{tmp}/object.npy"], r"weights: .*object.npy must be a .npy file"),
+    "missing weights": (WEIGHTS, ["--weights", "{tmp}/none.npy"], r"weights: cannot read .*none.npy: No such file"),
+    "neither": (WEIGHTS, ["!weights"], r"weights: exactly one of weights, distances, labels .*; got none"),
+    "both": (LINE, ["--weights", "{tmp}/asymmetric.npy"], r"weights: exactly one .*; got weights and labels"),
+    "scheme with weights": (WEIGHTS, ["--scheme", "supcon"], r"scheme: goes with --labels; got supcon with --weights"),
+    "sigma with weights": (WEIGHTS, ["--sigma", "0.3"], r"sigma: goes with --labels; got 0.3 with --weights"),
+    "no scheme": (LINE, ["!scheme"], r"scheme: must be given with --labels; got none"),
+    "unknown scheme": (LINE, ["--scheme", "simclr"], r"scheme: must be one of supcon, .*; got 'simclr'"),
+    "no sigma": (LINE, ["!sigma"], r"sigma: y-aware needs it; got none"),
+    "epsilon with y-aware": (LINE, ["--epsilon", "0.1"], r"epsilon: y-aware has no such option; got 0.1"),
+    "sigma with x-clr": (XCLR, ["--sigma", "1"], r"sigma: x-clr has no such option; got 1"),
+    "no label temperature": (XCLR, ["!label-temperature"], r"label-temperature: x-clr needs it; got none"),
+    "zero label temperature": (XCLR, ["--label-temperature", "0"], r"label.temperature: must be finite and above 0"),
+    "no epsilon": (SOFT, ["!epsilon"], r"epsilon: soft-supcon needs it; got none"),
+    "no temperature": (LINE, ["!temperature"], r"temperature: must be given; got none"),
+    "zero temperature": (LINE, ["--temperature", "0"], r"^geomsolve: temperature: must be finite and above 0; got 0"),
+    "unknown similarity": (LINE, ["--similarity", "dot"], r"similarity: must be cosine or euclidean; got 'dot'"),
+    "dim 0": (LINE, ["--dim", "0"], r"dim: must be a whole number of at least 1; got 0"),
+    "distances and labels": (LINE, ["--distances", "{tmp}/weights.npy"], r"exactly one .*; got distances and labels"),
+    "three views": (LINE, ["--views", "3"], r"views: must be 1 or 2; got 3"),
+    "sigma twice": (LINE, ["--variance", "1"], r"variance: stands in place of sigma; got 1.0 beside sigma 0.3"),
+    "a subset of all too many": (LINE, ["--subset", "99"], r"subset: must be from 2 to the 10 samples; got 99"),
+    "no seconds": (LINE, ["--seconds", "-1"], r"seconds: must be a number from 0; got -1"),
+    "points are a folder": (LINE, ["--out", "{tmp}/taken"], r"out: must be a path that can be written; .*points.npy"),
+    "unknown option": (LINE, ["--sigmas", "1"], r"[Nn]o such option: --sigmas"),
+}  # fmt: skip
+
+
+def command(tmp_path, base, changes):
+    gone = {f"--{change[1:]}" for change in changes if change.startswith("!")}
+    added = [change for change in changes if not change.startswith("!")]
+    kept = [pair for pair in zip(base[::2], base[1::2], strict=True) if pair[0] not in gone.union(added)]
+    words = [word for pair in kept for word in pair] + added
+    return ["realize", *(word.replace("{tmp}", str(tmp_path)) for word in words)]
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_bad_input_is_one_line_and_exit_2(capsys, tmp, fault):
+    (tmp / "taken" / "points.npy").mkdir(parents=True)
+    base, changes, message = BAD[fault]
+    refuses(capsys, command(tmp, base, changes), message)
+
+
+@pytest.mark.parametrize("base", [LINE, WEIGHTS, XCLR, SOFT])
+def test_without_the_fault_the_command_is_fine(capsys, tmp, base):
+    assert cli.run(command(tmp, base, [])) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_verdict_is_proved_however_wide_the_interval_of_the_excess(capsys, tmp):
+    labels = ",".join(str(x) for x in np.linspace(0.0, 50.0, 120))
+    given = ["--labels", labels, "--scheme", "y-aware", "--sigma", "10", "--temperature", "0.1", "--seconds", "0"]
+    code, out, _ = run(capsys, tmp, *given)
+    assert code == 0
+    assert "INCONSISTENT" in out
+    assert "would narrow further" in out
+    assert "not known yet" in out
