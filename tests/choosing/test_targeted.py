@@ -2,11 +2,14 @@
 
 import math
 
+import jax
+import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
-from atoms import check_slopes, unit_rows
+from atoms import check_slopes
 from helpers import dense_simplex
+from scipy.optimize import minimize
 
 import geomsolve as gs
 from geomsolve.choosing.target_spheres import Targets, TargetState
@@ -21,20 +24,19 @@ def target_points(classes, dim):
     return targets
 
 
-CASES = pytest.mark.parametrize(
+@pytest.mark.parametrize(
     ("counts", "temperature", "pull", "views"),
     [
-        ([6, 3, 1], 0.5, 1.0, 2),
+        ([4, 2, 1], 0.5, 1.0, 2),
         ([6, 3, 1], 0.1, 1.0, 2),
         ([4, 4], 0.3, 1.5, 3),
         ([5, 2, 1], 0.5, 20.0, 2),
+        ([5, 3], 0.4, 30.0, 2),
         ([5, 3, 2], 1.0, 1.0, 2),
     ],
 )
-
-
-@CASES
-def test_value_and_bound(counts, temperature, pull, views):
+def test_value_and_bound_are_those_of_descent_over_single_points(counts, temperature, pull, views):
+    """Free points for all views, in JAX: no orbits, no gradients of ours, and no start at the targets."""
     found = gs.choosing.targeted_supcon(counts, temperature=temperature, pull=pull, views=views)
     classes, labels = len(counts), np.repeat(np.arange(len(counts)), views * np.array(counts))
     total = len(labels)
@@ -46,30 +48,7 @@ def test_value_and_bound(counts, temperature, pull, views):
     value = losses.tsc(every[:total], labels, every[total:], temperature, pull=pull)
     assert math.isclose(value, found.value, rel_tol=1e-10)
     assert 0 <= found.gap <= 1e-8 * found.value
-    rng = np.random.default_rng(0)
-    targets = target_points(classes, 2 * classes)
-    for spread in (0.0, 0.02, 0.3, 3.0) * 10:
-        points = targets[labels] + spread * unit_rows(rng, total, 2 * classes)
-        points /= np.linalg.norm(points, axis=1, keepdims=True)
-        assert losses.tsc(points, labels, targets, temperature, pull=pull) >= found.lower_bound
-    # Near the optimum itself, off it in every direction.
-    for _ in range(10):
-        points = every[:total] + 1e-3 * unit_rows(rng, total, len(gram))
-        points /= np.linalg.norm(points, axis=1, keepdims=True)
-        assert losses.tsc(points, labels, every[total:], temperature, pull=pull) >= found.lower_bound
     check_slopes(found.objective)
-
-
-@pytest.mark.parametrize(("counts", "temperature", "pull"), [([4, 2, 1], 0.5, 1.0), ([5, 3], 0.4, 30.0)])
-def test_descent_over_single_points_finds_the_same(counts, temperature, pull):
-    """Free points for all views, in JAX: no orbits, no gradients of ours, and no start at the targets."""
-    import jax
-    import jax.numpy as jnp
-    from scipy.optimize import minimize
-
-    found = gs.choosing.targeted_supcon(counts, temperature=temperature, pull=pull)
-    labels = np.repeat(np.arange(len(counts)), 2 * np.array(counts))
-    total, classes = len(labels), len(counts)
     dim = total + classes
     targets = target_points(classes, dim)
 
@@ -98,17 +77,7 @@ def test_imbalance_moves_classes_off_their_targets():
     found = gs.choosing.targeted_supcon([20, 5, 1], temperature=0.5)
     assert found.gap <= 1e-12
     np.testing.assert_allclose(found.own_target, [0.99452, 0.95596, 0.99172], atol=1e-5)
-    between = found.gram.cosines[[0, 0, 1], [1, 2, 2]]
-    np.testing.assert_allclose(between, [-0.79932, -0.52068, -0.09684], atol=1e-5)
-    plain = gs.solve(gs.SupCon([20, 5, 1], temperature=0.5)).gram[[0, 0, 1], [1, 2, 2]]
-    assert np.abs(between + 0.5).max() < np.abs(plain + 0.5).max()
-
-
-def test_a_strong_target_opens_classes():
-    found = gs.choosing.targeted_supcon([20, 5, 1], temperature=0.5, pull=20)
-    assert found.gap <= 1e-8
-    assert found.gram.within[0] < 0.75
-    assert found.gram.within[1] < 0.9
+    np.testing.assert_allclose(found.gram.cosines[[0, 0, 1], [1, 2, 2]], [-0.79932, -0.52068, -0.09684], atol=1e-5)
 
 
 @pytest.mark.parametrize(("counts", "temperature", "pull"), [([3, 8, 73], 0.1, 1.0), ([23, 2, 34, 3, 25], 0.2, 5.0)])
@@ -119,51 +88,40 @@ def test_where_the_loss_bends_down_in_our_coordinates(counts, temperature, pull)
     assert 0 <= found.gap <= 1e-9 * (found.value - found.objective.floor)
 
 
-BAD = {
-    "shares": (
-        lambda: gs.choosing.targeted_supcon([0.5, 0.5], temperature=1),
-        "counts: targeted_supcon depends on the number",
-    ),
-    "classes": (
-        lambda: gs.choosing.targeted_supcon(np.arange(2, 1003), temperature=1),
-        "counts: targeted_supcon is solved over .* at 1001 distinct counts, at most 2000",
-    ),
-    "temperature": (
-        lambda: gs.choosing.targeted_supcon([3, 2], temperature=0),
-        "temperature: must be finite and above 0",
-    ),
-    "pull": (
-        lambda: gs.choosing.targeted_supcon([3, 2], temperature=1, pull=-1),
-        "pull: must be a number from 1 to 1e6; got -1",
-    ),
-    "pull in words": (
-        lambda: gs.choosing.targeted_supcon([3, 2], temperature=1, pull="1"),
-        "pull: must be a number .*got '1'",
-    ),
-    "views": (
-        lambda: gs.choosing.targeted_supcon([3, 2], temperature=1, views=1),
-        "views: must be a whole number of at least 2",
-    ),
-}
+BAD = [
+    ({"counts": [0.5, 0.5]}, "counts: targeted_supcon depends on the number"),
+    ({"counts": np.arange(2, 1003)}, "counts: targeted_supcon is solved over .* at 1001 distinct counts, at most 2000"),
+    ({"temperature": 0}, "temperature: must be finite and above 0"),
+    ({"pull": -1}, "pull: must be a number from 1 to 1e6; got -1"),
+    ({"pull": "1"}, "pull: must be a number .*got '1'"),
+    ({"views": 1}, "views: must be a whole number of at least 2"),
+]
 
 
-@pytest.mark.parametrize(("call", "message"), BAD.values(), ids=BAD.keys())
-def test_bad_input(call, message):
+@pytest.mark.parametrize(("arguments", "message"), BAD)
+def test_bad_input(arguments, message):
     with pytest.raises(gs.ProblemError, match=message):
-        call()
+        gs.choosing.targeted_supcon(**{"counts": [3, 2], "temperature": 1, **arguments})
 
 
-@pytest.mark.parametrize(("counts", "temperature"), [([20, 5, 1], 0.1), ([15, 3, 3], 0.15), ([12, 8, 4, 2], 0.2)])
-def test_newton_finds_what_free_descent_found(counts, temperature):
-    """Values of a descent over every view, measured apart from this package."""
-    values = {(20, 5, 1): 3.3070644833963, (15, 3, 3): 2.9414477594217, (12, 8, 4, 2): 2.7503645319840}
+@pytest.mark.parametrize(
+    ("counts", "temperature", "value", "within"),
+    [
+        ([20, 5, 1], 0.1, 3.3070644833963, (0.99995, 0.99826, 0.99893)),
+        ([15, 3, 3], 0.15, 2.9414477594217, (1.0, 0.99915, 0.99915)),
+        ([12, 8, 4, 2], 0.2, 2.7503645319840, None),
+    ],
+)
+def test_newton_finds_what_free_descent_found(counts, temperature, value, within):
+    """Of a descent over every view, measured apart from this package."""
     found = gs.choosing.targeted_supcon(counts, temperature=temperature)
-    assert found.value == pytest.approx(values[tuple(counts)], abs=2e-13)
+    assert found.value == pytest.approx(value, abs=2e-13)
     assert found.gap <= 1e-14
+    assert within is None or found.gram.within[: len(counts)] == pytest.approx(within, abs=1e-5)
 
 
 def test_many_classes_by_orbits():
-    """201 classes of 3 counts, reported by orbits: the loss class by class says the same, and stays above the bound."""
+    """201 classes of 3 counts, reported by orbits: the loss class by class says the same."""
     few = gs.choosing.targeted_supcon(np.repeat([30, 9, 4], 67), temperature=0.3)
     assert few.ok
     report = few.to_dict()
@@ -175,18 +133,7 @@ def test_many_classes_by_orbits():
     assert few.own_target.shape == (201,)
     rows = gs.targets(few, dim=256).rows
     np.testing.assert_allclose(rows @ rows.T, few.geometry.means()[0].expand(), atol=1e-5)
-    dense = few.objective.by_class()
-    whole = few.gram
-    assert dense.value(whole) == pytest.approx(few.value, rel=1e-13)
-    rng = np.random.default_rng(0)
-    points = np.vstack([target_points(201, 201)] * 2)
-    for spread in (0.0, 0.03, 0.3):
-        moved = points.copy()
-        moved[:201] += spread * unit_rows(rng, 201, 201)
-        moved /= np.linalg.norm(moved, axis=1, keepdims=True)
-        cosines = moved @ moved.T
-        np.fill_diagonal(cosines, 1.0)
-        assert dense.value(gs.OrbitGram(dense.orbits, cosines)) >= few.lower_bound
+    assert few.objective.by_class().value(few.gram) == pytest.approx(few.value, rel=1e-13)
 
 
 @pytest.mark.parametrize(("counts", "temperature"), [([4, 3, 3], 0.1), ([30, 3], 0.05)])

@@ -184,20 +184,6 @@ def test_so_many_classes_of_so_many(text, classes, total):
     assert (found.classes, found.total, found.name) == (classes, total, text)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("imagenet", r"unknown profile .* \(did you mean imagenet_lt\?\)"),
-        ("ImageNet-LT", r"did you mean imagenet_lt"),
-        ("9999999x2", "at most 2,000,000 classes"),
-        ("counts.tsv", "cannot read counts.tsv: No such file"),
-    ],
-)
-def test_near_misses(text, message):
-    with pytest.raises(gs.ProblemError, match=message):
-        gs.load_counts(text)
-
-
 def test_a_column_that_is_not_there():
     with pytest.raises(gs.ProblemError, match=r"column: plain.csv has the columns class, count; got 'n'"):
         gs.load_counts(FILES / "plain.csv", column="n")

@@ -73,16 +73,3 @@ def test_command(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "two classes         -0.500000000  (instances)" in out
     assert "0.0949229" in out
-
-
-def test_command_for_examples(capsys):
-    assert run(["solve", "--counts", "100,20,5", "--objective", "kcl", "--temperature", "1", "--positives", "60"]) == 0
-    out = capsys.readouterr().out
-    assert "in one point" in out
-    assert "instances of class 2" in out
-
-
-def test_command_refuses(tmp_path, capsys):
-    words = ["solve", "--counts", "20,5,1", "--objective", "bcl", "--temperature", "0.5"]
-    assert run([*words, "--positives", "3"]) == 2
-    assert "positives: bcl has no such option; got 3" in capsys.readouterr().err
