@@ -114,7 +114,7 @@ def test_labels():
 def test_csv_with_byte_order_mark_and_proportions(tmp_path):
     path = tmp_path / "EXCEL.CSV"
     path.write_text("count\r\n0.25\r\n0.75\r\n", encoding="utf-8-sig")
-    counts = gs.load_counts(str(path))
+    counts = gs.load_counts(str(path), column="count")
     assert counts.are_proportions
     assert counts.per_class.tolist() == [0.25, 0.75]
 
