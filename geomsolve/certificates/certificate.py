@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import ProblemError
 from ..geometry.kernel import KernelGram
-from ..geometry.kinds import KindGram
+from ..geometry.kinds import KindGram, Kinds
 from ..geometry.orbit_gram import OrbitGram
 from ..objectives.base import Objective
 from ..objectives.logits.cross_entropy import CrossEntropy
@@ -146,8 +146,8 @@ def certify(
 
     Args:
         objective: the problem.
-        gram: an OrbitGram on the objective's orbits, any (C, C) Gram matrix in the caller's class order, or a
-            KernelGram of the objective's counts; for cross-entropy the (C, C) logits, see `certify_logits`.
+        gram: an OrbitGram on the objective's orbits (`Solution.orbits`), any (C, C) Gram matrix in the caller's class
+            order, or a KernelGram of the objective's counts; for cross-entropy the (C, C) logits, see `certify_logits`.
         most: the relative gap above which the cosine residual, which may cost more than all else, is left at infinity.
 
     Raises:
@@ -203,6 +203,8 @@ def on_orbits(objective: Objective, gram: OrbitGram | ArrayLike) -> tuple[Object
     """
     if not isinstance(gram, OrbitGram):
         gram, objective = OrbitGram.from_matrix(gram, objective.orbits), objective.ungrouped()
+    elif isinstance(objective.orbits, Kinds) and objective.orbits.by_class.same_as(gram.orbits):
+        objective = objective.by_class()
     elif not objective.orbits.same_as(gram.orbits):
         gram, objective = OrbitGram.from_matrix(gram.expand(), objective.orbits), objective.ungrouped()
     mirrored = gram.orbits.mirrored(gram.cosines)

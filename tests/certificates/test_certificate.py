@@ -258,6 +258,15 @@ def test_not_certified_carries_the_answer():
     assert solution.certificate.lower_bound <= gs.solve(objective, gs.solvers.Newton()).value
 
 
+@pytest.mark.parametrize("build", [gs.BCL, gs.ECL, gs.KCL])
+def test_the_orbits_of_a_solution_are_certified_as_they_are(build):
+    """Three million examples: no matrix of them fits."""
+    solution = gs.solve(build([3_000_000, 20_000, 500, 500, 2], temperature=0.5))
+    again = gs.certify(solution.objective, solution.orbits)
+    assert again.holds()
+    assert again.excess == pytest.approx(solution.certificate.excess, rel=1e-11)
+
+
 def test_a_bound_is_not_fooled_by_a_slight_asymmetry():
     objective = gs.SupCon([1000, 100, 10], temperature=0.1)
     optimum = gs.solve(objective)
