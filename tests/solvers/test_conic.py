@@ -8,7 +8,6 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import random_gram
 
 from geomsolve.certificates.certificate import certify
 from geomsolve.counts.counts import long_tail_counts
@@ -19,9 +18,7 @@ from geomsolve.objectives.classes.gcl import GCL
 from geomsolve.objectives.classes.supcon import SupCon
 from geomsolve.objectives.rows.row_softmax import RowSoftmax
 from geomsolve.solvers.base import Termination
-from geomsolve.solvers.conic import conic_form
 from geomsolve.solvers.conic.conic import Conic
-from geomsolve.solvers.conic.conic_form import scaled_expression, terms
 
 cp = pytest.importorskip("cvxpy")
 
@@ -29,18 +26,18 @@ STEP = [40, 40, 10, 10, 10, 3]  # orbits of 2, 3 and 1 classes
 
 
 def weighted(seed: int = 0, offset: float = 0.0) -> RowSoftmax:
-    """Random positives and negatives with zeros, one anchor without mass: nothing exchangeable."""
+    """Random positives that part, negatives with zeros, one anchor without mass: nothing exchangeable."""
     rng = np.random.default_rng(seed)
     weights = rng.uniform(0.5, 2.0, (5, 5))
     weights[0, 2] = weights[3, 1] = 0.0
-    positives = weights / (weights * (1 - np.eye(5))).sum(axis=1, keepdims=True)
+    positives = rng.uniform(size=(5, 5)) ** 3
     return RowSoftmax(
         orbits=Orbits(np.ones(5), np.arange(5)),
         masses=np.array([0.3, 0.2, 0.0, 0.4, 0.1]),
         temperature=0.4,
         weights=weights,
         offsets=np.array([offset, offset, offset, 0.7, offset]),
-        positives=positives,
+        positives=positives / (positives * (1 - np.eye(5))).sum(axis=1, keepdims=True),
     )
 
 
@@ -53,49 +50,9 @@ OBJECTIVES: dict[str, Objective] = {
     "positives, no offset": weighted(),
     "logistic": GCL(STEP, loss="logistic", temperature=0.3),
     "logistic, unsupervised": GCL(STEP, loss="logistic", sampling="unsupervised"),
-    "hinge": GCL(STEP, loss="hinge", margin=1.1),
-    "hinge, unsupervised": GCL(STEP, loss="hinge", margin=1.1, sampling="unsupervised"),
+    "hinge": GCL(STEP, loss="hinge", margin=1.6),
+    "hinge, unsupervised": GCL(STEP, loss="hinge", margin=1.6, sampling="unsupervised"),
 }
-
-
-@pytest.mark.parametrize("name", OBJECTIVES)
-def test_what_is_minimised_is_the_loss_in_other_units(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conic_form, "_TINY", 0.0)
-    # At fixed cosines the auxiliary variables must minimise to (loss - constant) / scale: compare differences.
-    objective = OBJECTIVES[name]
-    parts = terms(objective)
-    losses, models = [], []
-    near = OrbitGram.simplex(objective.orbits).cosines
-    for seed in range(3):
-        gram = random_gram(np.random.default_rng(seed), objective.orbits)
-        cosines = cp.Variable(gram.cosines.shape, symmetric=True)
-        model, _ = scaled_expression(parts, near, cosines)
-        program = cp.Problem(cp.Minimize(model), [cosines == gram.cosines])
-        models.append(program.solve(solver="CLARABEL"))
-        losses.append(objective.value(gram))
-    scale = (losses[1] - losses[0]) / (models[1] - models[0])
-    assert scale > 0
-    assert losses[2] - losses[0] == pytest.approx(scale * (models[2] - models[0]), rel=1e-4)
-
-
-def test_tiny_rows_are_right_where_the_model_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conic_form, "_TINY", 1.0)
-    objective = GCL([3, 2, 1], temperature=0.3)
-    gram, other = (random_gram(np.random.default_rng(seed), objective.orbits) for seed in (2, 0))
-    cosines = cp.Variable(gram.cosines.shape, symmetric=True)
-    model, fixed = scaled_expression(terms(objective), gram.cosines, cosines)
-    assert fixed
-    values = []
-    for at in (gram, other):
-        cosines.value = at.cosines
-        values.append(float(model.value) * objective.excess(gram))
-    # A majorant counted without w + e^{-w} - 1: its derivative at `gram` is the loss's own, its value never lower.
-    assert values[1] - values[0] >= objective.excess(other) - objective.excess(gram) - 1e-14
-    step = 1e-6
-    cosines.value = (1 - step) * gram.cosines + step * other.cosines
-    moved = float(model.value) * objective.excess(gram)
-    slope = objective.excess(OrbitGram(objective.orbits, cosines.value)) - objective.excess(gram)
-    assert (moved - values[0]) == pytest.approx(slope, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -106,13 +63,7 @@ def test_every_kind_of_objective_is_solved(name: str) -> None:
     assert attempt.gram is not None
     gram, repair = attempt.gram.repaired()
     assert repair < 1e-7
-    best = objective.excess(gram)
-    for other in (OrbitGram.simplex(objective.orbits), random_gram(np.random.default_rng(0), objective.orbits)):
-        for step in (1e-3, 1e-1, 1.0):
-            moved = OrbitGram(objective.orbits, (1 - step) * gram.cosines + step * other.cosines)
-            assert objective.excess(moved) >= best - 1e-9
-    if objective.smooth:
-        assert certify(objective, gram).relative_gap < 1e-6
+    assert certify(objective, gram).relative_gap < 1e-6
 
 
 def test_low_temperature_keeps_its_digits() -> None:

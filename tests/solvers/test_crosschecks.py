@@ -3,6 +3,7 @@
 import pytest
 
 import geomsolve as gs
+from geomsolve.solvers import crosschecks
 
 
 @pytest.mark.parametrize(
@@ -38,15 +39,12 @@ def test_a_custom_psi_has_no_conic_route_and_still_two_others():
 
 
 def test_a_single_route_is_no_agreement(monkeypatch):
-    from geomsolve.solvers import crosschecks as crosschecks
-
     monkeypatch.setattr(crosschecks, "_solvers", lambda *_: iter([gs.solvers.Newton()]))
     assert not gs.crosscheck(gs.SupCon([10, 5, 2], temperature=0.5)).agree
 
 
 def test_a_wrong_route_is_told_apart(monkeypatch):
     """A solver that answers another problem, exactly: its own certificate gives it away."""
-    from geomsolve.solvers import crosschecks as crosschecks
 
     class Wrong:
         name = "wrong"

@@ -114,20 +114,6 @@ def test_low_temperature_needs_the_excess_in_units_of_itself():
     assert certificate.holds()
 
 
-def test_low_dimension_keeps_its_own_points():
-    objective = SupCon(long_tail_counts(8, 1000, 100), temperature=0.5)
-    found = descend(objective, dim=3, restarts=4, max_steps=2000)
-    assert found.points.shape == (8, 3)
-    assert found.points.dtype == np.float64
-    assert found.excesses.shape == (4,)
-    np.testing.assert_allclose(np.linalg.norm(found.points, axis=1), 1.0, rtol=1e-14)
-    assert found.excess <= found.excesses.min() + 1e-12
-    whole = descend(objective)
-    assert found.excess > whole.excess + 1e-3
-    gram = OrbitGram.from_matrix(whole.points @ whole.points.T, objective.orbits)
-    assert objective.ungrouped().excess(gram) == pytest.approx(whole.excess, rel=1e-12)
-
-
 def test_a_loss_that_is_not_written_in_jax_goes_by_its_own_formulas():
     objective = SupCon(COUNTS, temperature=0.5, views=1, batch=32)
     with pytest.raises(BackendError, match="no JAX form"):
@@ -144,13 +130,6 @@ def test_jax_is_left_as_it_was_found():
     assert type(found.points) is np.ndarray
     assert type(found.excess) is float
     assert jax.numpy.zeros(1).dtype == (np.float64 if before else np.float32)
-
-
-def test_seeds_reproduce():
-    objective = SupCon(long_tail_counts(8, 1000, 100), temperature=0.5)
-    first, second, other = (descend(objective, max_steps=20, seed=seed).points for seed in (7, 7, 8))
-    np.testing.assert_allclose(first, second, rtol=0, atol=1e-12)
-    assert np.abs(first - other).max() > 1e-2
 
 
 def test_a_step_limit_is_said_and_not_certified():

@@ -225,13 +225,15 @@ def test_a_sample_stands_for_all_classes(many):
     np.testing.assert_allclose(gram.cosines[0, 1:], many.geometry.rows([0])[0, chosen[1:]], rtol=0, atol=1e-15)
 
 
-def test_laws_of_counts():
+def test_laws_of_counts_and_their_names():
     zipf = gs.zipf_counts(5, 2.0, 100.0)
     np.testing.assert_allclose(zipf.per_class, [100, 25, 100 / 9, 6.25, 4])
     long_tail = gs.exponential_counts(5, 16.0, 100.0)
     np.testing.assert_allclose(long_tail.per_class, [100, 50, 25, 12.5, 6.25])
     lognormal = gs.lognormal_counts(3, 2.0, 10.0).per_class
     np.testing.assert_allclose(np.log(lognormal / 10) / 2, [0.9674215661, 0, -0.9674215661], atol=1e-10)
+    assert gs.load_counts("zipf:100:1.5:1000").per_class[1] == pytest.approx(1000 / 2**1.5)
+    assert gs.load_counts("lognormal:inf:1.5").classes == 10**9
 
 
 @pytest.mark.parametrize(
@@ -272,8 +274,3 @@ def test_a_distribution_is_what_many_classes_tend_to(law, monkeypatch):
 def test_bad_laws(call, message):
     with pytest.raises(gs.ProblemError, match=message):
         call()
-
-
-def test_laws_by_name():
-    assert gs.load_counts("zipf:100:1.5:1000").per_class[1] == pytest.approx(1000 / 2**1.5)
-    assert gs.load_counts("lognormal:inf:1.5").classes == 10**9

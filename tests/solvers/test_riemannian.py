@@ -25,7 +25,7 @@ def narrow(objective, columns, seed=0):
 
 PROBLEMS = {
     "line": lambda: y_aware(np.linspace(-1, 1, 10), 0.3),
-    "line, wide": lambda: y_aware(np.linspace(-1, 1, 10), 1.0),
+    "line, wide": lambda: y_aware(np.linspace(-1, 1, 10), 2.0, 0.3),
     "line, no self-pairs": lambda: y_aware(np.linspace(-1, 1, 10), 0.3, self_pairs=False),
     "plane": lambda: y_aware(np.random.default_rng(0).normal(size=(14, 2)), 0.5),
     "repeated labels": lambda: y_aware(np.repeat(np.linspace(-1, 1, 8), [1, 3, 2, 1, 5, 2, 1, 4]), 0.4, 0.4),

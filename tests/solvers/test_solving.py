@@ -25,14 +25,6 @@ def test_the_solvers_that_fit(objective, names):
     assert [solver.name for solver in solvers_for(objective)] == names
 
 
-@pytest.mark.parametrize("name", ["newton", "clarabel"])
-def test_a_solver_by_its_name(name):
-    objective = gs.SupCon([100, 30, 5], temperature=0.4)
-    solution = gs.solve(objective, name)
-    assert [record.solver for record in solution.stats] == [name]
-    assert solution.value == pytest.approx(gs.solve(objective).value, abs=1e-12)
-
-
 def test_names_are_those_of_the_solvers():
     assert [build_solver(name).name for name in SOLVERS] == list(SOLVERS)
 
