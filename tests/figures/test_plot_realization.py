@@ -1,5 +1,6 @@
 """Pictures of verdicts: every panel shows what it says, for every verdict; nothing overlaps; files as named."""
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -32,31 +33,15 @@ CASES = {
 PANELS = ("cosines (", "what is asked", "excess per sample", "points")
 
 
-@pytest.fixture(scope="module")
-def found():
-    """Realizations, each computed once."""
-    cache = {}
-
-    def get(case):
-        if case not in cache:
-            weighting, temperature = CASES[case]
-            cache[case] = realize(weighting, temperature=temperature)
-        return cache[case]
-
-    return get
+@functools.cache
+def found(case):
+    weighting, temperature = CASES[case]
+    return realize(weighting, temperature=temperature)
 
 
-@pytest.fixture(scope="module")
-def drawn(found):
-    """Their pictures, each drawn once."""
-    cache = {}
-
-    def get(case):
-        if case not in cache:
-            cache[case] = plot_realization(found(case))
-        return cache[case]
-
-    return get
+@functools.cache
+def drawn(case):
+    return plot_realization(found(case))
 
 
 def panels(figure):
@@ -69,7 +54,7 @@ def panels(figure):
 @pytest.mark.parametrize(
     "case", sorted(CASES.keys() - {"inconsistent, self-pairs out", "degenerate line", "realizable circle"})
 )
-def test_every_verdict_is_drawn_and_nothing_overlaps(drawn, found, case):
+def test_every_verdict_is_drawn_and_nothing_overlaps(case):
     figure = drawn(case)
     for axes in panels(figure):
         assert axes.get_xlabel()
@@ -82,7 +67,7 @@ def test_every_verdict_is_drawn_and_nothing_overlaps(drawn, found, case):
     assert_nothing_overlaps(figure, panels(figure), margin=1)
 
 
-def test_the_heat_map_goes_from_the_smallest_label_to_the_largest(drawn, found):
+def test_the_heat_map_goes_from_the_smallest_label_to_the_largest():
     gram_axes = panels(drawn("inconsistent"))[0]
     points = found("inconsistent").points
     order = np.argsort(LABELS, kind="stable")
@@ -94,7 +79,7 @@ def test_the_heat_map_goes_from_the_smallest_label_to_the_largest(drawn, found):
 
 
 @pytest.mark.parametrize("case", ["inconsistent, self-pairs out", "degenerate"])
-def test_dots_are_log_weights_against_log_softmax(drawn, found, case):
+def test_dots_are_log_weights_against_log_softmax(case):
     axes = panels(drawn(case))[1]
     weights, shares = found(case).weighting.expand(), found(case).nearest_weights()
     there = (weights > 0) & ~np.eye(len(weights), dtype=bool)
@@ -108,7 +93,7 @@ def test_dots_are_log_weights_against_log_softmax(drawn, found, case):
     assert high > dots.max()
 
 
-def test_pairs_of_weight_0_are_counted(drawn, found):
+def test_pairs_of_weight_0_are_counted():
     for case in ("degenerate line", "degenerate"):
         weights = found(case).weighting.expand()
         zeros = int(np.sum(weights == 0)) - len(weights)  # self-pairs are out
@@ -117,7 +102,7 @@ def test_pairs_of_weight_0_are_counted(drawn, found):
     assert not panels(drawn("realizable"))[1].texts
 
 
-def test_excess_stands_over_its_label(drawn, found):
+def test_excess_stands_over_its_label():
     axes = panels(drawn("inconsistent"))[2]
     curve, witness, mean = axes.get_lines()
     labels, first = np.unique(LABELS, return_index=True)
@@ -132,7 +117,7 @@ def test_excess_stands_over_its_label(drawn, found):
     assert sorted(witness.get_xdata()) == sorted(np.unique(LABELS[heavy]).tolist())
 
 
-def test_points_keep_their_distances_where_they_lie_in_a_plane(drawn, found):
+def test_points_keep_their_distances_where_they_lie_in_a_plane():
     case = found("realizable circle")
     assert case.min_dim == 2
     axes = panels(drawn("realizable circle"))[3]
@@ -142,26 +127,23 @@ def test_points_keep_their_distances_where_they_lie_in_a_plane(drawn, found):
     assert [text.get_text() for text in axes.texts] == [str(i) for i in range(8)]
 
 
-def test_the_share_of_the_spread_that_two_axes_show(drawn, found):
+def test_the_share_of_the_spread_that_two_axes_show():
     case = found("realizable")
     points = case.points - case.points.mean(axis=0)
     values = np.linalg.svd(points, compute_uv=False) ** 2
-    assert (
-        panels(drawn("realizable"))[3]
-        .get_title()
-        .endswith(f": {100 * values[:2].sum() / values.sum():.0f} % of their spread")
-    )
-    dots = np.asarray(panels(drawn("realizable"))[3].collections[0].get_offsets())
+    axes = panels(drawn("realizable"))[3]
+    assert axes.get_title().endswith(f": {100 * values[:2].sum() / values.sum():.0f} % of their spread")
+    dots = np.asarray(axes.collections[0].get_offsets())
     np.testing.assert_allclose(np.sum(dots**2, axis=0), values[:2], rtol=1e-10)
 
 
-def test_points_that_coincide_share_a_label(drawn):
+def test_points_that_coincide_share_a_label():
     figure = drawn("degenerate line")
     assert [text.get_text() for text in panels(figure)[3].texts] == ["0, 1", "2, 3"]
     assert figure.get_suptitle().endswith(", 1 dimension")
 
 
-def test_points_in_a_dimension_are_shown_in_place_of_the_optimum(found):
+def test_points_in_a_dimension_are_shown_in_place_of_the_optimum():
     realization = found("realizable")
     angles = np.linspace(0, 6, len(realization.points))
     points = np.column_stack([np.cos(angles), np.sin(angles)])
@@ -173,7 +155,7 @@ def test_points_in_a_dimension_are_shown_in_place_of_the_optimum(found):
     np.testing.assert_allclose(shown @ shown.T, points @ points.T, atol=1e-12)
 
 
-def test_negative_eigenvalues_are_marked(drawn):
+def test_negative_eigenvalues_are_marked():
     (axes,) = [each for each in drawn("inconsistent").get_axes() if each.get_title() == "eigenvalues of what is asked"]
     (marked,) = [line for line in axes.get_lines() if "negative" in str(line.get_label())]
     values = np.linalg.eigvalsh(1.0 - 0.5 * (LABELS[:, None] - LABELS) ** 2 / (2 * 0.3**2))
@@ -184,9 +166,8 @@ def test_negative_eigenvalues_are_marked(drawn):
 def test_a_euclidean_map_shows_each_weight_and_each_label(self_pairs):
     """Labels of one number are attained on a line: every pair is on the diagonal, every point at its label."""
     weighting = y_aware_weights(LABELS, sigma=0.5, self_pairs=self_pairs)
-    found = euclidean_realization(weighting.log_matrix(), temperature=0.5, self_pairs=self_pairs)
-    found = replace(found, weighting=weighting)
-    asked, points = plot_map(found).get_axes()[:2]
+    flat = euclidean_realization(weighting.log_matrix(), temperature=0.5, self_pairs=self_pairs)
+    asked, points = plot_map(replace(flat, weighting=weighting)).get_axes()[:2]
     wanted, got = asked.collections[0].get_offsets().T
     np.testing.assert_allclose(wanted, got, atol=1e-9)
     assert len(wanted) == 6 * 5 + 1  # two samples of one label make a pair

@@ -8,21 +8,17 @@ import pytest
 import geomsolve as gs
 from geomsolve.sweeps.journals import RESULTS, reading, writing
 
-COUNTS = "[[2.0], [3.0]]"
+POINTS, COUNTS = (("a", {"ratio": 1}), ("b", {"ratio": 2})), "[[2.0], [3.0]]"
 ROW = {"key": "a", "statement": "{}", "counts": COUNTS, "quality": "certified", "value": 1.5, "cosines": b"12345678"}
-
-
-def begin(journal, points=(("a", {"ratio": 1}), ("b", {"ratio": 2}))):
-    journal.begin(points)
 
 
 def test_what_is_added_is_there_when_the_file_is_opened_again(tmp_path):
     with writing(tmp_path / "a.db") as journal:
-        begin(journal)
+        journal.begin(POINTS)
         assert journal.answered() == set()
         journal.add([ROW])
     with writing(tmp_path / "a.db") as journal:
-        begin(journal)
+        journal.begin(POINTS)
         assert journal.answered() == {"a"}
         assert journal.geometry("a") == (COUNTS, b"12345678")
         assert journal.geometry("b") is None
@@ -37,14 +33,14 @@ def test_what_is_added_is_there_when_the_file_is_opened_again(tmp_path):
 
 def test_an_answer_is_never_overwritten(tmp_path):
     with writing(tmp_path / "a.db") as journal:
-        begin(journal)
+        journal.begin(POINTS)
         journal.add([ROW])
     with writing(tmp_path / "a.db") as journal:
-        begin(journal)
+        journal.begin(POINTS)
         with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
             journal.add([ROW | {"key": "b"}, ROW | {"value": 2.5}])
     with writing(tmp_path / "a.db") as journal:
-        begin(journal)
+        journal.begin(POINTS)
         assert journal.answered() == {"a"}, "all of a commit or nothing"
 
 
@@ -93,11 +89,11 @@ def test_the_schema_in_the_test_above_is_ours(tmp_path):
 def test_a_truncated_file_is_a_clear_error(tmp_path):
     path = tmp_path / "a.db"
     with writing(path) as journal:
-        begin(journal)
+        journal.begin(POINTS)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(gs.ProblemError, match="cannot be used as a database"), writing(path) as journal:
-        begin(journal)
+        journal.begin(POINTS)
 
 
 def test_a_new_file_may_be_empty_and_its_folder_must_be_there(tmp_path):
@@ -105,7 +101,7 @@ def test_a_new_file_may_be_empty_and_its_folder_must_be_there(tmp_path):
     with pytest.raises(gs.ProblemError, match="is empty: no sweep has been entered"), reading(tmp_path / "empty.db"):
         pass
     with writing(tmp_path / "empty.db") as journal:
-        begin(journal)
+        journal.begin(POINTS)
     with pytest.raises(gs.ProblemError, match="store: must be in a folder that exists"), writing(tmp_path / "no" / "a"):
         pass
     with pytest.raises(gs.ProblemError, match=r"store: .*none.db does not exist"), reading(tmp_path / "none.db"):
@@ -115,7 +111,7 @@ def test_a_new_file_may_be_empty_and_its_folder_must_be_there(tmp_path):
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_may_not_be_read(tmp_path):
     with writing(tmp_path / "a.db") as journal:
-        begin(journal)
+        journal.begin(POINTS)
     (tmp_path / "a.db").chmod(0)
     for opening in (writing, reading):
         with pytest.raises(gs.ProblemError, match=r"store: .*a\.db"), opening(tmp_path / "a.db"):
@@ -125,7 +121,7 @@ def test_a_file_that_may_not_be_read(tmp_path):
 def test_one_writes_and_others_may_read(tmp_path):
     path = tmp_path / "a.db"
     with writing(path) as journal:
-        begin(journal)
+        journal.begin(POINTS)
         with pytest.raises(gs.ProblemError, match="store: another sweep is writing to"), writing(path):
             pass
         with reading(path) as reader:
@@ -151,4 +147,4 @@ def test_the_lock_dies_with_its_process(tmp_path):
         holder.kill()
         holder.wait()
         with writing(path) as journal:
-            begin(journal)
+            journal.begin(POINTS)

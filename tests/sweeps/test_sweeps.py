@@ -163,40 +163,32 @@ def test_an_unfinished_sweep_can_be_exported(tmp_path, capsys, monkeypatch):
     assert "24 points have no answer yet" in err
 
 
+TO_STORE, TO_CSV = ["--store", "{tmp}/a.db"], ["--to", "csv", "--out"]
 BAD = {
-    "unknown key": (["{tmp}/typo.toml", "--store", "{tmp}/a.db"], r"raito: \[grid\] has no such key"),
-    "no spec": (["{tmp}/none.toml", "--store", "{tmp}/a.db"], r"spec: cannot read .*none.toml"),
-    "no store": (["{tmp}/a.toml"], r"store: must be given"),
-    "foreign store": (["{tmp}/a.toml", "--store", "{tmp}/a.toml"], r"store: .* cannot be used as a database"),
-    "no workers": (
-        ["{tmp}/a.toml", "--store", "{tmp}/a.db", "--workers", "0"],
-        r"workers: must be .*at least 1; got 0",
+    "unknown key": (["sweep", "{tmp}/typo.toml", *TO_STORE], r"raito: \[grid\] has no such key"),
+    "no spec": (["sweep", "{tmp}/none.toml", *TO_STORE], r"spec: cannot read .*none.toml"),
+    "no store": (["sweep", "{tmp}/a.toml"], r"store: must be given"),
+    "foreign store": (["sweep", "{tmp}/a.toml", "--store", "{tmp}/a.toml"], r"store: .* cannot be used as a database"),
+    "no workers": (["sweep", "{tmp}/a.toml", *TO_STORE, "--workers", "0"], r"workers: must be .*at least 1; got 0"),
+    "both": (["sweep", "{tmp}/a.toml", *TO_STORE, "--workers", "1", "--dask", "x"], r"workers: give one of"),
+    "tol": (["sweep", "{tmp}/a.toml", *TO_STORE, "--tol", "2"], r"tol: must be a number between 0 and 1"),
+    "nothing to export": (["export", "{tmp}/none.db", *TO_CSV, "{tmp}/a.csv"], r"store: .*none.db does not exist"),
+    "unknown kind": (
+        ["export", "{tmp}/a.db", "--to", "xlsx", "--out", "{tmp}/a.xlsx"],
+        r"to: must be one of csv, npz, parquet; got 'xlsx'",
     ),
-    "both": (["{tmp}/a.toml", "--store", "{tmp}/a.db", "--workers", "1", "--dask", "x"], r"workers: give one of"),
-    "tol": (["{tmp}/a.toml", "--store", "{tmp}/a.db", "--tol", "2"], r"tol: must be a number between 0 and 1"),
+    "no folder": (["export", "{tmp}/a.db", *TO_CSV, "{tmp}/no/a.csv"], r"out: must be a path that can be written"),
+    "over the store": (["export", "{tmp}/a.db", *TO_CSV, "{tmp}/a.db"], r"out: must not be the store itself"),
 }
 
 
 @pytest.mark.parametrize("fault", BAD)
-def test_bad_input_is_one_line_and_exit_2(capsys, tmp_path, fault):
+def test_bad_input_is_one_line_and_exit_2_and_leaves_the_store_alone(capsys, tmp_path, fault):
     arguments, message = BAD[fault]
     (tmp_path / "a.toml").write_text(TOML)
     (tmp_path / "typo.toml").write_text(TOML.replace("ratio", "raito"))
-    refuses(capsys, ["sweep", *(argument.format(tmp=tmp_path) for argument in arguments)], message)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["{tmp}/none.db", "--to", "csv", "--out", "{tmp}/a.csv"], r"store: .*none.db does not exist"),
-        (["{tmp}/a.db", "--to", "xlsx", "--out", "{tmp}/a.xlsx"], r"to: must be one of csv, npz, parquet; got 'xlsx'"),
-        (["{tmp}/a.db", "--to", "csv", "--out", "{tmp}/no/a.csv"], r"out: must be a path that can be written"),
-        (["{tmp}/a.db", "--to", "csv", "--out", "{tmp}/a.db"], r"out: must not be the store itself"),
-    ],
-)
-def test_a_bad_export_is_one_line_and_exit_2(capsys, tmp_path, arguments, message):
     gs.sweep(SPEC | {"grid": {"temperature": [0.5], "ratio": [2]}}, tmp_path / "a.db", workers=1)
-    refuses(capsys, ["export", *(argument.format(tmp=tmp_path) for argument in arguments)], message)
+    refuses(capsys, [argument.format(tmp=tmp_path) for argument in arguments], message)
     assert not (tmp_path / "a.csv").exists()
     assert len(gs.sweeps.load_sweep(tmp_path / "a.db")) == 1
 

@@ -167,7 +167,7 @@ def test_bad_input_in_one_line(arguments, message):
 def test_classes_of_one_sample_and_vectors_to_normalise():
     found = gs.diagnose(3 * Z[:4], [0, 1, 1, 2], objective="gcl")
     assert np.isnan(found.local.cac).tolist() == [True, False, True]
-    text = "\n".join(found.lines())
+    text = str(found)
     assert "without CAC, CAD and uniformity: classes 0, 2" in text
     assert "The embeddings were normalised: their lengths were 0.5196 to 3.3" in text
     report = found.to_dict()
@@ -178,12 +178,12 @@ def test_classes_of_one_sample_and_vectors_to_normalise():
 def test_the_text_says_what_merged_and_what_missed():
     z, labels = plant(optimum()[[0, 1, 2, 2]], COUNTS, 0.1, 0)
     names = np.array(["cat", "dog", "eel", "fox"])[labels]
-    text = "\n".join(gs.diagnose(z, names, objective="supcon", temperature=0.1).lines())
+    text = str(gs.diagnose(z, names, objective="supcon", temperature=0.1))
     assert text.startswith("MINORITY COLLAPSED THOUGH THE OPTIMUM IS NOT: TRAINING FAILURE\n")
     assert "One point is shared by classes eel, fox." in text
     assert "The optimum has no two classes in one point." in text
     assert "eel and fox, +1.000 where" in text or "+0.99" in text
-    far = "\n".join(gs.diagnose(*plant(optimum(), COUNTS, 1e3, 0), objective="supcon", temperature=0.1).lines())
+    far = str(gs.diagnose(*plant(optimum(), COUNTS, 1e3, 0), objective="supcon", temperature=0.1))
     assert re.search(r"Not near the optimum, because: .*1 - cosine within classes \d\.\d+ \(limit 0\.25\)", far)
 
 

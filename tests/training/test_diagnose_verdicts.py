@@ -36,14 +36,14 @@ def test_one_unlearnt_class_of_forty_is_seen():
     found = gs.diagnose(*plant(points, many, loose), **loss)
     assert (found.optimum.rms, found.optimum.worst, found.collapse.spread) < (0.02, 0.1, 0.05)
     assert found.verdict is KINDS.FAR
-    text = "\n".join(found.lines())
+    text = str(found)
     assert "Not near the optimum, because: 1 - cosine within class 39 0.9" in text
     assert "Examples do not hold together in class 39." in text
     # In between, near: the class holds together, if not as tightly as the others.
     loose[39] = 0.7
     found = gs.diagnose(*plant(points, many, loose), **loss)
     assert found.verdict is KINDS.NEAR_OPTIMUM
-    assert "Not at the optimum, because: 1 - cosine within class 39 0.3" in "\n".join(found.lines())
+    assert "Not at the optimum, because: 1 - cosine within class 39 0.3" in str(found)
 
 
 def test_one_pair_close_together_is_no_regular_simplex():
@@ -63,7 +63,7 @@ def test_a_tail_that_collapses_as_the_optimum_is_not_blamed_for_merged_heads():
     points = optimum.embed(16).points
     as_it_is = gs.diagnose(*plant(points, (20, 20, 9, 9, 9), 0.02), counts=counts, **loss)
     assert as_it_is.verdict is KINDS.MINORITY_AS_OPTIMUM
-    assert "The optimum itself has in one point: classes 2, 3, 4." in "\n".join(as_it_is.lines())
+    assert "The optimum itself has in one point: classes 2, 3, 4." in str(as_it_is)
     heads = gs.diagnose(*plant(points[[0, 0, 2, 3, 4]], (20, 20, 9, 9, 9), 0.02), counts=counts, **loss)
     assert heads.merged == ((0, 1), (2, 3, 4))
     assert heads.verdict is KINDS.MERGED_FAILURE
@@ -85,7 +85,7 @@ def test_all_but_collapsed_is_not_called_collapsed():
     merged = np.stack([points[0], *[tail / np.linalg.norm(tail)] * 3])
     found = gs.diagnose(*plant(merged, counts, 0.02), objective=objective)
     assert found.verdict is KINDS.MINORITY_AS_OPTIMUM
-    text = "\n".join(found.lines())
+    text = str(found)
     assert "The optimum itself has all but in one point (cosines of 0.97 and more): classes 1, 2, 3." in text
     assert "itself has in one point" not in text
     report = found.to_dict()["optimum"]
@@ -117,9 +117,7 @@ def test_a_chain_of_near_classes_is_not_one_point():
     assert found.merged == (tuple(range(6)),)
     assert not found.fully_collapsed
     assert found.verdict is KINDS.MERGED
-    assert "Small differences remain there: the nearest class mean is the right one for all but 0 %" in "\n".join(
-        found.lines()
-    )
+    assert "Small differences remain there: the nearest class mean is the right one for all but 0 %" in str(found)
 
 
 def test_far_can_be_a_tiny_loss_and_says_so():
@@ -127,15 +125,15 @@ def test_far_can_be_a_tiny_loss_and_says_so():
     found = gs.diagnose(z, labels, objective="supcon", temperature=0.2)
     assert found.verdict is KINDS.FAR
     assert found.optimum.level < 1e-2
-    assert "The loss hardly sees this" in "\n".join(found.lines())
+    assert "The loss hardly sees this" in str(found)
     every = gs.diagnose(plant(simplex(4, 8), (120, 36, 12, 4), 1e3)[0], labels, objective="supcon", temperature=1.0)
     assert every.verdict is KINDS.FAR
-    assert "hardly sees" not in "\n".join(every.lines())
+    assert "hardly sees" not in str(every)
 
 
 def test_too_few_dimensions_are_named():
     z, labels = plant(np.random.default_rng(0).normal(size=(30, 4)), [5] * 30, 0.1)
-    text = "\n".join(gs.diagnose(z, labels, objective="supcon", temperature=0.1).lines())
+    text = str(gs.diagnose(z, labels, objective="supcon", temperature=0.1))
     assert (
         "The optimum needs 29 dimensions; embeddings of 4 are held against the best geometry found in so many" in text
     )
@@ -146,7 +144,7 @@ def test_classes_of_one_example_say_nothing_of_the_spread():
     found = gs.diagnose(points, list("abcd"), objective="supcon", temperature=0.1)
     assert math.isnan(found.collapse.spread)
     assert found.verdict is KINDS.AT_OPTIMUM
-    assert "nothing is known of the spread within classes" in "\n".join(found.lines())
+    assert "nothing is known of the spread within classes" in str(found)
     report = found.to_dict()
     assert np.isnan(report["spread"])
     some = gs.diagnose(np.concatenate([points, points[:1]]), [0, 1, 2, 3, 0])
@@ -158,11 +156,11 @@ def test_classes_of_one_example_say_nothing_of_the_spread():
 def test_weights_in_another_order_are_noticed(order):
     points = simplex(3, 8)
     z, labels = plant(points, [5, 5, 5], 0.1)
-    assert "in another order" not in "\n".join(gs.diagnose(z, labels, weights=points).lines())
+    assert "in another order" not in str(gs.diagnose(z, labels, weights=points))
     found = gs.diagnose(z, labels, weights=points[list(order)])
     assert found.collapse.weights_fit == order
     first = next(c for c in range(3) if order[c] != c)
-    text = "\n".join(found.lines())
+    text = str(found)
     assert f"fit the classes in another order (row {first} belongs to {first} and fits {order[first]})" in text
 
 
@@ -179,10 +177,10 @@ def test_the_scale_of_weights_does_not_matter():
 
 def test_numbers_as_texts_are_sorted_as_texts_and_this_is_said():
     z, labels = plant(np.random.default_rng(0).normal(size=(12, 4)), [3] * 12, 0.1)
-    text = "\n".join(gs.diagnose(z, labels.astype(str)).lines())
+    text = str(gs.diagnose(z, labels.astype(str)))
     assert "Labels are texts, so their order is 0, 1, 10, ..." in text
     for plain in (labels, labels.astype(float), np.char.add("class ", labels.astype(str))):
-        assert "Labels are texts" not in "\n".join(gs.diagnose(z, plain).lines())
+        assert "Labels are texts" not in str(gs.diagnose(z, plain))
 
 
 def test_whole_numbers_in_floats_are_integers():

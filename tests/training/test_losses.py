@@ -151,13 +151,11 @@ def test_weighted_info_nce_is_the_loop(self_pairs):
     if not self_pairs:
         np.fill_diagonal(weights, 0.0)
     weights /= weights.sum(axis=1, keepdims=True)
-    total = 0.0
+    terms = []
     for i in range(5):
-        s = [unit(z)[i] @ unit(z)[j] for j in range(5)]
         seen = [j for j in range(5) if self_pairs or j != i]
-        log_sum = math.log(math.fsum(math.exp(s[j] / 2.0) for j in seen))
-        total += math.fsum(weights[i, j] * (log_sum - s[j] / 2.0) for j in seen) / 5
-    options = {"temperature": 2.0, "self_pairs": self_pairs}
+        terms.append(apart(unit(z)[i], [(weights[i, j], unit(z)[j]) for j in seen], [(1, unit(z)[j]) for j in seen]))
+    total, options = np.mean(terms), {"temperature": TAU, "self_pairs": self_pairs}
     assert math.isclose(value(losses.weighted_info_nce, z, weights, **options), total, rel_tol=1e-13)
     if not self_pairs:
         full = value(losses.weighted_info_nce, z, weights + np.diag(np.arange(5.0)), **options)
@@ -253,9 +251,6 @@ def test_tsc_is_the_loop(views):
     assert math.isclose(found, np.mean(terms), rel_tol=1e-13)
 
 
-# One definition against the other ------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("sampling", ["supervised", "unsupervised"])
 def test_negatives_are_drawn_evenly_from_those_allowed(sampling):
     uniforms = (np.arange(20_000) + 0.5)[None, :] / 20_000 + np.zeros((6, 1))
@@ -268,31 +263,19 @@ def test_negatives_are_drawn_evenly_from_those_allowed(sampling):
         assert np.abs(often[allowed] - 1 / len(allowed)).max() < 1e-4
 
 
-# The loss of `design` ------------------------------------------------------------------------------------------------
-
-
-def designed(points, labels, anchors, pairs, offsets):
-    """The formula, sample by sample; one alone of its class is its own positive."""
-    total = []
-    for i, y in enumerate(labels):
-        means, kin = {}, [k for k in range(len(labels)) if labels[k] == y and k != i] or [i]
-        for j in set(labels):
-            seen = kin if j == y else [k for k in range(len(labels)) if labels[k] == j]
-            means[j] = math.fsum(math.exp(points[i] @ points[k] / TAU) for k in seen) / len(seen)
-        denominator = math.fsum((offsets[y] if j == y else pairs[y, j]) * mean for j, mean in means.items())
-        pull = math.fsum(points[i] @ points[p] for p in kin) / len(kin) / TAU
-        total.append(anchors[y] * (math.log(denominator) - pull))
-    return math.fsum(total) / len(total)
-
-
 @pytest.mark.parametrize("views", [1, 2])
 def test_weighted_sup_con_is_the_loop(views):
-    """Class 1 has one example, class 3 none; the diagonal of the weights is not looked at."""
+    """Class 1 has one example, its own positive where it is alone, class 3 none; no diagonal is looked at."""
     rng = np.random.default_rng(views)
     z = directions(rng, views, 6, 3)
     anchors, pairs, offsets = rng.uniform(size=4), rng.uniform(size=(4, 4)), rng.uniform(0.1, 1.0, size=4)
     pairs[0, 2] = 0.0
-    expected = designed(unit(z).reshape(-1, 3), np.tile(LABELS, views), anchors, pairs, offsets)
+    points, labels, terms = unit(z).reshape(-1, 3), np.tile(LABELS, views), []
+    for i, y in enumerate(labels):
+        members = [[p for k, p in enumerate(points) if labels[k] == c and k != i] for c in range(3)]
+        kin = members[y] = members[y] or [points[i]]
+        seen = [each for c in range(3) for each in evenly(members[c], offsets[y] if c == y else pairs[y, c])]
+        terms.append(anchors[y] * apart(points[i], evenly(kin), seen))
     pairs[np.diag_indices(4)] = np.nan
-    options = {"anchor_weights": anchors, "negative_weights": pairs, "temperature": TAU}
-    assert math.isclose(value(losses.weighted_sup_con, z, LABELS, **options, offsets=offsets), expected, rel_tol=1e-13)
+    options = {"anchor_weights": anchors, "negative_weights": pairs, "offsets": offsets, "temperature": TAU}
+    assert math.isclose(value(losses.weighted_sup_con, z, LABELS, **options), np.mean(terms), rel_tol=1e-13)

@@ -241,6 +241,9 @@ HUGE = npy(np.eye(3, 5, dtype=np.float32)).replace(b"(3, 5), }" + b" " * 12, b"(
         ("T.safetensors", None, "targets: cannot read .*T.safetensors: No such file"),
         ("T.npy", b"PK\x03\x04 and nothing else", "must be a file of one float32 array of two axes"),
         ("T.npy", HUGE, "must be a file of one float32 array of two axes"),
+        ("T.npy", npy(np.eye(3)), "must be a file of one float32 array of two axes"),
+        ("T.npy", npy(np.ones((0, 4), dtype=np.float32)), "must be a file of one float32 array of two axes"),
+        ("T.npy", npy(np.ones((3, 4), dtype=np.float32)), "must have length 1"),
         ("T.safetensors", b"\x10\0\0\0\0\0\0\0rubbish", "must be a file of one float32 array of two axes"),
     ],
 )
@@ -252,24 +255,21 @@ def test_unreadable_files(tmp_path, name, content, message):
         gs.training.read_targets(path)
 
 
-def test_arrays_that_are_no_targets(tmp_path):
-    np.save(tmp_path / "T.npy", np.ones((3, 4), dtype=np.float32))
-    with pytest.raises(gs.ProblemError, match="must have length 1"):
-        gs.training.read_targets(tmp_path / "T.npy")
-    np.save(tmp_path / "T.npy", np.eye(3))
-    with pytest.raises(gs.ProblemError, match="float32"):
-        gs.training.read_targets(tmp_path / "T.npy")
-    np.save(tmp_path / "T.npy", np.ones((0, 4), dtype=np.float32))
-    with pytest.raises(gs.ProblemError, match="must be a file of one float32 array"):
-        gs.training.read_targets(tmp_path / "T.npy")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1, 2]", r"T\.npy\.json must be as Targets\.save writes it"),
+        ('{"gap": "much"}', "metadata of"),
+        ('{"quality": "excellent"}', "metadata of"),
+        ('{"counts": "[1, 2]"}', "metadata of"),
+        ('{"counts": "3"}', "metadata of"),
+    ],
+)
+def test_metadata_that_say_nothing(tmp_path, text, message):
     np.save(tmp_path / "T.npy", np.eye(3, dtype=np.float32))
-    (tmp_path / "T.npy.json").write_text("[1, 2]")
-    with pytest.raises(gs.ProblemError, match=r"T\.npy\.json must be as Targets\.save writes it"):
+    (tmp_path / "T.npy.json").write_text(text)
+    with pytest.raises(gs.ProblemError, match=message):
         gs.training.read_targets(tmp_path / "T.npy")
-    for text in ('{"gap": "much"}', '{"quality": "excellent"}', '{"counts": "[1, 2]"}', '{"counts": "3"}'):
-        (tmp_path / "T.npy.json").write_text(text)
-        with pytest.raises(gs.ProblemError, match="metadata of"):
-            gs.training.read_targets(tmp_path / "T.npy")
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,12 @@ def test_arrays_that_are_no_targets(tmp_path):
     [
         ({"dim": 0}, "dim: must be a whole number of at least 1; got 0"),
         ({"dim": 10**9}, "dim: the points must fit into"),
+        ({"source": [3, 2, 1], "dim": 4}, r"source: must be a loss such as .*; got list"),
         ({"dim": 4, "part": "prototype"}, "part: SupCon.* has one point per class; got 'prototype'"),
+        (
+            {"source": gs.BCL([3, 2], temperature=0.5), "dim": 4, "part": "target"},
+            r"part: must be one of instances, prototype for BCL.*; got 'target'",
+        ),
         ({"dim": 4, "counts": [1, 2, 3]}, "counts: must be one per class, 5 of them; got 3"),
         ({"dim": 4, "counts": [30, 900, 7, 31, 120]}, "counts: must be those of the loss, in its class order; class 0"),
         ({"dim": 4, "counts": gs.load_counts("isic2019")}, "counts: must be in the class order of your training"),
@@ -287,21 +292,12 @@ def test_arrays_that_are_no_targets(tmp_path):
 )
 def test_bad_arguments(solution, options, message):
     with pytest.raises(gs.ProblemError, match=message):
-        gs.targets(solution, **options)
-
-
-def test_bad_sources_and_parts():
-    with pytest.raises(gs.ProblemError, match=r"source: must be a loss such as .*; got list"):
-        gs.targets([3, 2, 1], dim=4)
-    with pytest.raises(gs.ProblemError, match=r"part: must be one of instances, prototype for BCL.*; got 'target'"):
-        gs.targets(gs.BCL([3, 2], temperature=0.5), dim=4, part="target")
+        gs.targets(**{"source": solution} | options)
 
 
 def test_a_class_without_direction_is_named():
     objective = gs.SupCL([2, 2], alpha=1.0, temperature=0.5)
-    labels = objective.orbits
-    antipodal = gs.OrbitGram(labels, np.array([[-1.0, 0.0], [0.0, -1.0]]))
-    solution = replace(gs.solve(objective), geometry=antipodal)
+    solution = replace(gs.solve(objective), geometry=gs.OrbitGram(objective.orbits, -np.eye(2)))
     with pytest.raises(gs.ProblemError, match="source: the examples of class 0 balance around the origin"):
         gs.targets(solution, dim=4)
 
