@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from helpers import dense_simplex, random_counts, random_gram
+from helpers import dense_simplex, random_counts, random_direction, random_gram
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -57,13 +57,18 @@ def rotated(rng, gram, size):
 @given(seed=SEEDS)
 @settings(max_examples=25)
 def test_lower_bound_is_below_every_feasible_gram(build, seed):
-    """The soundness of everything: certify(G).lower_bound <= L(H) for feasible G and H."""
+    """The soundness of everything: certify(G).lower_bound <= L(H) for feasible H and any G, repaired if need be."""
     rng, objective, _ = draw(build, seed)
     others = [random_gram(rng, objective.orbits) for _ in range(3)]
     others += [gs.OrbitGram.simplex(objective.orbits)]
-    for gram in others:
+    noise = random_direction(rng, objective.orbits)
+    wrong = [gs.OrbitGram(objective.orbits, others[0].cosines + size * noise) for size in (1e-6, 1e-2, 1.0)]
+    for gram in others + wrong:
         certificate = gs.certify(objective, gram)
         assert certificate.gap >= 0
+        smallest = np.linalg.eigvalsh(gram.expand())[0]
+        if smallest < -1e-9:
+            assert math.isclose(certificate.repair, -smallest / (1 - smallest), rel_tol=1e-6)
         scale = abs(certificate.value) + certificate.gap
         assert abs(certificate.value - objective.value(gram.repaired()[0])) <= 1e-15 * scale
         for other in others:
@@ -88,28 +93,6 @@ def test_bounds_hold_near_the_optimum(build, seed):
         gaps.append(certificate.gap)
     assert gaps[0] < 1e-2 * gaps[3]
     assert math.isclose(single.value(best.ungrouped()), least.value, rel_tol=1e-13)
-
-
-@SMOOTH
-@given(seed=SEEDS)
-@settings(max_examples=15)
-def test_infeasible_grams_are_repaired_and_bounded(build, seed):
-    rng, objective, _ = draw(build, seed)
-    best = optimum(objective)
-    noise = rng.uniform(-1, 1, best.cosines.shape)
-    noise = (noise + noise.T) / 2 * np.where(np.eye(len(noise)) * ~best.orbits.plural == 1, 0.0, 1.0)
-    for size in (1e-6, 1e-2, 1.0):
-        wrong = gs.OrbitGram(best.orbits, best.cosines + size * noise)
-        certificate = gs.certify(objective, wrong)
-        smallest = np.linalg.eigvalsh(wrong.expand())[0]
-        if smallest < -1e-9:
-            assert math.isclose(certificate.repair, -smallest / (1 - smallest), rel_tol=1e-6)
-        repaired = wrong.repaired()[0]
-        assert certificate.value == pytest.approx(objective.value(repaired), rel=1e-15)
-        for other in (best, random_gram(rng, best.orbits)):
-            assert certificate.lower_bound <= objective.value(other) + 1e-14 * (
-                abs(certificate.value) + certificate.gap
-            )
 
 
 @WITH_HINGE
@@ -229,22 +212,6 @@ def test_underflow_is_not_optimality(temperature):
     objective = gs.SupCon([1000, 100, 10], temperature=temperature)
     assert not gs.certify(objective, np.eye(3)).holds()
     assert not gs.certify(objective, [[1, -0.9, 0], [-0.9, 1, 0], [0, 0, 1]]).holds()
-
-
-def test_a_few_steps_are_not_enough():
-    stopped = 0
-    for seed, tau in itertools.product(range(4), (0.05, 0.3, 1.0)):
-        counts = random_counts(np.random.default_rng(seed), 8, spread=4)
-        objective = gs.SupCon(counts, temperature=tau)
-        right = gs.solve(objective, gs.solvers.Newton())
-        for steps in (1, 2, 3):
-            early = gs.solve(objective, gs.solvers.Newton(max_steps=steps), throw=False)
-            if np.abs(early.gram - right.gram).max() > 1e-5:
-                assert early.quality is gs.Quality.UNCERTIFIED
-                assert early.termination is gs.solvers.Termination.STEP_LIMIT
-                assert early.stats[0].steps <= steps
-                stopped += 1
-    assert stopped >= 24
 
 
 def test_not_certified_carries_the_answer():

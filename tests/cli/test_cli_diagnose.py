@@ -180,6 +180,7 @@ def test_bad_files_in_one_line(files, capsys, options, message):
     [
         (("--objective", "supcon"), "temperature: supcon needs it"),
         (("--objective", "nonsense"), "objective: must be one of"),
+        (("--objective", "tsc"), "temperature: tsc needs it"),
         (("--convention", "paper"), "convention: must be one of geomsolve, ttc; got 'paper'"),
         (("--base-temperature", "0.07"), "base-temperature: is the unit of a loss; got it without an objective"),
         (("--neighbours", "48"), "neighbours: must be a whole number of at most 47"),

@@ -77,6 +77,7 @@ def test_psi_from_a_file(capsys, tmp_path):
     [
         ((*GCL,), "minority: must be a whole number of at least 2; got none"),
         ((*GCL, "--minority", "9", "--vary", "negatives", "--ratio", "0.5"), "ratio: must be at least 1"),
+        ((*GCL, "--minority", "9", "--vary", "temperature", "--ratio", "3"), "temperature: is what is varied; got 1.0"),
         ((*SUPCON,), "per-class: this loss depends on numbers of examples"),
         ((*SUPCON, "--counts", "10,5,5"), "majority: goes with majority and minority, not with counts"),
         (("threshold", "--counts", "10,5,5"), "temperature: supcon needs it; got none"),

@@ -94,33 +94,32 @@ def test_nothing_is_unpickled(tmp_path):
     assert Trap.sprung  # so the trap works
 
 
+def cut_off(path):
+    np.save(path, np.arange(9.0))
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def several(path):
+    with path.open("wb") as handle:
+        np.savez(handle, a=np.arange(9.0))
+
+
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("write", "message"),
     [
-        (None, r"cannot read .*x.npy: No such file"),
-        (b"0.5,1,2", r"x.npy must be a .npy file of one array of numbers or texts"),
-        (b"cut", r"x.npy must be a .npy file"),
-        (b"zip", r"x.npy must be a .npy file"),
-        (b"dates", r"x.npy must be a .npy file"),
-        (b"folder", r"cannot read .*x.npy: Is a directory"),
+        (lambda path: None, r"cannot read .*x.npy: No such file"),
+        (lambda path: path.mkdir(), r"cannot read .*x.npy: Is a directory"),
+        (lambda path: path.write_text("0.5,1,2"), r"x.npy must be a .npy file of one array of numbers or texts"),
+        (lambda path: np.save(path, np.array(["2020-01-01"], dtype="M8[D]")), r"x.npy must be a .npy file"),
+        (cut_off, r"x.npy must be a .npy file"),
+        (several, r"x.npy must be a .npy file"),
     ],
+    ids=["missing", "folder", "text", "dates", "cut off", "several"],
 )
-def test_faulty_npy_files(tmp_path, content, message):
-    path = tmp_path / "x.npy"
-    if content == b"folder":
-        path.mkdir()
-    elif content == b"cut":
-        np.save(path, np.arange(9.0))
-        path.write_bytes(path.read_bytes()[:-1])
-    elif content == b"zip":
-        with path.open("wb") as handle:
-            np.savez(handle, a=np.arange(9.0))
-    elif content == b"dates":
-        np.save(path, np.array(["2020-01-01"], dtype="M8[D]"))
-    elif content is not None:
-        path.write_bytes(content)
+def test_faulty_npy_files(tmp_path, write, message):
+    write(tmp_path / "x.npy")
     with pytest.raises(ProblemError, match=rf"^labels: .*{message}"):
-        load_labels(path)
+        load_labels(tmp_path / "x.npy")
 
 
 @pytest.mark.parametrize(
