@@ -1,7 +1,6 @@
 """Descent on other devices and without cvxpy: in processes of their own, for JAX decides once."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,15 +12,6 @@ from geomsolve.errors import BackendError, ProblemError
 from geomsolve.solvers.descent.jax_descent import NO_GPU, computing
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def python(code, **environment):
-    command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, **environment}, cwd=ROOT, timeout=600
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 WITHOUT_CVXPY = """
@@ -58,7 +48,10 @@ print(json.dumps([
 
 
 def test_checks_run_where_cvxpy_is_not_installed():
-    routes, agree, (clarabel, descent), collapse, verdict, rungs, of_kinks, loaded = json.loads(python(WITHOUT_CVXPY))
+    command = [sys.executable, "-W", "error", "-c", WITHOUT_CVXPY]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600)
+    assert done.returncode == 0, done.stderr
+    routes, agree, (clarabel, descent), collapse, verdict, rungs, of_kinks, loaded = json.loads(done.stdout)
     absent = "not applicable"
     assert {routes.pop("newton"), routes.pop("descent")} == {"reference", "agrees"}
     assert routes == {"clarabel": absent, "scs": absent}
