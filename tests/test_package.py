@@ -13,15 +13,10 @@ import geomsolve as gs
 ROOT = Path(gs.__file__).parent
 
 
-def python(code):
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent
-    ).stdout
-
-
 def test_import_loads_nothing_heavy():
     code = "import sys, geomsolve; print(*sorted({'cvxpy', 'jax', 'matplotlib', 'numpy', 'scipy'} & set(sys.modules)))"
-    assert python(code).split() == [], "not even numpy: nothing is loaded before it is used"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [], "not even numpy: nothing is loaded before it is used"
 
 
 @pytest.mark.parametrize("name", [name for name in gs.__all__ if name[0].isupper() or callable(getattr(gs, name))])

@@ -19,6 +19,9 @@ def needed(snippet):
     return [name.strip() for name in first.removeprefix("#").split(",")] if first.startswith("#") else []
 
 
+IDS = [f"{i}-{'-'.join(needed(snippet))}" for i, snippet in enumerate(SNIPPETS)]
+
+
 def that_has(text):
     (snippet,) = [one for one in SNIPPETS if text in one]
     return snippet
@@ -41,7 +44,7 @@ def test_there_are_snippets_for_both_frameworks():
     assert packages.count("jax") == packages.count("pytorch_metric_learning") == 1
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS, ids=[f"{i}-{'-'.join(needed(s))}" for i, s in enumerate(SNIPPETS)])
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=IDS)
 def test_every_snippet_is_python(snippet):
     """Where torch is not installed this is all that is checked of its snippets."""
     compile(snippet, "docs/targets.md", "exec")
@@ -49,12 +52,8 @@ def test_every_snippet_is_python(snippet):
 
 @pytest.mark.parametrize(
     "snippet",
-    [
-        pytest.param(
-            one, id=f"{i}-{'-'.join(needed(one))}", marks=[pytest.mark.torch] if "torch" in needed(one) else []
-        )
-        for i, one in enumerate(SNIPPETS)
-    ],
+    [pytest.param(one, marks=[pytest.mark.torch] if "torch" in needed(one) else []) for one in SNIPPETS],
+    ids=IDS,
 )
 def test_every_snippet_runs(snippet, tmp_path, monkeypatch):
     names, printed = run(snippet, tmp_path, monkeypatch)

@@ -1,13 +1,12 @@
 """Training losses (in NumPy) against the Gram objectives of the same name."""
 
 import functools
-import itertools
 import math
 
 import numpy as np
 import pytest
 from atoms import gram_of, unit_rows
-from test_losses import LABELS, TAU, directions, value
+from test_losses import LABELS, directions, value
 
 import geomsolve as gs
 from geomsolve.objectives.kinds.parts import parts_of
@@ -80,32 +79,6 @@ def test_supervised_prototypes_tends_to_the_value_of_the_package():
         points = np.hstack([sides, math.sqrt(1 - near**2) * across])
         reached = value(losses.prototypes, np.stack([points, points]), labels, prototypes, temperature=0.07)
         assert math.isclose(reached, found.value + penalty, rel_tol=1e-10)
-
-
-@pytest.mark.parametrize("views", [1, 2])
-def test_batches_average_to_the_mini_batch_objective(views):
-    shares, batch, means = np.array([0.5, 0.3, 0.2]), 4, unit_rows(np.random.default_rng(7), 3, 3)
-    drawn = np.array(list(itertools.product(range(3), repeat=batch)))
-    chances = np.prod(shares[drawn], axis=1)
-    shown = np.broadcast_to(means[drawn][:, None], (len(drawn), views, batch, 3))
-    each = [value(losses.sup_con, z, y, temperature=0.4) for z, y in zip(shown, drawn, strict=True)]
-    expected = gram_value(gs.SupCon(shares, temperature=0.4, views=views, batch=batch), means)
-    assert math.isclose(chances @ np.asarray(each), expected, rel_tol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("sampling", "normalization", "k"),
-    [("supervised", "sum", 3), ("unsupervised", "mean", 3), ("supervised", "mean", 1)],
-)
-def test_draws_average_to_the_generalised_loss(sampling, normalization, k):
-    means, terms = unit_rows(np.random.default_rng(0), 3, 3), []
-    for y in LABELS:
-        allowed = LABELS[y != LABELS] if sampling == "supervised" else LABELS
-        drawn = np.array(list(itertools.product(allowed, repeat=k)))
-        here = np.broadcast_to(means[y], (len(drawn), 3))
-        terms.append(value(losses.gcl, here, here, means[drawn], temperature=TAU, normalization=normalization))
-    options = {"temperature": TAU, "sampling": sampling, "negatives": k, "normalization": normalization}
-    assert math.isclose(np.mean(terms), gram_value(gs.GCL([3, 1, 2], **options), means), rel_tol=1e-12)
 
 
 @pytest.mark.parametrize(("anchors", "tau"), [("class", 0.05), ("instance", 2.0)])
