@@ -1,10 +1,7 @@
 """What the tests of losses over several kinds of atoms share: random points and slopes."""
 
-import math
-
 import numpy as np
 import pytest
-from helpers import random_direction, random_gram
 
 import geomsolve as gs
 
@@ -17,18 +14,6 @@ def unit_rows(rng, count, dim):
 def gram_of(objective, points):
     """The Gram matrix of points, one per atom, for the objective with every atom on its own."""
     return gs.OrbitGram.from_matrix(points @ points.T, objective.orbits)
-
-
-def check_slopes(objective, seed=0):
-    """Derivatives along random directions, by central differences."""
-    rng = np.random.default_rng(seed)
-    for _ in range(5):
-        gram, direction = random_gram(rng, objective.orbits), random_direction(rng, objective.orbits)
-        step = 1e-5 * objective.temperature
-        up, down = (objective.excess(gs.OrbitGram(gram.orbits, gram.cosines + s * step * direction)) for s in (1, -1))
-        pairs = objective.orbits.sizes[:, None] * objective.orbits.partners
-        slope = float(np.sum(pairs * objective.row_gradient(gram) * direction))
-        assert math.isclose((up - down) / (2 * step), slope, rel_tol=1e-6, abs_tol=1e-8 * abs(objective.excess(gram)))
 
 
 def check_derivatives(objective, gram, rng):

@@ -1,4 +1,4 @@
-"""ECL and the logit-compensated classifier against plain loops over instances."""
+"""ECL and the logit-compensated classifier: training losses, JAX, free descent, forces in 100 digits."""
 
 import json
 import math
@@ -6,50 +6,22 @@ import math
 import mpmath
 import numpy as np
 import pytest
-from atoms import check_slopes, gram_of, unit_rows
-from helpers import dense_simplex
+from atoms import check_derivatives, gram_of, unit_rows
+from helpers import dense_simplex, random_gram
 
 import geomsolve as gs
 from geomsolve.cli import run
-
-
-def contrast_loss(points, labels, prototypes, temperature, anchors):
-    """L_BC of the docstring of ECL, instance by instance."""
-    classes, losses = len(prototypes), []
-    for i, y in enumerate(labels):
-        denominator = 0.0
-        for j in range(classes):
-            members = [points[k] for k in range(len(labels)) if labels[k] == j and k != i]
-            denominator += 0.5 * np.mean([math.exp(points[i] @ z / temperature) for z in members])
-            denominator += 0.5 * math.exp(points[i] @ prototypes[j] / temperature)
-        own = [points[p] @ points[i] / temperature for p in range(len(labels)) if labels[p] == y and p != i]
-        pull = 0.5 * np.mean(own) + 0.5 * points[i] @ prototypes[y] / temperature
-        losses.append(math.log(denominator) - pull)
-    if anchors == "instance":
-        return np.mean(losses)
-    return np.mean([np.mean([loss for loss, y in zip(losses, labels, strict=True) if y == c]) for c in range(classes)])
-
-
-COUNTS = np.array([4, 2, 3])
-LABELS = np.repeat(np.arange(3), COUNTS)
+from geomsolve.training import losses
 
 
 @pytest.mark.parametrize("anchors", ["instance", "class"])
-def test_value_instance_by_instance(anchors):
-    rng = np.random.default_rng(0)
-    options = {"temperature": 0.4, "anchors": anchors}
+def test_tied_value_is_that_of_the_training_loss(anchors):
+    rng, counts = np.random.default_rng(0), np.array([4, 2, 3])
+    options = {"temperature": 0.4, "anchors": anchors, "contrast": 0.35, "align": 2.0, "scale": 3.0}
+    joint, labels = gs.ECL(counts, tied=True, **options), np.repeat(np.arange(3), counts)
     for _ in range(5):
         means, prototypes, classifiers = (unit_rows(rng, 3, 5) for _ in range(3))
-        points = unit_rows(rng, len(LABELS), 5)
-        apart = contrast_loss(points, LABELS, prototypes, 0.4, anchors)
-        alone = gs.ECL(COUNTS, classifier=False, views=1, **options).ungrouped()
-        assert math.isclose(alone.value(gram_of(alone, np.vstack([points, prototypes]))), apart, rel_tol=1e-12)
-        balanced = contrast_loss(means[LABELS], LABELS, prototypes, 0.4, anchors)
-        crossed = gs.LogitCompensated(COUNTS, scale=3.0)
-        compensated = crossed.value(gram_of(crossed, np.vstack([means, classifiers])))
-        frobenius = np.linalg.norm(classifiers / np.linalg.norm(classifiers) - prototypes / np.linalg.norm(prototypes))
-        joint = gs.ECL(COUNTS, contrast=0.35, align=2.0, scale=3.0, tied=True, **options)
-        expected = compensated + 0.35 * balanced + 2.0 * frobenius**2
+        expected = losses.ecl(means[labels], labels, prototypes, classifiers, counts=counts, **options)
         found = joint.value(gram_of(joint, np.vstack([means, prototypes, classifiers])))
         assert math.isclose(found, expected, rel_tol=1e-12)
 
@@ -64,8 +36,9 @@ def test_value_instance_by_instance(anchors):
     ids=["joint", "contrast", "classifier"],
 )
 def test_slopes(objective):
-    check_slopes(objective)
-    check_slopes(objective.ungrouped())
+    rng = np.random.default_rng(0)
+    for loss in (objective, objective.ungrouped()):
+        check_derivatives(loss, random_gram(rng, loss.orbits), rng)
 
 
 def test_joint_loss_in_jax():

@@ -98,33 +98,29 @@ def supmin(counts, temperature):
     return all_alike(counts, temperature, np.where(minority, 1.0 / (2.0 * np.array(counts) - 1.0), 1.0))
 
 
-def supcl_pairs(counts, temperature, alpha=0.4):
+def supcl(counts, temperature, alpha, *, pairs=False, self_pairs=True):
+    """Averaged over anchors, or over all pairs of a class."""
     number = np.array(counts, dtype=float)
-    weight = (1.0 - alpha) * (number - 1.0) / np.sum(number * (number - 1.0))
+    weight = (1.0 - alpha) * ((number - 1.0) / np.sum(number * (number - 1.0)) if pairs else 1.0 / number.sum())
     own = np.full(len(counts), alpha / number.sum())
     labels, pull, rest = viewed(counts, own / (weight + own), weight / (weight + own))
-    # Self-pairs are in: half of the attraction to own views is to the sample itself, and the denominator has it too.
-    pull = np.where(np.eye(len(labels), dtype=bool), 0.0, pull)
-    twin = np.repeat(np.arange(sum(counts)), 2)
-    pull = np.where((twin[:, None] == twin) & rest, pull / 2.0, pull)
-    masses = ((weight + own) / 2.0)[labels]
-    return rows_of_softmax(masses, np.ones_like(pull), pull, temperature)
+    if self_pairs:  # half of the attraction to own views is to the sample itself, and the denominator has it too
+        twin = np.repeat(np.arange(sum(counts)), 2)
+        pull = np.where(twin[:, None] == twin, pull / 2.0, pull)
+    return rows_of_softmax(((weight + own) / 2.0)[labels], np.where(rest, 1.0, self_pairs), pull, temperature)
 
 
+ALONE = {"classifier": False, "views": 1}
 PUBLISHED = {  # name: the loss, the objective, its options; how many of a class at least, and how many classes at most
     "bcl": (bcl, gs.BCL, {}, 1, 4),
     "bcl by class": (lambda *of: bcl(*of, "class"), gs.BCL, {"anchors": "class"}, 1, 4),
-    "ecl": (ecl, gs.ECL, {"classifier": False, "views": 1}, 2, 4),
-    "ecl by class": (
-        lambda *of: ecl(*of, "class"),
-        gs.ECL,
-        {"anchors": "class", "classifier": False, "views": 1},
-        2,
-        4,
-    ),
+    "ecl": (ecl, gs.ECL, ALONE, 2, 4),
+    "ecl by class": (lambda *of: ecl(*of, "class"), gs.ECL, {**ALONE, "anchors": "class"}, 2, 4),
     "kcl": (kcl, gs.KCL, {"positives": 3}, 1, 4),
     "kcl by example": (lambda *of: kcl(*of, 1), gs.KCL, {"positives": 3, "draw": "examples"}, 1, 4),
-    "supcl by pairs": (supcl_pairs, gs.SupCL, {"alpha": 0.4, "averaging": "pair"}, 2, 4),
+    "supcl": (lambda *of: supcl(*of, 0.3), gs.SupCL, {"alpha": 0.3}, 2, 4),
+    "supcl by pairs": (lambda *of: supcl(*of, 0.4, pairs=True), gs.SupCL, {"alpha": 0.4, "averaging": "pair"}, 2, 4),
+    "supcl alone": (lambda *of: supcl(*of, 0.7, self_pairs=False), gs.SupCL, {"alpha": 0.7, "self_pairs": False}, 2, 4),
     "supmin": (supmin, gs.SupMin, {}, 1, 2),
     "supcon of examples": (supcon, gs.SupConInstances, {}, 1, 2),
 }

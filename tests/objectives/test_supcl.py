@@ -3,7 +3,6 @@ import math
 import numpy as np
 import pytest
 from helpers import random_gram
-from supcl_samples import descend, over_views, within_variance
 
 import geomsolve as gs
 from geomsolve.choosing.variances import balanced_alpha, own_share
@@ -16,6 +15,25 @@ def alpha_c(m, n, **settings):
 
 
 # The loss ---------------------------------------------------------------------------------------------------------
+
+
+def over_views(counts, views, alpha, temperature, self_pairs):
+    """The row softmax whose atoms are the views themselves; a self-pair of either kind sits at t = 0."""
+    classes = np.repeat(np.arange(len(counts)), np.multiply(counts, views))
+    instances = np.repeat(np.arange(sum(counts)), views)
+    off = 1.0 - np.eye(len(classes))
+    same = instances[:, None] == instances
+    rest = (classes[:, None] == classes) & ~same
+    own = same * (1.0 if self_pairs else off)
+    positives = (1 - alpha) * rest / rest.sum(axis=1, keepdims=True) + alpha * own / own.sum(axis=1, keepdims=True)
+    return gs.RowSoftmax(
+        orbits=gs.geometry.Orbits(np.ones(len(off)), np.arange(len(off))),
+        masses=np.full(len(off), 1.0 / len(off)),
+        weights=off,
+        offsets=np.full(len(off), float(self_pairs)),
+        positives=positives * off,
+        temperature=temperature,
+    )
 
 
 @pytest.mark.parametrize(("views", "self_pairs"), [(1, True), (2, True), (3, True), (2, False), (3, False)])
@@ -149,22 +167,6 @@ def test_unequal_sizes_are_certified(counts, self_pairs):
                 assert math.isclose(variances.within, most, rel_tol=1e-9)
 
 
-@CONVENTIONS
-@pytest.mark.parametrize(
-    ("counts", "alpha", "temperature"),
-    [([4] * 3, 0.25, 0.2), ([3] * 4, 0.7, 0.5), ([6, 3, 2], 0.4, 0.3), ([5, 2, 2, 2], 0.6, 0.3), ([8, 2], 0.5, 0.3)],
-)
-def test_descent_over_free_views_finds_the_same(counts, alpha, temperature, self_pairs):
-    """Every view a vector of its own: that views coincide is found, not put in."""
-    settings = {"alpha": alpha, "temperature": temperature, "views": 2, "self_pairs": self_pairs}
-    loss, points = descend(counts, **settings)
-    objective = gs.SupCL(counts, **settings)
-    solution = gs.solve(objective)
-    assert objective.untied(solution.orbits) == 0.0
-    assert abs(loss - solution.value) <= 1e-6
-    assert abs(within_variance(points, counts, 2) - gs.geometry.ClassVariances(solution.orbits).within) <= 1e-3
-
-
 def test_views_stay_together_exactly_where_it_says():
     """The certificate over all views, of the certified optimum over instances, is the judge."""
     rng = np.random.default_rng(2)
@@ -185,12 +187,3 @@ def test_views_stay_together_exactly_where_it_says():
         assert together or not self_pairs
         answers.append(together)
     assert 1 < sum(answers) < len(answers) - 1
-
-
-def test_descent_moves_views_apart_where_it_says():
-    settings = {"alpha": 0.0, "temperature": 0.2, "views": 2, "self_pairs": False}
-    solution = gs.solve(gs.SupCL([3, 3, 3], **settings))
-    assert solution.value == pytest.approx(descend([3, 3, 3], **settings)[0], abs=1e-6)
-    nearly = gs.solve(gs.SupCL([3, 3, 3], **{**settings, "alpha": 0.01}), "newton", throw=False)
-    assert nearly.value > solution.value + 1e-3
-    assert nearly.quality is gs.Quality.UNCERTIFIED
