@@ -75,8 +75,6 @@ def test_maps_of_equal_and_unequal_classes():
         for j, alpha in enumerate(equal.alphas):
             got = gs.choosing.supcl_variance(3, 6, alpha=float(alpha), temperature=float(temperature))
             assert equal.variance[i, j] == got
-            solved = gs.solve(gs.SupCL([6] * 3, alpha=float(alpha), temperature=float(temperature)))
-            assert abs(got - gs.geometry.ClassVariances(solved.orbits).within) <= 1e-9
     nearly = gs.choosing.variance_map([6, 6, 7], alphas=[0.1, 0.5, 0.9], temperatures=[0.2, 0.5])
     assert nearly.certified.all()
     for i, temperature in enumerate(nearly.temperatures):

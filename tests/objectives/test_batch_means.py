@@ -53,36 +53,41 @@ def labelled(name, logits, labels, averaging, reducer):
 
 
 CASES = [
-    ("supcon", 1, "nonzero", "anchor", True),
-    ("supcon", 1, "mean", "anchor", False),
-    ("supcon", 2, "mean", "pair", True),
-    ("supcon", 1, "mean", "class", False),
-    ("sincere", 1, "mean", "anchor", True),
-    ("sincere", 2, "mean", "class", False),
-    ("ntxent", 1, "mean", "pair", False),
-    ("ntxent", 2, "mean", "pair", True),
+    ("supcon", 1, "nonzero", "anchor", True, 4),
+    ("supcon", 1, "mean", "anchor", True, 3),
+    ("supcon", 1, "mean", "anchor", True, 7),
+    ("supcon", 2, "mean", "anchor", True, 4),
+    ("supcon", 2, "mean", "anchor", True, 7),
+    ("supcon", 1, "mean", "anchor", False, 4),
+    ("supcon", 2, "mean", "pair", True, 4),
+    ("supcon", 1, "mean", "class", False, 4),
+    ("sincere", 1, "mean", "anchor", True, 4),
+    ("sincere", 2, "mean", "class", False, 4),
+    ("ntxent", 1, "mean", "pair", False, 4),
+    ("ntxent", 2, "mean", "pair", True, 4),
 ]
 
 
-@pytest.mark.parametrize(("name", "views", "reducer", "averaging", "shuffled"), CASES, ids=str)
-def test_values_and_derivatives_of_class_means(name, views, reducer, averaging, shuffled):
-    counts, temperature, size = np.array([3, 2, 2]), 0.4, 4
+@pytest.mark.parametrize(("name", "views", "reducer", "averaging", "shuffled", "size"), CASES, ids=str)
+def test_values_and_derivatives_of_class_means(name, views, reducer, averaging, shuffled, size):
+    counts, temperature = np.array([3, 2, 2, 1]), 0.4
     more = {"reducer": reducer} if name == "supcon" else {}
     objective = LOSSES[name](
         counts, temperature=temperature, views=views, batch=size, averaging=averaging,
         draw="shuffle" if shuffled else "independent", **more,
     ).ungrouped()  # fmt: skip
     rng = np.random.default_rng([views, size])
-    points = unit_rows(rng, 3, 4)
-    logits, labels = points @ points.T / temperature, np.repeat(np.arange(3), counts)
+    points = unit_rows(rng, 4, 4)
+    logits, labels = points @ points.T / temperature, np.repeat(np.arange(4), counts)
 
     def loss(drawn):
         of = np.repeat(labels[drawn], views)
         return labelled(name, logits[np.ix_(of, of)], of, averaging, reducer)
 
     gram = gram_of(objective, points)
-    assert objective.value(gram) == pytest.approx(mean_over_batches(loss, 7, size, shuffled), abs=1e-12)
+    assert objective.value(gram) == pytest.approx(mean_over_batches(loss, 8, size, shuffled), abs=1e-12)
     check_derivatives(objective, gram, rng)
+    assert objective.rows(gram).repulsion == pytest.approx(objective.row_gradient(gram), rel=1e-12)
 
 
 @pytest.mark.parametrize("how", [{"batch": 3, "draw": "shuffle"}, {"sampler": "2x1"}], ids=str)
@@ -174,6 +179,35 @@ def test_the_rule_of_laplace_transforms():
         assert logs == pytest.approx(np.log(y / least), rel=1e-14, abs=1e-16)
         close = (weights * np.exp(-s * least)) @ -np.expm1(-s * 1e-30)
         assert close == pytest.approx(1e-30 / least, rel=1e-13)
+
+
+def test_digits_in_shuffled_epochs():
+    """507 images in batches of 128: what training logs, in units of temperature/0.07, beside independent draws."""
+    counts = [int(150 * 20 ** (-c / 9)) for c in range(10)]
+    independent = gs.solve(gs.SupCon(counts, temperature=0.1, batch=128))
+    shuffled = gs.solve(gs.SupCon(counts, temperature=0.1, batch=128, draw="shuffle"))
+    assert independent.value / 0.7 == pytest.approx(5.1507, abs=5e-5)
+    assert shuffled.value / 0.7 == pytest.approx(5.1375, abs=5e-4)
+
+
+def test_classes_of_examples_are_a_simplex_and_their_value_that_of_their_draw():
+    solution = gs.solve(gs.SupCon([300, 100, 40, 10], temperature=0.2, sampler="3x4"))
+    off = solution.gram[np.triu_indices(4, 1)]
+    assert off == pytest.approx(np.full(6, -1 / 3), abs=1e-10)
+    # Two other classes of four examples in two views each, wherever they stand: the simplex has one cosine.
+    assert solution.value == pytest.approx(math.log(7.0 + 2 * 8 * math.exp((-1 / 3 - 1) / 0.2)), abs=1e-12)
+
+
+def test_exponents_are_shares():
+    counts = np.array([300, 100, 40, 10])
+    root = np.sqrt(counts) / np.sqrt(counts).sum()
+    powers = gs.solve(gs.SupCon(counts, temperature=0.2, batch=64, sampler=0.5))
+    assert powers.value == pytest.approx(gs.solve(gs.SupCon(root, temperature=0.2, batch=64)).value, abs=1e-12)
+    for loss, more in ((gs.GCL, {}), (gs.SINCERE, {"batch": 8})):
+        drawn = gs.solve(loss(counts, temperature=0.5, sampler="sqrt", **more))
+        assert drawn.value == pytest.approx(gs.solve(loss(root, temperature=0.5, **more)).value, abs=1e-12)
+    given = gs.solve(gs.SupCon(counts, temperature=0.2, batch=64, sampler=root))
+    assert given.gram == pytest.approx(powers.gram, abs=1e-10)
 
 
 # Free descent in float64 over every example, view and prototype, the published loss summed over all batches; written

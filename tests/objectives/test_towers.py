@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import dense_simplex
 from scipy.optimize import brentq, minimize
 
 import geomsolve as gs
@@ -88,14 +89,13 @@ def test_free_descent_over_both_towers_finds_the_same(seed):
 
 @pytest.mark.parametrize("classes", [3, 4, 7])
 def test_balanced_towers_in_closed_form(classes):
-    simplex = (classes * np.eye(classes) - 1) / (classes - 1)
     for problem in (
         CLIP([5] * classes, temperature=0.2),
         SigLIP([5] * classes, temperature=0.2, bias=-8.0),
         NormFace([5] * classes, scale=6),
     ):
         gram = gs.solve(problem).gram
-        np.testing.assert_allclose(gram, np.tile(simplex, (2, 2)), atol=1e-9)
+        np.testing.assert_allclose(gram, np.tile(dense_simplex(classes), (2, 2)), atol=1e-9)
     # Misaligned: other pairs as far apart as a positive of cosine o allows.
     found = gs.solve(SigLIP([5] * classes, temperature=0.2, bias=1.0)).gram[:classes, classes:]
 
