@@ -5,12 +5,7 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
-from helpers import (
-    generalised,
-    infonce,
-    law,
-    random_gram,
-)
+from helpers import generalised, infonce, law, random_gram
 
 import geomsolve as gs
 

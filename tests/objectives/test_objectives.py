@@ -8,14 +8,8 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
-from helpers import (
-    generalised,
-    law,
-    random_counts,
-    random_gram,
-    row_softmax,
-    supcon,
-)
+from atoms import check_derivatives
+from helpers import generalised, law, random_counts, random_gram, row_softmax, supcon
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -202,17 +196,9 @@ def test_gradient_entry_by_entry(build, temperature):
 
 @SMOOTH
 def test_curvature_along_equal_shifts(build):
-    """Shifting all cosines by one number changes the derivatives by curvature - coupling, as the row model says."""
     for seed in range(3):
         rng, objective = draw(build, seed, temperature=0.5)
-        gram = random_gram(rng, objective.orbits)
-        counted = objective.orbits.partners > 0
-        h = 1e-4
-        up, down = (objective.row_gradient(gs.OrbitGram(gram.orbits, gram.cosines + s * h * counted)) for s in (1, -1))
-        model = objective.rows(gram)
-        expected = (model.curvature - model.coupling)[counted]
-        found = ((up - down) / (2 * h))[counted]
-        assert np.allclose(found, expected, rtol=0, atol=1e-6 * np.abs(model.curvature[counted]).max())
+        check_derivatives(objective, random_gram(rng, objective.orbits), rng)
 
 
 # Structure ------------------------------------------------------------------------------------------------------------
