@@ -149,6 +149,24 @@ def test_rounding_goes_through_the_inverse():
     assert forces_at(objective, gram, counted=np.zeros((3, 3))).residual(none) == np.inf
 
 
+def test_a_newton_step_in_free_cosines_is_that_of_the_loss():
+    """Against differences of the gradient: the Hessian of a row softmax times the step is minus the gradient."""
+    objective = soft([4, 3, 2], 0.2, 0.4, True)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(3, 3)) * 0.05
+    gram = gs.OrbitGram(objective.orbits, 0.5 * np.eye(3) + 0.1 + (noise + noise.T) / 2)
+    step = forces_at(objective, gram).step(np.zeros((3, 0))).x * objective.temperature
+
+    def gradient(cosines):
+        row = objective.row_gradient(gs.OrbitGram(objective.orbits, cosines))
+        return (row + row.T) / 2.0
+
+    small = 1e-5
+    change = (gradient(gram.cosines + small * step) - gradient(gram.cosines - small * step)) / (2 * small)
+    wanted = -gradient(gram.cosines)
+    assert np.abs(change - wanted).max() < 1e-7 * np.abs(wanted).max()
+
+
 def test_balance_is_refused_where_there_is_none():
     assert balance(gs.SupCL([9, 5, 4], alpha=0.5, temperature=0.5), Iteration(60)) is None, "classes do not attract"
     assert balance(gs.SupCon([9, 5, 4], temperature=0.5), Iteration(60)) is None, "no attraction"

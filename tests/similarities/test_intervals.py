@@ -8,7 +8,7 @@ from test_bounds import random_weights
 
 from geomsolve.certificates.certificate import certify
 from geomsolve.geometry.orbit_gram import OrbitGram
-from geomsolve.geometry.unit_rows import unit
+from geomsolve.geometry.unit_rows import tangent, unit
 from geomsolve.objectives.weighted.weighted import WeightedInfoNCE
 from geomsolve.similarities import representatives
 from geomsolve.similarities.factors import FactorLoss, descend
@@ -44,6 +44,25 @@ def test_random_weightings():
         assert certificate_gram.smallest_eigenvalue > -1e-9
     assert tight > 54
     assert wide > 6
+
+
+@pytest.mark.parametrize("self_pairs", [True, False])
+def test_derivatives_by_differences(self_pairs):
+    rng = np.random.default_rng(0)
+    weighting = y_aware_weights([0.0, 0.0, 0.0, 1.0, 2.0, 2.0, 3.5], sigma=0.8, self_pairs=self_pairs)
+    objective = WeightedInfoNCE(weighting, temperature=0.3)
+    loss = FactorLoss(objective)
+    rows = rng.normal(size=(4, 4))
+    rows[:, -1] *= weighting.orbits.plural
+    rows = unit(rows)
+    along = rng.normal(size=rows.shape)
+    along[:, -1] *= weighting.orbits.plural
+    along = tangent(rows, along)
+    value, slope = loss(rows)
+    assert value == pytest.approx(objective.divergence(loss.gram(rows)), rel=1e-12)
+    step = 1e-6
+    ahead, behind = (unit(rows + side * step * along) for side in (1.0, -1.0))
+    assert (loss(ahead)[0] - loss(behind)[0]) / (2 * step) == pytest.approx(np.sum(slope * along), rel=1e-7)
 
 
 def test_an_interruption_leaves_what_there_is():
