@@ -58,21 +58,6 @@ def test_prototypes_nearer_to_their_class_than_cosines_can_tell():
     assert np.abs(cosines - solution.orbits.cosines)[known].max() < 1e-8
 
 
-def test_differences_of_repulsion_and_attraction_keep_their_digits():
-    objective = gs.LogitCompensated([30, 7, 2], scale=40.0)
-    cosines = np.tile((3 * np.eye(3) - 1) / 2, (2, 2))
-    row = objective.row_gradient(gs.OrbitGram(objective.orbits, cosines))
-    with mp.workdps(60):
-        shares = [mp.mpf(n) / 39 for n in (30, 7, 2)]
-        for i in range(3):
-            near = [shares[j] / shares[i] * mp.exp(40 * (mp.mpf(cosines[i, 3 + j]) - 1)) for j in range(3)]
-            total = mp.fsum(near)
-            others = mp.fsum(term for j, term in enumerate(near) if j != i)
-            for j in range(3):
-                wanted = 40 * shares[i] / total * (-others if i == j else near[j])
-                assert abs(row[i, 3 + j] / wanted - 1) < 1e-12
-
-
 @pytest.mark.parametrize("apart", [1e-12, 1e-5, 0.3])
 def test_what_solvers_compare_is_the_loss(apart):
     """Up to a constant, and to more digits than the loss has: against 60 digits, at differences of all sizes."""

@@ -78,7 +78,7 @@ def solved():
     return gs.solve(objective, gs.solvers.Quadrature())
 
 
-def test_the_kernel_form_is_the_matrix(solved):
+def test_the_kernel_form_is_the_matrix_and_its_points(solved):
     kernel, matrix = solved.geometry, solved.gram
     np.testing.assert_allclose(kernel.rows(np.arange(len(matrix))), matrix, rtol=0, atol=1e-15)
     assert kernel.smallest_eigenvalue == pytest.approx(np.linalg.eigvalsh(matrix)[0], abs=1e-13)
@@ -88,10 +88,7 @@ def test_the_kernel_form_is_the_matrix(solved):
     np.testing.assert_allclose(kernel.image(vector)[kernel.counts.groups], matrix @ spread, rtol=0, atol=1e-13)
     balance = kernel.balance[kernel.counts.groups]
     assert np.abs(matrix @ balance).max() < 1e-11
-
-
-def test_points_in_factored_form(solved):
-    points, matrix = solved.geometry.points(), solved.gram
+    points = kernel.points()
     written = points.rows(np.arange(len(matrix)))
     np.testing.assert_allclose(written @ written.T, matrix, rtol=0, atol=1e-13)
     np.testing.assert_allclose(points.basis.T @ points.basis, np.eye(len(points.stretch)), rtol=0, atol=1e-13)
