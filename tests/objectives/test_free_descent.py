@@ -79,9 +79,9 @@ def viewed(counts, own, other, views=2):
     return labels, pull, ~me
 
 
-def all_alike(counts, temperature, own):
-    """Losses over samples, all anchors: a share of the attraction for the other view of the example."""
-    labels, pull, rest = viewed(counts, own, 1.0 - own)
+def all_alike(counts, temperature, own, views=2):
+    """Losses over samples, all anchors: a share of the attraction for the other views of the example."""
+    labels, pull, rest = viewed(counts, own, 1.0 - own, views)
     return rows_of_softmax(np.full(len(labels), 1.0 / len(labels)), rest.astype(float), pull, temperature)
 
 
@@ -143,9 +143,11 @@ def test_value_and_optimum_are_those_of_free_vectors(name, seed):
     assert abs(found.value - free) <= 1e-11 + 1e-6 * found.certificate.excess
 
 
-def test_supcl_alone_parts_its_views():
+@pytest.mark.parametrize("views", [2, 3])
+def test_supcl_alone_parts_its_views(views):
     """Without a self-supervised part and self-pairs an own view only repels: views part, instances keep one mean."""
     counts, temperature = [4, 3, 2], 0.1
-    solution = gs.solve(gs.SupCL(counts, temperature=temperature, alpha=0.0, self_pairs=False))
-    assert solution.value == pytest.approx(descended(*all_alike(counts, temperature, np.zeros(3))), abs=1e-11)
+    solution = gs.solve(gs.SupCL(counts, temperature=temperature, alpha=0.0, views=views, self_pairs=False))
+    free = descended(*all_alike(counts, temperature, np.zeros(3), views))
+    assert solution.value == pytest.approx(free, abs=1e-11)
     assert np.all(solution.orbits.within < 0.5)
