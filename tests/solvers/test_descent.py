@@ -126,6 +126,13 @@ def test_jax_is_left_as_it_was_found():
     assert jax.numpy.zeros(1).dtype == (np.float64 if before else np.float32)
 
 
+def test_seeds_reproduce():
+    objective = SupCon(long_tail_counts(8, 1000, 100), temperature=0.5)
+    first, second, other = (Descent(max_steps=3, seed=seed).run(objective).gram.cosines for seed in (7, 7, 8))
+    np.testing.assert_allclose(first, second, rtol=0, atol=1e-12)
+    assert np.abs(first - other).max() > 1e-3
+
+
 def test_a_step_limit_is_said_and_not_certified():
     objective = SupCon(long_tail_counts(8, 1000, 100), temperature=0.5)
     lines = []

@@ -88,3 +88,14 @@ def test_many_vanishing_directions_are_found_by_the_conic_program_and_the_factor
     solution = gs.solve(gs.WeightedInfoNCE(weights, temperature=0.03), throw=False)
     assert solution.certificate.relative_gap < 1e-10
     assert solution.rank < 14
+
+
+def test_what_a_solver_compares_is_the_loss_less_the_entropy():
+    labels, rng = np.random.default_rng(3).normal(size=(9, 2)), np.random.default_rng(0)
+    weights = gs.similarities.y_aware_weights(labels, sigma=0.7, self_pairs=False)
+    objective = gs.WeightedInfoNCE(weights, temperature=0.2)
+    points = unit_rows(rng.normal(size=(4, 9, 5)))
+    grams = [gs.OrbitGram.from_matrix(each @ each.T, objective.orbits) for each in points]
+    values, finer = [objective.value(gram) for gram in grams], [objective.resolved(gram) for gram in grams]
+    np.testing.assert_allclose(np.diff(values), np.diff(finer), rtol=1e-12)
+    assert min(finer) > 0
