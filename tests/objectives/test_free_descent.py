@@ -121,6 +121,13 @@ PUBLISHED = {  # name: the loss, the objective, its options; how many of a class
     "supcl": (lambda *of: supcl(*of, 0.3), gs.SupCL, {"alpha": 0.3}, 2, 4),
     "supcl by pairs": (lambda *of: supcl(*of, 0.4, pairs=True), gs.SupCL, {"alpha": 0.4, "averaging": "pair"}, 2, 4),
     "supcl alone": (lambda *of: supcl(*of, 0.7, self_pairs=False), gs.SupCL, {"alpha": 0.7, "self_pairs": False}, 2, 4),
+    "supcl alone by pairs": (
+        lambda *of: supcl(*of, 0.7, pairs=True, self_pairs=False),
+        gs.SupCL,
+        {"alpha": 0.7, "self_pairs": False, "averaging": "pair"},
+        2,
+        4,
+    ),
     "supmin": (supmin, gs.SupMin, {}, 1, 2),
     "supcon of examples": (supcon, gs.SupConInstances, {}, 1, 2),
 }
@@ -141,6 +148,48 @@ def test_value_and_optimum_are_those_of_free_vectors(name, seed):
     found, free = gs.solve(objective), descended(loss, size)
     assert found.certificate.lower_bound <= free + 1e-13
     assert abs(found.value - free) <= 1e-11 + 1e-6 * found.certificate.excess
+
+
+def gain_of_parting(loss, gram, ways):
+    """The trace of all samples times how negative the slack matrix of the published loss is along one of the ways."""
+    slope = loss(gram)[1]
+    entries = (slope + slope.T) / 2.0
+    np.fill_diagonal(entries, 0.0)
+    slack = entries - np.diag(np.sum(entries * gram, axis=1))
+    return len(gram) * max(0.0, -min(way @ slack @ way / (way @ way) for way in ways))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", [name for name in PUBLISHED if name.startswith(("kcl", "sup"))])
+def test_what_views_in_one_point_could_gain(name, seed):
+    published, build, options, least, most = PUBLISHED[name]
+    counts, temperature = draws([len(name), seed])
+    counts = [max(count, least) for count in counts[:most]]
+    objective, (loss, size) = (
+        build(counts, temperature=temperature, **options).ungrouped(),
+        published(counts, temperature),
+    )
+    points = unit_rows(np.random.default_rng(seed), size // 2, 5)
+    rows, twins = np.repeat(points, 2, axis=0), np.repeat(np.eye(size // 2), 2, axis=1) * np.resize([1.0, -1.0], size)
+    expected = gain_of_parting(loss, rows @ rows.T, twins)
+    assert objective.untied(gram_of(objective, points)) == pytest.approx(expected, rel=1e-10, abs=1e-10)
+
+
+@pytest.mark.parametrize("views", [2, 3])
+def test_what_instances_with_one_mean_could_gain(views):
+    """Two rare instances push twelve by more than these push back, which would rather part."""
+    counts, temperature, apart, across = [12, 2], 0.05, 0.3, 0.65
+    objective = gs.SupCL(counts, temperature=temperature, alpha=0.0, views=views, self_pairs=False)
+    loss, _ = all_alike(counts, temperature, np.zeros(2), views)
+    labels, example = np.repeat(range(2), np.array(counts) * views), np.repeat(np.arange(14), views)
+    gram = np.where(labels[:, None] == labels, 1.0 - apart, across)
+    gram[example[:, None] == example] = 1.0 - apart * views / (views - 1.0)
+    np.fill_diagonal(gram, 1.0)
+    samples = objective.orbits.sizes
+    cosines = np.where(np.eye(2) > 0, 1.0 - apart * samples / (samples - 1.0), across)
+    expected = gain_of_parting(loss, gram, [(example == i) * 1.0 - (example == i + 1) for i in (0, 12)])
+    assert expected > 0.0
+    assert objective.untied(gs.OrbitGram(objective.orbits, cosines)) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("views", [2, 3])
