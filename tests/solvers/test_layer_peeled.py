@@ -8,6 +8,7 @@ import pytest
 import geomsolve as gs
 from geomsolve.collapse import layer_peeled_threshold
 from geomsolve.objectives import LayerPeeled
+from geomsolve.solvers.logits import layer_peeled
 
 ENERGIES = {"feature_energy": 5.0, "classifier_energy": 1.0}
 
@@ -38,6 +39,15 @@ def test_a_conic_program_finds_the_same(counts):
     np.testing.assert_allclose(found.logits, logits.value, atol=1e-3)
     assert np.trace(found.classifier) == pytest.approx(size * 1.0)
     assert np.trace(found.features) == pytest.approx(size * 5.0)
+
+
+def test_the_bound_holds_where_logits_are_not_optimal(monkeypatch):
+    problem, honest = LayerPeeled([50, 20, 5], **ENERGIES), layer_peeled.bounded
+    best = gs.solve(problem)
+    monkeypatch.setattr(layer_peeled, "bounded", lambda *given: (honest(*given)[0].scaled(0.9), 1.0))
+    found = gs.solve(problem, throw=False)
+    assert not found.certificate.holds()
+    assert found.certificate.lower_bound <= best.value < found.value
 
 
 def test_the_minority_merges_at_the_threshold():
