@@ -43,3 +43,17 @@ def test_descent_arrives_at_the_certified_optimum(name):
             value = both(x, problem.data)[0] + problem.objective.floor
             assert solution.certificate.lower_bound - 1e-12 <= value <= solution.value + 1e-12
             assert gs.certify(problem.objective, reached[np.ix_(first, first)]).relative_gap < 1e-6
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_points_a_millionth_out_of_their_span_are_seen(name):
+    """Cosines move by 1e-12: the loss hardly does, and the equations of the certificate are all but singular."""
+    with jax.enable_x64(True):
+        problem = families()[name].problem(np.array(CASES[name][0]), 0.5, 0)
+    solution = gs.solve(problem.objective)
+    points = solution.embed().points
+    points = np.hstack([points, 1e-6 * np.random.default_rng(0).normal(size=(len(points), len(points)))])
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    proof = gs.certify(problem.objective, points @ points.T)
+    assert proof.relative_gap < 1e-10
+    assert proof.cosine_residual > np.abs(points @ points.T - solution.gram).max() / 2
