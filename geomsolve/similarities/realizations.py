@@ -114,10 +114,10 @@ def _attained(
     low, high = logs.shifts(temperature)
     noise = temperature * logs.rounding
     family = None if high - low <= 4.0 * noise else (low, high)
-    ends = [logs.gram(temperature, c).repaired()[0] for c in family or (low,)]
-    tol_rank = max(4.0 * noise, 1e-12 * objective.weighting.samples)
-    gram = min(ends, key=lambda each: each.rank(tol_rank))
-    excess, rank = objective.divergence(gram), gram.rank(tol_rank)
+    # The upper end: a lower c adds a multiple of I, of full rank, and takes away one of rank one.
+    gram = logs.gram(temperature, low if family is None else high).repaired()[0]
+    rank = gram.rank(max(4.0 * noise, 1e-12 * objective.weighting.samples))
+    excess = objective.divergence(gram)
     if not excess <= max(_MOST_EXCESS, min((noise / temperature) ** 2, 1e-6)):  # NaN is no answer either
         raise NotCertified("neither a geometry that attains the bound nor a proof that there is none", None)
     reason = f"a Gram matrix of rank {rank} has every softmax equal to its weights"
