@@ -122,7 +122,10 @@ class GrowingCounts(Family):
                 there = min(1.5 * apart, most)
                 if apart == most or self.ratio(there) > _MOST_RATIO:
                     grown = "" if self.vary == "temperature" else f", imbalance ratio {self.ratio(apart):.3g}"
-                    return None, f"nothing collapses up to {self.vary} {apart:.4g}{grown}; more was not examined"
+                    tail = (
+                        "; with the tail varied, which alone grows rarer then, it may" if self.vary == "power" else ""
+                    )
+                    return None, f"nothing collapses up to {self.vary} {apart:.4g}{grown}{tail}; more was not examined"
                 progress(f"{self.vary} {there:.4g}, imbalance ratio {self.ratio(there):.3g}")
                 together, apart = (there, there) if self.order(there) > 0 else (there, apart)
         else:  # how much less would set them apart?

@@ -47,6 +47,11 @@ class Level:
         units += "" if self.averaging == _AVERAGINGS[0] else f", {self.averaging}"
         if self.met:
             return f"{observed:g} is the level {words} ({self.value:.6g}{units})"
+        if self.position < 0:
+            return (
+                f"{observed:g} is below the optimum ({self.value:.6g}{units}), which no geometry of this loss is: what "
+                "was logged is over mini-batches, or another average"
+            )
         where = f"{100 * self.position:.3g} % of the way from the optimum to full collapse"
         return f"{observed:g} is nearest to {words} ({self.value:.6g}{units}), {where}"
 

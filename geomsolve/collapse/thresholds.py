@@ -10,6 +10,7 @@ from ..arrays import Progress
 from ..certificates.certificate import check_tol
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
+from ..objectives.base import Objective
 from ..objectives.rows.full_batch import check_word
 from ..results import Result
 from ..solvers.solution import Quality, Solution
@@ -224,6 +225,10 @@ def threshold(
                 raise ProblemError(f"{name}: goes with majority and minority, not with counts; got {given}")
         if vary == "ratio":
             raise ProblemError('vary: "ratio" is for majority and minority; with counts write "power" or "tail"')
+    if isinstance(builder, Objective):
+        raise ProblemError(
+            "builder: must be the loss itself, as its counts vary: threshold(geomsolve.SupCon, counts=...)"
+        )
     report = progress or (lambda _: None)
     family: TwoLevels | GrowingCounts
     if counts is None:

@@ -41,6 +41,10 @@ def read_pasted(text: str, name: str = "pasted") -> Counts:
 def _finished(values: list[float], names: list[str] | None, source: str, drop_empty: bool) -> Counts:
     """The counts under the name of their source, or a ProblemError for classes without examples."""
     names = None if names is None else [name.strip() or f"row {i}" for i, name in enumerate(names)]
+    for i, value in enumerate(values):
+        if value < 0:
+            which = f"class {i}" if names is None else f"{names[i]} (row {i})"
+            raise ProblemError(f"counts: {source}: every class must have a count above 0; {which} has {value:g}")
     empty = [i for i, value in enumerate(values) if value == 0]
     if empty:
         which = ", ".join(f"{i}" if names is None else f"{names[i]} (row {i})" for i in empty[:6])

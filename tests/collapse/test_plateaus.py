@@ -39,6 +39,9 @@ def test_simclr_between_its_levels():
     far = gs.loss_levels([1] * 128, temperature=0.1, observed=5.0)
     assert math.isclose(far.levels["optimum"], 0.0106, abs_tol=1e-4)
     assert far.nearest.position > 0.9
+    below = gs.loss_levels([50, 10, 5], temperature=0.5, observed=0.1)
+    assert "0.1 is below the optimum (" in below.summary
+    assert "% of the way" not in below.summary
 
 
 def test_a_triplet_loss_at_its_margin():

@@ -311,5 +311,9 @@ def test_bad_input(arguments, message):
     ],
 )
 def test_bad_input_of_supcon(arguments, message):
+    with pytest.raises(
+        gs.ProblemError, match=r"builder: must be the loss itself, .*threshold\(geomsolve.SupCon, counts="
+    ):
+        gs.threshold(gs.SupCon([10, 5, 2], temperature=1.0))
     with pytest.raises(gs.ProblemError, match=message):
         gs.threshold(gs.SupCon, temperature=1.0, **arguments)

@@ -103,6 +103,12 @@ def test_classes_without_examples_are_left_out_when_asked():
     assert (found.per_class.tolist(), found.names) == ([812, 33], ("fern", "lichen"))
 
 
+def test_a_negative_count_is_named(tmp_path):
+    (tmp_path / "a.csv").write_text("label,count\nmoa,9\nkea,4\ntui,-6\n")
+    with pytest.raises(gs.ProblemError, match=r"a.csv: every class must have a count above 0; tui \(row 2\) has -6"):
+        gs.load_counts(tmp_path / "a.csv")
+
+
 def test_without_names_the_rows_that_stay_keep_their_numbers(tmp_path):
     np.save(tmp_path / "a.npy", [5, 0, 3])
     with pytest.warns(UserWarning, match="left out: 1"):

@@ -44,7 +44,7 @@ class DimensionCosts(Result):
         None where it takes more than the largest of them. An upper bound: a better embedding may need fewer.
         """
         good = [one.dim for one in self.embeddings if self.cost(one) <= share]
-        return min(good) if good else None
+        return min(*good, max(self.solution.rank, 1)) if good else None
 
     @property
     def ok(self) -> bool:
