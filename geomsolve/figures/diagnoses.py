@@ -29,7 +29,8 @@ def plot_diagnosis(figure: Figure, found: Diagnosis) -> None:
     Classes are sorted by count, largest first. Without an objective the regular simplex stands for the optimum.
     """
     order = np.argsort(-found.counts.per_class, kind="stable")
-    names = [str(label) for label in found.samples.classes[order].tolist()]
+    labels = found.labels
+    names = [str(labels[c]) for c in order]
     measured = found.collapse.cosines[np.ix_(order, order)]
     best, what = (len(order) * np.eye(len(order)) - 1.0) / (len(order) - 1.0), "regular simplex"
     if found.optimum is not None:
@@ -75,7 +76,8 @@ def _pairs(axes: Axes, measured: Array, best: Array, what: str) -> None:
         axes.plot(best, measured, "o", color=TAIL, markersize=6, alpha=0.6, label="a pair of classes")
     axes.set(xlim=(low - room, high + room), ylim=(low - room, high + room), aspect="equal")
     words = {"xlabel": f"cosine at the {what}", "ylabel": "measured cosine"}
-    finish(axes, "best", title="Pairs of classes", **words)
+    finish(axes, title="Pairs of classes", **words)
+    axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False)
     axes.locator_params(nbins=6)
 
 

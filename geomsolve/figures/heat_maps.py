@@ -42,10 +42,11 @@ def heat_map(axes: Axes, data: Array, atoms: int, *, pale: bool, fontsize: float
     edges = (low, high, high, low)
     image = axes.imshow(data, cmap=DIVERGING, norm=norm, extent=edges, interpolation="nearest")
     if atoms <= FEW:
+        size = min(fontsize, 72.0 / atoms)
         for (row, column), cosine in np.ndenumerate(data):
             colour = "white" if abs(norm(cosine) - 0.5) > 0.3 else "black"
             text = f"{round(cosine, 2) + 0.0:.2f}"
-            axes.text(column + first, row + first, text, ha="center", va="center", color=colour, fontsize=fontsize)
+            axes.text(column + first, row + first, text, ha="center", va="center", color=colour, fontsize=size)
     whole_ticks(axes.xaxis)
     whole_ticks(axes.yaxis)
     return image

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,21 @@ from ..geometry.orbit_gram import OrbitGram
 from ..solvers.solution import Solution
 from .atoms import Atoms, atoms_by_kind, class_means, raster, shown_atoms
 from .heat_maps import draw_gram
-from .style import ACCENT, FEW, GREY, HEAD, MANY, MEAN, TAIL, finish, name_ticks, picture, simplex_line, unit_sphere
+from .style import (
+    ACCENT,
+    FEW,
+    GREY,
+    HEAD,
+    MANY,
+    MEAN,
+    TAIL,
+    cut,
+    finish,
+    name_ticks,
+    picture,
+    simplex_line,
+    unit_sphere,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,15 +75,17 @@ def plot_solution(
     square.set(xlabel="class rank (largest count first)", ylabel="class rank")
     above, below = middle.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
     _profile(above, below, gram, numbers, what)
+    names = None
     if counts is not None and counts.names is not None and counts.classes <= MANY:
         ranked = places if points is not None else [c for a in places for c in counts.classes_with(a)]
+        names = [counts.names[c] for c in ranked]
         for axis in (square.xaxis, square.yaxis, below.xaxis):
-            name_ticks(axis, [counts.names[c] for c in ranked])
+            name_ticks(axis, names)
+    figure.suptitle(title, fontsize=14)
     if rank <= 3 or atoms <= MANY:
-        draw_points(right, shown_atoms(solution, points))
+        draw_points(right, shown_atoms(solution, points), names=names)
     else:
         _histogram(right.subplots(), gram)
-    figure.suptitle(title, fontsize=14)
 
 
 def _title(solution: Solution, counts: Counts | None, embedding: Embedding | None) -> str:
@@ -165,8 +182,8 @@ def draw_kinds(figure: Figure, atoms: Atoms, title: str) -> None:
     words = {"title": "Cosines against class rank", "xlabel": "class rank (largest count first)", "ylabel": "cosine"}
     finish(axes, ranks=True, **words)
     axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
-    draw_points(panels[2], atoms)
     figure.suptitle(title, fontsize=14)
+    draw_points(panels[2], atoms)
 
 
 @picture(16, 5.8, 150, w_pad=0.08, h_pad=0.06, wspace=0.04)
@@ -177,16 +194,17 @@ def plot_bounded(figure: Figure, found: BoundedGeometry) -> None:
     draw_kinds(figure, atoms, f"{counts.name} ({counts.classes} classes)\n{found.summary:.110}")
 
 
-def draw_points(figure: Any, atoms: Atoms, title: str | None = None) -> None:
+def draw_points(figure: Any, atoms: Atoms, title: str | None = None, names: Sequence[str] | None = None) -> None:
     """The atoms on their sphere, or of a rank above 3 along three principal axes, into a (sub)figure.
 
-    Of one kind that are few, each point is labelled by its count; where several classes share it, it is ringed.
+    Of one kind that are few, each point is labelled by its name or count, unless a larger class has its label there;
+    where several classes share it, it is ringed.
     """
     axes = figure.add_subplot(projection="3d")
     points, share = atoms.axes()
     points /= max(1e-12, float(np.linalg.norm(points, axis=1).max()))
     dims = 1 + int((np.abs(points[:, :2]).max(axis=0) > 1e-6).sum())
-    unit_sphere(axes, 1.05, (0.0, -90.0) if dims < 3 else _VIEW)
+    unit_sphere(axes, 1.05 if names is None else 0.92, (0.0, -90.0) if dims < 3 else _VIEW)
     first, totals = atoms.merged()
     kinds, ringed = dict.fromkeys(atoms.kinds.tolist()), first[totals > 1]
     for i, kind in enumerate(kinds):
@@ -199,12 +217,40 @@ def draw_points(figure: Any, atoms: Atoms, title: str | None = None) -> None:
         axes.scatter(*points[ringed].T, s=260, facecolor="none", edgecolor="black", depthshade=False)
     if len(kinds) == 1 and len(first) <= FEW:
         for a, total in zip(first, totals, strict=True):
-            # Where atoms were sampled it is not known here how many classes a point has.
-            several = f"{total} classes of " if atoms.total == len(atoms.gram) else "classes of "
-            label = f"{several if total > 1 else ''}{atoms.numbers[a]:.4g}"
-            axes.text(*(1.2 * points[a]), label, ha="center", va="center", fontsize=11)
+            label = f"{atoms.numbers[a]:.4g}" if names is None else cut(names[a])
+            if total > 1:
+                # Where atoms were sampled it is not known here how many classes a point has.
+                several = f"{total} classes of" if atoms.total == len(atoms.gram) else "classes of"
+                ends = (f"{end:.4g}" for end in (atoms.numbers[a], atoms.numbers[atoms.gram[a] >= 1.0 - 1e-8].min()))
+                label = f"{several} {' to '.join(dict.fromkeys(ends))}"
+            place = points[a] * (1.0 + 0.2 / max(0.02, float(np.linalg.norm(points[a]))))
+            axes.text(*place, label, ha="center", va="center", fontsize=11 if names is None else 9)
             axes.plot(*np.array([np.zeros(3), points[a]]).T, color=GREY, linewidth=1.2)
     where = f"Points in {dims} dimension{'s' * (dims > 1)}"
     if share < 1.0 - 1e-9:
         where = f"Three principal axes, {100 * share:.3g} % of the spread"
     axes.set_title(title or f"{where}\n(dark: many examples; ringed: several classes)")
+    if len(axes.texts) > 1:
+        _part(axes)
+
+
+def _part(axes: Any) -> None:
+    """Take away every label that would lie on one before it, and move into the panel what would stand out at a side."""
+    from matplotlib.transforms import Bbox, ScaledTranslation
+    from mpl_toolkits.mplot3d.proj3d import proj_transform
+
+    panel = axes.figure
+    panel.figure.draw_without_rendering()  # which lays the figure out
+    kept: list[Bbox] = []
+    for text in list(axes.texts):
+        size = np.array(text.get_window_extent().size)
+        middle = axes.transData.transform(proj_transform(*text.get_position_3d(), axes.get_proj())[:2])
+        inside = min(max(middle[0], panel.bbox.x0 + size[0] / 2.0), panel.bbox.x1 - size[0] / 2.0)
+        shift = ScaledTranslation((inside - middle[0]) / panel.dpi, 0.0, panel.dpi_scale_trans)
+        middle[0] = inside
+        box = Bbox([middle - size / 2.0, middle + size / 2.0])
+        if box.count_overlaps(kept):
+            text.remove()
+        else:
+            kept.append(box)
+            text.set_transform(axes.transData + shift)

@@ -121,6 +121,11 @@ def plain_ticks(axis: Any) -> None:
     axis.set_major_formatter(lambda tick, _: f"{tick:g}")
 
 
+def cut(name: str) -> str:
+    """A name, or the start of a long one."""
+    return name if len(name) <= 14 else f"{name[:12]}..."
+
+
 def name_ticks(axis: Any, names: Sequence[str], room: int = 0, most: int = MANY) -> None:
     """The names of classes as ticks at 1, 2, ..., long ones cut, and upright where they need more `room` (characters).
 
@@ -129,7 +134,7 @@ def name_ticks(axis: Any, names: Sequence[str], room: int = 0, most: int = MANY)
     if len(names) > most:
         whole_ticks(axis)
         return
-    shown = [name if len(name) <= 14 else f"{name[:12]}..." for name in names]
+    shown = [*map(cut, names)]
     turned = axis.axis_name == "x" and len(names) * max(map(len, shown)) > room
     axis.set_ticks(range(1, len(names) + 1), shown, fontsize=max(4.0, 9.0 - len(names) / 12.0))
     axis.set_tick_params(rotation=90 if turned else 0)

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
+from mpl_toolkits.mplot3d.proj3d import proj_transform
 
 import geomsolve as gs
 from geomsolve.figures import solutions as plots
@@ -134,6 +136,47 @@ def test_collapsed_classes_are_named_and_their_number_where_all_are_drawn(classe
     axes = axes_titled(figure, "Points in 1 dimension")
     assert {text.get_text() for text in axes.texts} == {str(largest), words}
     assert "ringed" in axes.get_title()
+
+
+_LONG_TAIL = [5200, 3100, 1900, 1500, 800, 400, 200, 100, 64, 20, 9, 4]
+
+
+def test_collapsed_classes_of_unlike_counts_are_told_by_the_largest_and_the_smallest():
+    solution = gs.solve(gs.SupCon([5.2e12, *_LONG_TAIL[1:]], temperature=0.3))
+    axes = axes_titled(solution.plot(), "Points in 1 dimension")
+    assert [text.get_text() for text in axes.texts] == ["5.2e+12", "11 classes of 3100 to 4"]
+
+
+def test_points_are_labelled_by_names_that_do_not_lie_on_each_other_nor_stand_out(tmp_path):
+    names = ["airplane", "automobile of a sort", *"cdefghijkl"]
+    solution = gs.solve(gs.SupCon(gs.as_counts(_LONG_TAIL).named(names), temperature=3.0))
+    figure = solution.plot(tmp_path / "a.png")
+    axes = axes_titled(figure, "Three principal axes")
+    words = [text.get_text() for text in axes.texts]
+    assert words[:3] == ["airplane", "automobile o...", "c"]
+    assert len(words) < 12
+    boxes = []
+    for text in axes.texts:  # as they are drawn
+        x, y, _ = proj_transform(*text.get_position_3d(), axes.get_proj())
+        boxes.append(Text.get_window_extent(moved(text, x, y)))
+    assert not any(box.count_overlaps(boxes[:i]) for i, box in enumerate(boxes))
+    assert min(box.x0 for box in boxes) > axes.figure.bbox.x0 - 1
+    assert max(box.x1 for box in boxes) < axes.figure.bbox.x1 + 1
+
+
+def moved(text, x, y):
+    """A plain label, as this one of three dimensions is drawn."""
+    plain = Text(x, y, text.get_text(), fontsize=text.get_fontsize(), ha="center", va="center")
+    plain.set_figure(text.figure)
+    plain.set_transform(text.get_transform())
+    return plain
+
+
+def test_the_numbers_of_a_gram_matrix_do_not_touch():
+    axes = axes_titled(solved(_LONG_TAIL).plot(), "Gram matrix")
+    width = axes.get_window_extent().width / 12
+    assert len(axes.texts) == 144
+    assert max(text.get_window_extent().width for text in axes.texts) < 0.9 * width
 
 
 def test_drawing_leaves_pyplot_and_the_settings_alone():

@@ -208,4 +208,7 @@ def test_names_of_the_counts_stand_for_numbered_labels():
     counts = gs.as_counts([120, 36, 12]).named(["melanoma", "nevus", "keratosis"])
     found = gs.diagnose(z, y, objective="supcon", counts=counts, temperature=0.1)
     assert found.labels == ["melanoma", "nevus", "keratosis"]
+    figure = found.plot()
+    for axes in (*figure.axes[:2], figure.axes[3]):
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == found.labels
     assert gs.diagnose(z, y, objective="supcon", counts=[120, 36, 12], temperature=0.1).labels == [0, 1, 2]
