@@ -35,7 +35,7 @@ HEAVY = {
     "flint": {"certificates"},
     "torch": {"training"},
 }
-# Lines in all: to come down to 30,000, never up.
+# Lines in all, to come down to 30,000: up only for what a proof or a user was found to lack.
 MOST_LINES = 32_625
 FILES = sorted(ROOT.rglob("*.py"))
 
