@@ -12,8 +12,8 @@ from .counts import Counts
 
 # Nodes of the finest rule. A certificate uses it; solvers take coarser ones.
 MOST_NODES = 112
-# Nodes that are enough for nearly all counts.
-_USUAL = 64
+# For how many nodes the recurrence is run: a start, the usual, all.
+_RUNS = (16, 64, MOST_NODES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class CountLine:
         """
         if order in self._rules:
             return self._rules[order]
-        diagonal, beside = self._usual if order <= _USUAL else self._recurrence(MOST_NODES)
+        diagonal, beside = self._recurrence(next(size for size in _RUNS if size >= order))
         total = float(self.counts.multiplicity.sum())
         nodes, vectors = eigh_tridiagonal(diagonal[:order], beside[: min(order, len(diagonal)) - 1])
         weights = total * vectors[0] ** 2
@@ -62,10 +62,6 @@ class CountLine:
         kept = weights > 1e-30 * total
         self._rules[order] = np.clip(nodes[kept], -1.0, 1.0), weights[kept]
         return self._rules[order]
-
-    @cached_property
-    def _usual(self) -> tuple[Array, Array]:
-        return self._recurrence(_USUAL)
 
     def _recurrence(self, nodes: int) -> tuple[Array, Array]:
         """So many a and b of b_{j+1} p_{j+1} = (x - a_j) p_j - b_j p_{j-1}, by the Stieltjes procedure.

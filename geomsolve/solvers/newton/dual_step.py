@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, gmres
+from scipy.sparse.linalg import LinearOperator, bicgstab
 
 from ...arrays import Array
 from ...geometry.orbit_gram import OrbitGram
@@ -174,4 +174,4 @@ def _iterated(apply: Callable[[Array], Array], blocks: Array, right: Array, tol:
     # What is left of the residual may be as large as what the step leaves anyway, about its square.
     goal = 0.1 * max(tol, peak * min(peak, 0.1))
     operator = LinearOperator((len(right),) * 2, lambda vector: precondition(apply(vector)), dtype=np.float64)
-    return np.asarray(gmres(operator, start, rtol=0.0, atol=goal, restart=_PRODUCTS, maxiter=1)[0])
+    return np.asarray(bicgstab(operator, start, rtol=0.0, atol=goal, maxiter=_PRODUCTS // 2)[0])

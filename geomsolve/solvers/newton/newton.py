@@ -14,6 +14,7 @@ from ..spheres.spheres import gram_of
 from .equal_counts import rank_one_optimum
 from .factor_newton import balance, sharpened
 from .kinks import polish_kinks
+from .quadrature import start_of
 from .stationary import point_at
 
 
@@ -58,7 +59,7 @@ class Newton:
             guess = start if isinstance(start, KindGram) else KindGram.together(objective.orbits)
             gram, termination = staircase(objective, start_at(guess), loop)
             return loop.attempt(self.name, termination, gram, "on unit vectors of cells")
-        gram = start if start is not None else OrbitGram.simplex(objective.orbits)
+        gram = start if start is not None else start_of(objective)
         if point_at(objective, gram) is None:
             # A hinge that is satisfied everywhere, say: a convex function is minimal where no forces act.
             return loop.attempt(self.name, Termination.CONVERGED, gram, "no forces act at the start")

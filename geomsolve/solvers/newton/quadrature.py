@@ -1,19 +1,24 @@
 """Newton on a quadrature rule of the counts: the optimum of a million classes from a problem of a hundred."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
-from ...arrays import Progress
+from ...arrays import Array, Progress
 from ...errors import ProblemError
 from ...geometry.kernel import KernelGram, interpolation
 from ...geometry.orbit_gram import OrbitGram
 from ...objectives.base import Objective
+from ...objectives.count_laws import CountLaw
 from ..base import Attempt, Termination
+from .dual_step import DENSE
 from .stationary import stationary_point
 
 # (nodes of the rule, polynomials per count), tried in turn.
 _LEVELS = ((20, 38), (32, 56), (48, 80), (72, 128), (96, 200))
+# The same and the tolerance, where that is only a start: one or two steps over all counts are left.
+_COARSE = (12, 24, 1e-7)
 # Last coefficients below this, in units of cosine and of log u, are rounding.
 _RESOLVED = 1e-14
 _LAST = 4
@@ -59,27 +64,18 @@ class Quadrature:
             return Attempt(self.name, Termination.CONVERGED, KernelGram.simplex(law.line), 0, "all counts are equal")
         gram, steps = None, 0
         for nodes, degree in _LEVELS:
-            places, _, transform = interpolation(degree)
             report(f"quadrature: {nodes} nodes, {degree} polynomials")
-            problem, everywhere, taken = law.on_nodes(nodes, places)
+            steps += 1
             try:
-                problem.check()
+                # What a coarser level found is nearly right: two steps instead of five.
+                found = on_rule(law, nodes, degree, self.tol, gram)
             except ProblemError as error:  # the counts are fine; on nodes they lose the digits the loss asks for
                 message = f"quadrature: too many decades between the counts ({error})"
-                return Attempt(self.name, Termination.FAILED, gram, steps, message)
-            # What a coarser level found is nearly right: two steps instead of five.
-            guess = OrbitGram.simplex(problem.orbits)
-            if gram is not None:
-                cosines = gram.at(everywhere)
-                np.fill_diagonal(cosines, np.where(problem.orbits.plural, np.diag(cosines), 1.0))
-                guess = OrbitGram(problem.orbits, cosines)
-            point = stationary_point(problem, guess, self.tol)
-            steps += 1
-            if point is None or point.balance is None:
+                return Attempt(self.name, Termination.FAILED, gram, steps - 1, message)
+            if found is None:
                 return Attempt(self.name, Termination.STALLED, gram, steps, _RANK_LOST)
-            core = transform @ point.cosines[taken:, taken:] @ transform.T
-            balance = np.asarray(transform @ np.log(point.balance[taken:]), dtype=np.float64)
-            gram = KernelGram(law.line, (core + core.T) / 2.0, balance)
+            gram, taken = found
+            core, balance = gram.core, gram.log_balance
             left = float(max(np.abs(core[:, -_LAST:]).max(), np.abs(balance[-_LAST:]).max() * objective.temperature))
             if left <= _RESOLVED:
                 if gram.smallest_eigenvalue < _LOST:
@@ -88,3 +84,38 @@ class Quadrature:
                 return Attempt(self.name, Termination.CONVERGED, gram, steps, message)
         message = f"quadrature: cosines are no smooth function of the counts ({left:.0e} left after {degree} terms)"
         return Attempt(self.name, Termination.STALLED, gram, steps, message)
+
+
+def on_rule(
+    law: CountLaw, nodes: int, degree: int, tol: float, near: KernelGram | None = None
+) -> tuple[KernelGram, int] | None:
+    """The optimum on a Gauss rule of the counts as a polynomial, and the size of the rule; None where it loses rank.
+
+    Raises:
+        ProblemError: on nodes the counts lose the digits the loss asks for.
+    """
+    places, _, transform = interpolation(degree)
+    problem, everywhere, taken = law.on_nodes(nodes, places)
+    problem.check()
+    guess = OrbitGram.simplex(problem.orbits) if near is None else _at(near, problem, everywhere)
+    point = stationary_point(problem, guess, tol)
+    if point is None or point.balance is None:
+        return None
+    core = transform @ point.cosines[taken:, taken:] @ transform.T
+    balance = np.asarray(transform @ np.log(point.balance[taken:]), dtype=np.float64)
+    return KernelGram(law.line, (core + core.T) / 2.0, balance), taken
+
+
+def start_of(objective: Objective) -> OrbitGram:
+    """Where Newton's method starts: the optimum of a coarse rule where counts are many, else the regular simplex."""
+    law, found = objective.law, None
+    if law is not None and objective.smooth and len(objective.orbits.sizes) > DENSE:
+        with suppress(ProblemError):
+            found = on_rule(law, *_COARSE)
+    return OrbitGram.simplex(objective.orbits) if found is None else _at(found[0], objective, law.line.places)
+
+
+def _at(gram: KernelGram, objective: Objective, places: Array) -> OrbitGram:
+    cosines = gram.at(places)
+    np.fill_diagonal(cosines, np.where(objective.orbits.plural, np.diag(cosines), 1.0))
+    return OrbitGram(objective.orbits, cosines)
