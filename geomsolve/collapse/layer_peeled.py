@@ -42,7 +42,7 @@ def layer_peeled_threshold(
     Raises:
         ProblemError: numbers of classes that make no minority, or what `LayerPeeled` refuses.
 
-    Cost: some 40 solutions over two orbits, a tenth of a second each.
+    Cost: some 40 problems over two orbits, each a root in the decay: about a second of one thread.
     Source: Fang et al. (PNAS 2021) for the collapse; the equation is ours.
     """
     majority = check_whole("majority", majority, least=1)

@@ -26,6 +26,7 @@ class CountLine:
 
     counts: Counts
     _rules: dict[int, tuple[Array, Array]] = field(default_factory=dict, init=False, repr=False)
+    _runs: dict[int, tuple[Array, Array]] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def places(self) -> Array:
@@ -52,7 +53,10 @@ class CountLine:
         """
         if order in self._rules:
             return self._rules[order]
-        diagonal, beside = self._recurrence(next(size for size in _RUNS if size >= order))
+        size = next(size for size in _RUNS if size >= order)
+        if size not in self._runs:
+            self._runs[size] = self._recurrence(size)
+        diagonal, beside = self._runs[size]
         total = float(self.counts.multiplicity.sum())
         nodes, vectors = eigh_tridiagonal(diagonal[:order], beside[: min(order, len(diagonal)) - 1])
         weights = total * vectors[0] ** 2

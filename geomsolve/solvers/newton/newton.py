@@ -38,7 +38,7 @@ class Newton:
         near: whether a start is the optimum but for some digits, such as a conic program's answer. Its slack matrix
             then says of what rank it is, see `sharpened`.
 
-    Cost: 4-10 steps of O(K^2) each (GMRES); O(K^2 p) per product with the Hessian on spheres of p dimensions.
+    Cost: 4-10 steps of O(K^2) each (BiCGSTAB); O(K^2 p) per product with the Hessian on spheres of p dimensions.
     Fails: never silently: the answer of a failed run does not pass the certificate.
     Source: ours; derivation on the theory page.
     """

@@ -65,13 +65,13 @@ class Quadrature:
         gram, steps = None, 0
         for nodes, degree in _LEVELS:
             report(f"quadrature: {nodes} nodes, {degree} polynomials")
-            steps += 1
             try:
                 # What a coarser level found is nearly right: two steps instead of five.
                 found = on_rule(law, nodes, degree, self.tol, gram)
             except ProblemError as error:  # the counts are fine; on nodes they lose the digits the loss asks for
                 message = f"quadrature: too many decades between the counts ({error})"
-                return Attempt(self.name, Termination.FAILED, gram, steps - 1, message)
+                return Attempt(self.name, Termination.FAILED, gram, steps, message)
+            steps += 1
             if found is None:
                 return Attempt(self.name, Termination.STALLED, gram, steps, _RANK_LOST)
             gram, taken = found
