@@ -176,7 +176,8 @@ def as_counts(counts: Counts | ArrayLike, *, name: str = "counts") -> Counts:
                 f"{array.sum():.9g} (divide by the sum, or give counts)"
             )
         array = array / array.sum()
-    return _histogram(array, name).named(names)
+    found = _histogram(array, name)
+    return found if names is None else found.named(names)
 
 
 def _histogram(array: Array, name: str) -> Counts:

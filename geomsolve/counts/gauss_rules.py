@@ -13,7 +13,7 @@ from .counts import Counts
 # Nodes of the finest rule. A certificate uses it; solvers take coarser ones.
 MOST_NODES = 112
 # For how many nodes the recurrence is run: a start, the usual, all.
-_RUNS = (16, 64, MOST_NODES)
+_RUNS = (12, 64, MOST_NODES)
 
 
 @dataclass(frozen=True, eq=False)

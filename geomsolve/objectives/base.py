@@ -251,7 +251,6 @@ def check_weights(name: str, weights: Array, shape: tuple[int, ...]) -> None:
         raise ProblemError(f"{name}: must have shape {shape}; got {np.shape(weights)}")
     if weights.ndim == 2 and weights.strides[0] == 0:  # all rows the same
         weights = weights[:1]
-    bad = ~(np.isfinite(weights) & (weights >= 0))
-    if bad.any():
-        got = weights[bad].flat[0]
+    if not (weights.min() >= 0 and weights.max() < math.inf):
+        got = weights[~((weights >= 0) & (weights < math.inf))].flat[0]
         raise ProblemError(f"{name}: must be finite and not negative, or the loss is not convex; got {got:g}")

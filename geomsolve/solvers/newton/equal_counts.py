@@ -10,20 +10,18 @@ from numpy.typing import NDArray
 from ...geometry.orbit_gram import OrbitGram, Orbits
 from ...objectives.base import Objective
 from ..base import Iteration, Termination
-from .stationary import answer, dual_newton, point_at
+from .stationary import Point, answer, dual_newton, point_at
 
 
 def rank_one_optimum(
-    objective: Objective, gram: OrbitGram, collapsed: NDArray[np.bool_], tol: float, loop: Iteration
+    objective: Objective, start: Point, collapsed: NDArray[np.bool_], tol: float, loop: Iteration
 ) -> tuple[OrbitGram | None, OrbitGram]:
     """The optimum with S of rank one and some orbits collapsed, or None where there is none; and the last matrix."""
-    orbits = objective.orbits
+    orbits, gram = objective.orbits, start.gram
+    point: Point | None = start
     if collapsed.any():
-        gram = _with_points(orbits, collapsed)
-    while not loop.full:
-        point = point_at(objective, gram, collapsed)
-        if point is None:
-            break
+        point = point_at(objective, _with_points(orbits, collapsed), collapsed)
+    while point is not None and not loop.full:
         point, termination = dual_newton(objective, point, collapsed, tol, loop)
         if termination is not Termination.CONVERGED:
             break
@@ -36,6 +34,7 @@ def rank_one_optimum(
             return gram if optimal else None, gram
         collapsed = collapsed | over
         gram = _with_points(orbits, collapsed)
+        point = point_at(objective, gram, collapsed)
     return None, gram
 
 

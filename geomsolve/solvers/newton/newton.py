@@ -59,10 +59,12 @@ class Newton:
             guess = start if isinstance(start, KindGram) else KindGram.together(objective.orbits)
             gram, termination = staircase(objective, start_at(guess), loop)
             return loop.attempt(self.name, termination, gram, "on unit vectors of cells")
-        gram = start if start is not None else start_of(objective)
-        if point_at(objective, gram) is None:
+        point = start_of(objective) if start is None else point_at(objective, start)
+        if point is None:
             # A hinge that is satisfied everywhere, say: a convex function is minimal where no forces act.
+            gram = OrbitGram.simplex(objective.orbits) if start is None else start
             return loop.attempt(self.name, Termination.CONVERGED, gram, "no forces act at the start")
+        gram = point.gram
         if not objective.smooth:
             if start is None:
                 message = "not smooth: Newton needs a start near by"
@@ -81,9 +83,9 @@ class Newton:
             # At low temperature examples of a class that start apart find to each other in a hundred steps.
             drawn = np.diag(np.broadcast_to(objective.attraction, (len(gram.sizes),) * 2)) > 0
             tied = objective.orbits.plural & drawn
-            found = rank_one_optimum(objective, gram, tied, self.tol, loop)[0] if tied.any() else None
+            found = rank_one_optimum(objective, point, tied, self.tol, loop)[0] if tied.any() else None
         if found is None:
-            found, gram = rank_one_optimum(objective, gram, np.zeros(len(gram.sizes), bool), self.tol, loop)
+            found, gram = rank_one_optimum(objective, point, np.zeros(len(gram.sizes), bool), self.tol, loop)
         if found is not None:
             return loop.attempt(self.name, Termination.CONVERGED, found, "dual factor of rank one")
         loop.say("the optimum loses rank: Newton on unit vectors")

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from ...objectives.base import Objective
 from ...objectives.count_laws import CountLaw
 from ..base import Attempt, Termination
 from .dual_step import DENSE
-from .stationary import stationary_point
+from .stationary import Point, point_at, settle
 
 # (nodes of the rule, polynomials per count), tried in turn.
 _LEVELS = ((20, 38), (32, 56), (48, 80), (72, 128), (96, 200))
@@ -62,34 +63,47 @@ class Quadrature:
             return Attempt(self.name, Termination.NOT_APPLICABLE, message=message)
         if len(law.counts.distinct) < 2:
             return Attempt(self.name, Termination.CONVERGED, KernelGram.simplex(law.line), 0, "all counts are equal")
-        gram, steps = None, 0
+        found, gram, steps = None, None, 0
         for nodes, degree in _LEVELS:
             report(f"quadrature: {nodes} nodes, {degree} polynomials")
             try:
                 # What a coarser level found is nearly right: two steps instead of five.
-                found = on_rule(law, nodes, degree, self.tol, gram)
+                found = on_rule(law, nodes, degree, self.tol, found)
             except ProblemError as error:  # the counts are fine; on nodes they lose the digits the loss asks for
                 message = f"quadrature: too many decades between the counts ({error})"
                 return Attempt(self.name, Termination.FAILED, gram, steps, message)
             steps += 1
             if found is None:
                 return Attempt(self.name, Termination.STALLED, gram, steps, _RANK_LOST)
-            gram, taken = found
+            gram = found.gram
             core, balance = gram.core, gram.log_balance
             left = float(max(np.abs(core[:, -_LAST:]).max(), np.abs(balance[-_LAST:]).max() * objective.temperature))
             if left <= _RESOLVED:
                 if gram.smallest_eigenvalue < _LOST:
                     return Attempt(self.name, Termination.STALLED, gram, steps, _RANK_LOST)
-                message = f"{taken} nodes, {degree} polynomials, rank {len(gram.strengths)}"
+                message = f"{found.nodes} nodes, {degree} polynomials, rank {len(gram.strengths)}"
                 return Attempt(self.name, Termination.CONVERGED, gram, steps, message)
         message = f"quadrature: cosines are no smooth function of the counts ({left:.0e} left after {degree} terms)"
         return Attempt(self.name, Termination.STALLED, gram, steps, message)
 
 
-def on_rule(
-    law: CountLaw, nodes: int, degree: int, tol: float, near: KernelGram | None = None
-) -> tuple[KernelGram, int] | None:
-    """The optimum on a Gauss rule of the counts as a polynomial, and the size of the rule; None where it loses rank.
+class Fitted(NamedTuple):
+    """An optimum on a rule, as polynomials in the log counts."""
+
+    gram: KernelGram
+    level: float  # what is to be added to the logarithm of its u
+    nodes: int
+
+    def at(self, objective: Objective, places: Array) -> Point:
+        """A guess for orbits of these counts."""
+        polynomials = self.gram.polynomials(places)
+        cosines = polynomials @ self.gram.core @ polynomials.T
+        np.fill_diagonal(cosines, np.where(objective.orbits.plural, np.diag(cosines), 1.0))
+        return Point(OrbitGram(objective.orbits, cosines), polynomials @ self.gram.log_balance + self.level)
+
+
+def on_rule(law: CountLaw, nodes: int, degree: int, tol: float, near: Fitted | None = None) -> Fitted | None:
+    """The optimum on a Gauss rule of the counts as a polynomial; None where it loses rank.
 
     Raises:
         ProblemError: on nodes the counts lose the digits the loss asks for.
@@ -97,25 +111,25 @@ def on_rule(
     places, _, transform = interpolation(degree)
     problem, everywhere, taken = law.on_nodes(nodes, places)
     problem.check()
-    guess = OrbitGram.simplex(problem.orbits) if near is None else _at(near, problem, everywhere)
-    point = stationary_point(problem, guess, tol)
-    if point is None or point.balance is None:
+    point = point_at(problem, OrbitGram.simplex(problem.orbits)) if near is None else near.at(problem, everywhere)
+    point = None if point is None else settle(problem, point, tol)
+    if point is None:
         return None
-    core = transform @ point.cosines[taken:, taken:] @ transform.T
-    balance = np.asarray(transform @ np.log(point.balance[taken:]), dtype=np.float64)
-    return KernelGram(law.line, (core + core.T) / 2.0, balance), taken
+    core = transform @ point.gram.cosines[taken:, taken:] @ transform.T
+    level = float(point.log_u.max())
+    balance = np.asarray(transform @ (point.log_u[taken:] - level), dtype=np.float64)
+    return Fitted(KernelGram(law.line, (core + core.T) / 2.0, balance), level, taken)
 
 
-def start_of(objective: Objective) -> OrbitGram:
-    """Where Newton's method starts: the optimum of a coarse rule where counts are many, else the regular simplex."""
+def start_of(objective: Objective) -> Point | None:
+    """Where Newton's method starts: the optimum of a coarse rule where counts are many, else the regular simplex.
+
+    None where no forces act there.
+    """
     law, found = objective.law, None
     if law is not None and objective.smooth and len(objective.orbits.sizes) > DENSE:
         with suppress(ProblemError):
             found = on_rule(law, *_COARSE)
-    return OrbitGram.simplex(objective.orbits) if found is None else _at(found[0], objective, law.line.places)
-
-
-def _at(gram: KernelGram, objective: Objective, places: Array) -> OrbitGram:
-    cosines = gram.at(places)
-    np.fill_diagonal(cosines, np.where(objective.orbits.plural, np.diag(cosines), 1.0))
-    return OrbitGram(objective.orbits, cosines)
+    if found is None:
+        return point_at(objective, OrbitGram.simplex(objective.orbits))
+    return found.at(objective, law.line.places)

@@ -27,10 +27,8 @@ def stationary_point(objective: Objective, start: OrbitGram | None = None, tol: 
     """
     gram = OrbitGram.simplex(objective.orbits) if start is None else OrbitGram(objective.orbits, start.cosines)
     point = point_at(objective, gram)
-    if point is None:
-        return None
-    point, termination = dual_newton(objective, point, np.zeros(len(gram.sizes), bool), tol, Iteration(120))
-    return answer(point) if termination is Termination.CONVERGED else None
+    settled = None if point is None else settle(objective, point, tol)
+    return None if settled is None else answer(settled)
 
 
 class Point(NamedTuple):
@@ -39,6 +37,12 @@ class Point(NamedTuple):
     gram: OrbitGram
     log_u: Array
     size: float = np.inf
+
+
+def settle(objective: Objective, point: Point, tol: float) -> Point | None:
+    """Where Newton's method comes to rest from there with no orbit collapsed, or None."""
+    point, termination = dual_newton(objective, point, np.zeros(len(point.log_u), bool), tol, Iteration(120))
+    return point if termination is Termination.CONVERGED else None
 
 
 def answer(point: Point) -> OrbitGram:
