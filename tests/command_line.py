@@ -1,5 +1,6 @@
 """The command line as a test runs it."""
 
+import json
 import re
 
 from geomsolve import cli
@@ -10,6 +11,27 @@ def run(capsys, *arguments):
     code = cli.run([str(argument) for argument in arguments])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
+
+
+def printed(capsys, *arguments, code=0):
+    """What a command printed that must end with this exit code."""
+    got, out, err = run(capsys, *arguments)
+    assert got == code, err
+    return out
+
+
+def strict(text):
+    """JSON, which has no NaN and no infinity."""
+
+    def refuse(word):
+        raise AssertionError(f"{word} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def reported(capsys, *arguments, code=0):
+    """The report of a command that must end with this exit code."""
+    return strict(printed(capsys, *arguments, "--json", "-", code=code))
 
 
 def refuses(capsys, arguments, message):

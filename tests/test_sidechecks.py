@@ -1,11 +1,10 @@
 """Critical values and verdicts are checked by descent; where they are wrong, it is said."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from command_line import refuses, run
+from command_line import printed, refuses, reported
 
 import geomsolve as gs
 from geomsolve.collapse import crosschecks as collapsechecks
@@ -95,14 +94,11 @@ def test_a_wrong_excess_is_told(monkeypatch):
 def test_the_verb_checks_a_critical_ratio(capsys):
     options = ["--objective", "gcl", "--negatives", "1", "--temperature", "1", "--device", "gpu"]
     arguments = ["--majority", "1", "--minority", "3", *options]
-    code, out, _ = run(capsys, "crosscheck", *arguments, "--json", "-")
-    assert code == 0
-    report = json.loads(out)
+    report = reported(capsys, "crosscheck", *arguments)
     assert report["agree"]
     assert report["value"] == pytest.approx(6.541653880257519, rel=1e-12)
     assert [side["verdict"] for side in report["sides"]] == ["agrees", "agrees"]
-    code, out, _ = run(capsys, "crosscheck", *arguments)
-    assert code == 0
+    out = printed(capsys, "crosscheck", *arguments)
     assert "The routes agree." in out
     assert "collapsed" in out
 
@@ -110,15 +106,10 @@ def test_the_verb_checks_a_critical_ratio(capsys):
 def test_the_verb_checks_a_verdict(capsys, tmp_path):
     file = tmp_path / "w.npy"
     np.save(file, np.exp(INCONSISTENT.log_matrix()))
-    code, out, _ = run(capsys, "crosscheck", "--weights", file, "--temperature", "0.5", "--json", "-")
-    assert code == 0
-    report = json.loads(out)
+    report = reported(capsys, "crosscheck", "--weights", file, "--temperature", "0.5")
     assert (report["agree"], report["verdict"], report["descent"]["verdict"]) == (True, "inconsistent", "agrees")
-    code, out, _ = run(
-        capsys, "crosscheck", "--labels", "0,0.3,1,1.2", "--scheme", "y-aware", "--sigma", "0.2", "--temperature", "0.5"
-    )
-    assert code == 0
-    assert "The routes agree." in out
+    line = ["crosscheck", "--labels", "0,0.3,1,1.2", "--scheme", "y-aware", "--sigma", "0.2", "--temperature", "0.5"]
+    assert "The routes agree." in printed(capsys, *line)
 
 
 @pytest.mark.parametrize(

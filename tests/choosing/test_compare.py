@@ -1,12 +1,10 @@
 """`compare`: every loss on the same counts, against what each loss gives alone and against known optima."""
 
-import json
-
 import numpy as np
 import pytest
+from command_line import reported
 
 import geomsolve as gs
-from geomsolve import cli
 from geomsolve.figures.charts import plot_comparison
 
 COUNTS = [60, 12, 12, 3]
@@ -174,8 +172,7 @@ def test_report_text_and_picture(found, tmp_path):
 def test_on_the_command_line(tmp_path, capsys):
     picture = tmp_path / "c.png"
     arguments = ["compare", "--counts", "60,12,3", "--temperature", "0.5", "--losses", "supcon, design"]
-    assert cli.run([*arguments, "--json", "-", "--plot", str(picture)]) == 0
-    report = json.loads(capsys.readouterr().out)
+    report = reported(capsys, *arguments, "--plot", picture)
     assert [row["loss"] for row in report["losses"]] == ["supcon", "design"]
     assert report["recommendation"]
     assert picture.read_bytes()[:4] == b"\x89PNG"

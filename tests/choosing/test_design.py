@@ -1,17 +1,15 @@
 """Designed weights: the wanted geometry comes out of the solver, and out of every example on its own."""
 
 import contextlib
-import json
 import math
 
 import numpy as np
 import pytest
 from atoms import gram_of, unit_rows
-from command_line import refuses
+from command_line import printed, refuses, reported, strict
 from helpers import dense_simplex
 
 import geomsolve as gs
-from geomsolve.cli import run
 from geomsolve.training import losses
 
 TEMPERATURES = [0.07, 0.1, 0.5, 1.0, 5.0]
@@ -214,8 +212,7 @@ def test_command(tmp_path, capsys):
     target = random_target(np.random.default_rng(1), 3, 2)
     np.save(tmp_path / "g.npy", target)
     words = ["design", "--counts", "20,5,1", "--temperature", "0.5", "--target", str(tmp_path / "g.npy")]
-    assert run([*words, "--json", "-", "--out", str(tmp_path / "made")]) == 0
-    report = json.loads(capsys.readouterr().out)
+    report = reported(capsys, *words, "--out", tmp_path / "made")
     assert report["quality"] == "certified"
     assert report["classes"] == 3
     expected = gs.design([20, 5, 1], target, temperature=0.5)
@@ -224,25 +221,16 @@ def test_command(tmp_path, capsys):
     with np.load(tmp_path / "made" / "design.npz", allow_pickle=False) as arrays:
         assert np.array_equal(arrays["negative_weights"], expected.weights)
         assert float(arrays["temperature"]) == 0.5
-    assert json.loads((tmp_path / "made" / "design.json").read_text()) == report
+    assert strict((tmp_path / "made" / "design.json").read_text()) == report
 
 
-def test_command_in_words(capsys):
-    assert run(["design", "--counts", "20,5,1", "--temperature", "0.5", "--anchors", "instance"]) == 0
-    out = capsys.readouterr().out
+def test_command_in_words_and_exit_codes(capsys):
+    out = printed(capsys, "design", "--counts", "20,5,1", "--temperature", "0.5", "--anchors", "instance")
     assert "CERTIFIED: the target is the only optimum" in out
     assert "4.64159" in out
-    assert run(["design", "--counts", "cifar100_lt:100", "--temperature", "0.1"]) == 0
-    assert "of 100 classes" in capsys.readouterr().out
-
-
-def test_command_refuses(capsys):
+    assert "of 100 classes" in printed(capsys, "design", "--counts", "cifar100_lt:100", "--temperature", "0.1")
     message = "temperature: at 0.001 this target needs weights of e\\^0 beside 1 and forces of e\\^-2001"
     refuses(capsys, ["design", "--counts", "5,1", "--temperature", "0.001"], message)
-
-
-def test_command_without_a_proof(capsys):
-    """A tolerance no certificate of this temperature reaches: exit code 3, and said so."""
+    # A tolerance no certificate of this temperature reaches.
     words = ["design", "--counts", "20,5,1", "--temperature", "0.5", "--tol", "1e-18"]
-    assert run(words) == 3
-    assert "NOT CERTIFIED" in capsys.readouterr().out
+    assert "NOT CERTIFIED" in printed(capsys, *words, code=3)

@@ -1,10 +1,10 @@
 """Designed margins and offsets of cross-entropy: the wanted angles come out of the solver, and of free descent."""
 
-import json
 import math
 
 import numpy as np
 import pytest
+from command_line import printed, refuses, reported
 from helpers import dense_simplex
 from scipy.optimize import minimize
 from test_design import random_target
@@ -12,7 +12,6 @@ from test_design import random_target
 import geomsolve as gs
 from geomsolve.certificates import certify_logits
 from geomsolve.choosing import design_logits
-from geomsolve.cli import run
 
 DECAYS = {"feature_decay": 2e-5, "classifier_decay": 5e-3}
 
@@ -125,13 +124,11 @@ def test_on_the_command_line(tmp_path, capsys):
     np.save(tmp_path / "gram.npy", random_target(np.random.default_rng(0), 4, 3))
     decays = ["--feature-decay", "2e-5", "--classifier-decay", "5e-3"]
     arguments = ["design", "--counts", "9,5,2,2", *decays, "--target", str(tmp_path / "gram.npy")]
-    assert run([*arguments, "--out", str(tmp_path / "out"), "--json", "-"]) == 0
-    report = json.loads(capsys.readouterr().out)
+    report = reported(capsys, *arguments, "--out", tmp_path / "out")
     assert report["quality"] == "certified"
     saved = np.load(tmp_path / "out" / "design.npz")
     np.testing.assert_array_equal(saved["offsets"], report["offsets"])
-    assert run(["design", "--counts", "100,50,20,5", *decays]) == 0
-    text = capsys.readouterr().out
+    text = printed(capsys, "design", "--counts", "100,50,20,5", *decays)
     margins = design_logits([100, 50, 20, 5], **DECAYS).margins
     assert [line.split()[-1] for line in text.splitlines()[-4:]] == [f"{margin:.6g}" for margin in margins]
 
@@ -148,6 +145,5 @@ def test_on_the_command_line(tmp_path, capsys):
     ],
 )
 def test_bad_input(options, message, capsys):
-    assert run(["design", "--counts", "9,5,2", *options]) == 2
-    assert message in capsys.readouterr().err
+    refuses(capsys, ["design", "--counts", "9,5,2", *options], message)
     assert f"{math.sqrt(2) / 16:.3g}" == "0.0884"

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from command_line import refuses, run
+from command_line import printed, refuses, reported, run, strict
 
 import geomsolve as gs
 from geomsolve.choosing import named
@@ -17,19 +17,6 @@ CONTRACT = {
     "value", "lower_bound", "gap", "cosine_residual", "quality", "solver", "seconds", "classes", "rank", "collapsed",
     "orbits", "between",
 }  # fmt: skip
-
-
-def strict(text):
-    def refuse(word):
-        raise AssertionError(f"{word} is not JSON")
-
-    return json.loads(text, parse_constant=refuse)
-
-
-def solve_json(capsys, *arguments, code=0):
-    got, out, _ = run(capsys, "solve", *arguments, "--json", "-")
-    assert got == code
-    return strict(out)
 
 
 # Each row is the valid baseline with exactly one fault.
@@ -100,7 +87,7 @@ def test_a_solver_that_is_not_installed_is_one_line(capsys, monkeypatch):
 
 
 def test_json_has_the_contracts_keys_and_the_solutions_numbers(capsys):
-    report = solve_json(capsys, "--counts", "cifar10_lt:100", "--temperature", "0.1", "--views", "1")
+    report = reported(capsys, "solve", "--counts", "cifar10_lt:100", "--temperature", "0.1", "--views", "1")
     assert report.keys() >= CONTRACT
     assert report["value"] == pytest.approx(7.781503073508, abs=1e-9)
     assert report["lower_bound"] == pytest.approx(report["value"] - report["gap"], abs=1e-12)
@@ -117,7 +104,7 @@ def test_json_has_the_contracts_keys_and_the_solutions_numbers(capsys):
 
 
 def test_orbits_of_several_classes_come_largest_count_first(capsys):
-    report = solve_json(capsys, "--counts", "10,500,10,10", "--temperature", "0.5")
+    report = reported(capsys, "solve", "--counts", "10,500,10,10", "--temperature", "0.5")
     assert [(orbit["count"], orbit["size"]) for orbit in report["orbits"]] == [(500, 1), (10, 3)]
     gram = gs.solve(gs.SupCon([10, 500, 10, 10], temperature=0.5)).gram
     assert report["orbits"][1]["within"] == pytest.approx(gram[0, 2], abs=1e-12)
@@ -128,7 +115,8 @@ def test_orbits_of_several_classes_come_largest_count_first(capsys):
 def test_a_csv_keeps_the_users_class_order(capsys, tmp_path):
     path = tmp_path / "classes.csv"
     path.write_text("class,count\nrare,1\ncommon,30\n" + "rare,1\n" * 8)
-    report = solve_json(capsys, "--counts", path, "--objective", "gcl", "--negatives", "1", "--out", tmp_path / "out")
+    line = ["solve", "--counts", path, "--objective", "gcl", "--negatives", "1"]
+    report = reported(capsys, *line, "--out", tmp_path / "out")
     assert report["collapsed"] == [[0, 2, 3, 4, 5, 6, 7, 8, 9]]
     assert (report["rank"], report["counts"]) == (1, "classes.csv")
     gram, points = (np.load(tmp_path / "out" / name) for name in ("gram.npy", "points.npy"))
@@ -137,16 +125,13 @@ def test_a_csv_keeps_the_users_class_order(capsys, tmp_path):
     np.testing.assert_allclose(points @ points.T, gram, atol=1e-7)
     assert strict((tmp_path / "out" / "solution.json").read_text()) == report
     assert report["files"][-1].endswith("solution.json")
-    _, out, _ = run(capsys, "solve", "--counts", path, "--objective", "gcl", "--negatives", "1")
-    assert "9 classes of 1 in one point (classes 0, 2-9)" in out
+    assert "9 classes of 1 in one point (classes 0, 2-9)" in printed(capsys, *line)
 
 
 def test_several_thousand_classes_are_written_by_orbits(capsys, tmp_path):
     arguments = ["solve", "--counts", "inaturalist2018", "--temperature", "0.1"]
-    code, out, _ = run(capsys, *arguments, "--out", tmp_path, "--json", tmp_path / "a")
-    assert code == 0
+    assert "written by orbits" in printed(capsys, *arguments, "--out", tmp_path, "--json", tmp_path / "a")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "orbits.npz", "solution.json"]
-    assert "written by orbits" in out
     with np.load(tmp_path / "orbits.npz") as stored:
         assert stored["sizes"].sum() == 8142
         assert stored["cosines"].shape == (463, 463)
@@ -162,7 +147,7 @@ def test_several_thousand_classes_are_written_by_orbits(capsys, tmp_path):
     ],
 )
 def test_gcl_takes_its_options(capsys, options):
-    report = solve_json(capsys, "--counts", "0.6,0.3,0.1", "--objective", "gcl", *options)
+    report = reported(capsys, "solve", "--counts", "0.6,0.3,0.1", "--objective", "gcl", *options)
     assert report["quality"] == "certified"
     assert report["temperature"] == (2.0 if "--temperature" in options else 1.0)
     assert [orbit["count"] for orbit in report["orbits"]] == pytest.approx([0.6, 0.3, 0.1])
@@ -177,7 +162,7 @@ def test_an_answer_that_is_not_certified_is_printed_written_and_exit_3(capsys, t
     assert "stopped at max_steps" in out
     assert strict(path.read_text())["quality"] == "uncertified"
     assert strict((tmp_path / "out" / "solution.json").read_text())["attempts"][0]["termination"] == "step_limit"
-    assert solve_json(capsys, *BASE[1:], *short, code=3)["quality"] == "uncertified"
+    assert reported(capsys, *BASE, *short, code=3)["quality"] == "uncertified"
 
 
 def test_numbers_that_are_not_finite_become_null():
@@ -188,8 +173,8 @@ def test_numbers_that_are_not_finite_become_null():
 
 
 def test_an_embedding_below_the_rank_comes_with_its_gap_and_its_picture(capsys, tmp_path):
-    line = ["--counts", "100,50,20,10", "--temperature", "0.5", "--dim", "1", "--out", tmp_path]
-    report = solve_json(capsys, *line)
+    line = ["solve", "--counts", "100,50,20,10", "--temperature", "0.5", "--dim", "1", "--out", tmp_path]
+    report = reported(capsys, *line)
     assert report["embedding"].keys() == {
         "dim", "value", "lower_bound", "gap", "bound_in_dimension", "gap_in_dimension", "restarts", "reached",
         "second_order", "stopped", "seconds",
@@ -198,11 +183,11 @@ def test_an_embedding_below_the_rank_comes_with_its_gap_and_its_picture(capsys, 
     assert report["embedding"]["value"] > report["value"]
     assert report["embedding"]["gap"] == pytest.approx(report["embedding"]["value"] - report["lower_bound"])
     assert np.load(tmp_path / "points.npy").shape == (4, 1)
-    _, out, _ = run(capsys, "solve", *line, "--plot", tmp_path / "a.png")
+    out = printed(capsys, *line, "--plot", tmp_path / "a.png")
     assert f"wrote {tmp_path / 'a.png'}" in out
     assert "that of the points is points @ points.T" in out
     assert (tmp_path / "a.png").stat().st_size > 10_000
-    _, out, _ = run(capsys, *BASE, "--dim", "5")
+    out = printed(capsys, *BASE, "--dim", "5")
     assert "5 dimensions" in out
     assert "(exact)" in out
 
@@ -225,10 +210,9 @@ def test_progress_is_told_even_by_what_never_calls_back(capsys, monkeypatch):
 
 
 def test_profiles_lists_what_counts_takes(capsys):
-    code, out, _ = run(capsys, "profiles")
-    assert code == 0
+    out = printed(capsys, "profiles")
     assert all(name in out for name in gs.profile_names())
-    report = strict(run(capsys, "profiles", "--json", "-")[1])
+    report = reported(capsys, "profiles")
     assert {"name": "inaturalist2018", "classes": 8142}.items() <= report["profiles"][2].items()
 
 
@@ -253,9 +237,7 @@ def test_the_process_exits_as_promised():
 
 def test_version_and_no_arguments(capsys):
     assert run(capsys, "--version") == (0, f"geomsolve {gs.__version__}\n", "")
-    code, out, _ = run(capsys)
-    assert code == 2
-    assert "Commands:" in out
+    assert "Commands:" in printed(capsys, code=2)
 
 
 def test_solving_a_large_profile_imports_no_heavy_package():
@@ -277,6 +259,6 @@ def test_a_psi_of_ones_own_from_a_file_can_neither_exit_nor_print_on_stdout(caps
         "import jax.numpy as jnp\nprint('hello')\ndef psi(t):\n    print('called')\n"
         "    return jnp.log1p(jnp.exp(t[0]))\n"
     )
-    own = solve_json(capsys, *gcl, "--loss", f"{tmp_path}/loud.py:psi")
-    built_in = solve_json(capsys, *gcl, "--loss", "logistic")
+    own = reported(capsys, "solve", *gcl, "--loss", f"{tmp_path}/loud.py:psi")
+    built_in = reported(capsys, "solve", *gcl, "--loss", "logistic")
     assert own["value"] == pytest.approx(built_in["value"], abs=1e-12)

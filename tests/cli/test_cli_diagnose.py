@@ -1,15 +1,13 @@
 """The verb `diagnose`."""
 
 import functools
-import json
 import re
 
 import numpy as np
 import pytest
-from command_line import refuses
+from command_line import printed, refuses, reported, strict
 
 import geomsolve as gs
-from geomsolve.cli import run
 
 COUNTS = (12, 6, 4, 2)
 
@@ -30,13 +28,8 @@ def asked(files, *options, embeddings="z.npy", labels="y.npy"):
     return ["diagnose", "--embeddings", str(files / embeddings), "--labels", str(files / labels), *options]
 
 
-def diagnose(files, *options, **names):
-    return run(asked(files, *options, **names))
-
-
 def told(files, capsys, *options, **names):
-    assert diagnose(files, *options, "--json", "-", **names) == 0
-    return json.loads(capsys.readouterr().out)
+    return reported(capsys, *asked(files, *options, **names))
 
 
 def test_json_on_stdout(files, capsys):
@@ -67,20 +60,19 @@ def test_any_option_of_a_loss_asks_for_it(files, capsys, loss):
 def test_an_uncertified_optimum_is_told(files, capsys, monkeypatch):
     hasty = functools.partial(gs.solve, solver=gs.solvers.Newton(max_steps=1))
     monkeypatch.setattr("geomsolve.training.optima.solve", hasty)
-    assert diagnose(files, "--temperature", "0.1") == 3
-    out = capsys.readouterr().out
+    out = printed(capsys, *asked(files, "--temperature", "0.1"), code=3)
     assert "The optimum is not certified" in out
     assert "(uncertified, gap" in out
 
 
 def test_report_folder(files, capsys):
     folder = files / "new" / "report"
-    assert diagnose(files, "--temperature", "0.1", "--counts", "1200,600,400,200", "--report", str(folder)) == 0
-    out = capsys.readouterr().out
+    line = asked(files, "--temperature", "0.1", "--counts", "1200,600,400,200", "--report", folder)
+    out = printed(capsys, *line)
     text = (folder / "report.txt").read_text()
     assert out.startswith(text.rstrip())
     assert f"wrote {folder / 'diagnosis.png'}" in out
-    report = json.loads((folder / "diagnosis.json").read_text())
+    report = strict((folder / "diagnosis.json").read_text())
     assert report["counts"] == [1200, 600, 400, 200]
     assert report["samples_per_class"] == list(COUNTS)
     assert {path.name for path in folder.iterdir()} == {"diagnosis.json", "diagnosis.png", "report.html", "report.txt"}
@@ -103,10 +95,8 @@ def test_labels_from_a_csv(files, capsys, numbers):
 def test_a_report_that_cannot_be_written_is_known_first(files, capsys, monkeypatch):
     (files / "report" / "diagnosis.png").mkdir(parents=True)
     monkeypatch.setattr("geomsolve.training.optima.solve", None)
-    assert diagnose(files, "--temperature", "0.1", "--report", str(files / "report")) == 2
-    err = capsys.readouterr().err
-    assert "report: must be a path that can be written" in err
-    assert "diagnosis.png" in err
+    line = asked(files, "--temperature", "0.1", "--report", files / "report")
+    refuses(capsys, line, r"report: must be a path that can be written; .*diagnosis\.png")
 
 
 def test_a_profile_with_sorted_classes(files, capsys):

@@ -1,20 +1,16 @@
 """`solve --objective tsc`: what Python says, the targets named, exit 0 only where the bound meets the value."""
 
-import json
-
 import numpy as np
 import pytest
-from command_line import refuses
+from command_line import printed, refuses, reported
 
 import geomsolve as gs
-from geomsolve import cli
 
 SOLVE = ["solve", "--objective", "tsc", "--counts", "20,5,1", "--temperature", "0.5"]
 
 
 def test_the_report_is_what_python_says(capsys):
-    assert cli.run([*SOLVE, "--pull", "2", "--json", "-"]) == 0
-    report = json.loads(capsys.readouterr().out)
+    report = reported(capsys, *SOLVE, "--pull", "2")
     found = gs.choosing.targeted_supcon([20, 5, 1], temperature=0.5, pull=2.0)
     assert (report["value"], report["lower_bound"]) == (found.value, found.lower_bound)
     assert report["quality"] == "certified"
@@ -28,12 +24,10 @@ def test_the_report_is_what_python_says(capsys):
 
 
 def test_text_and_tolerance(capsys):
-    assert cli.run(SOLVE) == 0
-    text = capsys.readouterr().out
+    text = printed(capsys, *SOLVE)
     assert "CERTIFIED: proved optimal for these targets" in text
     assert f"{gs.choosing.targeted_supcon([20, 5, 1], temperature=0.5).own_target[1]:+.9f}" in text
-    assert cli.run([*SOLVE, "--tol", "1e-16"]) == 3
-    assert "NOT CERTIFIED" in capsys.readouterr().out
+    assert "NOT CERTIFIED" in printed(capsys, *SOLVE, "--tol", "1e-16", code=3)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import refuses, run
+from command_line import refuses, reported
 
 import geomsolve as gs
 
@@ -133,9 +133,7 @@ def test_sliders_move_the_numbers_to_what_solve_says(visit, capsys):
     words = command(page)
     counts = f"exponential:{classes:g}:{ratio:.6g}:{5 * ratio:.9g}"
     assert words == f"solve --counts {counts} --objective supcon --temperature {temperature}".split()
-    code, out, _ = run(capsys, *words, "--json", "-")
-    value = json.loads(out)["value"]
-    assert code == 0
+    value = reported(capsys, *words)["value"]
     assert part(page, "proof").inner_text().startswith(f"certified: proved optimal, loss {value:.12g} nats")
     assert f"optimum {value:.6f}" in part(page, "levels").inner_text()
     with page.expect_download() as download:
@@ -170,9 +168,8 @@ def test_a_bad_paste_says_what_is_wrong_and_a_good_one_is_solved(visit, capsys):
     part(page, "pasted").fill("class,n\ncat,900\ndog,30\nfox,7\nTOTAL,937")
     settled(page, r"pasted: 3 classes, counts 900 to 7")
     assert part(page, "wrong").inner_text() == ""
-    code, out, _ = run(capsys, "solve", "--counts", "900,30,7", "--temperature", "1", "--json", "-")
-    assert code == 0
-    assert f"loss {json.loads(out)['value']:.12g} nats" in part(page, "proof").inner_text()
+    value = reported(capsys, "solve", "--counts", "900,30,7", "--temperature", "1")["value"]
+    assert f"loss {value:.12g} nats" in part(page, "proof").inner_text()
 
 
 def test_two_visitors_do_not_share_a_state(visit):
@@ -191,9 +188,8 @@ def test_two_losses_side_by_side_at_a_phone_s_width_too(visit, capsys):
     choose(page, "second", "gcl")
     part(page, "proof", 1).filter(has_text="certified").wait_for()
     assert part(page, "head", 1).inner_text().startswith("GCL")
-    code, out, _ = run(capsys, *command(page, 1), "--json", "-")
-    assert code == 0
-    assert f"loss {json.loads(out)['value']:.12g} nats" in part(page, "proof", 1).inner_text()
+    value = reported(capsys, *command(page, 1))["value"]
+    assert f"loss {value:.12g} nats" in part(page, "proof", 1).inner_text()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 

@@ -1,12 +1,11 @@
 """What the page computes, without a browser: counts from its controls, answers, thresholds, code that repeats them."""
 
-import json
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from command_line import run
+from command_line import reported
 
 import geomsolve as gs
 from geomsolve.cli.page.model import PASTED, Inputs, answer, losses, outlook, sources
@@ -27,9 +26,7 @@ CONTROLS = {
 def test_the_copied_command_and_the_copied_python_give_the_numbers_of_the_page(capsys, inputs):
     found = answer(inputs, "supcon")
     assert found.solution.ok
-    code, out, _ = run(capsys, *inputs.command("supcon").split()[1:], "--json", "-")
-    assert code == 0
-    told = json.loads(out)
+    told = reported(capsys, *inputs.command("supcon").split()[1:])
     assert told["value"] == pytest.approx(found.solution.value, rel=1e-14)
     assert told["rank"] == found.solution.rank
     scope = {}

@@ -1,15 +1,13 @@
 """Loss levels: closed forms, plateaus that people report, reduced problems, and the verb."""
 
-import json
 import math
 
 import numpy as np
 import pytest
-from command_line import refuses
+from command_line import printed, refuses, reported
 from helpers import dense_simplex
 
 import geomsolve as gs
-from geomsolve import cli
 
 COUNTS = [60, 7, 3, 7, 3, 20]
 CASES = [{"batch": 16}, {"batch": 16, "views": 1}, {"batch": 3, "views": 1}, {"batch": 2, "views": 3}, {}, {"views": 1}]
@@ -135,14 +133,9 @@ def test_bad_base_temperatures_in_python(wrong):
         gs.loss_levels(COUNTS, temperature=0.1, base_temperature=wrong)
 
 
-def levels_json(capsys, *arguments):
-    assert cli.run(["levels", *arguments, "--json", "-"]) == 0
-    return json.loads(capsys.readouterr().out, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
-
-
 def test_the_verb_says_what_python_says(capsys):
-    options = ["--counts", "3,60,7", "--batch", "64", "--views", "2", "--temperature", "0.1"]
-    report = levels_json(capsys, *options, "--base-temperature", "0.07")
+    options = ["levels", "--counts", "3,60,7", "--batch", "64", "--views", "2", "--temperature", "0.1"]
+    report = reported(capsys, *options, "--base-temperature", "0.07")
     levels = gs.loss_levels([3, 60, 7], temperature=0.1, batch=64, base_temperature=0.07)
     for name in ("collapsed", "simplex", "minority_collapsed", "optimum", "gap", "minority_gap", "factor"):
         assert report[name] == pytest.approx(getattr(levels, name), rel=1e-12), name
@@ -153,7 +146,7 @@ def test_the_verb_says_what_python_says(capsys):
 
 
 def test_no_minority_is_null(capsys):
-    report = levels_json(capsys, "--counts", "5,5", "--batch", "4", "--temperature", "1")
+    report = reported(capsys, "levels", "--counts", "5,5", "--batch", "4", "--temperature", "1")
     assert report["minority_collapsed"] is None
     assert report["minority_gap"] is None
 
@@ -171,8 +164,7 @@ def test_no_minority_is_null(capsys):
     ],
 )
 def test_the_text(capsys, options, words):
-    code = cli.run(["levels", "--counts", "60,7,3", "--temperature", "0.1", *options])
-    out = capsys.readouterr().out
-    assert code == (3 if "0.001" in options else 0)
+    code = 3 if "0.001" in options else 0
+    out = printed(capsys, "levels", "--counts", "60,7,3", "--temperature", "0.1", *options, code=code)
     for word in words:
         assert word in out, out

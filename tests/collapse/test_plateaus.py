@@ -1,10 +1,9 @@
 """Losses that people reported, and the level each of them is."""
 
-import json
 import math
 
 import pytest
-from command_line import refuses, run
+from command_line import printed, refuses, reported
 
 import geomsolve as gs
 from geomsolve.collapse import plateau
@@ -64,13 +63,10 @@ def test_a_base_temperature_that_is_known_is_taken():
 
 
 def test_command_line(capsys):
-    code, out, _ = run(capsys, "levels", "--counts", "9,9", "--batch", 64, "--temperature", 0.1, "--observed", 6.92)
-    assert code == 0
+    out = printed(capsys, "levels", "--counts", "9,9", "--batch", 64, "--temperature", 0.1, "--observed", 6.92)
     assert "6.92 is the level collapsed (6.92027, in units of temperature / 0.07)." in out
     line = ["levels", "--objective", "gcl", "--counts", "5,3", "--negatives", 1, "--loss", "hinge", "--margin", 0.2]
-    code, out, _ = run(capsys, *line, "--observed", 0.2, "--json", "-")
-    assert code == 0
-    told = json.loads(out)
+    told = reported(capsys, *line, "--observed", 0.2)
     assert told["nearest"]["level"] == "collapsed"
     assert {"level", "value", "difference", "base_temperature", "averaging"} <= set(told["nearest"])
     refuses(capsys, line, "observed: of gcl only the level that an observed loss is nearest to")

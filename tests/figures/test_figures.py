@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from command_line import refuses, run
+from command_line import printed, refuses, reported
 
 import geomsolve as gs
 from geomsolve import cli
@@ -105,13 +105,12 @@ def test_named_figures_only_once_each_and_the_same_bytes_again(gallery, tmp_path
 
 
 def test_the_list_names_every_figure(capsys):
-    code, text, _ = run(capsys, "figures", "--list")
-    assert code == 0
+    text = printed(capsys, "figures", "--list")
     for name, draw in catalogue.FIGURES.items():
         assert name in text
         assert draw.__doc__.splitlines()[0] in text
-    code, text, _ = run(capsys, "figures", "--list", "--json", "-")
-    assert [figure["name"] for figure in json.loads(text)["figures"]] == list(catalogue.FIGURES)
+    listed = reported(capsys, "figures", "--list")["figures"]
+    assert [figure["name"] for figure in listed] == list(catalogue.FIGURES)
 
 
 def test_bad_names_and_folders_are_refused_before_anything_is_drawn(tmp_path, capsys, monkeypatch):
@@ -134,9 +133,7 @@ def test_an_uncertified_point_is_told_in_the_picture_and_by_the_exit_code(tmp_pa
     assert picture.figure.get_suptitle() == "A title\n1 of 2 points NOT certified"
     assert pages.Picture("A title", rows[:1], (4, 3)).figure.get_suptitle() == "A title"
     monkeypatch.setitem(catalogue.FIGURES, "sphere", lambda progress=None: picture)
-    code, text, _ = run(capsys, "figures", "sphere", "--out", tmp_path, "--json", "-")
-    assert code == 3
-    assert json.loads(text)["figures"][0]["uncertified"] == 1
+    assert reported(capsys, "figures", "sphere", "--out", tmp_path, code=3)["figures"][0]["uncertified"] == 1
 
 
 def test_cosines_collapse_at_the_threshold_and_start_from_the_simplex(gallery):

@@ -1,12 +1,10 @@
 """What dimensions cost: never less in fewer, nothing from the rank on, and limits that are kept."""
 
-import json
-
 import numpy as np
 import pytest
+from command_line import refuses, reported
 
 import geomsolve as gs
-from geomsolve import cli
 from geomsolve.solvers import dimension_costs
 
 
@@ -64,24 +62,21 @@ def test_bad_arguments(costs, arguments, message):
 def test_the_command_line_gives_the_curve_its_picture_and_its_limits(capsys, tmp_path):
     base = ["solve", "--counts", "100,60,30,20,10", "--objective", "supcon", "--temperature", "0.2"]
     picture = tmp_path / "dims.png"
-    assert cli.run([*base, "--dim", "2,3,4", "--plot", str(picture), "--json", "-"]) == 0
-    report = json.loads(capsys.readouterr().out)["dimensions"]
+    report = reported(capsys, *base, "--dim", "2,3,4", "--plot", picture)["dimensions"]
     assert [row["dim"] for row in report["dims"]] == [2, 3, 4]
     excesses = [row["excess"] for row in report["dims"]]
     assert excesses == sorted(excesses, reverse=True)
     assert excesses[-1] == pytest.approx(report["excess"])
     assert report["needed"]["0.001"] == 4
     assert picture.stat().st_size > 5000
-    assert cli.run([*base, "--dim", "2", "--seconds", "1e-9", "--restarts", "5", "--json", "-"]) == 0
-    embedding = json.loads(capsys.readouterr().out)["embedding"]
+    embedding = reported(capsys, *base, "--dim", "2", "--seconds", "1e-9", "--restarts", "5")["embedding"]
     assert (embedding["stopped"], embedding["restarts"], embedding["second_order"]) == ("seconds", 1, None)
     for options, message in (
         (["--seconds", "3"], "seconds: belongs to the descents of --dim; got 3 without it"),
         (["--dim", "2", "--seconds", "0"], "seconds: must be a number above 0; got 0"),
         (["--dim", "2,x"], "dim: must be a whole number, or several as in 8,16,32; got '2,x'"),
     ):
-        assert cli.run([*base, *options]) == 2
-        assert message in capsys.readouterr().err
+        refuses(capsys, [*base, *options], message)
 
 
 def test_one_start_is_not_called_the_best_of_several():

@@ -1,16 +1,15 @@
 """Losses of several kinds of atoms by orbits of classes, against the same losses class by class."""
 
 import dataclasses
-import json
 
 import mpmath
 import numpy as np
 import pytest
+from command_line import printed, reported
 
 import geomsolve as gs
 from geomsolve.certificates.kind_slack import KindSlack
 from geomsolve.certificates.slack import Slack
-from geomsolve.cli import run
 from geomsolve.geometry import KindGram, Kinds
 from geomsolve.objectives.kinds import parts
 from geomsolve.solvers.newton.followers import Followers
@@ -141,8 +140,7 @@ def test_what_it_cannot_take():
 
 def test_command(tmp_path, capsys):
     words = ["solve", "--counts", "cifar100_lt:100", "--objective", "bcl", "--temperature", "0.1"]
-    assert run([*words, "--json", "-", "--out", str(tmp_path)]) == 0
-    report = json.loads(capsys.readouterr().out)
+    report = reported(capsys, *words, "--out", tmp_path)
     assert report["quality"] == "certified"
     assert [(o["part"], o["classes"], o["count"]) for o in report["orbits"][:2]] == [
         ("instances", 1, 500),
@@ -151,8 +149,7 @@ def test_command(tmp_path, capsys):
     assert len(report["class_orbit"]) == 100
     assert np.array(report["own"]).shape == (85, 2, 2)
     assert np.load(tmp_path / "kinds.npz")["cosines"].shape == (170, 172)
-    assert run(words) == 0
-    assert "(instances, prototype)" in capsys.readouterr().out
+    assert "(instances, prototype)" in printed(capsys, *words)
 
 
 def test_merging_classes_are_found_on_unit_vectors_of_cells(by_orbits):

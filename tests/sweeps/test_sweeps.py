@@ -1,12 +1,11 @@
 """The answers of a sweep: those of `solve`, exported whole, and told where there are none."""
 
 import csv
-import json
 import sys
 
 import numpy as np
 import pytest
-from command_line import refuses, run
+from command_line import printed, refuses, reported, run, strict
 from sweep_problems import SPEC, TOML, Counting
 
 import geomsolve as gs
@@ -65,11 +64,8 @@ def test_sweeps_share_a_store_and_answers(tmp_path):
 
 def test_a_failed_point_is_recorded_and_does_not_stop_the_sweep(tmp_path, capsys):
     (tmp_path / "a.toml").write_text(TOML.replace("[grid]", '[grid]\nnormalization = ["mean", "sum"]'))
-    code, out, _ = run(
-        capsys, "sweep", tmp_path / "a.toml", "--store", tmp_path / "a.db", "--workers", "1", "--json", "-"
-    )
-    report = json.loads(out)
-    assert code == 3
+    line = ["sweep", tmp_path / "a.toml", "--store", tmp_path / "a.db", "--workers", "1"]
+    report = reported(capsys, *line, code=3)
     assert (report["points"], report["certified"], report["failed"], report["uncertified"]) == (60, 45, 15, 0)
     assert report["reasons"] == [{"error": report["reasons"][0]["error"], "points": 15}]
     assert report["reasons"][0]["error"].startswith('normalization: "sum" has no limit')
@@ -79,7 +75,7 @@ def test_a_failed_point_is_recorded_and_does_not_stop_the_sweep(tmp_path, capsys
     assert np.array_equal(failed, table["error"] != "")
     assert np.isnan(table["value"][failed]).all()
     assert table.cosines[np.flatnonzero(failed)[0]].shape == (0, 0)
-    code, out, _ = run(capsys, "export", tmp_path / "a.db", "--to", "csv", "--out", tmp_path / "a.csv")
+    assert printed(capsys, "export", tmp_path / "a.db", "--to", "csv", "--out", tmp_path / "a.csv")
     rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     assert {row["value"] == "" for row in rows if row["quality"] == "failed"} == {True}
     assert {row["rank"] for row in rows if row["quality"] == "certified"} <= {"1", "9"}
@@ -109,9 +105,8 @@ def test_an_exception_in_a_solver_is_a_failed_point(tmp_path, monkeypatch):
 def test_an_answer_without_proof_is_no_success(tmp_path, capsys):
     spec = '[objective]\nname = "supcon"\n[counts]\nvalues = [1e5, 10, 10]\n[grid]\ntemperature = [0.001, 0.5]\n'
     (tmp_path / "a.toml").write_text(spec)
-    code, out, _ = run(capsys, "sweep", tmp_path / "a.toml", "--store", tmp_path / "a.db", "--workers", "1")
-    assert code == 3
-    assert "not certified       1" in out
+    line = ["sweep", tmp_path / "a.toml", "--store", tmp_path / "a.db", "--workers", "1"]
+    assert "not certified       1" in printed(capsys, *line, code=3)
     table = gs.sweeps.load_sweep(tmp_path / "a.db")
     assert table["quality"].tolist() == ["uncertified", "certified"]
     assert table["error"][0].startswith("not certified: newton: ")
@@ -159,7 +154,7 @@ def test_an_unfinished_sweep_can_be_exported(tmp_path, capsys, monkeypatch):
         gs.sweep(SPEC, tmp_path / "a.db", executor=Counting(fail_after=1))
     code, out, err = run(capsys, "export", tmp_path / "a.db", "--to", "csv", "--out", tmp_path / "a.csv", "--json", "-")
     assert code == 0
-    assert (json.loads(out)["rows"], json.loads(out)["missing"]) == (16, 24)
+    assert (strict(out)["rows"], strict(out)["missing"]) == (16, 24)
     assert "24 points have no answer yet" in err
 
 
