@@ -16,6 +16,19 @@ def gram_of(objective, points):
     return gs.OrbitGram.from_matrix(points @ points.T, objective.orbits)
 
 
+def softmax_of_atoms(temperature, masses, weights=1.0, offsets=1.0, positives=None):
+    """Row softmax over atoms each on its own; a number stands for an array of it."""
+    count = len(masses)
+    return gs.RowSoftmax(
+        orbits=gs.geometry.Orbits(np.ones(count), np.arange(count)),
+        masses=masses,
+        weights=np.broadcast_to(weights, (count, count)),
+        offsets=np.broadcast_to(offsets, count),
+        positives=positives,
+        temperature=temperature,
+    )
+
+
 def check_derivatives(objective, gram, rng):
     """The slope along a random direction, and the model of the rows, by central differences."""
     way = rng.normal(size=gram.cosines.shape)

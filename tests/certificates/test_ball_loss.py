@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from atoms import softmax_of_atoms
 from helpers import random_counts, random_gram
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,14 +78,7 @@ def test_ball_answer_false_comes_with_a_descent(seed):
     rng = np.random.default_rng(seed)
     count, temperature = 5, 0.2
     positives = 0.1 * rng.uniform(0.1, 1, (count, count))
-    objective = gs.RowSoftmax(
-        orbits=gs.geometry.Orbits(np.ones(count), np.arange(count)),
-        masses=np.full(count, 1 / count),
-        weights=np.ones((count, count)),
-        offsets=np.ones(count),
-        positives=positives,
-        temperature=temperature,
-    )
+    objective = softmax_of_atoms(temperature, np.full(count, 1 / count), positives=positives)
 
     def loss(points):
         gram = points @ points.T

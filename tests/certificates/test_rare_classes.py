@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from atoms import softmax_of_atoms
 from attacks import attacked
 from helpers import dense_simplex
 
@@ -54,13 +55,9 @@ def merged_tail(objective, last):
     orbits = objective.orbits
     assert orbits.sizes[-1] == last
     # Merged, `last` atoms act on an atom outside like one of that weight; among themselves they add to the offset.
-    rows = gs.RowSoftmax(
-        orbits=gs.geometry.Orbits(np.ones(len(orbits.sizes)), np.arange(len(orbits.sizes))),
-        masses=objective.masses * orbits.sizes,
-        weights=objective.weights * orbits.sizes,
-        offsets=objective.offsets + (orbits.sizes - 1) * np.diag(objective.weights),
-        temperature=objective.temperature,
-    )
+    masses, weights = objective.masses * orbits.sizes, objective.weights * orbits.sizes
+    offsets = objective.offsets + (orbits.sizes - 1) * np.diag(objective.weights)
+    rows = softmax_of_atoms(objective.temperature, masses, weights, offsets)
     small = gs.solve(rows, gs.solvers.Newton())
     return gs.OrbitGram(orbits, small.gram)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from atoms import softmax_of_atoms
 
 import geomsolve as gs
 from geomsolve.certificates import residual
@@ -56,14 +57,9 @@ def test_two_classes_tied_to_prototypes_need_blocks(monkeypatch):
     """
     own, other = np.eye(2), 1.0 - np.eye(2)
     none = np.zeros((2, 2))
-    objective = gs.RowSoftmax(
-        orbits=gs.geometry.Orbits(np.ones(4), np.arange(4)),
-        masses=[0.5, 0.5, 0.0, 0.0],
-        weights=np.block([[10 / 11 * other, own / 10 + other / 11], [none, none]]),
-        offsets=[0.9, 0.9, 1.0, 1.0],
-        positives=np.block([[none, own / 10], [none, none]]),
-        temperature=0.02,
-    )
+    weights = np.block([[10 / 11 * other, own / 10 + other / 11], [none, none]])
+    positives = np.block([[none, own / 10], [none, none]])
+    objective = softmax_of_atoms(0.02, [0.5, 0.5, 0.0, 0.0], weights, [0.9, 0.9, 1.0, 1.0], positives)
     opened = [np.tile([[1.0, -c], [-c, 1.0]], (2, 2)) for c in (0.9, 0.95, 0.97, 0.98)]
     assert not any(gs.certify(objective, gram).holds() for gram in opened)
     monkeypatch.setattr(residual, "block_residual", lambda _: 0.0)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from atoms import softmax_of_atoms
 from attacks import attacked, planar
 
 import geomsolve as gs
@@ -11,17 +12,10 @@ from geomsolve.geometry.orbit_gram import OrbitGram, Orbits
 
 def asked(wanted, masses, temperature):
     """A row softmax whose repulsion equals its attraction at the cosines wanted: its optimum, if they have points."""
-    count = len(masses)
-    weights = (1.0 - np.eye(count)) * masses
+    weights = (1.0 - np.eye(len(masses))) * masses
     pulls = weights * np.exp((wanted - 1.0) / temperature)
-    return gs.RowSoftmax(
-        orbits=Orbits(np.ones(count), np.arange(count)),
-        masses=masses,
-        temperature=temperature,
-        weights=weights,
-        offsets=np.ones(count),
-        positives=pulls / (1.0 + pulls.sum(axis=1))[:, None],
-    )
+    positives = pulls / (1.0 + pulls.sum(axis=1))[:, None]
+    return softmax_of_atoms(temperature, masses, weights, positives=positives)
 
 
 @pytest.mark.parametrize("temperature", [0.2, 1.0])
@@ -78,13 +72,8 @@ def test_balanced_classes_that_give_way_to_a_rare_one():
     wanted = lifted(wanted, 0.0)
     assert np.linalg.eigvalsh(wanted)[0] < -1e-9, "no Gram matrix"
     forces = np.outer(u, u) * (1.0 - np.eye(5))
-    objective = gs.RowSoftmax(
-        orbits=Orbits(np.ones(5), np.arange(5)),
-        masses=2.0 * forces.sum(axis=1) * temperature,
-        temperature=temperature,
-        weights=forces * np.exp((1.0 - wanted) / temperature),
-        offsets=forces.sum(axis=1),
-    )
+    sums, weights = forces.sum(axis=1), forces * np.exp((1.0 - wanted) / temperature)
+    objective = softmax_of_atoms(temperature, 2.0 * sums * temperature, weights, sums)
     truth = gs.solve(objective)
     candidate = lifted(wanted, 2.0 * short**2)
     assert np.abs(candidate @ u).max() < 1e-14

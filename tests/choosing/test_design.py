@@ -1,11 +1,12 @@
 """Designed weights: the wanted geometry comes out of the solver, and out of every example on its own."""
 
 import contextlib
+import dataclasses
 import math
 
 import numpy as np
 import pytest
-from atoms import gram_of, unit_rows
+from atoms import gram_of, softmax_of_atoms, unit_rows
 from command_line import printed, refuses, reported, strict
 from helpers import dense_simplex
 
@@ -63,14 +64,7 @@ def test_every_weight_matters():
     found, target = draw(3)
     weights = found.weights.copy()
     weights[0, 1] *= 1.001
-    changed = gs.RowSoftmax(
-        orbits=found.objective.orbits,
-        masses=found.masses,
-        weights=weights,
-        offsets=found.offsets,
-        temperature=found.objective.temperature,
-    )
-    assert not gs.certify(changed, target).holds()
+    assert not gs.certify(dataclasses.replace(found.objective, weights=weights), target).holds()
 
 
 def test_balanced_simplex_has_equal_weights():
@@ -100,14 +94,8 @@ def examples_objective(found, labels):
     same = (labels[:, None] == labels) & ~np.eye(len(labels), dtype=bool)
     positives = same / (each[:, None] - 1)
     weights = positives * found.offsets[labels][:, None] + found.weights[np.ix_(labels, labels)] / each
-    return gs.RowSoftmax(
-        orbits=gs.geometry.Orbits(np.ones(len(labels)), np.arange(len(labels))),
-        masses=found.anchor_weights[labels] / len(labels),
-        weights=weights,
-        offsets=np.zeros(len(labels)),
-        positives=positives,
-        temperature=found.objective.temperature,
-    )
+    masses = found.anchor_weights[labels] / len(labels)
+    return softmax_of_atoms(found.objective.temperature, masses, weights, 0.0, positives)
 
 
 @pytest.mark.parametrize("anchors", ["class", "instance"])

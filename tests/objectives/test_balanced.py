@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from atoms import softmax_of_atoms
 from helpers import dense_simplex
 
 import geomsolve as gs
@@ -14,14 +15,7 @@ from geomsolve.cli import run
 def test_holding_prototypes_to_their_class_has_a_price():
     """One point for the class and its prototype: the loss of the class means alone, and its optimum."""
     found = gs.solve(gs.BCL([20, 5, 1], temperature=0.5))
-    merged = gs.RowSoftmax(
-        orbits=gs.geometry.Orbits(np.ones(3), np.arange(3)),
-        masses=np.array([20, 5, 1]) / 26,
-        weights=np.ones((3, 3)),
-        offsets=np.ones(3),
-        temperature=0.5,
-    )
-    together = gs.solve(merged)
+    together = gs.solve(softmax_of_atoms(0.5, np.array([20, 5, 1]) / 26))
     tiled = gs.certify(found.objective, gs.OrbitGram(found.objective.orbits, np.tile(together.gram, (2, 2))))
     assert math.isclose(tiled.value, together.value, rel_tol=1e-12)
     assert tiled.lower_bound <= found.value < together.value - 5e-4

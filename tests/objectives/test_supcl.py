@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from atoms import softmax_of_atoms
 from helpers import random_gram
 
 import geomsolve as gs
@@ -26,14 +27,7 @@ def over_views(counts, views, alpha, temperature, self_pairs):
     rest = (classes[:, None] == classes) & ~same
     own = same * (1.0 if self_pairs else off)
     positives = (1 - alpha) * rest / rest.sum(axis=1, keepdims=True) + alpha * own / own.sum(axis=1, keepdims=True)
-    return gs.RowSoftmax(
-        orbits=gs.geometry.Orbits(np.ones(len(off)), np.arange(len(off))),
-        masses=np.full(len(off), 1.0 / len(off)),
-        weights=off,
-        offsets=np.full(len(off), float(self_pairs)),
-        positives=positives * off,
-        temperature=temperature,
-    )
+    return softmax_of_atoms(temperature, np.full(len(off), 1 / len(off)), off, float(self_pairs), positives * off)
 
 
 @pytest.mark.parametrize(("views", "self_pairs"), [(1, True), (2, True), (3, True), (2, False), (3, False)])

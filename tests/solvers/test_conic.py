@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from atoms import softmax_of_atoms
 
 from geomsolve.certificates.certificate import certify
 from geomsolve.counts.counts import long_tail_counts
@@ -31,14 +32,9 @@ def weighted(seed: int = 0, offset: float = 0.0) -> RowSoftmax:
     weights = rng.uniform(0.5, 2.0, (5, 5))
     weights[0, 2] = weights[3, 1] = 0.0
     positives = rng.uniform(size=(5, 5)) ** 3
-    return RowSoftmax(
-        orbits=Orbits(np.ones(5), np.arange(5)),
-        masses=np.array([0.3, 0.2, 0.0, 0.4, 0.1]),
-        temperature=0.4,
-        weights=weights,
-        offsets=np.array([offset, offset, offset, 0.7, offset]),
-        positives=positives / (positives * (1 - np.eye(5))).sum(axis=1, keepdims=True),
-    )
+    positives /= (positives * (1 - np.eye(5))).sum(axis=1, keepdims=True)
+    offsets = np.array([offset, offset, offset, 0.7, offset])
+    return softmax_of_atoms(0.4, np.array([0.3, 0.2, 0.0, 0.4, 0.1]), weights, offsets, positives)
 
 
 OBJECTIVES: dict[str, Objective] = {

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from atoms import softmax_of_atoms
 from helpers import unit_rows
 
 import geomsolve as gs
@@ -12,14 +13,7 @@ from geomsolve.solvers.newton.factor_newton import balance, sharpened
 def pulled(temperature, seed=0):
     """Atoms alike but for random positives between them; the optimum is definite where these are strong."""
     positives = 0.1 * np.random.default_rng(seed).uniform(0.1, 1, (6, 6))
-    return gs.RowSoftmax(
-        orbits=gs.geometry.Orbits(np.ones(6), np.arange(6)),
-        masses=np.full(6, 1 / 6),
-        weights=np.ones((6, 6)),
-        offsets=np.ones(6),
-        positives=(positives + positives.T) / 2,
-        temperature=temperature,
-    )
+    return softmax_of_atoms(temperature, np.full(6, 1 / 6), positives=(positives + positives.T) / 2)
 
 
 @pytest.mark.parametrize("seed", range(2))
