@@ -28,13 +28,13 @@ def points_of(found, labels, near):
 def test_value_is_the_limit_of_the_loss(counts, temperature):
     found = gs.choosing.supervised_prototypes(counts, temperature=temperature)
     labels = np.repeat([0, 1], counts)
-    just_past = prototype_loss(points_of(found, labels, 0.5 + 1e-9), labels, temperature)
-    assert math.isclose(just_past, found.value, rel_tol=1e-6)
+    just_past = prototype_loss(points_of(found, labels, 0.5 + 1e-13), labels, temperature)
+    assert math.isclose(just_past, found.value, rel_tol=1e-10)
     gram = points_of(found, labels, 0.5)
     assert np.abs(gram @ gram.T - found.gram.expand()).max() <= 1e-9
     # At 0.5 itself every prototype still pulls, and the loss is higher by half of (1 - 0.5)/tau.
-    still = prototype_loss(points_of(found, labels, 0.5 - 1e-9), labels, temperature)
-    assert math.isclose(still - just_past, 0.25 / temperature, rel_tol=1e-6)
+    still = prototype_loss(points_of(found, labels, 0.5 - 1e-13), labels, temperature)
+    assert math.isclose(still - just_past, 0.25 / temperature, rel_tol=1e-10)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,6 @@ def test_levels_of_any_mean_over_batches():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--counts 9,3 --temperature 0.1 --batch 1", "batch: must be a whole number of at least 2; got 1"),
         ("--counts 9,3 --temperature 0.1 --batch 2 --views 1", "batch: must be at least 3 with one view; got 2"),
         ("--counts 9,3 --temperature 0.1 --base-temperature 0", "base.temperature: must be .* above 0; got 0"),
         ("--counts 9,3", "temperature: supcon needs it; got none"),

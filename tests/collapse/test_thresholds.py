@@ -48,11 +48,6 @@ def test_known_ratios(options, ratio):
     assert found == pytest.approx(ratio, abs=0.6 * 10.0**-digits)
 
 
-def test_supcon_with_few_examples():
-    found = critical_ratio(gs.SupCon, 1, 5, per_class=10, views=1, temperature=1.0)
-    assert found == pytest.approx(60.875282206, abs=6e-10)
-
-
 @pytest.mark.parametrize(("minority", "temperature"), [(2, 1.0), (20, 0.2)])
 def test_supcon_with_many_examples(minority, temperature):
     """R q [1 + (n_B + R q)/(R + n_B q)] = 2 n_B, q = e^(-2/tau), in the limit of many examples a class."""

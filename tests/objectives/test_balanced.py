@@ -1,15 +1,14 @@
 """BCL and KCL: closed forms; `test_free_descent` has their values and optima."""
 
-import json
 import math
 
 import numpy as np
 import pytest
 from atoms import softmax_of_atoms
+from command_line import printed, reported
 from helpers import dense_simplex
 
 import geomsolve as gs
-from geomsolve.cli import run
 
 
 def test_holding_prototypes_to_their_class_has_a_price():
@@ -56,14 +55,12 @@ def test_kcl_of_many_positives_collapses_classes_like_supcon():
 
 def test_command(tmp_path, capsys):
     words = ["solve", "--counts", "20,5,1", "--objective", "bcl", "--temperature", "0.5"]
-    assert run([*words, "--json", "-", "--out", str(tmp_path)]) == 0
-    report = json.loads(capsys.readouterr().out)
+    report = reported(capsys, *words, "--out", tmp_path)
     assert math.isclose(report["value"], 0.0834210128, rel_tol=1e-8)
     assert [(orbit["part"], orbit["class"]) for orbit in report["orbits"][2:4]] == [("instances", 2), ("prototype", 0)]
     assert [orbit["count"] for orbit in report["orbits"]] == [20, 5, 1, 20, 5, 1]
     assert math.isclose(report["between"][0][1], -0.6795048, abs_tol=1e-7)
     assert np.load(tmp_path / "gram.npy").shape == (29, 29)
-    assert run([*words, "--anchors", "class"]) == 0
-    out = capsys.readouterr().out
+    out = printed(capsys, *words, "--anchors", "class")
     assert "two classes         -0.500000000  (instances)" in out
     assert "0.0949229" in out

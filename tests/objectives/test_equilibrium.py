@@ -1,29 +1,15 @@
 """ECL and the logit-compensated classifier: training losses, JAX, free descent, forces in 100 digits."""
 
-import json
 import math
 
 import mpmath
 import numpy as np
 import pytest
 from atoms import check_derivatives, gram_of, unit_rows
+from command_line import printed, refuses, reported
 from helpers import dense_simplex, random_gram
 
 import geomsolve as gs
-from geomsolve.cli import run
-from geomsolve.training import losses
-
-
-@pytest.mark.parametrize("anchors", ["instance", "class"])
-def test_tied_value_is_that_of_the_training_loss(anchors):
-    rng, counts = np.random.default_rng(0), np.array([4, 2, 3])
-    options = {"temperature": 0.4, "anchors": anchors, "contrast": 0.35, "align": 2.0, "scale": 3.0}
-    joint, labels = gs.ECL(counts, tied=True, **options), np.repeat(np.arange(3), counts)
-    for _ in range(5):
-        means, prototypes, classifiers = (unit_rows(rng, 3, 5) for _ in range(3))
-        expected = losses.ecl(means[labels], labels, prototypes, classifiers, counts=counts, **options)
-        found = joint.value(gram_of(joint, np.vstack([means, prototypes, classifiers])))
-        assert math.isclose(found, expected, rel_tol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -112,20 +98,15 @@ def test_classifier_alone_at_high_scale_stands_still(scale):
 
 
 def test_command(capsys):
-    words = ["solve", "--counts", "20,5,1", "--objective", "ecl", "--temperature", "0.5"]
-    assert run([*words, "--json", "-"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert [orbit["part"] for orbit in report["orbits"]] == ["instances"] * 3 + ["prototype"] * 3 + ["classifier"] * 3
-    assert run([*words, "--no-classifier", "--anchors", "class"]) == 0
-    assert "0.0949229" in capsys.readouterr().out
-    assert run(["solve", "--counts", "20,5,1", "--objective", "lc", "--scale", "5"]) == 0
-    assert "mean, classifier" in capsys.readouterr().out
-    assert run(["solve", "--counts", "100,10", "--objective", "lc"]) == 0
-    assert "scale=12" in capsys.readouterr().out
-    assert run(["solve", "--counts", "100,10", "--objective", "lc", "--temperature", "0.1"]) == 2
-    assert (
-        "temperature: lc has no such option; got 0.1 (write scale, the inverse temperature" in capsys.readouterr().err
-    )
+    ecl = ["solve", "--counts", "20,5,1", "--objective", "ecl", "--temperature", "0.5"]
+    parts = [orbit["part"] for orbit in reported(capsys, *ecl)["orbits"]]
+    assert parts == ["instances"] * 3 + ["prototype"] * 3 + ["classifier"] * 3
+    assert "0.0949229" in printed(capsys, *ecl, "--no-classifier", "--anchors", "class")
+    lc = ["solve", "--counts", "100,10", "--objective", "lc"]
+    assert "mean, classifier" in printed(capsys, *lc, "--scale", "5")
+    assert "scale=12" in printed(capsys, *lc)
+    message = r"temperature: lc has no such option; got 0.1 \(write scale, the inverse temperature"
+    refuses(capsys, [*lc, "--temperature", "0.1"], message)
 
 
 # Counts, temperature, anchors, contrast, align, scale: a classifier is held to its prototype 1e9 to 1e11 times stronger

@@ -1,13 +1,12 @@
 """Two classes, example by example."""
 
-import json
 import math
 
 import numpy as np
 import pytest
+from command_line import printed, reported
 
 import geomsolve as gs
-from geomsolve.cli import run
 
 
 @pytest.mark.parametrize(("counts", "temperature"), [([500, 500], 0.07), ([990, 10], 0.2), ([999, 1], 0.5)])
@@ -22,13 +21,8 @@ def test_supmin_spreads_the_majority_where_supcon_collapses_it(counts, temperatu
     assert -1 < supmin.orbits.between[0, 1] < 0
     assert supcon.rank == 1
     assert math.isclose(supcon.orbits.between[0, 1], -1, abs_tol=1e-8)
+    assert math.isclose(supcon.value, gs.solve(gs.SupCon(counts, temperature=temperature)).value, rel_tol=1e-12)
     assert np.nanmin(supcon.orbits.within) > 1 - 1e-8
-
-
-def test_supcon_over_examples_is_supcon():
-    counts = [30, 6]
-    examples, classes = gs.SupConInstances(counts, temperature=0.3), gs.SupCon(counts, temperature=0.3)
-    assert math.isclose(gs.solve(examples).value, gs.solve(classes).value, rel_tol=1e-12)
 
 
 @pytest.mark.parametrize(("minority", "gain"), [(5, 0.057), (26, 0.203), (256, 0.695)])
@@ -58,11 +52,10 @@ def test_batch_has_the_shares_of_the_counts(counts, batch, whole):
 
 
 def test_command(capsys):
-    assert run(["solve", "--counts", "243,13", "--objective", "supmin", "--json", "-"]) == 0
-    report = json.loads(capsys.readouterr().out)
+    report = reported(capsys, "solve", "--counts", "243,13", "--objective", "supmin")
     assert report["temperature"] == 0.07
     assert report["rank"] == 243
     assert [orbit["size"] for orbit in report["orbits"]] == [243, 13]
     assert report["orbits"][1]["within"] == 1
-    assert run(["solve", "--counts", "95,5", "--objective", "supcon-instances", "--temperature", "0.1"]) == 0
-    assert "instances of class 0; instances of class 1" in capsys.readouterr().out
+    words = ["solve", "--counts", "95,5", "--objective", "supcon-instances", "--temperature", "0.1"]
+    assert "instances of class 0; instances of class 1" in printed(capsys, *words)

@@ -113,11 +113,6 @@ def test_missing_backend_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
         Conic("Mosek").run(OBJECTIVES["supcon"])
 
 
-def test_names() -> None:
-    assert [Conic().name, Conic("Scs").name, Conic(full=True).name] == ["clarabel", "scs", "clarabel-full"]
-    assert Conic("clarabel") == Conic("CLARABEL")
-
-
 @pytest.mark.parametrize(
     ("objective", "words"),
     [

@@ -12,16 +12,20 @@ POINTS, COUNTS = (("a", {"ratio": 1}), ("b", {"ratio": 2})), "[[2.0], [3.0]]"
 ROW = {"key": "a", "statement": "{}", "counts": COUNTS, "quality": "certified", "value": 1.5, "cosines": b"12345678"}
 
 
-def test_what_is_added_is_there_when_the_file_is_opened_again(tmp_path):
+def test_what_is_added_is_there_when_the_file_is_opened_again_and_is_never_overwritten(tmp_path):
     with writing(tmp_path / "a.db") as journal:
         journal.begin(POINTS)
         assert journal.answered() == set()
         journal.add([ROW])
     with writing(tmp_path / "a.db") as journal:
         journal.begin(POINTS)
-        assert journal.answered() == {"a"}
         assert journal.geometry("a") == (COUNTS, b"12345678")
         assert journal.geometry("b") is None
+        with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
+            journal.add([ROW | {"key": "b"}, ROW | {"value": 2.5}])
+    with writing(tmp_path / "a.db") as journal:
+        journal.begin(POINTS)
+        assert journal.answered() == {"a"}, "all of a commit or nothing"
         assert journal.outcomes() == [("certified", None, 1)]
     with reading(tmp_path / "a.db") as journal:
         (row, counts, cosines), missing = journal.answers()
@@ -29,19 +33,6 @@ def test_what_is_added_is_there_when_the_file_is_opened_again(tmp_path):
         assert row["value"] == 1.5
         assert tuple(row) == ("ratio", *RESULTS)
         assert missing == ({"ratio": 2} | dict.fromkeys(RESULTS), None, None)
-
-
-def test_an_answer_is_never_overwritten(tmp_path):
-    with writing(tmp_path / "a.db") as journal:
-        journal.begin(POINTS)
-        journal.add([ROW])
-    with writing(tmp_path / "a.db") as journal:
-        journal.begin(POINTS)
-        with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
-            journal.add([ROW | {"key": "b"}, ROW | {"value": 2.5}])
-    with writing(tmp_path / "a.db") as journal:
-        journal.begin(POINTS)
-        assert journal.answered() == {"a"}, "all of a commit or nothing"
 
 
 def make(path, *statements):

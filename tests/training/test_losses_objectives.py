@@ -64,21 +64,10 @@ def test_losses_with_prototypes_are_their_gram_objectives(tau, anchors, views):
     options |= {"contrast": 0.35, "align": 2.0, "scale": 5.0}
     found = value(losses.ecl, shown, labels, prototypes, classifiers, counts=counts, **options)
     assert close(found, at(gs.ECL(counts, views=views, **options)))
+    joint, every = gs.ECL(counts, tied=True, **options), np.vstack([means, prototypes, classifiers])
+    assert close(found, joint.value(gram_of(joint, every)))
     found = value(losses.cosine_cross_entropy, shown, labels, classifiers, scale=5.0, counts=counts)
     assert close(found, gram_value(gs.LogitCompensated(counts, scale=5.0), np.vstack([means, classifiers])))
-
-
-def test_supervised_prototypes_tends_to_the_value_of_the_package():
-    found = gs.choosing.supervised_prototypes([5, 3], temperature=0.07)
-    labels = np.repeat([0, 1], [5, 3])
-    across = found.solution.embed().points
-    prototypes = np.zeros((2, across.shape[1] + 1))
-    prototypes[:, 0] = [1.0, -1.0]
-    for near, penalty in ((0.5 + 1e-13, 0.0), (0.5 - 1e-13, 0.5 / (2 * 0.07))):
-        sides = near * prototypes[labels, :1]
-        points = np.hstack([sides, math.sqrt(1 - near**2) * across])
-        reached = value(losses.prototypes, np.stack([points, points]), labels, prototypes, temperature=0.07)
-        assert math.isclose(reached, found.value + penalty, rel_tol=1e-10)
 
 
 @pytest.mark.parametrize(("anchors", "tau"), [("class", 0.05), ("instance", 2.0)])
