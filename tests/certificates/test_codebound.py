@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from helpers import unit_rows as unit
 from rows_of_weights import circle
 from scipy.special import eval_chebyt, eval_gegenbauer
 
@@ -27,10 +28,6 @@ LOSSES = {
         gs.similarities.y_aware_weights(LABELS, sigma=0.5, self_pairs=False), temperature=0.3
     ),
 }
-
-
-def unit(points):
-    return points / np.linalg.norm(points, axis=-1, keepdims=True)
 
 
 def excess(objective, points):

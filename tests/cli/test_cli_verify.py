@@ -6,14 +6,8 @@ import pytest
 from command_line import printed, refuses, reported
 
 pytest.importorskip("flint")
-mpmath = pytest.importorskip("mpmath")
-mp = mpmath.mp
-
-
-@pytest.fixture(autouse=True)
-def many_digits():
-    with mpmath.workdps(200):
-        yield
+mp = pytest.importorskip("mpmath").mp
+pytestmark = pytest.mark.usefixtures("many_digits")
 
 
 def test_solve_proves(capsys):

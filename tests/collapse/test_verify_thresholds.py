@@ -10,14 +10,8 @@ import geomsolve as gs
 from geomsolve.certificates.logsums import read
 
 pytest.importorskip("flint")
-mpmath = pytest.importorskip("mpmath")
-mp = mpmath.mp
-
-
-@pytest.fixture(autouse=True)
-def many_digits():
-    with mpmath.workdps(200):
-        yield
+mp = pytest.importorskip("mpmath").mp
+pytestmark = pytest.mark.usefixtures("many_digits")
 
 
 def bracketed(verified, truth, digits=30):

@@ -18,14 +18,8 @@ from geomsolve.certificates.logsums import log_sums
 from geomsolve.solvers import verification
 
 pytest.importorskip("flint")
-mpmath = pytest.importorskip("mpmath")
-mp = mpmath.mp
-
-
-@pytest.fixture(autouse=True)
-def many_digits():
-    with mpmath.workdps(200):
-        yield
+mp = pytest.importorskip("mpmath").mp
+pytestmark = pytest.mark.usefixtures("many_digits")
 
 
 def holds(verified, truth, digits=30):

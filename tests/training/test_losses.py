@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from helpers import unit_rows as unit
 
 from geomsolve.training import losses
 
@@ -21,10 +22,6 @@ def value(loss, *arrays, **options):
 def directions(rng, *shape):
     """Vectors of any length: the losses normalise them."""
     return rng.normal(size=shape) * np.exp(rng.normal(size=(*shape[:-1], 1)))
-
-
-def unit(vectors):
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
 def apart(anchor, positives, denominators):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from helpers import dense_simplex
+from helpers import unit_rows as unit
 
 from geomsolve import OrbitGram
 from geomsolve.geometry import Orbits
@@ -12,11 +13,6 @@ from geomsolve.training import neighbourhoods as module
 from geomsolve.training.neighbourhoods import neighbourhoods
 from geomsolve.training.neural_collapse import collapse_metrics
 from geomsolve.training.samples import as_samples
-
-
-def unit(rows):
-    rows = np.asarray(rows, dtype=float)
-    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
 def loops(points, labels, k):

@@ -7,14 +7,9 @@ import geomsolve as gs
 from geomsolve.zoo.problems import zoo_definitions
 
 mp = pytest.importorskip("mpmath").mp
+pytestmark = pytest.mark.usefixtures("many_digits")
 
 CLOSED = [row["name"] for row in zoo_definitions() if "closed" in row]
-
-
-@pytest.fixture(autouse=True)
-def _digits():
-    with mp.workdps(60):
-        yield
 
 
 def binomial(k, p, value):
@@ -167,10 +162,9 @@ def test_every_closed_form_is_tested():
 def test_the_stored_value_is_the_closed_form(name):
     problem = gs.zoo.problem(name)
     assert problem.source.startswith("closed form")
-    with mp.workdps(60):
-        # Labels on a circle are float64 numbers, and miss a circle by 1e-17: the entropy is missed by its square.
-        tolerance = mp.mpf("1e-32") if name == "y-aware-circle" else mp.mpf("1e-38") * 40
-        assert abs(FORMS[name](problem) - mp.mpf(problem.value)) <= tolerance
+    # Labels on a circle are float64 numbers, and miss a circle by 1e-17: the entropy is missed by its square.
+    tolerance = mp.mpf("1e-32") if name == "y-aware-circle" else mp.mpf("1e-38") * 40
+    assert abs(FORMS[name](problem) - mp.mpf(problem.value)) <= tolerance
 
 
 def rounding(proof):
