@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from command_line import printed, refuses, reported
+from command_line import printed, reported
 
 import geomsolve as gs
 from geomsolve.collapse import crosschecks as collapsechecks
@@ -110,20 +110,3 @@ def test_the_verb_checks_a_verdict(capsys, tmp_path):
     assert (report["agree"], report["verdict"], report["descent"]["verdict"]) == (True, "inconsistent", "agrees")
     line = ["crosscheck", "--labels", "0,0.3,1,1.2", "--scheme", "y-aware", "--sigma", "0.2", "--temperature", "0.5"]
     assert "The routes agree." in printed(capsys, *line)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--temperature", "1"], "counts: must be given; got none"),
-        (["--counts", "9,4", "--majority", "1"], "majority: one thing is checked at a time; got counts too"),
-        (["--majority", "1", "--weights", "w.npy"], "weights: one thing is checked at a time; got majority too"),
-        (["--labels", "0,1,2", "--scheme", "y-aware", "--sigma", "1"], "temperature: must be given; got none"),
-        (["--labels", "0,1", "--scheme", "euclidean", "--temperature", "1"], "scheme: euclidean has no sphere"),
-        (["--labels", "0,1,2", "--views", "2", "--temperature", "1"], "views: weights make a loss of their own; got 2"),
-        (["--majority", "1", "--minority", "3", "--device", "tpu"], 'device: must be "cpu", "gpu" or None'),
-        (["--counts", "9,4", "--tol", "2", "--temperature", "1"], "tol: must be a number between 0 and 1; got 2"),
-    ],
-)
-def test_what_does_not_go_together_is_said(capsys, arguments, message):
-    refuses(capsys, ["crosscheck", *arguments], message)

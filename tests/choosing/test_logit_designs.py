@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from command_line import printed, refuses, reported
+from command_line import printed, reported
 from helpers import dense_simplex
 from scipy.optimize import minimize
 from test_design import random_target
@@ -131,19 +131,3 @@ def test_on_the_command_line(tmp_path, capsys):
     text = printed(capsys, "design", "--counts", "100,50,20,5", *decays)
     margins = design_logits([100, 50, 20, 5], **DECAYS).margins
     assert [line.split()[-1] for line in text.splitlines()[-4:]] == [f"{margin:.6g}" for margin in margins]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ([], "temperature: must be given for a contrastive loss, or in its place feature-decay and classifier-decay"),
-        (["--feature-decay", "1e-5"], "got neither or one decay alone"),
-        (["--temperature", "1", "--feature-decay", "1e-5"], "got both"),
-        (["--feature-decay", "1e-5", "--classifier-decay", "1e-5", "--anchors", "class"], "anchors: are those of a"),
-        (["--feature-decay", "0", "--classifier-decay", "1e-5"], "feature-decay: must be a finite number above 0"),
-        (["--feature-decay", "1", "--classifier-decay", "1"], "the root of their product must be below 0.0884"),
-    ],
-)
-def test_bad_input(options, message, capsys):
-    refuses(capsys, ["design", "--counts", "9,5,2", *options], message)
-    assert f"{math.sqrt(2) / 16:.3g}" == "0.0884"

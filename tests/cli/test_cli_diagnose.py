@@ -129,10 +129,7 @@ def write_bad_files(folder):
     np.save(folder / "short.npy", np.arange(5))
     np.savez(folder / "two.npz", a=np.eye(2), b=np.eye(2))
     np.savez(folder / "objects.npz", np.array([{"a": 1}], dtype=object))
-    (folder / "zip.npy").write_bytes(b"PK\x03\x04 and nothing else")
-    whole = (folder / "z.npy").read_bytes()
-    (folder / "cut.npy").write_bytes(whole[:-100])
-    (folder / "huge.npy").write_bytes(whole.replace(b"(2, 24, 8), }  ", b"(9" + b"9" * 12 + b",)}"))
+    (folder / "cut.npy").write_bytes((folder / "z.npy").read_bytes()[:-100])
     (folder / "halves.csv").write_text("label\n" + "0.5\n1\n" * 12)
     (folder / "columns.csv").write_text("name,colour\n" + "a,red\nb,red\n" * 12)
     (folder / "y.txt").write_text("0\n1\n" * 12)
@@ -148,9 +145,7 @@ def write_bad_files(folder):
         ({"labels": "objects.npy"}, "labels: "),
         ({"embeddings": "two.npz"}, "must hold one array, or one of the name embeddings; it has a, b"),
         ({"embeddings": "objects.npz"}, "must hold one array, or one of the name embeddings; it has none"),
-        ({"embeddings": "zip.npy"}, "must be a whole .npy file of one array"),
         ({"embeddings": "cut.npy"}, "must be a whole .npy file of one array"),
-        ({"embeddings": "huge.npy"}, "must be a whole .npy file of one array"),
         ({"embeddings": "."}, "embeddings: cannot read"),
         ({"embeddings": "y.npy"}, "embeddings: must be real numbers; got dtype <U3"),
         ({"embeddings": "nan.npy"}, "row 7 of view 1 has NaN"),
@@ -168,16 +163,11 @@ def test_bad_files_in_one_line(files, capsys, options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--objective", "supcon"), "temperature: supcon needs it"),
         (("--objective", "nonsense"), "objective: must be one of"),
-        (("--objective", "tsc"), "temperature: tsc needs it"),
         (("--convention", "paper"), "convention: must be one of geomsolve, ttc; got 'paper'"),
         (("--base-temperature", "0.07"), "base-temperature: is the unit of a loss; got it without an objective"),
-        (("--neighbours", "48"), "neighbours: must be a whole number of at most 47"),
-        (("--counts", "3,2"), "counts: must be one per class"),
         (("--temperature", "0.1", "--tol", "2"), "tol: must be"),
         (("--report", "/proc/nowhere"), "report: must be a folder"),
-        (("--counts", "isic2019"), "counts: must be in the class order of your training labels; got isic2019"),
     ],
 )
 def test_bad_options_in_one_line(files, capsys, options, message):

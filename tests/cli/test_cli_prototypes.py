@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from command_line import printed, refuses, reported, run, strict
+from command_line import printed, reported, run, strict
 
 import geomsolve as gs
 from geomsolve.choosing import prototype_geometry as twoclasses
@@ -68,29 +68,3 @@ def test_directions_without_a_certificate_are_exit_3(capsys, monkeypatch):
     monkeypatch.setattr(twoclasses, "solve", give_up)
     told = run(capsys, *SOLVE, "--counts", "9,4", "--json", "-")
     assert told == (3, "", "geomsolve: nothing reached a certificate\n")
-
-
-BAD = {
-    "alpha": (
-        [*SOLVE, "--counts", "9,4", "--alpha", 0.5],
-        r"alpha: supproto has no such option; got 0.5 \(leave it out; it takes temperature, views, batch\)",
-    ),
-    "dim": ([*SOLVE, "--counts", "9,4", "--dim", 3], r"dim: supproto has no such option; got 3 \(leave it out\)"),
-    "solver": ([*SOLVE, "--counts", "9,4", "--solver", "newton"], r"solver: supproto has no such option; got newton"),
-    "out": ([*SOLVE, "--counts", "9,4", "--out", "folder"], r"out: supproto has no such option; got folder"),
-    "three classes": ([*SOLVE, "--counts", "9,4,2"], r"counts: supervised_prototypes is a loss of two classes; got 3"),
-    "crosscheck": (
-        ["crosscheck", *SOLVE[1:], "--counts", "9,4"],
-        r"objective: must be free and convex here, one of supcon, .*; got supproto \(geomsolve solve takes it\)",
-    ),
-    "crosscheck of tsc": (["crosscheck", "--objective", "tsc", "--counts", "9,4"], r"got tsc \(geomsolve solve takes"),
-    "threshold": (
-        ["threshold", *SOLVE[1:], "--majority", 1, "--minority", 2],
-        r"objective: must be free and convex here, one of supcon, .*; got supproto",
-    ),
-}
-
-
-@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
-def test_bad_command_lines(capsys, arguments, message):
-    refuses(capsys, arguments, message)

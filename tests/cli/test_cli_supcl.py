@@ -1,8 +1,7 @@
 import math
 
 import numpy as np
-import pytest
-from command_line import printed, refuses, reported
+from command_line import printed, reported
 
 import geomsolve as gs
 
@@ -69,33 +68,3 @@ def test_guideline(capsys, tmp_path):
     out = printed(capsys, "guideline", "--variance", 0.3, "--counts", "20,10,4", "--temperature", 0.3)
     alpha = gs.choosing.keep_variance([20, 10, 4], 0.3, temperatures=0.3).alphas[0]
     assert f"{alpha:.6f}" in out
-
-
-CLI_BAD = {
-    "alpha": ([*SOLVE, "--alpha", 1.5, "--counts", "5,4"], r"alpha: must be a number from 0"),
-    "no alpha": ([*SOLVE, "--counts", "5,4"], r"alpha: supcl needs it; got none"),
-    "one instance": ([*SOLVE, "--alpha", 0.5, "--classes", 3, "--instances", 1], r"instances: .*at least 2; got 1"),
-    "no instances": ([*SOLVE, "--alpha", 0.5, "--classes", 3], r"instances: must be given with classes; got none"),
-    "no classes": ([*SOLVE, "--alpha", 0.5, "--instances", 3], r"classes: must be given with instances; got none"),
-    "two ways": (
-        [*SOLVE, "--alpha", 0.5, "--counts", "5,4", "--classes", 3],
-        r"counts: stand in place of classes and instances; got '5,4' beside them",
-    ),
-    "no counts": ([*SOLVE, "--alpha", 0.5], r"counts: must be given; got none"),
-    "a class of one": ([*SOLVE, "--alpha", 0.5, "--counts", "5,1"], r"counts: .*; class 1 has 1"),
-    "alpha of supcon": (["solve", "--temperature", 0.1, "--counts", "5,4", "--alpha", 0.5], r"alpha: supcon has no"),
-    "variance": (
-        ["guideline", "--variance", 1.5, "--classes", 3, "--instances", 4],
-        r"variance: must be above 0 and at most 0.818182, .*; got 1.5",
-    ),
-    "guideline without counts": (["guideline", "--variance", 0.3], r"counts: must be given; got none"),
-    "temperature": (
-        ["guideline", "--variance", 0.3, "--counts", "5,4", "--temperature", 0],
-        r"temperature: must be finite and above 0; got 0",
-    ),
-}
-
-
-@pytest.mark.parametrize(("arguments", "message"), CLI_BAD.values(), ids=CLI_BAD.keys())
-def test_bad_command_lines(capsys, arguments, message):
-    refuses(capsys, arguments, message)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from command_line import printed, refuses, reported
+from command_line import printed, reported
 
 import geomsolve as gs
 
@@ -28,15 +28,3 @@ def test_text_and_tolerance(capsys):
     assert "CERTIFIED: proved optimal for these targets" in text
     assert f"{gs.choosing.targeted_supcon([20, 5, 1], temperature=0.5).own_target[1]:+.9f}" in text
     assert "NOT CERTIFIED" in printed(capsys, *SOLVE, "--tol", "1e-16", code=3)
-
-
-@pytest.mark.parametrize(
-    ("extra", "message"),
-    [
-        (["--solver", "newton"], "solver: tsc has no such option; got newton"),
-        (["--pull", "-1"], "pull: must be a number from 1 to 1e6; got -1"),
-        (["--views", "1"], "views: "),
-    ],
-)
-def test_bad_input(capsys, extra, message):
-    refuses(capsys, [*SOLVE, *extra], message)

@@ -1,7 +1,5 @@
 """`geomsolve targets`: what Python says, exit codes, warnings, one line for bad input."""
 
-import re
-
 import numpy as np
 import pytest
 from command_line import printed, refuses, reported
@@ -94,13 +92,6 @@ def test_supervised_prototypes(tmp_path, capsys):
     assert gs.training.read_targets(path).rows.shape == (2, 3)
 
 
-@pytest.mark.parametrize("name", ["T.npy", "T.npy.json"])
-def test_json_over_the_targets_is_refused(tmp_path, capsys, name):
-    more = ["--dim", "4", "--out", str(tmp_path / "T.npy"), "--json", str(tmp_path / name)]
-    refuses(capsys, [*ASK, *more], "json: must be a file of its own")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_profiles_are_refused_unless_the_classes_are_sorted(tmp_path, capsys):
     path = tmp_path / "T.npy"
     ask = ["targets", "--counts", "isic2019", "--temperature", "0.1", "--dim", "8", "--out", str(path)]
@@ -108,22 +99,3 @@ def test_profiles_are_refused_unless_the_classes_are_sorted(tmp_path, capsys):
     assert not path.exists()
     assert printed(capsys, *ask, "--sorted-classes")
     assert path.exists()
-
-
-@pytest.mark.parametrize(
-    ("extra", "message"),
-    [
-        (["--dim", "0", "--out", "T.npy"], "dim: must be a whole number of at least 1; got 0"),
-        (["--out", "T.npy"], "dim: must be given; got none"),
-        (["--dim", "8"], "out: must be given; got none"),
-        (["--dim", "8", "--out", "T.txt"], "out: must end in .npy or .safetensors or .pt, or be a folder; got 'T.txt'"),
-        (["--dim", "8", "--out", "none/T.npy"], "out: must be a path that can be written; got none/T.npy"),
-        (["--dim", "8", "--out", "T.npy", "--layout", "rows"], "layout: must be one of proxies, weights; got 'rows'"),
-        (["--dim", "8", "--out", "tsc", "--layout", "weights"], "layout: a folder is for TSC's loader"),
-        (["--dim", "8", "--out", "T.npy", "--alpha", "1"], "alpha: supcon has no such option"),
-    ],
-)
-def test_bad_input(tmp_path, monkeypatch, capsys, extra, message):
-    monkeypatch.chdir(tmp_path)
-    refuses(capsys, [*ASK, *extra], "^geomsolve: " + re.escape(message))
-    assert list(tmp_path.iterdir()) == []

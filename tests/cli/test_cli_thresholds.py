@@ -1,9 +1,7 @@
 """`geomsolve threshold` and `geomsolve phase`, as a user runs them."""
 
-import re
-
 import pytest
-from command_line import printed, refuses, reported, run, strict
+from command_line import printed, reported, run, strict
 
 import geomsolve as gs
 
@@ -63,27 +61,6 @@ def test_psi_from_a_file(capsys, tmp_path):
     assert err.count("loading") == 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((*GCL,), "minority: must be a whole number of at least 2; got none"),
-        ((*GCL, "--minority", "9", "--vary", "negatives", "--ratio", "0.5"), "ratio: must be at least 1"),
-        ((*GCL, "--minority", "9", "--vary", "temperature", "--ratio", "3"), "temperature: is what is varied; got 1.0"),
-        ((*SUPCON,), "per-class: this loss depends on numbers of examples"),
-        ((*SUPCON, "--counts", "10,5,5"), "majority: goes with majority and minority, not with counts"),
-        (("threshold", "--counts", "10,5,5"), "temperature: supcon needs it; got none"),
-        (("threshold", "--objective", "supcl", "--majority", "3", "--minority", "3"), "geomsolve guideline"),
-        (("threshold", "--objective", "supcl", "--counts", "10,5,5"), "objective: critical values are those of losses"),
-        (("phase", "--objective", "bcl"), "supcon, gcl and functions of your own; got BCL(anchors=instance), in which"),
-        (("phase", "--objective", "gcl", "--ratios", "0.5", "3"), "ratios: must be two ascending numbers"),
-        (("phase", "--objective", "gcl", "--plot", "x.bmp"), "plot: must end in"),
-        (("phase", "--objective", "gcl", "--csv", "no/such/folder.csv"), "csv: must be a path that can be written"),
-    ],
-)
-def test_bad_input(capsys, arguments, message):
-    refuses(capsys, arguments, re.escape(message))
-
-
 ATTRACTING = {
     "supcl": (gs.SupCL, {"alpha": 0.5, "temperature": 0.1}, "geomsolve.choosing.smallest_critical_alpha"),
     "bcl": (gs.BCL, {"temperature": 0.1}, "geomsolve solve shows"),
@@ -128,9 +105,3 @@ def test_levels_leave_out_no_sampler(capsys, sampler):
     known = gs.solve(gs.SupCon([300, 40, 7], temperature=0.1, batch=64, sampler="square-root"))
     assert report["optimum"] == pytest.approx(known.value, rel=1e-12)
     assert report["minority"] == [1, 2]
-
-
-def test_levels_say_what_they_are_not_told_of(capsys):
-    command = ["levels", "--counts", "300,40,7", "--temperature", 0.1]
-    refuses(capsys, [*command, "--keys", "momentum"], "keys: training with momentum keys ends in an equilibrium")
-    refuses(capsys, [*command, "--sampler", "sqrt"], "sampler: draws batches, so it needs batch=")

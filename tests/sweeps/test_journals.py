@@ -70,13 +70,6 @@ def test_a_file_that_is_none_of_ours_stays_as_it_is(tmp_path, fault, opening):
     assert (path.read_bytes() if path.is_file() else None) == before
 
 
-def test_the_schema_in_the_test_above_is_ours(tmp_path):
-    with writing(tmp_path / "a.db"):
-        pass
-    header = (tmp_path / "a.db").read_bytes()[:100]
-    assert header[68:72] == b"geom"
-
-
 def test_a_truncated_file_is_a_clear_error(tmp_path):
     path = tmp_path / "a.db"
     with writing(path) as journal:
