@@ -3,16 +3,20 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from printed import difference, printed_by
+from typer.main import get_command
 
 import geomsolve as gs
+from geomsolve.cli.app import app
+from geomsolve.training import verdicts
 
 ROOT = Path(__file__).parents[2]
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
 SNIPPETS = [
     pair
-    for name in ("choosing", "monitoring")
+    for name in ("choosing", "diagnosing", "monitoring")
     for pair in re.findall(r"```python\n(import(?:(?!```).)*)```\n\n```text\n(.*?)```", PAGES[name], flags=re.DOTALL)
 ]
 
@@ -20,6 +24,24 @@ SNIPPETS = [
 @pytest.mark.parametrize(("snippet", "shown"), SNIPPETS, ids=range(len(SNIPPETS)))
 def test_a_page_prints_what_it_shows(snippet, shown):
     assert difference(shown, printed_by(snippet, "a page of docs")) is None
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "same"),
+    [
+        ("loss 9.38276929657 nats", "loss  9.38276929658 nats", True),
+        ("loss 9.38276929657 nats", "loss 9.38286929657 nats", False),
+        ("gap 5.2e-18, in 0.02 s", "gap 3e-17, in 11.50 s", True),
+        ("gap 5.2e-18", "gap 5.2e-8", False),
+        ("rank 7", "rank 8", False),
+        ("classes 1-7", "classes 1-6", False),
+        ("certified", "uncertified", False),
+        ("one\ntwo", "one", False),
+        ("+0.25", "-0.25", False),
+    ],
+)
+def test_numbers_are_compared_as_numbers(shown, printed, same):
+    assert (difference(shown, printed) is None) == same
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -51,3 +73,33 @@ def test_the_glossary_is_sorted_and_each_word_is_explained_once():
     words = re.findall(r"^\*\*(.+?)\.\*\*", PAGES["glossary"], flags=re.MULTILINE)
     assert words == sorted(words, key=str.lower)
     assert len(set(words)) == len(words) > 30
+
+
+# Diagnoses: limits, numbers and options on the page are those of the code.
+
+DIAGNOSING = PAGES["diagnosing"]
+
+
+def test_every_verdict_is_on_the_page_with_the_limits_of_the_code():
+    assert DIAGNOSING.count("```python") == sum(snippet in DIAGNOSING for snippet, _ in SNIPPETS) == 1
+    for verdict in gs.training.Verdict:
+        assert f"`{verdict.value}`" in DIAGNOSING, verdict
+    for name, limits in (("at", verdicts.AT), ("near", verdicts.NEAR)):
+        row = next(line for line in DIAGNOSING.splitlines() if line.startswith(f"| `{name} the optimum`"))
+        assert tuple(float(one) for one in re.findall(r"0\.\d+", row)) == limits
+    for limit in (verdicts.SHARED, verdicts.SEEN, verdicts.HELD, verdicts.PREDICTED, verdicts.APART):
+        assert f"{limit:g}" in DIAGNOSING
+
+
+def test_every_name_on_the_page_is_in_the_report():
+    report = gs.diagnose(np.eye(4), [0, 0, 1, 1], objective="supcon", temperature=0.1).to_dict()
+    tables = DIAGNOSING[DIAGNOSING.index("## Numbers") : DIAGNOSING.index("## What comes out")]
+    for name in re.findall(r"`([a-z_0-9]+)`", tables):
+        assert name in report or name in report["optimum"], name
+    for name in re.findall(r"`optimum\.(\w+)`", DIAGNOSING):
+        assert name in report["optimum"], name
+
+
+def test_every_option_on_the_page_is_one():
+    options = {flag for one in get_command(app).commands["diagnose"].params for flag in one.opts}
+    assert set(re.findall(r"(?<!-)--[a-z][a-z-]*", DIAGNOSING)) <= options
