@@ -1,4 +1,4 @@
-"""Cross-entropy with weight decay: free descent, closed forms, and what is proved."""
+"""Cross-entropy with weight decay and its limit without: free descent, closed forms, and what is proved."""
 
 import numpy as np
 import pytest
@@ -208,51 +208,59 @@ def test_usual_names():
         assert descended(problem)[0] == pytest.approx(solution.value, rel=1e-7)
 
 
-# Bad input ------------------------------------------------------------------------------------------------------------
+# Max margin, the limit without decay: closed forms against their certificate and conic programs -----------------------
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: gs.CrossEntropy([0.7, 0.3], **DECAYS), "counts: must be numbers of examples"),
-        (
-            lambda: gs.CrossEntropy(COUNTS, feature_decay=-1, classifier_decay=1),
-            "feature_decay: must be .* above 0; got -1",
-        ),
-        (lambda: gs.CrossEntropy(COUNTS, feature_decay=1, classifier_decay=0), "classifier_decay: must be .* got 0"),
-        (
-            lambda: gs.CrossEntropy(COUNTS, feature_decay=0, classifier_decay=0),
-            "must be above 0; .* geomsolve.max_margin",
-        ),
-        (lambda: gs.CrossEntropy(COUNTS, bias_decay=0, **DECAYS), "bias_decay: must be a finite number above 0; got 0"),
-        (
-            lambda: gs.CrossEntropy(COUNTS, additive=[1, 2], **DECAYS),
-            r"additive: must be numbers, of shape \(4,\); got .*2",
-        ),
-        (
-            lambda: gs.CrossEntropy(COUNTS, multiplicative=[1, 1, 0, 1], **DECAYS),
-            "multiplicative: must be finite and above 0; class 2 has 0",
-        ),
-        (lambda: gs.CrossEntropy(COUNTS, relu=True, additive=[0] * 4, **DECAYS), "additive: with relu .* leave it out"),
-        (lambda: gs.CrossEntropy(COUNTS, relu=True, smoothing=0.1, **DECAYS), "smoothing: with relu .* leave it out"),
-        (lambda: gs.CrossEntropy(COUNTS, smoothing=1, **DECAYS), "smoothing: must be below 1; got 1"),
-        (
-            lambda: gs.CrossEntropy(COUNTS, offsets=[1], **DECAYS),
-            r"offsets: must be numbers, of shape \(4, 4\); got shape \(1,\)",
-        ),
-        (lambda: SquaredError(COUNTS, margins=[1] * 4, **DECAYS), "margins: squared error goes without"),
-        (lambda: gs.CrossEntropy(COUNTS, **DECAYS).vanishing_decays, "relu: .* write relu=True"),
-        (lambda: gs.max_margin(COUNTS, "svm"), "kind: must be one of ce, cdt, ldt; got 'svm'"),
-        (lambda: gs.max_margin(COUNTS, "cdt"), "delta: must be given for cdt; got none"),
-        (lambda: gs.max_margin(COUNTS, delta=[1] * 4), "delta: goes with cdt and ldt only"),
-        (lambda: gs.max_margin(COUNTS, "ldt", [1, -1, 1, 1]), "delta: must be finite and above 0; class 1 has -1"),
-        (lambda: gs.certify(gs.CrossEntropy(COUNTS, **DECAYS), np.eye(3)), r"logits: must be .* \(4, 4\); got"),
-        (
-            lambda: certify_logits(gs.CrossEntropy(COUNTS, **DECAYS), np.eye(4), np.ones(4)),
-            "bias: this loss has none",
-        ),
-    ],
-)
-def test_bad_input(call, message):
-    with pytest.raises(gs.ProblemError, match=message):
-        call()
+@pytest.mark.parametrize("kind", ["ce", "cdt", "ldt"])
+@pytest.mark.parametrize("seed", range(5))
+def test_closed_forms_of_max_margin_are_proved(kind, seed):
+    rng = np.random.default_rng(seed)
+    classes = int(rng.integers(2, 12))
+    counts, delta = rng.integers(1, 1000, classes), rng.uniform(0.2, 5.0, classes)
+    found = gs.max_margin(counts, kind, None if kind == "ce" else delta)
+    assert found.certificate.relative_gap < 1e-12
+    logits = found.logits
+    scale = np.ones(classes) if kind == "ce" else delta
+    factor = scale[:, None] if kind == "cdt" else scale
+    margins = scale * np.diag(logits) - factor * logits
+    assert margins[~np.eye(classes, dtype=bool)].min() >= 1 - 1e-12
+    values = np.linalg.svd(logits * np.sqrt(counts), compute_uv=False)
+    assert found.certificate.value == pytest.approx(values.sum())
+    assert np.trace(found.classifier) == pytest.approx(values.sum())
+    assert np.diag(found.features) @ counts == pytest.approx(values.sum())
+
+
+@pytest.mark.parametrize("kind", ["ce", "cdt", "ldt"])
+def test_a_conic_program_finds_the_same_margin(kind):
+    import cvxpy as cp
+
+    delta = np.array([1.0, 0.5, 2.0, 1.5])
+    scale = np.ones(4) if kind == "ce" else delta
+    logits = cp.Variable((4, 4))
+    margins = [
+        scale[y] * logits[y, y] - (scale[c] if kind == "cdt" else scale[y]) * logits[c, y] >= 1
+        for y in range(4)
+        for c in range(4)
+        if c != y
+    ]
+    program = cp.Problem(cp.Minimize(cp.normNuc(logits @ np.diag(np.sqrt(COUNTS)))), margins)
+    program.solve(solver="CLARABEL")
+    found = gs.max_margin(COUNTS, kind, None if kind == "ce" else delta)
+    assert found.certificate.value == pytest.approx(program.value, rel=1e-6)
+    np.testing.assert_allclose(found.logits, logits.value, atol=1e-4)
+
+
+def test_margins_by_the_root_of_the_count_give_the_simplex():
+    found = gs.max_margin(COUNTS, "ldt", np.sqrt(COUNTS))
+    np.testing.assert_allclose(found.feature_cosines, (4 * np.eye(4) - 1) / 3, atol=1e-12)
+
+
+def test_max_margin_is_the_limit_of_little_decay():
+    """Directions: the norms grow like the logarithm of the decay."""
+    limit = gs.max_margin(COUNTS).feature_cosines
+    away = []
+    for decay in (1e-4, 1e-8, 1e-16):
+        solution = gs.solve(gs.CrossEntropy(COUNTS, feature_decay=decay, classifier_decay=decay))
+        away.append(np.abs(solution.feature_cosines - limit).max())
+    assert away[0] > away[1] > away[2]
+    assert away[2] < 0.1

@@ -10,7 +10,7 @@ from helpers import unit_rows
 
 from geomsolve.certificates.certificate import certify
 from geomsolve.counts.counts import as_counts, long_tail_counts
-from geomsolve.errors import BackendError, ProblemError
+from geomsolve.errors import BackendError
 from geomsolve.geometry.orbit_gram import OrbitGram, Orbits
 from geomsolve.objectives.classes.gcl import GCL
 from geomsolve.objectives.classes.supcon import SupCon, class_orbits
@@ -153,19 +153,6 @@ def test_what_it_cannot_treat():
         assert message in attempt.message
     with pytest.raises(BackendError, match=r"loss\.register"):
         loss(object())
-
-
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ({"restarts": 0}, "restarts"),
-        ({"max_steps": 0}, "max_steps"),
-        ({"device": "tpu9"}, "device"),
-    ],
-)
-def test_bad_options_are_named(options, named):
-    with pytest.raises(ProblemError, match=named):
-        Descent(**options).run(SupCon([30, 10], temperature=0.5))
 
 
 def test_blocks_of_rows_on_the_device_find_the_same_optimum(monkeypatch):

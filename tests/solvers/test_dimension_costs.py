@@ -45,20 +45,6 @@ def test_a_start_that_is_given_is_used(costs):
         gs.solvers.embed(costs.solution, 4, start=before[:6])
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (([],), "dims: must be one dimension or more; got none"),
-        (([3, 0],), "dim: must be a whole number of at least 1; got 0"),
-        (([3], -1.0), "seconds: must be a number above 0; got -1.0"),
-    ],
-)
-def test_bad_arguments(costs, arguments, message):
-    dims, *seconds = arguments
-    with pytest.raises(gs.ProblemError, match=message):
-        dimension_costs(costs.solution, dims, seconds=seconds[0] if seconds else None)
-
-
 def test_the_command_line_gives_the_curve_its_picture_and_its_limits(capsys, tmp_path):
     base = ["solve", "--counts", "100,60,30,20,10", "--objective", "supcon", "--temperature", "0.2"]
     picture = tmp_path / "dims.png"

@@ -109,19 +109,6 @@ def test_a_collapsed_optimum_needs_one_dimension():
     np.testing.assert_allclose(points[1:] @ points[0], -1, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"dim": 0}, "dim: must be a whole number of at least 1; got 0"),
-        ({"dim": 2.5}, "dim: must be a whole number of at least 1; got 2.5"),
-        ({"dim": 2, "restarts": 0}, "restarts: must be at least 1; got 0"),
-    ],
-)
-def test_bad_arguments(solution, arguments, message):
-    with pytest.raises(gs.ProblemError, match=message):
-        solution.embed(**arguments)
-
-
 def test_too_many_classes_for_descent_is_said():
     solution = gs.solve(gs.SupCon([30] * 20_001, temperature=0.1))
     with pytest.raises(gs.ProblemError, match=r"dim: below the rank \(20000\)"):

@@ -65,16 +65,3 @@ def test_the_minority_merges_at_the_threshold():
     counts = [gs.step_counts(majority, minority, 1.0, found.value * (1.0 + more)) for more in beyond]
     spare = [gs.solve(LayerPeeled(each, **energies)).spare[-1] for each in counts]
     assert abs(beyond[0] - spare[0] * np.diff(beyond) / np.diff(spare)) < 5e-8
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: LayerPeeled([5, 3], 0.0, 1.0), "feature_energy: must be a finite number above 0; got 0"),
-        (lambda: LayerPeeled([5, 3], 1.0, -1), "classifier_energy: must be a finite number above 0; got -1"),
-        (lambda: layer_peeled_threshold(1, 1, **ENERGIES), "minority: must be .* at least 2; got 1"),
-    ],
-)
-def test_bad_input(call, message):
-    with pytest.raises(gs.ProblemError, match=message):
-        call()

@@ -251,23 +251,3 @@ def test_a_distribution_is_what_many_classes_tend_to(law, monkeypatch):
     assert endless.quality is gs.Quality.CERTIFIED
     with pytest.raises(gs.ProblemError, match="not listed one by one"):
         endless.gram  # noqa: B018
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: gs.zipf_counts(1), "classes: must be a whole number of at least 2, or inf; got 1"),
-        (lambda: gs.zipf_counts(2.5), "classes: must be a whole number"),
-        (lambda: gs.zipf_counts(math.nan), "classes: must be a whole number"),
-        (lambda: gs.zipf_counts(math.inf, 1.0), "infinitely many need an exponent above 1; got exponent 1"),
-        (lambda: gs.zipf_counts(10, -1.0), "exponent: must be a finite number above 0; got -1"),
-        (lambda: gs.lognormal_counts(10, 0.0), "sigma: must be a finite number above 0; got 0"),
-        (lambda: gs.lognormal_counts(10, 1.0, math.inf), "median: must be a finite number above 0"),
-        (lambda: gs.exponential_counts(10, 1.0), "imbalance_ratio: must be a finite number above 1; got 1"),
-        (lambda: gs.load_counts("zipf:10"), 'counts: write "zipf:classes:exponent:largest"'),
-        (lambda: gs.load_counts("zipf:ten:1"), 'counts: write "zipf:classes:exponent:largest"'),
-    ],
-)
-def test_bad_laws(call, message):
-    with pytest.raises(gs.ProblemError, match=message):
-        call()

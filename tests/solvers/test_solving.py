@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import geomsolve as gs
-from geomsolve.errors import NotCertified, ProblemError
+from geomsolve.errors import NotCertified
 from geomsolve.solvers.base import Attempt, Iteration, Termination
 from geomsolve.solvers.solving import SOLVERS, build_solver, solvers_for
 
@@ -27,19 +27,6 @@ def test_the_solvers_that_fit(objective, names):
 
 def test_names_are_those_of_the_solvers():
     assert [build_solver(name).name for name in SOLVERS] == list(SOLVERS)
-
-
-@pytest.mark.parametrize(
-    ("solver", "message"),
-    [
-        ("newtn", r"solver: must be one of newton, quadrature, .*; got 'newtn'"),
-        (3, r"solver: must be a solver object such as Newton\(\), Conic\(\) or Descent\(\), or a name; got 3"),
-        (gs.solvers.Newton, r"solver: must be a solver object .* got <class"),
-    ],
-)
-def test_what_is_no_solver(solver, message):
-    with pytest.raises(ProblemError, match=message):
-        gs.solve(gs.SupCon([3, 2], temperature=0.5), solver)
 
 
 class Fixed:

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-import geomsolve as gs
 from geomsolve.solvers import sphere_code
 from geomsolve.solvers.points.sphere_codes import code_bound
 
@@ -56,9 +55,3 @@ def test_many_points_in_many_dimensions_have_a_value_and_a_bound():
     found = sphere_code(60, 24, restarts=1, seconds=2.0)
     assert 0 < found.bound <= found.cosine < found.bound + 0.1
     assert "60 points in 24 dimensions" in repr(found)
-
-
-@pytest.mark.parametrize(("arguments", "message"), [((1, 3), "count: .*at least 2; got 1"), ((5, 1), "dim: .*got 1")])
-def test_bad_arguments(arguments, message):
-    with pytest.raises(gs.ProblemError, match=message):
-        sphere_code(*arguments)

@@ -12,7 +12,6 @@ BASE = {
     "counts": {"majority": 1, "minority": 9, "per_class": 10},
     "grid": {"ratio": [1, 10, 100], "temperature": [0.1, 0.5], "negatives": [1, float("inf")]},
 }
-LONG = {"rule": "long_tail", "classes": 10, "largest": 5000}
 
 
 def changed(*path_and_value, **tables):

@@ -1,7 +1,8 @@
-"""`solve --objective supproto`: never called an optimum, exit 0 only where the bound meets the value."""
+"""`solve` of losses that are no objectives, supproto and tsc: exit 0 only where the bound meets the value."""
 
 import math
 
+import numpy as np
 import pytest
 from command_line import printed, reported, run, strict
 
@@ -9,6 +10,7 @@ import geomsolve as gs
 from geomsolve.choosing import prototype_geometry as twoclasses
 
 SOLVE = ["solve", "--objective", "supproto"]
+TSC = ["solve", "--objective", "tsc", "--counts", "20,5,1", "--temperature", "0.5"]
 
 
 @pytest.mark.parametrize(
@@ -68,3 +70,24 @@ def test_directions_without_a_certificate_are_exit_3(capsys, monkeypatch):
     monkeypatch.setattr(twoclasses, "solve", give_up)
     told = run(capsys, *SOLVE, "--counts", "9,4", "--json", "-")
     assert told == (3, "", "geomsolve: nothing reached a certificate\n")
+
+
+def test_the_report_of_tsc_is_what_python_says(capsys):
+    report = reported(capsys, *TSC, "--pull", "2")
+    found = gs.choosing.targeted_supcon([20, 5, 1], temperature=0.5, pull=2.0)
+    assert (report["value"], report["lower_bound"]) == (found.value, found.lower_bound)
+    assert report["quality"] == "certified"
+    assert 0 <= report["relative_gap"] <= 1e-9
+    np.testing.assert_array_equal(report["own_target"], found.own_target)
+    assert [orbit["count"] for orbit in report["orbits"][:3]] == [20, 5, 1]
+    assert [orbit["size"] for orbit in report["orbits"][:3]] == [40, 10, 2]
+    assert report["orbits"][2]["within"] == pytest.approx(1.0, abs=1e-3)  # of two views
+    assert report["between"][0][0] is None
+    assert report["between"][0][1] == found.gram.cosines[0, 1]
+
+
+def test_text_names_the_targets_and_tolerance_counts(capsys):
+    text = printed(capsys, *TSC)
+    assert "CERTIFIED: proved optimal for these targets" in text
+    assert f"{gs.choosing.targeted_supcon([20, 5, 1], temperature=0.5).own_target[1]:+.9f}" in text
+    assert "NOT CERTIFIED" in printed(capsys, *TSC, "--tol", "1e-16", code=3)
