@@ -116,7 +116,9 @@ def test_pictures():
 
 
 def test_names_of_classes_are_in_the_text():
-    text = str(gs.solve(supcon()))
+    solution = gs.solve(supcon())
+    assert solution.to_dict()["names"] == COUNTS.names == ("fern", "moss", "lichen", "sedge")
+    text = str(solution)
     assert "(fern and sedge)" in text
     assert "(lichen and sedge)" in text
     merged = gs.solve(gs.GCL(gs.as_counts([1000, 2, 1]).named(["a", "b", "c"]), negatives=1))

@@ -1,4 +1,3 @@
-import json
 import re
 import subprocess
 import sys
@@ -142,13 +141,6 @@ def test_an_answer_that_is_not_certified_is_printed_written_and_exit_3(capsys, t
     assert strict(path.read_text())["quality"] == "uncertified"
     assert strict((tmp_path / "out" / "solution.json").read_text())["attempts"][0]["termination"] == "step_limit"
     assert reported(capsys, *BASE, *short, code=3)["quality"] == "uncertified"
-
-
-def test_numbers_that_are_not_finite_become_null():
-    from geomsolve.text import dumps
-
-    told = json.loads(dumps({"a": np.inf, "b": [np.float64("nan"), np.int64(2), True], "c": np.eye(1)}))
-    assert told == {"a": None, "b": [None, 2, True], "c": [[1.0]]}
 
 
 def test_an_embedding_below_the_rank_comes_with_its_gap_and_its_picture(capsys, tmp_path):

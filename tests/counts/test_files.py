@@ -1,6 +1,5 @@
 """Small files of counts in the shapes people have: each is read right, or refused with the sentence that solves it."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -206,10 +205,3 @@ def test_an_existing_file_is_read_whatever_it_is_called(tmp_path):
 )
 def test_numbers_as_people_write_them(text, value):
     assert number(text) == value
-
-
-def test_names_go_to_text_and_dictionary():
-    with warnings.catch_warnings():
-        solution = gs.solve(gs.SupCon(gs.load_counts(FILES / "plain.csv"), temperature=0.5))
-    assert "(fern and lichen)" in str(solution)
-    assert solution.to_dict()["names"] == PLANTS
