@@ -6,6 +6,7 @@ import itertools
 import math
 
 import numpy as np
+from scipy.optimize import minimize
 
 from geomsolve import OrbitGram
 from geomsolve.geometry import Orbits
@@ -45,6 +46,15 @@ def random_direction(rng: np.random.Generator, orbits: Orbits) -> np.ndarray:
 def unit_rows(points: np.ndarray) -> np.ndarray:
     """The rows at length 1."""
     return points / np.linalg.norm(points, axis=-1, keepdims=True)
+
+
+def descended(loss, start: np.ndarray, **options):
+    """Where L-BFGS ends, by JAX's slope of the loss."""
+    import jax
+
+    slope = jax.jit(jax.value_and_grad(loss))
+    of_floats = lambda x: tuple(np.asarray(part, float) for part in slope(x))  # noqa: E731
+    return minimize(of_floats, start, jac=True, method="L-BFGS-B", options=options)
 
 
 def dense_simplex(classes: int) -> np.ndarray:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from helpers import descended
 
 import geomsolve as gs
 from geomsolve.training import losses
@@ -52,7 +53,6 @@ def test_descent_ends_between_bound_and_value(counts, temperature):
     """Descent over points past 0.5, each as far as it likes; the loss is smooth there."""
     import jax
     import jax.numpy as jnp
-    from scipy.optimize import minimize
 
     found = gs.choosing.supervised_prototypes(counts, temperature=temperature)
     labels = np.repeat([0, 1], counts)
@@ -71,12 +71,8 @@ def test_descent_ends_between_bound_and_value(counts, temperature):
         return jnp.mean(jnp.log1p(exponentials.sum(axis=1)))
 
     with jax.enable_x64(True):
-        slope = jax.jit(jax.value_and_grad(loss))
         start = np.random.default_rng(0).normal(size=count * (count + 1))
-        done = minimize(
-            lambda x: tuple(map(np.asarray, slope(x))), start, jac=True, method="L-BFGS-B", options={"maxiter": 3000}
-        )
-        points = np.asarray(place(done.x))
+        points = np.asarray(place(descended(loss, start, maxiter=3000).x))
     reached = prototype_loss(points, labels, temperature)
     assert found.lower_bound <= reached <= found.value + 1e-3
     if counts[0] == counts[1]:

@@ -8,8 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 from atoms import check_derivatives
-from helpers import dense_simplex, random_gram
-from scipy.optimize import minimize
+from helpers import dense_simplex, descended, random_gram
 
 import geomsolve as gs
 from geomsolve.choosing.target_spheres import Targets, TargetState
@@ -59,10 +58,7 @@ def test_value_and_bound_are_those_of_descent_over_single_points(counts, tempera
         return losses.tsc(points, labels, targets, temperature, pull=pull)
 
     with jax.enable_x64(True):
-        slope = jax.jit(jax.value_and_grad(loss))
-        start = np.random.default_rng(0).normal(size=total * dim)
-        options = {"maxiter": 5000, "ftol": 0, "gtol": 1e-10}
-        done = minimize(lambda x: tuple(map(np.asarray, slope(x))), start, jac=True, method="L-BFGS-B", options=options)
+        done = descended(loss, np.random.default_rng(0).normal(size=total * dim), maxiter=5000, ftol=0, gtol=1e-10)
     assert found.lower_bound <= float(done.fun) + 1e-12
     assert math.isclose(float(done.fun), found.value, rel_tol=1e-9)
 

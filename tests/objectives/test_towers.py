@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import dense_simplex
-from scipy.optimize import brentq, minimize
+from helpers import dense_simplex, descended
+from scipy.optimize import brentq
 
 import geomsolve as gs
 from geomsolve.collapse import misalignment_threshold
@@ -32,7 +32,7 @@ def cosine_classifier(x, shares, margin, prior=0.0):
     return shares @ (jnp.log(jnp.exp(x).sum(axis=1)) - jnp.diag(x))
 
 
-def descended(loss, classes, tau, bias=0.0):
+def towers_descended(loss, classes, tau, bias=0.0):
     """The least loss over free unit vectors of two towers, and their cosines."""
     with jax.enable_x64(True):
 
@@ -44,19 +44,9 @@ def descended(loss, classes, tau, bias=0.0):
             images, texts = points(flat)
             return loss(images @ texts.T / tau + bias)
 
-        slope = jax.jit(jax.value_and_grad(value))
         options = {"maxiter": 5000, "maxfun": 20000, "ftol": 1e-16, "gtol": 1e-11, "maxcor": 40}
-        tries = [
-            minimize(
-                lambda x: tuple(np.asarray(part, float) for part in slope(x)),
-                np.random.default_rng(trial).normal(size=2 * classes**2),
-                jac=True,
-                method="L-BFGS-B",
-                options=options,
-            )
-            for trial in range(2)
-        ]
-        best = min(tries, key=lambda found: found.fun)
+        starts = (np.random.default_rng(trial).normal(size=2 * classes**2) for trial in range(2))
+        best = min((descended(value, start, **options) for start in starts), key=lambda found: found.fun)
         images, texts = np.asarray(points(best.x))
     return float(best.fun), images @ texts.T
 
@@ -70,17 +60,17 @@ def test_free_descent_over_both_towers_finds_the_same(seed):
     margin = rng.uniform(0, 0.3, classes)
     if seed % 4 == 0:
         problem = CLIP(counts, temperature=tau, negatives=factor)
-        value, cosines = descended(lambda x: clip(x, shares, factor), classes, tau)
+        value, cosines = towers_descended(lambda x: clip(x, shares, factor), classes, tau)
     elif seed % 4 == 1:
         bias = rng.uniform(-6, 3)
         problem = SigLIP(counts, temperature=tau, bias=bias, negatives=factor)
-        value, cosines = descended(lambda x: siglip(x, shares, factor), classes, tau, bias)
+        value, cosines = towers_descended(lambda x: siglip(x, shares, factor), classes, tau, bias)
     elif seed % 4 == 2:
         problem = NormFace(counts, scale=1 / tau, margin=margin)
-        value, cosines = descended(lambda x: cosine_classifier(x, shares, margin / tau), classes, tau)
+        value, cosines = towers_descended(lambda x: cosine_classifier(x, shares, margin / tau), classes, tau)
     else:
         problem = LogitCompensated(counts, scale=1 / tau, compensation=0.5)
-        value, cosines = descended(lambda x: cosine_classifier(x, shares, 0 * margin, 0.5), classes, tau)
+        value, cosines = towers_descended(lambda x: cosine_classifier(x, shares, 0 * margin, 0.5), classes, tau)
     found = gs.solve(problem)
     assert found.value == pytest.approx(value, rel=1e-7, abs=1e-9)
     assert value >= found.certificate.lower_bound - 1e-12
@@ -125,7 +115,7 @@ def test_positives_of_unequal_concepts_part_at_the_threshold():
     bias = misalignment_threshold(counts, temperature=tau).value
     assert misalignment_threshold(counts, bias=bias).value == pytest.approx(tau, rel=1e-6)
     for shift, apart in ((-0.2, False), (0.2, True)):
-        _, cosines = descended(lambda x: siglip(x, shares, 4.0), 4, tau, bias + shift)
+        _, cosines = towers_descended(lambda x: siglip(x, shares, 4.0), 4, tau, bias + shift)
         assert bool(np.diag(cosines).min() < 1 - 1e-3) is apart
     assert misalignment_threshold([5, 5], temperature=0.1) is None
 
