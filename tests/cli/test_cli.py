@@ -20,6 +20,7 @@ CONTRACT = {
 
 # Each row is the valid baseline with exactly one fault.
 BAD = {
+    "negative count": (["--counts", "1000,-5,10"], r"counts: .*above 0; class 1 has -5"),
     "missing file": (["--counts", "{tmp}/none.csv"], r"counts: cannot read .*none.csv: No such file"),
     "temperature in words, joined": (["--temperature=warm"], r"temperature: .*'warm'"),
     "no value": (["--temperature"], r"--temperature.* requires an argument"),

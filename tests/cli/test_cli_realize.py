@@ -31,6 +31,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arrays = {
         "ten": TEN, "vectors": VECTORS, "asymmetric": ASYMMETRIC, "hollow": HOLLOW, "distances": DISTANCES,
+        "object": np.array([[1.0, None], [2.0, 3.0]], dtype=object),
     }  # fmt: skip
     for name, array in arrays.items():
         np.save(f"{name}.npy", array)
@@ -180,6 +181,7 @@ SOFT = ["--labels", "0,0,1,1", "--scheme", "soft-supcon", "--epsilon", "0.1", "-
 
 # What replaces or joins the options of a valid command, "!option" taking one away, and the message.
 BAD = {
+    "weights of objects": (WEIGHTS, ["--weights", "object.npy"], r"weights: .*object.npy must be a .npy file"),
     "missing weights": (WEIGHTS, ["--weights", "none.npy"], r"weights: cannot read .*none.npy: No such file"),
     "neither": (WEIGHTS, ["!weights"], r"weights: exactly one of weights, distances, labels .*; got none"),
     "both": (LINE, ["--weights", "asymmetric.npy"], r"weights: exactly one .*; got weights and labels"),
