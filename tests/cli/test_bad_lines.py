@@ -13,6 +13,7 @@ LINES = [
     ("solve --counts 10,5", "temperature: supcon needs it"),
     ("solve --objective supcon --counts 10,5", "temperature: supcon needs it"),
     ("solve --counts 5,4 --temperature 0.1 --alpha 0.5", "alpha: supcon has no"),
+    (DIM + "--solver quadrature --max-steps 5", "max-steps: quadrature has none to limit; got 5"),
     (DIM + "--seconds 3", "seconds: belongs to the descents of --dim; got 3 without it"),
     (DIM + "--dim 2 --seconds 0", "seconds: must be a number above 0; got 0"),
     (DIM + "--dim 2,x", "dim: must be a whole number, or several as in 8,16,32; got '2,x'"),
