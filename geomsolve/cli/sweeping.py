@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from ..files import check_file
-from ..sweeps.running import SweepProgress
 from ..sweeps.running import sweep as run_sweep
 from ..sweeps.tables import export_sweep
 from .app import code, verb
@@ -33,15 +32,11 @@ def sweep(
     how: dict[str, Any] = {"workers": workers, "dask": dask, "tol": tol}
     try:
         with reporting() as progress:
-            result = run_sweep(spec, store, **how, progress=lambda state: progress(_bar(state)))
+            result = run_sweep(spec, store, **how, progress=progress)
     except KeyboardInterrupt:
         print(f"geomsolve: the answers so far are in {store}; the same command goes on from there", file=sys.stderr)
         raise
     return outputs.tell(result)
-
-
-def _bar(state: SweepProgress) -> str:
-    return f"{'█' * (20 * state.done // max(state.total, 1)):░<20} {state}"
 
 
 @verb(

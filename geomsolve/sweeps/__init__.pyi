@@ -1,4 +1,3 @@
-from .running import SweepProgress as SweepProgress
 from .running import SweepResult as SweepResult
 from .running import sweep as sweep
 from .tables import SweepTable as SweepTable

@@ -3,14 +3,14 @@
 import itertools
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..arrays import Progress
 from ..certificates.certificate import check_tol
 from ..errors import BackendError, ProblemError
 from ..objectives.rows.full_batch import check_whole
@@ -31,28 +31,6 @@ _WINDOW = 256
 
 # Points still to be solved, one after the other, and counts and cosines of the answer before the first.
 _Segment = tuple[list[dict[str, Any]], tuple[str, bytes] | None]
-
-
-@dataclass(frozen=True)
-class SweepProgress:
-    """How far a sweep is. As a text, one line for people.
-
-    Attributes:
-        done: problems with an answer.
-        total: problems in all.
-        failed: answers of this run that are failed or not certified.
-        rate: problems per second, since this run's first task was handed out.
-    """
-
-    done: int
-    total: int
-    failed: int
-    rate: float
-
-    def __str__(self) -> str:
-        left = f", {(self.total - self.done) / self.rate:.0f} s left" if self.rate > 0 else ""
-        failed = f", {self.failed} not certified" if self.failed else ""
-        return f"{self.done} of {self.total} problems, {self.rate:.0f}/s{left}{failed}"
 
 
 class SweepResult(Result):
@@ -115,7 +93,7 @@ def sweep(
     executor: Executor | None = None,
     workers: int | None = None,
     dask: str | None = None,
-    progress: Callable[[SweepProgress], None] | None = None,
+    progress: Progress | None = None,
     tol: float = 1e-9,
 ) -> SweepResult:
     """Solves every point of a grid, and keeps the answers in a journal.
@@ -130,7 +108,7 @@ def sweep(
             processes (so a script needs `if __name__ == "__main__":`).
         workers: how many processes to spawn; None: one a core; 1: everything in this process.
         dask: instead, the address of a dask scheduler.
-        progress: called with a SweepProgress as answers come in.
+        progress: called with a line of text as answers come in.
         tol: the relative gap to certify.
 
     Raises:
@@ -157,7 +135,7 @@ def sweep(
             here = executor is not None or (many == 1 and dask is None)
             elsewhere = spawned(many) if dask is None else dask_cluster(dask)
             with nullcontext(executor or Here()) if here else elsewhere as pool:
-                _solve(segments, pool, journal, tol, SweepProgress(total - left, total, 0, 0.0), progress)
+                _solve(segments, pool, journal, tol, total, progress)
         return SweepResult(path, read.size, journal.outcomes(), left, time.perf_counter() - clock)
 
 
@@ -184,23 +162,19 @@ def _segments(chains: list[list[dict[str, Any]]], journal: Journal) -> Iterator[
 
 
 def _solve(
-    segments: deque[_Segment],
-    pool: Executor,
-    journal: Journal,
-    tol: float,
-    state: SweepProgress,
-    progress: Callable[[SweepProgress], None] | None,
+    segments: deque[_Segment], pool: Executor, journal: Journal, tol: float, total: int, progress: Progress | None
 ) -> None:
     """Hands out segments until every one is answered, and commits what comes back."""
     window = 1 if isinstance(pool, Here) else _WINDOW
     waiting: dict[Future[Any], list[dict[str, Any]]] = {}
     # What the executor did; what is wrong with a problem is its answer.
     lost: list[Exception] = []
-    clock, before = time.perf_counter(), state.done
+    clock, failed = time.perf_counter(), 0
+    done = before = total - sum(len(points) for points, _ in segments)
 
     def collect() -> None:
         """Commits the answers that have come in."""
-        nonlocal state
+        nonlocal done, failed
         for future in [future for future in waiting if future.done()]:
             points = waiting.pop(future)
             try:
@@ -211,10 +185,14 @@ def _solve(
             journal.add(rows)
             if left := points[len(rows) :]:
                 segments.appendleft((left, start_after(points[len(rows) - 1], rows[-1])))
-            done, failed = state.done + len(rows), state.failed + sum(row["quality"] != "certified" for row in rows)
-            state = SweepProgress(done, state.total, failed, (done - before) / (time.perf_counter() - clock))
+            done += len(rows)
+            failed += sum(row["quality"] != "certified" for row in rows)
         if progress is not None and not lost:
-            progress(state)
+            rate = (done - before) / (time.perf_counter() - clock)
+            to_go = f", {(total - done) / rate:.0f} s left" if rate > 0 else ""
+            worse = f", {failed} not certified" if failed else ""
+            bar = "█" * (20 * done // max(total, 1))
+            progress(f"{bar:░<20} {done} of {total} problems, {rate:.0f}/s{to_go}{worse}")
 
     try:
         while (segments or waiting) and not lost:
@@ -231,8 +209,8 @@ def _solve(
         waiting = {future: points for future, points in waiting.items() if not future.cancel()}
         collect()  # what has come in by now is not thrown away
     if lost:
-        hint = "" if state.done > before else ' (a script that spawns processes needs `if __name__ == "__main__":`)'
+        hint = "" if done > before else ' (a script that spawns processes needs `if __name__ == "__main__":`)'
         raise BackendError(
-            f"executor: the workers are lost ({type(lost[0]).__name__}: {lost[0]}); {state.done} of {state.total} "
+            f"executor: the workers are lost ({type(lost[0]).__name__}: {lost[0]}); {done} of {total} "
             f"answers are in {journal.path}, the same sweep again goes on from there{hint}"
         ) from lost[0]
