@@ -18,7 +18,6 @@ from ..solvers.solving import solve
 from ..text import span, table
 from .variances import (
     balanced_alpha,
-    balanced_critical,
     balanced_variance,
     check_temperatures,
     check_variance,
@@ -227,7 +226,7 @@ def _critical(counts: Counts, temperatures: Array, views: int, self_pairs: bool)
     """For every temperature the alpha up to which every class is one point, and whether it is proved."""
     if len(counts.distinct) == 1:
         kappa = own_share(views, self_pairs)
-        critical = balanced_critical(counts.classes, counts.distinct[0], temperatures, kappa)
+        critical = balanced_alpha(counts.classes, counts.distinct[0], 0.0, temperatures, kappa)
         return critical, np.ones(len(temperatures), bool)
     found = [_opening(counts, float(temperature), views, self_pairs) for temperature in temperatures]
     return np.array([alpha for alpha, _ in found]), np.array([proved for _, proved in found])

@@ -67,19 +67,12 @@ def supcl_critical_alpha(
     (p - 1)/(pn - 1) without; as tau grows it rises to 1.
     """
     kappa = _check(classes, instances, views, self_pairs)
-    return float(balanced_critical(classes, instances, np.array(check_temperature(temperature)), kappa))
+    return float(balanced_alpha(classes, instances, 0.0, np.array(check_temperature(temperature)), kappa))
 
 
 def own_share(views: int, self_pairs: bool) -> float:
     """Kappa: what an instance's own views are in its denominator, in units of another instance at the same point."""
     return own_views(views, self_pairs) / views
-
-
-def balanced_critical(classes: float, instances: float, temperature: Array, kappa: float) -> Array:
-    """The critical alpha, elementwise in the temperature."""
-    exponent = -classes / ((classes - 1.0) * temperature)
-    far = 1.0 - (1.0 - kappa) / instances + (classes - 1.0) * np.exp(exponent)
-    return np.asarray(1.0 + (instances - 1.0) / instances * np.expm1(exponent) / far)
 
 
 def balanced_variance(classes: float, instances: float, alpha: Array, temperature: Array, kappa: float) -> Array:
@@ -109,12 +102,12 @@ def balanced_variance(classes: float, instances: float, alpha: Array, temperatur
             break
         above = excess(middle) > 0
         low, high = np.where(above, middle, low), np.where(above, high, middle)
-    open_ = alpha > balanced_critical(m, n, temperature, kappa)
+    open_ = alpha > balanced_alpha(m, n, 0.0, temperature, kappa)
     return np.where(open_, np.where(alpha == 1.0, most, (low + high) / 2.0), 0.0)
 
 
 def balanced_alpha(classes: float, instances: float, variance: float, temperature: Array, kappa: float) -> Array:
-    """The alpha whose optimum has that within-class variance: the root equation is linear in alpha."""
+    """The alpha whose optimum has that variance (0: the critical one): the root equation is linear in alpha."""
     m, n = float(classes), float(instances)
     within = np.exp(-variance * n / ((n - 1.0) * temperature))
     gap = (m - variance) / (m - 1.0) - variance * n / (n - 1.0)  # s_w - s_b

@@ -8,6 +8,7 @@ from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, cg
 
 from ..arrays import Array
+from ..certificates.slack import Slack
 from ..geometry.orbit_gram import OrbitGram, Orbits
 from ..objectives.weighted.weighted import WeightedSoftmax
 
@@ -46,7 +47,8 @@ def dual_bound(objective: WeightedSoftmax, gram: OrbitGram) -> DualBound:
     Source: ours.
     """
     orbits, plural, root = gram.orbits, gram.orbits.plural, np.sqrt(gram.sizes)
-    quotient, spread = slack(objective, gram)
+    found = Slack.of(objective, gram)
+    quotient, spread = found.quotient, found.spread
     apart = plural & (spread < 0)
     # What is clipped costs <S_+, G>: S first loses what it should not have, its part on the large axes of G.
     axes = eigh(gram.quotient, subset_by_value=(_LARGE, np.inf), driver="evr", check_finite=False)[1]
@@ -65,18 +67,6 @@ def dual_bound(objective: WeightedSoftmax, gram: OrbitGram) -> DualBound:
     virtual = _where(objective, gram, total)
     value = tangent(objective, virtual, diagonal, wanted)
     return DualBound(value, vectors[:, values < 0.0] / root[:, None], apart)
-
-
-def slack(objective: WeightedSoftmax, gram: OrbitGram) -> tuple[Array, Array]:
-    """S = D - Diag(D G) in the form of `OrbitGram.quotient`, and (K,) its eigenvalue on differences inside an orbit."""
-    partners, row = gram.orbits.partners, objective.row_gradient(gram)
-    forces = np.where(partners > 0, (row + row.T) / 2.0, 0.0)
-    return quotient_and_spread(gram.orbits, forces, -np.einsum("ab,ab,ab->a", partners, forces, gram.cosines))
-
-
-def quotient_and_spread(orbits: Orbits, forces: Array, diagonal: Array) -> tuple[Array, Array]:
-    """The matrix on means of orbits, and (K,) its eigenvalue on differences inside one (infinite for one sample)."""
-    return orbits.quotient(forces, diagonal), np.where(orbits.plural, diagonal - np.diag(forces), np.inf)
 
 
 def _entries(objective: WeightedSoftmax, orbits: Orbits, quotient: Array, spread: Array) -> tuple[Array, Array]:
@@ -105,7 +95,7 @@ def _entries(objective: WeightedSoftmax, orbits: Orbits, quotient: Array, spread
         over = float(np.sum(sizes[:, None] * orbits.partners * entries)) / (atoms * (atoms - 1.0))
         entries -= over
         diagonal = diagonal + (max(over, 0.0) * (atoms - 1.0) + max(-over, 0.0))
-        quotient[:] = quotient_and_spread(orbits, entries, diagonal)[0]
+        quotient[:] = orbits.quotient(entries, diagonal)
     return entries, diagonal
 
 
@@ -153,7 +143,8 @@ def tangent(objective: WeightedSoftmax, virtual: OrbitGram, diagonal: Array, wan
     orbits, sizes = virtual.orbits, virtual.sizes
     row = objective.row_gradient(virtual)
     forces = np.where(orbits.partners > 0, (row + row.T) / 2.0, 0.0)
-    quotient, spread = quotient_and_spread(orbits, forces, diagonal)
+    quotient = orbits.quotient(forces, diagonal)
+    spread = np.where(orbits.plural, diagonal - np.diag(forces), np.inf)
     largest = float(np.abs(quotient).sum(axis=1).max())
     rounding = (8.0 + 2.0 / objective.temperature) * _EPS
     pairs = sizes[:, None] * orbits.partners * forces * virtual.cosines

@@ -7,10 +7,11 @@ import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
 from ..arrays import Array
+from ..certificates.slack import Slack
 from ..geometry.orbit_gram import OrbitGram
 from ..geometry.unit_rows import tangent, unit
 from ..objectives.weighted.weighted import WeightedSoftmax
-from .bounds import slack
+from ..solvers.spheres.spheres import gram_of
 
 # Pairs of steps that L-BFGS remembers; the curvature of the loss in a cosine as a share of 1/(N tau)^2.
 _MEMORY, _BEND = 30, 0.1
@@ -76,9 +77,7 @@ class FactorLoss:
 
     def gram(self, rows: Array) -> OrbitGram:
         """The Gram matrix of unit rows."""
-        cosines = rows[:, :-1] @ rows[:, :-1].T
-        np.fill_diagonal(cosines, np.where(self.apart > 0, self.within(rows), 1.0))
-        return OrbitGram(self.objective.orbits, cosines)
+        return gram_of(self.objective.orbits, rows)
 
 
 class Frame:
@@ -93,7 +92,7 @@ class Frame:
 
     def __init__(self, loss: FactorLoss, rows: Array):
         self.root = np.sqrt(loss.sizes)[:, None]
-        values, self.vectors = np.linalg.eigh(slack(loss.objective, loss.gram(rows))[0])
+        values, self.vectors = np.linalg.eigh(Slack.of(loss.objective, loss.gram(rows)).quotient)
         bend = _BEND / (loss.sizes.sum() * loss.objective.temperature) ** 2
         axes = np.append(np.sum((self.root * rows[:, :-1]) ** 2, axis=0), 0.0)
         scale = 1.0 / np.sqrt(2.0 * np.abs(values)[:, None] + bend * axes + 1e-12)

@@ -13,7 +13,6 @@ from ..arrays import Array
 from ..geometry.orbit_gram import OrbitGram, Orbits
 from ..objectives.weighted.logweights import symmetric_part
 from ..objectives.weighted.weightings import Weighting
-from .bounds import quotient_and_spread
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -132,7 +131,7 @@ class LogGram:
     def _spectrum(self) -> tuple[Array, Array, Array]:
         """Eigenvalues of L on means of orbits, ascending, eigenvectors, and these times the vector of ones."""
         root = np.sqrt(self.orbits.sizes)
-        values, vectors = np.linalg.eigh(quotient_and_spread(self.orbits, self.entries, np.zeros(len(root)))[0])
+        values, vectors = np.linalg.eigh(self.orbits.quotient(self.entries, np.zeros(len(root))))
         sums = root @ vectors
         # Of equal eigenvalues one vector shall have all of the ones: the others then stay eigenvectors for any beta.
         near = 16.0 * _EPS * max(abs(float(values[0])), abs(float(values[-1])))

@@ -12,7 +12,7 @@ from ..geometry.unit_rows import unit
 from ..objectives.weighted.weighted import WeightedSoftmax
 from ..solvers.base import Iteration
 from ..solvers.spheres.riemannian import polish
-from ..solvers.spheres.spheres import State
+from ..solvers.spheres.spheres import State, truncate
 from .bounds import DualBound, dual_bound
 from .factors import FactorLoss, Frame, descend
 from .feasibility import LogGram
@@ -32,8 +32,8 @@ _FRAMED, _FRAMED_STEPS, _NOISE = 1500, 100, 4e-3
 _WORTH = 1e-5
 # What rounding leaves of an interval, as a share of the loss.
 _ROUNDING = 1e-13
-# Length of the coordinates that a factor grows by, and of a spread that is none.
-_NEW, _NONE = 1e-3, 1e-5
+# Length of the coordinates that a factor grows by.
+_NEW = 1e-3
 
 
 class ExcessInterval(NamedTuple):
@@ -118,7 +118,7 @@ def excess_interval(
                 if still and slow and frame is not None:
                     break
                 # From now on in coordinates of its own, with a column of noise for every orbit.
-                rows, steps = _blurred(loss, rows) if frame is None else _without_idle(rows), _FRAMED_STEPS
+                rows, steps = _blurred(loss, rows) if frame is None else truncate(start.orbits, rows, 1), _FRAMED_STEPS
                 frame = Frame(loss, rows)
                 continue
             if still or (steps >= _SECOND and least - lower > 0.7 * before):
@@ -149,20 +149,11 @@ def first_rows(gram: OrbitGram) -> Array:
     return unit(np.column_stack([means, np.where(gram.orbits.plural, 0.1, 0.0)]))
 
 
-def _without_idle(rows: Array) -> Array:
-    """The rows in principal axes, without those along which nothing lies: Newton's method needs the right rank."""
-    left, values, _ = np.linalg.svd(rows[:, :-1], full_matrices=False)
-    kept = values > 1e-6 * values[0]
-    return unit(
-        np.column_stack([left[:, kept] * values[kept], np.where(rows[:, -1] ** 2 > _NONE**2, rows[:, -1], 0.0)])
-    )
-
-
 def _blurred(loss: FactorLoss, rows: Array) -> Array:
     """The rows with a coordinate of its own for every orbit: near samples are often better a little apart."""
     noise = np.sqrt(_NOISE * loss.objective.temperature)
     spread = np.where(loss.apart > 0, np.maximum(rows[:, -1], noise), 0.0)
-    return _without_idle(unit(np.column_stack([rows[:, :-1], noise * np.eye(len(rows)), spread])))
+    return truncate(loss.objective.orbits, unit(np.column_stack([rows[:, :-1], noise * np.eye(len(rows)), spread])), 1)
 
 
 def _grown(loss: FactorLoss, rows: Array, dual: DualBound) -> Array | None:

@@ -8,13 +8,14 @@ from scipy.linalg import LinAlgError
 from scipy.sparse.linalg import LinearOperator, gmres
 
 from ..arrays import Array, Progress
+from ..certificates.slack import Slack
 from ..geometry.orbit_gram import OrbitGram, Orbits
-from ..geometry.unit_rows import unit
 from ..objectives.weighted.weighted import WeightedInfoNCE, WeightedSoftmax
 from ..objectives.weighted.weightings import Weighting
 from ..solvers.base import Iteration, Termination
 from ..solvers.solving import solve
-from .bounds import slack, tangent
+from ..solvers.spheres.riemannian import factor_of
+from .bounds import tangent
 from .factors import FactorLoss
 from .feasibility import LogGram, of_pairs
 
@@ -62,7 +63,7 @@ def bracket(loss: FactorLoss, logs: LogGram, deadline: float, report: Progress) 
         return None
     quotient = np.sqrt(loss.sizes)[:, None] * factor
     lower = tangent(objective, gram, np.sum(factor**2, axis=1), quotient @ quotient.T)
-    return _rows(gram), lower
+    return factor_of(gram), lower
 
 
 def _chosen(logs: LogGram) -> tuple[Weighting, Array] | None:
@@ -111,7 +112,7 @@ def _extended(objective: WeightedSoftmax, few: WeightedSoftmax, mixing: Array) -
     if not solution.ok:
         raise LinAlgError("no optimum of the representatives")
     gram = solution.orbits
-    values, vectors = np.linalg.eigh(slack(few, gram)[0])
+    values, vectors = np.linalg.eigh(Slack.of(few, gram).quotient)
     kept = values > _NOTHING * values[-1]
     factor = mixing @ (vectors[:, kept] * np.sqrt(values[kept]) / np.sqrt(gram.sizes)[:, None])
     cosines = mixing @ gram.cosines @ mixing.T
@@ -175,11 +176,3 @@ def _step(objective: WeightedSoftmax, gram: OrbitGram, factor: Array) -> tuple[t
         return None
     share = min(1.0, _CAP / max(largest, _CAP))
     return (OrbitGram(orbits, gram.cosines + share * tau * (x + x.T) / 2.0), factor + share * change), largest
-
-
-def _rows(gram: OrbitGram) -> Array:
-    """(K, K + 1) unit rows of a factor of G without its negative eigenvalues, in the form of `FactorLoss`."""
-    sizes, (values, vectors) = gram.sizes, np.linalg.eigh(gram.quotient)
-    means = vectors * np.sqrt(np.maximum(values, 0.0)) / np.sqrt(sizes)[:, None]
-    apart = np.where(gram.orbits.plural, (1.0 - np.diag(gram.cosines)) * (sizes - 1.0) / sizes, 0.0)
-    return unit(np.column_stack([means, np.sqrt(np.maximum(apart, 0.0))]))
