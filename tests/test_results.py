@@ -58,7 +58,7 @@ RESULTS = {
     "verified": lambda _: gs.verify(gs.solve(supcon())),
     "verified threshold": lambda _: gs.threshold(gs.GCL, majority=1, minority=4, negatives=1).verified(),
     "euclidean": lambda _: gs.similarities.euclidean_realization(
-        [[0.0, -1.0, -4.0], [-1.0, 0.0, -1.0], [-4.0, -1.0, 0.0]], temperature=0.5
+        gs.similarities.y_aware_weights([0.0, 1.0, 2.0], sigma=0.7), temperature=0.5
     ),
 }  # fmt: skip
 

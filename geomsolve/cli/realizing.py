@@ -84,8 +84,7 @@ def realize(
         found: Realization | EuclideanGeometry
         how: dict[str, Any] = {"temperature": temperature, "seconds": seconds, "progress": progress}
         if similarity == "euclidean":
-            found = euclidean_realization(weighting.log_matrix(), self_pairs=weighting.self_pairs, dim=dim, **how)
-            found = dataclasses.replace(found, weighting=weighting)
+            found = euclidean_realization(weighting, dim=dim, **how)
             report, lines = found.to_dict(), found.lines()
         else:
             found = realize_weights(weighting, tol=tol, **how)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from ..arrays import Array
 from ..objectives.weighted.logweights import row_normalised
+from ..similarities.euclidean import logits
 from ..similarities.feasibility import LogGram
 from .atoms import raster, reordered
 from .heat_maps import draw_gram, even
@@ -79,7 +79,7 @@ def plot_map(figure: Figure, found: EuclideanGeometry) -> None:
     """
     weighting, points = found.weighting, found.points
     softmax_axes, axes = figure.subplots(1, 2)
-    logs = row_normalised(-cdist(points, points, "sqeuclidean") / (2.0 * found.temperature), weighting.self_pairs)
+    logs = row_normalised(logits(points, found.temperature, weighting.self_pairs))
     orbit_of = weighting.orbits.listed()
     first, last = np.unique(orbit_of, return_index=True)[1], np.unique(orbit_of[::-1], return_index=True)[1]
     _softmax(softmax_axes, weighting, logs[np.ix_(first, len(points) - 1 - last)])  # two samples of each orbit

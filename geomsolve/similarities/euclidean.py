@@ -4,17 +4,15 @@ import time
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.optimize import OptimizeResult, minimize
 from scipy.spatial.distance import cdist
 
 from ..arrays import Array, Progress
 from ..errors import ProblemError
-from ..geometry.orbits import Orbits
 from ..geometry.unit_rows import fitted
 from ..objectives.base import check_temperature
 from ..objectives.weighted.logweights import divergences, row_normalised, symmetric_part
-from ..objectives.weighted.weightings import Weighting, check_self_pairs
+from ..objectives.weighted.weightings import Weighting
 from ..solvers.points.embedding import check_dim
 from .verdicts import EuclideanGeometry, Verdict
 
@@ -26,10 +24,9 @@ _OPTIONS = {"maxiter": 2000, "maxfun": 6000, "ftol": 1e-15, "gtol": 1e-12, "maxc
 
 
 def euclidean_realization(
-    log_weights: ArrayLike,
+    weighting: Weighting,
     *,
     temperature: float,
-    self_pairs: bool = True,
     dim: int | None = None,
     seconds: float = 20.0,
     progress: Progress | None = None,
@@ -51,9 +48,8 @@ def euclidean_realization(
     z z^T, and without a limit of coordinates every minimum is the best one; how near it is, is not proved.
 
     Args:
-        log_weights: (n, n) logarithms of weights, finite or -inf, up to a constant of each row.
+        weighting: the weights, as for `realize`.
         temperature: tau.
-        self_pairs: whether j = i is in the sums; if not, the diagonal of `log_weights` is ignored.
         dim: coordinates. Fewer than the best embedding has: the points are those of a descent, from its leading axes,
             and verdict and `min_dim` stay those of any number of coordinates.
         seconds: a descent ends after this time with the points that it has.
@@ -65,22 +61,17 @@ def euclidean_realization(
         count as none; what they cost shows in `excess`.
 
     Raises:
-        ProblemError: no square matrix, NaN or +inf, a row without weight, a bad temperature, more than 2000 samples, or
-            more than 1000 to minimise over.
+        ProblemError: a bad temperature, more than 2000 samples, or more than 1000 to minimise over.
 
     Source: classical scaling (Torgerson 1952; Gower 1966; Schoenberg 1935), Lingoes 1971.
     """
     temperature = check_temperature(temperature)
-    check_self_pairs(self_pairs)
-    log_w = row_normalised(log_weights, bool(self_pairs))
-    count = len(log_w)
+    count, self_pairs = weighting.samples, weighting.self_pairs
     if count > _MOST_SAMPLES:
-        raise ProblemError(f"log_weights: euclidean_realization takes at most {_MOST_SAMPLES} samples; got {count}")
+        raise ProblemError(f"weighting: euclidean_realization takes at most {_MOST_SAMPLES} samples; got {count}")
     if dim is not None:
         check_dim(dim, count)
-    known = Weighting.normalised(
-        Orbits(np.ones(count), np.arange(count)), log_w, np.diag(log_w).copy(), self_pairs, "weights"
-    )
+    log_w = row_normalised(weighting.log_matrix())
     logs, told = euclidean_verdict(log_w, temperature, self_pairs)
     points = told.pop("points", None)
 
@@ -92,24 +83,25 @@ def euclidean_realization(
     if points is None:
         if count > _MOST_MINIMISED:
             raise ProblemError(
-                f"log_weights: {told['reason']}; the best embedding takes at most {_MOST_MINIMISED} samples"
+                f"weighting: {told['reason']}; the best embedding takes at most {_MOST_MINIMISED} samples"
             )
         points = descended(logs, None)
     width = points.shape[1]
     if dim is not None and dim < width:
         told["reason"] += f"; the points are the best found in {dim} of {width} dimensions"
-        points = descended(_logits(points, temperature), dim)
+        points = descended(logits(points, temperature), dim)
     points = fitted(points - points.mean(axis=0), width if dim is None else dim)
-    each = divergences(log_w, row_normalised(_logits(points, temperature), self_pairs))
+    each = divergences(log_w, row_normalised(logits(points, temperature, self_pairs)))
     return EuclideanGeometry(
-        entropy_bound=known.entropy_bound, excess=float(each.mean()), excess_per_sample=each, points=points,
-        weighting=known, temperature=temperature, min_dim=width, **told,
+        entropy_bound=weighting.entropy_bound, excess=float(each.mean()), excess_per_sample=each, points=points,
+        weighting=weighting, temperature=temperature, min_dim=width, **told,
     )  # fmt: skip
 
 
 def euclidean_verdict(log_w: Array, temperature: float, self_pairs: bool) -> tuple[Array, dict[str, Any]]:
     """(n, n) what is asked of squared distances over -2 tau, and the verdict, with points where that is attained."""
-    logs, asymmetry, worst = symmetric_part(log_w, self_pairs)
+    # Where a weight is 0 there is no answer, and a small one in its place is where the best points are looked for.
+    logs, asymmetry, worst = symmetric_part(np.maximum(log_w, log_w[np.isfinite(log_w)].min() - 5.0), self_pairs)
     told: dict[str, Any] = {"verdict": Verdict.INCONSISTENT, "unique": self_pairs}
     zeros = np.argwhere(np.isneginf(log_w) & (self_pairs | ~np.eye(len(logs), dtype=bool)))
     if len(zeros):
@@ -151,8 +143,7 @@ def _descended(
 ) -> Array:
     """(n, d) the best points found in `dim` coordinates (None: as many as it takes), by L-BFGS from `logs`."""
     n, weights = len(logs), np.exp(log_w)
-    logs = np.minimum(np.where(np.isfinite(logs), logs, logs[np.isfinite(logs)].min() - 5.0), 0.0)
-    values, vectors = np.linalg.eigh(temperature * _centred(logs))
+    values, vectors = np.linalg.eigh(temperature * _centred(np.minimum(logs, 0.0)))
     kept = np.flatnonzero(values > 1e-3 * values[-1])[::-1]
     most = min(n - 1, len(kept) + 4) if self_pairs else n - 1
     width = most if dim is None else dim
@@ -162,7 +153,7 @@ def _descended(
 
     def loss(flat: Array) -> tuple[float, Array]:
         points = flat.reshape(n, width)
-        log_p = row_normalised(_logits(points, temperature), self_pairs)
+        log_p = row_normalised(logits(points, temperature, self_pairs))
         pull = np.exp(log_p) - weights
         pull = (pull + pull.T) / (n * temperature)
         np.fill_diagonal(pull, 0.0)
@@ -183,9 +174,11 @@ def _descended(
     return fitted(points, int(np.count_nonzero(sizes > 1e-4 * max(float(sizes[0]), temperature**0.5))))
 
 
-def _logits(points: Array, temperature: float) -> Array:
-    """(n, n) -d_ij^2 / 2 tau."""
-    return np.asarray(-cdist(points, points, "sqeuclidean") / (2.0 * temperature))
+def logits(points: Array, temperature: float, self_pairs: bool = True) -> Array:
+    """(n, n) -d_ij^2 / 2 tau; -inf on the diagonal without self-pairs."""
+    logits = -cdist(points, points, "sqeuclidean") / (2.0 * temperature)
+    np.fill_diagonal(logits, 0.0 if self_pairs else -np.inf)
+    return np.asarray(logits)
 
 
 def _centred(matrix: Array) -> Array:

@@ -1,7 +1,6 @@
 """Pictures of verdicts: every panel shows what it says, for every verdict; nothing overlaps; files as named."""
 
 import functools
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -166,8 +165,7 @@ def test_negative_eigenvalues_are_marked():
 def test_a_euclidean_map_shows_each_weight_and_each_label(self_pairs):
     """Labels of one number are attained on a line: every pair is on the diagonal, every point at its label."""
     weighting = y_aware_weights(LABELS, sigma=0.5, self_pairs=self_pairs)
-    flat = euclidean_realization(weighting.log_matrix(), temperature=0.5, self_pairs=self_pairs)
-    asked, points = plot_map(replace(flat, weighting=weighting)).get_axes()[:2]
+    asked, points = plot_map(euclidean_realization(weighting, temperature=0.5)).get_axes()[:2]
     wanted, got = asked.collections[0].get_offsets().T
     np.testing.assert_allclose(wanted, got, atol=1e-9)
     assert len(wanted) == 6 * 5 + 1  # two samples of one label make a pair

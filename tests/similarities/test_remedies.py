@@ -170,7 +170,7 @@ def test_squared_distances(self_pairs):
         weighting = weighting_from_matrix(kernel, self_pairs=self_pairs)
         changes, found = by_change(weighting, 2.0)
         if found:
-            direct = euclidean_realization(np.log(kernel), temperature=2.0, self_pairs=self_pairs)
+            direct = euclidean_realization(weighting, temperature=2.0)
             assert (direct.verdict == "realizable") == ("similarity" in changes)
             told.append("similarity" in changes)
     assert any(told)
