@@ -12,6 +12,7 @@ from .. import __version__
 from ..arrays import Array, Progress
 from ..counts.counts import Counts
 from ..geometry.variances import ClassVariances
+from ..objectives.base import check_number
 from ..objectives.kinds.supcl import SupCL, check_alpha, check_instances, collapsed_supcl
 from ..results import Result
 from ..solvers.solving import solve
@@ -20,7 +21,6 @@ from .variances import (
     balanced_alpha,
     balanced_variance,
     check_temperatures,
-    check_variance,
     largest_variance,
     own_share,
 )
@@ -149,8 +149,8 @@ def keep_variance(
     counts = check_instances(counts)
     temperatures = check_temperatures(temperatures)
     kappa = own_share(views, self_pairs)
-    variance = check_variance(variance, counts.classes, counts.total)
     largest = largest_variance(counts.classes, counts.total)
+    variance = check_number("variance", variance, 1e-300, largest, hint="the simplex of all instances has the most")
     critical, certified = _critical(counts, temperatures, views, self_pairs)
     if len(counts.distinct) == 1:
         alphas = balanced_alpha(counts.classes, counts.distinct[0], variance, temperatures, kappa)

@@ -5,8 +5,7 @@ from numpy.typing import ArrayLike
 
 from ..certificates.kind_slack import KindSlack
 from ..counts.counts import Counts, as_counts
-from ..errors import ProblemError
-from ..objectives.base import check_temperature
+from ..objectives.base import check_number, check_temperature
 from ..objectives.kinds.parts import PartedSoftmax, anchored, example_counts, kinds_of
 from ..objectives.rows.full_batch import check_whole
 from .bounded import MOST_LISTED, BoundedGeometry
@@ -54,12 +53,11 @@ def targeted_supcon(
     """
     counts = as_counts(counts)
     temperature, views = check_temperature(temperature), check_whole("views", views, least=2)
-    if isinstance(pull, bool) or not isinstance(pull, (int, float, np.number)) or not 1 <= pull <= 1e6:
-        raise ProblemError(f"pull: must be a number from 1 to 1e6; got {pull!r:.40} (1 counts a target as a positive)")
+    pull = check_number("pull", pull, 1.0, 1e6, hint="1 counts a target as a positive")
     example_counts("targeted_supcon", counts)
     classes = counts.classes
     copies = float(check_whole("repeats", repeats, least=1))
-    objective = _objective(counts, temperature, float(pull), views, copies)
+    objective = _objective(counts, temperature, pull, views, copies)
     found = settled(objective)
     return BoundedGeometry(
         counts=counts,

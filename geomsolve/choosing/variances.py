@@ -122,18 +122,6 @@ def _check(classes: int, instances: int, views: int, self_pairs: bool) -> float:
     return own_share(views, self_pairs)
 
 
-def check_variance(variance: float, classes: float, total: float) -> float:
-    """The within-class variance as a float, or a ProblemError unless some alpha reaches it."""
-    most = largest_variance(classes, total)
-    number = isinstance(variance, (int, float, np.number)) and not isinstance(variance, bool)
-    if not number or not 0 < variance <= most:
-        raise ProblemError(
-            f"variance: must be above 0 and at most {most:.6g}, that of the regular simplex of all instances "
-            f"(alpha = 1); got {variance!r:.40}"
-        )
-    return float(variance)
-
-
 def check_temperatures(temperatures: ArrayLike) -> Array:
     """One or more temperatures as a one-dimensional array, or a ProblemError."""
     array = np.atleast_1d(np.asarray(temperatures, dtype=np.float64))

@@ -3,9 +3,7 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
-from ..errors import ProblemError
+from ..objectives.base import check_number
 
 # The base temperature of SupContrast, and of the many codes that began as a copy of it.
 _USUAL_BASE = 0.07
@@ -76,9 +74,10 @@ def nearest(
         anchors: views x batch, for the unusual averages (a sum over anchors, a second division by them); None: these
             are not tried.
     """
-    if isinstance(observed, bool) or not isinstance(observed, (int, float, np.number)) or not math.isfinite(observed):
-        raise ProblemError(f"observed: must be a finite number, a loss from a log; got {observed!r:.40}")
-    bases = (None, _USUAL_BASE) if base_temperature is None else (check_base(base_temperature),)
+    check_number("observed", observed, -math.inf, hint="a loss from a log")
+    if base_temperature is not None:
+        check_number("base_temperature", base_temperature, 1e-300, hint="0.07 is usual")
+    bases = (None, _USUAL_BASE) if base_temperature is None else (base_temperature,)
     if math.isclose(levels.get("simplex", math.inf), levels["optimum"], rel_tol=1e-9):
         levels = {name: value for name, value in levels.items() if name != "simplex"}
     averages = {_AVERAGINGS[0]: 1.0}
@@ -98,10 +97,3 @@ def nearest(
     usual = [level for level in found if level.averaging == _AVERAGINGS[0]]
     between = [level for level in usual if 0.0 <= level.position <= 1.0]
     return met[0] if met else min(between or usual, key=lambda level: abs(level.difference))
-
-
-def check_base(base: float) -> float:
-    """The base temperature, or a ProblemError unless it is finite and above 0."""
-    if isinstance(base, bool) or not isinstance(base, (int, float, np.number)) or not (0 < base < math.inf):
-        raise ProblemError(f"base_temperature: must be a finite number above 0; got {base!r:.40} (0.07 is usual)")
-    return float(base)

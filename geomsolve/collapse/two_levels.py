@@ -12,7 +12,7 @@ from ..certificates.certificate import certify
 from ..counts.counts import Counts, as_counts
 from ..errors import ProblemError
 from ..geometry.orbit_gram import OrbitGram
-from ..objectives.base import Objective
+from ..objectives.base import Objective, check_number
 from ..objectives.kinds.supcl import InstanceSoftmax
 from ..objectives.rows.full_batch import check_whole
 from ..solvers.solution import Solution
@@ -114,8 +114,8 @@ class TwoLevels(Family):
             raise ProblemError(f'vary: "{self.vary}" needs counts; with majority and minority write "ratio"')
         self.majority = check_whole("majority", self.majority, least=1)
         self.minority = check_whole("minority", self.minority, least=2)
-        if self.per_class is not None and not (math.isfinite(self.per_class) and 1e-3 <= self.per_class <= 1e12):
-            raise ProblemError(f"per_class: must be the number of examples of a minority class; got {self.per_class}")
+        if self.per_class is not None:
+            check_number("per_class", self.per_class, 1e-3, 1e12, hint="examples of a minority class")
         if self.vary == "ratio" and self.ratio is not None:
             raise ProblemError(f"ratio: is what is varied; got {self.ratio} (leave it out, or vary something else)")
         if self.vary != "ratio" and (self.ratio is None or not 1 <= self.ratio <= MOST_RATIO):

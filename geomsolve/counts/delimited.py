@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def _with_header(rows: list[_Row], path: Path) -> Table:
     first, rest, header = rows[0][1], rows[1:], None
     if len(first) == 1 and rest and len(rest[0][1]) == 2:
         rows = rest  # what pandas prints above counts: the name of the column of labels
-    elif _is_header(first, [row for _, row in rest]):
+    elif is_header(first, [row for _, row in rest]):
         header, rows = first, rest
     width = Counter(len(row) for _, row in rows).most_common(1)[0][0] if header is None else len(header)
     for line, row in rows:
@@ -93,7 +94,7 @@ def _with_header(rows: list[_Row], path: Path) -> Table:
     return Table(path.name, header, [row for _, row in rows], [line for line, _ in rows])
 
 
-def _is_header(first: tuple[str, ...], rest: list[tuple[str, ...]]) -> bool:
+def is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
     """Whether the first line is the head: words above numbers; or words that say so, or that are unlike those below."""
     columns = [[row[place] if place < len(row) else "" for row in rest] for place in range(len(first))]
     numeric = [i for i, cells in enumerate(columns) if cells and all(number(cell) is not None for cell in cells)]

@@ -206,12 +206,13 @@ class Objective(ABC):
         return replace(self, **written)
 
 
-def check_number(name: str, value: Any, least: float = 0.0, most: float = math.inf) -> float:
+def check_number(name: str, value: Any, least: float = 0.0, most: float = math.inf, hint: str = "") -> float:
     """The value as a float, or a ProblemError unless it is a finite number of at least `least`, or above about 0."""
     if is_number(value) and least <= value <= most and math.isfinite(value):
         return float(value)
-    rule = "above 0" if 0 < least < 1e-3 else f"of at least {least:g}"
-    raise ProblemError(f"{name}: must be a finite number {rule}; got {value!r:.40}")
+    rule = "" if least == -math.inf else " above 0" if 0 < least < 1e-3 else f" of at least {least:g}"
+    rule += "" if most == math.inf else f" and at most {most:g}"
+    raise ProblemError(f"{name}: must be a finite number{rule}; got {value!r:.40}{hint and f' ({hint})'}")
 
 
 def is_number(value: Any) -> bool:

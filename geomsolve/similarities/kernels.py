@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist, pdist
 from ..arrays import Array, frozen
 from ..errors import ProblemError
 from ..geometry.orbits import Orbits
-from ..objectives.base import is_number
+from ..objectives.base import check_number
 from ..objectives.weighted.weightings import MOST_ORBITS, Weighting, by_orbits, exchangeable
 
 # log of the kernel at the distance d, in units of the bandwidth.
@@ -50,7 +50,7 @@ def bandwidth(points: Array | None, rule: float | str, distances: Array | None =
     Source: Scott 1992, Silverman 1986 for density estimates; the median heuristic of kernel methods.
     """
     if not isinstance(rule, str):
-        return above_zero("sigma", rule, "the bandwidth of the kernel, in units of the labels")
+        return check_number("sigma", rule, 1e-300, hint="the bandwidth of the kernel, in units of the labels")
     rules = BANDWIDTHS if points is not None else ("median",)
     if rule not in rules:
         raise ProblemError(f"sigma: must be a number or one of {', '.join(rules)}; got {rule!r:.40}")
@@ -111,7 +111,7 @@ def y_aware_weights(
     """
     kernel, points = _kernel(kernel), _points(labels)
     if period is not None:
-        period = above_zero("period", period, "24 for hours, say")
+        period = check_number("period", period, 1e-300, hint="24 for hours, say")
         if points.shape[1] != 1:
             raise ProblemError(f"period: goes with one number per sample; got labels of shape {points.shape}")
         # The remainder first, so that 0 and 24 are the same label to the last bit.
@@ -199,7 +199,7 @@ def x_clr_weights(labels: ArrayLike, *, label_temperature: float, self_pairs: bo
 
     Source: Sobal et al. 2024 (X-CLR); the Gram matrix: the paper on the distance geometry of weighted InfoNCE.
     """
-    label_temperature = above_zero("label_temperature", label_temperature, "0.1 is usual")
+    label_temperature = check_number("label_temperature", label_temperature, 1e-300, hint="0.1 is usual")
     points = _points(labels)
     if points.shape[1] < 2:
         raise ProblemError(f"labels: X-CLR compares vectors, (N, d) with d >= 2; got shape {np.shape(labels)}")
@@ -211,15 +211,6 @@ def x_clr_weights(labels: ArrayLike, *, label_temperature: float, self_pairs: bo
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     name = f"X-CLR(label temperature={label_temperature:g})"
     return _of_points(points, float(np.sqrt(label_temperature)), "gaussian", self_pairs, name)
-
-
-def above_zero(name: str, value: float, hint: str) -> float:
-    """The number, or a ProblemError."""
-    if not is_number(value):
-        raise ProblemError(f"{name}: must be a number above 0; got {value!r:.40} ({hint})")
-    if not 0 < value < np.inf:
-        raise ProblemError(f"{name}: must be finite and above 0; got {float(value):g} ({hint})")
-    return float(value)
 
 
 def _points(labels: ArrayLike) -> Array:

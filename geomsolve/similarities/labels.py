@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
+from ..counts.delimited import is_header
 from ..counts.files import parquet_columns
 from ..errors import BackendError, ProblemError
 from ..files import read_npy
@@ -171,7 +172,7 @@ def _table(argument: str, path: Path) -> tuple[list[str] | None, list[list[str]]
                 f"{argument}: {path}: row {number} must have as many columns as the first line, {len(rows[0])}; got "
                 f"{len(row)}{hint}"
             )
-    named = len(rows) > 1 and all(np.isnan(_number(cell)) for cell in rows[0])
+    named = len(rows) > 1 and all(np.isnan(_number(cell)) for cell in rows[0]) and is_header(rows[0], rows[1:])
     return (rows[0], rows[1:]) if named else (None, rows)
 
 

@@ -9,7 +9,7 @@ from ..arrays import Progress
 from ..certificates.certificate import certify, check_tol
 from ..errors import NotCertified, ProblemError
 from ..geometry.orbit_gram import OrbitGram
-from ..objectives.base import check_temperature, is_number
+from ..objectives.base import check_number, check_temperature
 from ..objectives.weighted.weighted import WeightedInfoNCE, WeightedSoftmax
 from ..objectives.weighted.weightings import Weighting
 from .feasibility import LogGram, Witness, of_pairs
@@ -65,7 +65,7 @@ def realize(
             "weighting: must come from weighting_from_matrix, y_aware_weights, x_clr_weights or soft_supcon_weights; "
             f"got {type(weighting).__name__}"
         )
-    temperature, tol, seconds = check_temperature(temperature), check_tol(tol), _check_seconds(seconds)
+    temperature, tol, seconds = check_temperature(temperature), check_tol(tol), check_number("seconds", seconds)
     report = progress or (lambda _: None)
     objective = WeightedInfoNCE(weighting, temperature=temperature)
     components = _components(weighting)
@@ -98,12 +98,6 @@ def realize(
         verdict, reason, objective, gram, weighting.entropy_bound, excess, lower, finished, largest, shifts, rank,
         witness, components, time.monotonic() - clock,
     )  # fmt: skip
-
-
-def _check_seconds(seconds: float) -> float:
-    if not (is_number(seconds) and seconds >= 0):
-        raise ProblemError(f"seconds: must be a number from 0; got {seconds!r:.40} (20 is the default)")
-    return float(seconds)
 
 
 def _attained(

@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ProblemError
 from ..geometry.orbits import Orbits
-from ..objectives.base import is_number
+from ..objectives.base import check_number
 from ..objectives.registry import checked_options
 from ..objectives.weighted.weightings import Weighting
-from .kernels import above_zero, distance_weights, folded, x_clr_weights, y_aware_weights
+from .kernels import distance_weights, folded, x_clr_weights, y_aware_weights
 
 SIMILARITIES = ("jaccard", "overlap", "all")
 
@@ -52,7 +52,7 @@ def soft_supcon_weights(labels: ArrayLike, *, epsilon: float, self_pairs: bool =
     Source: Soft SupCon and its statement on the geometry: the paper on the distance geometry of weighted InfoNCE; the
     condition on epsilon is ours.
     """
-    epsilon = _checked_epsilon(epsilon)
+    epsilon = check_number("epsilon", epsilon)
     array = np.asarray(labels)
     if array.ndim != 1 or array.size < 2:
         raise ProblemError(f"labels: must be one-dimensional, two samples or more; got shape {array.shape}")
@@ -76,12 +76,6 @@ def soft_supcon_weights(labels: ArrayLike, *, epsilon: float, self_pairs: bool =
     orbits = Orbits(sizes.astype(np.float64), where.reshape(-1))
     name = "SupCon" if epsilon == 0 else f"Soft SupCon(epsilon={epsilon:g})"
     return Weighting.normalised(orbits, logs, np.zeros(count), self_pairs, name)
-
-
-def _checked_epsilon(epsilon: float) -> float:
-    if not is_number(epsilon) or not 0 <= epsilon < np.inf:
-        raise ProblemError(f"epsilon: must be a finite number from 0; got {epsilon!r:.40}")
-    return float(epsilon)
 
 
 def membership(labels: ArrayLike) -> NDArray[np.bool_]:
@@ -135,7 +129,7 @@ def set_weights(
     """
     if similarity not in SIMILARITIES:
         raise ProblemError(f"similarity: of sets must be one of {', '.join(SIMILARITIES)}; got {similarity!r:.40}")
-    epsilon = _checked_epsilon(epsilon)
+    epsilon = check_number("epsilon", epsilon)
     orbits, distinct = folded(membership(labels).astype(np.float64))
     common = distinct @ distinct.T
     sizes = distinct.sum(axis=1)
@@ -170,8 +164,7 @@ def hierarchy_weights(
     Raises:
         ProblemError: bad labels, an epsilon out of range, a class that the tree lacks, or a tree with a cycle.
     """
-    if not 0 < _checked_epsilon(epsilon) <= 1:
-        raise ProblemError(f"epsilon: of a hierarchy must be above 0 and at most 1; got {epsilon:g}")
+    check_number("epsilon", epsilon, 1e-300, 1.0)
     array = np.asarray(labels)
     if array.ndim not in (1, 2) or len(array) < 2:
         raise ProblemError(f"labels: must be (N,) classes or (N, depth) columns, N at least 2; got shape {array.shape}")
@@ -240,7 +233,7 @@ def build_weighting(scheme: str, labels: Any, options: Mapping[str, Any]) -> Wei
     if variance is not None:
         if options.get("sigma") is not None:
             raise ProblemError(f"variance: stands in place of sigma; got {variance} beside sigma {options['sigma']}")
-        options["sigma"] = math.sqrt(above_zero("variance", variance, "sigma squared"))
+        options["sigma"] = math.sqrt(check_number("variance", variance, 1e-300, hint="sigma squared"))
     if views not in (None, 1, 2):
         raise ProblemError(f"views: must be 1 or 2; got {views!r:.40}")
     if views == 2:

@@ -39,8 +39,10 @@ def test_a_npy_file_comes_back_as_it_is(tmp_path, array):
         ('label\n"a,b"\nc\n', ["a,b", "c"]),
         ("\ufefflabel\r\n1\r\n2\r\n", [1.0, 2.0]),  # as a spreadsheet saves it
         ("label\n1\n2\n\n", [1.0, 2.0]),  # nothing follows
+        ("cat\ndog\ncat\n", ["cat", "dog", "cat"]),
+        ("breed\ncat\ndog\n", ["cat", "dog"]),
     ],
-    ids=["numbers", "columns", "texts", "quotes", "byte order mark", "end"],
+    ids=["numbers", "columns", "texts", "quotes", "byte order mark", "end", "no head", "another head"],
 )
 def test_the_column_label_of_a_csv_file(tmp_path, text, labels):
     path = tmp_path / "labels.csv"

@@ -114,10 +114,10 @@ POINTS = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda: y_aware_weights(Y, sigma=0), "sigma: must be finite and above 0; got 0"),
+        (lambda: y_aware_weights(Y, sigma=0), "sigma: must be a finite number above 0; got 0"),
         (lambda: y_aware_weights(Y, sigma="1"), "sigma: must be a number or one of scott, silverman, median; got '1'"),
         (lambda: y_aware_weights(Y, sigma=1, kernel="gauss"), "kernel: must be one of gaussian, .*; got 'gauss'"),
-        (lambda: y_aware_weights(Y, sigma=1, period=0.0), "period: must be finite and above 0; got 0"),
+        (lambda: y_aware_weights(Y, sigma=1, period=0.0), "period: must be a finite number above 0; got 0"),
         (lambda: y_aware_weights(POINTS, sigma=1, period=1.0), r"period: goes with one number per sample; .*\(3, 2\)"),
         (lambda: y_aware_weights(Y, sigma=1, self_pairs=None), "self_pairs: must be True or False; got None"),
         (lambda: y_aware_weights([0.0, np.nan, 1.0], sigma=1), "labels: must be finite; sample 1 is not"),
@@ -129,14 +129,17 @@ POINTS = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
             "sample 2 has none .self-pairs count for nothing here",
         ),
         (lambda: y_aware_weights(np.arange(MOST_ORBITS + 1), sigma=1), f"labels: at most {MOST_ORBITS} different ones"),
-        (lambda: x_clr_weights(POINTS, label_temperature=0.0), "label_temperature: must be finite and above 0; got 0"),
+        (
+            lambda: x_clr_weights(POINTS, label_temperature=0.0),
+            "label_temperature: must be a finite number above 0; got 0",
+        ),
         (lambda: x_clr_weights(Y, label_temperature=0.1), r"X-CLR compares vectors, .* got shape \(3,\)"),
         (
             lambda: x_clr_weights([[1.0, 0.0], [0.0, 0.0]], label_temperature=0.1),
             "labels: must not be of length 0; sample 1 is",
         ),
         (lambda: x_clr_weights([[1.0, np.nan], [0.0, 1.0]], label_temperature=0.1), "must be finite; sample 0 is not"),
-        (lambda: soft_supcon_weights([0, 1], epsilon=-0.1), "epsilon: must be a finite number from 0; got -0.1"),
+        (lambda: soft_supcon_weights([0, 1], epsilon=-0.1), "epsilon: must be a finite number of at least 0; got -0.1"),
         (lambda: supcon_weights([0]), r"labels: must be one-dimensional, two samples or more; got shape \(1,\)"),
         (lambda: supcon_weights(np.array([0, "a", None], dtype=object)), "labels: must all be of one kind"),
         (lambda: supcon_weights(["a", "b", "a", "c"]), "sample 1 is the only one of its class"),

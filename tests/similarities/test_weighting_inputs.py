@@ -196,7 +196,7 @@ def test_a_hierarchy_three_ways():
         hierarchy_weights(leaves, epsilon=0.3, tree={**tree, "dog": "poodle"})
     with pytest.raises(ProblemError, match="tree: must hold every class of the labels; it lacks 'wolf'"):
         hierarchy_weights(["wolf", "pug"], epsilon=0.3, tree=tree)
-    with pytest.raises(ProblemError, match="epsilon: of a hierarchy must be above 0"):
+    with pytest.raises(ProblemError, match="epsilon: must be a finite number above 0 and at most 1; got"):
         hierarchy_weights(leaves, epsilon=0.0, tree=tree)
 
 
