@@ -232,7 +232,7 @@ BAD = {
     "view axis": (call(losses.sup_con, view_axis=2), "view_axis: must be 0 for .* or 1; got 2"),
     "one view": (call(losses.kcl, np.ones((6, 4))), r"embeddings: this loss needs at least 2 views.*got \(6, 4\)"),
     "views": (call(losses.sup_cl, np.ones((6, 4)), alpha=0.5, self_pairs=False), "views: must be at least 2 without"),
-    "alpha": (call(losses.sup_cl, alpha=1.5), r"alpha: must be a number from 0 \(supervised\) to 1"),
+    "alpha": (call(losses.sup_cl, alpha=1.5), r"alpha: must be a finite number of at least 0 and at most 1"),
     "prototypes": (
         call(losses.bcl, np.ones((2, 6, 4)), LABELS, np.ones((3, 5))),
         r"prototypes: must have shape \(classes, 4\), one row per class; got \(3, 5\)",

@@ -10,7 +10,7 @@ from ...arrays import Array
 from ...counts.counts import Counts, as_counts
 from ...errors import ProblemError
 from ...geometry.orbit_gram import Orbits
-from ..base import Objective, check_temperature, is_number
+from ..base import Objective, check_number, check_temperature
 from ..batches.expectation import law_of
 from ..batches.one_view import OneView, Together
 from ..batches.pairwise import Exponential, PairLoss
@@ -125,8 +125,7 @@ def SINCERE(
     """
     counts = as_counts(counts)
     check_whole("views", views, least=1)
-    if not is_number(epsilon) or not -50 <= epsilon <= 50:
-        raise ProblemError(f"epsilon: must be a number of nats between -50 and 50; got {epsilon!r:.40}")
+    epsilon = check_number("epsilon", epsilon, -50.0, 50.0, hint="nats")
     loss = "SINCERE" if epsilon == 0 else f"SupInfoNCE(epsilon={epsilon:g})"
     return of_classes(loss, counts, temperature, float(np.exp(-epsilon)), batch, views, sampler, draw, averaging)
 

@@ -10,7 +10,7 @@ from ...arrays import Array
 from ...counts.counts import Counts, as_counts
 from ...errors import BackendError, ProblemError
 from ...geometry.orbit_gram import OrbitGram, Orbits
-from ..base import Objective, RowModel, check_temperature, is_number, ratio
+from ..base import Objective, RowModel, check_number, check_temperature, ratio
 from ..classes.supcon import SupCon
 from ..count_laws import check_pairs
 from ..descriptions import Instances
@@ -247,9 +247,7 @@ def collapsed_supcl(counts: Counts, *, temperature: float, views: int = 2, self_
 
 def check_alpha(alpha: float) -> float:
     """The weight as a float, or a ProblemError unless it lies in [0, 1]."""
-    if not is_number(alpha) or not 0 <= alpha <= 1:
-        raise ProblemError(f"alpha: must be a number from 0 (supervised) to 1 (self-supervised); got {alpha!r:.40}")
-    return float(alpha)
+    return check_number("alpha", alpha, 0.0, 1.0, hint="0 is supervised, 1 self-supervised")
 
 
 def check_instances(counts: Counts | ArrayLike) -> Counts:

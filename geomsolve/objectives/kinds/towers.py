@@ -12,9 +12,8 @@ from scipy.special import expit
 
 from ...arrays import Array
 from ...counts.counts import Counts, as_counts
-from ...errors import ProblemError
 from ...geometry.orbit_gram import OrbitGram, Orbits
-from ..base import RowModel, check_number, check_temperature, is_number, ratio
+from ..base import RowModel, check_number, check_temperature, ratio
 from .parts import Parted, PartedSoftmax, Parts, kinds_of, parts_in, points
 
 
@@ -130,8 +129,7 @@ def SigLIP(
     """
     temperature = check_temperature(temperature)
     counts, shares, met, both, parts = _pairs("SigLIP", counts, negatives)
-    if not is_number(bias) or not abs(bias) <= 500:
-        raise ProblemError(f"bias: must be a number between -500 and 500; got {bias!r:.40} (-10 is usual)")
+    bias = check_number("bias", bias, -500.0, 500.0, hint="-10 is usual")
     nothing = np.zeros_like(met)
     return PairSigmoid(
         orbits=both,
