@@ -197,7 +197,7 @@ BAD = {
     "three views": (LINE, ["--views", "3"], r"views: must be 1 or 2; got 3"),
     "sigma twice": (LINE, ["--variance", "1"], r"variance: stands in place of sigma; got 1.0 beside sigma 0.3"),
     "a subset of all too many": (LINE, ["--subset", "99"], r"subset: must be from 2 to the 10 samples; got 99"),
-    "no seconds": (LINE, ["--seconds", "-1"], r"seconds: must be a number from 0; got -1"),
+    "no seconds": (LINE, ["--seconds", "-1"], r"seconds: must be a finite number of at least 0; got -1"),
     "points are a folder": (LINE, ["--out", "taken"], r"out: must be a path that can be written; .*points.npy"),
     "unknown option": (LINE, ["--sigmas", "1"], r"[Nn]o such option: --sigmas"),
 }  # fmt: skip
