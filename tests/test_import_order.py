@@ -36,7 +36,7 @@ HEAVY = {
     "torch": {"training"},
 }
 # Lines in all, to come down to 30,000: up only for what a proof or a user was found to lack.
-MOST_LINES = 32_488
+MOST_LINES = 32_489
 FILES = sorted(ROOT.rglob("*.py"))
 
 

@@ -211,7 +211,8 @@ def check_number(name: str, value: Any, least: float = 0.0, most: float = math.i
     if is_number(value) and least <= value <= most and math.isfinite(value):
         return float(value)
     rule = "" if least == -math.inf else " above 0" if 0 < least < 1e-3 else f" of at least {least:g}"
-    rule += "" if most == math.inf else f" and at most {most:g}"
+    if most < 1e6 or (is_number(value) and value > most):
+        rule += f" and at most {most:g}"
     raise ProblemError(f"{name}: must be a finite number{rule}; got {value!r:.40}{hint and f' ({hint})'}")
 
 

@@ -39,9 +39,12 @@ BAD = [
     (lambda: gs.KCL([2, 2], temperature=1, views=1), "views: must be a whole number of at least 2; got 1"),
     (lambda: gs.KCL([2, 2], temperature=1, positives=0), "positives: must be a whole number of at least"),
     (lambda: gs.ECL([3, 2], temperature=1, anchors="x"), "anchors: must be one of instance, class; got 'x'"),
-    (lambda: gs.ECL([3, 2], temperature=1, contrast=0), "contrast: must be a finite number above 0 .*; got 0"),
+    (lambda: gs.ECL([3, 2], temperature=1, contrast=0), "contrast: must be a finite number above 0; got 0"),
     (lambda: gs.ECL([3, 2], temperature=1, align=-1), "align: must be a finite number of at least 0; got -1"),
-    (lambda: gs.LogitCompensated([3, 2], scale=math.inf), "scale: must be a finite number above 0 .*; got inf"),
+    (
+        lambda: gs.LogitCompensated([3, 2], scale=math.inf),
+        "scale: must be a finite number above 0 and at most .*; got inf",
+    ),
     (lambda: gs.ECL([3, 2], temperature=1, scale="30"), "scale: must be a finite number above 0"),
     (
         lambda: gs.ECL(np.arange(2, 669), temperature=1),
@@ -89,7 +92,7 @@ BAD = [
     (lambda: gs.ECL([3, 1], temperature=1, views=1), "counts: ECL needs two instances of every class; class 1 has one"),
     (lambda: build_objective("bcl", gs.as_counts([3, 2]), {"keys": "momentum"}), "keys: bcl has no such option"),
     (lambda: SigLIP([5, 3, 2], temperature=0.1, bias=math.inf), "bias: must be a finite number .*; got inf"),
-    (lambda: CLIP([5, 3], temperature=0.1, negatives=0), "negatives: must be a finite number above 0 .*; got 0"),
+    (lambda: CLIP([5, 3], temperature=0.1, negatives=0), "negatives: must be a finite number above 0; got 0"),
     (lambda: CLIP([1] * 501, temperature=0.1), "counts: CLIP is solved over every pair of its 1002"),
     (lambda: CLIP([5, 3], temperature=0), "temperature: must be finite and above 0; got 0"),
     (lambda: NormFace([5, 3], margin=-1), "margin: must be at least 0 .*; got -1"),
