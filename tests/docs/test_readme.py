@@ -1,6 +1,5 @@
 """Every command and example of the README runs and prints what it says; the set-up commands are the ones CI runs."""
 
-import contextlib
 import re
 import shlex
 from pathlib import Path
@@ -36,7 +35,7 @@ def test_a_command_prints_what_the_readme_shows(command, shown, tmp_path, monkey
     save_run(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", shlex.split(command))
-    with contextlib.suppress(SystemExit):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main()
     assert difference(shown, capsys.readouterr().out) is None
 

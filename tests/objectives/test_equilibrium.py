@@ -62,6 +62,15 @@ def test_balanced_classes_are_a_simplex_in_all_parts(temperature):
         assert np.abs(found.orbits.cosines - np.tile(dense_simplex(4), (kinds, kinds))).max() <= 1e-7
 
 
+def test_tied_instances_are_in_one_point():
+    """The loss over means is that over instances, each where its mean is."""
+    tied, free = (gs.ECL([4, 2, 1], temperature=0.3, classifier=False, tied=tied) for tied in (True, False))
+    rows = unit_rows(np.random.default_rng(0), 6, 4)
+    every = rows[np.repeat(np.arange(6), free.orbits.sizes.astype(int))]
+    ungrouped = free.ungrouped()
+    assert math.isclose(tied.value(gram_of(tied, rows)), ungrouped.value(gram_of(ungrouped, every)), rel_tol=1e-12)
+
+
 @pytest.mark.parametrize("counts", [[100, 10], [10_000, 1], [100, 10, 1], [5000] * 5 + [50] * 5])
 def test_classifier_alone_is_certified_at_its_default_scale(counts):
     assert gs.solve(gs.LogitCompensated(counts), throw=False).quality is gs.Quality.CERTIFIED

@@ -20,7 +20,8 @@ def test_what_is_added_is_there_when_the_file_is_opened_again_and_is_never_overw
     with writing(tmp_path / "a.db") as journal:
         journal.begin(POINTS)
         assert journal.geometry("a") == (COUNTS, b"12345678")
-        assert journal.geometry("b") is None
+        journal.add([ROW | {"key": "c", "quality": "uncertified"}])
+        assert journal.geometry("c") is None, "not proved, no start for its neighbour"
         with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
             journal.add([ROW | {"key": "b"}, ROW | {"value": 2.5}])
     with writing(tmp_path / "a.db") as journal:
