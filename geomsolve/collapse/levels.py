@@ -10,7 +10,7 @@ from .. import __version__
 from ..arrays import Array, Progress
 from ..counts.counts import Counts, as_counts
 from ..geometry.orbit_gram import OrbitGram
-from ..objectives.base import Objective, check_number
+from ..objectives.base import Objective
 from ..objectives.classes.over_batches import batches
 from ..objectives.classes.supcon import SupCon, merged_supcon
 from ..objectives.count_laws import check_pairs
@@ -19,7 +19,7 @@ from ..results import Result
 from ..solvers.solution import Quality, Solution
 from ..solvers.solving import solve
 from ..text import attributes, entry, table
-from .plateaus import Level, nearest
+from .plateaus import Level, check_base, nearest
 
 # What the levels are called.
 WORDS = {
@@ -214,11 +214,7 @@ def loss_levels(
     how: dict[str, Any] = {"views": views, "batch": batch, "sampler": sampler, "draw": draw}
     objective = SupCon(counts, temperature=temperature, **how, averaging=averaging, reducer=reducer)
     drawn = batches(counts, batch, views, sampler, draw, averaging, reducer)
-    factor = 1.0
-    if base_temperature is not None:
-        factor = objective.temperature / check_number(
-            "base_temperature", base_temperature, 1e-300, hint="0.07 is usual"
-        )
+    factor = 1.0 if base_temperature is None else objective.temperature / check_base(base_temperature)
     members = np.flatnonzero(counts.per_class < counts.total / counts.classes * (1.0 - 1e-12))
     # Classes in one point are as good as one class, or a loss of one view of independent draws.
     alike = drawn is None or (drawn.counts is not None and drawn.all_anchors and (drawn.views > 1 or drawn.replaced))

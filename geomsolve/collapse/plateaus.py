@@ -75,9 +75,7 @@ def nearest(
             are not tried.
     """
     check_number("observed", observed, -math.inf, hint="a loss from a log")
-    if base_temperature is not None:
-        check_number("base_temperature", base_temperature, 1e-300, hint="0.07 is usual")
-    bases = (None, _USUAL_BASE) if base_temperature is None else (base_temperature,)
+    bases = (None, _USUAL_BASE) if base_temperature is None else (check_base(base_temperature),)
     if math.isclose(levels.get("simplex", math.inf), levels["optimum"], rel_tol=1e-9):
         levels = {name: value for name, value in levels.items() if name != "simplex"}
     averages = {_AVERAGINGS[0]: 1.0}
@@ -97,3 +95,8 @@ def nearest(
     usual = [level for level in found if level.averaging == _AVERAGINGS[0]]
     between = [level for level in usual if 0.0 <= level.position <= 1.0]
     return met[0] if met else min(between or usual, key=lambda level: abs(level.difference))
+
+
+def check_base(base: float) -> float:
+    """The base temperature, or a ProblemError unless it is finite and above 0."""
+    return check_number("base_temperature", base, 1e-300, hint="0.07 is usual")

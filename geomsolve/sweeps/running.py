@@ -191,7 +191,7 @@ def _solve(
             rate = (done - before) / (time.perf_counter() - clock)
             to_go = f", {(total - done) / rate:.0f} s left" if rate > 0 else ""
             worse = f", {failed} not certified" if failed else ""
-            bar = "█" * (20 * done // max(total, 1))
+            bar = "█" * (20 * done // total)
             progress(f"{bar:░<20} {done} of {total} problems, {rate:.0f}/s{to_go}{worse}")
 
     try:

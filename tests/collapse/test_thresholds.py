@@ -284,10 +284,7 @@ def test_collapsed_counts_say_how_much_less_imbalance_would_do():
         ({"ratio": 10.0}, "ratio: is what is varied; got 10.0"),
         ({"vary": "negatives", "negatives": None}, "negatives: is what is varied"),
         ({"counts": [10, 5, 2], "minority": None}, "majority: goes with majority and minority, not with counts; got 1"),
-        (
-            {"per_class": -2.0},
-            "per_class: must be a finite number of at least 0.001; got -2.0",
-        ),
+        ({"per_class": -2.0}, "per_class: must be a finite number of at least 0.001; got -2.0"),
         ({"tol": 2.0}, "tol: must be a number between 0 and 1"),
     ],
 )

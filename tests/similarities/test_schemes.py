@@ -131,7 +131,7 @@ POINTS = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
         (lambda: y_aware_weights(np.arange(MOST_ORBITS + 1), sigma=1), f"labels: at most {MOST_ORBITS} different ones"),
         (
             lambda: x_clr_weights(POINTS, label_temperature=0.0),
-            "label_temperature: must be a finite number above 0",
+            "label_temperature: must be a finite number above 0; got 0",
         ),
         (lambda: x_clr_weights(Y, label_temperature=0.1), r"X-CLR compares vectors, .* got shape \(3,\)"),
         (

@@ -46,7 +46,8 @@ def symmetric_part(log_w: Array, self_pairs: bool) -> tuple[Array, float, tuple[
     if self_pairs:
         differences = np.abs(np.subtract(shifted, shifted.T, out=np.zeros_like(log_w), where=off))
         return fitted, float(differences.max()), _indices(differences) if differences.any() else ()
-    i, j = _indices(residual := twist - rows[:, None] + rows)
+    residual = twist - rows[:, None] + rows
+    i, j = _indices(residual)
     if len(log_w) < 3 or residual[i, j] <= 0.0:
         return fitted, 0.0, ()
     sums = np.where(off[i] & off[j], np.abs(residual[i, j] + residual[j] + residual[:, i]), -1.0)

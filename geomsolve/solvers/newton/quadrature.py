@@ -97,7 +97,7 @@ class Fitted(NamedTuple):
     def at(self, objective: Objective, places: Array) -> Point:
         """A guess for orbits of these counts."""
         polynomials = self.gram.polynomials(places)
-        cosines = polynomials @ self.gram.core @ polynomials.T
+        cosines = polynomials @ self.gram.core @ polynomials.T  # a start needs no eigenvectors of the core
         np.fill_diagonal(cosines, np.where(objective.orbits.plural, np.diag(cosines), 1.0))
         return Point(OrbitGram(objective.orbits, cosines), polynomials @ self.gram.log_balance + self.level)
 
